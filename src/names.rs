@@ -1,0 +1,213 @@
+//! pure: the strings that could hurt root, each a type that cannot hold a bad one.
+//!
+//! Nothing here touches the system. A value that exists has passed its check.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The URL path prefix of every HTTP-01 challenge (RFC 8555 §8.3), with both slashes.
+pub const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
+
+/// Where the challenge files of a webroot are (certbot `plugins/webroot.py`).
+pub const CHALLENGE_DIRECTORY: &str = ".well-known/acme-challenge";
+
+/// Why a string was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Not a DNS host name.
+    #[error("not a host name: {0:?}")]
+    Hostname(String),
+    /// Not an absolute, plain directory path.
+    #[error("not an absolute path without `..`, quotes or control characters: {0:?}")]
+    Webroot(String),
+    /// Not base64url.
+    #[error("not a challenge token (base64url characters only): {0:?}")]
+    Token(String),
+}
+
+/// A DNS host name, lower case, without a final dot.
+///
+/// Letters, digits, `-` and `_` in labels of 1 to 63 bytes, 253 in all
+/// (RFC 1035 §2.3.4; `_` occurs in practice). No wildcard: HTTP-01 has none.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Hostname(String);
+
+impl Hostname {
+    /// Checks and normalises `text`.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+        let label = |l: &str| {
+            (1..=63).contains(&l.len())
+                && !l.starts_with('-')
+                && !l.ends_with('-')
+                && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        if name.len() <= 253 && name.split('.').all(label) {
+            Ok(Self(name))
+        } else {
+            Err(NameError::Hostname(text.to_owned()))
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Hostname {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Hostname {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::parse(&text)
+    }
+}
+
+impl std::str::FromStr for Hostname {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::parse(text)
+    }
+}
+
+impl From<Hostname> for String {
+    fn from(name: Hostname) -> Self {
+        name.0
+    }
+}
+
+/// The directory that certbot's `--webroot-path` names.
+///
+/// Absolute, no `..`, and no byte that would need quoting in an Apache
+/// directive or a marker line: it is written into configuration files.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Webroot(String);
+
+impl Webroot {
+    /// Checks `text` and drops trailing and doubled slashes.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let refused = || NameError::Webroot(text.to_owned());
+        let plain = |c: char| !c.is_control() && !matches!(c, '"' | '\'' | '\\' | '$' | '%');
+        if !text.starts_with('/') || !text.chars().all(plain) {
+            return Err(refused());
+        }
+        let mut clean = String::new();
+        for part in text.split('/').filter(|p| !p.is_empty() && *p != ".") {
+            if part == ".." {
+                return Err(refused());
+            }
+            clean.push('/');
+            clean.push_str(part);
+        }
+        if clean.is_empty() { Err(refused()) } else { Ok(Self(clean)) }
+    }
+
+    /// The directory as text, without a final slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The directory as a path.
+    pub fn as_path(&self) -> &Path {
+        Path::new(&self.0)
+    }
+
+    /// The directory that holds the challenge files, without a final slash.
+    pub fn challenge_directory(&self) -> PathBuf {
+        self.as_path().join(CHALLENGE_DIRECTORY)
+    }
+}
+
+impl fmt::Display for Webroot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Webroot {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::parse(&text)
+    }
+}
+
+impl std::str::FromStr for Webroot {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::parse(text)
+    }
+}
+
+impl From<Webroot> for String {
+    fn from(webroot: Webroot) -> Self {
+        webroot.0
+    }
+}
+
+/// A challenge token: base64url characters only (RFC 8555 §8.3), so that it is
+/// a plain file name and a plain URL segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// Checks `text`.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let good = (1..=128).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if good { Ok(Self(text.to_owned())) } else { Err(NameError::Token(text.to_owned())) }
+    }
+
+    /// The token as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The URL path under which the token is fetched.
+    pub fn url_path(&self) -> String {
+        format!("{CHALLENGE_PATH}{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_name_is_lower_case_without_final_dot() {
+        assert_eq!(Hostname::parse("WWW.Example.ORG.").unwrap().as_str(), "www.example.org");
+    }
+
+    #[test]
+    fn what_is_no_host_name_is_refused() {
+        for bad in
+            ["", ".", "a..b", "-a.example", "a b", "*.example.org", "a/b", "ä.example", "a\n"]
+        {
+            assert!(Hostname::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_webroot_is_absolute_and_plain() {
+        assert_eq!(Webroot::parse("//srv//www/./x/").unwrap().as_str(), "/srv/www/x");
+        for bad in ["", "/", "srv", "/srv/../etc", "/a\"b", "/a\nb", "/a$b", "/a%b", "/a\\b"] {
+            assert!(Webroot::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_one_plain_segment() {
+        assert_eq!(Token::parse("aZ-_9").unwrap().url_path(), "/.well-known/acme-challenge/aZ-_9");
+        for bad in ["", "..", "a/b", "a b", "a%2f"] {
+            assert!(Token::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}
