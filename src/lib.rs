@@ -6,4 +6,11 @@
 //! `clippy.toml` keep the pure and flow modules away from the system; the
 //! `expect` attributes below are the complete list of owners.
 
+pub mod document;
+pub mod dump;
 pub mod names;
+pub mod pattern;
+pub mod request;
+pub mod rewrite;
+pub mod sections;
+pub mod vhosts;

@@ -86,8 +86,8 @@ impl From<Hostname> for String {
 
 /// The directory that certbot's `--webroot-path` names.
 ///
-/// Absolute, no `..`, and no byte that would need quoting in an Apache
-/// directive or a marker line: it is written into configuration files.
+/// Absolute, no `..`, and no character that means something in an Apache directive,
+/// pattern or substitution: it is written into configuration files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Webroot(String);
@@ -96,7 +96,7 @@ impl Webroot {
     /// Checks `text` and drops trailing and doubled slashes.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let refused = || NameError::Webroot(text.to_owned());
-        let plain = |c: char| !c.is_control() && !matches!(c, '"' | '\'' | '\\' | '$' | '%');
+        let plain = |c: char| !c.is_control() && !"\"'\\$%?*[]{}<>".contains(c);
         if !text.starts_with('/') || !text.chars().all(plain) {
             return Err(refused());
         }
@@ -198,7 +198,19 @@ mod tests {
     #[test]
     fn a_webroot_is_absolute_and_plain() {
         assert_eq!(Webroot::parse("//srv//www/./x/").unwrap().as_str(), "/srv/www/x");
-        for bad in ["", "/", "srv", "/srv/../etc", "/a\"b", "/a\nb", "/a$b", "/a%b", "/a\\b"] {
+        for bad in [
+            "",
+            "/",
+            "srv",
+            "/srv/../etc",
+            "/a\"b",
+            "/a\nb",
+            "/a$b",
+            "/a%b",
+            "/a\\b",
+            "/a*",
+            "/a?b",
+        ] {
             assert!(Webroot::parse(bad).is_err(), "{bad:?}");
         }
     }
