@@ -6,10 +6,24 @@
 //! `clippy.toml` keep the pure and flow modules away from the system; the
 //! `expect` attributes below are the complete list of owners.
 
+pub mod block;
+#[expect(clippy::disallowed_methods, reason = "owns the clock")]
+pub mod clock;
+#[expect(clippy::disallowed_methods, reason = "owns the starting of programs")]
+pub mod command;
 pub mod document;
 pub mod dump;
+#[expect(clippy::disallowed_methods, reason = "owns files")]
+pub mod files;
+pub mod htaccess;
+pub mod lock;
 pub mod names;
+pub mod obstacles;
+pub mod oracle;
 pub mod pattern;
+pub mod plan;
+pub mod proxying;
+pub mod refusal;
 pub mod request;
 pub mod rewrite;
 pub mod sections;

@@ -1,0 +1,342 @@
+//! system: reads files that root may trust, and replaces them in one step.
+//!
+//! A replacement is a rename over the real file, never a write into it: a web
+//! server that reloads in the middle sees the old bytes or the new ones. Links
+//! are followed to the end first; mode, owner and extended attributes (ACLs and
+//! SELinux labels among them) go along. Hard links would part and are refused.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use nix::unistd::geteuid;
+
+/// A file as it was when we read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The file itself, links resolved.
+    pub path: PathBuf,
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// When content or attributes last changed: the later of mtime and ctime.
+    pub changed: Timestamp,
+    identity: Identity,
+}
+
+/// What tells one version of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+    links: u64,
+}
+
+/// Why a file was not read or replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system said no.
+    #[error("cannot {verb} {}", path.display())]
+    System {
+        /// What was tried.
+        verb: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others may change it, so root must not rely on it.
+    #[error("{} {problem}; root must not rely on it (chown root, chmod go-w)", path.display())]
+    Unsafe {
+        /// The file or directory.
+        path: PathBuf,
+        /// Who may.
+        problem: String,
+    },
+    /// Not a plain file.
+    #[error("{} is not a regular file", .0.display())]
+    NotRegular(PathBuf),
+    /// It has other names, which a rename would leave behind.
+    #[error("{} has {links} hard links, which a replacement would part; copy it instead of linking", path.display())]
+    HardLinks {
+        /// The file.
+        path: PathBuf,
+        /// How many names.
+        links: u64,
+    },
+    /// Somebody was quicker.
+    #[error("{} was changed by somebody else just now; nothing of it was replaced", .0.display())]
+    Raced(PathBuf),
+}
+
+impl FileError {
+    fn system(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::System { verb, path, source }
+    }
+
+    /// The file is not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::System { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// The path is one that others may change: exit code 77.
+    pub fn is_unsafe(&self) -> bool {
+        matches!(self, Self::Unsafe { .. })
+    }
+}
+
+/// Follows all links of `path`.
+pub fn real_path(path: &Path) -> Result<PathBuf, FileError> {
+    fs::canonicalize(path).map_err(FileError::system("find", path))
+}
+
+/// Whether something is at `path`, links followed.
+pub fn exists(path: &Path) -> bool {
+    fs::metadata(path).is_ok()
+}
+
+/// When `path` was last written to.
+pub fn modified(path: &Path) -> Result<Timestamp, FileError> {
+    let metadata = fs::metadata(path).map_err(FileError::system("look at", path))?;
+    Ok(timestamp(metadata.mtime(), metadata.mtime_nsec()))
+}
+
+/// Whether `path` itself is a regular file, not a link to one.
+pub fn is_plain_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|m| m.is_file())
+}
+
+/// The content of a file that only root (or who we are) can change.
+pub fn read_trusted(path: &Path) -> Result<Vec<u8>, FileError> {
+    snapshot(path).map(|snapshot| snapshot.bytes)
+}
+
+/// The content of `path`, whoever wrote it; for facts, never for instructions.
+pub fn read_any(path: &Path) -> Result<Vec<u8>, FileError> {
+    fs::read(path).map_err(FileError::system("read", path))
+}
+
+/// The names in a directory, sorted by bytes.
+pub fn list(path: &Path) -> Result<Vec<std::ffi::OsString>, FileError> {
+    let entries = fs::read_dir(path).map_err(FileError::system("list", path))?;
+    let names: io::Result<Vec<_>> = entries.map(|e| e.map(|e| e.file_name())).collect();
+    let mut names = names.map_err(FileError::system("list", path))?;
+    names.sort();
+    Ok(names)
+}
+
+/// Reads a trusted file with all that a replacement has to keep.
+pub fn snapshot(path: &Path) -> Result<Snapshot, FileError> {
+    let real = real_path(path)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+        .open(&real)
+        .map_err(FileError::system("open", &real))?;
+    let metadata = file.metadata().map_err(FileError::system("look at", &real))?;
+    if !metadata.is_file() {
+        return Err(FileError::NotRegular(real));
+    }
+    trusted(&real, &metadata)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(FileError::system("read", &real))?;
+    let identity = Identity::of(&metadata);
+    let changed = timestamp(metadata.mtime(), metadata.mtime_nsec())
+        .max(timestamp(metadata.ctime(), metadata.ctime_nsec()));
+    Ok(Snapshot { path: real, bytes, changed, identity })
+}
+
+/// Refuses what somebody else than root, or than who we are, may write.
+fn trusted(path: &Path, metadata: &fs::Metadata) -> Result<(), FileError> {
+    let owner = metadata.uid();
+    let refused = |problem: String| Err(FileError::Unsafe { path: path.to_owned(), problem });
+    if owner != 0 && owner != geteuid().as_raw() {
+        return refused(format!("belongs to uid {owner}"));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return refused(format!("may be written by others (mode {:o})", metadata.mode() & 0o7777));
+    }
+    Ok(())
+}
+
+/// Refuses a path with a directory in it that somebody else may write.
+///
+/// A sticky directory such as /tmp is no better: its entries can be made, if not removed.
+pub fn trusted_directories(path: &Path) -> Result<(), FileError> {
+    let real = real_path(path)?;
+    for directory in real.ancestors().skip(1) {
+        let metadata = fs::metadata(directory).map_err(FileError::system("look at", directory))?;
+        let sticky_root = metadata.mode() & 0o1000 != 0 && metadata.uid() == 0;
+        if !sticky_root {
+            trusted(directory, &metadata)?;
+        }
+    }
+    Ok(())
+}
+
+impl Snapshot {
+    /// Puts `bytes` in the file's place, if it is still as it was read.
+    ///
+    /// `staging` is a directory that no `Include` can see, on the same file
+    /// system. File and directories are on disk when this returns.
+    pub fn replace(&self, bytes: &[u8], staging: &Path) -> Result<(), FileError> {
+        let failed = |verb| FileError::system(verb, &self.path);
+        let original = OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::libc::O_NOFOLLOW)
+            .open(&self.path)
+            .map_err(failed("open"))?;
+        let metadata = original.metadata().map_err(failed("look at"))?;
+        if Identity::of(&metadata) != self.identity {
+            return Err(FileError::Raced(self.path.clone()));
+        }
+        if metadata.nlink() > 1 {
+            return Err(FileError::HardLinks { path: self.path.clone(), links: metadata.nlink() });
+        }
+        let mut new = tempfile::Builder::new()
+            .prefix("certbaton.")
+            .tempfile_in(staging)
+            .map_err(FileError::system("create a file in", staging))?;
+        new.write_all(bytes).map_err(failed("write a new"))?;
+        std::os::unix::fs::fchown(new.as_file(), Some(metadata.uid()), Some(metadata.gid()))
+            .map_err(failed("keep the owner of"))?;
+        let mode = fs::Permissions::from_mode(metadata.mode() & 0o7777);
+        new.as_file().set_permissions(mode).map_err(failed("keep the mode of"))?;
+        copy_attributes(&original, new.as_file()).map_err(failed("keep the attributes of"))?;
+        new.as_file().sync_all().map_err(failed("sync a new"))?;
+        new.persist(&self.path).map_err(|e| failed("replace")(e.error))?;
+        sync_directory(self.path.parent().unwrap_or(Path::new("/")))?;
+        sync_directory(staging)
+    }
+}
+
+/// A directory for temporary files on the file system of `target`, outside of all `seen` directories.
+///
+/// `preferred` if it is on the same file system; else the highest directory
+/// above `target` on its file system that is not, and is not below, one of `seen`.
+pub fn staging(target: &Path, preferred: &Path, seen: &[PathBuf]) -> Result<PathBuf, FileError> {
+    let device = |path: &Path| {
+        fs::metadata(path).map(|m| m.dev()).map_err(FileError::system("look at", path))
+    };
+    let wanted = device(target)?;
+    if device(preferred)? == wanted {
+        return Ok(preferred.to_owned());
+    }
+    let visible = |path: &Path| seen.iter().any(|s| path.starts_with(s));
+    let mut best = None;
+    for directory in target.ancestors().skip(1) {
+        if device(directory)? != wanted {
+            break;
+        }
+        if !visible(directory) && (directory.parent().is_some() || best.is_none()) {
+            best = Some(directory.to_owned());
+        }
+    }
+    let none = || io::Error::other("every directory of its file system is included by apache");
+    best.ok_or_else(none)
+        .map_err(FileError::system("find a place for temporary files beside", target))
+}
+
+/// Writes a file of our own in one step, readable for root only.
+pub fn write_own(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let mut new = tempfile::Builder::new()
+        .prefix(".new.")
+        .tempfile_in(directory)
+        .map_err(FileError::system("create a file in", directory))?;
+    new.write_all(bytes).map_err(FileError::system("write", path))?;
+    new.as_file().sync_all().map_err(FileError::system("sync", path))?;
+    new.persist(path).map_err(|e| FileError::system("replace", path)(e.error))?;
+    sync_directory(directory)
+}
+
+/// Adds `bytes` to a file of our own and waits until they are on disk.
+pub fn append_own(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let new = !exists(path);
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(path)
+        .map_err(FileError::system("open", path))?;
+    file.write_all(bytes).map_err(FileError::system("write", path))?;
+    file.sync_data().map_err(FileError::system("sync", path))?;
+    if new { sync_directory(path.parent().unwrap_or(Path::new("/"))) } else { Ok(()) }
+}
+
+/// Removes a file of our own; that it is gone already is fine.
+pub fn remove_own(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(FileError::system("remove", path)(error)),
+        Ok(()) => sync_directory(path.parent().unwrap_or(Path::new("/"))),
+    }
+}
+
+/// Makes a directory of our own, with its parents, and checks that it is only ours.
+pub fn own_directory(path: &Path, mode: u32) -> Result<(), FileError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .map_err(FileError::system("create directory", path))?;
+    let metadata = fs::metadata(path).map_err(FileError::system("look at", path))?;
+    trusted(path, &metadata)
+}
+
+/// Opens, or creates, a lock file.
+pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(path)
+}
+
+fn sync_directory(path: &Path) -> Result<(), FileError> {
+    let directory = File::open(path).map_err(FileError::system("open", path))?;
+    directory.sync_all().map_err(FileError::system("sync", path))
+}
+
+impl Identity {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            links: metadata.nlink(),
+        }
+    }
+}
+
+fn timestamp(seconds: i64, nanoseconds: i64) -> Timestamp {
+    let nanoseconds = i32::try_from(nanoseconds).unwrap_or(0);
+    Timestamp::new(seconds, nanoseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Copies all extended attributes; a file system without them has none to lose.
+fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
+    let mut names = vec![0; 64 * 1024];
+    let length = match rustix::fs::flistxattr(from, &mut names[..]) {
+        Ok(length) => length,
+        Err(rustix::io::Errno::NOTSUP) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    for name in names[..length].split(|&b| b == 0).filter(|n| !n.is_empty()) {
+        let mut value = vec![0; 64 * 1024];
+        let length = rustix::fs::fgetxattr(from, name, &mut value[..])?;
+        rustix::fs::fsetxattr(to, name, &value[..length], rustix::fs::XattrFlags::empty())?;
+    }
+    Ok(())
+}

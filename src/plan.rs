@@ -1,0 +1,318 @@
+//! pure: which lines to insert where, so that this host answers the challenges of the wanted names.
+//!
+//! A function of the user's own configuration and the wanted routes alone: the
+//! blocks of an earlier switch are gone before it looks. Switching again, back
+//! or half-way is the same function with other routes.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::block::{self, Route};
+use crate::document::Document;
+use crate::dump::{Dump, Node, Origin};
+use crate::htaccess::Htaccess;
+use crate::names::{CHALLENGE_DIRECTORY, CHALLENGE_PATH, Hostname, Webroot};
+use crate::obstacles::{Obstacles, obstacles, rewrite_engine};
+use crate::refusal::Refusal;
+use crate::request::Request;
+use crate::rewrite;
+use crate::vhosts::{Vhost, answering, bound_addresses, vhosts};
+
+/// The port of every HTTP-01 request (RFC 8555 §8.3).
+pub const HTTP_PORT: u16 = 80;
+
+/// The user's configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Configuration<'a> {
+    /// Apache's view, our blocks taken out.
+    pub dump: &'a Dump,
+    /// The files by the path Apache opened, our blocks taken out.
+    pub documents: &'a BTreeMap<String, Document>,
+    /// `.htaccess` files on the way to each webroot's challenge directory.
+    pub htaccess: &'a BTreeMap<Webroot, Vec<Htaccess>>,
+}
+
+/// One vhost of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switched {
+    /// Its `<VirtualHost>` line.
+    pub origin: Origin,
+    /// The wanted routes it answers.
+    pub routes: Vec<Route>,
+    /// Every name it answers, wanted or not.
+    pub names: Vec<Hostname>,
+    /// What is overruled; empty when it answers from the webroot anyway.
+    pub obstacles: Obstacles,
+}
+
+/// An address and a name to prove: `None` is any address that no vhost names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Door {
+    /// The name and its webroot.
+    pub route: Route,
+    /// The address.
+    pub address: Option<IpAddr>,
+}
+
+/// What to change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// New content of every file with blocks, by the path Apache opened.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// The vhosts that answer the wanted names.
+    pub vhosts: Vec<Switched>,
+    /// What to prove afterwards.
+    pub doors: Vec<Door>,
+}
+
+/// Plans the insertions for `wanted`; any obstacle that cannot be overruled refuses all.
+pub fn plan(user: Configuration<'_>, wanted: &[Route]) -> Result<Plan, Vec<Refusal>> {
+    let mut refusals = Vec::new();
+    let mut groups: Vec<(Vhost<'_>, Vec<Route>)> = Vec::new();
+    let mut out = Plan::default();
+    for route in wanted {
+        for (address, vhost) in answering_vhosts(user.dump, &route.name) {
+            out.doors.push(Door { route: route.clone(), address });
+            match groups.iter_mut().find(|(v, _)| v.origin() == vhost.origin()) {
+                Some((_, routes)) if routes.contains(route) => {}
+                Some((_, routes)) => routes.push(route.clone()),
+                None => groups.push((vhost, vec![route.clone()])),
+            }
+        }
+    }
+    let mut blocks: BTreeMap<&str, Vec<(usize, Vec<u8>)>> = BTreeMap::new();
+    for (vhost, mut routes) in groups {
+        routes.sort();
+        match overruled(user, &vhost, &routes) {
+            Ok(found) => {
+                let edit = Edit::new(user.dump, &vhost, &routes, &found);
+                match edit.and_then(|edit| edit.place(user.documents, &vhost, &routes)) {
+                    Ok(placed) => {
+                        for (file, at, text) in placed {
+                            blocks.entry(file).or_default().push((at, text));
+                        }
+                    }
+                    Err(refusal) => refusals.push(refusal),
+                }
+                if let Some(origin) = vhost.origin() {
+                    let (origin, names) = (origin.clone(), vhost.names());
+                    out.vhosts.push(Switched { origin, routes, names, obstacles: found });
+                }
+            }
+            Err(more) => refusals.extend(more),
+        }
+    }
+    for (file, mut inserts) in blocks {
+        if let Some(document) = user.documents.get(file) {
+            inserts.sort_by_key(|(at, _)| *at);
+            out.files.insert(file.to_owned(), insert(document.bytes(), &inserts));
+        }
+    }
+    refusals.dedup();
+    if refusals.is_empty() { Ok(out) } else { Err(refusals) }
+}
+
+/// The vhosts that answer `name`, with the address each is reached on.
+///
+/// An address whose own vhosts do not know the name is not where the name is
+/// served, unless no vhost knows it: then the defaults answer.
+pub fn answering_vhosts<'a>(dump: &'a Dump, name: &Hostname) -> Vec<(Option<IpAddr>, Vhost<'a>)> {
+    let addresses = bound_addresses(dump, HTTP_PORT).into_iter().map(Some).chain([None]);
+    let all: Vec<_> =
+        addresses.map(|address| (address, answering(dump, address, HTTP_PORT, name))).collect();
+    if all.iter().any(|(_, vhost)| vhost.is_named(name)) {
+        all.into_iter().filter(|(_, vhost)| vhost.is_named(name)).collect()
+    } else {
+        all
+    }
+}
+
+/// Names that certbot does not know of but that a vhost on port 80 serves.
+pub fn served_names(dump: &Dump) -> Vec<Hostname> {
+    let bound = |v: &Vhost<'_>| {
+        let http = dump.bindings.iter().filter(|b| b.port.is_none_or(|p| p == HTTP_PORT));
+        v.origin().is_some_and(|origin| http.into_iter().any(|b| b.vhost == *origin))
+    };
+    let mut names: Vec<_> =
+        vhosts(dump).iter().filter(|v| bound(v)).flat_map(Vhost::names).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn overruled(
+    user: Configuration<'_>,
+    vhost: &Vhost<'_>,
+    routes: &[Route],
+) -> Result<Obstacles, Vec<Refusal>> {
+    let mut all = Obstacles::default();
+    for route in routes {
+        let request = Request::new(&route.name);
+        let htaccess = user.htaccess.get(&route.webroot).map_or(&[][..], Vec::as_slice);
+        let root = &user.dump.document_root;
+        all.add(obstacles(vhost, root, &request, &route.webroot, htaccess)?);
+    }
+    if vhost.node.is_none() && !all.is_empty() {
+        let name = routes.first().map_or("", |r| r.name.as_str());
+        return Err(vec![Refusal::outside_vhost(all.first(), name)]);
+    }
+    Ok(all)
+}
+
+/// A block, the file it goes into, and the byte offset there.
+type Placed<'a> = (&'a str, usize, Vec<u8>);
+
+/// Lines for the start and for the end of one vhost.
+struct Edit {
+    head: Vec<String>,
+    tail: Vec<String>,
+}
+
+impl Edit {
+    fn new(
+        dump: &Dump,
+        vhost: &Vhost<'_>,
+        routes: &[Route],
+        found: &Obstacles,
+    ) -> Result<Self, Refusal> {
+        let mut webroots: Vec<&Webroot> = routes.iter().map(|r| &r.webroot).collect();
+        webroots.sort();
+        webroots.dedup();
+        let (mut head, mut tail) = (Vec::new(), Vec::new());
+        let alias_suffices = webroots.len() == 1 && dump.modules.contains("alias");
+        let rewrite = found.rewritten.is_some()
+            || found.redirected.is_some()
+            || found.elsewhere.as_ref().is_some_and(|e| e.needs_rewrite || !alias_suffices);
+        if rewrite {
+            inherited(vhost, routes)?;
+            if !dump.modules.contains("rewrite") {
+                return Err(Refusal::no_rewrite_module(vhost.origin(), found.first()));
+            }
+            let engine = rewrite_engine(vhost);
+            head.push("RewriteEngine On".to_owned());
+            if found.redirected.is_some() || found.elsewhere.is_some() {
+                head.extend(webroots.iter().flat_map(|w| mapping(w, routes, webroots.len() > 1)));
+            } else {
+                head.push(format!("RewriteRule \"^{}\" \"-\" [END]", escaped_path()));
+            }
+            if !engine {
+                // Rules that slept while the engine was off must go on sleeping.
+                if vhost.all().any(|n| n.name == "rewriterule") {
+                    head.push("RewriteRule \"^\" \"-\" [L]".to_owned());
+                }
+                tail.push("RewriteEngine On".to_owned());
+            }
+        } else if found.elsewhere.is_some() {
+            let directory = webroots[0].challenge_directory();
+            head.push(format!("Alias \"{CHALLENGE_PATH}\" \"{}/\"", directory.display()));
+        }
+        tail.extend(location(found));
+        if found.encoded {
+            tail.push(format!("SetEnvIf Request_URI \"^{}\" no-proxy", escaped_path()));
+        }
+        Ok(Self { head, tail })
+    }
+
+    /// Where the blocks go: byte offsets in the file that opens the vhost.
+    fn place<'a>(
+        self,
+        documents: &BTreeMap<String, Document>,
+        vhost: &Vhost<'a>,
+        routes: &[Route],
+    ) -> Result<Vec<Placed<'a>>, Refusal> {
+        let Some(origin) =
+            vhost.origin().filter(|_| !self.head.is_empty() || !self.tail.is_empty())
+        else {
+            return Ok(Vec::new());
+        };
+        let unread = || Refusal::lexer(origin, "no <VirtualHost> there");
+        let document = documents.get(&origin.file).ok_or_else(unread)?;
+        let open = document.line_ending_at(origin.line).ok_or_else(unread)?;
+        let close =
+            document.closing_line(open).map_err(|e| Refusal::lexer(origin, &e.to_string()))?;
+        let spots = [(open.span.end, self.head), (close.span.start, self.tail)];
+        let full = spots.into_iter().filter(|(_, lines)| !lines.is_empty());
+        let placed = full.map(|(at, lines)| {
+            (origin.file.as_str(), at, block::render(routes, &lines, document.line_end()))
+        });
+        Ok(placed.collect())
+    }
+}
+
+/// `RewriteRule`s that lead straight to the file, per host name where there are several webroots.
+fn mapping(webroot: &Webroot, routes: &[Route], several: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    if several {
+        let names = routes.iter().filter(|r| r.webroot == *webroot);
+        let names: Vec<String> = names.map(|r| r.name.as_str().replace('.', "\\.")).collect();
+        lines.push(format!(
+            "RewriteCond \"%{{HTTP_HOST}}\" \"^({})(:[0-9]+)?$\" [NC]",
+            names.join("|")
+        ));
+    }
+    lines.push(format!(
+        "RewriteRule \"^{}([A-Za-z0-9_-]+)$\" \"{webroot}/{CHALLENGE_DIRECTORY}/$1\" [END]",
+        escaped_path()
+    ));
+    lines
+}
+
+/// The last `<Location>` of a vhost overrules all before it.
+fn location(found: &Obstacles) -> Vec<String> {
+    let mut inside = Vec::new();
+    if found.proxied.is_some() {
+        inside.push("    ProxyPass !");
+    }
+    if found.denied.is_some() {
+        inside.push("    Require all granted");
+    }
+    if found.denied_by_host {
+        inside.extend(["    Order allow,deny", "    Allow from all"]);
+    }
+    if found.handled.is_some() {
+        inside.push("    SetHandler default-handler");
+    }
+    if inside.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![format!("<Location \"{CHALLENGE_PATH}\">")];
+    lines.extend(inside.into_iter().map(str::to_owned));
+    lines.push("</Location>".to_owned());
+    lines
+}
+
+/// Rules of the main server that would run before ours.
+fn inherited(vhost: &Vhost<'_>, routes: &[Route]) -> Result<(), Refusal> {
+    let says = |node: &Node, option: &[u8]| {
+        node.name == "rewriteoptions"
+            && crate::document::words(&node.arguments).any(|w| w.eq_ignore_ascii_case(option))
+    };
+    let before = vhost.own().any(|n| says(n, b"InheritBefore"))
+        || vhost.main.iter().any(|n| says(n, b"InheritDownBefore"));
+    if !before || vhost.node.is_none() {
+        return Ok(());
+    }
+    for route in routes {
+        let request = Request::new(&route.name);
+        let rules = vhost.main.iter().copied();
+        if let Some(touch) = rewrite::touch(rules, &request, request.path().as_bytes()) {
+            return Err(Refusal::inherited_rewrite(&touch.rule.origin));
+        }
+    }
+    Ok(())
+}
+
+fn escaped_path() -> String {
+    CHALLENGE_PATH.replace('.', "\\.")
+}
+
+fn insert(bytes: &[u8], inserts: &[(usize, Vec<u8>)]) -> Vec<u8> {
+    let (mut out, mut from) = (Vec::new(), 0);
+    for (at, text) in inserts {
+        out.extend_from_slice(&bytes[from..*at]);
+        out.extend_from_slice(text);
+        from = *at;
+    }
+    out.extend_from_slice(&bytes[from..]);
+    out
+}
