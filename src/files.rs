@@ -95,6 +95,11 @@ pub fn real_path(path: &Path) -> Result<PathBuf, FileError> {
     fs::canonicalize(path).map_err(FileError::system("find", path))
 }
 
+/// Where the link `path` points, unresolved.
+pub fn link_target(path: &Path) -> Result<PathBuf, FileError> {
+    fs::read_link(path).map_err(FileError::system("read link", path))
+}
+
 /// Whether something is at `path`, links followed.
 pub fn exists(path: &Path) -> bool {
     fs::metadata(path).is_ok()

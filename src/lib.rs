@@ -6,6 +6,7 @@
 //! `clippy.toml` keep the pure and flow modules away from the system; the
 //! `expect` attributes below are the complete list of owners.
 
+pub mod apache;
 pub mod block;
 #[expect(clippy::disallowed_methods, reason = "owns the clock")]
 pub mod clock;
@@ -22,9 +23,13 @@ pub mod obstacles;
 pub mod oracle;
 pub mod pattern;
 pub mod plan;
+#[expect(clippy::disallowed_methods, reason = "owns the facts about processes")]
+pub mod process;
 pub mod proxying;
 pub mod refusal;
 pub mod request;
 pub mod rewrite;
 pub mod sections;
+#[expect(clippy::disallowed_methods, reason = "owns the facts about sockets")]
+pub mod sockets;
 pub mod vhosts;

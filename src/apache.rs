@@ -1,0 +1,354 @@
+//! system: the running Apache: finds it, asks it about a configuration, reloads it.
+//!
+//! Never starts, stops or restarts it. Every question is asked with the
+//! server's own program, arguments, environment and working directory, since
+//! each of them changes what is active.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+use crate::clock::{Deadline, Stopwatch, pause};
+use crate::command::{CommandError, Program};
+use crate::files::{self, FileError};
+use crate::process::{self, PidFd, Process, Signal};
+use crate::sockets;
+
+/// A running Apache, verified by its pid file, its program and its children.
+#[derive(Debug)]
+pub struct Server {
+    parent: PidFd,
+    program: Program,
+    info_module: PathBuf,
+}
+
+/// A file to be checked in the place of a real one.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// The real file, links resolved.
+    pub real: &'a Path,
+    /// What is to be read instead.
+    pub substitute: &'a Path,
+}
+
+/// What went wrong with Apache.
+#[derive(Debug, thiserror::Error)]
+pub enum ApacheError {
+    /// None is there.
+    #[error("apache is not running{0}; certbaton never starts it: check systemctl status apache2")]
+    NotRunning(String),
+    /// More than one is there.
+    #[error(
+        "several apaches are running (pids {0}); set pid-file in [apache] of the configuration"
+    )]
+    Several(String),
+    /// The pid file names something else.
+    #[error("pid file {} names process {pid}, which is {what}, not a running apache", path.display())]
+    NotApache {
+        /// The pid file.
+        path: PathBuf,
+        /// Its pid.
+        pid: i32,
+        /// What it is.
+        what: String,
+    },
+    /// Apache refuses the configuration on disk.
+    #[error("apache refuses its configuration: {0}; repair it first (apache2ctl configtest)")]
+    Configtest(String),
+    /// Apache refuses our candidate.
+    #[error("apache refuses the configuration with the inserted lines: {0}")]
+    Candidate(String),
+    /// No private mount namespace.
+    #[error(
+        "cannot check a candidate before it is installed: no private mount namespace (CAP_SYS_ADMIN is needed)"
+    )]
+    Namespace(#[source] io::Error),
+    /// The parent ended during a reload.
+    #[error(
+        "apache (pid {0}) ended while it reloaded; see its error log, then start it: systemctl start apache2"
+    )]
+    Died(i32),
+    /// Old processes go on accepting connections.
+    #[error(
+        "apache was told to reload, but {0} processes of the old configuration still accept connections after {1:?}"
+    )]
+    NotDeaf(usize, Duration),
+    /// A program could not be run.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// A file could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A process could not be looked at.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// `/proc` could not be read.
+    #[error("cannot read the sockets of apache (pid {0})")]
+    Sockets(i32, #[source] io::Error),
+}
+
+/// The processes that serve the old configuration, noted before a reload.
+#[derive(Debug)]
+pub struct OldGeneration {
+    children: Vec<Process>,
+    listening: Vec<u64>,
+}
+
+/// Finds the Apache that `pid_file` names, or the only one that runs here.
+pub fn find(pid_file: Option<&Path>) -> Result<Server, ApacheError> {
+    let pid = match pid_file {
+        Some(path) => named_pid(path)?,
+        None => only_pid()?,
+    };
+    Server::open(process::identify(pid)?)
+}
+
+fn named_pid(path: &Path) -> Result<i32, ApacheError> {
+    let text = match files::read_any(path) {
+        Err(error) if error.is_missing() => {
+            return Err(ApacheError::NotRunning(format!(" (no pid file {})", path.display())));
+        }
+        text => text?,
+    };
+    let pid = String::from_utf8_lossy(&text).trim().parse().unwrap_or(0);
+    let wrong = |what: String| ApacheError::NotApache { path: path.to_owned(), pid, what };
+    match process::executable(pid) {
+        Ok(program) if is_apache(&program) => Ok(pid),
+        Ok(program) => Err(wrong(program.display().to_string())),
+        Err(process::Error::Gone(_)) => {
+            Err(ApacheError::NotRunning(format!(" (stale pid file {})", path.display())))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Servers of containers are visible from outside: only our own pid namespace counts.
+fn only_pid() -> Result<i32, ApacheError> {
+    let namespace = |pid: &str| files::link_target(Path::new(&format!("/proc/{pid}/ns/pid")));
+    let ours = namespace("self")?;
+    let mut parents = Vec::new();
+    for name in files::list(Path::new("/proc"))? {
+        let Some(pid) = name.to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
+        let is_server = |pid| process::executable(pid).is_ok_and(|p| is_apache(&p));
+        if !is_server(pid) || namespace(&pid.to_string()).is_ok_and(|n| n != ours) {
+            continue;
+        }
+        match process::parent(pid) {
+            Ok(Some(parent)) if is_server(parent.pid) => {}
+            Ok(_) => parents.push(pid),
+            Err(process::Error::Gone(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match parents[..] {
+        [] => Err(ApacheError::NotRunning(String::new())),
+        [pid] => Ok(pid),
+        _ => {
+            let pids: Vec<String> = parents.iter().map(ToString::to_string).collect();
+            Err(ApacheError::Several(pids.join(", ")))
+        }
+    }
+}
+
+/// The kernel marks a program that an upgrade replaced.
+fn without_deleted(program: &Path) -> PathBuf {
+    let bytes = program.as_os_str().as_bytes();
+    OsStr::from_bytes(bytes.strip_suffix(b" (deleted)").unwrap_or(bytes)).into()
+}
+
+fn is_apache(program: &Path) -> bool {
+    let program = without_deleted(program);
+    matches!(program.file_name().and_then(OsStr::to_str), Some("apache2" | "httpd"))
+}
+
+impl Server {
+    fn open(parent: Process) -> Result<Self, ApacheError> {
+        let handle = PidFd::open(parent)?;
+        let argv = process::argv(parent.pid)?;
+        let environment = process::environment(parent.pid)?.into_iter().filter_map(|item| {
+            let bytes = item.into_vec();
+            let at = bytes.iter().position(|&b| b == b'=')?;
+            let (name, value) = (bytes[..at].to_vec(), bytes[at + 1..].to_vec());
+            Some((OsString::from_vec(name), OsString::from_vec(value)))
+        });
+        let program = Program {
+            path: without_deleted(&process::executable(parent.pid)?),
+            arguments: question_arguments(argv.get(1..).unwrap_or_default()),
+            environment: environment.collect(),
+            directory: process::working_directory(parent.pid)?,
+        };
+        let maps = files::read_any(Path::new(&format!("/proc/{}/maps", parent.pid)))?;
+        let info_module = module_directory(&maps).join("mod_info.so");
+        Ok(Self { parent: handle, program, info_module })
+    }
+
+    /// The parent process.
+    pub fn process(&self) -> Process {
+        self.parent.process()
+    }
+
+    /// Asks Apache what its configuration means: the text that `dump` reads.
+    ///
+    /// With `candidates`, as it would be with those files in place; they are
+    /// bind-mounted over the real ones where only this question sees them.
+    pub fn dump(&self, candidates: &[Candidate<'_>]) -> Result<Vec<u8>, ApacheError> {
+        let mut program = self.program.clone();
+        let load = [b"LoadModule info_module \"", self.info_module.as_os_str().as_bytes(), b"\""];
+        program.arguments.extend(["-C".into(), OsString::from_vec(load.concat()), "-t".into()]);
+        for part in ["INCLUDES", "MODULES", "VHOSTS", "RUN_CFG", "CONFIG"] {
+            program.arguments.extend(["-D".into(), format!("DUMP_{part}").into()]);
+        }
+        let deadline = Deadline::after(QUESTION_TIME);
+        let output = if candidates.is_empty() {
+            program.run(&deadline)?
+        } else {
+            // A mount namespace belongs to a thread; the child inherits this one's.
+            let ask = || {
+                substitute(candidates).map_err(ApacheError::Namespace)?;
+                program.run(&deadline).map_err(ApacheError::from)
+            };
+            let answer = thread::scope(|scope| scope.spawn(ask).join());
+            answer
+                .map_err(|_| ApacheError::Namespace(io::Error::other("the thread panicked")))??
+        };
+        match (output.status.success(), candidates.is_empty()) {
+            (true, _) => Ok(output.stdout),
+            (false, true) => Err(ApacheError::Configtest(output.complaint())),
+            (false, false) => Err(ApacheError::Candidate(output.complaint())),
+        }
+    }
+
+    /// The addresses it listens on.
+    pub fn listeners(&self) -> Result<Vec<SocketAddr>, ApacheError> {
+        let pid = self.process().pid;
+        let found = sockets::listening(pid).map_err(|e| ApacheError::Sockets(pid, e))?;
+        Ok(found.into_values().collect())
+    }
+
+    /// When it last loaded its configuration: it writes its pid file anew each
+    /// time (`ap_log_pid` in every MPM's run).
+    pub fn loaded_at(&self, pid_file: &Path) -> Result<Timestamp, ApacheError> {
+        Ok(files::modified(pid_file)?)
+    }
+
+    /// Tells the parent to reload gracefully (SIGUSR1).
+    pub fn reload(&self) -> Result<OldGeneration, ApacheError> {
+        let pid = self.process().pid;
+        let listening = sockets::listening(pid).map_err(|e| ApacheError::Sockets(pid, e))?;
+        let old = OldGeneration {
+            children: process::children(pid)?,
+            listening: listening.into_keys().collect(),
+        };
+        self.parent.signal(Signal::USR1)?;
+        Ok(old)
+    }
+
+    /// Waits until no process of `old` can accept a connection any more: from
+    /// then on only the new configuration answers new connections.
+    pub fn wait_deaf(&self, old: &OldGeneration, patience: Duration) -> Result<(), ApacheError> {
+        let pid = self.process().pid;
+        let watch = Stopwatch::start();
+        let deadline = Deadline::after(patience);
+        let mut left = old.children.clone();
+        loop {
+            let mut hearing = Vec::new();
+            for child in left {
+                if process::identify(child.pid).is_ok_and(|now| now == child) {
+                    let held = sockets::held(child.pid);
+                    let held = held.map_err(|e| ApacheError::Sockets(child.pid, e))?;
+                    if old.listening.iter().any(|inode| held.contains(inode)) {
+                        hearing.push(child);
+                    }
+                }
+            }
+            if self.parent.wait_exit(Duration::ZERO)? {
+                return Err(ApacheError::Died(pid));
+            }
+            if hearing.is_empty() {
+                return Ok(());
+            }
+            left = hearing;
+            if pause(LOOK_AGAIN, &deadline).is_err() {
+                return Err(ApacheError::NotDeaf(left.len(), watch.elapsed()));
+            }
+        }
+    }
+
+    /// Whether the parent still runs.
+    pub fn is_alive(&self) -> Result<bool, ApacheError> {
+        Ok(!self.parent.wait_exit(Duration::ZERO)?)
+    }
+}
+
+/// The server's arguments without those that say what to do with it.
+fn question_arguments(arguments: &[OsString]) -> Vec<OsString> {
+    let mut out = Vec::new();
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_bytes() {
+            b"-k" => {
+                rest.next();
+            }
+            bytes if bytes.starts_with(b"-k") => {}
+            b"-X" | b"-t" | b"-T" => {}
+            _ => out.push(argument.clone()),
+        }
+    }
+    out
+}
+
+/// Where the server's modules come from, by what it has mapped.
+fn module_directory(maps: &[u8]) -> PathBuf {
+    let text = String::from_utf8_lossy(maps);
+    let paths = text.lines().filter_map(|line| line.split_ascii_whitespace().nth(5));
+    let module = paths.map(Path::new).find(|path| {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        name.starts_with("mod_") && path.extension().is_some_and(|e| e == "so")
+    });
+    let directory = module.and_then(Path::parent);
+    directory.unwrap_or(Path::new("/usr/lib/apache2/modules")).to_owned()
+}
+
+/// Makes this thread see each candidate in the place of the real file.
+fn substitute(candidates: &[Candidate<'_>]) -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    for candidate in candidates {
+        mount(Some(candidate.substitute), candidate.real, none, MsFlags::MS_BIND, none)?;
+    }
+    Ok(())
+}
+
+/// For one question; 5,000 vhosts need less than a second.
+const QUESTION_TIME: Duration = Duration::from_mins(1);
+
+/// Between two looks at the old generation; it is deaf 5 to 8 ms after the signal.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_keep_the_servers_own_arguments() {
+        let arguments =
+            |words: &[&str]| -> Vec<OsString> { words.iter().map(Into::into).collect() };
+        let given = arguments(&["-d", "/s", "-k", "start", "-DX", "-kgraceful"]);
+        assert_eq!(question_arguments(&given), arguments(&["-d", "/s", "-DX"]));
+    }
+
+    #[test]
+    fn modules_are_found_where_the_server_has_them() {
+        let maps = b"7f00-7f01 r--p 0 fe:00 1 /lib/libc.so.6\n7f02-7f03 r-xp 0 fe:00 2 /opt/httpd/modules/mod_proxy.so\n";
+        assert_eq!(module_directory(maps), Path::new("/opt/httpd/modules"));
+    }
+}

@@ -1,0 +1,334 @@
+//! system: facts about processes from `/proc`, and the one safe handle on a process, a pidfd.
+//!
+//! It decides nothing about what a process is. A pid alone is never trusted:
+//! a process is its pid with its start time, and only a pidfd is signalled.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+/// One process, not confused with a later one that has the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Process {
+    /// Its pid in this pid namespace.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot (proc(5), `stat` field 22).
+    pub start_time: u64,
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {}", self.pid)
+    }
+}
+
+/// Who holds a record lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The process with this pid.
+    Pid(i32),
+    /// A process outside this pid namespace, or an open file description.
+    Unknown,
+}
+
+/// Why a fact about a process is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It has ended, or its pid belongs to another process by now.
+    #[error("process {0} has ended")]
+    Gone(i32),
+    /// The kernel refused.
+    #[error("cannot {action} process {pid}")]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// On which process.
+        pid: i32,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// `/proc/PID/stat` is not as proc(5) says.
+    #[error("/proc/{0}/stat cannot be understood")]
+    Stat(i32),
+    /// A lock file that cannot be asked about.
+    #[error("cannot ask who holds the lock on {path}", path = .path.display())]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The process that has `pid` now.
+pub fn identify(pid: i32) -> Result<Process, Error> {
+    Ok(Process { pid, start_time: stat(pid)?.start_time })
+}
+
+/// This process.
+pub fn own() -> Result<Process, Error> {
+    identify(i32::try_from(std::process::id()).map_err(|_| Error::Stat(0))?)
+}
+
+/// Its command line, one item per argument; empty for a kernel thread or a zombie.
+pub fn argv(pid: i32) -> Result<Vec<OsString>, Error> {
+    Ok(strings(&read(pid, "cmdline", "read the command line of")?))
+}
+
+/// Its initial environment, as `NAME=value` items.
+pub fn environment(pid: i32) -> Result<Vec<OsString>, Error> {
+    Ok(strings(&read(pid, "environ", "read the environment of")?))
+}
+
+/// The file it executes.
+pub fn executable(pid: i32) -> Result<PathBuf, Error> {
+    link(pid, "exe", "read the executable of")
+}
+
+/// Its working directory.
+pub fn working_directory(pid: i32) -> Result<PathBuf, Error> {
+    link(pid, "cwd", "read the working directory of")
+}
+
+/// Its parent; none for the first process of the pid namespace.
+pub fn parent(pid: i32) -> Result<Option<Process>, Error> {
+    loop {
+        match stat(pid)?.parent {
+            0 => return Ok(None),
+            parent => match identify(parent) {
+                // It died in between: the kernel has given the orphan to another by now.
+                Err(Error::Gone(_)) => {}
+                found => return found.map(Some),
+            },
+        }
+    }
+}
+
+/// Its parent, the parent of that, and so on, nearest first.
+///
+/// Where an ancestor dies meanwhile, the chain goes on with who took the orphan.
+pub fn ancestors(pid: i32) -> Result<Vec<Process>, Error> {
+    let mut found = Vec::new();
+    let mut next = parent(pid)?;
+    while let Some(process) = next {
+        found.push(process);
+        next = parent(process.pid)?;
+    }
+    Ok(found)
+}
+
+/// The processes whose parent is `pid`.
+pub fn children(pid: i32) -> Result<Vec<Process>, Error> {
+    let refused = |source| Error::Refused { action: "list the children of", pid, source };
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").map_err(refused)? {
+        let name = entry.map_err(refused)?.file_name();
+        let Some(child) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        match stat(child) {
+            Ok(stat) if stat.parent == pid => {
+                found.push(Process { pid: child, start_time: stat.start_time });
+            }
+            Ok(_) | Err(Error::Gone(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// A handle that means this process and no other, however long it is kept.
+#[derive(Debug)]
+pub struct PidFd {
+    process: Process,
+    fd: OwnedFd,
+}
+
+impl PidFd {
+    /// Opens `process`; fails with `Gone` if its pid has another owner by now.
+    pub fn open(process: Process) -> Result<Self, Error> {
+        let gone = || Error::Gone(process.pid);
+        let pid = Pid::from_raw(process.pid).ok_or_else(gone)?;
+        let fd = pidfd_open(pid, PidfdFlags::empty())
+            .map_err(|errno| refused("open", process.pid, errno.into()))?;
+        // Only now is the pid pinned: what has it now is what was opened, or has ended.
+        if identify(process.pid)? == process { Ok(Self { process, fd }) } else { Err(gone()) }
+    }
+
+    /// Which process it is.
+    pub fn process(&self) -> Process {
+        self.process
+    }
+
+    /// Sends `signal`.
+    pub fn signal(&self, signal: Signal) -> Result<(), Error> {
+        pidfd_send_signal(&self.fd, signal)
+            .map_err(|errno| refused("signal", self.process.pid, errno.into()))
+    }
+
+    /// Waits until the process has ended, at most `timeout`; says whether it has.
+    pub fn wait_exit(&self, timeout: Duration) -> Result<bool, Error> {
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+            let left = left.and_then(|left| Timespec::try_from(left).ok());
+            let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+            match poll(&mut fds, left.as_ref()) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(refused("wait for", self.process.pid, errno.into())),
+            }
+        }
+    }
+}
+
+impl AsFd for PidFd {
+    /// Readable once the process has ended (`pidfd_open(2)`).
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Who holds a write lock on any byte of `path` (fcntl(2) `F_GETLK`, the kind
+/// certbot takes, which flock(1) does not see). A missing file is held by nobody.
+///
+/// The file is opened for reading only, never made. This process must not
+/// itself hold a lock on it: closing the file would drop that.
+pub fn lock_holder(path: &Path) -> Result<Option<Holder>, Error> {
+    let failed = |source| Error::Lock { path: path.to_owned(), source };
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(failed)?,
+    };
+    let mut lock = libc::flock {
+        l_type: kind(libc::F_WRLCK),
+        l_whence: kind(libc::SEEK_SET),
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    fcntl(&file, FcntlArg::F_GETLK(&mut lock)).map_err(|errno| failed(errno.into()))?;
+    Ok(match lock.l_pid {
+        _ if lock.l_type == kind(libc::F_UNLCK) => None,
+        pid if pid > 0 => Some(Holder::Pid(pid)),
+        _ => Some(Holder::Unknown),
+    })
+}
+
+/// The constants are `int`, the fields `short` (fcntl(2)).
+fn kind(constant: i32) -> i16 {
+    i16::try_from(constant).unwrap_or_default()
+}
+
+/// The two fields of `/proc/PID/stat` that matter here.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    parent: i32,
+    start_time: u64,
+}
+
+fn stat(pid: i32) -> Result<Stat, Error> {
+    parse_stat(&read(pid, "stat", "look at")?).ok_or(Error::Stat(pid))
+}
+
+/// The command name may hold spaces and parentheses; the last one closes it.
+fn parse_stat(line: &[u8]) -> Option<Stat> {
+    let close = line.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(line.get(close + 1..)?).ok()?;
+    // `rest` starts at field 3, the state.
+    let mut fields = rest.split_ascii_whitespace().skip(1);
+    let parent = fields.next()?.parse().ok()?;
+    let start_time = fields.nth(22 - 5)?.parse().ok()?;
+    Some(Stat { parent, start_time })
+}
+
+fn strings(bytes: &[u8]) -> Vec<OsString> {
+    let Some(bytes) = bytes.strip_suffix(b"\0").or((!bytes.is_empty()).then_some(bytes)) else {
+        return Vec::new();
+    };
+    bytes.split(|byte| *byte == 0).map(|item| OsString::from_vec(item.to_vec())).collect()
+}
+
+fn read(pid: i32, file: &str, action: &'static str) -> Result<Vec<u8>, Error> {
+    fs::read(format!("/proc/{pid}/{file}")).map_err(|source| refused(action, pid, source))
+}
+
+fn link(pid: i32, file: &str, action: &'static str) -> Result<PathBuf, Error> {
+    fs::read_link(format!("/proc/{pid}/{file}")).map_err(|source| refused(action, pid, source))
+}
+
+fn refused(action: &'static str, pid: i32, source: io::Error) -> Error {
+    let gone = source.kind() == ErrorKind::NotFound || source.raw_os_error() == Some(libc::ESRCH);
+    if gone { Error::Gone(pid) } else { Error::Refused { action, pid, source } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn a_command_name_with_parentheses_hides_no_field() {
+        let fields = "S 41 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2";
+        for name in ["cat", "a b", ") R 1 (", "(sd-pam)", "\u{fc})\n"] {
+            let line = format!("42 ({name}) {fields}\n");
+            let expected = Stat { parent: 41, start_time: 987_654 };
+            assert_eq!(parse_stat(line.as_bytes()), Some(expected), "{name}");
+        }
+        assert_eq!(parse_stat(b"42 (cut) S 41 7"), None);
+        assert_eq!(parse_stat(b""), None);
+    }
+
+    #[test]
+    fn empty_arguments_are_arguments() {
+        assert_eq!(strings(b"a\0\0b\0"), ["a", "", "b"]);
+        assert_eq!(strings(b""), [""; 0]);
+    }
+
+    #[test]
+    fn a_child_is_found_by_its_facts_and_ends_by_its_pidfd() {
+        let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
+        let own = own().unwrap();
+        let process = identify(i32::try_from(child.id()).unwrap()).unwrap();
+        assert!(children(own.pid).unwrap().contains(&process));
+        assert_eq!(parent(process.pid).unwrap(), Some(own));
+        assert_eq!(ancestors(process.pid).unwrap()[0], own);
+        assert_eq!(working_directory(process.pid).unwrap(), std::env::current_dir().unwrap());
+
+        let pidfd = PidFd::open(process).unwrap();
+        assert!(!pidfd.wait_exit(Duration::ZERO).unwrap());
+        let earlier = Process { start_time: process.start_time - 1, ..process };
+        assert!(matches!(PidFd::open(earlier), Err(Error::Gone(_))), "a reused pid is noticed");
+        pidfd.signal(Signal::TERM).unwrap();
+        assert!(pidfd.wait_exit(Duration::from_secs(10)).unwrap());
+        child.wait().unwrap();
+        assert!(matches!(pidfd.signal(Signal::TERM), Err(Error::Gone(_))));
+        assert!(matches!(identify(process.pid), Err(Error::Gone(_))));
+    }
+
+    #[test]
+    fn a_file_without_lock_is_held_by_nobody_and_a_missing_one_is_not_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".certbot.lock");
+        assert_eq!(lock_holder(&path).unwrap(), None);
+        assert!(!path.exists());
+        fs::write(&path, "").unwrap();
+        assert_eq!(lock_holder(&path).unwrap(), None);
+        std::os::unix::fs::symlink(&path, directory.path().join("link")).unwrap();
+        assert!(matches!(lock_holder(&directory.path().join("link")), Err(Error::Lock { .. })));
+    }
+}
