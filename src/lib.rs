@@ -6,4 +6,12 @@
 //! `clippy.toml` keep the pure and flow modules away from the system; the
 //! `expect` attributes below are the complete list of owners.
 
+#[expect(clippy::disallowed_methods, reason = "owns the clock and the sleep")]
+pub mod clock;
+pub mod handshake;
 pub mod names;
+pub mod probe;
+pub mod redirect;
+pub mod resolve;
+pub mod validation;
+pub mod webroot;

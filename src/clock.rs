@@ -1,0 +1,106 @@
+//! system: the clock: deadlines, the time of day, and the only sleep.
+//!
+//! Deadlines use the monotonic clock, which stands still while the machine
+//! sleeps; leases need `CLOCK_BOOTTIME` and do not use this.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The moment by which something has to be done.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(Instant);
+
+/// The deadline has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the deadline has passed")]
+pub struct Passed;
+
+impl Deadline {
+    /// `duration` from now (at most a year).
+    pub fn after(duration: Duration) -> Self {
+        Self(Instant::now() + duration.min(YEAR))
+    }
+
+    /// The time that is left, never zero; `None` once the deadline has passed.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.0.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    }
+}
+
+/// Measures how long something takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts measuring.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// The time of day, for records that people read.
+pub fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+/// Waits `duration` between two looks at something that cannot be waited for,
+/// and not beyond the deadline; an error when that has passed already.
+pub fn pause(duration: Duration, deadline: &Deadline) -> Result<(), Passed> {
+    thread::sleep(duration.min(deadline.remaining().ok_or(Passed)?));
+    Ok(())
+}
+
+/// Runs `work`, which has no timeout of its own, on a thread, and waits for it
+/// no longer than the deadline. Work that is given up goes on until it ends by
+/// itself or the process does; a panic in it counts as giving up.
+pub fn within<T: Send + 'static>(
+    deadline: &Deadline,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Passed> {
+    let left = deadline.remaining().ok_or(Passed)?;
+    let (done, result) = mpsc::sync_channel(1);
+    // Nobody listens any more after the deadline: that is not an error.
+    thread::spawn(move || done.send(work()).ok());
+    result.recv_timeout(left).map_err(|_| Passed)
+}
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_in_the_past_leaves_nothing() {
+        let deadline = Deadline::after(Duration::ZERO);
+        assert_eq!(deadline.remaining(), None);
+        assert_eq!(pause(Duration::from_secs(60), &deadline), Err(Passed));
+    }
+
+    #[test]
+    fn an_endless_deadline_does_not_overflow() {
+        assert!(Deadline::after(Duration::MAX).remaining().is_some());
+    }
+
+    #[test]
+    fn a_pause_ends_at_the_deadline() {
+        let watch = Stopwatch::start();
+        let deadline = Deadline::after(Duration::from_millis(20));
+        assert_eq!(pause(Duration::from_secs(60), &deadline), Ok(()));
+        assert!(watch.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn work_that_hangs_is_given_up_at_the_deadline() {
+        let (_never, wait) = mpsc::channel::<()>();
+        let deadline = Deadline::after(Duration::from_millis(20));
+        assert_eq!(within(&deadline, move || wait.recv().is_ok()), Err(Passed));
+        assert_eq!(within(&Deadline::after(YEAR), || 7), Ok(7));
+    }
+}
