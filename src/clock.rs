@@ -70,7 +70,7 @@ pub fn within<T: Send + 'static>(
     result.recv_timeout(left).map_err(|_| Passed)
 }
 
-const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@
 
 #[expect(clippy::disallowed_methods, reason = "owns the clock and the sleep")]
 pub mod clock;
+pub mod exchange;
 pub mod handshake;
 pub mod names;
 pub mod probe;

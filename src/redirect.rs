@@ -97,7 +97,7 @@ pub enum Refusal {
     TooLong(usize),
     /// A URL that was requested before.
     #[error("redirect loop: {0} was asked before")]
-    Loop(Url),
+    Loop(String),
 }
 
 /// What a validation has asked for so far: Boulder's `records` and
@@ -142,7 +142,7 @@ impl Trail {
             return Err(Refusal::TooLong(length));
         }
         if self.asked.contains(&url) {
-            return Err(Refusal::Loop(url));
+            return Err(Refusal::Loop(url.into()));
         }
         self.asked.push(url.clone());
         Ok(Target { url, host, port })
@@ -256,3 +256,89 @@ const RESERVED_V6: [([u16; 8], u32); 14] = [
     ([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10),
     ([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str) -> Result<(Host, u16), Refusal> {
+        extract_request_target(&Url::parse(url).unwrap(), Ports::PUBLIC)
+    }
+
+    #[test]
+    fn the_port_is_the_schemes_unless_the_url_names_the_other() {
+        let host = Host::Name(Hostname::parse("a.example").unwrap());
+        for (url, port) in [
+            ("http://a.example/", 80),
+            ("https://A.Example/", 443),
+            ("https://a.example:80/", 80),
+            ("http://a.example:443/", 443),
+        ] {
+            assert_eq!(target(url), Ok((host.clone(), port)), "{url}");
+        }
+        let refused = Refusal::Port { port: 8080, ports: Ports::PUBLIC };
+        assert_eq!(target("http://a.example:8080/"), Err(refused));
+    }
+
+    #[test]
+    fn a_redirect_to_an_address_is_followed_only_if_that_is_public() {
+        for public in ["1.1.1.1", "198.20.0.1", "2606:4700::1", "2001:200::1", "::2"] {
+            assert!(!is_reserved(public.parse().unwrap()), "{public}");
+        }
+        for reserved in [
+            "0.1.2.3",
+            "10.255.0.1",
+            "100.127.0.1",
+            "127.0.0.1",
+            "169.254.9.9",
+            "172.31.0.1",
+            "192.168.1.1",
+            "198.19.0.1",
+            "203.0.113.9",
+            "239.1.1.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:1.1.1.1",
+            "2001:db8::1",
+            "2001:1ff::1",
+            "fd00::1",
+            "fe80::1",
+            "ff02::1",
+        ] {
+            assert!(is_reserved(reserved.parse().unwrap()), "{reserved}");
+        }
+        assert_eq!(
+            target("http://[2606:4700::1]/"),
+            Ok((Host::Address("2606:4700::1".parse().unwrap()), 80))
+        );
+        assert!(matches!(target("http://127.1/"), Err(Refusal::Reserved(_))));
+    }
+
+    #[test]
+    fn the_host_of_a_redirect_is_a_name_with_a_dot() {
+        assert!(matches!(target("http://localhost/"), Err(Refusal::NoTopLevel(_))));
+        assert!(matches!(target("http://a!b.example/"), Err(Refusal::NotAName(_))));
+        assert!(matches!(target("https://a.example.well-known/x"), Err(Refusal::Glued(_))));
+    }
+
+    #[test]
+    fn a_location_without_a_host_is_no_host_and_not_the_paths_first_part() {
+        let from = Url::parse("http://a.example/x").unwrap();
+        for location in ["https:///x", "HTTP:///", "http:x", "//", "///x", "https://", "http://?q"]
+        {
+            let refused = Trail::default().process_redirect(301, &from, location, Ports::PUBLIC);
+            assert!(matches!(refused, Err(Refusal::NoHost(_))), "{location}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_path_is_counted_unescaped_and_without_the_query() {
+        let from = Url::parse("http://a.example/x").unwrap();
+        let follow = |l: String| Trail::default().process_redirect(301, &from, &l, Ports::PUBLIC);
+        assert!(follow(format!("/{}", "%41".repeat(MAX_PATH_SIZE - 1))).is_ok());
+        assert!(follow(format!("/?{}", "a".repeat(3 * MAX_PATH_SIZE))).is_ok());
+        let refused = follow(format!("/{}", "a".repeat(MAX_PATH_SIZE)));
+        assert_eq!(refused, Err(Refusal::TooLong(MAX_PATH_SIZE + 1)));
+    }
+}

@@ -31,7 +31,7 @@ pub struct Nonce {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct At {
     /// The URL.
-    pub url: Url,
+    pub url: Arc<Url>,
     /// The address connected to.
     pub address: SocketAddr,
 }
@@ -61,7 +61,7 @@ pub enum Failure {
     NoAddress(Hostname),
     /// The overall deadline passed before this request.
     #[error("no time left to ask {0}; raise the deadline")]
-    NoTime(Url),
+    NoTime(Arc<Url>),
     /// The HTTP client could not be set up.
     #[error("cannot set up an HTTP client")]
     Client(#[source] Arc<io::Error>),
@@ -224,5 +224,35 @@ pub fn judge_body(at: &At, body: &[u8], nonce: &Nonce) -> Result<(), Failure> {
         Ok(())
     } else {
         Err(Failure::Mismatch { at: at.clone(), got: got.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choice(addresses: &[&str]) -> Option<(String, Option<String>)> {
+        let addresses: Vec<_> = addresses.iter().map(|a| a.parse().unwrap()).collect();
+        choose(&addresses).map(|c| (c.first.to_string(), c.fallback.map(|f| f.to_string())))
+    }
+
+    #[test]
+    fn the_first_v6_is_tried_then_the_first_v4_and_no_other() {
+        let some =
+            |first: &str, second: Option<&str>| Some((first.to_owned(), second.map(str::to_owned)));
+        assert_eq!(choice(&["1.1.1.1", "2::1", "1.1.1.2", "2::2"]), some("2::1", Some("1.1.1.1")));
+        assert_eq!(choice(&["2::2", "2::1"]), some("2::2", None));
+        assert_eq!(choice(&["::ffff:1.1.1.1"]), some("1.1.1.1", None));
+        assert_eq!(choice(&[]), None);
+    }
+
+    #[test]
+    fn an_address_is_no_name_even_if_it_looks_like_one() {
+        let nonce = Nonce { token: Token::parse("t").unwrap(), content: "t.x".to_owned() };
+        for name in ["192.0.2.1", "1", "a.1"] {
+            let name = Hostname::parse(name).unwrap();
+            let target = first_target(&name, &nonce, Ports::PUBLIC);
+            assert!(matches!(target, Err(Failure::NotAName(_))), "{target:?}");
+        }
     }
 }
