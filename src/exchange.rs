@@ -48,6 +48,7 @@ pub fn exchange(
     referer: Option<&Arc<Url>>,
     deadline: &Deadline,
 ) -> Result<Answer, Failure> {
+    deadline.remaining().ok_or_else(|| Failure::NoTime(Arc::clone(&at.url)))?;
     let work = {
         let (at, referer, deadline) = (at.clone(), referer.cloned(), *deadline);
         move || ask(&at, referer.as_deref(), &deadline)
@@ -57,7 +58,7 @@ pub fn exchange(
 }
 
 fn ask(at: &At, referer: Option<&Url>, deadline: &Deadline) -> Result<Answer, Failure> {
-    let left = deadline.remaining().ok_or_else(|| Failure::NoTime(at.url.clone()))?;
+    let left = deadline.remaining().ok_or_else(|| Failure::NoTime(Arc::clone(&at.url)))?;
     let client = client(at, left)?;
     let mut request =
         client.get(Url::clone(&at.url)).header(ACCEPT, "*/*").header(CONNECTION, "close");

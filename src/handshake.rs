@@ -26,7 +26,7 @@ pub fn served_certificate(
     let url = Url::parse(&format!("https://{name}/"));
     let at = At { url: Arc::new(url.map_err(|_| Failure::NotAName(name.clone()))?), address };
     let ssl = client(name).map_err(|e| Failure::Client(Arc::new(e.into())))?;
-    let left = deadline.remaining().ok_or_else(|| Failure::NoTime(at.url.clone()))?;
+    let left = deadline.remaining().ok_or_else(|| Failure::NoTime(Arc::clone(&at.url)))?;
     let socket = TcpStream::connect_timeout(&address, left.min(DIAL_TIMEOUT))
         .map_err(|e| Failure::Dial { at: at.clone(), source: Arc::new(e) })?;
 

@@ -134,6 +134,9 @@ impl<'a> Walk<'a> {
     fn hop(&mut self, at: &At, referer: Option<&Arc<Url>>) -> Result<Answer, Failure> {
         let watch = Stopwatch::start();
         let answer = exchange(at, referer, self.deadline);
+        if matches!(answer, Err(Failure::NoTime(_))) {
+            return answer; // nothing was asked
+        }
         let outcome = answer.as_ref().map(|a| a.status).map_err(Clone::clone);
         self.hops.push(Hop { at: at.clone(), outcome, elapsed: watch.elapsed() });
         answer

@@ -66,7 +66,7 @@ pub enum Failure {
     #[error("cannot set up an HTTP client")]
     Client(#[source] Arc<io::Error>),
     /// No TCP connection (Go's `net.OpError` with op `dial`).
-    #[error("no connection for {at}")]
+    #[error("no connection for {at}; see that a server listens there and no firewall drops it")]
     Dial {
         /// The request.
         at: At,
@@ -96,7 +96,7 @@ pub enum Failure {
         source: Arc<io::Error>,
     },
     /// Not 200.
-    #[error("status {status} instead of 200 for {at}")]
+    #[error("status {status} instead of 200 for {at}; this path is not answered from the webroot")]
     Status {
         /// The request.
         at: At,
@@ -104,7 +104,9 @@ pub enum Failure {
         status: u16,
     },
     /// 200, but more than a challenge file.
-    #[error("an answer of {MAX_RESPONSE_SIZE} bytes or more for {at}: {start:?}…")]
+    #[error(
+        "an answer of {MAX_RESPONSE_SIZE} bytes or more for {at}: {start:?}…; another host or webroot serves this path"
+    )]
     TooLong {
         /// The request.
         at: At,
@@ -112,7 +114,9 @@ pub enum Failure {
         start: String,
     },
     /// 200, but not the nonce.
-    #[error("another answer than the planted file's for {at}: {got:?}")]
+    #[error(
+        "another answer than the planted file's for {at}: {got:?}; another host or webroot serves this path"
+    )]
     Mismatch {
         /// The request.
         at: At,
