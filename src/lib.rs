@@ -14,8 +14,10 @@ pub mod clock;
 pub mod command;
 pub mod document;
 pub mod dump;
+pub mod exchange;
 #[expect(clippy::disallowed_methods, reason = "owns files")]
 pub mod files;
+pub mod handshake;
 pub mod htaccess;
 pub mod lock;
 pub mod names;
@@ -23,13 +25,18 @@ pub mod obstacles;
 pub mod oracle;
 pub mod pattern;
 pub mod plan;
+pub mod probe;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about processes")]
 pub mod process;
 pub mod proxying;
+pub mod redirect;
 pub mod refusal;
 pub mod request;
+pub mod resolve;
 pub mod rewrite;
 pub mod sections;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about sockets")]
 pub mod sockets;
+pub mod validation;
 pub mod vhosts;
+pub mod webroot;

@@ -1,0 +1,55 @@
+//! test: the certificate that an address serves for a name.
+
+use std::net::TcpListener;
+
+use certbaton::handshake::served_certificate;
+use certbaton::validation::Failure;
+use openssl::ssl::{NameType, SniError, SslContext, SslMethod};
+
+use crate::certificate::{acceptor, self_signed};
+use crate::server::{Act, NAME, Server, V4, V6, good, later, name, soon};
+
+#[test]
+fn the_leaf_is_the_one_for_the_name() {
+    let (default, site) = (self_signed("default.invalid"), self_signed(NAME));
+    let mut other = SslContext::builder(SslMethod::tls_server()).unwrap();
+    other.set_certificate(&site.0).unwrap();
+    other.set_private_key(&site.1).unwrap();
+    let other = other.build();
+    let mut tls = acceptor(&default);
+    tls.set_servername_callback(move |ssl, _| {
+        if ssl.servername(NameType::HOST_NAME) == Some(NAME) {
+            ssl.set_ssl_context(&other).map_err(|_| SniError::ALERT_FATAL)?;
+        }
+        Ok(())
+    });
+    let listener = TcpListener::bind((V6, 0)).unwrap();
+    let server = Server::on(listener, Some(tls.build()), |_| Act::Reply(good()));
+    for (asked, expected) in [(NAME, &site.0), ("www.site.example", &default.0)] {
+        let leaf = served_certificate(&name(asked), server.address, &later()).unwrap();
+        assert_eq!(leaf, expected.to_der().unwrap(), "{asked}");
+    }
+    assert!(server.requests().is_empty(), "no request is sent");
+}
+
+#[test]
+fn refused_mute_and_not_tls_are_told_apart() {
+    let listener = TcpListener::bind((V4, 0)).unwrap();
+    let mute = listener.local_addr().unwrap();
+    let failure = served_certificate(&name(NAME), mute, &soon()).unwrap_err();
+    assert!(matches!(failure, Failure::Stalled { .. }), "{failure:?}");
+    drop(listener);
+    let failure = served_certificate(&name(NAME), mute, &later()).unwrap_err();
+    assert!(matches!(failure, Failure::Dial { .. }), "{failure:?}");
+
+    let listener = TcpListener::bind((V4, 0)).unwrap();
+    let plain = listener.local_addr().unwrap();
+    let talk = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        std::io::Read::read_to_end(&mut stream, &mut Vec::new()).ok();
+    });
+    let failure = served_certificate(&name(NAME), plain, &later()).unwrap_err();
+    assert!(matches!(failure, Failure::Handshake { .. }), "{failure:?}");
+    talk.join().unwrap();
+}
