@@ -17,8 +17,8 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::clock::{Deadline, Stopwatch, pause};
-use crate::command::{CommandError, Program};
-use crate::files::{self, FileError};
+use crate::command::{self, Program};
+use crate::files;
 use crate::process::{self, PidFd, Process, Signal};
 use crate::sockets;
 
@@ -41,7 +41,7 @@ pub struct Candidate<'a> {
 
 /// What went wrong with Apache.
 #[derive(Debug, thiserror::Error)]
-pub enum ApacheError {
+pub enum Error {
     /// None is there.
     #[error("apache is not running{0}; certbaton never starts it: check systemctl status apache2")]
     NotRunning(String),
@@ -83,10 +83,10 @@ pub enum ApacheError {
     NotDeaf(usize, Duration),
     /// A program could not be run.
     #[error(transparent)]
-    Command(#[from] CommandError),
+    Command(#[from] command::Error),
     /// A file could not be read.
     #[error(transparent)]
-    File(#[from] FileError),
+    File(#[from] files::Error),
     /// A process could not be looked at.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -103,7 +103,7 @@ pub struct OldGeneration {
 }
 
 /// Finds the Apache that `pid_file` names, or the only one that runs here.
-pub fn find(pid_file: Option<&Path>) -> Result<Server, ApacheError> {
+pub fn find(pid_file: Option<&Path>) -> Result<Server, Error> {
     let pid = match pid_file {
         Some(path) => named_pid(path)?,
         None => only_pid()?,
@@ -111,27 +111,27 @@ pub fn find(pid_file: Option<&Path>) -> Result<Server, ApacheError> {
     Server::open(process::identify(pid)?)
 }
 
-fn named_pid(path: &Path) -> Result<i32, ApacheError> {
+fn named_pid(path: &Path) -> Result<i32, Error> {
     let text = match files::read_any(path) {
         Err(error) if error.is_missing() => {
-            return Err(ApacheError::NotRunning(format!(" (no pid file {})", path.display())));
+            return Err(Error::NotRunning(format!(" (no pid file {})", path.display())));
         }
         text => text?,
     };
     let pid = String::from_utf8_lossy(&text).trim().parse().unwrap_or(0);
-    let wrong = |what: String| ApacheError::NotApache { path: path.to_owned(), pid, what };
+    let wrong = |what: String| Error::NotApache { path: path.to_owned(), pid, what };
     match process::executable(pid) {
         Ok(program) if is_apache(&program) => Ok(pid),
         Ok(program) => Err(wrong(program.display().to_string())),
         Err(process::Error::Gone(_)) => {
-            Err(ApacheError::NotRunning(format!(" (stale pid file {})", path.display())))
+            Err(Error::NotRunning(format!(" (stale pid file {})", path.display())))
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Servers of containers are visible from outside: only our own pid namespace counts.
-fn only_pid() -> Result<i32, ApacheError> {
+fn only_pid() -> Result<i32, Error> {
     let namespace = |pid: &str| files::link_target(Path::new(&format!("/proc/{pid}/ns/pid")));
     let ours = namespace("self")?;
     let mut parents = Vec::new();
@@ -149,11 +149,11 @@ fn only_pid() -> Result<i32, ApacheError> {
         }
     }
     match parents[..] {
-        [] => Err(ApacheError::NotRunning(String::new())),
+        [] => Err(Error::NotRunning(String::new())),
         [pid] => Ok(pid),
         _ => {
             let pids: Vec<String> = parents.iter().map(ToString::to_string).collect();
-            Err(ApacheError::Several(pids.join(", ")))
+            Err(Error::Several(pids.join(", ")))
         }
     }
 }
@@ -170,7 +170,7 @@ fn is_apache(program: &Path) -> bool {
 }
 
 impl Server {
-    fn open(parent: Process) -> Result<Self, ApacheError> {
+    fn open(parent: Process) -> Result<Self, Error> {
         let handle = PidFd::open(parent)?;
         let argv = process::argv(parent.pid)?;
         let environment = process::environment(parent.pid)?.into_iter().filter_map(|item| {
@@ -199,7 +199,7 @@ impl Server {
     ///
     /// With `candidates`, as it would be with those files in place; they are
     /// bind-mounted over the real ones where only this question sees them.
-    pub fn dump(&self, candidates: &[Candidate<'_>]) -> Result<Vec<u8>, ApacheError> {
+    pub fn dump(&self, candidates: &[Candidate<'_>]) -> Result<Vec<u8>, Error> {
         let mut program = self.program.clone();
         let load = [b"LoadModule info_module \"", self.info_module.as_os_str().as_bytes(), b"\""];
         program.arguments.extend(["-C".into(), OsString::from_vec(load.concat()), "-t".into()]);
@@ -212,37 +212,36 @@ impl Server {
         } else {
             // A mount namespace belongs to a thread; the child inherits this one's.
             let ask = || {
-                substitute(candidates).map_err(ApacheError::Namespace)?;
-                program.run(&deadline).map_err(ApacheError::from)
+                substitute(candidates).map_err(Error::Namespace)?;
+                program.run(&deadline).map_err(Error::from)
             };
             let answer = thread::scope(|scope| scope.spawn(ask).join());
-            answer
-                .map_err(|_| ApacheError::Namespace(io::Error::other("the thread panicked")))??
+            answer.map_err(|_| Error::Namespace(io::Error::other("the thread panicked")))??
         };
         match (output.status.success(), candidates.is_empty()) {
             (true, _) => Ok(output.stdout),
-            (false, true) => Err(ApacheError::Configtest(output.complaint())),
-            (false, false) => Err(ApacheError::Candidate(output.complaint())),
+            (false, true) => Err(Error::Configtest(output.complaint())),
+            (false, false) => Err(Error::Candidate(output.complaint())),
         }
     }
 
     /// The addresses it listens on.
-    pub fn listeners(&self) -> Result<Vec<SocketAddr>, ApacheError> {
+    pub fn listeners(&self) -> Result<Vec<SocketAddr>, Error> {
         let pid = self.process().pid;
-        let found = sockets::listening(pid).map_err(|e| ApacheError::Sockets(pid, e))?;
+        let found = sockets::listening(pid).map_err(|e| Error::Sockets(pid, e))?;
         Ok(found.into_values().collect())
     }
 
     /// When it last loaded its configuration: it writes its pid file anew each
     /// time (`ap_log_pid` in every MPM's run).
-    pub fn loaded_at(&self, pid_file: &Path) -> Result<Timestamp, ApacheError> {
+    pub fn loaded_at(&self, pid_file: &Path) -> Result<Timestamp, Error> {
         Ok(files::modified(pid_file)?)
     }
 
     /// Tells the parent to reload gracefully (SIGUSR1).
-    pub fn reload(&self) -> Result<OldGeneration, ApacheError> {
+    pub fn reload(&self) -> Result<OldGeneration, Error> {
         let pid = self.process().pid;
-        let listening = sockets::listening(pid).map_err(|e| ApacheError::Sockets(pid, e))?;
+        let listening = sockets::listening(pid).map_err(|e| Error::Sockets(pid, e))?;
         let old = OldGeneration {
             children: process::children(pid)?,
             listening: listening.into_keys().collect(),
@@ -253,7 +252,7 @@ impl Server {
 
     /// Waits until no process of `old` can accept a connection any more: from
     /// then on only the new configuration answers new connections.
-    pub fn wait_deaf(&self, old: &OldGeneration, patience: Duration) -> Result<(), ApacheError> {
+    pub fn wait_deaf(&self, old: &OldGeneration, patience: Duration) -> Result<(), Error> {
         let pid = self.process().pid;
         let watch = Stopwatch::start();
         let deadline = Deadline::after(patience);
@@ -263,27 +262,27 @@ impl Server {
             for child in left {
                 if process::identify(child.pid).is_ok_and(|now| now == child) {
                     let held = sockets::held(child.pid);
-                    let held = held.map_err(|e| ApacheError::Sockets(child.pid, e))?;
+                    let held = held.map_err(|e| Error::Sockets(child.pid, e))?;
                     if old.listening.iter().any(|inode| held.contains(inode)) {
                         hearing.push(child);
                     }
                 }
             }
             if self.parent.wait_exit(Duration::ZERO)? {
-                return Err(ApacheError::Died(pid));
+                return Err(Error::Died(pid));
             }
             if hearing.is_empty() {
                 return Ok(());
             }
             left = hearing;
             if pause(LOOK_AGAIN, &deadline).is_err() {
-                return Err(ApacheError::NotDeaf(left.len(), watch.elapsed()));
+                return Err(Error::NotDeaf(left.len(), watch.elapsed()));
             }
         }
     }
 
     /// Whether the parent still runs.
-    pub fn is_alive(&self) -> Result<bool, ApacheError> {
+    pub fn is_alive(&self) -> Result<bool, Error> {
         Ok(!self.parent.wait_exit(Duration::ZERO)?)
     }
 }

@@ -9,18 +9,7 @@ use std::ops::Range;
 use openssl::sha::sha256;
 
 use crate::document::{Document, Line};
-use crate::names::{Hostname, Webroot};
-
-/// A name whose challenges this host answers, and from where.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
-pub struct Route {
-    /// The name.
-    pub name: Hostname,
-    /// certbot's webroot for it.
-    pub webroot: Webroot,
-}
+use crate::names::{Hostname, Route, Webroot};
 
 /// A file with its intact blocks taken out.
 #[derive(Debug, Clone, PartialEq, Eq)]

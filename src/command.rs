@@ -38,7 +38,7 @@ pub struct Output {
 
 /// Why a program could not be run to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
+pub enum Error {
     /// The path is relative: whoever sets the working directory would choose the program.
     #[error("{} is not an absolute path", .0.display())]
     Relative(PathBuf),
@@ -57,8 +57,8 @@ pub enum CommandError {
 
 impl Program {
     /// Runs it and collects what it prints; killed at the deadline.
-    pub fn run(&self, deadline: &Deadline) -> Result<Output, CommandError> {
-        let failed = |source| CommandError::Start { path: self.path.clone(), source };
+    pub fn run(&self, deadline: &Deadline) -> Result<Output, Error> {
+        let failed = |source| Error::Start { path: self.path.clone(), source };
         let mut child = self.command()?.spawn().map_err(failed)?;
         let stdout = drain(child.stdout.take());
         let stderr = drain(child.stderr.take());
@@ -71,20 +71,20 @@ impl Program {
             Ok(Output { status, stdout, stderr })
         } else {
             reap(child);
-            Err(CommandError::Slow(self.path.clone()))
+            Err(Error::Slow(self.path.clone()))
         }
     }
 
     /// Starts it with `stdin` and leaves it running, its output discarded.
-    pub fn detach(&self, stdin: OwnedFd) -> Result<Child, CommandError> {
+    pub fn detach(&self, stdin: OwnedFd) -> Result<Child, Error> {
         let mut command = self.command()?;
         command.stdin(Stdio::from(stdin)).stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().map_err(|source| CommandError::Start { path: self.path.clone(), source })
+        command.spawn().map_err(|source| Error::Start { path: self.path.clone(), source })
     }
 
-    fn command(&self) -> Result<Command, CommandError> {
+    fn command(&self) -> Result<Command, Error> {
         if !self.path.is_absolute() {
-            return Err(CommandError::Relative(self.path.clone()));
+            return Err(Error::Relative(self.path.clone()));
         }
         let mut command = Command::new(&self.path);
         command
@@ -155,13 +155,13 @@ mod tests {
 
     #[test]
     fn a_relative_program_is_refused() {
-        assert!(matches!(program("env", &[]).run(&soon()), Err(CommandError::Relative(_))));
+        assert!(matches!(program("env", &[]).run(&soon()), Err(Error::Relative(_))));
     }
 
     #[test]
     fn a_slow_program_is_killed_at_the_deadline() {
         let deadline = Deadline::after(Duration::from_millis(50));
         let slow = program("/bin/sleep", &["1000"]).run(&deadline);
-        assert!(matches!(slow, Err(CommandError::Slow(_))));
+        assert!(matches!(slow, Err(Error::Slow(_))));
     }
 }

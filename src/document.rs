@@ -29,7 +29,7 @@ pub struct Line {
 
 /// What no Apache configuration file may contain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DocumentError {
+pub enum Error {
     /// Apache drops the rest of its read buffer at a NUL: lines come and go with buffer sizes.
     #[error("line {0} contains a NUL byte, which Apache reads unpredictably; remove it")]
     Nul(u32),
@@ -45,7 +45,7 @@ pub struct Unclosed {
 
 impl Document {
     /// Splits `bytes` into logical lines.
-    pub fn parse(bytes: Vec<u8>) -> Result<Self, DocumentError> {
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, Error> {
         let mut lines = Vec::new();
         let (mut start, mut number) = (0, 1);
         while start < bytes.len() {
@@ -54,7 +54,7 @@ impl Document {
                 let end = bytes[at..].iter().position(|&b| b == b'\n').map(|n| at + n + 1);
                 let physical = &bytes[at..end.unwrap_or(bytes.len())];
                 if physical.contains(&0) {
-                    return Err(DocumentError::Nul(number));
+                    return Err(Error::Nul(number));
                 }
                 at = end.unwrap_or(bytes.len());
                 number += 1;
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn nul_is_refused_with_its_line() {
-        assert_eq!(Document::parse(b"A\nB\0\n".to_vec()), Err(DocumentError::Nul(2)));
+        assert_eq!(Document::parse(b"A\nB\0\n".to_vec()), Err(Error::Nul(2)));
     }
 
     #[test]

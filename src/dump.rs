@@ -91,7 +91,7 @@ pub struct Dump {
 
 /// The dump is not what this version of the reader understands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DumpError {
+pub enum Error {
     /// `mod_info` is not there, or printed nothing.
     #[error(
         "apache did not list its directives (is mod_info.so installed beside its other modules?)"
@@ -104,7 +104,7 @@ pub enum DumpError {
 
 impl Dump {
     /// Reads the standard output of a dump.
-    pub fn parse(output: &[u8]) -> Result<Self, DumpError> {
+    pub fn parse(output: &[u8]) -> Result<Self, Error> {
         let mut dump = Self::default();
         let mut reader = Reader::default();
         for line in output.split(|&b| b == b'\n') {
@@ -209,12 +209,12 @@ impl Reader {
     }
 
     /// An empty section has no closing line: indentation alone tells the depth.
-    fn tree(self) -> Result<Vec<Node>, DumpError> {
+    fn tree(self) -> Result<Vec<Node>, Error> {
         let mut entries = self.entries.into_iter().peekable();
         let nodes = siblings(&mut entries, 0);
         match entries.next() {
-            Some((_, stray)) => Err(DumpError::Entry(stray.origin)),
-            None if nodes.is_empty() => Err(DumpError::NoDirectives),
+            Some((_, stray)) => Err(Error::Entry(stray.origin)),
+            None if nodes.is_empty() => Err(Error::NoDirectives),
             None => Ok(nodes),
         }
     }
@@ -370,6 +370,6 @@ User: name=\"www-data\" id=33
 
     #[test]
     fn a_dump_without_directives_is_an_error() {
-        assert_eq!(Dump::parse(b"ServerRoot: \"/s\"\n"), Err(DumpError::NoDirectives));
+        assert_eq!(Dump::parse(b"ServerRoot: \"/s\"\n"), Err(Error::NoDirectives));
     }
 }

@@ -38,7 +38,7 @@ struct Identity {
 
 /// Why a file was not read or replaced.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
+pub enum Error {
     /// The system said no.
     #[error("cannot {verb} {}", path.display())]
     System {
@@ -73,7 +73,7 @@ pub enum FileError {
     Raced(PathBuf),
 }
 
-impl FileError {
+impl Error {
     fn system(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::System { verb, path, source }
@@ -91,13 +91,13 @@ impl FileError {
 }
 
 /// Follows all links of `path`.
-pub fn real_path(path: &Path) -> Result<PathBuf, FileError> {
-    fs::canonicalize(path).map_err(FileError::system("find", path))
+pub fn real_path(path: &Path) -> Result<PathBuf, Error> {
+    fs::canonicalize(path).map_err(Error::system("find", path))
 }
 
 /// Where the link `path` points, unresolved.
-pub fn link_target(path: &Path) -> Result<PathBuf, FileError> {
-    fs::read_link(path).map_err(FileError::system("read link", path))
+pub fn link_target(path: &Path) -> Result<PathBuf, Error> {
+    fs::read_link(path).map_err(Error::system("read link", path))
 }
 
 /// Whether something is at `path`, links followed.
@@ -106,8 +106,8 @@ pub fn exists(path: &Path) -> bool {
 }
 
 /// When `path` was last written to.
-pub fn modified(path: &Path) -> Result<Timestamp, FileError> {
-    let metadata = fs::metadata(path).map_err(FileError::system("look at", path))?;
+pub fn modified(path: &Path) -> Result<Timestamp, Error> {
+    let metadata = fs::metadata(path).map_err(Error::system("look at", path))?;
     Ok(timestamp(metadata.mtime(), metadata.mtime_nsec()))
 }
 
@@ -117,39 +117,45 @@ pub fn is_plain_file(path: &Path) -> bool {
 }
 
 /// The content of a file that only root (or who we are) can change.
-pub fn read_trusted(path: &Path) -> Result<Vec<u8>, FileError> {
-    snapshot(path).map(|snapshot| snapshot.bytes)
+pub fn read_trusted(path: &Path) -> Result<Vec<u8>, Error> {
+    let mut file = open_existing(path)?;
+    let metadata = file.metadata().map_err(Error::system("look at", path))?;
+    trusted(path, &metadata)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(Error::system("read", path))?;
+    Ok(bytes)
+}
+
+/// Opens a regular file; a pipe must not hold the opening up.
+fn open_existing(path: &Path) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(nix::libc::O_NONBLOCK);
+    let file = options.open(path).map_err(Error::system("open", path))?;
+    let metadata = file.metadata().map_err(Error::system("look at", path))?;
+    if metadata.is_file() { Ok(file) } else { Err(Error::NotRegular(path.to_owned())) }
 }
 
 /// The content of `path`, whoever wrote it; for facts, never for instructions.
-pub fn read_any(path: &Path) -> Result<Vec<u8>, FileError> {
-    fs::read(path).map_err(FileError::system("read", path))
+pub fn read_any(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(Error::system("read", path))
 }
 
 /// The names in a directory, sorted by bytes.
-pub fn list(path: &Path) -> Result<Vec<std::ffi::OsString>, FileError> {
-    let entries = fs::read_dir(path).map_err(FileError::system("list", path))?;
+pub fn list(path: &Path) -> Result<Vec<std::ffi::OsString>, Error> {
+    let entries = fs::read_dir(path).map_err(Error::system("list", path))?;
     let names: io::Result<Vec<_>> = entries.map(|e| e.map(|e| e.file_name())).collect();
-    let mut names = names.map_err(FileError::system("list", path))?;
+    let mut names = names.map_err(Error::system("list", path))?;
     names.sort();
     Ok(names)
 }
 
-/// Reads a trusted file with all that a replacement has to keep.
-pub fn snapshot(path: &Path) -> Result<Snapshot, FileError> {
+/// Reads a file with all that a replacement has to keep.
+pub fn snapshot(path: &Path) -> Result<Snapshot, Error> {
     let real = real_path(path)?;
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-        .open(&real)
-        .map_err(FileError::system("open", &real))?;
-    let metadata = file.metadata().map_err(FileError::system("look at", &real))?;
-    if !metadata.is_file() {
-        return Err(FileError::NotRegular(real));
-    }
-    trusted(&real, &metadata)?;
+    let mut file = open_existing(&real)?;
+    let metadata = file.metadata().map_err(Error::system("look at", &real))?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(FileError::system("read", &real))?;
+    file.read_to_end(&mut bytes).map_err(Error::system("read", &real))?;
     let identity = Identity::of(&metadata);
     let changed = timestamp(metadata.mtime(), metadata.mtime_nsec())
         .max(timestamp(metadata.ctime(), metadata.ctime_nsec()));
@@ -157,9 +163,9 @@ pub fn snapshot(path: &Path) -> Result<Snapshot, FileError> {
 }
 
 /// Refuses what somebody else than root, or than who we are, may write.
-fn trusted(path: &Path, metadata: &fs::Metadata) -> Result<(), FileError> {
+fn trusted(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
     let owner = metadata.uid();
-    let refused = |problem: String| Err(FileError::Unsafe { path: path.to_owned(), problem });
+    let refused = |problem: String| Err(Error::Unsafe { path: path.to_owned(), problem });
     if owner != 0 && owner != geteuid().as_raw() {
         return refused(format!("belongs to uid {owner}"));
     }
@@ -172,10 +178,10 @@ fn trusted(path: &Path, metadata: &fs::Metadata) -> Result<(), FileError> {
 /// Refuses a path with a directory in it that somebody else may write.
 ///
 /// A sticky directory such as /tmp is no better: its entries can be made, if not removed.
-pub fn trusted_directories(path: &Path) -> Result<(), FileError> {
+pub fn trusted_directories(path: &Path) -> Result<(), Error> {
     let real = real_path(path)?;
     for directory in real.ancestors().skip(1) {
-        let metadata = fs::metadata(directory).map_err(FileError::system("look at", directory))?;
+        let metadata = fs::metadata(directory).map_err(Error::system("look at", directory))?;
         let sticky_root = metadata.mode() & 0o1000 != 0 && metadata.uid() == 0;
         if !sticky_root {
             trusted(directory, &metadata)?;
@@ -185,12 +191,12 @@ pub fn trusted_directories(path: &Path) -> Result<(), FileError> {
 }
 
 impl Snapshot {
-    /// Puts `bytes` in the file's place, if it is still as it was read.
+    /// Puts `bytes` in the file's place, if it is still as it was read and only root may write it.
     ///
     /// `staging` is a directory that no `Include` can see, on the same file
     /// system. File and directories are on disk when this returns.
-    pub fn replace(&self, bytes: &[u8], staging: &Path) -> Result<(), FileError> {
-        let failed = |verb| FileError::system(verb, &self.path);
+    pub fn replace(&self, bytes: &[u8], staging: &Path) -> Result<(), Error> {
+        let failed = |verb| Error::system(verb, &self.path);
         let original = OpenOptions::new()
             .read(true)
             .custom_flags(nix::libc::O_NOFOLLOW)
@@ -198,15 +204,17 @@ impl Snapshot {
             .map_err(failed("open"))?;
         let metadata = original.metadata().map_err(failed("look at"))?;
         if Identity::of(&metadata) != self.identity {
-            return Err(FileError::Raced(self.path.clone()));
+            return Err(Error::Raced(self.path.clone()));
         }
+        trusted(&self.path, &metadata)?;
+        trusted_directories(&self.path)?;
         if metadata.nlink() > 1 {
-            return Err(FileError::HardLinks { path: self.path.clone(), links: metadata.nlink() });
+            return Err(Error::HardLinks { path: self.path.clone(), links: metadata.nlink() });
         }
         let mut new = tempfile::Builder::new()
             .prefix("certbaton.")
             .tempfile_in(staging)
-            .map_err(FileError::system("create a file in", staging))?;
+            .map_err(Error::system("create a file in", staging))?;
         new.write_all(bytes).map_err(failed("write a new"))?;
         std::os::unix::fs::fchown(new.as_file(), Some(metadata.uid()), Some(metadata.gid()))
             .map_err(failed("keep the owner of"))?;
@@ -224,10 +232,9 @@ impl Snapshot {
 ///
 /// `preferred` if it is on the same file system; else the highest directory
 /// above `target` on its file system that is not, and is not below, one of `seen`.
-pub fn staging(target: &Path, preferred: &Path, seen: &[PathBuf]) -> Result<PathBuf, FileError> {
-    let device = |path: &Path| {
-        fs::metadata(path).map(|m| m.dev()).map_err(FileError::system("look at", path))
-    };
+pub fn staging(target: &Path, preferred: &Path, seen: &[PathBuf]) -> Result<PathBuf, Error> {
+    let device =
+        |path: &Path| fs::metadata(path).map(|m| m.dev()).map_err(Error::system("look at", path));
     let wanted = device(target)?;
     if device(preferred)? == wanted {
         return Ok(preferred.to_owned());
@@ -243,25 +250,35 @@ pub fn staging(target: &Path, preferred: &Path, seen: &[PathBuf]) -> Result<Path
         }
     }
     let none = || io::Error::other("every directory of its file system is included by apache");
-    best.ok_or_else(none)
-        .map_err(FileError::system("find a place for temporary files beside", target))
+    best.ok_or_else(none).map_err(Error::system("find a place for temporary files beside", target))
 }
 
 /// Writes a file of our own in one step, readable for root only.
-pub fn write_own(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+pub fn write_own(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let mut new = tempfile::Builder::new()
         .prefix(".new.")
         .tempfile_in(directory)
-        .map_err(FileError::system("create a file in", directory))?;
-    new.write_all(bytes).map_err(FileError::system("write", path))?;
-    new.as_file().sync_all().map_err(FileError::system("sync", path))?;
-    new.persist(path).map_err(|e| FileError::system("replace", path)(e.error))?;
+        .map_err(Error::system("create a file in", directory))?;
+    new.write_all(bytes).map_err(Error::system("write", path))?;
+    new.as_file().sync_all().map_err(Error::system("sync", path))?;
+    new.persist(path).map_err(|e| Error::system("replace", path)(e.error))?;
     sync_directory(directory)
 }
 
+/// A directory of our own for scratch files, removed on drop.
+pub fn temporary_directory(inside: &Path) -> Result<tempfile::TempDir, Error> {
+    let made = tempfile::Builder::new().prefix("candidate.").tempdir_in(inside);
+    made.map_err(Error::system("create a directory in", inside))
+}
+
+/// Writes a file that need not survive a crash.
+pub fn write_scratch(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fs::write(path, bytes).map_err(Error::system("write", path))
+}
+
 /// Adds `bytes` to a file of our own and waits until they are on disk.
-pub fn append_own(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+pub fn append_own(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let new = !exists(path);
     let mut file = OpenOptions::new()
         .append(true)
@@ -269,29 +286,29 @@ pub fn append_own(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         .mode(0o600)
         .custom_flags(nix::libc::O_NOFOLLOW)
         .open(path)
-        .map_err(FileError::system("open", path))?;
-    file.write_all(bytes).map_err(FileError::system("write", path))?;
-    file.sync_data().map_err(FileError::system("sync", path))?;
+        .map_err(Error::system("open", path))?;
+    file.write_all(bytes).map_err(Error::system("write", path))?;
+    file.sync_data().map_err(Error::system("sync", path))?;
     if new { sync_directory(path.parent().unwrap_or(Path::new("/"))) } else { Ok(()) }
 }
 
 /// Removes a file of our own; that it is gone already is fine.
-pub fn remove_own(path: &Path) -> Result<(), FileError> {
+pub fn remove_own(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(FileError::system("remove", path)(error)),
+        Err(error) => Err(Error::system("remove", path)(error)),
         Ok(()) => sync_directory(path.parent().unwrap_or(Path::new("/"))),
     }
 }
 
 /// Makes a directory of our own, with its parents, and checks that it is only ours.
-pub fn own_directory(path: &Path, mode: u32) -> Result<(), FileError> {
+pub fn own_directory(path: &Path, mode: u32) -> Result<(), Error> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(mode)
         .create(path)
-        .map_err(FileError::system("create directory", path))?;
-    let metadata = fs::metadata(path).map_err(FileError::system("look at", path))?;
+        .map_err(Error::system("create directory", path))?;
+    let metadata = fs::metadata(path).map_err(Error::system("look at", path))?;
     trusted(path, &metadata)
 }
 
@@ -307,9 +324,9 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-fn sync_directory(path: &Path) -> Result<(), FileError> {
-    let directory = File::open(path).map_err(FileError::system("open", path))?;
-    directory.sync_all().map_err(FileError::system("sync", path))
+fn sync_directory(path: &Path) -> Result<(), Error> {
+    let directory = File::open(path).map_err(Error::system("open", path))?;
+    directory.sync_all().map_err(Error::system("sync", path))
 }
 
 impl Identity {

@@ -8,19 +8,35 @@
 
 pub mod apache;
 pub mod block;
+pub mod certbot_arguments;
+pub mod certbot_ini;
+mod certbot_options;
+pub mod certbot_process;
+pub mod certificate;
+pub mod cli;
 #[expect(clippy::disallowed_methods, reason = "owns the clock")]
 pub mod clock;
 #[expect(clippy::disallowed_methods, reason = "owns the starting of programs")]
 pub mod command;
+pub mod config;
+pub mod configobj;
+pub mod difference;
 pub mod document;
 pub mod dump;
 pub mod exchange;
+pub mod exit;
 #[expect(clippy::disallowed_methods, reason = "owns files")]
 pub mod files;
+pub mod generated;
 pub mod handshake;
 pub mod htaccess;
+pub mod install;
+pub mod journal;
+#[expect(clippy::disallowed_methods, reason = "owns certbot's renewal directory")]
+pub mod lineages;
 pub mod lock;
 pub mod names;
+pub mod observe;
 pub mod obstacles;
 pub mod oracle;
 pub mod pattern;
@@ -28,15 +44,21 @@ pub mod plan;
 pub mod probe;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about processes")]
 pub mod process;
+pub mod proof;
 pub mod proxying;
 pub mod redirect;
 pub mod refusal;
+pub mod renewal;
+pub mod report;
 pub mod request;
 pub mod resolve;
 pub mod rewrite;
+pub mod scope;
 pub mod sections;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about sockets")]
 pub mod sockets;
+pub mod switch;
+pub mod syslog;
 pub mod validation;
 pub mod vhosts;
 pub mod webroot;

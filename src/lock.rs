@@ -20,7 +20,7 @@ pub struct Lock {
 
 /// Why a lock is not held.
 #[derive(Debug, thiserror::Error)]
-pub enum LockError {
+pub enum Error {
     /// Somebody else held it all the time.
     #[error("lock {} is held by another certbaton; waited for {} s", path.display(), waited.as_secs())]
     Busy {
@@ -40,8 +40,8 @@ pub enum LockError {
 }
 
 /// Takes the lock at `path` now, or tells that somebody holds it with `None`.
-pub fn attempt(path: &Path) -> Result<Option<Lock>, LockError> {
-    let failed = |source| LockError::File { path: path.to_owned(), source };
+pub fn attempt(path: &Path) -> Result<Option<Lock>, Error> {
+    let failed = |source| Error::File { path: path.to_owned(), source };
     let file = files::open_lock(path).map_err(failed)?;
     match fs2::FileExt::try_lock_exclusive(&file) {
         Ok(()) => Ok(Some(Lock { _file: file })),
@@ -53,14 +53,14 @@ pub fn attempt(path: &Path) -> Result<Option<Lock>, LockError> {
 /// Takes the lock at `path`, waiting up to `patience`.
 ///
 /// A bounded wait needs to look again: `flock(2)` knows no timeout.
-pub fn acquire(path: &Path, patience: Duration) -> Result<Lock, LockError> {
+pub fn acquire(path: &Path, patience: Duration) -> Result<Lock, Error> {
     let deadline = Deadline::after(patience);
     loop {
         if let Some(lock) = attempt(path)? {
             return Ok(lock);
         }
         if pause(INTERVAL, &deadline).is_err() {
-            return Err(LockError::Busy { path: path.to_owned(), waited: patience });
+            return Err(Error::Busy { path: path.to_owned(), waited: patience });
         }
     }
 }
@@ -78,7 +78,7 @@ mod tests {
         let path = directory.path().join("lock");
         let held = attempt(&path).unwrap().unwrap();
         assert!(attempt(&path).unwrap().is_none());
-        assert!(matches!(acquire(&path, Duration::from_millis(1)), Err(LockError::Busy { .. })));
+        assert!(matches!(acquire(&path, Duration::from_millis(1)), Err(Error::Busy { .. })));
         drop(held);
         assert!(attempt(&path).unwrap().is_some());
     }

@@ -15,7 +15,7 @@ pub const CHALLENGE_DIRECTORY: &str = ".well-known/acme-challenge";
 
 /// Why a string was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NameError {
+pub enum Error {
     /// Not a DNS host name.
     #[error("not a host name: {0:?}")]
     Hostname(String),
@@ -37,7 +37,7 @@ pub struct Hostname(String);
 
 impl Hostname {
     /// Checks and normalises `text`.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
+    pub fn parse(text: &str) -> Result<Self, Error> {
         let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         let label = |l: &str| {
             (1..=63).contains(&l.len())
@@ -48,7 +48,7 @@ impl Hostname {
         if name.len() <= 253 && name.split('.').all(label) {
             Ok(Self(name))
         } else {
-            Err(NameError::Hostname(text.to_owned()))
+            Err(Error::Hostname(text.to_owned()))
         }
     }
 
@@ -65,15 +65,15 @@ impl fmt::Display for Hostname {
 }
 
 impl TryFrom<String> for Hostname {
-    type Error = NameError;
-    fn try_from(text: String) -> Result<Self, NameError> {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self, Error> {
         Self::parse(&text)
     }
 }
 
 impl std::str::FromStr for Hostname {
-    type Err = NameError;
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
         Self::parse(text)
     }
 }
@@ -94,8 +94,8 @@ pub struct Webroot(String);
 
 impl Webroot {
     /// Checks `text` and drops trailing and doubled slashes.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
-        let refused = || NameError::Webroot(text.to_owned());
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let refused = || Error::Webroot(text.to_owned());
         let plain = |c: char| !c.is_control() && !"\"'\\$%?*[]{}<>".contains(c);
         if !text.starts_with('/') || !text.chars().all(plain) {
             return Err(refused());
@@ -134,15 +134,15 @@ impl fmt::Display for Webroot {
 }
 
 impl TryFrom<String> for Webroot {
-    type Error = NameError;
-    fn try_from(text: String) -> Result<Self, NameError> {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self, Error> {
         Self::parse(&text)
     }
 }
 
 impl std::str::FromStr for Webroot {
-    type Err = NameError;
-    fn from_str(text: &str) -> Result<Self, NameError> {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
         Self::parse(text)
     }
 }
@@ -153,6 +153,15 @@ impl From<Webroot> for String {
     }
 }
 
+/// A name whose challenges this host answers, and from where.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Route {
+    /// The name.
+    pub name: Hostname,
+    /// certbot's webroot for it.
+    pub webroot: Webroot,
+}
+
 /// A challenge token: base64url characters only (RFC 8555 §8.3), so that it is
 /// a plain file name and a plain URL segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,10 +169,10 @@ pub struct Token(String);
 
 impl Token {
     /// Checks `text`.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
+    pub fn parse(text: &str) -> Result<Self, Error> {
         let good = (1..=128).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        if good { Ok(Self(text.to_owned())) } else { Err(NameError::Token(text.to_owned())) }
+        if good { Ok(Self(text.to_owned())) } else { Err(Error::Token(text.to_owned())) }
     }
 
     /// The token as text.

@@ -173,7 +173,7 @@ mod tests {
                 continue;
             }
             let pad = " ".repeat(2 * depth);
-            out += &format!("{pad}# {:>3}:\n{pad}{line}\n", index + 1);
+            out.extend([format!("{pad}# {:>3}:\n", index + 1), format!("{pad}{line}\n")]);
             depth += usize::from(line.starts_with('<'));
         }
         Dump::parse(out.as_bytes()).unwrap()

@@ -7,15 +7,17 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::block::{self, Route};
+use crate::block;
 use crate::document::Document;
 use crate::dump::{Dump, Node, Origin};
 use crate::htaccess::Htaccess;
-use crate::names::{CHALLENGE_DIRECTORY, CHALLENGE_PATH, Hostname, Webroot};
+use crate::names::{CHALLENGE_DIRECTORY, CHALLENGE_PATH, Hostname, Route, Webroot};
 use crate::obstacles::{Obstacles, obstacles, rewrite_engine};
+use crate::proxying;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::rewrite;
+use crate::sections;
 use crate::vhosts::{Vhost, answering, bound_addresses, vhosts};
 
 /// The port of every HTTP-01 request (RFC 8555 §8.3).
@@ -52,6 +54,8 @@ pub struct Door {
     pub route: Route,
     /// The address.
     pub address: Option<IpAddr>,
+    /// The vhost that answers; `None` is the main server.
+    pub vhost: Option<Origin>,
 }
 
 /// What to change.
@@ -72,7 +76,8 @@ pub fn plan(user: Configuration<'_>, wanted: &[Route]) -> Result<Plan, Vec<Refus
     let mut out = Plan::default();
     for route in wanted {
         for (address, vhost) in answering_vhosts(user.dump, &route.name) {
-            out.doors.push(Door { route: route.clone(), address });
+            let origin = vhost.origin().cloned();
+            out.doors.push(Door { route: route.clone(), address, vhost: origin });
             match groups.iter_mut().find(|(v, _)| v.origin() == vhost.origin()) {
                 Some((_, routes)) if routes.contains(route) => {}
                 Some((_, routes)) => routes.push(route.clone()),
@@ -127,8 +132,28 @@ pub fn answering_vhosts<'a>(dump: &'a Dump, name: &Hostname) -> Vec<(Option<IpAd
     }
 }
 
-/// Names that certbot does not know of but that a vhost on port 80 serves.
-pub fn served_names(dump: &Dump) -> Vec<Hostname> {
+/// Routes for the names of all vhosts whose challenge path is proxied now, for a
+/// client that names none: in `webroot`, else in the vhost's own document root.
+pub fn proxied_routes(dump: &Dump, webroot: Option<&Webroot>) -> Vec<Route> {
+    let route = |name: Hostname| {
+        let vhost = answering_vhosts(dump, &name).pop()?.1;
+        let own = || {
+            let root = vhost.last("documentroot").and_then(|words| words.into_iter().next());
+            let root = root
+                .map_or(dump.document_root.clone(), |r| String::from_utf8_lossy(&r).into_owned());
+            Webroot::parse(&root).ok()
+        };
+        let webroot = webroot.cloned().or_else(own)?;
+        let request = Request::new(&name);
+        let sections = sections::applied(&vhost, &request, &webroot.challenge_directory());
+        let proxied = proxying::resolve(&vhost, &request, &sections).winner.is_some();
+        proxied.then_some(Route { name, webroot })
+    };
+    served_names(dump).into_iter().filter_map(route).collect()
+}
+
+/// Every name that a vhost on port 80 spells out.
+fn served_names(dump: &Dump) -> Vec<Hostname> {
     let bound = |v: &Vhost<'_>| {
         let http = dump.bindings.iter().filter(|b| b.port.is_none_or(|p| p == HTTP_PORT));
         v.origin().is_some_and(|origin| http.into_iter().any(|b| b.vhost == *origin))

@@ -33,6 +33,21 @@ pub fn listening(pid: i32) -> io::Result<BTreeMap<u64, SocketAddr>> {
     Ok(found)
 }
 
+/// The addresses of this host's interfaces, link-local ones excepted: they need a zone.
+pub fn interface_addresses() -> io::Result<BTreeSet<IpAddr>> {
+    let interfaces = nix::ifaddrs::getifaddrs()?;
+    let addresses = interfaces.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|a| IpAddr::from(a.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::from(a.ip())))
+    });
+    let link_local = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    Ok(addresses.filter(|ip| !link_local(ip)).collect())
+}
+
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ESRCH)
 }

@@ -1,0 +1,7 @@
+//! The program for people.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    certbaton::cli::certbaton().into()
+}

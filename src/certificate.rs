@@ -1,0 +1,234 @@
+//! pure: what a certificate says: its names, its times, its serial, its key.
+//!
+//! Only the leaf, the first certificate of a PEM file, is looked at. No chain
+//! is verified here and no clock is read.
+
+use jiff::Timestamp;
+use openssl::asn1::{Asn1Time, Asn1TimeRef};
+use openssl::error::ErrorStack;
+use openssl::pkey::PKey;
+use openssl::x509::X509;
+
+use crate::names::Hostname;
+
+/// The leaf of a certificate file, or of a handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The host names it is for (subjectAltName), in its order.
+    pub names: Vec<Hostname>,
+    /// How many further names it has: wildcards, addresses, others.
+    pub other_names: usize,
+    /// From when it is valid.
+    pub not_before: Timestamp,
+    /// Until when it is valid.
+    pub not_after: Timestamp,
+    /// The serial number, upper-case hex.
+    pub serial: String,
+    /// Who issued it: `C=US, O=Let's Encrypt, CN=E5`.
+    pub issuer: String,
+}
+
+/// Why a certificate or key cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not a certificate.
+    #[error(
+        "no certificate can be read; expected PEM that begins with `-----BEGIN CERTIFICATE-----`"
+    )]
+    Certificate(#[source] ErrorStack),
+    /// Not a certificate.
+    #[error("no certificate can be read from the handshake")]
+    Der(#[source] ErrorStack),
+    /// A time that is no time.
+    #[error("the certificate's validity cannot be read")]
+    Time,
+    /// Not a private key.
+    #[error("no private key can be read; expected PEM of an RSA or EC key")]
+    Key(#[source] ErrorStack),
+    /// A key that asks for a passphrase; Apache could not start by itself.
+    #[error("the private key is encrypted; store it without a passphrase, as certbot does")]
+    Encrypted,
+}
+
+/// Reads the leaf of a PEM file (`cert.pem`, `fullchain.pem`).
+pub fn from_pem(pem: &[u8]) -> Result<Certificate, Error> {
+    describe(&leaf(pem)?)
+}
+
+/// Reads a certificate as it came in a handshake.
+pub fn from_der(der: &[u8]) -> Result<Certificate, Error> {
+    describe(&X509::from_der(der).map_err(Error::Der)?)
+}
+
+/// Whether the leaf of `certificate_pem` is for the private key in `key_pem`.
+pub fn key_matches(certificate_pem: &[u8], key_pem: &[u8]) -> Result<bool, Error> {
+    let mut asked = false;
+    // The callback keeps OpenSSL from asking on the terminal.
+    let key = PKey::private_key_from_pem_callback(key_pem, |_| {
+        asked = true;
+        Ok(0)
+    });
+    let key = match key {
+        Err(_) if asked => return Err(Error::Encrypted),
+        key => key.map_err(Error::Key)?,
+    };
+    let public = leaf(certificate_pem)?.public_key().map_err(Error::Certificate)?;
+    Ok(public.public_eq(&key))
+}
+
+/// Whether the certificate of a handshake is the leaf of a PEM file.
+pub fn same_leaf(der: &[u8], pem: &[u8]) -> Result<bool, Error> {
+    Ok(leaf(pem)?.to_der().map_err(Error::Certificate)? == der)
+}
+
+fn leaf(pem: &[u8]) -> Result<X509, Error> {
+    X509::from_pem(pem).map_err(Error::Certificate)
+}
+
+fn describe(certificate: &X509) -> Result<Certificate, Error> {
+    let mut names = Vec::new();
+    let mut other_names = 0;
+    for entry in certificate.subject_alt_names().into_iter().flatten() {
+        match entry.dnsname().and_then(|text| Hostname::parse(text).ok()) {
+            Some(name) => names.push(name),
+            None => other_names += 1,
+        }
+    }
+    let serial = certificate.serial_number().to_bn().and_then(|number| number.to_hex_str());
+    Ok(Certificate {
+        names,
+        other_names,
+        not_before: timestamp(certificate.not_before())?,
+        not_after: timestamp(certificate.not_after())?,
+        serial: serial.map_err(Error::Certificate)?.to_string(),
+        issuer: issuer(certificate),
+    })
+}
+
+fn timestamp(time: &Asn1TimeRef) -> Result<Timestamp, Error> {
+    let since = Asn1Time::from_unix(0).and_then(|epoch| epoch.diff(time));
+    let since = since.map_err(|_| Error::Time)?;
+    let seconds = i64::from(since.days) * 86_400 + i64::from(since.secs);
+    Timestamp::from_second(seconds).map_err(|_| Error::Time)
+}
+
+fn issuer(certificate: &X509) -> String {
+    let parts = certificate.issuer_name().entries().map(|entry| {
+        let key = entry.object().nid().short_name().unwrap_or("?");
+        format!("{key}={}", String::from_utf8_lossy(entry.data().as_slice()))
+    });
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openssl::asn1::Asn1Integer;
+    use openssl::bn::BigNum;
+    use openssl::ec::{EcGroup, EcKey};
+    use openssl::hash::MessageDigest;
+    use openssl::nid::Nid;
+    use openssl::pkey::Private;
+    use openssl::rsa::Rsa;
+    use openssl::symm::Cipher;
+    use openssl::x509::extension::SubjectAlternativeName;
+    use openssl::x509::{X509Builder, X509NameBuilder};
+
+    fn ec_key() -> PKey<Private> {
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+    }
+
+    fn rsa_key() -> PKey<Private> {
+        PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()
+    }
+
+    fn issue(key: &PKey<Private>, names: &[&str], serial: u32) -> X509 {
+        let mut subject = X509NameBuilder::new().unwrap();
+        subject.append_entry_by_text("O", "Test CA").unwrap();
+        subject.append_entry_by_text("CN", "X1").unwrap();
+        let subject = subject.build();
+        let mut builder = X509Builder::new().unwrap();
+        builder.set_version(2).unwrap();
+        let serial = BigNum::from_u32(serial).unwrap();
+        builder.set_serial_number(&Asn1Integer::from_bn(&serial).unwrap()).unwrap();
+        builder.set_issuer_name(&subject).unwrap();
+        builder.set_pubkey(key).unwrap();
+        builder.set_not_before(&Asn1Time::from_str("20260101000000Z").unwrap()).unwrap();
+        builder.set_not_after(&Asn1Time::from_str("20510401123456Z").unwrap()).unwrap();
+        let mut alternative = SubjectAlternativeName::new();
+        for name in names {
+            if name.parse::<std::net::IpAddr>().is_ok() {
+                alternative.ip(name);
+            } else {
+                alternative.dns(name);
+            }
+        }
+        let extension = alternative.build(&builder.x509v3_context(None, None)).unwrap();
+        builder.append_extension(extension).unwrap();
+        builder.sign(key, MessageDigest::sha256()).unwrap();
+        builder.build()
+    }
+
+    #[test]
+    fn names_times_serial_and_issuer_are_read_from_the_leaf() {
+        let leaf_pem =
+            issue(&ec_key(), &["b.example", "A.example", "*.a.example", "192.0.2.1"], 0x0abc);
+        let chain = issue(&ec_key(), &["ca.example"], 1);
+        let fullchain = [leaf_pem.to_pem().unwrap(), chain.to_pem().unwrap()].concat();
+        let read = from_pem(&fullchain).unwrap();
+        assert_eq!(
+            read.names.iter().map(Hostname::as_str).collect::<Vec<_>>(),
+            ["b.example", "a.example"]
+        );
+        assert_eq!(read.other_names, 2);
+        assert_eq!(read.not_before.to_string(), "2026-01-01T00:00:00Z");
+        assert_eq!(read.not_after.to_string(), "2051-04-01T12:34:56Z");
+        assert_eq!(read.serial, "0ABC");
+        assert_eq!(read.issuer, "O=Test CA, CN=X1");
+        assert_eq!(from_der(&leaf_pem.to_der().unwrap()).unwrap(), read);
+    }
+
+    #[test]
+    fn a_key_matches_only_its_certificate() {
+        let (ec, other, rsa) = (ec_key(), ec_key(), rsa_key());
+        let pem = |key: &PKey<Private>| key.private_key_to_pem_pkcs8().unwrap();
+        for key in [&ec, &rsa] {
+            let certificate = issue(key, &["a.example"], 1).to_pem().unwrap();
+            assert!(key_matches(&certificate, &pem(key)).unwrap());
+            assert!(!key_matches(&certificate, &pem(&other)).unwrap());
+        }
+        let certificate = issue(&ec, &["a.example"], 1).to_pem().unwrap();
+        assert!(!key_matches(&certificate, &pem(&rsa)).unwrap());
+        let traditional = ec.ec_key().unwrap().private_key_to_pem().unwrap();
+        assert!(key_matches(&certificate, &traditional).unwrap());
+    }
+
+    #[test]
+    fn an_encrypted_key_is_an_error_of_its_own() {
+        let key = ec_key();
+        let certificate = issue(&key, &["a.example"], 1).to_pem().unwrap();
+        let modern =
+            key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"secret").unwrap();
+        let old = key
+            .ec_key()
+            .unwrap()
+            .private_key_to_pem_passphrase(Cipher::aes_128_cbc(), b"secret")
+            .unwrap();
+        for pem in [modern, old] {
+            assert!(matches!(key_matches(&certificate, &pem), Err(Error::Encrypted)));
+        }
+        assert!(matches!(key_matches(&certificate, b"junk"), Err(Error::Key(_))));
+        assert!(matches!(key_matches(b"junk", b"junk"), Err(Error::Key(_))));
+        assert!(matches!(from_pem(b""), Err(Error::Certificate(_))));
+    }
+
+    #[test]
+    fn only_the_same_bytes_are_the_same_leaf() {
+        let key = ec_key();
+        let (one, two) = (issue(&key, &["a.example"], 1), issue(&key, &["a.example"], 2));
+        let chain = [one.to_pem().unwrap(), two.to_pem().unwrap()].concat();
+        assert!(same_leaf(&one.to_der().unwrap(), &chain).unwrap());
+        assert!(!same_leaf(&two.to_der().unwrap(), &chain).unwrap());
+    }
+}

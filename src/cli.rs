@@ -1,0 +1,236 @@
+//! system: the command line and the environment, turned into values once; and what people see.
+//!
+//! Nothing after this reads the environment. Success is one line per change for
+//! `certbaton`, and silence for the hooks.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use nix::unistd::geteuid;
+
+use crate::config::{self, Settings};
+use crate::exit::Exit;
+use crate::files;
+use crate::lineages::{self, lineages};
+use crate::names::{Hostname, Route, Webroot};
+use crate::plan::Switched;
+use crate::report::{self, chain};
+use crate::scope::{self, Known, Origin, scope};
+use crate::switch::{self, Options, Order, Report};
+
+/// Lets two web servers that answer for the same names renew their certificates
+/// without colliding.
+#[derive(Debug, Parser)]
+#[command(name = "certbaton", version)]
+pub struct Certbaton {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What every program understands.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Configuration file; without one, everything has a default.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Choose who answers the challenge path of names: this host or the peer.
+    Switch(Switch),
+    /// Give back every route that no live renewal owns.
+    Recover,
+    /// Holds the lease for one renewal; started by the pre-hook.
+    #[command(hide = true)]
+    Keep,
+}
+
+#[derive(Debug, Args)]
+struct Switch {
+    /// Who answers.
+    #[arg(value_enum)]
+    to: Side,
+    /// Names; without any, all that certbot renews by webroot, or all that are local.
+    #[arg(value_name = "NAME")]
+    names: Vec<Hostname>,
+    /// The webroot of the names, where certbot does not know it.
+    #[arg(long, value_name = "DIRECTORY")]
+    webroot: Option<Webroot>,
+    /// Print what would change as a unified diff, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Also change files that a control panel or a configuration manager writes.
+    #[arg(long)]
+    force_generated: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Side {
+    /// This host, from certbot's webroot.
+    Local,
+    /// Whoever the user's own configuration says.
+    Peer,
+}
+
+/// Why a program did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not root.
+    #[error("only root may do this")]
+    NotRoot,
+    /// The configuration file.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The configuration file is not text.
+    #[error("{} is not UTF-8", .0.display())]
+    NotText(PathBuf),
+    /// certbot's files.
+    #[error(transparent)]
+    Lineages(#[from] lineages::Error),
+    /// The names.
+    #[error(transparent)]
+    Scope(#[from] scope::Error),
+    /// No name.
+    #[error(
+        "certbot renews nothing by webroot here; name what to switch: certbaton switch local NAME --webroot DIRECTORY"
+    )]
+    NoNames,
+    /// The switch.
+    #[error(transparent)]
+    Switch(#[from] report::Error),
+}
+
+impl Error {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NotRoot => Exit::Unsafe,
+            Self::File(error) if error.is_unsafe() => Exit::Unsafe,
+            Self::Config(_) | Self::NotText(_) => Exit::Config,
+            Self::Switch(error) => Exit::of(error),
+            _ => Exit::Failed,
+        }
+    }
+}
+
+/// The whole of `certbaton`.
+pub fn certbaton() -> Exit {
+    let cli = Certbaton::parse();
+    crate::syslog::start("certbaton");
+    let done = settings(&cli.common).and_then(|settings| match &cli.verb {
+        Verb::Switch(order) => order.perform(&settings),
+        Verb::Recover => recover(&settings),
+        Verb::Keep => Ok(()),
+    });
+    match done {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            complain("certbaton", &chain(&error));
+            error.exit()
+        }
+    }
+}
+
+/// Reads the settings; only root has any use for them.
+pub fn settings(common: &Common) -> Result<Settings, Error> {
+    if !geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
+    let default = Path::new(config::DEFAULT_PATH);
+    let path = common.config.as_deref().unwrap_or(default);
+    let bytes = match files::read_trusted(path) {
+        Err(error) if error.is_missing() && common.config.is_none() => {
+            return Ok(Settings::default());
+        }
+        bytes => bytes?,
+    };
+    let text = String::from_utf8(bytes).map_err(|_| Error::NotText(path.to_owned()))?;
+    Ok(Settings::parse(&path.display().to_string(), &text)?)
+}
+
+/// Says on standard error what went wrong, each line behind the program's name.
+pub fn complain(program: &str, text: &str) {
+    let mut out = io::stderr().lock();
+    for line in text.lines() {
+        // Nobody to tell if standard error is gone.
+        writeln!(out, "{program}: {line}").ok();
+    }
+    tracing::error!("{text}");
+}
+
+impl Switch {
+    fn perform(&self, settings: &Settings) -> Result<(), Error> {
+        let order = match self.to {
+            Side::Local => Order::Add(self.routes(settings)?),
+            Side::Peer if self.names.is_empty() => Order::Only(Vec::new()),
+            Side::Peer => Order::Without(self.names.iter().cloned().collect()),
+        };
+        let options = Options { force_generated: self.force_generated, ..Options::default() };
+        if self.dry_run {
+            let (diff, report) = switch::dry_run(settings, &order, options)?;
+            notes(&report);
+            print(&diff);
+        } else {
+            let report = switch::switch(settings, &order, options)?;
+            notes(&report);
+            print(&summary(&report));
+        }
+        Ok(())
+    }
+
+    fn routes(&self, settings: &Settings) -> Result<Vec<Route>, Error> {
+        let found = lineages(&settings.certbot_directory)?;
+        let known = Known {
+            names: &self.names,
+            webroot: self.webroot.as_ref(),
+            invocation: None,
+            lineages: &found.usable,
+            refused: &found.refused,
+        };
+        let scope = scope(&known)?;
+        let routes: Vec<Route> = scope.lineages.into_iter().flat_map(|l| l.routes).collect();
+        if routes.is_empty() && scope.origin == Origin::Unknown {
+            return Err(Error::NoNames);
+        }
+        Ok(routes)
+    }
+}
+
+fn recover(settings: &Settings) -> Result<(), Error> {
+    let report = switch::switch(settings, &Order::Only(Vec::new()), Options::default())?;
+    notes(&report);
+    Ok(())
+}
+
+fn notes(report: &Report) {
+    let mut out = io::stderr().lock();
+    for note in &report.notes {
+        writeln!(out, "certbaton: note: {note}").ok();
+    }
+}
+
+fn summary(report: &Report) -> String {
+    let files = report.replaced.iter().map(|f| format!("changed {}\n", f.display()));
+    let mut text: String = files.collect();
+    for Switched { origin, routes, obstacles, .. } in &report.vhosts {
+        let names: Vec<&str> = routes.iter().map(|r| r.name.as_str()).collect();
+        let already = if obstacles.is_empty() { " (by its own configuration)" } else { "" };
+        text += &format!("local: {}{already}, {origin}\n", names.join(" "));
+    }
+    if report.local.is_empty() && report.replaced.is_empty() {
+        text += "peer: nothing was local\n";
+    }
+    text
+}
+
+fn print(text: &str) {
+    // A closed pipe is the reader's choice.
+    io::stdout().lock().write_all(text.as_bytes()).ok();
+}

@@ -1,0 +1,59 @@
+//! pure: the exit code of every program, and which error means which.
+
+use crate::report::Error;
+use crate::{apache, files, lock};
+
+/// How a program ends; scripts and timers read it (sysexits.h where it has a word).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Done,
+    /// Failed, and everything is as before.
+    Failed,
+    /// The command line is wrong.
+    Usage,
+    /// Failed, and not everything is as before.
+    NotUndone,
+    /// Somebody else is at it; try later.
+    Busy,
+    /// Not root, or a path that others may change.
+    Unsafe,
+    /// The configuration is wrong.
+    Config,
+}
+
+impl Exit {
+    /// The code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotUndone => 70,
+            Self::Busy => 75,
+            Self::Unsafe => 77,
+            Self::Config => 78,
+        }
+    }
+
+    /// What a failed switch means.
+    pub fn of(error: &Error) -> Self {
+        match error {
+            Error::NotUndone { .. } | Error::LeftBehind(_) => Self::NotUndone,
+            Error::Undone(cause) => Self::of(cause),
+            Error::Lock(lock::Error::Busy { .. }) => Self::Busy,
+            Error::File(error) | Error::Apache(apache::Error::File(error)) => of_file(error),
+            _ => Self::Failed,
+        }
+    }
+}
+
+fn of_file(error: &files::Error) -> Exit {
+    if error.is_unsafe() { Exit::Unsafe } else { Exit::Failed }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}

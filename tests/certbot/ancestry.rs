@@ -1,0 +1,102 @@
+//! Which ancestors are certbot: real processes with real locks, of a stand-in.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use certbaton::certbot_process::{self, Proof};
+use certbaton::process::{self, Process};
+
+use crate::{PYTHON, home_with_directories};
+
+/// A process that waits for its standard input to close, and its children too.
+struct Waiting {
+    child: Child,
+    /// The pid of the hook at the end of the chain.
+    hook: i32,
+}
+
+impl Waiting {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, hook: line.trim().parse().unwrap() }
+    }
+
+    fn process(&self) -> Process {
+        process::identify(i32::try_from(self.child.id()).unwrap()).unwrap()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+    }
+}
+
+/// Takes locks as certbot's `lock.py` does and runs a hook as its `misc.py` does.
+const LIKE_CERTBOT: &str = r#"
+import fcntl, os, subprocess, sys
+for path in os.environ["LOCKS"].split():
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+    fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+if os.environ.get("DELETE"): os.remove(os.environ["DELETE"])
+subprocess.run('sh -c "echo \$\$; read x" && true', shell=True)
+"#;
+
+/// Starts it under `name`, with its configuration directory in `home`.
+fn like_certbot(home: &Path, name: &str, locks: &str, delete: &str) -> Waiting {
+    let script = home.join(name);
+    fs::write(&script, LIKE_CERTBOT).unwrap();
+    let mut command = Command::new(PYTHON);
+    command.arg(script).args(["-q", "renew", "--config-dir"]).arg(home.join("etc"));
+    command.arg("--work-dir").arg(home.join("work")).arg("--logs-dir").arg(home.join("logs"));
+    Waiting::start(command.env("LOCKS", locks).env("DELETE", delete))
+}
+
+#[test]
+fn an_ancestor_that_holds_certbots_lock_is_proven_and_stopped() {
+    let home = home_with_directories();
+    let lock = home.path().join("work/.certbot.lock");
+    let waiting = like_certbot(home.path(), "certbot", lock.to_str().unwrap(), "");
+    let running = certbot_process::find(waiting.hook).unwrap().unwrap();
+    assert_eq!(running.process, waiting.process());
+    assert_eq!(running.proof, Proof::Locked);
+    assert_eq!(running.invocation.config_dir, home.path().join("etc"));
+    certbot_process::stop(&running, Duration::from_secs(10)).unwrap();
+    certbot_process::stop(&running, Duration::from_secs(10)).unwrap();
+    assert_eq!(process::lock_holder(&lock).unwrap(), None, "the kernel freed the lock");
+}
+
+#[test]
+fn a_deleted_lock_file_leaves_the_command_line_as_proof() {
+    let home = home_with_directories();
+    let lock = home.path().join("etc/.certbot.lock");
+    let lock = lock.to_str().unwrap();
+    let waiting = like_certbot(home.path(), "certbot", lock, lock);
+    let running = certbot_process::find(waiting.hook).unwrap().unwrap();
+    assert_eq!((running.process, running.proof), (waiting.process(), Proof::CommandLine));
+}
+
+#[test]
+fn an_ancestor_whose_lock_another_holds_is_not_the_certbot() {
+    let home = home_with_directories();
+    let lock = home.path().join("logs/.certbot.lock");
+    let _holder = like_certbot(home.path(), "other", lock.to_str().unwrap(), "");
+    let waiting = like_certbot(home.path(), "certbot", "", "");
+    assert_eq!(certbot_process::find(waiting.hook).unwrap(), None);
+}
+
+#[test]
+fn a_lock_alone_or_no_certbot_at_all_is_nothing_to_stop() {
+    let home = home_with_directories();
+    let lock = home.path().join("etc/.certbot.lock");
+    let waiting = like_certbot(home.path(), "acme.py", lock.to_str().unwrap(), "");
+    assert_eq!(certbot_process::find(waiting.hook).unwrap(), None);
+    let shell = Waiting::start(Command::new("sh").args(["-c", "echo $$; read x"]));
+    assert_eq!(certbot_process::find(shell.hook).unwrap(), None);
+}
