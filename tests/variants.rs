@@ -8,25 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
 
-#[cfg(test)]
-mod apache;
-#[cfg(test)]
-mod fixture;
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Write;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::Mutex;
-use std::thread;
-
-use apache::layout::Layout;
-use apache::snapshot::{Snapshot, differing, taken, timeless};
-use apache::{Answer, Network, Server};
-use fixture::{Answerer, Backends, Fixture, Insertion, Outcome, PATHS, State, by_hand};
-
+/// Fails a check with a message, so that all fixtures are reported.
 macro_rules! ensure {
     ($condition:expr, $($message:tt)+) => {
         if !$condition {
@@ -34,6 +16,22 @@ macro_rules! ensure {
         }
     };
 }
+
+#[cfg(test)]
+mod apache;
+#[cfg(test)]
+mod fixture;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::Output;
+use std::sync::Mutex;
+use std::thread;
+
+use apache::Network;
+use apache::snapshot::{differing, taken, timeless};
+use fixture::stage::{Stage, expect_equal};
+use fixture::{Answerer, Backends, Fixture, Insertion, Outcome, State};
 
 #[test]
 fn every_row_of_the_table_has_a_fixture() {
@@ -90,15 +88,15 @@ fn each_variant_is_switched_and_given_back_or_refused() {
         }
         match fixture.expect.outcome {
             Outcome::Refused => {
-                stage.expect_refusal(&dry)?;
-                stage.expect_refusal(&real)?;
+                expect_refusal(fixture, &dry)?;
+                expect_refusal(fixture, &real)?;
             }
             Outcome::AlreadyLocal => {
                 ensure!(dry.stdout.is_empty(), "a diff of nothing: {}", told(&dry));
             }
             Outcome::Switched => {
-                expect_insertions(&dry)?;
-                stage.expect_notes(&real)?;
+                expect_insertions(fixture, &dry)?;
+                expect_notes(fixture, &real)?;
                 stage.expect_marked_only(&tree)?;
                 stage.expect_local_and_otherwise(&before, stage.observed())?;
                 let switched = taken(&stage.layout.server_root());
@@ -126,238 +124,33 @@ fn each_variant_is_switched_and_given_back_or_refused() {
     });
 }
 
-/// A fixture laid out and, if it says so, running.
-struct Stage<'a> {
-    fixture: &'a Fixture,
-    layout: Layout,
-    server: Option<Server>,
-    config: PathBuf,
+fn expect_refusal(fixture: &Fixture, run: &Output) -> Result<(), String> {
+    let Some(refusal) = &fixture.expect.refusal else { return Ok(()) };
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    let found = stderr.lines().any(|line| refusal.are_in(line));
+    ensure!(found, "no line mentions {refusal}: {}", told(run));
+    Ok(())
 }
 
-/// Answers by address, host and path.
-type Observed = BTreeMap<(SocketAddr, String, String), Answer>;
-
-impl<'a> Stage<'a> {
-    fn set(fixture: &'a Fixture, backends: &Backends, network: &Network) -> Result<Self, String> {
-        let layout = fixture.place(backends);
-        let ready = fixture.expect.addresses[0];
-        let enable = || fixture.sites().for_each(|site| layout.enable("sites", site));
-        let server = match fixture.expect.server {
-            State::Running => {
-                enable();
-                Some(Server::start(&layout, ready, network)?)
-            }
-            State::Broken => {
-                let server = Server::start(&layout, ready, network)?;
-                enable();
-                Some(server)
-            }
-            State::Stopped => {
-                enable();
-                None
-            }
-        };
-        let base = layout.base().to_str().unwrap();
-        let config = layout.base().join("certbaton.toml");
-        let text = format!(
-            "state-directory = \"{base}/state\"\nruntime-directory = \"{base}/runtime\"\n\
-             [apache]\npid-file = \"{}\"\n",
-            layout.pid_file().display()
-        );
-        fs::write(&config, text).unwrap();
-        Ok(Self { fixture, layout, server, config })
+/// Each expected note is there, and no line is called dead that is not.
+fn expect_notes(fixture: &Fixture, run: &Output) -> Result<(), String> {
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    let notes: Vec<_> =
+        stderr.lines().filter(|line| line.starts_with("certbaton: note:")).collect();
+    let expected = &fixture.expect.note;
+    for note in expected {
+        let found = notes.iter().any(|line| note.are_in(line));
+        ensure!(found, "no note mentions {note}: {}", told(run));
     }
-
-    fn webroot(&self) -> String {
-        let webroot = self.layout.server_root().join(&self.fixture.expect.webroot);
-        webroot.to_str().unwrap().to_owned()
-    }
-
-    /// Runs `certbaton` for the fixture's names.
-    fn certbaton(&self, program: &str, arguments: &[&str]) -> Output {
-        let mut command = Command::new(program);
-        command.arg("--config").arg(&self.config).args(arguments);
-        command.args(&self.fixture.expect.names);
-        if arguments.contains(&"local") {
-            command.arg("--webroot").arg(self.webroot());
-        }
-        command.output().unwrap()
-    }
-
-    /// Asks everything there is to ask, with a token in the webroot meanwhile.
-    fn observed(&self) -> Observed {
-        let expect = &self.fixture.expect;
-        let _planted = Planted::in_webroot(Path::new(&self.webroot()));
-        let challenge = [challenge()];
-        let paths = || PATHS.iter().map(|p| (*p).to_owned()).chain(expect.paths.iter().cloned());
-        let mut observed = Observed::new();
-        for address in self.server.iter().flat_map(|_| &expect.addresses) {
-            for host in expect.names.iter().chain(&expect.others) {
-                for path in paths().chain(challenge.iter().cloned()) {
-                    let answer = apache::request(*address, host, &path);
-                    observed.insert((*address, host.clone(), path), answer);
-                }
-            }
-        }
-        observed
-    }
-
-    /// The same with `insertion` made by an editor, and the server started anew.
-    fn observed_with(
-        &mut self,
-        insertion: Insertion,
-        network: &Network,
-    ) -> Result<Observed, String> {
-        self.server = None;
-        let root = self.layout.server_root();
-        let names = &self.fixture.expect.names;
-        let mut originals = Vec::new();
-        for (path, entry) in taken(&root) {
-            let conf = entry.content.filter(|_| path.extension() == Some("conf".as_ref()));
-            let Some(bytes) = conf else { continue };
-            let proxy = self.fixture.has_proxy();
-            let edited = by_hand::inserted(&bytes, names, insertion, &self.webroot(), proxy);
-            if let Some(edited) = edited {
-                ensure!(without_marked(&edited) == bytes, "unmarking is not the inverse");
-                fs::write(root.join(&path), edited).unwrap();
-                originals.push((path, bytes));
-            }
-        }
-        ensure!(!originals.is_empty(), "no vhost found to edit");
-        let ready = self.fixture.expect.addresses[0];
-        self.server = Some(Server::start(&self.layout, ready, network)?);
-        let observed = self.observed();
-        self.server = None;
-        for (path, bytes) in originals {
-            fs::write(root.join(path), bytes).unwrap();
-        }
-        Ok(observed)
-    }
-
-    fn expect_before(&self) -> Result<Observed, String> {
-        let observed = self.observed();
-        self.expect_answerer(&observed, &self.fixture.expect.before)?;
-        Ok(observed)
-    }
-
-    fn expect_answerer(&self, observed: &Observed, answerer: &Answerer) -> Result<(), String> {
-        for ((address, host, path), answer) in observed {
-            if *path == challenge() && self.fixture.expect.names.contains(host) {
-                let gave = answerer.gave(answer, TOKEN);
-                ensure!(gave, "{host} at {address}: not {answerer:?}: {answer:?}");
-            }
-        }
-        Ok(())
-    }
-
-    fn expect_local_and_otherwise(
-        &self,
-        before: &Observed,
-        mut during: Observed,
-    ) -> Result<(), String> {
-        self.expect_answerer(&during, &Answerer::Local)?;
-        for (asked, answer) in before {
-            if asked.2 == challenge() && self.fixture.expect.names.contains(&asked.1) {
-                during.insert(asked.clone(), answer.clone());
-            }
-        }
-        expect_equal(before, &during)
-    }
-
-    fn expect_same_process(&mut self) -> Result<(), String> {
-        let same = self.server.as_mut().is_none_or(Server::is_the_same);
-        let log = self.server.as_ref().map(Server::errors);
-        ensure!(same, "not the process it was: {log:?}");
-        Ok(())
-    }
-
-    fn changes(&self, since: &Snapshot) -> Vec<PathBuf> {
-        differing(since, &taken(&self.layout.server_root()))
-    }
-
-    /// Deleting the marked lines gives the user's bytes, and nothing but bytes has changed.
-    fn expect_marked_only(&self, tree: &Snapshot) -> Result<(), String> {
-        let touched = self.changes(tree);
-        ensure!(!touched.is_empty(), "switched, yet no file has changed");
-        let mut unmarked = taken(&self.layout.server_root());
-        for path in &touched {
-            let Some(entry) = unmarked.get_mut(path) else { continue };
-            entry.content = entry.content.take().map(|bytes| without_marked(&bytes));
-        }
-        let other = differing(&timeless(tree, &touched), &timeless(&unmarked, &touched));
-        ensure!(other.is_empty(), "more than marked lines has changed: {other:?}");
-        Ok(())
-    }
-
-    fn expect_refusal(&self, run: &Output) -> Result<(), String> {
-        let Some(refusal) = &self.fixture.expect.refusal else { return Ok(()) };
-        let stderr = String::from_utf8_lossy(&run.stderr);
-        let found = stderr.lines().any(|line| refusal.are_in(line));
-        ensure!(found, "no line mentions {refusal}: {}", told(run));
-        Ok(())
-    }
-
-    /// Each expected note is there, and no line is called dead that is not.
-    fn expect_notes(&self, run: &Output) -> Result<(), String> {
-        let stderr = String::from_utf8_lossy(&run.stderr);
-        let notes: Vec<_> =
-            stderr.lines().filter(|line| line.starts_with("certbaton: note:")).collect();
-        let expected = &self.fixture.expect.note;
-        for note in expected {
-            let found = notes.iter().any(|line| note.are_in(line));
-            ensure!(found, "no note mentions {note}: {}", told(run));
-        }
-        for line in notes.iter().filter(|line| line.contains("dead")) {
-            let wanted = expected.iter().any(|note| note.are_in(line));
-            ensure!(wanted, "not dead: {line}");
-        }
-        Ok(())
-    }
-}
-
-/// A token file; it and the directories made for it go when dropped.
-struct Planted {
-    made: Vec<PathBuf>,
-}
-
-impl Planted {
-    fn in_webroot(webroot: &Path) -> Self {
-        let mut made = Vec::new();
-        let mut path = webroot.to_owned();
-        for part in [".well-known", "acme-challenge"] {
-            path.push(part);
-            if fs::create_dir(&path).is_ok() {
-                made.push(path.clone());
-            }
-        }
-        path.push(TOKEN_NAME);
-        fs::write(&path, TOKEN).unwrap();
-        made.push(path);
-        Self { made }
-    }
-}
-
-impl Drop for Planted {
-    fn drop(&mut self) {
-        let (token, directories) = self.made.split_last().unwrap();
-        fs::remove_file(token).unwrap();
-        for directory in directories.iter().rev() {
-            fs::remove_dir(directory).unwrap();
-        }
-    }
-}
-
-fn expect_equal(before: &Observed, now: &Observed) -> Result<(), String> {
-    for (asked, was) in before {
-        let (address, host, path) = asked;
-        let is = &now[asked];
-        ensure!(is == was, "{host}{path} at {address}: was {was:?}, is {is:?}");
+    for line in notes.iter().filter(|line| line.contains("dead")) {
+        let wanted = expected.iter().any(|note| note.are_in(line));
+        ensure!(wanted, "not dead: {line}");
     }
     Ok(())
 }
 
-/// A unified diff that only adds.
-fn expect_insertions(run: &Output) -> Result<(), String> {
+/// A unified diff that only adds, and not more than is needed.
+fn expect_insertions(fixture: &Fixture, run: &Output) -> Result<(), String> {
     let diff = String::from_utf8_lossy(&run.stdout);
     let lines = |sign: char, header: &'static str| {
         let body = diff.lines().filter(move |l| l.starts_with(sign) && !l.starts_with(header));
@@ -367,21 +160,10 @@ fn expect_insertions(run: &Output) -> Result<(), String> {
     ensure!(headed, "no unified diff: {}", told(run));
     ensure!(lines('-', "--- ") == 0, "the diff removes lines: {diff}");
     ensure!(lines('+', "+++ ") > 0, "the diff adds nothing: {diff}");
+    let rewrites = diff.lines().any(|l| l.starts_with('+') && l.contains("RewriteRule"));
+    let needed = fixture.expect.by == Some(Insertion::Override);
+    ensure!(needed || !rewrites, "an exclusion is enough here: {diff}");
     Ok(())
-}
-
-fn without_marked(bytes: &[u8]) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let mut inside = false;
-    for line in bytes.split_inclusive(|b| *b == b'\n') {
-        let text = String::from_utf8_lossy(line);
-        inside |= text.contains("certbaton: begin");
-        if !inside {
-            kept.extend_from_slice(line);
-        }
-        inside &= !text.contains("certbaton: end");
-    }
-    kept
 }
 
 fn told(run: &Output) -> String {
@@ -429,10 +211,4 @@ fn say(line: &str) {
     writeln!(std::io::stderr(), "{line}").unwrap_or_default();
 }
 
-fn challenge() -> String {
-    format!("/.well-known/acme-challenge/{TOKEN_NAME}")
-}
-
-const TOKEN_NAME: &str = "certbaton-test_token";
-const TOKEN: &str = "certbaton-test_token.local\n";
 const WORKERS: usize = 4;
