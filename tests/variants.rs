@@ -211,4 +211,4 @@ fn say(line: &str) {
     writeln!(std::io::stderr(), "{line}").unwrap_or_default();
 }
 
-const WORKERS: usize = 4;
+const WORKERS: usize = 8;

@@ -94,10 +94,21 @@ impl Layout {
         symlink(format!("../{kind}-available/{name}"), link).unwrap();
     }
 
-    /// Apache on this layout: own process group, environment as Debian's envvars.
+    /// Apache on this layout, with an environment as Debian's envvars makes it.
     pub(crate) fn command(&self) -> Command {
+        self.aimed(Command::new(APACHE))
+    }
+
+    /// The same in a process group of its own, told to stop when the calling
+    /// thread ends in whatever way (prctl(2), `PR_SET_PDEATHSIG`).
+    pub(crate) fn tethered(&self) -> Command {
+        let mut command = Command::new("/usr/bin/setpriv");
+        command.args(["--pdeathsig", "TERM", APACHE]).process_group(0);
+        self.aimed(command)
+    }
+
+    fn aimed(&self, mut command: Command) -> Command {
         let root = self.server_root();
-        let mut command = Command::new(APACHE);
         command
             .arg("-d")
             .arg(&root)
@@ -110,8 +121,7 @@ impl Layout {
             .env("APACHE_RUN_GROUP", "www-data")
             .env("APACHE_PID_FILE", self.pid_file())
             .env("APACHE_RUN_DIR", self.base().join("run"))
-            .env("APACHE_LOG_DIR", self.base().join("logs"))
-            .process_group(0);
+            .env("APACHE_LOG_DIR", self.base().join("logs"));
         command
     }
 }

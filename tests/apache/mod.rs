@@ -89,7 +89,7 @@ impl Server {
         _network: &Network,
     ) -> Result<Self, String> {
         let parent = layout
-            .command()
+            .tethered()
             .args(["-k", "start", "-DFOREGROUND"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -141,7 +141,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // The child is ours and not yet reaped, so its pid (and group, see
-        // `Layout::command`) cannot be somebody else's.
+        // `Layout::tethered`) cannot be somebody else's.
         if self.parent.try_wait().unwrap().is_some() {
             return;
         }
