@@ -1,0 +1,214 @@
+//! flow: every way in which people route the challenge path, on a real Apache.
+//!
+//! Each directory of `tests/variants/` is one way. Requests are real, before,
+//! during and after; the tree is compared to the byte. Set
+//! `CERTBATON_VARIANTS` to a part of a fixture's name to run just those.
+//! Where Apache or root is missing this says so on stderr and skips.
+
+#![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
+#![expect(clippy::unwrap_used, reason = "a test may be blunt")]
+
+/// Fails a check with a message, so that all fixtures are reported.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(format!($($message)+));
+        }
+    };
+}
+
+#[cfg(test)]
+mod apache;
+#[cfg(test)]
+mod fixture;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::Output;
+use std::sync::Mutex;
+use std::thread;
+
+use apache::Network;
+use apache::snapshot::{differing, taken, timeless};
+use fixture::stage::{Stage, expect_equal};
+use fixture::{Answerer, Backends, Fixture, Insertion, Outcome, State};
+
+#[test]
+fn every_row_of_the_table_has_a_fixture() {
+    let rows: BTreeSet<u32> = Fixture::all().iter().filter_map(|f| f.expect.row).collect();
+    assert_eq!(rows, (1..=51).collect());
+}
+
+#[test]
+fn before_each_variant_is_accepted_and_answered_as_its_fixture_says() {
+    each_fixture(|fixture, backends, network| {
+        let mut stage = Stage::set(fixture, backends, network)?;
+        let checked = apache::configtest(&stage.layout);
+        let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+        let accepted = fixture.expect.server != State::Broken;
+        ensure!(checked.status.success() == accepted, "configtest: {}: {said}", checked.status);
+        stage.expect_before()?;
+        stage.expect_same_process()
+    });
+}
+
+#[test]
+fn by_hand_each_switched_variant_can_be_switched() {
+    each_fixture(|fixture, backends, network| {
+        let expect = &fixture.expect;
+        let (Some(by), true) = (expect.by, expect.by_hand) else { return Ok(()) };
+        let mut stage = Stage::set(fixture, backends, network)?;
+        let before = stage.observed();
+        if by == Insertion::Override && fixture.has_proxy() {
+            let excluded = stage.observed_with(Insertion::Exclusion, network)?;
+            let enough = stage.expect_answerer(&excluded, &Answerer::Local).is_ok();
+            ensure!(!enough, "an exclusion is enough here");
+        }
+        let during = stage.observed_with(by, network)?;
+        stage.expect_local_and_otherwise(&before, during)
+    });
+}
+
+#[test]
+fn each_variant_is_switched_and_given_back_or_refused() {
+    let Some(program) = option_env!("CARGO_BIN_EXE_certbaton") else {
+        say("SKIPPED: switching of the variants: there is no certbaton binary yet");
+        return;
+    };
+    each_fixture(|fixture, backends, network| {
+        let mut stage = Stage::set(fixture, backends, network)?;
+        let before = stage.expect_before()?;
+        let tree = taken(&stage.layout.server_root());
+        let dry = stage.certbaton(program, &["switch", "local", "--dry-run"]);
+        ensure!(stage.changes(&tree).is_empty(), "a dry run changed {:?}", stage.changes(&tree));
+        let real = stage.certbaton(program, &["switch", "local"]);
+        for run in [&dry, &real] {
+            let wanted = i32::from(fixture.expect.outcome == Outcome::Refused);
+            ensure!(run.status.code() == Some(wanted), "wanted exit {wanted}: {}", told(run));
+        }
+        match fixture.expect.outcome {
+            Outcome::Refused => {
+                expect_refusal(fixture, &dry)?;
+                expect_refusal(fixture, &real)?;
+            }
+            Outcome::AlreadyLocal => {
+                ensure!(dry.stdout.is_empty(), "a diff of nothing: {}", told(&dry));
+            }
+            Outcome::Switched => {
+                expect_insertions(fixture, &dry)?;
+                expect_notes(fixture, &real)?;
+                stage.expect_marked_only(&tree)?;
+                stage.expect_local_and_otherwise(&before, stage.observed())?;
+                let switched = taken(&stage.layout.server_root());
+                let again = stage.certbaton(program, &["switch", "local"]);
+                ensure!(again.status.success(), "a second switch: {}", told(&again));
+                let more = stage.changes(&switched);
+                ensure!(more.is_empty(), "a second switch changed {more:?}");
+                let back = stage.certbaton(program, &["switch", "peer"]);
+                ensure!(back.status.success(), "switching back: {}", told(&back));
+            }
+        }
+        let touched = stage.changes(&tree);
+        ensure!(
+            fixture.expect.outcome == Outcome::Switched || touched.is_empty(),
+            "changed {touched:?}"
+        );
+        let left = taken(&stage.layout.server_root());
+        let other = differing(&timeless(&tree, &touched), &timeless(&left, &touched));
+        ensure!(other.is_empty(), "not as it was: {other:?}");
+        let idle = stage.certbaton(program, &["switch", "peer"]);
+        ensure!(idle.status.success(), "nothing to give back: {}", told(&idle));
+        ensure!(stage.changes(&left).is_empty(), "switching back twice changed something");
+        expect_equal(&before, &stage.observed())?;
+        stage.expect_same_process()
+    });
+}
+
+fn expect_refusal(fixture: &Fixture, run: &Output) -> Result<(), String> {
+    let Some(refusal) = &fixture.expect.refusal else { return Ok(()) };
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    let found = stderr.lines().any(|line| refusal.are_in(line));
+    ensure!(found, "no line mentions {refusal}: {}", told(run));
+    Ok(())
+}
+
+/// Each expected note is there, and no line is called dead that is not.
+fn expect_notes(fixture: &Fixture, run: &Output) -> Result<(), String> {
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    let notes: Vec<_> =
+        stderr.lines().filter(|line| line.starts_with("certbaton: note:")).collect();
+    let expected = &fixture.expect.note;
+    for note in expected {
+        let found = notes.iter().any(|line| note.are_in(line));
+        ensure!(found, "no note mentions {note}: {}", told(run));
+    }
+    for line in notes.iter().filter(|line| line.contains("dead")) {
+        let wanted = expected.iter().any(|note| note.are_in(line));
+        ensure!(wanted, "not dead: {line}");
+    }
+    Ok(())
+}
+
+/// A unified diff that only adds, and not more than is needed.
+fn expect_insertions(fixture: &Fixture, run: &Output) -> Result<(), String> {
+    let diff = String::from_utf8_lossy(&run.stdout);
+    let lines = |sign: char, header: &'static str| {
+        let body = diff.lines().filter(move |l| l.starts_with(sign) && !l.starts_with(header));
+        body.count()
+    };
+    let headed = diff.lines().any(|l| l.starts_with("+++ ")) && diff.contains("\n@@ ");
+    ensure!(headed, "no unified diff: {}", told(run));
+    ensure!(lines('-', "--- ") == 0, "the diff removes lines: {diff}");
+    ensure!(lines('+', "+++ ") > 0, "the diff adds nothing: {diff}");
+    let rewrites = diff.lines().any(|l| l.starts_with('+') && l.contains("RewriteRule"));
+    let needed = fixture.expect.by == Some(Insertion::Override);
+    ensure!(needed || !rewrites, "an exclusion is enough here: {diff}");
+    Ok(())
+}
+
+fn told(run: &Output) -> String {
+    let stdout = String::from_utf8_lossy(&run.stdout);
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    format!("{}\nstdout: {stdout}\nstderr: {stderr}", run.status)
+}
+
+/// Runs `check` on every selected fixture, a few at a time, and reports all failures.
+fn each_fixture(check: impl Fn(&Fixture, &Backends, &Network) -> Result<(), String> + Sync) {
+    if let Some(reason) = apache::unavailable() {
+        say(&format!("SKIPPED: all variants: {reason}"));
+        return;
+    }
+    let part = std::env::var("CERTBATON_VARIANTS").unwrap_or_default();
+    let mut fixtures = Fixture::all();
+    fixtures.retain(|fixture| fixture.name.contains(&part));
+    let queue = Mutex::new(fixtures.into_iter());
+    let failures = Mutex::new(Vec::new());
+    let work = |network: &Network| {
+        let backends = Backends::start(network);
+        loop {
+            let Some(fixture) = queue.lock().unwrap().next() else { return };
+            let missing = fixture.missing_module();
+            if let Some(module) = missing {
+                say(&format!("SKIPPED: {}: no {module}; see tests/packages", fixture.name));
+            } else if let Err(failure) = check(&fixture, &backends, network) {
+                let title = &fixture.expect.title;
+                failures.lock().unwrap().push(format!("{} ({title}): {failure}", fixture.name));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| apache::in_private_network(work));
+        }
+    });
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort();
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Past the capture of the test runner: what was skipped must be seen.
+fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").unwrap_or_default();
+}
+
+const WORKERS: usize = 8;
