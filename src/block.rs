@@ -26,6 +26,7 @@ pub struct Stripped {
 
 const BEGIN: &str = "# certbaton: begin ";
 const END: &str = "# certbaton: end ";
+const INDENT: &str = "    ";
 const NOTICE: &str =
     "# certbaton: for a renewal on this host; \"certbaton recover\" removes these lines";
 
@@ -40,7 +41,7 @@ pub fn render(routes: &[Route], directives: &[String], line_end: &[u8]) -> Vec<u
     let begin = format!("{BEGIN}{hash} {routes}");
     let end = format!("{END}{hash}");
     for line in [begin].iter().chain(&body).chain([&end]) {
-        out.extend_from_slice(b"    ");
+        out.extend_from_slice(INDENT.as_bytes());
         out.extend_from_slice(line.as_bytes());
         out.extend_from_slice(line_end);
     }
@@ -78,23 +79,25 @@ pub fn strip(document: &Document) -> Stripped {
 /// The routes and the number of lines of the block that begins at line `at`.
 fn intact(document: &Document, at: usize) -> Option<(Vec<Route>, usize)> {
     let lines = &document.lines()[at..];
-    let text = |line: &Line| String::from_utf8(line.text.clone()).ok();
-    let begin = text(lines.first()?)?;
+    let begin = std::str::from_utf8(written(document, lines.first()?)?).ok()?;
     let (hash, routes) = begin.strip_prefix(BEGIN)?.split_once(' ')?;
     let end = format!("{END}{hash}");
     let last = lines.iter().position(|line| line.text == end.as_bytes())?;
-    let body = lines.get(1..last)?;
-    // As written: our indentation, one line end each, nothing continued.
-    let ours = lines[..=last].iter().all(|line| {
-        let raw = &document.bytes()[line.span.clone()];
-        let cut = raw.strip_suffix(b"\n").map(|r| r.strip_suffix(b"\r").unwrap_or(r));
-        cut.and_then(|r| r.strip_prefix(b"    ")).is_some_and(|r| r == line.text.as_slice())
-    });
-    if !ours || fingerprint(routes, body.iter().map(|l| l.text.as_slice())) != hash {
+    let whole: Option<Vec<&[u8]>> = lines[..=last].iter().map(|l| written(document, l)).collect();
+    let (body, _) = whole.as_ref()?.get(1..)?.split_at(last - 1);
+    if fingerprint(routes, body.iter().copied()) != hash {
         return None;
     }
     let routes: Option<Vec<Route>> = routes.split(' ').map(decode).collect();
     Some((routes?, last + 1))
+}
+
+/// The line without what `render` puts around it: our indentation and one line end.
+fn written<'a>(document: &'a Document, line: &Line) -> Option<&'a [u8]> {
+    let raw = document.bytes()[line.span.clone()].strip_suffix(b"\n")?;
+    let raw = raw.strip_suffix(b"\r").unwrap_or(raw).strip_prefix(INDENT.as_bytes())?;
+    // Nothing but what Apache trims may surround the text, and nothing is continued.
+    (line.first == line.last && raw.trim_ascii_start() == line.text).then_some(raw)
 }
 
 /// Neighbouring damage, and what lies between two markers, reads as one.
@@ -148,7 +151,8 @@ mod tests {
     }
 
     fn with_block(line_end: &[u8]) -> Vec<u8> {
-        let block = render(&[route()], &["ProxyPass !".into()], line_end);
+        let block =
+            render(&[route()], &["<L>".into(), "    ProxyPass !".into(), "</L>".into()], line_end);
         [b"<A>\n".as_slice(), &block, b"</A>"].concat()
     }
 
@@ -158,7 +162,7 @@ mod tests {
             let stripped = strip(&document(with_block(line_end)));
             assert_eq!(stripped.bytes, b"<A>\n</A>");
             assert_eq!(stripped.routes, [route()]);
-            assert_eq!(stripped.lines, std::iter::once(2..6).collect::<Vec<_>>());
+            assert_eq!(stripped.lines, std::iter::once(2..8).collect::<Vec<_>>());
             assert!(stripped.damaged.is_empty());
         }
     }
@@ -170,6 +174,7 @@ mod tests {
             text.replace("ProxyPass !", "ProxyPass / http://x/"),
             text.replace("a.example.org", "b.example.org"),
             text.replace("    ProxyPass !", "  ProxyPass !"),
+            text.replace("ProxyPass !\n", "ProxyPass !  \n"),
             text.replace("ProxyPass !", "ProxyPass !\n    # mine"),
             text.replace("# certbaton: end", "# certbaton: END"),
         ];

@@ -222,7 +222,9 @@ fn summary(report: &Report) -> String {
     for Switched { origin, routes, obstacles, .. } in &report.vhosts {
         let names: Vec<&str> = routes.iter().map(|r| r.name.as_str()).collect();
         let already = if obstacles.is_empty() { " (by its own configuration)" } else { "" };
-        text += &format!("local: {}{already}, {origin}\n", names.join(" "));
+        text.push_str(
+            &["local: ", &names.join(" "), already, ", ", &origin.to_string(), "\n"].concat(),
+        );
     }
     if report.local.is_empty() && report.replaced.is_empty() {
         text += "peer: nothing was local\n";
