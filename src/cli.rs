@@ -12,6 +12,8 @@ use nix::unistd::geteuid;
 use crate::config::{self, Settings};
 use crate::exit::Exit;
 use crate::files;
+use crate::hook::{self, Call};
+use crate::keep;
 use crate::lineages::{self, lineages};
 use crate::names::{Hostname, Route, Webroot};
 use crate::plan::Switched;
@@ -105,6 +107,15 @@ pub enum Error {
     /// The switch.
     #[error(transparent)]
     Switch(#[from] report::Error),
+    /// A hook.
+    #[error(transparent)]
+    Hook(#[from] hook::Error),
+    /// The keeper.
+    #[error(transparent)]
+    Keep(#[from] keep::Error),
+    /// Where the program itself is.
+    #[error("cannot find the certbaton program beside this one")]
+    Program(#[source] io::Error),
 }
 
 impl Error {
@@ -115,6 +126,7 @@ impl Error {
             Self::File(error) if error.is_unsafe() => Exit::Unsafe,
             Self::Config(_) | Self::NotText(_) => Exit::Config,
             Self::Switch(error) => Exit::of(error),
+            Self::Hook(error) => error.exit(),
             _ => Exit::Failed,
         }
     }
@@ -126,8 +138,8 @@ pub fn certbaton() -> Exit {
     crate::syslog::start("certbaton");
     let done = settings(&cli.common).and_then(|settings| match &cli.verb {
         Verb::Switch(order) => order.perform(&settings),
-        Verb::Recover => recover(&settings),
-        Verb::Keep => Ok(()),
+        Verb::Recover => Ok(hook::give_back(&settings)?),
+        Verb::Keep => Ok(keep::keep(&settings)?),
     });
     match done {
         Ok(()) => Exit::Done,
@@ -135,6 +147,67 @@ pub fn certbaton() -> Exit {
             complain("certbaton", &chain(&error));
             error.exit()
         }
+    }
+}
+
+/// What every hook understands; certbot passes the rest by environment.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Hook {
+    #[command(flatten)]
+    common: Common,
+    /// A name to switch, when certbot does not say which; may be repeated.
+    #[arg(long = "name", value_name = "NAME")]
+    names: Vec<Hostname>,
+    /// The webroot of the names, where certbot does not know it.
+    #[arg(long, value_name = "DIRECTORY")]
+    webroot: Option<Webroot>,
+}
+
+/// Takes the lease and routes the challenge path to this host, or stops certbot.
+pub fn pre_hook() -> Exit {
+    hook("certbaton-pre-hook", hook::pre)
+}
+
+/// Gives the renewed lineage's names back and proves that its certificate is served.
+pub fn deploy_hook() -> Exit {
+    hook("certbaton-deploy-hook", hook::deploy)
+}
+
+/// Gives everything else back and releases the lease.
+pub fn post_hook() -> Exit {
+    hook("certbaton-post-hook", |settings, _| hook::post(settings))
+}
+
+fn hook(program: &'static str, act: fn(&Settings, &Call) -> Result<(), hook::Error>) -> Exit {
+    let cli = Hook::parse();
+    crate::syslog::start(program);
+    let done = settings(&cli.common)
+        .and_then(|settings| Ok((cli.call()?, settings)))
+        .and_then(|(call, settings)| Ok(act(&settings, &call)?));
+    match done {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            complain(program, &chain(&error));
+            error.exit()
+        }
+    }
+}
+
+impl Hook {
+    /// Arguments and environment, as values.
+    fn call(&self) -> Result<Call, Error> {
+        let this = std::env::current_exe().map_err(Error::Program)?;
+        let domains = std::env::var("RENEWED_DOMAINS").unwrap_or_default();
+        Ok(Call {
+            config: self.common.config.clone(),
+            program: this.with_file_name("certbaton"),
+            names: self.names.clone(),
+            webroot: self.webroot.clone(),
+            lineage: std::env::var_os("RENEWED_LINEAGE").map(PathBuf::from),
+            // Wildcards and addresses are certbot's to know; they have no route.
+            domains: domains.split(' ').filter_map(|name| Hostname::parse(name).ok()).collect(),
+        })
     }
 }
 
@@ -172,7 +245,7 @@ impl Switch {
             Side::Peer if self.names.is_empty() => Order::Only(Vec::new()),
             Side::Peer => Order::Without(self.names.iter().cloned().collect()),
         };
-        let options = Options { force_generated: self.force_generated, ..Options::default() };
+        let options = &Options { force_generated: self.force_generated, ..Options::default() };
         if self.dry_run {
             let (diff, report) = switch::dry_run(settings, &order, options)?;
             notes(&report);
@@ -201,12 +274,6 @@ impl Switch {
         }
         Ok(routes)
     }
-}
-
-fn recover(settings: &Settings) -> Result<(), Error> {
-    let report = switch::switch(settings, &Order::Only(Vec::new()), Options::default())?;
-    notes(&report);
-    Ok(())
 }
 
 fn notes(report: &Report) {

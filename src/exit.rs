@@ -36,6 +36,13 @@ impl Exit {
         }
     }
 
+    /// The exit that has this code; any other code is a failure.
+    pub fn from_code(code: u8) -> Self {
+        let all =
+            [Self::Done, Self::Usage, Self::NotUndone, Self::Busy, Self::Unsafe, Self::Config];
+        all.into_iter().find(|exit| exit.code() == code).unwrap_or(Self::Failed)
+    }
+
     /// What a failed switch means.
     pub fn of(error: &Error) -> Self {
         match error {

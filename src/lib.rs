@@ -13,6 +13,7 @@ pub mod certbot_ini;
 mod certbot_options;
 pub mod certbot_process;
 pub mod certificate;
+#[expect(clippy::disallowed_methods, reason = "owns the environment")]
 pub mod cli;
 #[expect(clippy::disallowed_methods, reason = "owns the clock")]
 pub mod clock;
@@ -29,9 +30,13 @@ pub mod exit;
 pub mod files;
 pub mod generated;
 pub mod handshake;
+pub mod hook;
 pub mod htaccess;
 pub mod install;
 pub mod journal;
+pub mod keep;
+pub mod keeper;
+pub mod lease;
 #[expect(clippy::disallowed_methods, reason = "owns certbot's renewal directory")]
 pub mod lineages;
 pub mod lock;
@@ -49,6 +54,7 @@ pub mod proxying;
 pub mod redirect;
 pub mod refusal;
 pub mod renewal;
+pub mod renewal_run;
 pub mod report;
 pub mod request;
 pub mod resolve;

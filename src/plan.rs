@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use crate::block;
 use crate::document::Document;
@@ -56,6 +57,39 @@ pub struct Door {
     pub address: Option<IpAddr>,
     /// The vhost that answers; `None` is the main server.
     pub vhost: Option<Origin>,
+}
+
+/// A TLS listener that serves a certificate of one lineage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsDoor {
+    /// The name to ask for.
+    pub name: Hostname,
+    /// The address; `None` is any that no vhost names.
+    pub address: Option<IpAddr>,
+    /// The port.
+    pub port: u16,
+    /// The certificate file.
+    pub certificate: PathBuf,
+}
+
+/// Where the certificates in `directory` are served.
+pub fn tls_doors(dump: &Dump, directory: &Path) -> Vec<TlsDoor> {
+    let mut doors = Vec::new();
+    for vhost in vhosts(dump) {
+        let (Some(origin), Some(name)) = (vhost.origin(), vhost.names().into_iter().next()) else {
+            continue;
+        };
+        let file = vhost.last("sslcertificatefile").and_then(|words| words.into_iter().next());
+        let file =
+            file.map(|f| Path::new(&dump.server_root).join(String::from_utf8_lossy(&f).as_ref()));
+        let Some(certificate) = file.filter(|f| f.starts_with(directory)) else { continue };
+        for binding in dump.bindings.iter().filter(|b| b.vhost == *origin) {
+            let (name, certificate) = (name.clone(), certificate.clone());
+            let port = binding.port.unwrap_or(443);
+            doors.push(TlsDoor { name, address: binding.address, port, certificate });
+        }
+    }
+    doors
 }
 
 /// What to change.

@@ -105,6 +105,15 @@ pub fn working_directory(pid: i32) -> Result<PathBuf, Error> {
     link(pid, "cwd", "read the working directory of")
 }
 
+/// The terminal that its standard error is, opened for writing; none if it is something else.
+pub fn terminal(pid: i32) -> Option<fs::File> {
+    let target = link(pid, "fd/2", "find the terminal of").ok()?;
+    let is_terminal = target.starts_with("/dev/pts") || target.starts_with("/dev/tty");
+    let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+    let open = || OpenOptions::new().write(true).custom_flags(flags.bits()).open(&target).ok();
+    is_terminal.then(open).flatten()
+}
+
 /// Its parent; none for the first process of the pid namespace.
 pub fn parent(pid: i32) -> Result<Option<Process>, Error> {
     loop {

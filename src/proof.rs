@@ -6,11 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::certificate;
 use crate::clock::Deadline;
+use crate::files;
+use crate::handshake;
 use crate::names::{Hostname, Webroot};
-use crate::plan::{Door, HTTP_PORT};
+use crate::plan::{Door, HTTP_PORT, TlsDoor};
 use crate::probe;
 use crate::redirect::Ports;
 use crate::resolve::{Pinned, System};
@@ -44,6 +48,30 @@ pub enum Error {
         /// What came instead.
         failure: Box<Failure>,
     },
+    /// No TLS.
+    #[error("the served certificate cannot be seen: {0}")]
+    NoHandshake(Box<Failure>),
+    /// Renewed on disk, the old one served.
+    #[error("{name} on {address} does not serve the certificate in {}", file.display())]
+    OldCertificate {
+        /// The name.
+        name: Hostname,
+        /// The address asked.
+        address: SocketAddr,
+        /// What is on disk.
+        file: PathBuf,
+    },
+    /// A certificate that cannot be read.
+    #[error("{}", file.display())]
+    Certificate {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: certificate::Error,
+    },
+    /// A file.
+    #[error(transparent)]
+    File(#[from] files::Error),
     /// The nonce came back although the route was given back.
     #[error("{name} on {address} still answers from {webroot}")]
     StillLocal {
@@ -63,7 +91,9 @@ pub fn local(doors: &[Door], listeners: &[SocketAddr], time: Duration) -> Result
         let report = ask(door, doors, address, planted, &deadline);
         match report.verdict {
             Ok(()) => Ok(true),
-            Err(failure) if may_be_absent(address, listeners, &failure) => Ok(false),
+            Err(failure) if may_be_absent((address, HTTP_PORT).into(), listeners, &failure) => {
+                Ok(false)
+            }
             Err(failure) => Err(Error::NotLocal {
                 name: door.route.name.clone(),
                 address,
@@ -78,7 +108,7 @@ pub fn local(doors: &[Door], listeners: &[SocketAddr], time: Duration) -> Result
 ///
 /// Whoever answers instead, or does not in time, is the peer's business.
 pub fn peer(doors: &[Door], listeners: &[SocketAddr]) -> Result<(), Error> {
-    let there = |door: &&Door| crate::files::exists(door.route.webroot.as_path());
+    let there = |door: &&Door| files::exists(door.route.webroot.as_path());
     let doors: Vec<Door> = doors.iter().filter(there).cloned().collect();
     each(&doors, listeners, |door, address, planted| {
         let deadline = Deadline::after(PEER_TIME);
@@ -94,6 +124,39 @@ pub fn peer(doors: &[Door], listeners: &[SocketAddr]) -> Result<(), Error> {
     })
 }
 
+/// Proves that every door serves the certificate that is on disk.
+pub fn certificate(
+    doors: &[TlsDoor],
+    listeners: &[SocketAddr],
+    time: Duration,
+) -> Result<(), Error> {
+    let interfaces = sockets::interface_addresses().map_err(Error::Addresses)?;
+    let named: BTreeSet<IpAddr> = doors.iter().filter_map(|door| door.address).collect();
+    let deadline = Deadline::after(time);
+    for door in doors {
+        let TlsDoor { name, certificate, port, .. } = door;
+        let pem = files::read_trusted(certificate)?;
+        for ip in addresses(door.address, *port, listeners, &interfaces, &named) {
+            let address = SocketAddr::new(ip, *port);
+            let served = match handshake::served_certificate(name, address, &deadline) {
+                Err(failure) if may_be_absent(address, listeners, &failure) => continue,
+                Err(failure) => return Err(Error::NoHandshake(Box::new(failure))),
+                Ok(served) => served,
+            };
+            let same = certificate::same_leaf(&served, &pem);
+            let file = certificate.clone();
+            match same {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Err(Error::OldCertificate { name: name.clone(), address, file });
+                }
+                Err(source) => return Err(Error::Certificate { file, source }),
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Plants one nonce per webroot and asks every address of every door.
 fn each(
     doors: &[Door],
@@ -106,7 +169,7 @@ fn each(
     let mut answered: BTreeMap<&Hostname, bool> = BTreeMap::new();
     for door in doors {
         let seen = answered.entry(&door.route.name).or_default();
-        for address in addresses(door, listeners, &interfaces, &named) {
+        for address in addresses(door.address, HTTP_PORT, listeners, &interfaces, &named) {
             if !planted.contains_key(&door.route.webroot) {
                 planted.insert(&door.route.webroot, webroot::plant(&door.route.webroot)?);
             }
@@ -124,15 +187,16 @@ fn each(
     }
 }
 
-/// Which addresses of this host lead through `door`.
+/// The addresses of this host behind `wanted`; `None` is any that no vhost names.
 fn addresses(
-    door: &Door,
+    wanted: Option<IpAddr>,
+    port: u16,
     listeners: &[SocketAddr],
     interfaces: &BTreeSet<IpAddr>,
     named: &BTreeSet<IpAddr>,
 ) -> Vec<IpAddr> {
-    let listeners = listeners.iter().filter(|l| l.port() == HTTP_PORT).map(SocketAddr::ip);
-    if let Some(address) = door.address {
+    let listeners = listeners.iter().filter(|l| l.port() == port).map(SocketAddr::ip);
+    if let Some(address) = wanted {
         let covers = |ip: IpAddr| ip == address || ip.is_unspecified();
         let here = interfaces.contains(&address) && listeners.into_iter().any(covers);
         return here.then_some(address).into_iter().collect();
@@ -161,8 +225,8 @@ fn any_of(interfaces: &BTreeSet<IpAddr>, named: &BTreeSet<IpAddr>, v6: bool) -> 
 }
 
 /// IPv4 on an IPv6 wildcard socket: refused if the socket is IPv6 only.
-fn may_be_absent(address: IpAddr, listeners: &[SocketAddr], failure: &Failure) -> bool {
-    let own = |l: &SocketAddr| l.port() == HTTP_PORT && l.is_ipv4();
+fn may_be_absent(address: SocketAddr, listeners: &[SocketAddr], failure: &Failure) -> bool {
+    let own = |l: &SocketAddr| l.port() == address.port() && l.is_ipv4();
     address.is_ipv4() && !listeners.iter().any(own) && failure.reach() == Reach::Nothing
 }
 

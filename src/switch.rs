@@ -35,12 +35,14 @@ pub enum Order {
 }
 
 /// Choices of the person or program that orders a switch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// Also change files that a program generates.
     pub force_generated: bool,
     /// Reload even if no file changes: something else has to be loaded.
     pub reload: bool,
+    /// A lineage's `live` directory whose certificate must be served afterwards.
+    pub certificate: Option<PathBuf>,
 }
 
 /// What a switch did.
@@ -48,6 +50,8 @@ pub struct Options {
 pub struct Report {
     /// The routes that are local now.
     pub local: Vec<Route>,
+    /// The names that were local and are not any more.
+    pub returned: Vec<Hostname>,
     /// The vhosts that answer them.
     pub vhosts: Vec<plan::Switched>,
     /// The files that were replaced.
@@ -58,11 +62,31 @@ pub struct Report {
     pub notes: Vec<Note>,
 }
 
+impl Report {
+    /// Says in the log what was switched, if anything was, and what a person should know.
+    pub fn log(&self) {
+        for note in &self.notes {
+            tracing::warn!("{note}");
+        }
+        let list = |names: Vec<&Hostname>| {
+            let names: Vec<&str> = names.into_iter().map(Hostname::as_str).collect();
+            names.join(" ")
+        };
+        if self.reloaded {
+            let local = list(self.local.iter().map(|route| &route.name).collect());
+            let returned = list(self.returned.iter().collect());
+            tracing::info!(
+                "apache reloaded and proven: local: [{local}], given back: [{returned}]"
+            );
+        }
+    }
+}
+
 /// Everything one switch knows while it runs.
 pub struct Run<'a> {
     settings: &'a Settings,
     order: &'a Order,
-    options: Options,
+    options: &'a Options,
     server: Server,
     observed: Observation,
     wanted: Vec<Route>,
@@ -92,7 +116,7 @@ pub const STEPS: [Step; 7] = [
 ];
 
 /// Switches the routes as `order` says.
-pub fn switch(settings: &Settings, order: &Order, options: Options) -> Result<Report, Error> {
+pub fn switch(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
     let mut run = begin(settings, order, options)?;
     perform(&mut run, &STEPS)?;
     Ok(run.report())
@@ -102,7 +126,7 @@ pub fn switch(settings: &Settings, order: &Order, options: Options) -> Result<Re
 pub fn dry_run(
     settings: &Settings,
     order: &Order,
-    options: Options,
+    options: &Options,
 ) -> Result<(String, Report), Error> {
     let mut run = begin(settings, order, options)?;
     plan_routes(&mut run)?;
@@ -118,7 +142,7 @@ pub fn dry_run(
 pub fn begin<'a>(
     settings: &'a Settings,
     order: &'a Order,
-    options: Options,
+    options: &'a Options,
 ) -> Result<Run<'a>, Error> {
     files::own_directory(&settings.runtime_directory, 0o755)?;
     files::own_directory(&settings.state_directory, 0o700)?;
@@ -276,6 +300,10 @@ fn prove(run: &mut Run<'_>) -> Result<(), Error> {
     if run.signalled {
         proof::peer(&run.returned, &listeners)?;
     }
+    if let Some(directory) = &run.options.certificate {
+        let doors = plan::tls_doors(&run.observed.user, directory);
+        proof::certificate(&doors, &listeners, run.settings.proof_time)?;
+    }
     Ok(())
 }
 
@@ -335,9 +363,12 @@ impl Run<'_> {
     }
 
     fn report(self) -> Report {
+        let returned = self.returned.into_iter().map(|door| door.route.name);
+        let returned: BTreeSet<Hostname> = returned.collect();
         let replaced = self.changes.iter().map(|change| change.snapshot.path.clone()).collect();
         Report {
             local: self.wanted,
+            returned: returned.into_iter().collect(),
             vhosts: self.plan.vhosts,
             replaced,
             reloaded: self.signalled,

@@ -1,0 +1,7 @@
+//! certbot's deploy-hook.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    certbaton::cli::deploy_hook().into()
+}

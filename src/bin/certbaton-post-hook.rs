@@ -1,0 +1,7 @@
+//! certbot's post-hook.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    certbaton::cli::post_hook().into()
+}

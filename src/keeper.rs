@@ -1,0 +1,187 @@
+//! system: how hooks and keeper reach each other: a process, two sockets, a few signals.
+//!
+//! One message a line, bounded in length and time; what they mean is in
+//! `renewal_run`, what is done about them in `keep`.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::stat::{Mode, umask};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::command::{self, Program};
+use crate::files;
+
+/// Longest message, in bytes: some thousand names.
+const MAX_LINE: u64 = 1 << 20;
+
+/// Why a message did not arrive.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The keeper could not be started.
+    #[error(transparent)]
+    Command(#[from] command::Error),
+    /// A socket.
+    #[error("cannot {0} the keeper's socket")]
+    Socket(&'static str, #[source] io::Error),
+    /// The other side closed, or died.
+    #[error("the keeper ended before it answered")]
+    Closed,
+    /// Not one of our messages.
+    #[error(
+        "a message between hook and keeper is not understood (is one of them an older version?)"
+    )]
+    Message(#[from] serde_json::Error),
+    /// The keeper cannot set itself up.
+    #[error("the keeper cannot {0}")]
+    Setup(&'static str, #[source] io::Error),
+    /// The socket file.
+    #[error(transparent)]
+    File(#[from] files::Error),
+}
+
+/// One end of a conversation.
+#[derive(Debug)]
+pub struct Channel {
+    stream: BufReader<UnixStream>,
+}
+
+impl Channel {
+    fn new(stream: UnixStream) -> Self {
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// Sends one message.
+    pub fn send(&mut self, message: &impl Serialize) -> Result<(), Error> {
+        let line = serde_json::to_string(message)? + "\n";
+        let sent = self.stream.get_mut().write_all(line.as_bytes());
+        sent.map_err(|e| Error::Socket("write to", e))
+    }
+
+    /// Waits for one message.
+    pub fn receive<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
+        let mut line = String::new();
+        let read = (&mut self.stream).take(MAX_LINE).read_line(&mut line);
+        let count = match read {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+            count => count.map_err(|e| Error::Socket("read from", e))?,
+        };
+        if count == 0 { Err(Error::Closed) } else { Ok(serde_json::from_str(&line)?) }
+    }
+
+    /// Bounds every wait of this end.
+    pub fn patience(&self, time: Duration) -> Result<(), Error> {
+        let stream = self.stream.get_ref();
+        let set = stream.set_read_timeout(Some(time)).and(stream.set_write_timeout(Some(time)));
+        set.map_err(|e| Error::Socket("bound", e))
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.get_ref().as_fd()
+    }
+}
+
+/// Starts a keeper: `program keep`, detached, with a socket as standard input.
+///
+/// It closes certbot's pipes (certbot waits for whoever holds them) and sees
+/// this end close when the hook dies.
+pub fn start(program: PathBuf, config: Option<&Path>) -> Result<Channel, Error> {
+    let (ours, theirs) = UnixStream::pair().map_err(|e| Error::Socket("make", e))?;
+    let mut arguments: Vec<OsString> = Vec::new();
+    if let Some(config) = config {
+        arguments.extend(["--config".into(), config.into()]);
+    }
+    arguments.push("keep".into());
+    let keeper =
+        Program { path: program, arguments, environment: Vec::new(), directory: "/".into() };
+    // Not waited for: it outlives this process by design.
+    drop(keeper.detach(OwnedFd::from(theirs))?);
+    Ok(Channel::new(ours))
+}
+
+/// The keeper's side of `start`: its session, umask and signals are its own from here on.
+pub fn settle() -> Result<(Channel, Signals), Error> {
+    // EPERM: already a session leader, when a person started it.
+    nix::unistd::setsid().ok();
+    umask(Mode::from_bits_truncate(0o077));
+    let mut mask = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        mask.add(signal);
+    }
+    let failed = |errno: nix::Error| Error::Setup("take its signals", errno.into());
+    mask.thread_block().map_err(failed)?;
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    let signals = SignalFd::with_flags(&mask, flags).map_err(failed)?;
+    let stdin = io::stdin().as_fd().try_clone_to_owned();
+    let stdin = stdin.map_err(|e| Error::Setup("use its standard input", e))?;
+    Ok((Channel::new(UnixStream::from(stdin)), Signals(signals)))
+}
+
+/// Signals that would end the keeper, taken one by one.
+#[derive(Debug)]
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// Takes one, if one is there.
+    pub fn take(&self) -> bool {
+        matches!(self.0.read_signal(), Ok(Some(_)))
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Where hooks find the keeper of the run under way; only its holder of the lease listens.
+pub fn listen(path: &Path) -> Result<UnixListener, Error> {
+    files::remove_own(path)?;
+    UnixListener::bind(path).map_err(|e| Error::Socket("make", e))
+}
+
+/// Takes one hook's call.
+pub fn accept(listener: &UnixListener) -> Result<Channel, Error> {
+    let (stream, _) = listener.accept().map_err(|e| Error::Socket("accept on", e))?;
+    Ok(Channel::new(stream))
+}
+
+/// Calls the keeper; `None` if none is there.
+pub fn call(path: &Path) -> Result<Option<Channel>, Error> {
+    match UnixStream::connect(path) {
+        Ok(stream) => Ok(Some(Channel::new(stream))),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(Error::Socket("reach", error)),
+    }
+}
+
+/// Waits until one of `sources` has something, or closes; says which.
+pub fn wait(sources: &[BorrowedFd<'_>], patience: Option<Duration>) -> Result<Vec<bool>, Error> {
+    let mut fds: Vec<PollFd<'_>> =
+        sources.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+    let patience = patience.and_then(|time| Timespec::try_from(time).ok());
+    loop {
+        match poll(&mut fds, patience.as_ref()) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(Error::Socket("wait on", errno.into())),
+            Ok(_) => return Ok(fds.iter().map(|fd| !fd.revents().is_empty()).collect()),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! pure: one run of certbot as the keeper knows it, and the words hooks and keeper exchange.
+//!
+//! A message is one line of JSON. Which names still need this host is decided here.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{Hostname, Route, Webroot};
+use crate::process::Process;
+
+/// What the pre-hook asks of the keeper it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// The process whose life is the run's: certbot, or whoever runs the hooks.
+    pub owner: Process,
+    /// The owner is certbot, proven: it is stopped when the run cannot go on.
+    pub stoppable: bool,
+    /// What to switch.
+    pub names: Names,
+}
+
+/// The names of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Names {
+    /// Known by lineage.
+    Lineages(Vec<Needed>),
+    /// Whatever is proxied now, in this webroot or the vhosts' own.
+    Proxied(Option<Webroot>),
+}
+
+/// What one lineage needs until it is deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needed {
+    /// The lineage.
+    pub lineage: String,
+    /// Its routes.
+    pub routes: Vec<Route>,
+}
+
+/// What a hook asks of the keeper.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// Are you there for this owner?
+    Status,
+    /// A lineage was renewed: give its names back and serve its certificate.
+    Deploy(Deployed),
+    /// The run is over: give everything back.
+    Finish,
+}
+
+/// A renewed lineage, or names that another client says are done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// Its `live/NAME` directory (`RENEWED_LINEAGE`).
+    pub directory: Option<PathBuf>,
+    /// Its names (`RENEWED_DOMAINS`).
+    pub names: Vec<Hostname>,
+}
+
+/// A request, and for whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// The owner of the run that the hook belongs to.
+    pub owner: Process,
+    /// What it asks.
+    pub request: Request,
+}
+
+/// The keeper's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Exit code for the hook.
+    pub exit: u8,
+    /// What failed; empty when nothing did.
+    pub text: String,
+}
+
+/// The routes of a run and what has become of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenewalRun {
+    needed: Vec<Needed>,
+    deployed: BTreeSet<usize>,
+}
+
+impl RenewalRun {
+    /// A run that needs all of `needed`.
+    pub fn new(needed: Vec<Needed>) -> Self {
+        Self { needed, deployed: BTreeSet::new() }
+    }
+
+    /// The routes that some lineage still needs.
+    pub fn routes(&self) -> Vec<Route> {
+        let open = self.needed.iter().enumerate().filter(|(n, _)| !self.deployed.contains(n));
+        let mut routes: Vec<Route> =
+            open.flat_map(|(_, needed)| needed.routes.iter().cloned()).collect();
+        routes.sort();
+        routes.dedup();
+        routes
+    }
+
+    /// Notes that `deployed` needs nothing any more.
+    ///
+    /// By the lineage's name, else by its names alone: a new lineage may be
+    /// called otherwise than foreseen (certbot appends -0001), and other
+    /// clients know no lineages.
+    pub fn deploy(&mut self, deployed: &Deployed) {
+        let name = deployed.directory.as_deref().and_then(|d| d.file_name());
+        let by_name = |needed: &Needed| name.is_some_and(|n| n == needed.lineage.as_str());
+        let all_named = |needed: &Needed| {
+            needed.routes.iter().all(|route| deployed.names.contains(&route.name))
+        };
+        let known = self.needed.iter().any(by_name);
+        let done = self
+            .needed
+            .iter()
+            .enumerate()
+            .filter(|(_, needed)| if known { by_name(needed) } else { all_named(needed) });
+        self.deployed.extend(done.map(|(n, _)| n));
+    }
+}
+
+impl Reply {
+    /// All is well.
+    pub fn done() -> Self {
+        Self { exit: 0, text: String::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needed(lineage: &str, names: &[&str]) -> Needed {
+        let webroot = Webroot::parse("/var/www").unwrap();
+        let route =
+            |n: &&str| Route { name: Hostname::parse(n).unwrap(), webroot: webroot.clone() };
+        Needed { lineage: lineage.into(), routes: names.iter().map(route).collect() }
+    }
+
+    fn deployed(directory: Option<&str>, names: &[&str]) -> Deployed {
+        let names = names.iter().map(|n| Hostname::parse(n).unwrap()).collect();
+        Deployed { directory: directory.map(Into::into), names }
+    }
+
+    fn left(run: &RenewalRun) -> Vec<String> {
+        run.routes().into_iter().map(|route| route.name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_name_that_another_lineage_needs_stays() {
+        let needs = vec![needed("a", &["a.example", "x.example"]), needed("b", &["x.example"])];
+        let mut run = RenewalRun::new(needs);
+        run.deploy(&deployed(Some("/etc/letsencrypt/live/a"), &["a.example", "x.example"]));
+        assert_eq!(left(&run), ["x.example"]);
+        run.deploy(&deployed(Some("/etc/letsencrypt/live/b"), &["x.example"]));
+        assert!(left(&run).is_empty());
+    }
+
+    #[test]
+    fn a_lineage_called_otherwise_is_known_by_its_names() {
+        let mut run =
+            RenewalRun::new(vec![needed("a", &["a.example"]), needed("b", &["b.example"])]);
+        run.deploy(&deployed(Some("/etc/letsencrypt/live/a-0001"), &["a.example"]));
+        assert_eq!(left(&run), ["b.example"]);
+        run.deploy(&deployed(None, &["b.example"]));
+        assert!(left(&run).is_empty());
+    }
+
+    #[test]
+    fn a_strange_deployment_gives_nothing_back() {
+        let mut run = RenewalRun::new(vec![needed("a", &["a.example"])]);
+        run.deploy(&deployed(Some("/etc/letsencrypt/live/z"), &["z.example"]));
+        assert_eq!(left(&run), ["a.example"]);
+    }
+
+    #[test]
+    fn messages_survive_the_wire() {
+        let owner = Process { pid: 7, start_time: 9 };
+        let message =
+            Message { owner, request: Request::Deploy(deployed(Some("/l/a"), &["a.example"])) };
+        let text = serde_json::to_string(&message).unwrap();
+        assert_eq!(serde_json::from_str::<Message>(&text).unwrap(), message);
+        assert!(!text.contains('\n'));
+    }
+}
