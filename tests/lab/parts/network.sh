@@ -3,13 +3,13 @@
 
 # the lab's first process: holds the namespaces, reaps what loses its parent, and never ends by itself
 init() {
-    mount --make-rprivate /
-    mount --bind "$cgroup_root" /sys/fs/cgroup    # nspawn looks here; with cgroup v1 on the host this hides it
-    mount --bind "$state" /mnt                    # a /run of our own: netns and nspawn write there
-    mount -t tmpfs -o mode=755 run /run
+    # a /run of our own: ip netns and nspawn write there; -n: until then, mount itself writes nothing there
+    mount -n --bind "$state" /mnt
+    mount -n -t tmpfs -o mode=755 run /run
     mkdir -p "$state"
     mount --move /mnt "$state"
     mount -t tmpfs -o mode=755 machines "$state/machines"
+    mount --bind "$cgroup_root" /sys/fs/cgroup    # nspawn looks here; with cgroup v1 on the host this hides it
     ip link set lo up
     touch "$state/init-ready"
     while :; do sleep 3600 & wait $! || true; done
