@@ -12,6 +12,7 @@ make_root() {
         [ ! -L "$link" ] || cp -a "$link" "$root/"
     done
     mount -t overlay -o "lowerdir=/usr,upperdir=$disk/usr,workdir=$disk/usr.work" overlay "$root/usr"
+    rm -f "$root"/usr/bin/{certbaton*,renew-coordinate}
     mkdir -p "$disk/local"/{bin,sbin,lib,share/ca-certificates}
     mount --bind "$disk/local" "$root/usr/local"     # what the host has there is its own affair
     make_var "$root"
@@ -98,15 +99,15 @@ enter() {
 
 answers() { enter "$1" systemctl show -p Version > /dev/null 2>&1; }
 
+# a unit of this host's packages that cannot run in a container is worth a warning, no more
 await_boot() {
     local answer
     await 30 "systemd on $1" answers "$1"
-    answer=$(enter "$1" systemctl is-system-running --wait) || true
-    case $answer in
-        running) ;;
-        *)  say "$1 is $answer"; enter "$1" systemctl --failed --no-legend --plain >&2 || true; return 1;;
-    esac
+    answer=$(enter "$1" systemctl is-system-running --wait) || say "$1 is $answer: $(failed_units "$1")"
+    enter "$1" systemctl --quiet is-active apache2.service ssh.service || die "apache2 or ssh does not run on $1"
 }
+
+failed_units() { enter "$1" systemctl --failed --no-legend --plain | cut -d ' ' -f 1 | xargs; }
 
 # SIGKILL to every process of the machine; nspawn itself notices and ends
 cut_power() {

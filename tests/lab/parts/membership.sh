@@ -19,16 +19,17 @@ claim() {
     mkdir "$state/log" "$state/ca" "$state/dns" "$state/machines"
 }
 
-# the process that is number 1 in its own pid namespace, among those of a cgroup and those below it
+# the live process that is number 1 in its own pid namespace, among those of a cgroup and those below it
 first_process() {
-    local procs pid key ids
+    local procs pid key value
     for procs in "$cgroup/$1"/cgroup.procs "$cgroup/$1"/*/cgroup.procs "$cgroup/$1"/*/*/cgroup.procs; do
         [ -r "$procs" ] || continue
         while read -r pid; do
-            while read -r key ids; do
-                [ "$key" = NSpid: ] || continue
-                case $ids in *[[:space:]]1) echo "$pid"; return;; esac
-                break
+            while read -r key value; do
+                case $key$value in
+                    State:[ZX]*) break;;
+                    NSpid:*[[:space:]]1) echo "$pid"; return;;
+                esac
             done < "/proc/$pid/status"
         done < "$procs"
     done 2> /dev/null
@@ -81,15 +82,16 @@ remove_state() {
     rm -rf --one-file-system "$state"
 }
 
-no_mounts() { ! cat /proc/[0-9]*/mountinfo 2> /dev/null | grep -F "$state" > /dev/null; }
+# the processes' mountinfo files that have a mount below the state directory (the fifth field is where, man proc)
+mounts() { grep -lsE "^([^ ]+ ){4}$state/" /proc/[0-9]*/mountinfo || true; }
+no_mounts() { [ -z "$(mounts)" ]; }
 
 # anything of the lab that still exists, one line each; fails if there is something. No cgroup means no process.
 leftovers() {
-    local found=0 file
+    local found=0
     if [ -d "$cgroup" ]; then echo "cgroup $cgroup"; found=1; fi
     if [ -e "$state" ]; then echo "directory $state"; found=1; fi
-    for file in /proc/[0-9]*/mountinfo; do
-        if grep -qsF "$state" "$file"; then echo "mounts in $file"; found=1; fi
-    done
+    mounts | sed 's/^/mounts in /'
+    no_mounts || found=1
     return $found
 }
