@@ -50,7 +50,7 @@ make_etc() {
     find "$etc/apache2/sites-available" -mindepth 1 ! -name 000-default.conf ! -name default-ssl.conf -delete
     find "$etc/ssl/private" -mindepth 1 ! -name ssl-cert-snakeoil.key -delete
     echo "$host" > "$etc/hostname"
-    printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n' > "$etc/hosts"
+    printf '127.0.0.1 localhost\n127.0.1.1 %s\n::1 localhost ip6-localhost\n' "$host" > "$etc/hosts"
     cp "$state/resolv.conf" "$state/nsswitch.conf" "$etc/"
     tr -d - < /proc/sys/kernel/random/uuid > "$etc/machine-id"
     ssh-keygen -A -f "$root" > /dev/null
