@@ -11,7 +11,7 @@ use crate::block;
 use crate::certificate;
 use crate::difference;
 use crate::document::{Document, words};
-use crate::dump::{Dump, Node};
+use crate::dump::{Dump, Include, Node};
 use crate::files::{self, Snapshot};
 use crate::htaccess::Htaccess;
 use crate::install::Change;
@@ -44,11 +44,14 @@ pub type View = (Dump, BTreeMap<String, Document>, Blocks);
 pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> {
     let dump = Dump::parse(&server.dump(&[])?)?;
     let mut snapshots = BTreeMap::new();
-    let opened = dump.includes.iter().map(|include| &include.file);
-    // A site that was disabled meanwhile is in the journal alone.
-    let journalled = journal.files.iter().filter(|file| files::exists(Path::new(file)));
-    for file in opened.chain(journalled) {
+    for Include { file, .. } in &dump.includes {
         if !snapshots.contains_key(file) {
+            snapshots.insert(file.clone(), files::snapshot(Path::new(file))?);
+        }
+    }
+    // A site that was disabled meanwhile is in the journal alone.
+    for file in journal.files.iter().filter(|file| files::exists(Path::new(file))) {
+        if !snapshots.values().any(|known| known.path == Path::new(file)) {
             snapshots.insert(file.clone(), files::snapshot(Path::new(file))?);
         }
     }
@@ -119,7 +122,8 @@ impl Observation {
     pub fn after(&self, output: &[u8], changes: &[Change]) -> Result<View, Error> {
         let dump = Dump::parse(output)?;
         let (mut documents, mut blocks) = (BTreeMap::new(), Blocks::new());
-        for (file, snapshot) in &self.snapshots {
+        let read: BTreeSet<&String> = dump.includes.iter().map(|include| &include.file).collect();
+        for (file, snapshot) in self.snapshots.iter().filter(|(file, _)| read.contains(file)) {
             let change = changes.iter().find(|change| change.snapshot.path == snapshot.path);
             let bytes = change.map_or(&snapshot.bytes, |change| &change.after);
             let document = parsed(file, bytes.clone())?;
