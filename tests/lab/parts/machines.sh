@@ -76,19 +76,28 @@ make_etc() {
     } > /dev/null
 }
 
-# nspawn without a host systemd: no registration, no scope; the machine stays in the cgroup it is started in
 boot() {
     local host=$1 dir
-    first_process "$host" > /dev/null && die "$host is up already"
+    ! first_process "$host" > /dev/null || die "$host is up already"
     for dir in "$cgroup/$host"/*/; do
         [ ! -d "$dir" ] || find "$dir" -depth -type d -exec rmdir {} +
     done
     (
         echo 0 > "$cgroup/$host/cgroup.procs"
-        exec setsid env -i PATH="$PATH" systemd-nspawn --quiet --boot --register=no --keep-unit \
-            --directory="$state/machines/$host/root" --machine="$host" --network-namespace-path="/run/netns/$host" \
-            --resolv-conf=off --timezone=off --link-journal=no --console=pipe
+        exec setsid "$here/lab" __inside power_on "$host"
     ) < /dev/null >> "$state/log/$host-console.log" 2>&1 &
+}
+
+# nspawn without a host systemd: no registration, no scope; the machine stays in the cgroup it is started in.
+# With --keep-unit it leaves a reboot to its caller, by exit status 133 (nspawn.c, run_container)
+power_on() {
+    local host=$1 status=133
+    while [ $status = 133 ]; do
+        status=0
+        systemd-nspawn --quiet --boot --register=no --keep-unit \
+            --directory="$state/machines/$host/root" --machine="$host" --network-namespace-path="/run/netns/$host" \
+            --resolv-conf=off --timezone=off --link-journal=no --console=pipe || status=$?
+    done
 }
 
 enter() {
