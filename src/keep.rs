@@ -89,12 +89,12 @@ pub fn keep(settings: &Settings) -> Result<(), Error> {
             return Err(error);
         }
     };
-    tracing::info!("lease granted to {}", keeper.task.owner);
+    tracing::info!("lease granted to {}", keeper.owner_name());
     let listener = keeper::listen(&settings.keeper_socket())?;
     let held = keeper.hold(&mut hook, &listener);
     files::remove_own(&settings.keeper_socket())?;
     drop(grant);
-    tracing::info!("lease released by {}", keeper.task.owner);
+    tracing::info!("lease released by {}", keeper.owner_name());
     held
 }
 
@@ -212,7 +212,7 @@ impl Keeper<'_> {
         if end != End::Finished {
             tracing::warn!(
                 "{} ended without its post-hook ({end:?}): giving the routes back",
-                self.task.owner
+                self.owner_name()
             );
         }
         let deadline = Deadline::after(FINISH_TIME);
@@ -237,6 +237,11 @@ impl Keeper<'_> {
             }
             keeper::wait(&[self.signals.as_fd()], Some(TRY_AGAIN))?;
         }
+    }
+
+    fn owner_name(&self) -> String {
+        let program = if self.task.stoppable { "certbot, " } else { "" };
+        format!("{program}{}", self.task.owner)
     }
 
     /// Stops certbot, and nothing that is not certbot.

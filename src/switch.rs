@@ -72,12 +72,17 @@ impl Report {
             let names: Vec<&str> = names.into_iter().map(Hostname::as_str).collect();
             names.join(" ")
         };
-        if self.reloaded {
-            let local = list(self.local.iter().map(|route| &route.name).collect());
-            let returned = list(self.returned.iter().collect());
-            tracing::info!(
-                "apache reloaded and proven: local: [{local}], given back: [{returned}]"
-            );
+        let local = list(self.local.iter().map(|route| &route.name).collect());
+        let returned = list(self.returned.iter().collect());
+        match (self.reloaded, local.is_empty(), returned.is_empty()) {
+            (true, false, true) => tracing::info!("switched to this host: {local}"),
+            (true, false, false) => {
+                tracing::info!("given back to the peer: {returned}; still on this host: {local}");
+            }
+            (true, true, false) => tracing::info!("given back to the peer: {returned}"),
+            (true, true, true) => tracing::info!("apache reloaded"),
+            (false, false, _) => tracing::info!("answered by this host without a switch: {local}"),
+            (false, true, _) => {}
         }
     }
 }
