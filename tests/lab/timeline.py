@@ -64,11 +64,11 @@ def main():
     issued = sum(what == "issues a certificate" for _, _, what in events)
     invalid = sum(what.startswith("VALIDATION FAILED") for _, _, what in events)
     load = json.loads((wanted.folder / "load").read_text())
-    for failure in load.get("failures", [])[:20]:
+    for failure in load.get("failed", [])[:20]:
         print(f"failed request: {failure}", file=sys.stderr)
     print(
         f"{issued} certificates issued, {invalid} failed validations, "
-        f"{load['failed']} failed requests of {load['requests']}, "
+        f"{load['failures']} failed requests of {load['requests']}, "
         f"configuration identical: {wanted.identical}"
     )
     good = issued == wanted.expected and not invalid and not load["failed"] and load["requests"]
