@@ -57,6 +57,8 @@ struct Keeper<'a> {
 /// How a run came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
+    /// The first switch failed half-way.
+    NotBegun,
     /// The post-hook said so.
     Finished,
     /// The owner ended without a post-hook.
@@ -125,21 +127,24 @@ impl Keeper<'_> {
             Names::Lineages(_) => Order::Only(self.run.routes()),
             Names::Proxied(webroot) => Order::Proxied(webroot.clone()),
         };
-        let reply = match switch::switch(self.settings, &order, &Options::default()) {
+        let outcome = switch::switch(self.settings, &order, &Options::default());
+        let reply = match &outcome {
             Ok(report) => {
                 report.log();
                 Reply::done()
             }
-            Err(error) => Reply { exit: Exit::of(&error).code(), text: chain(&error) },
+            Err(error) => Reply { exit: Exit::of(error).code(), text: chain(error) },
         };
-        let failed = reply.exit != 0;
         let heard = hook.send(&reply).is_ok() && hook.receive::<()>().is_ok();
-        if failed {
-            return Ok(());
-        }
-        if !heard {
+        match outcome {
+            // Nothing may be left local once the lease is free.
+            Err(error) if Exit::of(&error) == Exit::NotUndone => {
+                return self.finish(End::NotBegun, None);
+            }
+            Err(_) => return Ok(()),
             // The pre-hook died: certbot would go on without having been told.
-            self.stop_owner();
+            Ok(_) if !heard => self.stop_owner(),
+            Ok(_) => {}
         }
         let (end, waiting) = self.serve(listener)?;
         self.finish(end, waiting)
