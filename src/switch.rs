@@ -74,15 +74,16 @@ impl Report {
         };
         let local = list(self.local.iter().map(|route| &route.name).collect());
         let returned = list(self.returned.iter().collect());
-        match (self.reloaded, local.is_empty(), returned.is_empty()) {
-            (true, false, true) => tracing::info!("switched to this host: {local}"),
-            (true, false, false) => {
-                tracing::info!("given back to the peer: {returned}; still on this host: {local}");
-            }
-            (true, true, false) => tracing::info!("given back to the peer: {returned}"),
-            (true, true, true) => tracing::info!("apache reloaded"),
-            (false, false, _) => tracing::info!("answered by this host without a switch: {local}"),
-            (false, true, _) => {}
+        let still =
+            if local.is_empty() { String::new() } else { format!("; still on this host: {local}") };
+        if !returned.is_empty() {
+            tracing::info!("given back to the peer: {returned}{still}");
+        } else if !self.replaced.is_empty() && !local.is_empty() {
+            tracing::info!("switched to this host: {local}");
+        } else if self.reloaded {
+            tracing::info!("apache reloaded{still}");
+        } else if !local.is_empty() {
+            tracing::info!("answered by this host without a switch: {local}");
         }
     }
 }

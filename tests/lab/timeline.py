@@ -32,7 +32,7 @@ def ca(folder):
     for line in (folder / "ca").read_text().splitlines():
         if not (found := PEBBLE.match(line)):
             continue
-        moment = datetime.strptime(found[1], "%Y/%m/%d %H:%M:%S").replace(tzinfo=timezone.utc)
+        moment = datetime.strptime(found[1], "%Y/%m/%d %H:%M:%S").replace(tzinfo=timezone.utc, microsecond=999999)
         if asked := ASKED.search(found[2]):
             name, token = asked[1], asked[2]
             if token not in seen:
@@ -56,7 +56,7 @@ def main():
 
     events = [event for host in ("vps", "home") for event in journal(wanted.folder, host)]
     events += ca(wanted.folder)
-    # The CA's clock shows whole seconds: its events go before the others of that second only if they must.
+    # The CA's log shows whole seconds: its events are put behind the others of that second.
     events = sorted((event for event in events if event[0] >= since), key=lambda event: event[0])
     for moment, who, what in events:
         print(f"{moment:%H:%M:%S}  {who:4}  {what}")

@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154
 # What belongs to the lab: membership is by cgroup, never by name or by a remembered pid.
 
-cgroup_root=$(findmnt -rn -t cgroup2 -o TARGET | tail -n 1)    # the last: `init` binds it over the others
-cgroup=$cgroup_root/certbaton-lab
+cgroup_root=$(findmnt -rn -t cgroup2 -o TARGET | tail -n 1 || true)    # the last: `init` binds it over the others
+cgroup=$cgroup_root/$instance
 
 # makes the cgroup (mkdir is atomic: the second `up` loses) and the state directory
 claim() {
@@ -52,7 +52,7 @@ inside() {
     (
         echo 0 > "$cgroup/init/cgroup.procs"
         exec nsenter -m -n -u -i -p -t "$pid" -- setpriv --pdeathsig KILL -- \
-            env -i HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin "$here/lab" __inside "$@"
+            env -i CERTBATON_LAB="${CERTBATON_LAB:-}" HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin "$here/lab" __inside "$@"
     )
 }
 
