@@ -110,6 +110,11 @@ pub enum Error {
     /// A hook.
     #[error(transparent)]
     Hook(#[from] hook::Error),
+    /// Somebody renews.
+    #[error(
+        "a renewal is under way on this host, and its routes are not touched; wait for its end, or stop its certbot"
+    )]
+    UnderWay,
     /// The keeper.
     #[error(transparent)]
     Keep(#[from] keep::Error),
@@ -123,6 +128,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::NotRoot => Exit::Unsafe,
+            Self::UnderWay => Exit::Busy,
             Self::File(error) if error.is_unsafe() => Exit::Unsafe,
             Self::Config(_) | Self::NotText(_) => Exit::Config,
             Self::Switch(error) => Exit::of(error),
@@ -141,13 +147,7 @@ pub fn certbaton() -> Exit {
         Verb::Recover => Ok(hook::give_back(&settings)?),
         Verb::Keep => Ok(keep::keep(&settings)?),
     });
-    match done {
-        Ok(()) => Exit::Done,
-        Err(error) => {
-            complain("certbaton", &chain(&error));
-            error.exit()
-        }
-    }
+    concluded("certbaton", done)
 }
 
 /// What every hook understands; certbot passes the rest by environment.
@@ -166,25 +166,37 @@ struct Hook {
 
 /// Takes the lease and routes the challenge path to this host, or stops certbot.
 pub fn pre_hook() -> Exit {
-    hook("certbaton-pre-hook", hook::pre)
+    let done = hook("certbaton-pre-hook", hook::pre);
+    if let Err(error) = &done {
+        hook::veto(&chain(error));
+    }
+    concluded("certbaton-pre-hook", done)
 }
 
 /// Gives the renewed lineage's names back and proves that its certificate is served.
 pub fn deploy_hook() -> Exit {
-    hook("certbaton-deploy-hook", hook::deploy)
+    let program = "certbaton-deploy-hook";
+    concluded(program, hook(program, hook::deploy))
 }
 
 /// Gives everything else back and releases the lease.
 pub fn post_hook() -> Exit {
-    hook("certbaton-post-hook", |settings, _| hook::post(settings))
+    let program = "certbaton-post-hook";
+    concluded(program, hook(program, |settings, _| hook::post(settings)))
 }
 
-fn hook(program: &'static str, act: fn(&Settings, &Call) -> Result<(), hook::Error>) -> Exit {
+fn hook(
+    program: &'static str,
+    act: fn(&Settings, &Call) -> Result<(), hook::Error>,
+) -> Result<(), Error> {
     let cli = Hook::parse();
     crate::syslog::start(program);
-    let done = settings(&cli.common)
-        .and_then(|settings| Ok((cli.call()?, settings)))
-        .and_then(|(call, settings)| Ok(act(&settings, &call)?));
+    let settings = settings(&cli.common)?;
+    Ok(act(&settings, &cli.call()?)?)
+}
+
+/// Says what went wrong, and turns it into the exit code.
+fn concluded(program: &str, done: Result<(), Error>) -> Exit {
     match done {
         Ok(()) => Exit::Done,
         Err(error) => {
@@ -251,6 +263,7 @@ impl Switch {
             notes(&report);
             print(&diff);
         } else {
+            let _grant = hook::lease(settings)?.ok_or(Error::UnderWay)?;
             let report = switch::switch(settings, &order, options)?;
             notes(&report);
             print(&summary(&report));

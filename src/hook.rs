@@ -3,15 +3,17 @@
 //! Silent on success. certbot ignores a hook's exit code, so a pre-hook that
 //! cannot succeed stops certbot before it asks the CA.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::certbot_process::{self, Running};
 use crate::config::Settings;
 use crate::exit::Exit;
+use crate::files;
 use crate::keep;
 use crate::keeper;
-use crate::lease::{self, Lease};
+use crate::lease::{self, Grant, Lease};
 use crate::lineages::{self, lineages};
 use crate::names::{Hostname, Webroot};
 use crate::process::{self, Process};
@@ -81,30 +83,17 @@ impl Error {
     }
 }
 
-/// Before the first challenge: lease, routes, proof; or certbot is stopped.
+/// Before the first challenge: lease, routes, proof. Who calls it follows a failure with [`veto`].
 pub fn pre(settings: &Settings, call: &Call) -> Result<(), Error> {
     let running = certbot_process::find(process::own()?.pid)?;
     let owner = owner(running.as_ref())?;
-    let prepared = prepare(settings, call, running.as_ref(), owner);
-    if let (Err(error), Some(running)) = (&prepared, &running) {
-        stop(running, error);
-    }
-    prepared
-}
-
-fn prepare(
-    settings: &Settings,
-    call: &Call,
-    running: Option<&Running>,
-    owner: Process,
-) -> Result<(), Error> {
     // As directory hook and by flag: the second finds the keeper of the first.
     if let Some(reply) = ask(settings, owner, Request::Status)?
         && reply.exit == 0
     {
         return Ok(());
     }
-    let names = names(settings, call, running)?;
+    let names = names(settings, call, running.as_ref())?;
     let mut keeper = keeper::start(call.program.clone(), call.config.as_deref())?;
     keeper.send(&Task { owner, stoppable: running.is_some(), names })?;
     let reply = match keeper.receive::<Reply>() {
@@ -147,14 +136,18 @@ pub fn post(settings: &Settings) -> Result<(), Error> {
 
 /// Gives back what no live renewal owns; does nothing while one is under way.
 pub fn give_back(settings: &Settings) -> Result<(), Error> {
-    crate::files::own_directory(&settings.runtime_directory, 0o755)
-        .map_err(|error| Error::Switch(error.into()))?;
-    let lease = lease::Local::new(settings.lease_lock());
-    let Some(_grant) = lease.attempt()? else { return Ok(()) };
+    let Some(_grant) = lease(settings)? else { return Ok(()) };
     let report = switch::switch(settings, &Order::Only(Vec::new()), &Options::default())
         .map_err(Error::StillLocal)?;
     report.log();
     Ok(())
+}
+
+/// The lease, if nobody has it.
+pub fn lease(settings: &Settings) -> Result<Option<Box<dyn Grant>>, Error> {
+    files::own_directory(&settings.runtime_directory, 0o755)
+        .map_err(|error| Error::Switch(error.into()))?;
+    Ok(lease::Local::new(settings.lease_lock()).attempt()?)
 }
 
 /// Whose life the run's is: certbot's, else the nearest ancestor that is not a shell running us.
@@ -206,23 +199,26 @@ fn names(settings: &Settings, call: &Call, running: Option<&Running>) -> Result<
     Ok(Names::Lineages(needed.map(|l| Needed { lineage: l.name, routes: l.routes }).collect()))
 }
 
-/// Stops certbot and tells the person at its terminal why: certbot itself dies without a word.
-fn stop(running: &Running, error: &Error) {
-    let text = format!(
-        "certbaton-pre-hook: {}; certbot was stopped before it asked the CA\n",
-        chain(error)
-    );
+/// Stops the certbot that runs this pre-hook, which would ignore its exit code
+/// and ask the CA; nothing if no certbot does.
+///
+/// certbot dies without a word, so a person at its terminal is told here.
+pub fn veto(why: &str) {
+    let running = match process::own().map(|own| certbot_process::find(own.pid)) {
+        Ok(Ok(Some(running))) => running,
+        Ok(Ok(None)) => return,
+        Ok(Err(error)) => return tracing::error!("{}", chain(&error)),
+        Err(error) => return tracing::error!("{}", chain(&error)),
+    };
     let terminal = process::terminal(running.process.pid);
-    match certbot_process::stop(running, STOP_TIME) {
-        Ok(()) => {
-            tracing::error!("certbot ({}) was stopped before it asked the CA", running.process);
-        }
-        Err(error) => tracing::error!("{}", chain(&error)),
+    if let Err(error) = certbot_process::stop(&running, STOP_TIME) {
+        return tracing::error!("{}", chain(&error));
     }
+    let text = "certbot was stopped before it asked the CA";
+    tracing::error!("{text}");
     if let Some(mut terminal) = terminal {
-        use std::io::Write;
         // A terminal that went away has nobody in front of it.
-        terminal.write_all(text.as_bytes()).ok();
+        writeln!(terminal, "certbaton-pre-hook: {why}; {text}").ok();
     }
 }
 
