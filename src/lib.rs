@@ -19,6 +19,7 @@ pub mod cli;
 pub mod clock;
 #[expect(clippy::disallowed_methods, reason = "owns the starting of programs")]
 pub mod command;
+pub mod complaint;
 pub mod config;
 pub mod configobj;
 pub mod difference;
