@@ -26,7 +26,7 @@ impl Note {
     /// A line for the challenge path that never decides.
     pub fn dead(origin: &Origin) -> Self {
         Self(format!(
-            "{origin}: this line for the challenge path never wins; another one comes first"
+            "{origin}: this line for the challenge path is dead: another one always comes first"
         ))
     }
 
