@@ -73,6 +73,7 @@ pub mod scope;
 pub mod sections;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about sockets")]
 pub mod sockets;
+pub mod stopped;
 pub mod switch;
 pub mod syslog;
 pub mod validation;
