@@ -18,6 +18,7 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::clock::{Deadline, Stopwatch, pause};
 use crate::command::{self, Program};
+use crate::complaint::complaint;
 use crate::files;
 use crate::process::{self, PidFd, Process, Signal};
 use crate::sockets;
@@ -61,7 +62,9 @@ pub enum Error {
         what: String,
     },
     /// Apache refuses the configuration on disk.
-    #[error("apache refuses its configuration: {0}; repair it first (apache2ctl configtest)")]
+    #[error(
+        "{0}; this is what apache says of its configuration: repair it first (apache2ctl configtest)"
+    )]
     Configtest(String),
     /// Apache refuses our candidate.
     #[error("apache refuses the configuration with the inserted lines: {0}")]
@@ -220,8 +223,8 @@ impl Server {
         };
         match (output.status.success(), candidates.is_empty()) {
             (true, _) => Ok(output.stdout),
-            (false, true) => Err(Error::Configtest(output.complaint())),
-            (false, false) => Err(Error::Candidate(output.complaint())),
+            (false, true) => Err(Error::Configtest(complaint(&output.stderr))),
+            (false, false) => Err(Error::Candidate(complaint(&output.stderr))),
         }
     }
 

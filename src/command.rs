@@ -99,19 +99,6 @@ impl Program {
     }
 }
 
-impl Output {
-    /// The first line on standard error that is not a notice, for people.
-    pub fn complaint(&self) -> String {
-        let text = String::from_utf8_lossy(&self.stderr);
-        let lines: Vec<&str> = text
-            .lines()
-            .map(str::trim)
-            .filter(|l| !l.is_empty() && !l.contains("AH00558"))
-            .collect();
-        lines.join(" ")
-    }
-}
-
 fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();

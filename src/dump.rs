@@ -29,7 +29,18 @@ impl Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        match self
+            .file
+            .rsplit_once(" used on line ")
+            .and_then(|(_, used)| used.split_once(" of \""))
+        {
+            // The use is what a person can look up; the body may stand elsewhere.
+            Some((line, file)) if self.is_macro() => {
+                let name = self.file.split('\'').nth(1).unwrap_or_default();
+                write!(f, "{}:{line} (macro {name})", file.trim_end_matches('"'))
+            }
+            _ => write!(f, "{}:{}", self.file, self.line),
+        }
     }
 }
 
@@ -366,6 +377,14 @@ User: name=\"www-data\" id=33
         assert_eq!((dump.server_root.as_str(), dump.document_root.as_str()), ("/s", "/s/www"));
         assert_eq!((dump.pid_file.as_str(), dump.user), ("/s/logs/httpd.pid", Some(33)));
         assert!(dump.modules.contains("proxy") && dump.modules.contains("core"));
+    }
+
+    #[test]
+    fn a_line_of_a_macro_is_shown_where_the_macro_is_used() {
+        let file =
+            r#"macro 'vh' (defined on line 20 of "/s/m.conf") used on line 29 of "/s/a.conf""#;
+        let shown = Origin { file: file.into(), line: 1 }.to_string();
+        assert_eq!(shown, "/s/a.conf:29 (macro vh)");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! There is no dump of these files: Apache reads them per request. All
 //! conditional sections are taken to hold, which errs towards an obstacle.
 
+use std::path::{Path, PathBuf};
+
 use crate::document::{Document, Line, words};
 use crate::dump::{Node, Origin};
 
@@ -11,13 +13,16 @@ use crate::dump::{Node, Origin};
 pub struct Htaccess {
     /// Its directives, conditional sections flattened; other sections as nodes.
     pub nodes: Vec<Node>,
+    /// The directory it stands in.
+    pub directory: PathBuf,
 }
 
 impl Htaccess {
     /// Reads the directives of `document`, which was read from `file`.
     pub fn parse(file: &str, document: &Document) -> Self {
         let mut lines = document.lines().iter().filter(|line| !line.is_comment());
-        Self { nodes: nodes(file, &mut lines) }
+        let directory = Path::new(file).parent().unwrap_or(Path::new("/")).to_owned();
+        Self { nodes: nodes(file, &mut lines), directory }
     }
 }
 

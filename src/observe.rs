@@ -82,11 +82,15 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
     Ok(Observation { user, documents, local, damaged, journal, snapshots })
 }
 
-fn parsed(file: &str, bytes: Vec<u8>) -> Result<Document, Error> {
+pub(crate) fn parsed(file: &str, bytes: Vec<u8>) -> Result<Document, Error> {
     Document::parse(bytes).map_err(|source| Error::Document { file: file.to_owned(), source })
 }
 
-fn damage(snapshot: &Snapshot, lines: &std::ops::Range<u32>, document: &Document) -> Damage {
+pub(crate) fn damage(
+    snapshot: &Snapshot,
+    lines: &std::ops::Range<u32>,
+    document: &Document,
+) -> Damage {
     let file = snapshot.path.display().to_string();
     let rest = document.lines().iter().filter(|line| !lines.contains(&line.first));
     let rest: Vec<u8> =

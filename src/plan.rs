@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::block;
+use crate::dead::dead;
 use crate::document::Document;
-use crate::dump::{Dump, Node, Origin};
+use crate::dump::{Dump, Origin};
 use crate::htaccess::Htaccess;
-use crate::names::{CHALLENGE_DIRECTORY, CHALLENGE_PATH, Hostname, Route, Webroot};
-use crate::obstacles::{Obstacles, obstacles, rewrite_engine};
+use crate::insertion::Insertion;
+use crate::names::{Hostname, Route, Webroot};
+use crate::obstacles::{Obstacles, obstacles};
 use crate::proxying;
 use crate::refusal::Refusal;
 use crate::request::Request;
-use crate::rewrite;
 use crate::sections;
 use crate::vhosts::{Vhost, answering, bound_addresses, vhosts};
 
@@ -124,8 +124,8 @@ pub fn plan(user: Configuration<'_>, wanted: &[Route]) -> Result<Plan, Vec<Refus
         routes.sort();
         match overruled(user, &vhost, &routes) {
             Ok(found) => {
-                let edit = Edit::new(user.dump, &vhost, &routes, &found);
-                match edit.and_then(|edit| edit.place(user.documents, &vhost, &routes)) {
+                let lines = Insertion::new(user.dump, &vhost, &routes, &found);
+                match lines.and_then(|lines| lines.place(user.documents, &vhost, &routes)) {
                     Ok(placed) => {
                         for (file, at, text) in placed {
                             blocks.entry(file).or_default().push((at, text));
@@ -180,7 +180,7 @@ pub fn proxied_routes(dump: &Dump, webroot: Option<&Webroot>) -> Vec<Route> {
         let webroot = webroot.cloned().or_else(own)?;
         let request = Request::new(&name);
         let sections = sections::applied(&vhost, &request, &webroot.challenge_directory());
-        let proxied = proxying::resolve(&vhost, &request, &sections).winner.is_some();
+        let proxied = proxying::winner(&vhost, &request, &sections).is_some();
         proxied.then_some(Route { name, webroot })
     };
     served_names(dump).into_iter().filter_map(route).collect()
@@ -208,161 +208,18 @@ fn overruled(
     for route in routes {
         let request = Request::new(&route.name);
         let htaccess = user.htaccess.get(&route.webroot).map_or(&[][..], Vec::as_slice);
-        let root = &user.dump.document_root;
-        all.add(obstacles(vhost, root, &request, &route.webroot, htaccess)?);
+        all.add(obstacles(vhost, user.dump, &request, &route.webroot, htaccess)?);
+    }
+    if let Some(route) = routes.first() {
+        let names: Vec<Hostname> =
+            routes.iter().map(|r| r.name.clone()).chain(vhost.names()).collect();
+        all.dead = dead(user.dump, vhost, &names, &route.webroot.challenge_directory());
     }
     if vhost.node.is_none() && !all.is_empty() {
         let name = routes.first().map_or("", |r| r.name.as_str());
         return Err(vec![Refusal::outside_vhost(all.first(), name)]);
     }
     Ok(all)
-}
-
-/// A block, the file it goes into, and the byte offset there.
-type Placed<'a> = (&'a str, usize, Vec<u8>);
-
-/// Lines for the start and for the end of one vhost.
-struct Edit {
-    head: Vec<String>,
-    tail: Vec<String>,
-}
-
-impl Edit {
-    fn new(
-        dump: &Dump,
-        vhost: &Vhost<'_>,
-        routes: &[Route],
-        found: &Obstacles,
-    ) -> Result<Self, Refusal> {
-        let mut webroots: Vec<&Webroot> = routes.iter().map(|r| &r.webroot).collect();
-        webroots.sort();
-        webroots.dedup();
-        let (mut head, mut tail) = (Vec::new(), Vec::new());
-        let alias_suffices = webroots.len() == 1 && dump.modules.contains("alias");
-        let rewrite = found.rewritten.is_some()
-            || found.redirected.is_some()
-            || found.elsewhere.as_ref().is_some_and(|e| e.needs_rewrite || !alias_suffices);
-        if rewrite {
-            inherited(vhost, routes)?;
-            if !dump.modules.contains("rewrite") {
-                return Err(Refusal::no_rewrite_module(vhost.origin(), found.first()));
-            }
-            let engine = rewrite_engine(vhost);
-            head.push("RewriteEngine On".to_owned());
-            if found.redirected.is_some() || found.elsewhere.is_some() {
-                head.extend(webroots.iter().flat_map(|w| mapping(w, routes, webroots.len() > 1)));
-            } else {
-                head.push(format!("RewriteRule \"^{}\" \"-\" [END]", escaped_path()));
-            }
-            if !engine {
-                // Rules that slept while the engine was off must go on sleeping.
-                if vhost.all().any(|n| n.name == "rewriterule") {
-                    head.push("RewriteRule \"^\" \"-\" [L]".to_owned());
-                }
-                tail.push("RewriteEngine On".to_owned());
-            }
-        } else if found.elsewhere.is_some() {
-            let directory = webroots[0].challenge_directory();
-            head.push(format!("Alias \"{CHALLENGE_PATH}\" \"{}/\"", directory.display()));
-        }
-        tail.extend(location(found));
-        if found.encoded {
-            tail.push(format!("SetEnvIf Request_URI \"^{}\" no-proxy", escaped_path()));
-        }
-        Ok(Self { head, tail })
-    }
-
-    /// Where the blocks go: byte offsets in the file that opens the vhost.
-    fn place<'a>(
-        self,
-        documents: &BTreeMap<String, Document>,
-        vhost: &Vhost<'a>,
-        routes: &[Route],
-    ) -> Result<Vec<Placed<'a>>, Refusal> {
-        let Some(origin) =
-            vhost.origin().filter(|_| !self.head.is_empty() || !self.tail.is_empty())
-        else {
-            return Ok(Vec::new());
-        };
-        let unread = || Refusal::lexer(origin, "no <VirtualHost> there");
-        let document = documents.get(&origin.file).ok_or_else(unread)?;
-        let open = document.line_ending_at(origin.line).ok_or_else(unread)?;
-        let close =
-            document.closing_line(open).map_err(|e| Refusal::lexer(origin, &e.to_string()))?;
-        let spots = [(open.span.end, self.head), (close.span.start, self.tail)];
-        let full = spots.into_iter().filter(|(_, lines)| !lines.is_empty());
-        let placed = full.map(|(at, lines)| {
-            (origin.file.as_str(), at, block::render(routes, &lines, document.line_end()))
-        });
-        Ok(placed.collect())
-    }
-}
-
-/// `RewriteRule`s that lead straight to the file, per host name where there are several webroots.
-fn mapping(webroot: &Webroot, routes: &[Route], several: bool) -> Vec<String> {
-    let mut lines = Vec::new();
-    if several {
-        let names = routes.iter().filter(|r| r.webroot == *webroot);
-        let names: Vec<String> = names.map(|r| r.name.as_str().replace('.', "\\.")).collect();
-        lines.push(format!(
-            "RewriteCond \"%{{HTTP_HOST}}\" \"^({})(:[0-9]+)?$\" [NC]",
-            names.join("|")
-        ));
-    }
-    lines.push(format!(
-        "RewriteRule \"^{}([A-Za-z0-9_-]+)$\" \"{webroot}/{CHALLENGE_DIRECTORY}/$1\" [END]",
-        escaped_path()
-    ));
-    lines
-}
-
-/// The last `<Location>` of a vhost overrules all before it.
-fn location(found: &Obstacles) -> Vec<String> {
-    let mut inside = Vec::new();
-    if found.proxied.is_some() {
-        inside.push("    ProxyPass !");
-    }
-    if found.denied.is_some() {
-        inside.push("    Require all granted");
-    }
-    if found.denied_by_host {
-        inside.extend(["    Order allow,deny", "    Allow from all"]);
-    }
-    if found.handled.is_some() {
-        inside.push("    SetHandler default-handler");
-    }
-    if inside.is_empty() {
-        return Vec::new();
-    }
-    let mut lines = vec![format!("<Location \"{CHALLENGE_PATH}\">")];
-    lines.extend(inside.into_iter().map(str::to_owned));
-    lines.push("</Location>".to_owned());
-    lines
-}
-
-/// Rules of the main server that would run before ours.
-fn inherited(vhost: &Vhost<'_>, routes: &[Route]) -> Result<(), Refusal> {
-    let says = |node: &Node, option: &[u8]| {
-        node.name == "rewriteoptions"
-            && crate::document::words(&node.arguments).any(|w| w.eq_ignore_ascii_case(option))
-    };
-    let before = vhost.own().any(|n| says(n, b"InheritBefore"))
-        || vhost.main.iter().any(|n| says(n, b"InheritDownBefore"));
-    if !before || vhost.node.is_none() {
-        return Ok(());
-    }
-    for route in routes {
-        let request = Request::new(&route.name);
-        let rules = vhost.main.iter().copied();
-        if let Some(touch) = rewrite::touch(rules, &request, request.path().as_bytes()) {
-            return Err(Refusal::inherited_rewrite(&touch.rule.origin));
-        }
-    }
-    Ok(())
-}
-
-fn escaped_path() -> String {
-    CHALLENGE_PATH.replace('.', "\\.")
 }
 
 fn insert(bytes: &[u8], inserts: &[(usize, Vec<u8>)]) -> Vec<u8> {

@@ -2,7 +2,8 @@
 //!
 //! `proxy_trans` (mod_proxy.c): entries with `mapping=encoded` act first; then
 //! the last matching `<Location>` that has one; then the list of the main
-//! server, then the vhost's, first match wins. `!` ends the search of its phase.
+//! server, then the vhost's, first match wins. `!` ends the search of its
+//! phase, and the variable `no-proxy` ends it before it begins.
 
 use crate::document::words;
 use crate::dump::{Node, Origin};
@@ -20,70 +21,86 @@ pub struct Winner<'a> {
     pub encoded: bool,
 }
 
-/// How the search ended.
+/// Every line that matches a request, apart by what becomes of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Resolution<'a> {
-    /// Who takes the request; `None` when nobody or a `!` does.
-    pub winner: Option<Winner<'a>>,
-    /// Every line that matches and sends somewhere, in the order of the search.
-    matching: Vec<&'a Node>,
+pub struct Search<'a> {
+    /// The lines that decide, exclusions too: at most one in each phase.
+    pub deciding: Vec<&'a Node>,
+    /// The lines that are never looked at.
+    pub passed_over: Vec<&'a Node>,
 }
 
-/// Finds who takes `request` in `vhost`; `sections` are those that apply.
-pub fn resolve<'a>(
+/// Who takes `request` in `vhost`; nobody when no line does, or a `!`. `sections` are those that apply.
+pub fn winner<'a>(
     vhost: &Vhost<'a>,
     request: &Request,
     sections: &[Applied<'a>],
-) -> Resolution<'a> {
+) -> Option<Winner<'a>> {
+    if is_switched_off(vhost, request) {
+        return None;
+    }
+    let node = search(vhost, request, sections).deciding.into_iter().find(|n| !is_exclusion(n))?;
+    Some(Winner { origin: &node.origin, encoded: is_encoded(node) })
+}
+
+/// Looks at every line that matches `request`, without the variable `no-proxy`.
+pub fn search<'a>(vhost: &Vhost<'a>, request: &Request, sections: &[Applied<'a>]) -> Search<'a> {
     let url = request.path().as_bytes();
     let located = sections.iter().filter(|s| s.stage == Stage::Location);
-    let located: Vec<&Node> =
+    let mut located: Vec<&Node> =
         located.flat_map(|s| &s.node.children).filter(|n| is_pass(n)).collect();
+    let last = located.pop();
     let listed = vhost.all().filter(|n| is_pass(n) && list_entry_matches(n, url));
-    // The last in a Location wins, so the search goes backwards there.
-    let search: Vec<&Node> = located.last().copied().into_iter().chain(listed).collect();
-    let first = |encoded: bool| search.iter().find(|n| is_encoded(n) == encoded).copied();
-    let winner = [true, false].into_iter().filter_map(|encoded| {
-        let node = first(encoded).filter(|n| !is_exclusion(n))?;
-        Some(Winner { origin: &node.origin, encoded })
-    });
-    let winner = winner.into_iter().next();
-    let all = located.into_iter().chain(search.iter().copied());
-    Resolution { winner, matching: all.filter(|n| !is_exclusion(n)).collect() }
+    let order: Vec<&Node> = last.into_iter().chain(listed).collect();
+    let mut found = Search { deciding: Vec::new(), passed_over: located };
+    let mut taken = false;
+    for phase in [true, false] {
+        let mut entries = order.iter().copied().filter(|n| is_encoded(n) == phase);
+        if !taken {
+            let first = entries.next();
+            taken = first.is_some_and(|n| !is_exclusion(n));
+            found.deciding.extend(first);
+        }
+        found.passed_over.extend(entries);
+    }
+    found
 }
 
-/// Lines written for the challenge path that can never win: `rewritten` or the winner comes first.
-pub fn dead(
-    vhost: &Vhost<'_>,
-    request: &Request,
-    resolution: &Resolution<'_>,
-    rewritten: Option<&Origin>,
-) -> Vec<Origin> {
-    let winner = if rewritten.is_some() { None } else { resolution.winner.map(|w| w.origin) };
-    let meant = |n: &&Node| is_meant(n) || located_for_challenge(vhost, request, n);
-    let losers = resolution.matching.iter().filter(|n| Some(&n.origin) != winner);
-    let mut dead: Vec<Origin> = losers.filter(|n| meant(n)).map(|n| n.origin.clone()).collect();
-    dead.sort();
-    dead.dedup();
-    dead
+/// The user's own `SetEnvIf Request_URI … no-proxy` on the server level, if it
+/// certainly matches and nothing after it may take the variable away.
+fn is_switched_off(vhost: &Vhost<'_>, request: &Request) -> bool {
+    let mut off = false;
+    for node in vhost.all() {
+        let mut words = words(&node.arguments);
+        let caseless = match node.name.as_str() {
+            "setenvif" => false,
+            "setenvifnocase" => true,
+            // The pattern is all there is: the attribute is the User-Agent.
+            "browsermatch" | "browsermatchnocase" | "setenvifexpr" => {
+                off &= !words.any(|w| w == b"!no-proxy");
+                continue;
+            }
+            _ => continue,
+        };
+        let attribute = words.next().unwrap_or_default();
+        let pattern = words.next().unwrap_or_default();
+        let of_path = attribute.eq_ignore_ascii_case(b"request_uri");
+        let certain = of_path
+            && Pattern::compile(&pattern, caseless)
+                .is_some_and(|p| p.matches(request.path().as_bytes()));
+        for variable in words {
+            match &variable[..] {
+                b"!no-proxy" if certain || !of_path => off = false,
+                b"no-proxy" if certain => off = true,
+                set if certain && set.starts_with(b"no-proxy=") => off = true,
+                _ => {}
+            }
+        }
+    }
+    off
 }
 
-fn is_meant(node: &Node) -> bool {
-    words(&node.arguments).next().is_some_and(|w| contains(&w, b"well-known"))
-}
-
-fn located_for_challenge(vhost: &Vhost<'_>, _request: &Request, node: &Node) -> bool {
-    vhost.all().any(|section| {
-        section.name.starts_with("<location")
-            && contains(&section.arguments, b"well-known")
-            && section.children.iter().any(|child| child.origin == node.origin)
-    })
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|w| w == part)
-}
-
+/// `ProxyPass` or `ProxyPassMatch`.
 fn is_pass(node: &Node) -> bool {
     matches!(node.name.as_str(), "proxypass" | "proxypassmatch")
 }
@@ -101,6 +118,103 @@ fn is_exclusion(node: &Node) -> bool {
     words(&node.arguments).any(|w| w == b"!")
 }
 
-fn is_encoded(node: &Node) -> bool {
+/// Whether the line acts before `mod_rewrite` can.
+pub fn is_encoded(node: &Node) -> bool {
     words(&node.arguments).any(|w| w.eq_ignore_ascii_case(b"mapping=encoded"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+    use std::path::Path;
+
+    use super::*;
+    use crate::dump::Dump;
+    use crate::names::Hostname;
+    use crate::sections::applied;
+    use crate::vhosts::vhosts;
+
+    /// The number of the line of `main` or `own` that wins, main's first.
+    fn wins(main: &[&str], own: &[&str]) -> Option<u32> {
+        let mut out = "# In file: /f\n".to_owned();
+        let mut number = 0;
+        let mut add = |lines: &[&str], base: usize| {
+            let mut depth = base;
+            for line in lines {
+                number += 1;
+                if line.starts_with("</") {
+                    depth -= 1;
+                    continue;
+                }
+                let pad = "  ".repeat(depth);
+                writeln!(out, "{pad}# {number:3}:\n{pad}{line}").unwrap();
+                depth += usize::from(line.starts_with('<'));
+            }
+        };
+        add(main, 0);
+        add(&["<VirtualHost *:80>"], 0);
+        add(own, 1);
+        let dump = Dump::parse(out.as_bytes()).unwrap();
+        let vhost = vhosts(&dump).remove(0);
+        let request = Request::new(&Hostname::parse("a.example.org").unwrap());
+        let sections = applied(&vhost, &request, Path::new("/srv/.well-known/acme-challenge"));
+        let winner = winner(&vhost, &request, &sections)?;
+        // Lines of the vhost count from 1 again.
+        Some(
+            winner.origin.line
+                - if own.is_empty() { 0 } else { u32::try_from(main.len()).unwrap() + 1 },
+        )
+    }
+
+    const CHALLENGE: &str = "ProxyPass /.well-known/acme-challenge/ http://vps/";
+    const ALL: &str = "ProxyPass / http://app/";
+    const EXCLUDED: &str = "ProxyPass /.well-known/acme-challenge/ !";
+
+    #[test]
+    fn the_first_match_of_the_list_wins() {
+        assert_eq!(wins(&[], &[CHALLENGE, ALL]), Some(1));
+        assert_eq!(wins(&[], &[ALL, CHALLENGE]), Some(1));
+        assert_eq!(wins(&[], &["ProxyPass /other http://x/", ALL]), Some(2));
+    }
+
+    #[test]
+    fn an_exclusion_counts_from_its_own_position_on() {
+        assert_eq!(wins(&[], &[EXCLUDED, ALL]), None);
+        assert_eq!(wins(&[], &[ALL, EXCLUDED]), Some(1));
+        assert_eq!(wins(&["ProxyPass /.well-known !"], &[CHALLENGE]), None);
+    }
+
+    #[test]
+    fn the_last_location_beats_every_list() {
+        let location = ["<Location />", "ProxyPass http://app/", "</Location>", EXCLUDED];
+        assert_eq!(wins(&[], &location), Some(2));
+        let spared = [
+            "<Location />",
+            "ProxyPass http://app/",
+            "</Location>",
+            "<Location /.well-known>",
+            "ProxyPass !",
+            "</Location>",
+            CHALLENGE,
+        ];
+        assert_eq!(wins(&[], &spared), None);
+    }
+
+    #[test]
+    fn an_encoded_mapping_acts_before_all_others_and_its_exclusion_spares_only_its_phase() {
+        let encoded = "ProxyPass / http://app/ mapping=encoded";
+        assert_eq!(wins(&[], &[EXCLUDED, encoded]), Some(2));
+        let spared = "ProxyPass /.well-known/acme-challenge/ ! mapping=encoded";
+        assert_eq!(wins(&[], &[spared, ALL]), Some(2));
+        assert_eq!(wins(&[], &[spared, encoded]), None);
+    }
+
+    #[test]
+    fn no_proxy_by_the_path_switches_all_off_unless_it_is_taken_away() {
+        let off = r"SetEnvIf Request_URI ^/\.well-known/acme-challenge/ no-proxy";
+        assert_eq!(wins(&[], &[CHALLENGE, off]), None);
+        assert_eq!(wins(&[off], &[CHALLENGE, "SetEnvIf Host . !no-proxy"]), Some(1));
+        assert_eq!(wins(&[], &[CHALLENGE, "SetEnvIf Request_URI ^/other no-proxy"]), Some(1));
+        assert_eq!(wins(&[], &[CHALLENGE, "SetEnvIf User-Agent Boulder no-proxy"]), Some(1));
+    }
 }

@@ -40,7 +40,7 @@ impl Refusal {
     pub(crate) fn condition(origin: &Origin) -> Self {
         Self::at(
             origin,
-            "an <If> section may redirect or deny the challenge path, and nothing comes after it",
+            "a Redirect in an <If> section may take the challenge path, and nothing comes after it",
             "add && !(%{REQUEST_URI} =~ m#^/\\.well-known/acme-challenge/#) to its condition",
         )
     }
@@ -77,14 +77,11 @@ impl Refusal {
         )
     }
 
-    pub(crate) fn no_rewrite_module(origin: Option<&Origin>, cause: Option<&Origin>) -> Self {
-        let cause = cause.map(|c| format!(" ({c})")).unwrap_or_default();
+    pub(crate) fn no_module(origin: Option<&Origin>, module: &str) -> Self {
         Self {
             origin: origin.cloned(),
-            reason: format!(
-                "only mod_rewrite can overrule what answers here{cause}, and it is not loaded"
-            ),
-            remedy: "run a2enmod rewrite and reload apache".into(),
+            reason: format!("only mod_{module} can overrule this line, and it is not loaded"),
+            remedy: format!("run a2enmod {module} and reload apache"),
         }
     }
 

@@ -26,7 +26,7 @@ impl Note {
     /// A line for the challenge path that never decides.
     pub fn dead(origin: &Origin) -> Self {
         Self(format!(
-            "{origin}: this line for the challenge path never wins; another one comes first"
+            "{origin}: this line for the challenge path is dead: another one always comes first"
         ))
     }
 
@@ -49,6 +49,11 @@ impl Note {
         Self(format!(
             "{file} is a regular file, not a link to sites-available: the copy there is not the one in use"
         ))
+    }
+
+    /// Apache's configuration is broken, and nothing is known to be switched.
+    pub fn unasked(complaint: &str) -> Self {
+        Self(format!("{complaint}; apache cannot be asked, but no route is journalled as local"))
     }
 
     /// A journal that cannot be read.

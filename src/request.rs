@@ -3,6 +3,8 @@
 //! Plain HTTP, port 80, GET, no cookies, no upgrade (RFC 8555 §8.3): enough to
 //! decide most conditions without sending anything. What cannot be known is `None`.
 
+use std::path::Path;
+
 use crate::names::{CHALLENGE_PATH, Hostname};
 
 /// One validation request for one name.
@@ -10,6 +12,7 @@ use crate::names::{CHALLENGE_PATH, Hostname};
 pub struct Request {
     host: Hostname,
     path: String,
+    file: Option<String>,
 }
 
 impl Request {
@@ -18,7 +21,24 @@ impl Request {
 
     /// The request for a token of `host`.
     pub fn new(host: &Hostname) -> Self {
-        Self { host: host.clone(), path: format!("{CHALLENGE_PATH}{}", Self::SAMPLE) }
+        Self::for_token(host, Self::SAMPLE)
+    }
+
+    /// The request for `token` of `host`.
+    pub fn for_token(host: &Hostname, token: &str) -> Self {
+        Self { host: host.clone(), path: format!("{CHALLENGE_PATH}{token}"), file: None }
+    }
+
+    /// The same once it is mapped to a token file in `directory`, which exists.
+    #[must_use]
+    pub fn mapped_to(&self, directory: &Path) -> Self {
+        let token = self.path.strip_prefix(CHALLENGE_PATH).unwrap_or(Self::SAMPLE);
+        Self { file: Some(directory.join(token).display().to_string()), ..self.clone() }
+    }
+
+    /// The file it is mapped to, if it is that far.
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_deref()
     }
 
     /// The URL path.
@@ -37,6 +57,7 @@ impl Request {
         let name = test.strip_prefix("%{")?.strip_suffix('}')?.to_ascii_uppercase();
         Some(match name.as_str() {
             "REQUEST_URI" => self.path.clone(),
+            "REQUEST_FILENAME" | "SCRIPT_FILENAME" => self.file.clone()?,
             "HTTP_HOST" => self.host.to_string(),
             "SERVER_PORT" => "80".to_owned(),
             "REQUEST_METHOD" => "GET".to_owned(),

@@ -6,19 +6,9 @@
 
 use crate::document::is_space;
 use crate::dump::Node;
+pub use crate::likelihood::Likelihood;
 use crate::pattern::Pattern;
 use crate::request::Request;
-
-/// How sure an answer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Likelihood {
-    /// Never.
-    No,
-    /// Depends on what only the request or the file system knows.
-    Maybe,
-    /// Always.
-    Yes,
-}
 
 /// What a rule that applies does with the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +34,20 @@ pub struct Touch<'a> {
     pub likelihood: Likelihood,
     /// What it does.
     pub effect: Effect,
+    /// Its `RewriteCond` lines.
+    pub conditions: Vec<&'a Node>,
+}
+
+impl Touch<'_> {
+    /// Whether the rule is written for the challenge path, not for all but it.
+    pub fn is_meant(&self) -> bool {
+        let names_it = |text: &[u8]| {
+            !text.starts_with(b"!") && String::from_utf8_lossy(text).contains("acme-challenge")
+        };
+        let pattern = |node: &Node, nth| arguments_of(&node.arguments).nth(nth);
+        pattern(self.rule, 0).is_some_and(|p| names_it(&p))
+            || self.conditions.iter().any(|c| pattern(c, 1).is_some_and(|p| names_it(&p)))
+    }
 }
 
 /// The first of `nodes`' rules that changes the request, if any does.
@@ -62,14 +66,14 @@ pub fn touch<'a>(
             "rewriterule" => {
                 let rule = Rule::parse(&node.arguments);
                 let likelihood = rule.applies(&conditions, request, subject);
-                conditions.clear();
+                let conditions = std::mem::take(&mut conditions);
                 let effect = rule.effect(subject);
                 match (likelihood, &effect) {
                     (Likelihood::No, _) => {}
                     (Likelihood::Yes, Effect::Pass) if rule.is_last() => return None,
                     // A skip or chain after a dash decides about later rules: not followed.
                     (_, Effect::Pass) if !rule.jumps() => {}
-                    _ => return Some(Touch { rule: node, likelihood, effect }),
+                    _ => return Some(Touch { rule: node, likelihood, effect, conditions }),
                 }
             }
             _ => {}
@@ -87,13 +91,8 @@ struct Rule {
 impl Rule {
     fn parse(arguments: &[u8]) -> Self {
         let mut words = arguments_of(arguments);
-        let flags = words.nth(2).unwrap_or_default();
-        let mut words = arguments_of(arguments);
-        Self {
-            pattern: words.next().unwrap_or_default(),
-            substitution: words.next().unwrap_or_default(),
-            flags: flag_list(&flags),
-        }
+        let mut next = || words.next().unwrap_or_default();
+        Self { pattern: next(), substitution: next(), flags: flag_list(&next()) }
     }
 
     fn has(&self, names: &[&str]) -> bool {
@@ -161,9 +160,9 @@ impl Rule {
         }
         let (negated, pattern) = self.compiled();
         let known = !negated && !self.substitution.contains(&b'%');
-        let path =
-            pattern.filter(|_| known).and_then(|p| p.substitute(subject, &self.substitution));
-        Effect::Path(path)
+        // What follows a question mark is the query (`splitout_queryargs`).
+        let path = self.substitution.split(|&b| b == b'?').next().unwrap_or_default();
+        Effect::Path(pattern.filter(|_| known).and_then(|p| p.substitute(subject, path)))
     }
 }
 
@@ -173,29 +172,13 @@ fn all_conditions(conditions: &[&Node], request: &Request) -> Likelihood {
     let mut group = Likelihood::No;
     for node in conditions {
         let (one, or) = condition(&node.arguments, request);
-        group = either(group, one);
+        group = group.or(one);
         if !or {
-            all = both(all, group);
+            all = all.and(group);
             group = Likelihood::No;
         }
     }
     all
-}
-
-fn both(a: Likelihood, b: Likelihood) -> Likelihood {
-    match (a, b) {
-        (Likelihood::No, _) | (_, Likelihood::No) => Likelihood::No,
-        (Likelihood::Yes, Likelihood::Yes) => Likelihood::Yes,
-        _ => Likelihood::Maybe,
-    }
-}
-
-fn either(a: Likelihood, b: Likelihood) -> Likelihood {
-    match (a, b) {
-        (Likelihood::Yes, _) | (_, Likelihood::Yes) => Likelihood::Yes,
-        (Likelihood::No, Likelihood::No) => Likelihood::No,
-        _ => Likelihood::Maybe,
-    }
 }
 
 fn condition(arguments: &[u8], request: &Request) -> (Likelihood, bool) {
@@ -204,23 +187,32 @@ fn condition(arguments: &[u8], request: &Request) -> (Likelihood, bool) {
     let flags = flag_list(&words.next().unwrap_or_default());
     let flag =
         |names: [&str; 2]| flags.iter().any(|f| names.iter().any(|n| n.eq_ignore_ascii_case(f)));
-    let or = flag(["OR", "ornext"]);
     let (inverse, text) = negation(&pattern);
-    // `-f`, `<`, `=` and `expr` ask for more than a pattern.
-    let plain = !text.starts_with(b"-")
-        && !text.starts_with(b"<")
-        && !text.starts_with(b">")
-        && !text.starts_with(b"=");
-    let value = if plain { request.variable(&test) } else { None };
-    let compiled = Pattern::compile(text, flag(["NC", "nocase"]));
-    let likelihood = match (value, compiled) {
-        (Some(value), Some(pattern)) if pattern.matches(value.as_bytes()) != inverse => {
-            Likelihood::Yes
-        }
-        (Some(_), Some(_)) => Likelihood::No,
-        _ => Likelihood::Maybe,
+    let holds = match request.variable(&test) {
+        Some(value) => holds(&value, text, flag(["NC", "nocase"]), request),
+        None => Likelihood::Maybe,
     };
-    (likelihood, or)
+    (if inverse { !holds } else { holds }, flag(["OR", "ornext"]))
+}
+
+/// One test of a known value; a file that the request is mapped to exists.
+fn holds(value: &str, pattern: &[u8], caseless: bool, request: &Request) -> Likelihood {
+    match pattern {
+        [b'=', text @ ..] => {
+            let text = if text == b"\"\"" { b"" } else { text };
+            let equal = if caseless {
+                text.eq_ignore_ascii_case(value.as_bytes())
+            } else {
+                text == value.as_bytes()
+            };
+            equal.into()
+        }
+        b"-f" | b"-s" | b"-F" if request.file() == Some(value) => Likelihood::Yes,
+        b"-d" if request.file() == Some(value) => Likelihood::No,
+        [b'-' | b'<' | b'>', ..] => Likelihood::Maybe,
+        _ => Pattern::compile(pattern, caseless)
+            .map_or(Likelihood::Maybe, |p| p.matches(value.as_bytes()).into()),
+    }
 }
 
 fn negation(pattern: &[u8]) -> (bool, &[u8]) {
@@ -269,19 +261,21 @@ mod tests {
     use crate::dump::Origin;
     use crate::names::Hostname;
 
+    fn nodes(lines: &[&str]) -> Vec<Node> {
+        let node = |line: &&str| {
+            let (name, arguments) = line.split_once(' ').unwrap();
+            Node {
+                name: name.to_ascii_lowercase(),
+                arguments: arguments.as_bytes().to_vec(),
+                origin: Origin { file: "f".into(), line: 1 },
+                children: vec![],
+            }
+        };
+        lines.iter().map(node).collect()
+    }
+
     fn touched(lines: &[&str]) -> Option<(Likelihood, Effect)> {
-        let nodes: Vec<Node> = lines
-            .iter()
-            .map(|line| {
-                let (name, arguments) = line.split_once(' ').unwrap();
-                Node {
-                    name: name.to_ascii_lowercase(),
-                    arguments: arguments.as_bytes().to_vec(),
-                    origin: Origin { file: "f".into(), line: 1 },
-                    children: vec![],
-                }
-            })
-            .collect();
+        let nodes = nodes(lines);
         let request = Request::new(&Hostname::parse("a.example.org").unwrap());
         touch(&nodes, &request, request.path().as_bytes()).map(|t| (t.likelihood, t.effect))
     }
@@ -311,9 +305,44 @@ mod tests {
     #[test]
     fn a_ca_asks_for_no_upgrade() {
         let upgrade = ["RewriteCond %{HTTP:Upgrade} =websocket [NC]", "RewriteRule .* ws://x/ [P]"];
-        assert_eq!(touched(&upgrade).map(|t| t.0), Some(Likelihood::Maybe));
+        assert_eq!(touched(&upgrade), None);
         let upgrade = ["RewriteCond %{HTTP:Upgrade} websocket [NC]", "RewriteRule .* ws://x/ [P]"];
         assert_eq!(touched(&upgrade), None);
+    }
+
+    #[test]
+    fn a_string_comparison_with_a_known_value_is_decided() {
+        let redirect = ["RewriteCond %{HTTPS} !=on", "RewriteRule ^ https://x/ [R]"];
+        assert_eq!(touched(&redirect).map(|t| t.0), Some(Likelihood::Yes));
+        let redirect = ["RewriteCond %{HTTPS} =on", "RewriteRule ^ https://x/ [R]"];
+        assert_eq!(touched(&redirect), None);
+    }
+
+    #[test]
+    fn a_front_controller_spares_files_that_exist() {
+        let nodes = nodes(&["RewriteCond %{REQUEST_FILENAME} !-f", "RewriteRule . /index.php [L]"]);
+        let request = Request::new(&Hostname::parse("a.example.org").unwrap());
+        assert!(touch(&nodes, &request, b"x").is_some(), "not mapped yet: it cannot be told");
+        let mapped = request.mapped_to(std::path::Path::new("/srv/www/.well-known/acme-challenge"));
+        assert_eq!(touch(&nodes, &mapped, b"x"), None);
+    }
+
+    #[test]
+    fn a_rule_is_meant_for_the_path_that_it_or_its_condition_names() {
+        let meant = |lines: &[&str]| {
+            let nodes = nodes(lines);
+            let request = Request::new(&Hostname::parse("a.example.org").unwrap());
+            touch(&nodes, &request, request.path().as_bytes()).unwrap().is_meant()
+        };
+        assert!(meant(&["RewriteRule ^/.well-known/acme-challenge/ /acme.php [L]"]));
+        assert!(meant(&[
+            "RewriteCond %{REQUEST_URI} ^/.well-known/acme-challenge/",
+            "RewriteRule ^ /acme.php [L]"
+        ]));
+        assert!(!meant(&[
+            "RewriteCond %{REQUEST_URI} !^/.well-known/acme-challenge/x$",
+            "RewriteRule ^ /index.php [L]"
+        ]));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::observe::{self, Observation};
 use crate::plan::{self, Door, Plan};
 use crate::refusal::Refusal;
 use crate::report::{Error, Note};
-use crate::{clock, difference, generated, oracle, proof};
+use crate::{clock, difference, generated, oracle, proof, stopped};
 
 /// Which routes are to be local afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +123,10 @@ pub const STEPS: [Step; 7] = [
 
 /// Switches the routes as `order` says.
 pub fn switch(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
-    let mut run = begin(settings, order, options)?;
+    let mut run = match begin(settings, order, options) {
+        Err(cause) => return stopped::without_apache(settings, order, options, cause),
+        begun => begun?,
+    };
     perform(&mut run, &STEPS)?;
     Ok(run.report())
 }

@@ -124,6 +124,33 @@ fn each_variant_is_switched_and_given_back_or_refused() {
     });
 }
 
+#[test]
+fn routes_are_given_back_while_apache_is_stopped() {
+    let Some(program) = option_env!("CARGO_BIN_EXE_certbaton") else { return };
+    each_fixture(|fixture, backends, network| {
+        if fixture.name != "80-both-names" {
+            return Ok(());
+        }
+        let mut stage = Stage::set(fixture, backends, network)?;
+        let tree = taken(&stage.layout.server_root());
+        let local = stage.certbaton(program, &["switch", "local"]);
+        ensure!(local.status.success(), "switching: {}", told(&local));
+        let switched = stage.changes(&tree);
+        ensure!(!switched.is_empty(), "nothing was switched: {}", told(&local));
+        stage.stop();
+        let peer = stage.certbaton(program, &["switch", "peer"]);
+        ensure!(peer.status.success(), "switching back: {}", told(&peer));
+        let left = taken(&stage.layout.server_root());
+        let other = differing(&timeless(&tree, &switched), &timeless(&left, &switched));
+        ensure!(other.is_empty(), "not as it was: {other:?}");
+        let journal = stage.layout.base().join("state/journal");
+        ensure!(!journal.exists(), "the journal is not settled");
+        let again = stage.certbaton(program, &["switch", "local"]);
+        ensure!(again.status.code() == Some(1), "switched a stopped apache: {}", told(&again));
+        Ok(())
+    });
+}
+
 fn expect_refusal(fixture: &Fixture, run: &Output) -> Result<(), String> {
     let Some(refusal) = &fixture.expect.refusal else { return Ok(()) };
     let stderr = String::from_utf8_lossy(&run.stderr);
