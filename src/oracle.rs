@@ -49,10 +49,8 @@ fn nodes_without(nodes: &[Node], blocks: &Blocks) -> Vec<Node> {
 
 fn moved(origin: &Origin, blocks: &Blocks) -> Option<Origin> {
     let line = renumbered(&origin.file, origin.line, blocks)?;
-    let file = match origin.is_macro() {
-        true => described(&origin.file, blocks),
-        false => origin.file.clone(),
-    };
+    let macro_use = origin.is_macro().then(|| described(&origin.file, blocks));
+    let file = macro_use.unwrap_or_else(|| origin.file.clone());
     Some(Origin { file, line })
 }
 
