@@ -49,8 +49,29 @@ fn nodes_without(nodes: &[Node], blocks: &Blocks) -> Vec<Node> {
 
 fn moved(origin: &Origin, blocks: &Blocks) -> Option<Origin> {
     let line = renumbered(&origin.file, origin.line, blocks)?;
-    Some(Origin { file: origin.file.clone(), line })
+    let macro_use = origin.is_macro().then(|| described(&origin.file, blocks));
+    let file = macro_use.unwrap_or_else(|| origin.file.clone());
+    Some(Origin { file, line })
 }
+
+/// A macro's description with its lines renumbered: `line N of "FILE"`, where a
+/// macro within a macro stands in the place of FILE (`substitute_macro_args`, mod_macro.c).
+fn described(text: &str, blocks: &Blocks) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find(LINE) {
+        let (before, after) = rest.split_at(at + LINE.len());
+        out += before;
+        let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+        let (number, of) = after.split_at(digits);
+        let file = of.strip_prefix(" of \"").and_then(|of| of.split('"').next());
+        let line = number.parse().ok().zip(file).and_then(|(n, file)| renumbered(file, n, blocks));
+        out += &line.map_or_else(|| number.to_owned(), |line| line.to_string());
+        rest = of;
+    }
+    out + rest
+}
+
+const LINE: &str = " on line ";
 
 /// The line's number without the blocks before it; `None` inside a block.
 fn renumbered(file: &str, line: u32, blocks: &Blocks) -> Option<u32> {
@@ -202,6 +223,17 @@ mod tests {
         let silent = WITH.replace("A b\n", "# A b\n");
         let verdict = adds_only_blocks(&user, &dump(&silent), &documents(WITH), &blocks());
         assert_eq!(verdict.unwrap_err().origin.unwrap().line, 3);
+    }
+
+    #[test]
+    fn a_macro_is_described_as_if_without_the_blocks() {
+        let said = |defined, used| {
+            format!(
+                "macro 'on line ' (defined on line {defined} of \"/f\") used on line {used} of \"/g\""
+            )
+        };
+        assert_eq!(described(&said(9, 12), &blocks()), said(6, 12));
+        assert_eq!(described(&said(1, 12), &blocks()), said(1, 12));
     }
 
     #[test]

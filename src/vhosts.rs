@@ -88,6 +88,9 @@ pub fn answering<'a>(
     let on_port = |bound: Option<u16>| bound.is_none_or(|p| p == port);
     let bound = |wanted: Option<IpAddr>| -> Vec<&Vhost<'a>> {
         let bindings = dump.bindings.iter().filter(|b| b.address == wanted && on_port(b.port));
+        // `*` counts only where nothing says `*:80` (`find_ipaddr`, `find_default_server`).
+        let exact = bindings.clone().any(|b| b.port.is_some());
+        let bindings = bindings.filter(|b| b.port.is_some() == exact);
         bindings.filter_map(|b| all.iter().find(|v| v.origin() == Some(&b.vhost))).collect()
     };
     let mut candidates = address.map(|ip| bound(Some(ip))).unwrap_or_default();
@@ -188,6 +191,15 @@ mod tests {
         assert_eq!(line(None, "x.c.example.org"), Some(21));
         assert_eq!(line(None, "unknown.example.org"), Some(11));
         assert_eq!(line(None, "d.example.org"), Some(11));
+    }
+
+    #[test]
+    fn every_port_counts_only_where_no_vhost_names_the_port() {
+        let any = String::from_utf8_lossy(OUTPUT).replace("*:443 ", "*:*   ");
+        let dump = Dump::parse(any.as_bytes()).unwrap();
+        let host = Hostname::parse("d.example.org").unwrap();
+        let line = |port| answering(&dump, None, port, &host).origin().map(|o| o.line);
+        assert_eq!((line(80), line(8080)), (Some(11), Some(31)));
     }
 
     #[test]
