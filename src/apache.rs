@@ -4,6 +4,7 @@
 //! server's own program, arguments, environment and working directory, since
 //! each of them changes what is active.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::SocketAddr;
@@ -102,6 +103,8 @@ pub enum Error {
 #[derive(Debug)]
 pub struct OldGeneration {
     children: Vec<Process>,
+    /// Pipes of the parent; one of them ends this generation.
+    pipes: BTreeSet<u64>,
     listening: Vec<u64>,
 }
 
@@ -247,6 +250,7 @@ impl Server {
         let listening = sockets::listening(pid).map_err(|e| Error::Sockets(pid, e))?;
         let old = OldGeneration {
             children: process::children(pid)?,
+            pipes: sockets::pipes(pid).map_err(|e| Error::Sockets(pid, e))?,
             listening: listening.into_keys().collect(),
         };
         self.parent.signal(Signal::USR1)?;
@@ -259,29 +263,45 @@ impl Server {
         let pid = self.process().pid;
         let watch = Stopwatch::start();
         let deadline = Deadline::after(patience);
-        let mut left = old.children.clone();
         loop {
-            let mut hearing = Vec::new();
-            for child in left {
-                if process::identify(child.pid).is_ok_and(|now| now == child) {
-                    let held = sockets::held(child.pid);
-                    let held = held.map_err(|e| Error::Sockets(child.pid, e))?;
-                    if old.listening.iter().any(|inode| held.contains(inode)) {
-                        hearing.push(child);
-                    }
-                }
-            }
+            let hearing = self.hearing(old)?;
             if self.parent.wait_exit(Duration::ZERO)? {
                 return Err(Error::Died(pid));
             }
-            if hearing.is_empty() {
+            if hearing == Some(0) {
                 return Ok(());
             }
-            left = hearing;
             if pause(LOOK_AGAIN, &deadline).is_err() {
-                return Err(Error::NotDeaf(left.len(), watch.elapsed()));
+                let count = hearing.unwrap_or(old.children.len());
+                return Err(Error::NotDeaf(count, watch.elapsed()));
             }
         }
+    }
+
+    /// How many processes of `old` still hold a listening socket; `None` while
+    /// the parent may yet fork more of them.
+    ///
+    /// SIGUSR1 wakes the parent, which first tops up its old children
+    /// (`perform_idle_server_maintenance`) and then reads the configuration. Reading
+    /// it replaces the pipe through which each generation is told to end
+    /// (`ap_mpm_podx_open`), so that pipe tells whose child a process is.
+    fn hearing(&self, old: &OldGeneration) -> Result<Option<usize>, Error> {
+        let pid = self.process().pid;
+        let pipes = |pid| sockets::pipes(pid).map_err(|e| Error::Sockets(pid, e));
+        let current = pipes(pid)?;
+        let gone: BTreeSet<u64> = old.pipes.difference(&current).copied().collect();
+        if gone.is_empty() && !old.pipes.is_empty() {
+            return Ok(None);
+        }
+        let mut hearing = 0;
+        for child in process::children(pid)? {
+            if !old.children.contains(&child) && pipes(child.pid)?.is_disjoint(&gone) {
+                continue;
+            }
+            let held = sockets::held(child.pid).map_err(|e| Error::Sockets(child.pid, e))?;
+            hearing += usize::from(old.listening.iter().any(|inode| held.contains(inode)));
+        }
+        Ok(Some(hearing))
     }
 
     /// Whether the parent still runs.

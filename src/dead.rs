@@ -106,3 +106,70 @@ fn is_only_here(dump: &Dump, origin: &Origin) -> bool {
     }
     uses(&dump.config, origin) == 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::dump;
+    use crate::vhosts::vhosts;
+
+    /// Lines of the first vhost, numbered from 2, that are dead.
+    fn dead_lines(lines: &[&str]) -> Vec<u32> {
+        let text = [&["<VirtualHost *:80>"], lines, &["</VirtualHost>"]].concat().join("\n");
+        let dump = dump(&text, &["rewrite"]);
+        let name = Hostname::parse("a.example.org").unwrap();
+        let found = dead(&dump, &vhosts(&dump)[0], &[name], Path::new("/srv"));
+        found.into_iter().map(|origin| origin.line).collect()
+    }
+
+    const CHALLENGE: &str = "ProxyPass /.well-known/acme-challenge/ http://vps/";
+    const EXCLUDED: &str = "ProxyPass /.well-known/acme-challenge/ !";
+    const ALL: &str = "ProxyPass / http://app/";
+
+    #[test]
+    fn a_line_behind_a_wider_one_is_dead_an_exclusion_too() {
+        assert_eq!(dead_lines(&[ALL, CHALLENGE]), [3]);
+        assert_eq!(dead_lines(&[CHALLENGE, EXCLUDED, ALL]), [3]);
+    }
+
+    #[test]
+    fn a_wider_line_behind_one_for_challenges_is_alive_elsewhere() {
+        assert_eq!(
+            dead_lines(&[CHALLENGE, "ProxyPass /.well-known/ http://app/", ALL]),
+            Vec::<u32>::new()
+        );
+    }
+
+    #[test]
+    fn a_line_for_some_tokens_does_not_kill_one_for_all() {
+        let some = r"ProxyPassMatch ^/\.well-known/acme-challenge/C http://app";
+        assert_eq!(dead_lines(&[some, CHALLENGE]), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn a_certain_rewrite_kills_and_a_doubtful_one_does_not() {
+        let rule = "RewriteRule ^ https://x/ [R]";
+        assert_eq!(dead_lines(&["RewriteEngine On", rule, CHALLENGE]), [4]);
+        assert_eq!(dead_lines(&[rule, CHALLENGE]), Vec::<u32>::new());
+        for condition in ["RewriteCond %{HTTP:X} y", "RewriteCond %{HTTP_HOST} ^a"] {
+            assert_eq!(
+                dead_lines(&["RewriteEngine On", condition, rule, CHALLENGE]),
+                Vec::<u32>::new()
+            );
+        }
+    }
+
+    #[test]
+    fn a_vhost_that_answers_behind_its_own_redirect_keeps_its_lines() {
+        let text = "<VirtualHost *:443>\nRewriteEngine On\nRewriteRule ^ https://x/ [R]\nProxyPass /.well-known/acme-challenge/ http://vps/\n</VirtualHost>";
+        let dump = dump(text, &["rewrite"]);
+        assert_eq!(dead(&dump, &vhosts(&dump)[0], &[], Path::new("/srv")), Vec::<Origin>::new());
+    }
+
+    #[test]
+    fn a_redirect_kills_an_alias_and_no_proxypass() {
+        let alias = "Alias /.well-known/acme-challenge/ /srv/";
+        assert_eq!(dead_lines(&["Redirect / https://x/", alias, CHALLENGE]), [3]);
+        assert_eq!(dead_lines(&["Redirect /other https://x/", alias]), Vec::<u32>::new());
+    }
+}

@@ -69,6 +69,8 @@ pub mod resolve;
 pub mod responder;
 pub mod rewrite;
 pub mod rulebook;
+#[cfg(test)]
+mod sample;
 pub mod scope;
 pub mod sections;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about sockets")]

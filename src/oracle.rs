@@ -179,29 +179,14 @@ fn is_text(node: &Node, text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::documents;
 
     const USER: &str =
         "<VirtualHost *:80>\nServerName a\nProxyPass / http://x/\n</VirtualHost>\nListen 80\n";
     const WITH: &str = "<VirtualHost *:80>\n# begin\nA b\n# end\nServerName a\nProxyPass / http://x/\n</VirtualHost>\nListen 80\n";
 
-    /// What Apache would print for such a flat file.
     fn dump(text: &str) -> Dump {
-        let mut out = "# In file: /f\n".to_owned();
-        let mut depth = 0;
-        for (index, line) in text.lines().enumerate().filter(|(_, l)| !l.starts_with('#')) {
-            if line.starts_with("</") {
-                depth -= 1;
-                continue;
-            }
-            let pad = " ".repeat(2 * depth);
-            out.extend([format!("{pad}# {:>3}:\n", index + 1), format!("{pad}{line}\n")]);
-            depth += usize::from(line.starts_with('<'));
-        }
-        Dump::parse(out.as_bytes()).unwrap()
-    }
-
-    fn documents(text: &str) -> BTreeMap<String, Document> {
-        [("/f".to_owned(), Document::parse(text.into()).unwrap())].into()
+        crate::sample::dump(text, &[])
     }
 
     fn blocks() -> Blocks {

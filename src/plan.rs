@@ -232,3 +232,88 @@ fn insert(bytes: &[u8], inserts: &[(usize, Vec<u8>)]) -> Vec<u8> {
     out.extend_from_slice(&bytes[from..]);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    /// The lines that are added to a file of vhosts so that `names` are answered from `/srv`.
+    fn added(text: &str, names: &[&str]) -> Result<Vec<String>, String> {
+        let modules = ["rewrite", "alias", "setenvif", "proxy"];
+        let (dump, documents) = (sample::dump(text, &modules), sample::documents(text));
+        let webroot = Webroot::parse("/srv").unwrap();
+        let name = |name: &&str| Hostname::parse(name).unwrap();
+        let routes: Vec<Route> =
+            names.iter().map(|n| Route { name: name(n), webroot: webroot.clone() }).collect();
+        let htaccess = BTreeMap::new();
+        let user = Configuration { dump: &dump, documents: &documents, htaccess: &htaccess };
+        let plan = plan(user, &routes).map_err(|refusals| refusals[0].to_string())?;
+        let Some(bytes) = plan.files.get("/f") else { return Ok(Vec::new()) };
+        let document = Document::parse(bytes.clone()).unwrap();
+        let stripped = crate::block::strip(&document);
+        assert_eq!(stripped.bytes, text.as_bytes(), "only blocks are added");
+        let ours =
+            document.lines().iter().filter(|l| stripped.lines.iter().any(|r| r.contains(&l.first)));
+        let directives = ours.filter(|l| !l.is_comment());
+        Ok(directives.map(|l| String::from_utf8(l.text.clone()).unwrap()).collect())
+    }
+
+    fn vhost(lines: &[&str]) -> String {
+        let head = ["<VirtualHost *:80>", "ServerName a.example.org", "DocumentRoot /srv"];
+        [&head, lines, &["</VirtualHost>", ""]].concat().join("\n")
+    }
+
+    const ALL: &str = "ProxyPass / http://app/";
+    const OPEN: &str = "<Location \"/.well-known/acme-challenge/\">";
+    const RULE: &str = r#"RewriteRule "^/\.well-known/acme-challenge/([A-Za-z0-9_-]+)$" "/srv/.well-known/acme-challenge/$1" [END]"#;
+
+    #[test]
+    fn a_proxy_is_excluded_and_nothing_else_is_touched() {
+        let found = added(&vhost(&[ALL]), &["a.example.org"]).unwrap();
+        assert_eq!(found, [OPEN, "ProxyPass !", "</Location>"]);
+    }
+
+    #[test]
+    fn what_answers_already_gets_no_line() {
+        assert_eq!(added(&vhost(&[]), &["a.example.org"]), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_rewrite_rule_is_switched_off_for_the_challenge_path() {
+        let lines = ["RewriteEngine On", "RewriteRule ^ https://x/ [R]"];
+        let found = added(&vhost(&lines), &["a.example.org"]).unwrap();
+        assert_eq!(found, [OPEN, "RewriteEngine Off", "</Location>"]);
+    }
+
+    #[test]
+    fn a_redirect_is_overruled_by_a_way_to_the_file() {
+        let found = added(&vhost(&["Redirect / https://x/"]), &["a.example.org"]).unwrap();
+        assert_eq!(found, [RULE, OPEN, "RewriteEngine On", "</Location>"]);
+    }
+
+    #[test]
+    fn inherited_rules_before_a_redirect_are_refused() {
+        let main = "RewriteEngine On\nRewriteOptions InheritDownBefore\nRewriteRule ^ - [F]\n";
+        let text = [main, &vhost(&["Redirect / https://x/"])].concat();
+        assert!(
+            added(&text, &["a.example.org"]).unwrap_err().contains("/f:3: rewrite rules inherited")
+        );
+    }
+
+    #[test]
+    fn an_if_is_overruled_by_one_as_deep() {
+        let lines = ["<If \"true\">", "<If \"true\">", "Require all denied", "</If>", "</If>"];
+        let found = added(&vhost(&lines), &["a.example.org"]).unwrap();
+        let opens = found.iter().filter(|l| *l == "<If \"true\">").count();
+        assert_eq!((opens, found.iter().filter(|l| *l == "Require all granted").count()), (2, 1));
+    }
+
+    #[test]
+    fn one_refused_name_refuses_all() {
+        let other = "<VirtualHost *:80>\nServerName b.example.org\nJkMount /* w\n</VirtualHost>\n";
+        let text = [&vhost(&[ALL]), other].concat();
+        assert!(added(&text, &["a.example.org"]).is_ok());
+        assert!(added(&text, &["a.example.org", "b.example.org"]).unwrap_err().contains("JkMount"));
+    }
+}

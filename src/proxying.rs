@@ -125,45 +125,23 @@ pub fn is_encoded(node: &Node) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write;
     use std::path::Path;
 
     use super::*;
-    use crate::dump::Dump;
     use crate::names::Hostname;
+    use crate::sample::dump;
     use crate::sections::applied;
     use crate::vhosts::vhosts;
 
-    /// The number of the line of `main` or `own` that wins, main's first.
-    fn wins(main: &[&str], own: &[&str]) -> Option<u32> {
-        let mut out = "# In file: /f\n".to_owned();
-        let mut number = 0;
-        let mut add = |lines: &[&str], base: usize| {
-            let mut depth = base;
-            for line in lines {
-                number += 1;
-                if line.starts_with("</") {
-                    depth -= 1;
-                    continue;
-                }
-                let pad = "  ".repeat(depth);
-                writeln!(out, "{pad}# {number:3}:\n{pad}{line}").unwrap();
-                depth += usize::from(line.starts_with('<'));
-            }
-        };
-        add(main, 0);
-        add(&["<VirtualHost *:80>"], 0);
-        add(own, 1);
-        let dump = Dump::parse(out.as_bytes()).unwrap();
+    /// The number of the line of `own` that wins, from 1; lines of `main` have negative numbers.
+    fn wins(main: &[&str], own: &[&str]) -> Option<i64> {
+        let text = [main, &["<VirtualHost *:80>"], own, &["</VirtualHost>"]].concat().join("\n");
+        let dump = dump(&text, &[]);
         let vhost = vhosts(&dump).remove(0);
         let request = Request::new(&Hostname::parse("a.example.org").unwrap());
         let sections = applied(&vhost, &request, Path::new("/srv/.well-known/acme-challenge"));
         let winner = winner(&vhost, &request, &sections)?;
-        // Lines of the vhost count from 1 again.
-        Some(
-            winner.origin.line
-                - if own.is_empty() { 0 } else { u32::try_from(main.len()).unwrap() + 1 },
-        )
+        Some(i64::from(winner.origin.line) - i64::try_from(main.len()).unwrap() - 1)
     }
 
     const CHALLENGE: &str = "ProxyPass /.well-known/acme-challenge/ http://vps/";
@@ -182,6 +160,11 @@ mod tests {
         assert_eq!(wins(&[], &[EXCLUDED, ALL]), None);
         assert_eq!(wins(&[], &[ALL, EXCLUDED]), Some(1));
         assert_eq!(wins(&["ProxyPass /.well-known !"], &[CHALLENGE]), None);
+    }
+
+    #[test]
+    fn the_list_of_the_main_server_comes_first() {
+        assert_eq!(wins(&[ALL], &[EXCLUDED]), Some(-1));
     }
 
     #[test]

@@ -65,25 +65,15 @@ fn options<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dump::Dump;
+    use crate::sample::dump;
     use crate::vhosts::vhosts;
 
     /// Lines of the rules that run, for options of the main server and of the vhost.
     fn order(main: &str, own: &str) -> Vec<u32> {
-        let entry = |pad: &str, line: u32, text: &str| {
-            if text.is_empty() { String::new() } else { format!("{pad}# {line:3}:\n{pad}{text}\n") }
-        };
-        let text = [
-            "# In file: /f\n".to_owned(),
-            entry("", 1, main),
-            entry("", 2, "RewriteEngine On"),
-            entry("", 3, "RewriteRule ^/a - [F]"),
-            entry("", 4, "<VirtualHost *:80>"),
-            entry("  ", 5, own),
-            entry("  ", 6, "RewriteRule ^/b - [F]"),
-            "</VirtualHost>\n".to_owned(),
-        ];
-        let dump = Dump::parse(text.concat().as_bytes()).unwrap();
+        let text = format!(
+            "{main}\nRewriteEngine On\nRewriteRule ^/a - [F]\n<VirtualHost *:80>\n{own}\nRewriteRule ^/b - [F]\n</VirtualHost>"
+        );
+        let dump = dump(&text, &[]);
         let vhost = vhosts(&dump).remove(0);
         let book = Rulebook::of(&vhost);
         assert!(book.engine, "the engine's state is inherited in any case");

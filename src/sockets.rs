@@ -1,6 +1,6 @@
-//! system: which TCP sockets a process listens on, from `/proc`.
+//! system: which sockets and pipes a process holds and listens on, from `/proc`.
 //!
-//! A socket is its inode: parent and children of a server share them
+//! Each is its inode: parent and children of a server share them
 //! (proc_pid_fd(5), proc_pid_net(5)).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,11 +10,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The inodes of all sockets that `pid` holds; empty if it has ended.
 pub fn held(pid: i32) -> io::Result<BTreeSet<u64>> {
+    descriptors(pid, "socket:[")
+}
+
+/// The inodes of all pipes that `pid` holds; empty if it has ended.
+pub fn pipes(pid: i32) -> io::Result<BTreeSet<u64>> {
+    descriptors(pid, "pipe:[")
+}
+
+fn descriptors(pid: i32, kind: &str) -> io::Result<BTreeSet<u64>> {
     let entries = match fs::read_dir(format!("/proc/{pid}/fd")) {
         Err(error) if is_gone(&error) => return Ok(BTreeSet::new()),
         entries => entries?,
     };
     let links = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    let inode = |link: &str| link.strip_prefix(kind)?.strip_suffix(']')?.parse().ok();
     Ok(links.filter_map(|link| inode(link.to_str()?)).collect())
 }
 
@@ -50,10 +60,6 @@ pub fn interface_addresses() -> io::Result<BTreeSet<IpAddr>> {
 
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ESRCH)
-}
-
-fn inode(link: &str) -> Option<u64> {
-    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// A line of `/proc/net/tcp`: local address in field 2, state in field 4, inode in field 10.
