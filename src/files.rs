@@ -212,7 +212,7 @@ impl Snapshot {
             return Err(Error::HardLinks { path: self.path.clone(), links: metadata.nlink() });
         }
         let mut new = tempfile::Builder::new()
-            .prefix("certbaton.")
+            .prefix(STAGED)
             .tempfile_in(staging)
             .map_err(Error::system("create a file in", staging))?;
         new.write_all(bytes).map_err(failed("write a new"))?;
@@ -253,6 +253,25 @@ pub fn staging(target: &Path, preferred: &Path, seen: &[PathBuf]) -> Result<Path
     best.ok_or_else(none).map_err(Error::system("find a place for temporary files beside", target))
 }
 
+/// Removes what a killed process left in the staging directory `path`.
+pub fn sweep(path: &Path) -> Result<(), Error> {
+    for name in list(path)? {
+        let left = path.join(&name);
+        if name.as_encoded_bytes().starts_with(CANDIDATE.as_bytes()) {
+            fs::remove_dir_all(&left).map_err(Error::system("remove", &left))?;
+        } else if name.as_encoded_bytes().starts_with(STAGED.as_bytes()) {
+            remove_own(&left)?;
+        }
+    }
+    Ok(())
+}
+
+/// Prefix of a new file on its way to its place.
+const STAGED: &str = "certbaton.";
+
+/// Prefix of a directory with candidates.
+const CANDIDATE: &str = "candidate.";
+
 /// Writes a file of our own in one step, readable for root only.
 pub fn write_own(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let directory = path.parent().unwrap_or(Path::new("/"));
@@ -268,7 +287,7 @@ pub fn write_own(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 /// A directory of our own for scratch files, removed on drop.
 pub fn temporary_directory(inside: &Path) -> Result<tempfile::TempDir, Error> {
-    let made = tempfile::Builder::new().prefix("candidate.").tempdir_in(inside);
+    let made = tempfile::Builder::new().prefix(CANDIDATE).tempdir_in(inside);
     made.map_err(Error::system("create a directory in", inside))
 }
 

@@ -100,7 +100,7 @@ pub struct Run<'a> {
     /// Doors that were local and are not wanted any more.
     returned: Vec<Door>,
     changes: Vec<Change>,
-    /// How many of `changes` are installed.
+    /// How many of `changes` were begun to be installed.
     installed: usize,
     signalled: bool,
     notes: Vec<Note>,
@@ -156,6 +156,8 @@ pub fn begin<'a>(
     files::own_directory(&settings.runtime_directory, 0o755)?;
     files::own_directory(&settings.state_directory, 0o700)?;
     let lock = lock::acquire(&settings.switch_lock(), settings.proof_time * 3)?;
+    // Whoever left them there is dead: the lock is ours.
+    files::sweep(&settings.state_directory)?;
     let server = apache::find(settings.pid_file.as_deref())?;
     let (journal, notes) = install::read_journal(&settings.journal())?;
     let observed = observe::observe(&server, journal)?;
@@ -286,8 +288,9 @@ fn install_files(run: &mut Run<'_>) -> Result<(), Error> {
     let seen = run.observed.directories();
     for change in &run.changes {
         let staging = files::staging(&change.snapshot.path, &run.settings.state_directory, &seen)?;
-        change.snapshot.replace(&change.after, &staging)?;
+        // Before: when syncing its directory fails, the file is replaced already.
         run.installed += 1;
+        change.snapshot.replace(&change.after, &staging)?;
     }
     Ok(())
 }
@@ -348,6 +351,9 @@ impl Run<'_> {
         for change in &self.changes[..self.installed] {
             let path = &change.snapshot.path;
             let now = files::snapshot(path)?;
+            if now.bytes == change.snapshot.bytes {
+                continue;
+            }
             if now.bytes != change.after {
                 return Err(files::Error::Raced(path.clone()).into());
             }
