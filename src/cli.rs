@@ -15,9 +15,10 @@ use crate::config::{self, Settings};
 use crate::exit::Exit;
 use crate::files;
 use crate::names::{Hostname, Route, Webroot};
+use crate::route::order::{Options, Order, Report};
 use crate::route::plan::Switched;
 use crate::route::report::{self, chain};
-use crate::route::switch::{self, Options, Order, Report};
+use crate::route::switch;
 use crate::run::hook::{self, Call};
 use crate::run::keep;
 

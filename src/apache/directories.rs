@@ -13,12 +13,12 @@ use crate::apache::htaccess::Htaccess;
 use crate::apache::likelihood::Likelihood;
 use crate::apache::obstacles::Obstacles;
 use crate::apache::pattern;
+use crate::apache::refusal::Refusal;
 use crate::apache::request::Request;
 use crate::apache::responder::responder;
 use crate::apache::rewrite;
 use crate::apache::rulebook::is_on;
 use crate::apache::sections::{Applied, Stage, components, within};
-use crate::route::refusal::Refusal;
 
 /// One level of the merge.
 #[derive(Debug, Clone)]

@@ -8,10 +8,10 @@ use crate::apache::document::words;
 use crate::apache::dump::{Node, Origin};
 use crate::apache::likelihood::Likelihood;
 use crate::apache::mapping::redirects;
+use crate::apache::refusal::Refusal;
 use crate::apache::request::Request;
 use crate::apache::sections::Stage;
 use crate::apache::vhosts::Vhost;
-use crate::route::refusal::Refusal;
 
 /// All reasons to refuse `vhost` for `request`.
 pub fn hopeless(vhost: &Vhost<'_>, request: &Request, levels: &[Level<'_>]) -> Vec<Refusal> {

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::apache::document::{Document, words};
 use crate::apache::dump::{Binding, Dump, Include, Node, Origin};
-use crate::route::refusal::Refusal;
+use crate::apache::refusal::Refusal;
 
 /// Physical lines of our blocks, by the path Apache opened.
 pub type Blocks = BTreeMap<String, Vec<Range<u32>>>;

@@ -3,9 +3,9 @@
 //! An account thumbprint or a script: overruling it would break what someone
 //! built on purpose, so it is refused.
 
+use crate::apache::refusal::Refusal;
 use crate::apache::request::Request;
 use crate::apache::rewrite::{Effect, Touch};
-use crate::route::refusal::Refusal;
 
 /// Refuses a rule made for the challenge path that answers without any file.
 ///

@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use crate::apache::document::Document;
 use crate::apache::dump::{Dump, Origin};
 use crate::apache::obstacles::Obstacles;
+use crate::apache::refusal::Refusal;
 use crate::apache::request::Request;
 use crate::apache::rewrite;
 use crate::apache::rulebook::Rulebook;
 use crate::apache::vhosts::Vhost;
 use crate::names::{CHALLENGE_DIRECTORY, CHALLENGE_PATH, Route, Webroot};
 use crate::route::block;
-use crate::route::refusal::Refusal;
 
 /// A block, the file it goes into, and the byte offset there.
 pub type Placed<'a> = (&'a str, usize, Vec<u8>);

@@ -12,14 +12,15 @@ use crate::apache::dead::dead;
 use crate::apache::document::Document;
 use crate::apache::dump::{Dump, Origin};
 use crate::apache::htaccess::Htaccess;
-use crate::apache::obstacles::{Obstacles, obstacles};
+use crate::apache::obstacles::Obstacles;
 use crate::apache::proxying;
+use crate::apache::refusal::Refusal;
 use crate::apache::request::Request;
 use crate::apache::sections;
+use crate::apache::survey::obstacles;
 use crate::apache::vhosts::{Vhost, answering, bound_addresses, vhosts};
 use crate::names::{Hostname, Route, Webroot};
 use crate::route::insertion::Insertion;
-use crate::route::refusal::Refusal;
 
 /// The port of every HTTP-01 request (RFC 8555 §8.3).
 pub const HTTP_PORT: u16 = 80;

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use crate::apache::document;
 use crate::apache::dump::{self, Origin};
+use crate::apache::refusal::Refusal;
 use crate::apache::server;
 use crate::certbot::certificate;
 use crate::files;
 use crate::lock;
 use crate::route::proof;
-use crate::route::refusal::Refusal;
 
 /// Something a person should know although nothing failed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,25 +6,27 @@
 use std::path::{Path, PathBuf};
 
 use crate::apache::server;
+use crate::clock;
 use crate::config::Settings;
 use crate::files;
 use crate::lock;
 use crate::route::block;
 use crate::route::install::{self, Change};
-use crate::route::journal::Journal;
+use crate::route::journal::{Intent, Journal, Record};
 use crate::route::observe::{damage, parsed};
+use crate::route::order::{Options, Order, Report};
 use crate::route::report::{Error, Note};
-use crate::route::switch::{Options, Order, Report, switch};
 
-/// What is left of `order` after `cause` kept it from being begun.
+/// What is left of `order` after `cause` kept it from being begun; `None`: Apache
+/// was started meanwhile and wants a reload, which the journal still says.
 pub fn without_apache(
     settings: &Settings,
     order: &Order,
     options: &Options,
     cause: Error,
-) -> Result<Report, Error> {
+) -> Result<Option<Report>, Error> {
     let Error::Apache(reason) = &cause else { return Err(cause) };
-    let lock = lock::acquire(&settings.switch_lock(), settings.proof_time * 3)?;
+    let _lock = lock::acquire(&settings.switch_lock(), settings.proof_time * 3)?;
     let (journal, mut notes) = install::read_journal(&settings.journal())?;
     let unknown = journal.pending && journal.files.is_empty();
     if !gives_all_back(order, &journal) || unknown || options.reload {
@@ -34,21 +36,26 @@ pub fn without_apache(
         server::Error::NotRunning(_) => {
             let replaced = take_out(settings, &journal)?;
             if server::find(settings.pid_file.as_deref()).is_ok() {
-                // It was started meanwhile and may have read the blocks.
-                drop(lock);
-                return switch(settings, order, &Options { reload: true, ..options.clone() });
+                install::record(&settings.journal(), &pending(&journal))?;
+                return Ok(None);
             }
             files::remove_own(&settings.journal())?;
             let names = journal.local.into_iter().map(|route| route.name);
             let returned = if replaced.is_empty() { Vec::new() } else { names.collect() };
-            Ok(Report { returned, replaced, notes, ..Report::default() })
+            Ok(Some(Report { returned, replaced, notes, ..Report::default() }))
         }
         server::Error::Configtest(complaint) if journal == Journal::default() => {
             notes.push(Note::unasked(complaint));
-            Ok(Report { notes, ..Report::default() })
+            Ok(Some(Report { notes, ..Report::default() }))
         }
         _ => Err(cause),
     }
+}
+
+/// What makes any later switch reload.
+fn pending(journal: &Journal) -> Record {
+    let (local, files) = (Vec::new(), journal.files.clone());
+    Record::Intent(Intent { at: clock::now(), local, files })
 }
 
 fn gives_all_back(order: &Order, journal: &Journal) -> bool {

@@ -5,93 +5,26 @@
 //! decided in `plan`, whether it may be installed in `oracle`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use crate::apache::dump::Origin;
 use crate::apache::generated;
 use crate::apache::oracle;
+use crate::apache::refusal::Refusal;
 use crate::apache::server::{self, Server};
 use crate::clock;
 use crate::config::Settings;
 use crate::files;
 use crate::lock::{self, Lock};
-use crate::names::{Hostname, Route, Webroot};
+use crate::names::{Hostname, Route};
 use crate::route::difference;
 use crate::route::install::{self, Change};
 use crate::route::journal::{Intent, Record};
 use crate::route::observe::{self, Observation};
+use crate::route::order::{Options, Order, Report};
 use crate::route::plan::{self, Door, Plan};
 use crate::route::proof;
-use crate::route::refusal::Refusal;
 use crate::route::report::{Error, Note};
 use crate::route::stopped;
-
-/// Which routes are to be local afterwards.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order {
-    /// These and no others.
-    Only(Vec<Route>),
-    /// These and those that are local already.
-    Add(Vec<Route>),
-    /// Those that are local already, without these names.
-    Without(BTreeSet<Hostname>),
-    /// Those of all vhosts whose challenge path is proxied, in this webroot or their own.
-    Proxied(Option<Webroot>),
-}
-
-/// Choices of the person or program that orders a switch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Also change files that a program generates.
-    pub force_generated: bool,
-    /// Reload even if no file changes: something else has to be loaded.
-    pub reload: bool,
-    /// A lineage's `live` directory whose certificate must be served afterwards.
-    pub certificate: Option<PathBuf>,
-}
-
-/// What a switch did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
-    /// The routes that are local now.
-    pub local: Vec<Route>,
-    /// The names that were local and are not any more.
-    pub returned: Vec<Hostname>,
-    /// The vhosts that answer them.
-    pub vhosts: Vec<plan::Switched>,
-    /// The files that were replaced.
-    pub replaced: Vec<PathBuf>,
-    /// Whether Apache was reloaded.
-    pub reloaded: bool,
-    /// What a person should know.
-    pub notes: Vec<Note>,
-}
-
-impl Report {
-    /// Says in the log what was switched, if anything was, and what a person should know.
-    pub fn log(&self) {
-        for note in &self.notes {
-            tracing::warn!("{note}");
-        }
-        let list = |names: Vec<&Hostname>| {
-            let names: Vec<&str> = names.into_iter().map(Hostname::as_str).collect();
-            names.join(" ")
-        };
-        let local = list(self.local.iter().map(|route| &route.name).collect());
-        let returned = list(self.returned.iter().collect());
-        let still =
-            if local.is_empty() { String::new() } else { format!("; still on this host: {local}") };
-        if !returned.is_empty() {
-            tracing::info!("given back to the peer: {returned}{still}");
-        } else if !self.replaced.is_empty() && !local.is_empty() {
-            tracing::info!("switched to this host: {local}");
-        } else if self.reloaded {
-            tracing::info!("apache reloaded{still}");
-        } else if !local.is_empty() {
-            tracing::info!("answered by this host without a switch: {local}");
-        }
-    }
-}
 
 /// Everything one switch knows while it runs.
 pub struct Run<'a> {
@@ -129,11 +62,25 @@ pub const STEPS: [Step; 7] = [
 /// Switches the routes as `order` says.
 pub fn switch(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
     let mut run = match begin(settings, order, options) {
-        Err(cause) => return stopped::without_apache(settings, order, options, cause),
+        Err(cause) => match stopped::without_apache(settings, order, options, cause)? {
+            Some(report) => return Ok(report),
+            // Started meanwhile: it may have read what was just taken out.
+            None => begin(settings, order, options)?,
+        },
         begun => begun?,
     };
     perform(&mut run, &STEPS)?;
     Ok(run.report())
+}
+
+/// Says in the log what was switched, if anything was, and what a person should know.
+pub fn log(report: &Report) {
+    for note in &report.notes {
+        tracing::warn!("{note}");
+    }
+    if let Some(line) = report.line() {
+        tracing::info!("{line}");
+    }
 }
 
 /// What `order` would change, as a unified diff; nothing is changed.

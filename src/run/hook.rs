@@ -15,8 +15,9 @@ use crate::exit::Exit;
 use crate::files;
 use crate::names::{Hostname, Webroot};
 use crate::process::{self, Process};
+use crate::route::order::{Options, Order};
 use crate::route::report::{self, chain};
-use crate::route::switch::{self, Options, Order};
+use crate::route::switch;
 use crate::run::keep;
 use crate::run::keeper;
 use crate::run::lease::{self, Grant, Lease};
@@ -139,7 +140,7 @@ pub fn give_back(settings: &Settings) -> Result<(), Error> {
     let Some(_grant) = lease(settings)? else { return Ok(()) };
     let report = switch::switch(settings, &Order::Only(Vec::new()), &Options::default())
         .map_err(Error::StillLocal)?;
-    report.log();
+    switch::log(&report);
     Ok(())
 }
 

@@ -13,8 +13,9 @@ use crate::config::Settings;
 use crate::exit::Exit;
 use crate::files;
 use crate::process::{self, PidFd, Signal};
+use crate::route::order::{Options, Order, Report};
 use crate::route::report::{self, chain};
-use crate::route::switch::{self, Options, Order, Report};
+use crate::route::switch;
 use crate::run::keeper::{self, Channel, Signals};
 use crate::run::lease::{self, Grant, Lease};
 use crate::run::messages::{Deployed, Message, Names, RenewalRun, Reply, Request, Task};
@@ -130,7 +131,7 @@ impl Keeper<'_> {
         let outcome = switch::switch(self.settings, &order, &Options::default());
         let reply = match &outcome {
             Ok(report) => {
-                report.log();
+                switch::log(report);
                 Reply::done()
             }
             Err(error) => Reply { exit: Exit::of(error).code(), text: chain(error) },
@@ -205,7 +206,7 @@ impl Keeper<'_> {
         };
         match deploy(self.settings, &order, deployed) {
             Ok(report) => {
-                report.log();
+                switch::log(&report);
                 Reply::done()
             }
             Err(error) => Reply { exit: Exit::of(&error).code(), text: chain(&error) },
@@ -226,7 +227,7 @@ impl Keeper<'_> {
             let outcome = switch::switch(self.settings, &order, &Options::default());
             let reply = match &outcome {
                 Ok(report) => {
-                    report.log();
+                    switch::log(report);
                     Reply::done()
                 }
                 Err(error) => Reply { exit: Exit::NotUndone.code(), text: still_local(error) },

@@ -12,11 +12,11 @@ use std::sync::LazyLock;
 use certbaton::apache::document::Document;
 use certbaton::apache::dump::Dump;
 use certbaton::apache::oracle::{self, Blocks};
+use certbaton::apache::refusal::Refusal;
 use certbaton::names::{Hostname, Route, Webroot};
 use certbaton::route::block;
 use certbaton::route::observe;
 use certbaton::route::plan::{self, Configuration, Plan};
-use certbaton::route::refusal::Refusal;
 
 use crate::apache::layout::Layout;
 use crate::says::{self, Marked};
