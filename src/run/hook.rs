@@ -138,6 +138,8 @@ pub fn post(settings: &Settings) -> Result<(), Error> {
 /// Gives back what no live renewal owns; does nothing while one is under way.
 pub fn give_back(settings: &Settings) -> Result<(), Error> {
     let Some(_grant) = lease(settings)? else { return Ok(()) };
+    // Only who has the lease listens: this one's keeper was killed.
+    files::remove_own(&settings.keeper_socket()).map_err(|error| Error::Switch(error.into()))?;
     let report = switch::switch(settings, &Order::Only(Vec::new()), &Options::default())
         .map_err(Error::StillLocal)?;
     switch::log(&report);
@@ -151,13 +153,19 @@ pub fn lease(settings: &Settings) -> Result<Option<Box<dyn Grant>>, Error> {
     Ok(lease::Local::new(settings.lease_lock()).attempt()?)
 }
 
-/// Whose life the run's is: certbot's, else the nearest ancestor that is not a shell running us.
+/// Whose life the run's is: certbot's, else that of the nearest ancestor that is not a shell
+/// running us; where that is init, which never ends, of the outermost of those shells.
 fn owner(running: Option<&Running>) -> Result<Process, Error> {
     if let Some(running) = running {
         return Ok(running.process);
     }
-    let ancestors = process::ancestors(process::own()?.pid)?;
-    for process in &ancestors {
+    let own = process::own()?;
+    let mut outermost = own;
+    for process in process::ancestors(own.pid)? {
+        if process.pid == INIT && outermost != own {
+            break;
+        }
+        outermost = process;
         let argv = process::argv(process.pid)?;
         let is_shell_command = argv.get(1).is_some_and(|a| a == "-c")
             && argv.first().is_some_and(|program| {
@@ -165,10 +173,10 @@ fn owner(running: Option<&Running>) -> Result<Process, Error> {
                 ["sh", "bash", "dash", "ash", "zsh"].iter().any(|shell| name == *shell)
             });
         if !is_shell_command {
-            return Ok(*process);
+            break;
         }
     }
-    Ok(process::own()?)
+    Ok(outermost)
 }
 
 /// Asks the keeper of the run under way; `None` if there is no run.
@@ -222,6 +230,9 @@ pub fn veto(why: &str) {
         writeln!(terminal, "certbaton-pre-hook: {why}; {text}").ok();
     }
 }
+
+/// The first process of a host or container.
+const INIT: i32 = 1;
 
 /// certbot dies of SIGTERM at once while it waits for a hook.
 const STOP_TIME: Duration = Duration::from_secs(10);

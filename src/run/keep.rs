@@ -4,8 +4,10 @@
 //! later hooks. It alone switches while a run is on. Whatever ends the run, the
 //! routes go back first and the lease last.
 
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
+use std::thread;
 use std::time::Duration;
 
 use crate::clock::Deadline;
@@ -128,7 +130,8 @@ impl Keeper<'_> {
             Names::Lineages(_) => Order::Only(self.run.routes()),
             Names::Proxied(webroot) => Order::Proxied(webroot.clone()),
         };
-        let outcome = switch::switch(self.settings, &order, &Options::default());
+        let outcome =
+            self.watching(hook, || switch::switch(self.settings, &order, &Options::default()))?;
         let reply = match &outcome {
             Ok(report) => {
                 switch::log(report);
@@ -149,6 +152,24 @@ impl Keeper<'_> {
         }
         let (end, waiting) = self.serve(listener)?;
         self.finish(end, waiting)
+    }
+
+    /// Does `work`; stops certbot as soon as the hook dies, since it would ask the CA at once.
+    fn watching<T>(&self, hook: &Channel, work: impl FnOnce() -> T) -> Result<T, Error> {
+        let setup = |error| Error::Keeper(keeper::Error::Setup("watch its hook", error));
+        let (end, done) = io::pipe().map_err(setup)?;
+        let (hook, end) = (hook.as_fd(), end.as_fd());
+        Ok(thread::scope(|scope| {
+            scope.spawn(move || {
+                // The hook says nothing while it waits: it can only have closed.
+                if keeper::wait(&[hook, end], None).is_ok_and(|ready| ready[0]) {
+                    self.stop_owner();
+                }
+            });
+            let outcome = work();
+            drop(done);
+            outcome
+        }))
     }
 
     /// Does what the hooks ask until the run ends.
@@ -252,10 +273,12 @@ impl Keeper<'_> {
 
     /// Stops certbot, and nothing that is not certbot.
     fn stop_owner(&self) {
-        if self.task.stoppable
-            && let Err(error) = self.owner.signal(Signal::TERM)
-        {
-            tracing::warn!("cannot stop certbot: {}", chain(&error));
+        if !self.task.stoppable {
+            return;
+        }
+        match self.owner.signal(Signal::TERM) {
+            Ok(()) | Err(process::Error::Gone(_)) => {}
+            Err(error) => tracing::warn!("cannot stop certbot: {}", chain(&error)),
         }
     }
 }
