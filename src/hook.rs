@@ -3,6 +3,7 @@
 //! Silent on success. certbot ignores a hook's exit code, so a pre-hook that
 //! cannot succeed stops certbot before it asks the CA.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -160,30 +161,45 @@ pub fn give_back(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whose life the run's is: certbot's, else that of the nearest ancestor that is not a shell
-/// running us; where that is init, which never ends, of the outermost of those shells.
+/// Whose life the run's is: certbot's, else the client's.
 fn owner(running: Option<&Running>) -> Result<Process, Error> {
-    if let Some(running) = running {
-        return Ok(running.process);
+    match running {
+        Some(running) => Ok(running.process),
+        None => client(process::own()?),
     }
-    let own = process::own()?;
-    let mut outermost = own;
+}
+
+/// The nearest ancestor that is not a shell running us; where that is init, which never ends,
+/// the outermost of those shells.
+///
+/// A shell script's subshell ends with the hook (dehydrated calls it from one), so it counts as
+/// the script: it is a fork, with the same arguments.
+fn client(own: Process) -> Result<Process, Error> {
+    let mut owner = own;
+    let mut client: Option<Vec<OsString>> = None;
     for process in process::ancestors(own.pid)? {
-        if process.pid == INIT && outermost != own {
+        let argv = process::argv(process.pid)?;
+        let is_outside = match &client {
+            Some(client) => argv != *client,
+            None => process.pid == INIT && owner != own,
+        };
+        if is_outside {
             break;
         }
-        outermost = process;
-        let argv = process::argv(process.pid)?;
-        let is_shell_command = argv.get(1).is_some_and(|a| a == "-c")
-            && argv.first().is_some_and(|program| {
-                let name = Path::new(program).file_name().unwrap_or_default();
-                ["sh", "bash", "dash", "ash", "zsh"].iter().any(|shell| name == *shell)
-            });
-        if !is_shell_command {
-            break;
+        owner = process;
+        if !is_shell_command(&argv) {
+            client = Some(argv);
         }
     }
-    Ok(outermost)
+    Ok(owner)
+}
+
+fn is_shell_command(argv: &[OsString]) -> bool {
+    let program = argv.first().and_then(|program| Path::new(program).file_name());
+    argv.get(1).is_some_and(|a| a == "-c")
+        && program.is_some_and(|name| {
+            ["sh", "bash", "dash", "ash", "zsh"].iter().any(|shell| name == *shell)
+        })
 }
 
 /// Asks the keeper of the run under way; `None` if there is no run.
