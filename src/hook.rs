@@ -231,28 +231,27 @@ fn names(settings: &Settings, call: &Call, running: Option<&Running>) -> Result<
     Ok(Names::Lineages(needed.map(|l| Needed { lineage: l.name, routes: l.routes }).collect()))
 }
 
-/// Stops certbot and tells the person at its terminal why: certbot itself dies without a word.
+/// Tells the person at certbot's terminal why, and stops certbot, which dies without a word.
+///
+/// In this order, since a terminal may go away with certbot (`ssh -t`).
 fn stop(running: &Running, error: &Error) {
-    let text = format!(
-        "certbaton-pre-hook: {}; certbot was stopped before it asked the CA\n",
-        chain(error)
-    );
-    let terminal = process::terminal(running.process.pid);
+    if let Some(mut terminal) = process::terminal(running.process.pid) {
+        use std::io::Write;
+        let why = chain(error);
+        let text = format!("certbaton-pre-hook: {why}; certbot is stopped before it asks the CA\n");
+        // A terminal that went away has nobody in front of it.
+        terminal.write_all(text.as_bytes()).ok();
+    }
     match certbot_process::stop(running, STOP_TIME) {
         Ok(()) => {
             tracing::error!("certbot ({}) was stopped before it asked the CA", running.process);
         }
         Err(error) => tracing::error!("{}", chain(&error)),
     }
-    if let Some(mut terminal) = terminal {
-        use std::io::Write;
-        // A terminal that went away has nobody in front of it.
-        terminal.write_all(text.as_bytes()).ok();
-    }
 }
 
 /// The first process of a host or container.
 const INIT: i32 = 1;
 
-/// certbot dies of SIGTERM at once while it waits for a hook.
+/// For certbot to end of an interrupt.
 const STOP_TIME: Duration = Duration::from_secs(10);
