@@ -62,7 +62,7 @@ pub enum Error {
         source: arguments::Error,
     },
     /// It ignored the signal.
-    #[error("certbot, process {0}, still runs after SIGTERM; stop it by hand")]
+    #[error("certbot, process {0}, still runs after SIGTERM and SIGINT; stop it by hand")]
     StillRunning(i32),
 }
 
@@ -77,22 +77,31 @@ pub fn find(pid: i32) -> Result<Option<Running>, Error> {
     Ok(None)
 }
 
-/// Sends SIGTERM, on which certbot dies at once while it waits for a hook, and
-/// waits for its end, at most `timeout`. That it has ended already is success.
+/// Ends certbot, and waits for its end, at most `timeout`. That it has ended already is success.
+///
+/// It dies of SIGTERM at once while it waits for a hook; but from the first new certificate of a
+/// run on it keeps that to itself (`ErrorHandler.__exit__` in error_handler.py leaves its handler
+/// in place after `update_all_links_to`), and only an interrupt still ends it.
 pub fn stop(running: &Running, timeout: Duration) -> Result<(), Error> {
     let ended = match PidFd::open(running.process) {
         Err(process::Error::Gone(_)) => true,
-        pidfd => terminate(&pidfd?, timeout)?,
+        pidfd => {
+            let pidfd = pidfd?;
+            end(&pidfd, Signal::TERM, AT_ONCE)? || end(&pidfd, Signal::INT, timeout)?
+        }
     };
     if ended { Ok(()) } else { Err(Error::StillRunning(running.process.pid)) }
 }
 
-fn terminate(pidfd: &PidFd, timeout: Duration) -> Result<bool, process::Error> {
-    match pidfd.signal(Signal::TERM) {
+fn end(pidfd: &PidFd, signal: Signal, timeout: Duration) -> Result<bool, process::Error> {
+    match pidfd.signal(signal) {
         Err(process::Error::Gone(_)) => Ok(true),
         sent => sent.and_then(|()| pidfd.wait_exit(timeout)),
     }
 }
+
+/// For a process to die of a signal that it does not handle, on a busy machine.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 fn examine(process: Process) -> Result<Option<Running>, Error> {
     let argv = process::argv(process.pid)?;

@@ -3,6 +3,7 @@
 //! Silent on success. certbot ignores a hook's exit code, so a pre-hook that
 //! cannot succeed stops certbot before it asks the CA.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -153,30 +154,45 @@ pub fn lease(settings: &Settings) -> Result<Option<Box<dyn Grant>>, Error> {
     Ok(lease::Local::new(settings.lease_lock()).attempt()?)
 }
 
-/// Whose life the run's is: certbot's, else that of the nearest ancestor that is not a shell
-/// running us; where that is init, which never ends, of the outermost of those shells.
+/// Whose life the run's is: certbot's, else the client's.
 fn owner(running: Option<&Running>) -> Result<Process, Error> {
-    if let Some(running) = running {
-        return Ok(running.process);
+    match running {
+        Some(running) => Ok(running.process),
+        None => client(process::own()?),
     }
-    let own = process::own()?;
-    let mut outermost = own;
+}
+
+/// The nearest ancestor that is not a shell running us; where that is init, which never ends,
+/// the outermost of those shells.
+///
+/// A shell script's subshell ends with the hook (dehydrated calls it from one), so it counts as
+/// the script: it is a fork, with the same arguments.
+fn client(own: Process) -> Result<Process, Error> {
+    let mut owner = own;
+    let mut client: Option<Vec<OsString>> = None;
     for process in process::ancestors(own.pid)? {
-        if process.pid == INIT && outermost != own {
+        let argv = process::argv(process.pid)?;
+        let is_outside = match &client {
+            Some(client) => argv != *client,
+            None => process.pid == INIT && owner != own,
+        };
+        if is_outside {
             break;
         }
-        outermost = process;
-        let argv = process::argv(process.pid)?;
-        let is_shell_command = argv.get(1).is_some_and(|a| a == "-c")
-            && argv.first().is_some_and(|program| {
-                let name = Path::new(program).file_name().unwrap_or_default();
-                ["sh", "bash", "dash", "ash", "zsh"].iter().any(|shell| name == *shell)
-            });
-        if !is_shell_command {
-            break;
+        owner = process;
+        if !is_shell_command(&argv) {
+            client = Some(argv);
         }
     }
-    Ok(outermost)
+    Ok(owner)
+}
+
+fn is_shell_command(argv: &[OsString]) -> bool {
+    let program = argv.first().and_then(|program| Path::new(program).file_name());
+    argv.get(1).is_some_and(|a| a == "-c")
+        && program.is_some_and(|name| {
+            ["sh", "bash", "dash", "ash", "zsh"].iter().any(|shell| name == *shell)
+        })
 }
 
 /// Asks the keeper of the run under way; `None` if there is no run.
@@ -211,7 +227,8 @@ fn names(settings: &Settings, call: &Call, running: Option<&Running>) -> Result<
 /// Stops the certbot that runs this pre-hook, which would ignore its exit code
 /// and ask the CA; nothing if no certbot does.
 ///
-/// certbot dies without a word, so a person at its terminal is told here.
+/// certbot dies without a word: the person at its terminal is told before, since
+/// the terminal may go away with it (`ssh -t`).
 pub fn veto(why: &str) {
     let running = match process::own().map(|own| running::find(own.pid)) {
         Ok(Ok(Some(running))) => running,
@@ -219,20 +236,19 @@ pub fn veto(why: &str) {
         Ok(Err(error)) => return tracing::error!("{}", chain(&error)),
         Err(error) => return tracing::error!("{}", chain(&error)),
     };
-    let terminal = process::terminal(running.process.pid);
-    if let Err(error) = running::stop(&running, STOP_TIME) {
-        return tracing::error!("{}", chain(&error));
-    }
-    let text = "certbot was stopped before it asked the CA";
-    tracing::error!("{text}");
-    if let Some(mut terminal) = terminal {
+    if let Some(mut terminal) = process::terminal(running.process.pid) {
+        let text = format!("certbaton-pre-hook: {why}; certbot is stopped before it asks the CA");
         // A terminal that went away has nobody in front of it.
-        writeln!(terminal, "certbaton-pre-hook: {why}; {text}").ok();
+        writeln!(terminal, "{text}").ok();
+    }
+    match running::stop(&running, STOP_TIME) {
+        Ok(()) => tracing::error!("certbot was stopped before it asked the CA"),
+        Err(error) => tracing::error!("{}", chain(&error)),
     }
 }
 
 /// The first process of a host or container.
 const INIT: i32 = 1;
 
-/// certbot dies of SIGTERM at once while it waits for a hook.
+/// For certbot to end of an interrupt.
 const STOP_TIME: Duration = Duration::from_secs(10);

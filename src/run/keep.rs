@@ -4,9 +4,11 @@
 //! later hooks. It alone switches while a run is on. Whatever ends the run, the
 //! routes go back first and the lease last.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -55,6 +57,8 @@ struct Keeper<'a> {
     owner: PidFd,
     signals: Signals,
     run: RenewalRun,
+    /// Lineages whose certificate is served.
+    served: BTreeSet<PathBuf>,
 }
 
 /// How a run came to its end.
@@ -80,7 +84,7 @@ pub fn keep(settings: &Settings) -> Result<(), Error> {
         Names::Lineages(needed) => needed.clone(),
         Names::Proxied(_) => Vec::new(),
     });
-    let mut keeper = Keeper { settings, task, owner, signals, run };
+    let mut keeper = Keeper { settings, task, owner, signals, run, served: BTreeSet::new() };
     let lease = lease::Local::new(settings.lease_lock());
     let grant = match keeper.acquire(&lease, &hook) {
         Ok(grant) => grant,
@@ -220,6 +224,10 @@ impl Keeper<'_> {
 
     /// Gives back what the deployed lineage alone needed, and serves its certificate.
     fn deploy(&mut self, deployed: &Deployed) -> Reply {
+        // As directory hook and by flag: the first did it.
+        if deployed.directory.as_ref().is_some_and(|directory| self.served.contains(directory)) {
+            return Reply::done();
+        }
         self.run.deploy(deployed);
         let order = match &self.task.names {
             Names::Lineages(_) => Order::Only(self.run.routes()),
@@ -228,6 +236,7 @@ impl Keeper<'_> {
         match deploy(self.settings, &order, deployed) {
             Ok(report) => {
                 switch::log(&report);
+                self.served.extend(deployed.directory.clone());
                 Reply::done()
             }
             Err(error) => Reply { exit: Exit::of(&error).code(), text: chain(&error) },

@@ -32,10 +32,12 @@ impl Lab {
         }
     }
 
-    /// A program on home that stops where it is called, until `go_on`.
+    /// A program on home that stops where it is first called, until `go_on`.
     pub(crate) fn pausing(&self) -> &'static str {
-        let text = "#!/bin/sh\necho > /run/paused\nwhile [ -e /run/paused ]; do sleep 0.02; done\n";
+        let text = "#!/bin/sh\nrm /run/armed 2> /dev/null || exit 0\n\
+                    : > /run/paused\nwhile [ -e /run/paused ]; do sleep 0.02; done\n";
         self.home.script("/run/pause", text);
+        self.home.write("/run/armed", "");
         "/run/pause"
     }
 

@@ -157,7 +157,8 @@ fn restore(host: &Host) {
             reload = path == "/etc/apache2";
         }
     }
-    host.sh("rm -rf /run/paused /run/routes /root/scenario /var/lib/certbaton /etc/certbaton
+    host.sh(
+        "rm -rf /run/armed /run/paused /run/routes /root/scenario /var/lib/certbaton /etc/certbaton
          find /etc/letsencrypt/renewal-hooks -type f -delete
          cd /etc/letsencrypt
          for conf in renewal/*.conf; do
@@ -166,7 +167,8 @@ fn restore(host: &Host) {
          done
          cp -a /root/before/renewal/. renewal/
          systemctl reset-failed
-         systemctl start apache2");
+         systemctl start apache2",
+    );
     if reload {
         host.reload();
     }

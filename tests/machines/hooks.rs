@@ -15,6 +15,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("dehydrated_runs_the_same_hooks", Debians, dehydrated),
     Scenario::new("the_timers_service_renews_by_directory_hooks", Debians, service),
     Scenario::new("a_service_that_is_stopped_gives_back", Debians, stopped_service),
+    Scenario::new("a_service_that_is_stopped_later_gives_back", Debians, service_stopped_later),
     Scenario::new("two_certbots_at_once_take_turns", Sampled, two_at_once),
     Scenario::new("under_load_no_request_is_lost", Debians, load),
 ];
@@ -74,6 +75,7 @@ fn by_hand(lab: &Lab) {
     assert_eq!((done.code(), done.out.as_str(), done.err.as_str()), (0, "", ""));
     assert_eq!(lab.ca.answers(&NAMES), ["vps"; 4]);
     // The same, with the client killed: nobody calls the post-hook.
+    lab.pausing();
     let client = lab.home.start(&[
         "sh",
         "-c",
@@ -132,6 +134,22 @@ fn stopped_service(lab: &Lab) {
     let since = lab.ca.mark();
     let held = lab.ca.hold();
     lab.home.sh("systemctl start --no-block certbot.service");
+    lab.await_challenge(since);
+    lab.home.sh("systemctl stop certbot.service");
+    drop(held);
+    assert_eq!(lab.ca.answers(&NAMES), ["vps"; 4], "as soon as the service has stopped");
+    lab.home.sh("find /var/www -path '*/acme-challenge/*' ! -name who -delete");
+}
+
+/// By then certbot keeps SIGTERM to itself (see `kills`), so the service ends when certbot does.
+fn service_stopped_later(lab: &Lab) {
+    all_due(lab);
+    let pause = format!("#!/bin/sh\nexec {}\n", lab.pausing());
+    lab.home.script("/etc/letsencrypt/renewal-hooks/deploy/later", &pause);
+    lab.home.sh("systemctl start --no-block certbot.service");
+    lab.await_pause();
+    let (since, held) = (lab.ca.mark(), lab.ca.hold());
+    lab.go_on();
     lab.await_challenge(since);
     lab.home.sh("systemctl stop certbot.service");
     drop(held);

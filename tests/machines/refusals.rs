@@ -15,6 +15,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new("a_renewed_certificate_without_its_key_is_never_loaded", Sampled, renewed_key),
     Scenario::new("a_webroot_that_is_missing_is_refused", Sampled, no_webroot),
+    Scenario::new("a_person_at_a_terminal_reads_why_certbot_was_stopped", Sampled, terminal),
+    Scenario::new("a_certbot_that_keeps_sigterm_to_itself_is_stopped_too", Sampled, deaf_certbot),
     Scenario::new("a_webroot_that_leads_elsewhere_is_refused", Debians, linked_webroot),
     Scenario::new("a_vhost_that_cannot_be_switched_is_refused_by_its_line", Sampled, location),
 ];
@@ -96,6 +98,39 @@ fn renewed_key(lab: &Lab) {
 fn no_webroot(lab: &Lab) {
     lab.home.sh("sed -i s:/var/www/letsencrypt:/var/www/gone: /etc/letsencrypt/renewal/wiki.example.org.conf");
     expect_refused(lab, &["/var/www/gone"]);
+}
+
+fn terminal(lab: &Lab) {
+    lab.home.sh("sed -i s:/var/www/letsencrypt:/var/www/gone: /etc/letsencrypt/renewal/wiki.example.org.conf");
+    let since = lab.ca.mark();
+    let command = format!("{} renew -q --force-renewal --pre-hook certbaton-pre-hook", lab.certbot);
+    let done = lab.home.run(&["script", "-qec", &command, "/dev/null"]);
+    assert_eq!(done.code(), 143, "{done:?}");
+    for words in
+        ["certbaton-pre-hook: ", "/var/www/gone", "certbot is stopped before it asks the CA"]
+    {
+        assert!(done.out.contains(words), "no {words:?}: {done:?}");
+    }
+    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    lab.expect_not_asked(since);
+}
+
+/// One lineage is renewed before the pre-hook of another, saved with it, cannot succeed.
+fn deaf_certbot(lab: &Lab) {
+    lab.home.sh(
+        "certbaton switch local cloud.example.org www.cloud.example.org > /dev/null
+         cd /etc/letsencrypt/renewal
+         rm git.example.org.conf
+         sed -i 's:/var/www/letsencrypt:/var/www/gone:; /renewalparams/a pre_hook = certbaton-pre-hook' \
+             wiki.example.org.conf",
+    );
+    let since = lab.ca.mark();
+    let done = lab.certbot_on(&lab.home, "renew").with(&["--force-renewal"]).run();
+    assert_ne!(done.code(), 0, "{done:?}");
+    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    let work = lab.ca.work(since);
+    assert_eq!((work.orders, work.issued, work.invalid), (1, 1, 0), "{work:?}");
+    lab.home.sh("certbaton switch peer > /dev/null");
 }
 
 fn linked_webroot(lab: &Lab) {
