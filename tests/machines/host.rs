@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::lab::{TOOL, until};
+use crate::lab::{tool, until};
 
 /// A machine.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Host {
 
     /// Starts a program, its words as they are.
     pub(crate) fn start(&self, words: &[impl AsRef<str>]) -> Started {
-        let mut on = Command::new(TOOL);
+        let mut on = tool();
         on.args(["on", self.name]).args(words.iter().map(AsRef::as_ref));
         on.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Started { child: on.spawn().unwrap() }
@@ -56,7 +56,7 @@ impl Host {
 
     /// Its root directory; links in it that are absolute lead out.
     pub(crate) fn root(&self) -> PathBuf {
-        let root = Command::new(TOOL).args(["root", self.name]).output().unwrap();
+        let root = tool().args(["root", self.name]).output().unwrap();
         assert!(root.status.success(), "{root:?}");
         String::from_utf8(root.stdout).unwrap().trim_end().into()
     }
@@ -64,7 +64,7 @@ impl Host {
     /// A power cut, and what follows.
     pub(crate) fn power_cycle(&self) {
         for verb in ["cut", "boot"] {
-            let done = Command::new(TOOL).args([verb, self.name]).output().unwrap();
+            let done = tool().args([verb, self.name]).output().unwrap();
             assert!(done.status.success(), "{done:?}");
         }
     }

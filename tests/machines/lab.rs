@@ -12,11 +12,13 @@ use crate::ca::Ca;
 use crate::clean::Expected;
 use crate::host::Host;
 
-/// The tool.
-pub(crate) const TOOL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab");
+/// A lab of our own, beside whatever a developer has up.
+const NAME: &str = "certbaton-lab-tests";
+
+const TOOL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab");
 
 /// Where the lab keeps its logs and files.
-pub(crate) const STATE: &str = "/run/certbaton-lab";
+pub(crate) const STATE: &str = "/run/certbaton-lab-tests";
 
 /// Both machines, the CA, and what they are to look like after the scenario.
 #[derive(Debug)]
@@ -28,6 +30,13 @@ pub(crate) struct Lab {
     pub(crate) certbot: &'static str,
     pub(crate) expected: Mutex<Expected>,
     guard: Child,
+}
+
+/// The tool, for our own lab.
+pub(crate) fn tool() -> Command {
+    let mut tool = Command::new(TOOL);
+    tool.env("CERTBATON_LAB", NAME);
+    tool
 }
 
 /// Debian's, which certbot.service runs.
@@ -55,23 +64,17 @@ pub(crate) fn obstacle() -> Option<String> {
 }
 
 impl Lab {
-    /// Brings it up with the programs just built; waits while somebody else has one up.
+    /// Brings it up with the programs just built; what a killed test run left goes first.
     pub(crate) fn up() -> Self {
-        let deadline = Instant::now() + PATIENCE;
-        // The lab's own check goes up and down many times: a short absence is not its end.
-        let mut absences = 0;
-        while absences < 3 {
-            absences = if Path::new(STATE).exists() { 0 } else { absences + 1 };
-            assert!(Instant::now() < deadline, "another lab is up all the time");
-            std::thread::sleep(Duration::from_secs(1));
+        if Path::new(STATE).exists() {
+            assert!(tool().arg("down").status().unwrap().success(), "an earlier lab stays up");
         }
-        let up = Command::new(TOOL).arg("up").stdin(Stdio::null()).output().unwrap();
+        let up = tool().arg("up").stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8_lossy(&up.stderr);
-        // Somebody else's came up first: that one is left alone.
         assert!(up.status.success(), "lab up: {said}");
         let guard = guard();
         let programs = Path::new(env!("CARGO_BIN_EXE_certbaton")).parent().unwrap();
-        let installed = Command::new(TOOL).arg("install").arg(programs).status().unwrap();
+        let installed = tool().arg("install").arg(programs).status().unwrap();
         assert!(installed.success());
         let lab = Self {
             home: Host::new("home"),
@@ -97,6 +100,7 @@ impl Lab {
 fn guard() -> Child {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "trap '' INT TERM HUP; read -r _; exec \"$0\" down 2> /dev/null", TOOL]);
+    shell.env("CERTBATON_LAB", NAME);
     shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     // Out of the group that an interrupt or a time limit ends.
     shell.process_group(0);
@@ -121,6 +125,3 @@ pub(crate) fn until_within(what: &str, time: Duration, mut condition: impl FnMut
 pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
-
-/// For somebody else's lab to go away.
-const PATIENCE: Duration = Duration::from_mins(8);
