@@ -9,17 +9,18 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use nix::unistd::geteuid;
 
+use crate::certbot::lineages::{self, lineages};
+use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::config::{self, Settings};
 use crate::exit::Exit;
 use crate::files;
-use crate::hook::{self, Call};
-use crate::keep;
-use crate::lineages::{self, lineages};
 use crate::names::{Hostname, Route, Webroot};
-use crate::plan::Switched;
-use crate::report::{self, chain};
-use crate::scope::{self, Known, Origin, scope};
-use crate::switch::{self, Options, Order, Report};
+use crate::route::order::{Options, Order, Report};
+use crate::route::plan::Switched;
+use crate::route::report::{self, chain};
+use crate::route::switch;
+use crate::run::hook::{self, Call};
+use crate::run::keep;
 
 /// Lets two web servers that answer for the same names renew their certificates
 /// without colliding.

@@ -1,7 +1,9 @@
 //! pure: the exit code of every program, and which error means which.
 
-use crate::report::Error;
-use crate::{apache, files, lock};
+use crate::apache::server;
+use crate::files;
+use crate::lock;
+use crate::route::report::Error;
 
 /// How a program ends; scripts and timers read it (sysexits.h where it has a word).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +51,7 @@ impl Exit {
             Error::NotUndone { .. } | Error::LeftBehind(_) => Self::NotUndone,
             Error::Undone(cause) => Self::of(cause),
             Error::Lock(lock::Error::Busy { .. }) => Self::Busy,
-            Error::File(error) | Error::Apache(apache::Error::File(error)) => of_file(error),
+            Error::File(error) | Error::Apache(server::Error::File(error)) => of_file(error),
             _ => Self::Failed,
         }
     }

@@ -178,7 +178,7 @@ fn trusted(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
 
 /// Refuses a path with a directory in it that somebody else may write.
 ///
-/// A sticky directory such as /tmp is no better: its entries can be made, if not removed.
+/// A sticky directory of root's, such as /tmp, is none: others cannot rename or remove what is root's in it.
 pub fn trusted_directories(path: &Path) -> Result<(), Error> {
     let real = real_path(path)?;
     for directory in real.ancestors().skip(1) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use certbaton::certbot_process::{self, Proof};
+use certbaton::certbot::running::{self, Proof};
 use certbaton::process::{self, Process};
 
 use crate::{PYTHON, home_with_directories};
@@ -63,12 +63,12 @@ fn an_ancestor_that_holds_certbots_lock_is_proven_and_stopped() {
     let home = home_with_directories();
     let lock = home.path().join("work/.certbot.lock");
     let waiting = like_certbot(home.path(), "certbot", lock.to_str().unwrap(), "");
-    let running = certbot_process::find(waiting.hook).unwrap().unwrap();
+    let running = running::find(waiting.hook).unwrap().unwrap();
     assert_eq!(running.process, waiting.process());
     assert_eq!(running.proof, Proof::Locked);
     assert_eq!(running.invocation.config_dir, home.path().join("etc"));
-    certbot_process::stop(&running, Duration::from_secs(10)).unwrap();
-    certbot_process::stop(&running, Duration::from_secs(10)).unwrap();
+    running::stop(&running, Duration::from_secs(10)).unwrap();
+    running::stop(&running, Duration::from_secs(10)).unwrap();
     assert_eq!(process::lock_holder(&lock).unwrap(), None, "the kernel freed the lock");
 }
 
@@ -78,7 +78,7 @@ fn a_deleted_lock_file_leaves_the_command_line_as_proof() {
     let lock = home.path().join("etc/.certbot.lock");
     let lock = lock.to_str().unwrap();
     let waiting = like_certbot(home.path(), "certbot", lock, lock);
-    let running = certbot_process::find(waiting.hook).unwrap().unwrap();
+    let running = running::find(waiting.hook).unwrap().unwrap();
     assert_eq!((running.process, running.proof), (waiting.process(), Proof::CommandLine));
 }
 
@@ -88,7 +88,7 @@ fn an_ancestor_whose_lock_another_holds_is_not_the_certbot() {
     let lock = home.path().join("logs/.certbot.lock");
     let _holder = like_certbot(home.path(), "other", lock.to_str().unwrap(), "");
     let waiting = like_certbot(home.path(), "certbot", "", "");
-    assert_eq!(certbot_process::find(waiting.hook).unwrap(), None);
+    assert_eq!(running::find(waiting.hook).unwrap(), None);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_lock_alone_or_no_certbot_at_all_is_nothing_to_stop() {
     let home = home_with_directories();
     let lock = home.path().join("etc/.certbot.lock");
     let waiting = like_certbot(home.path(), "acme.py", lock.to_str().unwrap(), "");
-    assert_eq!(certbot_process::find(waiting.hook).unwrap(), None);
+    assert_eq!(running::find(waiting.hook).unwrap(), None);
     let shell = Waiting::start(Command::new("sh").args(["-c", "echo $$; read x"]));
-    assert_eq!(certbot_process::find(shell.hook).unwrap(), None);
+    assert_eq!(running::find(shell.hook).unwrap(), None);
 }

@@ -9,9 +9,11 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use certbaton::certbot_process::{self, Proof};
+use certbaton::certbot::lineages;
+use certbaton::certbot::running::{self, Proof};
+use certbaton::certbot::scope;
 use certbaton::names::Hostname;
-use certbaton::{lineages, process, scope};
+use certbaton::process;
 use serde_json::Value;
 
 use crate::{certbot_is_here, home_with_directories, python};
@@ -143,12 +145,12 @@ fn debians_certbot_is_found_understood_and_stopped_while_it_waits_for_a_pre_hook
     let mut pid = String::new();
     File::open(&pipe).unwrap().read_to_string(&mut pid).unwrap();
 
-    let running = certbot_process::find(pid.trim().parse().unwrap()).unwrap().unwrap();
+    let running = running::find(pid.trim().parse().unwrap()).unwrap().unwrap();
     assert_eq!(u32::try_from(running.process.pid).unwrap(), child.id());
     assert_eq!(running.proof, Proof::Locked);
     let run = &running.invocation;
     for directory in run.locked_directories() {
-        let holder = process::lock_holder(&directory.join(certbot_process::LOCK_FILE)).unwrap();
+        let holder = process::lock_holder(&directory.join(running::LOCK_FILE)).unwrap();
         assert_eq!(holder, Some(process::Holder::Pid(running.process.pid)), "{directory:?}");
     }
 
@@ -168,7 +170,7 @@ fn debians_certbot_is_found_understood_and_stopped_while_it_waits_for_a_pre_hook
     assert_eq!(names, ["a.example", "www.a.example"], "the wildcard is left out");
     assert!(routes.iter().all(|route| route.webroot.as_path() == certbot.path("www")));
 
-    certbot_process::stop(&running, Duration::from_secs(10)).unwrap();
+    running::stop(&running, Duration::from_secs(10)).unwrap();
     let status = child.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
     drop(child.stdin.take());

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use certbaton::{certbot_arguments, certbot_ini, configobj};
+use certbaton::certbot::arguments;
+use certbaton::certbot::configobj;
+use certbaton::certbot::ini;
 use serde_json::Value;
 
 use crate::{certbot_is_here, python};
@@ -86,10 +88,10 @@ fn a_command_line_means_what_it_means_to_certbot() {
     let directory = std::env::current_dir().unwrap();
     for (line, theirs) in lines.iter().zip(answers.as_array().unwrap()) {
         let words: Vec<String> = line.iter().map(|&word| word.to_owned()).collect();
-        let file = certbot_arguments::configuration_file(&words, &directory);
+        let file = arguments::configuration_file(&words, &directory);
         let file = file.map(|file| fs::read_to_string(file).unwrap());
-        let files: Vec<_> = file.iter().map(|text| certbot_ini::parse(text)).collect();
-        let run = certbot_arguments::parse(&words, &directory, &files).unwrap();
+        let files: Vec<_> = file.iter().map(|text| ini::parse(text)).collect();
+        let run = arguments::parse(&words, &directory, &files).unwrap();
         let webroots: serde_json::Map<_, _> = run
             .domains
             .iter()

@@ -1,6 +1,7 @@
 //! test: a switch that ends after any of its steps, from any state that such an end leaves.
 
-use certbaton::switch::{Options, Order, STEPS, begin, perform};
+use certbaton::route::order::{Options, Order};
+use certbaton::route::switch::{STEPS, begin, perform};
 
 use crate::bench::{Bench, Goal};
 use crate::{full, on_a_bench};

@@ -2,8 +2,8 @@
 
 use std::net::TcpListener;
 
-use certbaton::handshake::served_certificate;
-use certbaton::validation::Failure;
+use certbaton::ca::handshake::served_certificate;
+use certbaton::ca::validation::Failure;
 use openssl::ssl::{NameType, SniError, SslContext, SslMethod};
 
 use crate::certificate::{acceptor, self_signed};

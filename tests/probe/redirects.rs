@@ -2,9 +2,9 @@
 
 use std::net::TcpListener;
 
-use certbaton::probe::{Report, fetch};
-use certbaton::redirect::{Ports, Refusal};
-use certbaton::validation::{Failure, Reach};
+use certbaton::ca::probe::{Report, fetch};
+use certbaton::ca::redirect::{Ports, Refusal};
+use certbaton::ca::validation::{Failure, Reach};
 use openssl::ssl::SslVersion;
 
 use crate::certificate::{acceptor, self_signed};

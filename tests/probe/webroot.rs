@@ -5,9 +5,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
+use certbaton::ca::probe::fetch;
+use certbaton::ca::webroot::{Error, plant};
 use certbaton::names::{CHALLENGE_DIRECTORY, Webroot};
-use certbaton::probe::fetch;
-use certbaton::webroot::{Error, plant};
 use tempfile::TempDir;
 
 use crate::server::{Act, NAME, Names, Server, V4, answer, later, name};

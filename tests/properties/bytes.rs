@@ -1,11 +1,11 @@
 //! test: any bytes at all in every reader: none panics, and none loses a byte.
 
-use certbaton::block;
-use certbaton::document::Document;
-use certbaton::dump::Dump;
-use certbaton::htaccess::Htaccess;
-use certbaton::journal;
+use certbaton::apache::document::Document;
+use certbaton::apache::dump::Dump;
+use certbaton::apache::htaccess::Htaccess;
 use certbaton::names::Route;
+use certbaton::route::block;
+use certbaton::route::journal;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 

@@ -9,14 +9,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use certbaton::block;
-use certbaton::document::Document;
-use certbaton::dump::Dump;
+use certbaton::apache::document::Document;
+use certbaton::apache::dump::Dump;
+use certbaton::apache::oracle::{self, Blocks};
+use certbaton::apache::refusal::Refusal;
 use certbaton::names::{Hostname, Route, Webroot};
-use certbaton::observe;
-use certbaton::oracle::{self, Blocks};
-use certbaton::plan::{self, Configuration, Plan};
-use certbaton::refusal::Refusal;
+use certbaton::route::block;
+use certbaton::route::observe;
+use certbaton::route::plan::{self, Configuration, Plan};
 
 use crate::apache::layout::Layout;
 use crate::says::{self, Marked};

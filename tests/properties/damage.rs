@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use certbaton::block;
 use certbaton::names::Route;
-use certbaton::plan::Plan;
+use certbaton::route::block;
+use certbaton::route::plan::Plan;
 
 use crate::apache::layout::Layout;
 use crate::checks::{Broken, Files, Rule, View, judged, planned, routes, view};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 
+use certbaton::apache::vhosts::bound_addresses;
 use certbaton::names::Route;
-use certbaton::plan::HTTP_PORT;
-use certbaton::vhosts::bound_addresses;
+use certbaton::route::plan::HTTP_PORT;
 
 use crate::apache::layout::Layout;
 use crate::apache::{Answer, Network, Server, request};

@@ -9,7 +9,8 @@ claim() {
     [ -n "$cgroup_root" ] || die "no cgroup2 is mounted: mount -t cgroup2 none /sys/fs/cgroup/unified"
     if ! mkdir "$cgroup" 2> /dev/null; then
         [ -d "$cgroup" ] || die "cannot make $cgroup: is it read-only?"
-        die "a lab is up, or was left half up: use it ('$0 status') or run '$0 down'"
+        die "a lab is up, or was left half up: use it ('$0 status'), run '$0 down'," \
+            "or have a second one with CERTBATON_LAB=$instance-2 in the environment"
     fi
     mkdir "$cgroup/init" "$cgroup/home" "$cgroup/vps"
     if ! mkdir -m 755 "$state" 2> /dev/null; then
@@ -52,7 +53,8 @@ inside() {
     (
         echo 0 > "$cgroup/init/cgroup.procs"
         exec nsenter -m -n -u -i -p -t "$pid" -- setpriv --pdeathsig KILL -- \
-            env -i CERTBATON_LAB="${CERTBATON_LAB:-}" HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin "$here/lab" __inside "$@"
+            env -i HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin CERTBATON_LAB="$instance" \
+                "$here/lab" __inside "$@"
     )
 }
 

@@ -69,7 +69,8 @@ enable_sites() {
     fi
     enter "$1" a2ensite -q cloud.example.org git.example.org wiki.example.org > /dev/null
     enter "$1" apache2ctl -t 2> /dev/null || enter "$1" apache2ctl -t
-    enter "$1" systemctl reload apache2.service
+    # not a reload: after that, processes of the old generation still answer now and then, and the CA asks next
+    enter "$1" systemctl restart apache2.service
     await 10 "the new vhosts of $1" serves_tls "$1"
 }
 

@@ -1,0 +1,233 @@
+//! pure: access, handlers and per-directory rewriting, merged as Apache merges them.
+//!
+//! `<Directory>` and `.htaccess` from the shortest path, then the other sections
+//! (`ap_directory_walk` and its sisters, request.c). An `<If>` that may hold
+//! counts where it denies, never where it grants.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::apache::document::words;
+use crate::apache::dump::{Node, Origin};
+use crate::apache::htaccess::Htaccess;
+use crate::apache::likelihood::Likelihood;
+use crate::apache::obstacles::Obstacles;
+use crate::apache::pattern;
+use crate::apache::refusal::Refusal;
+use crate::apache::request::Request;
+use crate::apache::responder::responder;
+use crate::apache::rewrite;
+use crate::apache::rulebook::is_on;
+use crate::apache::sections::{Applied, Stage, components, within};
+
+/// One level of the merge.
+#[derive(Debug, Clone)]
+pub struct Level<'a> {
+    /// The section, or the `.htaccess` as a whole.
+    pub section: Option<Applied<'a>>,
+    /// Its directives, those in `<Limit>` included.
+    pub nodes: Vec<&'a Node>,
+    /// What the patterns of its rewrite rules see.
+    subject: Vec<u8>,
+}
+
+impl Level<'_> {
+    /// Whether it certainly counts.
+    pub fn likelihood(&self) -> Likelihood {
+        self.section.map_or(Likelihood::Yes, |s| s.likelihood)
+    }
+
+    /// How deep in `<If>` it stands; 0 is outside.
+    pub fn nesting(&self) -> usize {
+        self.section.filter(|s| s.stage == Stage::If).map_or(0, |s| s.depth)
+    }
+}
+
+/// All levels for a file in `directory`, first to last.
+pub fn levels<'a>(
+    sections: &[Applied<'a>],
+    htaccess: &'a [Htaccess],
+    request: &Request,
+    directory: &Path,
+) -> Vec<Level<'a>> {
+    let file = [directory.as_os_str().as_bytes(), b"/", Request::SAMPLE.as_bytes()].concat();
+    let mut keyed = Vec::new();
+    let of_section = |applied: &Applied<'a>| {
+        let path = words(&applied.node.arguments).next().unwrap_or_default();
+        let base = if applied.node.name == "<directory" { &path[..] } else { b"" };
+        Level {
+            section: Some(*applied),
+            nodes: directives(&applied.node.children),
+            subject: below(&file, base),
+        }
+    };
+    for applied in sections {
+        keyed.push(((applied.stage, applied.depth, 0), of_section(applied)));
+    }
+    for file_there in htaccess.iter().filter(|h| is_read(h, sections)) {
+        let base = file_there.directory.as_os_str().as_bytes();
+        let level = Level {
+            section: None,
+            nodes: directives(&file_there.nodes),
+            subject: below(&file, base),
+        };
+        keyed.push(((Stage::Directory, components(base), 1), level));
+        for applied in within(&file_there.nodes, request, directory) {
+            keyed.push(((applied.stage, applied.depth, 1), of_section(&applied)));
+        }
+    }
+    keyed.sort_by_key(|(key, _)| *key);
+    keyed.into_iter().map(|(_, level)| level).collect()
+}
+
+/// The directives of a level; `<Limit>` sections that cover GET are part of it.
+fn directives(nodes: &[Node]) -> Vec<&Node> {
+    let covers_get = |n: &Node| {
+        let named = words(&n.arguments).any(|w| w == b"GET");
+        n.name == "<limit" && named || n.name == "<limitexcept" && !named
+    };
+    let mut out = Vec::new();
+    for node in nodes {
+        out.push(node);
+        if covers_get(node) {
+            out.extend(directives(&node.children));
+        }
+    }
+    out
+}
+
+/// The part of `file` below `base`, or all of it (`apply_rewrite_rule`).
+fn below(file: &[u8], base: &[u8]) -> Vec<u8> {
+    let base = base.strip_suffix(b"/").unwrap_or(base);
+    let rest = file.strip_prefix(base).and_then(|rest| rest.strip_prefix(b"/"));
+    rest.filter(|_| !base.is_empty()).unwrap_or(file).to_vec()
+}
+
+/// `AllowOverride` of the file's directory; the default has been `None` since 2.3.9.
+fn is_read(htaccess: &Htaccess, sections: &[Applied<'_>]) -> bool {
+    let path = htaccess.directory.as_os_str().as_bytes();
+    let covers = |s: &&Applied<'_>| {
+        let argument = words(&s.node.arguments).next().unwrap_or_default();
+        s.stage == Stage::Directory
+            && (s.depth == usize::MAX || pattern::directory(&argument, path))
+    };
+    let mut nodes = sections.iter().filter(covers).flat_map(|s| &s.node.children);
+    let last = nodes.rfind(|n| n.name == "allowoverride");
+    last.is_some_and(|n| !words(&n.arguments).any(|w| w.eq_ignore_ascii_case(b"none")))
+}
+
+/// Adds to `found` what `levels` put in the way.
+///
+/// `engine` is the rewrite engine of the vhost itself, `None` without `mod_rewrite`.
+pub fn add_obstacles(
+    levels: &[Level<'_>],
+    engine: Option<bool>,
+    request: &Request,
+    found: &mut Obstacles,
+) -> Result<(), Refusal> {
+    let mut by_host = None;
+    let mut rules: Vec<(&Level<'_>, Vec<&Node>)> = Vec::new();
+    let loaded = engine.is_some();
+    let mut engine = engine.unwrap_or_default();
+    for level in levels {
+        let before = (found.denied.clone(), by_host.clone(), found.handled.clone());
+        if let Some(denied) = denial(&level.nodes) {
+            found.denied = denied;
+        }
+        if let Some(denied) = host_denial(&level.nodes) {
+            by_host = denied;
+        }
+        if let Some(node) = level.nodes.iter().rfind(|n| n.name == "sethandler") {
+            found.handled = handler(node);
+        }
+        if level.likelihood() == Likelihood::Maybe {
+            // What only may hold takes no obstacle away.
+            found.denied = found.denied.take().or(before.0.clone());
+            by_host = by_host.take().or(before.1.clone());
+            found.handled = found.handled.take().or(before.2.clone());
+        }
+        let changed =
+            (&found.denied, &by_host, &found.handled) != (&before.0, &before.1, &before.2);
+        let rewrites = loaded && merge_rules(level, &mut engine, &mut rules);
+        if changed || rewrites {
+            found.nesting = found.nesting.max(level.nesting());
+        }
+    }
+    found.denied_by_host = by_host.is_some();
+    found.denied = found.denied.take().or(by_host);
+    if !engine {
+        return Ok(());
+    }
+    for (level, nodes) in rules {
+        let Some(touch) = rewrite::touch(nodes, request, &level.subject) else { continue };
+        let section = level.section.map_or(&b""[..], |s| &s.node.arguments);
+        responder(&touch, section)?;
+        found.rewritten.get_or_insert_with(|| touch.rule.origin.clone());
+        break;
+    }
+    Ok(())
+}
+
+/// `config_perdir_merge` (`mod_rewrite.c`): a level with any of its directives
+/// replaces the rules before it, unless it inherits them.
+fn merge_rules<'a, 'b>(
+    level: &'a Level<'b>,
+    engine: &mut bool,
+    rules: &mut Vec<(&'a Level<'b>, Vec<&'b Node>)>,
+) -> bool {
+    let ours: Vec<&Node> =
+        level.nodes.iter().copied().filter(|n| n.name.starts_with("rewrite")).collect();
+    if ours.is_empty() {
+        return false;
+    }
+    let maybe = level.likelihood() == Likelihood::Maybe;
+    if let Some(node) = ours.iter().rfind(|n| n.name == "rewriteengine") {
+        let on = is_on(&words(&node.arguments).collect::<Vec<_>>());
+        *engine = on || maybe && *engine;
+    }
+    let inherits = ours.iter().any(|n| {
+        n.name == "rewriteoptions" && n.arguments.to_ascii_lowercase().starts_with(b"inherit")
+    });
+    if !inherits && !maybe {
+        rules.clear();
+    }
+    rules.push((level, ours));
+    true
+}
+
+/// A level's own `Require` lines replace all before them unless `AuthMerging`
+/// says otherwise: `Some(None)` grants to all, `Some(Some(_))` does not simply grant.
+#[expect(clippy::option_option, reason = "no word, a grant, a denial: three answers")]
+fn denial(level: &[&Node]) -> Option<Option<Origin>> {
+    let mut requires =
+        level.iter().filter(|n| n.name == "require" || n.name.starts_with("<require"));
+    let first = requires.next()?;
+    let all_granted = {
+        let words: Vec<_> = words(&first.arguments).collect();
+        matches!(&words[..], [all, granted]
+            if all.eq_ignore_ascii_case(b"all") && granted.eq_ignore_ascii_case(b"granted"))
+    };
+    let merges = level.iter().any(|n| n.name == "authmerging");
+    (!all_granted || requires.next().is_some())
+        .then(|| Some(first.origin.clone()))
+        .or_else(|| (!merges).then_some(None))
+}
+
+/// The same for `Order`, `Allow` and `Deny` (`mod_access_compat`).
+#[expect(clippy::option_option, reason = "no word, a grant, a denial: three answers")]
+fn host_denial(level: &[&Node]) -> Option<Option<Origin>> {
+    let mut lines = level.iter().filter(|n| matches!(n.name.as_str(), "order" | "allow" | "deny"));
+    let first = lines.clone().next()?;
+    let from_all = |n: &&&Node| {
+        n.name == "allow" && words(&n.arguments).any(|w| w.eq_ignore_ascii_case(b"all"))
+    };
+    let granted = lines.clone().any(|n| from_all(&n)) && !lines.any(|n| n.name == "deny");
+    Some((!granted).then(|| first.origin.clone()))
+}
+
+/// The handler that a `SetHandler` chooses, unless it is the one for files.
+pub fn handler(node: &Node) -> Option<Origin> {
+    let word = words(&node.arguments).next().unwrap_or_default();
+    let for_files = word.eq_ignore_ascii_case(b"none") || word == b"default-handler";
+    (!for_files).then(|| node.origin.clone())
+}

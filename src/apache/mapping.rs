@@ -1,0 +1,102 @@
+//! pure: where `mod_alias`, `mod_vhost_alias` and the document root lead a challenge request.
+//!
+//! What stands on the server level alone; `Redirect` comes before `Alias`, the
+//! vhost's own before the main server's (`translate_alias_redir`, `mod_alias.c`).
+
+use crate::apache::document::words;
+use crate::apache::dump::{Node, Origin};
+use crate::apache::pattern::{self, Pattern};
+use crate::apache::request::Request;
+use crate::apache::sections::{Applied, Stage};
+use crate::apache::vhosts::Vhost;
+use crate::names::Webroot;
+
+/// The challenge path leads to a directory that is not the webroot's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The `Alias` or `DocumentRoot`; `None` for a default.
+    pub at: Option<Origin>,
+    /// An `Alias` in a `<Location>`, which only `mod_rewrite` overrules.
+    pub needs_rewrite: bool,
+}
+
+/// The server-level `Redirect` that answers.
+pub fn redirected<'a>(vhost: &Vhost<'a>, request: &Request) -> Option<&'a Origin> {
+    let mut own = vhost.own().chain(vhost.main.iter().copied());
+    own.find(|node| redirects(node, request)).map(|node| &node.origin)
+}
+
+/// Whether a `Redirect [status] path [url]` or one of its kin takes the request.
+pub fn redirects(node: &Node, request: &Request) -> bool {
+    let mut words = words(&node.arguments).peekable();
+    if matches!(node.name.as_str(), "redirect" | "redirectmatch") {
+        let status = |w: &Vec<u8>| {
+            let named = [&b"permanent"[..], b"temp", b"seeother", b"gone"];
+            named.iter().any(|n| w.eq_ignore_ascii_case(n)) || w.iter().all(u8::is_ascii_digit)
+        };
+        words.next_if(status);
+    }
+    let Some(path) = words.next() else { return false };
+    let url = request.path().as_bytes();
+    match node.name.as_str() {
+        "redirect" | "redirectpermanent" | "redirecttemp" => pattern::prefix(url, &path).is_some(),
+        "redirectmatch" => Pattern::compile(&path, false).is_some_and(|p| p.matches(url)),
+        _ => false,
+    }
+}
+
+/// Where the path leads on disk when nothing but aliases and the document root decides.
+pub fn elsewhere(
+    vhost: &Vhost<'_>,
+    document_root: &str,
+    request: &Request,
+    webroot: &Webroot,
+    sections: &[Applied<'_>],
+) -> Option<Elsewhere> {
+    let url = request.path().as_bytes();
+    let wanted = [webroot.as_str().as_bytes(), url].concat();
+    let located = sections.iter().filter(|s| s.stage == Stage::Location);
+    let located = located.flat_map(|s| &s.node.children).rfind(|n| n.name == "alias");
+    if let Some(node) = located {
+        return Some(Elsewhere { at: Some(node.origin.clone()), needs_rewrite: true });
+    }
+    let mut aliases = vhost.own().chain(vhost.main.iter().copied());
+    let alias = aliases.find_map(|node| Some((node, aliased(node, url)?)));
+    let by_name = vhost.all().rfind(|n| n.name.starts_with("virtualdocumentroot"));
+    let by_name = by_name.filter(|n| !n.arguments.eq_ignore_ascii_case(b"none"));
+    let (at, to) = match (alias, by_name) {
+        (Some((node, to)), _) => (Some(node), to),
+        // Depends on the name that is asked for.
+        (None, Some(node)) => (Some(node), Vec::new()),
+        (None, None) => {
+            let root = vhost.all().rfind(|n| n.name == "documentroot");
+            let path = root.and_then(|n| words(&n.arguments).next());
+            (root, [&path.unwrap_or_else(|| document_root.into())[..], url].concat())
+        }
+    };
+    let needs_rewrite = at.is_some_and(|n| n.name.starts_with("wsgi"));
+    (squeeze(&to) != squeeze(&wanted))
+        .then(|| Elsewhere { at: at.map(|n| n.origin.clone()), needs_rewrite })
+}
+
+fn aliased(node: &Node, url: &[u8]) -> Option<Vec<u8>> {
+    let mut words = words(&node.arguments);
+    let (from, to) = (words.next()?, words.next()?);
+    match node.name.as_str() {
+        "alias" | "scriptalias" | "wsgiscriptalias" => {
+            let used = pattern::prefix(url, &from)?;
+            Some([&to[..], &url[used..]].concat())
+        }
+        "aliasmatch" | "scriptaliasmatch" | "wsgiscriptaliasmatch" => {
+            Pattern::compile(&from, false)?.substitute(url, &to)
+        }
+        _ => None,
+    }
+}
+
+/// Doubled slashes mean nothing in a path.
+fn squeeze(path: &[u8]) -> Vec<u8> {
+    let mut out = path.to_vec();
+    out.dedup_by(|a, b| *a == b'/' && *b == b'/');
+    out
+}

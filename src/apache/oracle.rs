@@ -1,0 +1,230 @@
+//! pure: holds what we read against what Apache says, before and after a switch.
+//!
+//! `without` gives Apache's view of the user's own configuration while our
+//! blocks are in it; `agrees` and `adds_only_blocks` are the two proofs that
+//! every switch needs before a file is touched.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::apache::document::{Document, words};
+use crate::apache::dump::{Binding, Dump, Include, Node, Origin};
+use crate::apache::refusal::Refusal;
+
+/// Physical lines of our blocks, by the path Apache opened.
+pub type Blocks = BTreeMap<String, Vec<Range<u32>>>;
+
+/// The dump as it were without `blocks`: their directives gone, lines renumbered.
+pub fn without(dump: &Dump, blocks: &Blocks) -> Dump {
+    let mut parents: Vec<&str> = Vec::new();
+    let mut includes = Vec::new();
+    for include in &dump.includes {
+        parents.truncate(include.depth);
+        let line = include.line.map(|line| {
+            let file = parents.last().copied().unwrap_or("");
+            renumbered(file, line, blocks).unwrap_or(line)
+        });
+        includes.push(Include { line, ..include.clone() });
+        parents.push(&include.file);
+    }
+    let bindings = dump.bindings.iter().filter_map(|binding| {
+        Some(Binding { vhost: moved(&binding.vhost, blocks)?, ..binding.clone() })
+    });
+    Dump {
+        includes,
+        bindings: bindings.collect(),
+        config: nodes_without(&dump.config, blocks),
+        ..dump.clone()
+    }
+}
+
+fn nodes_without(nodes: &[Node], blocks: &Blocks) -> Vec<Node> {
+    let kept = nodes.iter().filter_map(|node| {
+        let origin = moved(&node.origin, blocks)?;
+        let children = nodes_without(&node.children, blocks);
+        Some(Node { origin, children, name: node.name.clone(), arguments: node.arguments.clone() })
+    });
+    kept.collect()
+}
+
+fn moved(origin: &Origin, blocks: &Blocks) -> Option<Origin> {
+    let line = renumbered(&origin.file, origin.line, blocks)?;
+    let macro_use = origin.is_macro().then(|| described(&origin.file, blocks));
+    let file = macro_use.unwrap_or_else(|| origin.file.clone());
+    Some(Origin { file, line })
+}
+
+/// A macro's description with its lines renumbered: `line N of "FILE"`, where a
+/// macro within a macro stands in the place of FILE (`substitute_macro_args`, mod_macro.c).
+fn described(text: &str, blocks: &Blocks) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find(LINE) {
+        let (before, after) = rest.split_at(at + LINE.len());
+        out += before;
+        let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+        let (number, of) = after.split_at(digits);
+        let file = of.strip_prefix(" of \"").and_then(|of| of.split('"').next());
+        let line = number.parse().ok().zip(file).and_then(|(n, file)| renumbered(file, n, blocks));
+        out += &line.map_or_else(|| number.to_owned(), |line| line.to_string());
+        rest = of;
+    }
+    out + rest
+}
+
+const LINE: &str = " on line ";
+
+/// The line's number without the blocks before it; `None` inside a block.
+fn renumbered(file: &str, line: u32, blocks: &Blocks) -> Option<u32> {
+    let Some(ranges) = blocks.get(file) else { return Some(line) };
+    if ranges.iter().any(|range| range.contains(&line)) {
+        return None;
+    }
+    let before = ranges.iter().filter(|range| range.end <= line);
+    Some(line - before.map(|range| range.end - range.start).sum::<u32>())
+}
+
+/// Every directive Apache names must stand where it says, under the same name.
+///
+/// `documents` are the files as Apache read them.
+pub fn agrees(dump: &Dump, documents: &BTreeMap<String, Document>) -> Result<(), Refusal> {
+    dump.config.iter().try_for_each(|node| node_agrees(node, documents))
+}
+
+fn node_agrees(node: &Node, documents: &BTreeMap<String, Document>) -> Result<(), Refusal> {
+    if !node.origin.is_macro() {
+        let document = documents.get(&node.origin.file);
+        let line = document.and_then(|d| d.line_ending_at(node.origin.line));
+        let name = line.and_then(super::document::Line::name);
+        let name = name.ok_or_else(|| Refusal::lexer(&node.origin, &node.name))?;
+        // A name made of a variable is only known to Apache.
+        if !name.contains(&b'$') && !same_name(&name, &node.name) {
+            return Err(Refusal::lexer(&node.origin, &node.name));
+        }
+    }
+    node.children.iter().try_for_each(|child| node_agrees(child, documents))
+}
+
+/// `<Location>` may be followed by its argument without a blank in neither reading.
+fn same_name(written: &[u8], dumped: &str) -> bool {
+    let written = written.strip_suffix(b">").filter(|_| dumped.starts_with('<')).unwrap_or(written);
+    written.eq_ignore_ascii_case(dumped.as_bytes())
+}
+
+/// The candidate's dump must be the user's, plus each line of our blocks, and nothing else.
+pub fn adds_only_blocks(
+    user: &Dump,
+    candidate: &Dump,
+    documents: &BTreeMap<String, Document>,
+    blocks: &Blocks,
+) -> Result<(), Refusal> {
+    agrees(candidate, documents)?;
+    let rest = without(candidate, blocks);
+    if let Some(origin) = first_difference(&user.config, &rest.config) {
+        return Err(Refusal::lexer(&origin, "the inserted lines would change this one"));
+    }
+    if (&user.bindings, &user.includes, &user.modules)
+        != (&rest.bindings, &rest.includes, &rest.modules)
+    {
+        let origin = Origin { file: user.server_root.clone(), line: 0 };
+        return Err(Refusal::lexer(
+            &origin,
+            "the inserted lines would change which files or hosts are active",
+        ));
+    }
+    let mut active = BTreeMap::new();
+    collect(&candidate.config, &mut active);
+    for (file, ranges) in blocks {
+        let Some(document) = documents.get(file) else { continue };
+        let ours = document.lines().iter().filter(|l| ranges.iter().any(|r| r.contains(&l.last)));
+        for line in ours.filter(|l| !l.is_comment() && !l.text.starts_with(b"</")) {
+            let origin = Origin { file: file.clone(), line: line.last };
+            let node = active.get(&origin).filter(|node| is_text(node, &line.text));
+            node.ok_or_else(|| Refusal::lexer(&origin, "the inserted line would not be active"))?;
+        }
+    }
+    Ok(())
+}
+
+fn first_difference(user: &[Node], rest: &[Node]) -> Option<Origin> {
+    let pairs = user.iter().zip(rest).find(|(a, b)| a != b);
+    match pairs {
+        Some((a, b))
+            if (&a.name, &a.arguments, &a.origin) == (&b.name, &b.arguments, &b.origin) =>
+        {
+            first_difference(&a.children, &b.children)
+        }
+        Some((a, _)) => Some(a.origin.clone()),
+        None => user.get(rest.len()).or(rest.get(user.len())).map(|n| n.origin.clone()),
+    }
+}
+
+fn collect<'a>(nodes: &'a [Node], active: &mut BTreeMap<Origin, &'a Node>) {
+    for node in nodes {
+        active.insert(node.origin.clone(), node);
+        collect(&node.children, active);
+    }
+}
+
+fn is_text(node: &Node, text: &[u8]) -> bool {
+    let mut dumped = [node.name.as_bytes(), b" ", &node.arguments].concat();
+    if node.name.starts_with('<') {
+        dumped.push(b'>');
+    }
+    let name = words(text).next().map_or(0, |w| w.len());
+    text.len() == dumped.len()
+        && text[..name].eq_ignore_ascii_case(&dumped[..name])
+        && text[name..] == dumped[name..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apache::sample::documents;
+
+    const USER: &str =
+        "<VirtualHost *:80>\nServerName a\nProxyPass / http://x/\n</VirtualHost>\nListen 80\n";
+    const WITH: &str = "<VirtualHost *:80>\n# begin\nA b\n# end\nServerName a\nProxyPass / http://x/\n</VirtualHost>\nListen 80\n";
+
+    fn dump(text: &str) -> Dump {
+        crate::apache::sample::dump(text, &[])
+    }
+
+    fn blocks() -> Blocks {
+        [("/f".to_owned(), std::iter::once(2..5).collect())].into()
+    }
+
+    #[test]
+    fn a_dump_without_blocks_is_the_users() {
+        assert_eq!(without(&dump(WITH), &blocks()), dump(USER));
+    }
+
+    #[test]
+    fn only_the_blocks_may_be_added() {
+        let (user, with) = (dump(USER), dump(WITH));
+        assert_eq!(adds_only_blocks(&user, &with, &documents(WITH), &blocks()), Ok(()));
+        let other = WITH.replace("Listen 80", "Listen 81");
+        let verdict = adds_only_blocks(&user, &dump(&other), &documents(&other), &blocks());
+        assert_eq!(verdict.unwrap_err().origin.unwrap().line, 5);
+        let silent = WITH.replace("A b\n", "# A b\n");
+        let verdict = adds_only_blocks(&user, &dump(&silent), &documents(WITH), &blocks());
+        assert_eq!(verdict.unwrap_err().origin.unwrap().line, 3);
+    }
+
+    #[test]
+    fn a_macro_is_described_as_if_without_the_blocks() {
+        let said = |defined, used| {
+            format!(
+                "macro 'on line ' (defined on line {defined} of \"/f\") used on line {used} of \"/g\""
+            )
+        };
+        assert_eq!(described(&said(9, 12), &blocks()), said(6, 12));
+        assert_eq!(described(&said(1, 12), &blocks()), said(1, 12));
+    }
+
+    #[test]
+    fn a_directive_that_stands_elsewhere_is_refused() {
+        assert_eq!(agrees(&dump(USER), &documents(USER)), Ok(()));
+        let shifted = format!("\n{USER}");
+        assert!(agrees(&dump(USER), &documents(&shifted)).is_err());
+    }
+}

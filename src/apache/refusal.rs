@@ -1,0 +1,121 @@
+//! pure: what certbaton does not switch, why, and what to write instead.
+
+use std::fmt;
+
+use crate::apache::dump::Origin;
+
+/// One reason why the challenge path of a vhost cannot be switched safely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The line to look at, if there is one.
+    pub origin: Option<Origin>,
+    /// What stands in the way.
+    pub reason: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(origin) = &self.origin {
+            write!(f, "{origin}: ")?;
+        }
+        write!(f, "{}; {}", self.reason, self.remedy)
+    }
+}
+
+impl Refusal {
+    fn at(origin: &Origin, reason: &str, remedy: &str) -> Self {
+        Self { origin: Some(origin.clone()), reason: reason.into(), remedy: remedy.into() }
+    }
+
+    pub(crate) fn macro_vhost(origin: &Origin) -> Self {
+        Self::at(
+            origin,
+            "this <VirtualHost> is written in a macro, and a line in its body would change every use of it",
+            "write the <VirtualHost> of the names that home renews without the macro",
+        )
+    }
+
+    pub(crate) fn condition(origin: &Origin) -> Self {
+        Self::at(
+            origin,
+            "a Redirect in an <If> section may take the challenge path, and nothing comes after it",
+            "add && !(%{REQUEST_URI} =~ m#^/\\.well-known/acme-challenge/#) to its condition",
+        )
+    }
+
+    pub(crate) fn section_redirect(origin: &Origin) -> Self {
+        Self::at(
+            origin,
+            "a Redirect inside a section or .htaccess takes the challenge path, and no line of the vhost overrules it",
+            "write it outside of the section, or as RedirectMatch \"^/(?!\\.well-known/acme-challenge/)(.*)$\"",
+        )
+    }
+
+    pub(crate) fn responder(origin: &Origin) -> Self {
+        Self::at(
+            origin,
+            "this line answers the challenge path itself, without certbot's files",
+            "remove it on the host that uses certbot --webroot",
+        )
+    }
+
+    pub(crate) fn jk(origin: &Origin) -> Self {
+        Self::at(
+            origin,
+            "JkMount takes the challenge path after every line that could be inserted",
+            "add JkUnMount /.well-known/acme-challenge/* with the same worker",
+        )
+    }
+
+    pub(crate) fn managed_domain(origin: &Origin) -> Self {
+        Self::at(
+            origin,
+            "mod_md renews this name itself and answers the challenge path with 404 before anything else",
+            "remove the name from MDomain, or set MDRenewMode manual",
+        )
+    }
+
+    pub(crate) fn no_module(origin: Option<&Origin>, module: &str) -> Self {
+        Self {
+            origin: origin.cloned(),
+            reason: format!("only mod_{module} can overrule this line, and it is not loaded"),
+            remedy: format!("run a2enmod {module} and reload apache"),
+        }
+    }
+
+    pub(crate) fn inherited_rewrite(origin: &Origin) -> Self {
+        Self::at(
+            origin,
+            "rewrite rules inherited from the main server run before those of the vhost and may take the challenge path",
+            "put RewriteRule ^/\\.well-known/acme-challenge/ - [L] first in the main server, or inherit after the vhost's rules",
+        )
+    }
+
+    pub(crate) fn outside_vhost(origin: Option<&Origin>, name: &str) -> Self {
+        Self {
+            origin: origin.cloned(),
+            reason: format!(
+                "no <VirtualHost> on port 80 answers {name}: the main server does, for every other name too"
+            ),
+            remedy: format!("write a <VirtualHost *:80> with ServerName {name}"),
+        }
+    }
+
+    pub(crate) fn generated(file: &str, by: &str) -> Self {
+        Self {
+            origin: None,
+            reason: format!("{file} is generated ({by}): inserted lines may vanish while a renewal runs"),
+            remedy: "exclude the challenge path in that generator's template, or accept the risk with --force-generated".into(),
+        }
+    }
+
+    pub(crate) fn lexer(origin: &Origin, what: &str) -> Self {
+        Self::at(
+            origin,
+            &format!("certbaton reads this file differently from apache ({what})"),
+            "nothing is changed; please report the line",
+        )
+    }
+}

@@ -1,0 +1,380 @@
+//! pure: what `mod_rewrite` does to a challenge request.
+//!
+//! Answers in three values, because a condition may look at things only the
+//! request knows: what is not certain is `Maybe`, and callers treat it as an
+//! obstacle. Follows `apply_rewrite_list` and `parseargline` (`mod_rewrite.c`).
+
+use crate::apache::document::is_space;
+use crate::apache::dump::Node;
+pub use crate::apache::likelihood::Likelihood;
+use crate::apache::pattern::Pattern;
+use crate::apache::request::Request;
+
+/// What a rule that applies does with the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Leaves it alone (`-`).
+    Pass,
+    /// Sends it to another server (`[P]`).
+    Proxy,
+    /// Answers with a redirect.
+    Redirect,
+    /// Answers with this status, without a file (`[R=200]`, `[F]`, `[G]`).
+    Status(String),
+    /// Turns it into this path; `None` when it cannot be told from here.
+    Path(Option<Vec<u8>>),
+}
+
+/// The first rule that changes, or may change, a challenge request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touch<'a> {
+    /// The `RewriteRule`.
+    pub rule: &'a Node,
+    /// Whether it certainly applies.
+    pub likelihood: Likelihood,
+    /// What it does.
+    pub effect: Effect,
+    /// Its `RewriteCond` lines.
+    pub conditions: Vec<&'a Node>,
+}
+
+impl Touch<'_> {
+    /// Whether the rule is written for the challenge path, not for all but it.
+    pub fn is_meant(&self) -> bool {
+        let names_it = |text: &[u8]| {
+            !text.starts_with(b"!") && String::from_utf8_lossy(text).contains("acme-challenge")
+        };
+        let pattern = |node: &Node, nth| arguments_of(&node.arguments).nth(nth);
+        pattern(self.rule, 0).is_some_and(|p| names_it(&p))
+            || self.conditions.iter().any(|c| pattern(c, 1).is_some_and(|p| names_it(&p)))
+    }
+}
+
+/// The first of `nodes`' rules that changes the request, if any does.
+///
+/// `subject` is what patterns are matched against: the URL path in server
+/// context, the rest of it in a per-directory context.
+pub fn touch<'a>(
+    nodes: impl IntoIterator<Item = &'a Node>,
+    request: &Request,
+    subject: &[u8],
+) -> Option<Touch<'a>> {
+    let mut conditions: Vec<&Node> = Vec::new();
+    for node in nodes {
+        match node.name.as_str() {
+            "rewritecond" => conditions.push(node),
+            "rewriterule" => {
+                let rule = Rule::parse(&node.arguments);
+                let likelihood = rule.applies(&conditions, request, subject);
+                let conditions = std::mem::take(&mut conditions);
+                let effect = rule.effect(subject);
+                match (likelihood, &effect) {
+                    (Likelihood::No, _) => {}
+                    (Likelihood::Yes, Effect::Pass) if rule.is_last() => return None,
+                    // A skip or chain after a dash decides about later rules: not followed.
+                    (_, Effect::Pass) if !rule.jumps() => {}
+                    _ => return Some(Touch { rule: node, likelihood, effect, conditions }),
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+struct Rule {
+    pattern: Vec<u8>,
+    substitution: Vec<u8>,
+    flags: Vec<String>,
+}
+
+impl Rule {
+    fn parse(arguments: &[u8]) -> Self {
+        let mut words = arguments_of(arguments);
+        let mut next = || words.next().unwrap_or_default();
+        Self { pattern: next(), substitution: next(), flags: flag_list(&next()) }
+    }
+
+    fn has(&self, names: &[&str]) -> bool {
+        self.flags.iter().any(|flag| {
+            let name = flag.split('=').next().unwrap_or(flag);
+            names.iter().any(|n| n.eq_ignore_ascii_case(name))
+        })
+    }
+
+    fn is_last(&self) -> bool {
+        self.has(&["L", "last", "END"])
+    }
+
+    fn jumps(&self) -> bool {
+        self.has(&["S", "skip", "C", "chain", "N", "next"])
+    }
+
+    fn compiled(&self) -> (bool, Option<Pattern>) {
+        let (negated, text) = negation(&self.pattern);
+        (negated, Pattern::compile(text, self.has(&["NC", "nocase"])))
+    }
+
+    fn applies(&self, conditions: &[&Node], request: &Request, subject: &[u8]) -> Likelihood {
+        let (negated, pattern) = self.compiled();
+        let Some(pattern) = pattern else { return Likelihood::Maybe };
+        if pattern.matches(subject) == negated {
+            return Likelihood::No;
+        }
+        all_conditions(conditions, request)
+    }
+
+    fn effect(&self, subject: &[u8]) -> Effect {
+        let redirect = self.flags.iter().find_map(|flag| {
+            let (name, value) = flag.split_once('=').unwrap_or((flag, "302"));
+            (name.eq_ignore_ascii_case("R") || name.eq_ignore_ascii_case("redirect"))
+                .then(|| value.to_owned())
+        });
+        let external = [&b"http://"[..], b"https://"].iter().any(|scheme| {
+            self.substitution.len() >= scheme.len()
+                && self.substitution[..scheme.len()].eq_ignore_ascii_case(scheme)
+        });
+        if self.has(&["F", "forbidden"]) {
+            return Effect::Status("403".to_owned());
+        }
+        if self.has(&["G", "gone"]) {
+            return Effect::Status("410".to_owned());
+        }
+        match redirect {
+            Some(code)
+                if code.starts_with(|c: char| c.is_ascii_digit()) && !code.starts_with('3') =>
+            {
+                return Effect::Status(code);
+            }
+            Some(_) => return Effect::Redirect,
+            None => {}
+        }
+        if self.has(&["P", "proxy"]) {
+            return Effect::Proxy;
+        }
+        if self.substitution == b"-" {
+            return Effect::Pass;
+        }
+        if external {
+            return Effect::Redirect;
+        }
+        let (negated, pattern) = self.compiled();
+        let known = !negated && !self.substitution.contains(&b'%');
+        // What follows a question mark is the query (`splitout_queryargs`).
+        let path = self.substitution.split(|&b| b == b'?').next().unwrap_or_default();
+        Effect::Path(pattern.filter(|_| known).and_then(|p| p.substitute(subject, path)))
+    }
+}
+
+/// All conditions of a rule, with `[OR]` groups.
+fn all_conditions(conditions: &[&Node], request: &Request) -> Likelihood {
+    let mut all = Likelihood::Yes;
+    let mut group = Likelihood::No;
+    for node in conditions {
+        let (one, or) = condition(&node.arguments, request);
+        group = group.or(one);
+        if !or {
+            all = all.and(group);
+            group = Likelihood::No;
+        }
+    }
+    all
+}
+
+fn condition(arguments: &[u8], request: &Request) -> (Likelihood, bool) {
+    let mut words = arguments_of(arguments);
+    let (test, pattern) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let flags = flag_list(&words.next().unwrap_or_default());
+    let flag =
+        |names: [&str; 2]| flags.iter().any(|f| names.iter().any(|n| n.eq_ignore_ascii_case(f)));
+    let (inverse, text) = negation(&pattern);
+    let holds = match request.variable(&test) {
+        Some(value) => holds(&value, text, flag(["NC", "nocase"]), request),
+        None => Likelihood::Maybe,
+    };
+    (if inverse { !holds } else { holds }, flag(["OR", "ornext"]))
+}
+
+/// One test of a known value; a file that the request is mapped to exists.
+fn holds(value: &str, pattern: &[u8], caseless: bool, request: &Request) -> Likelihood {
+    match pattern {
+        [b'=', text @ ..] => {
+            let text = if text == b"\"\"" { b"" } else { text };
+            let equal = if caseless {
+                text.eq_ignore_ascii_case(value.as_bytes())
+            } else {
+                text == value.as_bytes()
+            };
+            equal.into()
+        }
+        b"-f" | b"-s" | b"-F" if request.file() == Some(value) => Likelihood::Yes,
+        b"-d" if request.file() == Some(value) => Likelihood::No,
+        [b'-' | b'<' | b'>', ..] => Likelihood::Maybe,
+        _ => Pattern::compile(pattern, caseless)
+            .map_or(Likelihood::Maybe, |p| p.matches(value.as_bytes()).into()),
+    }
+}
+
+fn negation(pattern: &[u8]) -> (bool, &[u8]) {
+    match pattern.strip_prefix(b"!") {
+        Some(rest) => (true, rest),
+        None => (false, pattern),
+    }
+}
+
+fn flag_list(word: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(word);
+    let inner = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or("");
+    inner.split(',').map(|flag| flag.trim().to_owned()).filter(|flag| !flag.is_empty()).collect()
+}
+
+/// The words of `RewriteRule` and `RewriteCond`: quotes count only at the start
+/// of a word, a backslash keeps a blank inside, and nothing is unescaped.
+fn arguments_of(text: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = rest.iter().position(|&b| !is_space(b))?;
+        rest = &rest[start..];
+        let quote = Some(rest[0]).filter(|b| matches!(b, b'"' | b'\''));
+        let from = usize::from(quote.is_some());
+        let mut end = from;
+        while end < rest.len() {
+            match quote {
+                Some(quote) if rest[end] == quote => break,
+                None if is_space(rest[end]) => break,
+                _ if rest[end] == b'\\' && rest.get(end + 1).is_some_and(|&b| is_space(b)) => {
+                    end += 2;
+                }
+                _ => end += 1,
+            }
+        }
+        let end = end.min(rest.len());
+        let word = rest[from..end].to_vec();
+        rest = rest.get(end + 1..).unwrap_or(&[]);
+        Some(word)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apache::dump::Origin;
+    use crate::names::Hostname;
+
+    fn nodes(lines: &[&str]) -> Vec<Node> {
+        let node = |line: &&str| {
+            let (name, arguments) = line.split_once(' ').unwrap();
+            Node {
+                name: name.to_ascii_lowercase(),
+                arguments: arguments.as_bytes().to_vec(),
+                origin: Origin { file: "f".into(), line: 1 },
+                children: vec![],
+            }
+        };
+        lines.iter().map(node).collect()
+    }
+
+    fn touched(lines: &[&str]) -> Option<(Likelihood, Effect)> {
+        let nodes = nodes(lines);
+        let request = Request::new(&Hostname::parse("a.example.org").unwrap());
+        touch(&nodes, &request, request.path().as_bytes()).map(|t| (t.likelihood, t.effect))
+    }
+
+    #[test]
+    fn a_redirect_that_spares_the_challenge_path_is_no_obstacle() {
+        let spared = [
+            "RewriteCond %{REQUEST_URI} !^/.well-known/acme-challenge/",
+            "RewriteRule ^ https://x/ [R=301]",
+        ];
+        assert_eq!(touched(&spared), None);
+        assert_eq!(touched(&["RewriteRule ^/(?!\\.well-known) https://x/ [R]"]), None);
+    }
+
+    #[test]
+    fn a_redirect_of_everything_is_certain() {
+        let all = touched(&["RewriteRule ^/(.*)$ https://x/$1 [R=301,L]"]);
+        assert_eq!(all, Some((Likelihood::Yes, Effect::Redirect)));
+    }
+
+    #[test]
+    fn an_unknown_condition_leaves_doubt() {
+        let upgrade = ["RewriteCond %{HTTP:Cookie} id", "RewriteRule .* ws://x/ [P]"];
+        assert_eq!(touched(&upgrade), Some((Likelihood::Maybe, Effect::Proxy)));
+    }
+
+    #[test]
+    fn a_ca_asks_for_no_upgrade() {
+        let upgrade = ["RewriteCond %{HTTP:Upgrade} =websocket [NC]", "RewriteRule .* ws://x/ [P]"];
+        assert_eq!(touched(&upgrade), None);
+        let upgrade = ["RewriteCond %{HTTP:Upgrade} websocket [NC]", "RewriteRule .* ws://x/ [P]"];
+        assert_eq!(touched(&upgrade), None);
+    }
+
+    #[test]
+    fn a_string_comparison_with_a_known_value_is_decided() {
+        let redirect = ["RewriteCond %{HTTPS} !=on", "RewriteRule ^ https://x/ [R]"];
+        assert_eq!(touched(&redirect).map(|t| t.0), Some(Likelihood::Yes));
+        let redirect = ["RewriteCond %{HTTPS} =on", "RewriteRule ^ https://x/ [R]"];
+        assert_eq!(touched(&redirect), None);
+    }
+
+    #[test]
+    fn a_front_controller_spares_files_that_exist() {
+        let nodes = nodes(&["RewriteCond %{REQUEST_FILENAME} !-f", "RewriteRule . /index.php [L]"]);
+        let request = Request::new(&Hostname::parse("a.example.org").unwrap());
+        assert!(touch(&nodes, &request, b"x").is_some(), "not mapped yet: it cannot be told");
+        let mapped = request.mapped_to(std::path::Path::new("/srv/www/.well-known/acme-challenge"));
+        assert_eq!(touch(&nodes, &mapped, b"x"), None);
+    }
+
+    #[test]
+    fn a_rule_is_meant_for_the_path_that_it_or_its_condition_names() {
+        let meant = |lines: &[&str]| {
+            let nodes = nodes(lines);
+            let request = Request::new(&Hostname::parse("a.example.org").unwrap());
+            touch(&nodes, &request, request.path().as_bytes()).unwrap().is_meant()
+        };
+        assert!(meant(&["RewriteRule ^/.well-known/acme-challenge/ /acme.php [L]"]));
+        assert!(meant(&[
+            "RewriteCond %{REQUEST_URI} ^/.well-known/acme-challenge/",
+            "RewriteRule ^ /acme.php [L]"
+        ]));
+        assert!(!meant(&[
+            "RewriteCond %{REQUEST_URI} !^/.well-known/acme-challenge/x$",
+            "RewriteRule ^ /index.php [L]"
+        ]));
+    }
+
+    #[test]
+    fn or_groups_hold_if_one_of_them_does() {
+        let lines = [
+            "RewriteCond %{HTTPS} on [OR]",
+            "RewriteCond %{HTTP_HOST} ^a\\.example\\.org$",
+            "RewriteRule ^ https://x/ [R]",
+        ];
+        assert_eq!(touched(&lines).map(|t| t.0), Some(Likelihood::Yes));
+    }
+
+    #[test]
+    fn a_dash_with_last_ends_the_rules() {
+        let lines = [
+            "RewriteRule ^/\\.well-known/acme-challenge/ - [L]",
+            "RewriteRule ^(.*)$ http://app$1 [P]",
+        ];
+        assert_eq!(touched(&lines), None);
+    }
+
+    #[test]
+    fn a_mapping_tells_its_path() {
+        let lines =
+            ["RewriteRule \"^/\\.well-known/acme-challenge/(.*)$\" \"/srv/my acme/$1\" [L]"];
+        let path = [b"/srv/my acme/".as_slice(), Request::SAMPLE.as_bytes()].concat();
+        assert_eq!(touched(&lines), Some((Likelihood::Yes, Effect::Path(Some(path)))));
+    }
+
+    #[test]
+    fn words_keep_an_escaped_blank_and_do_not_unescape() {
+        let words: Vec<_> = arguments_of(b"^A\\ B  \"c d\" [R]").collect();
+        assert_eq!(words, [b"^A\\ B".to_vec(), b"c d".to_vec(), b"[R]".to_vec()]);
+    }
+}

@@ -1,0 +1,376 @@
+//! system: the running Apache: finds it, asks it about a configuration, reloads it.
+//!
+//! Never starts, stops or restarts it. Every question is asked with the
+//! server's own program, arguments, environment and working directory, since
+//! each of them changes what is active.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+use crate::apache::complaint::complaint;
+use crate::clock::{Deadline, Stopwatch, pause};
+use crate::command::{self, Program};
+use crate::files;
+use crate::process::{self, PidFd, Process, Signal};
+use crate::sockets;
+
+/// A running Apache, verified by its pid file, its program and its children.
+#[derive(Debug)]
+pub struct Server {
+    parent: PidFd,
+    program: Program,
+    info_module: PathBuf,
+}
+
+/// A file to be checked in the place of a real one.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// The real file, links resolved.
+    pub real: &'a Path,
+    /// What is to be read instead.
+    pub substitute: &'a Path,
+}
+
+/// What went wrong with Apache.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// None is there.
+    #[error("apache is not running{0}; certbaton never starts it: check systemctl status apache2")]
+    NotRunning(String),
+    /// More than one is there.
+    #[error(
+        "several apaches are running (pids {0}); set pid-file in [apache] of the configuration"
+    )]
+    Several(String),
+    /// The pid file names something else.
+    #[error("pid file {} names process {pid}, which is {what}, not a running apache", path.display())]
+    NotApache {
+        /// The pid file.
+        path: PathBuf,
+        /// Its pid.
+        pid: i32,
+        /// What it is.
+        what: String,
+    },
+    /// Apache refuses the configuration on disk.
+    #[error(
+        "{0}; this is what apache says of its configuration: repair it first (apache2ctl configtest)"
+    )]
+    Configtest(String),
+    /// Apache refuses our candidate.
+    #[error("apache refuses the configuration with the inserted lines: {0}")]
+    Candidate(String),
+    /// No private mount namespace.
+    #[error(
+        "cannot check a candidate before it is installed: no private mount namespace (CAP_SYS_ADMIN is needed)"
+    )]
+    Namespace(#[source] io::Error),
+    /// The parent ended during a reload.
+    #[error(
+        "apache (pid {0}) ended while it reloaded; see its error log, then start it: systemctl start apache2"
+    )]
+    Died(i32),
+    /// Old processes go on accepting connections.
+    #[error(
+        "apache was told to reload, but {0} processes of the old configuration still accept connections after {1:?}"
+    )]
+    NotDeaf(usize, Duration),
+    /// A program could not be run.
+    #[error(transparent)]
+    Command(#[from] command::Error),
+    /// A file could not be read.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// A process could not be looked at.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// `/proc` could not be read.
+    #[error("cannot read the sockets of apache (pid {0})")]
+    Sockets(i32, #[source] io::Error),
+}
+
+/// The processes that serve the old configuration, noted before a reload.
+#[derive(Debug)]
+pub struct OldGeneration {
+    children: Vec<Process>,
+    /// Pipes of the parent; one of them ends this generation.
+    pipes: BTreeSet<u64>,
+    listening: Vec<u64>,
+}
+
+/// Finds the Apache that `pid_file` names, or the only one that runs here.
+pub fn find(pid_file: Option<&Path>) -> Result<Server, Error> {
+    let pid = match pid_file {
+        Some(path) => named_pid(path)?,
+        None => only_pid()?,
+    };
+    Server::open(process::identify(pid)?)
+}
+
+fn named_pid(path: &Path) -> Result<i32, Error> {
+    let text = match files::read_any(path) {
+        Err(error) if error.is_missing() => {
+            return Err(Error::NotRunning(format!(" (no pid file {})", path.display())));
+        }
+        text => text?,
+    };
+    let pid = String::from_utf8_lossy(&text).trim().parse().unwrap_or(0);
+    let wrong = |what: String| Error::NotApache { path: path.to_owned(), pid, what };
+    match process::executable(pid) {
+        Ok(program) if is_apache(&program) => Ok(pid),
+        Ok(program) => Err(wrong(program.display().to_string())),
+        Err(process::Error::Gone(_)) => {
+            Err(Error::NotRunning(format!(" (stale pid file {})", path.display())))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Servers of containers are visible from outside: only our own pid namespace counts.
+fn only_pid() -> Result<i32, Error> {
+    let namespace = |pid: &str| files::link_target(Path::new(&format!("/proc/{pid}/ns/pid")));
+    let ours = namespace("self")?;
+    let mut parents = Vec::new();
+    for name in files::list(Path::new("/proc"))? {
+        let Some(pid) = name.to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
+        let is_server = |pid| process::executable(pid).is_ok_and(|p| is_apache(&p));
+        if !is_server(pid) || namespace(&pid.to_string()).is_ok_and(|n| n != ours) {
+            continue;
+        }
+        match process::parent(pid) {
+            Ok(Some(parent)) if is_server(parent.pid) => {}
+            Ok(_) => parents.push(pid),
+            Err(process::Error::Gone(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match parents[..] {
+        [] => Err(Error::NotRunning(String::new())),
+        [pid] => Ok(pid),
+        _ => {
+            let pids: Vec<String> = parents.iter().map(ToString::to_string).collect();
+            Err(Error::Several(pids.join(", ")))
+        }
+    }
+}
+
+/// The kernel marks a program that an upgrade replaced.
+fn without_deleted(program: &Path) -> PathBuf {
+    let bytes = program.as_os_str().as_bytes();
+    OsStr::from_bytes(bytes.strip_suffix(b" (deleted)").unwrap_or(bytes)).into()
+}
+
+fn is_apache(program: &Path) -> bool {
+    let program = without_deleted(program);
+    matches!(program.file_name().and_then(OsStr::to_str), Some("apache2" | "httpd"))
+}
+
+impl Server {
+    fn open(parent: Process) -> Result<Self, Error> {
+        let handle = PidFd::open(parent)?;
+        let argv = process::argv(parent.pid)?;
+        let environment = process::environment(parent.pid)?.into_iter().filter_map(|item| {
+            let bytes = item.into_vec();
+            let at = bytes.iter().position(|&b| b == b'=')?;
+            let (name, value) = (bytes[..at].to_vec(), bytes[at + 1..].to_vec());
+            Some((OsString::from_vec(name), OsString::from_vec(value)))
+        });
+        let program = Program {
+            path: without_deleted(&process::executable(parent.pid)?),
+            arguments: question_arguments(argv.get(1..).unwrap_or_default()),
+            environment: environment.collect(),
+            directory: process::working_directory(parent.pid)?,
+        };
+        let maps = files::read_any(Path::new(&format!("/proc/{}/maps", parent.pid)))?;
+        let info_module = module_directory(&maps).join("mod_info.so");
+        Ok(Self { parent: handle, program, info_module })
+    }
+
+    /// The parent process.
+    pub fn process(&self) -> Process {
+        self.parent.process()
+    }
+
+    /// Asks Apache what its configuration means: the text that `dump` reads.
+    ///
+    /// With `candidates`, as it would be with those files in place; they are
+    /// bind-mounted over the real ones where only this question sees them.
+    pub fn dump(&self, candidates: &[Candidate<'_>]) -> Result<Vec<u8>, Error> {
+        let mut program = self.program.clone();
+        let load = [b"LoadModule info_module \"", self.info_module.as_os_str().as_bytes(), b"\""];
+        program.arguments.extend(["-C".into(), OsString::from_vec(load.concat()), "-t".into()]);
+        for part in ["INCLUDES", "MODULES", "VHOSTS", "RUN_CFG", "CONFIG"] {
+            program.arguments.extend(["-D".into(), format!("DUMP_{part}").into()]);
+        }
+        let deadline = Deadline::after(QUESTION_TIME);
+        let output = if candidates.is_empty() {
+            program.run(&deadline)?
+        } else {
+            // A mount namespace belongs to a thread; the child inherits this one's.
+            let ask = || {
+                substitute(candidates).map_err(Error::Namespace)?;
+                program.run(&deadline).map_err(Error::from)
+            };
+            let answer = thread::scope(|scope| scope.spawn(ask).join());
+            answer.map_err(|_| Error::Namespace(io::Error::other("the thread panicked")))??
+        };
+        match (output.status.success(), candidates.is_empty()) {
+            (true, _) => Ok(output.stdout),
+            (false, true) => Err(Error::Configtest(complaint(&output.stderr))),
+            (false, false) => Err(Error::Candidate(complaint(&output.stderr))),
+        }
+    }
+
+    /// The addresses it listens on.
+    pub fn listeners(&self) -> Result<Vec<SocketAddr>, Error> {
+        let pid = self.process().pid;
+        let found = sockets::listening(pid).map_err(|e| Error::Sockets(pid, e))?;
+        Ok(found.into_values().collect())
+    }
+
+    /// When it last loaded its configuration: it writes its pid file anew each
+    /// time (`ap_log_pid` in every MPM's run).
+    pub fn loaded_at(&self, pid_file: &Path) -> Result<Timestamp, Error> {
+        Ok(files::modified(pid_file)?)
+    }
+
+    /// Tells the parent to reload gracefully (SIGUSR1).
+    pub fn reload(&self) -> Result<OldGeneration, Error> {
+        let pid = self.process().pid;
+        let listening = sockets::listening(pid).map_err(|e| Error::Sockets(pid, e))?;
+        let old = OldGeneration {
+            children: process::children(pid)?,
+            pipes: sockets::pipes(pid).map_err(|e| Error::Sockets(pid, e))?,
+            listening: listening.into_keys().collect(),
+        };
+        self.parent.signal(Signal::USR1)?;
+        Ok(old)
+    }
+
+    /// Waits until no process of `old` can accept a connection any more: from
+    /// then on only the new configuration answers new connections.
+    pub fn wait_deaf(&self, old: &OldGeneration, patience: Duration) -> Result<(), Error> {
+        let pid = self.process().pid;
+        let watch = Stopwatch::start();
+        let deadline = Deadline::after(patience);
+        loop {
+            let hearing = self.hearing(old)?;
+            if self.parent.wait_exit(Duration::ZERO)? {
+                return Err(Error::Died(pid));
+            }
+            if hearing == Some(0) {
+                return Ok(());
+            }
+            if pause(LOOK_AGAIN, &deadline).is_err() {
+                let count = hearing.unwrap_or(old.children.len());
+                return Err(Error::NotDeaf(count, watch.elapsed()));
+            }
+        }
+    }
+
+    /// How many processes of `old` still hold a listening socket; `None` while
+    /// the parent may yet fork more of them.
+    ///
+    /// SIGUSR1 wakes the parent, which first tops up its old children
+    /// (`perform_idle_server_maintenance`) and then reads the configuration. Reading
+    /// it replaces the pipe through which each generation is told to end
+    /// (`ap_mpm_podx_open`), so that pipe tells whose child a process is.
+    fn hearing(&self, old: &OldGeneration) -> Result<Option<usize>, Error> {
+        let pid = self.process().pid;
+        let pipes = |pid| sockets::pipes(pid).map_err(|e| Error::Sockets(pid, e));
+        let current = pipes(pid)?;
+        let gone: BTreeSet<u64> = old.pipes.difference(&current).copied().collect();
+        if gone.is_empty() && !old.pipes.is_empty() {
+            return Ok(None);
+        }
+        let mut hearing = 0;
+        for child in process::children(pid)? {
+            if !old.children.contains(&child) && pipes(child.pid)?.is_disjoint(&gone) {
+                continue;
+            }
+            let held = sockets::held(child.pid).map_err(|e| Error::Sockets(child.pid, e))?;
+            hearing += usize::from(old.listening.iter().any(|inode| held.contains(inode)));
+        }
+        Ok(Some(hearing))
+    }
+
+    /// Whether the parent still runs.
+    pub fn is_alive(&self) -> Result<bool, Error> {
+        Ok(!self.parent.wait_exit(Duration::ZERO)?)
+    }
+}
+
+/// The server's arguments without those that say what to do with it.
+fn question_arguments(arguments: &[OsString]) -> Vec<OsString> {
+    let mut out = Vec::new();
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_bytes() {
+            b"-k" => {
+                rest.next();
+            }
+            bytes if bytes.starts_with(b"-k") => {}
+            b"-X" | b"-t" | b"-T" => {}
+            _ => out.push(argument.clone()),
+        }
+    }
+    out
+}
+
+/// Where the server's modules come from, by what it has mapped.
+fn module_directory(maps: &[u8]) -> PathBuf {
+    let text = String::from_utf8_lossy(maps);
+    let paths = text.lines().filter_map(|line| line.split_ascii_whitespace().nth(5));
+    let module = paths.map(Path::new).find(|path| {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        name.starts_with("mod_") && path.extension().is_some_and(|e| e == "so")
+    });
+    let directory = module.and_then(Path::parent);
+    directory.unwrap_or(Path::new("/usr/lib/apache2/modules")).to_owned()
+}
+
+/// Makes this thread see each candidate in the place of the real file.
+fn substitute(candidates: &[Candidate<'_>]) -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    for candidate in candidates {
+        mount(Some(candidate.substitute), candidate.real, none, MsFlags::MS_BIND, none)?;
+    }
+    Ok(())
+}
+
+/// For one question; 5,000 vhosts need less than a second.
+const QUESTION_TIME: Duration = Duration::from_mins(1);
+
+/// Between two looks at the old generation; it is deaf 5 to 8 ms after the signal.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_keep_the_servers_own_arguments() {
+        let arguments =
+            |words: &[&str]| -> Vec<OsString> { words.iter().map(Into::into).collect() };
+        let given = arguments(&["-d", "/s", "-k", "start", "-DX", "-kgraceful"]);
+        assert_eq!(question_arguments(&given), arguments(&["-d", "/s", "-DX"]));
+    }
+
+    #[test]
+    fn modules_are_found_where_the_server_has_them() {
+        let maps = b"7f00-7f01 r--p 0 fe:00 1 /lib/libc.so.6\n7f02-7f03 r-xp 0 fe:00 2 /opt/httpd/modules/mod_proxy.so\n";
+        assert_eq!(module_directory(maps), Path::new("/opt/httpd/modules"));
+    }
+}

@@ -1,0 +1,9 @@
+//! Asking as the CA asks.
+
+pub mod exchange;
+pub mod handshake;
+pub mod probe;
+pub mod redirect;
+pub mod resolve;
+pub mod validation;
+pub mod webroot;

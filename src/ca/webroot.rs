@@ -1,0 +1,228 @@
+//! system: plants a file below a webroot's challenge directory, and removes it.
+//!
+//! Somebody else may own everything below the webroot, so nothing there is
+//! ever reached by a path or through a link: every step is relative to the
+//! open directory before it. Links above the webroot are the administrator's.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::ca::validation::Nonce;
+use crate::names::{CHALLENGE_DIRECTORY, Token, Webroot};
+
+/// Why nothing could be planted or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The webroot is not there.
+    #[error("webroot {} does not exist; create it, or correct certbot's webroot path", .0.display())]
+    Missing(PathBuf),
+    /// The webroot, or a directory below it, is something else.
+    #[error("{} is not a directory; move it away", .0.display())]
+    NotADirectory(PathBuf),
+    /// A directory below the webroot is a symbolic link.
+    #[error("{} is a symbolic link, which is not followed as root; replace it by a directory", .0.display())]
+    Link(PathBuf),
+    /// No space, inodes or quota.
+    #[error("no room for {}; free some space", path.display())]
+    Full {
+        /// The file or directory.
+        path: PathBuf,
+        /// ENOSPC or EDQUOT.
+        source: io::Error,
+    },
+    /// Not allowed to write.
+    #[error("not allowed to write {}; run as root on a writable file system", path.display())]
+    Denied {
+        /// The file or directory.
+        path: PathBuf,
+        /// EACCES, EPERM or EROFS.
+        source: io::Error,
+    },
+    /// Anything else.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The error.
+        source: io::Error,
+    },
+}
+
+/// A planted file, removed by [`Planted::remove`] or, as a last resort, on drop.
+#[derive(Debug)]
+#[must_use = "the file is removed when this is dropped"]
+pub struct Planted {
+    nonce: Nonce,
+    file: Option<Entry>,
+    /// The directories made for it, the outermost first.
+    made: Vec<Entry>,
+}
+
+/// A name in an open directory; the path is only for messages.
+#[derive(Debug)]
+struct Entry {
+    parent: OwnedFd,
+    name: String,
+    path: PathBuf,
+}
+
+/// Plants a file with a random name and content below `webroot`, readable by
+/// everybody whatever the umask. Directories that are missing are made with
+/// mode 755 as certbot makes them (`plugins/webroot.py`), but stay root's. One
+/// file is enough for all names of a webroot; of two at a time, the later may
+/// leave the directories that the earlier has made.
+pub fn plant(webroot: &Webroot) -> Result<Planted, Error> {
+    let mut path = webroot.as_path().to_owned();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut directory = rustix::fs::open(&path, flags, Mode::empty()).map_err(|e| match e {
+        Errno::NOENT => Error::Missing(path.clone()),
+        Errno::NOTDIR => Error::NotADirectory(path.clone()),
+        e => error("open", &path, e),
+    })?;
+
+    // From here on a failure drops `planted`, which removes what was made.
+    let mut planted = Planted { nonce: nonce(&path)?, file: None, made: Vec::new() };
+    for name in CHALLENGE_DIRECTORY.split('/') {
+        path.push(name);
+        directory = planted.descend(directory, name, &path)?;
+    }
+    path.push(planted.nonce.token.as_str());
+    planted.write(directory, &path)?;
+    Ok(planted)
+}
+
+impl Planted {
+    /// The token, and what its file contains.
+    pub fn nonce(&self) -> &Nonce {
+        &self.nonce
+    }
+
+    /// Removes the file, and the directories made for it unless something else
+    /// is in them by now. What is gone already is no error.
+    pub fn remove(mut self) -> Result<(), Error> {
+        self.clear()
+    }
+
+    fn descend(&mut self, parent: OwnedFd, name: &str, path: &Path) -> Result<OwnedFd, Error> {
+        let new = match rustix::fs::mkdirat(&parent, name, DIRECTORY_MODE) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(e) => return Err(error("make", path, e)),
+        };
+        let entry = Entry { parent, name: name.to_owned(), path: path.to_owned() };
+        let directory = entry.open();
+        if new {
+            self.made.push(entry);
+            widen(directory.as_ref().ok()).map_err(|e| error("set the mode of", path, e))?;
+        }
+        directory
+    }
+
+    fn write(&mut self, parent: OwnedFd, path: &Path) -> Result<(), Error> {
+        let name = self.nonce.token.as_str().to_owned();
+        let mode = Mode::from_raw_mode(0o644);
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&parent, &name, flags, mode);
+        let mut file = File::from(file.map_err(|e| error("create", path, e))?);
+        self.file = Some(Entry { parent, name, path: path.to_owned() });
+        file.write_all(self.nonce.content.as_bytes()).map_err(|e| {
+            let code = Errno::from_io_error(&e).unwrap_or(Errno::IO);
+            error("write", path, code)
+        })?;
+        rustix::fs::fchmod(&file, mode).map_err(|e| error("set the mode of", path, e))
+    }
+
+    fn clear(&mut self) -> Result<(), Error> {
+        if let Some(file) = self.file.take() {
+            match rustix::fs::unlinkat(&file.parent, &file.name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(e) => return Err(error("remove", &file.path, e)),
+            }
+        }
+        while let Some(made) = self.made.pop() {
+            match rustix::fs::unlinkat(&made.parent, &made.name, AtFlags::REMOVEDIR) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                // In use by now, or replaced: no longer ours.
+                Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => return Ok(()),
+                Err(e) => return Err(error("remove", &made.path, e)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Planted {
+    fn drop(&mut self) {
+        if let Err(error) = self.clear() {
+            tracing::warn!(%error, "a challenge file was left behind");
+        }
+    }
+}
+
+impl Entry {
+    fn open(&self) -> Result<OwnedFd, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.parent, &self.name, flags, Mode::empty()).map_err(|e| match e {
+            Errno::NOTDIR | Errno::LOOP if self.is_link() => Error::Link(self.path.clone()),
+            Errno::NOTDIR => Error::NotADirectory(self.path.clone()),
+            e => error("open", &self.path, e),
+        })
+    }
+
+    fn is_link(&self) -> bool {
+        let stat = rustix::fs::statat(&self.parent, &self.name, AtFlags::SYMLINK_NOFOLLOW);
+        stat.is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::Symlink)
+    }
+}
+
+/// Undoes the umask on a directory just made. If the owner of the webroot has
+/// put another in its place, it is not for us to open that one to the world; an
+/// empty one does no harm.
+fn widen(new: Option<&OwnedFd>) -> Result<(), Errno> {
+    let Some(directory) = new else { return Ok(()) };
+    let narrow =
+        !Mode::from_raw_mode(rustix::fs::fstat(directory)?.st_mode).contains(DIRECTORY_MODE);
+    let own = |entry: &DirEntry| matches!(entry.file_name().to_bytes(), b"." | b"..");
+    let mut entries = Dir::read_from(directory)?;
+    if narrow && entries.all(|entry| entry.is_ok_and(|e| own(&e))) {
+        rustix::fs::fchmod(directory, DIRECTORY_MODE)?;
+    }
+    Ok(())
+}
+
+fn error(action: &'static str, path: &Path, errno: Errno) -> Error {
+    let (path, source) = (path.to_owned(), errno.into());
+    match errno {
+        Errno::NOSPC | Errno::DQUOT => Error::Full { path, source },
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => Error::Denied { path, source },
+        _ => Error::Io { action, path, source },
+    }
+}
+
+/// As long as the CA's own: token 43, content 87 characters, since people match
+/// that in rewrite rules. The content cannot be told from the token, so that a
+/// responder that knows no files (a stateless one) does not pass for one.
+fn nonce(webroot: &Path) -> Result<Nonce, Error> {
+    let mut bytes = [0; 64];
+    let failed =
+        |source| Error::Io { action: "make a random name for", path: webroot.to_owned(), source };
+    openssl::rand::rand_bytes(&mut bytes).map_err(|e| failed(e.into()))?;
+    let text = openssl::base64::encode_block(&bytes).replace('+', "-").replace('/', "_");
+    let token = format!("{PREFIX}{}", &text[..43 - PREFIX.len()]);
+    let content = format!("{token}.{}", &text[43 - PREFIX.len()..86 - PREFIX.len()]);
+    let token = Token::parse(&token).map_err(|e| failed(io::Error::other(e)))?;
+    Ok(Nonce { token, content })
+}
+
+const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
+
+/// By this, whoever finds a file that a crash left knows whose it was.
+const PREFIX: &str = "certbaton-";

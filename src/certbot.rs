@@ -1,0 +1,12 @@
+//! certbot's own files, command line and process.
+
+pub mod arguments;
+pub mod certificate;
+pub mod configobj;
+pub mod ini;
+#[expect(clippy::disallowed_methods, reason = "owns certbot's renewal directory")]
+pub mod lineages;
+mod options;
+pub mod renewal;
+pub mod running;
+pub mod scope;

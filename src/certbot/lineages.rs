@@ -1,0 +1,100 @@
+//! system: certbot's `renewal/` directory and the certificates it names, read into lineages.
+//!
+//! It writes nothing and takes none of certbot's locks: a hook runs inside the
+//! certbot that holds them.
+
+use std::error::Error as StdError;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::certbot::certificate;
+use crate::certbot::renewal::{self, Lineage, Refused};
+use crate::files;
+
+/// What is in a configuration directory, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lineages {
+    /// Those that can be used.
+    pub usable: Vec<Lineage>,
+    /// Those that cannot; whether that matters depends on what certbot is about to do.
+    pub refused: Vec<Refused>,
+}
+
+/// Why there is no list at all.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot list {path}", path = .path.display())]
+pub struct Error {
+    /// The directory.
+    path: PathBuf,
+    /// The kernel's answer.
+    source: io::Error,
+}
+
+/// Why one lineage cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error(transparent)]
+    File(#[from] files::Error),
+    #[error(transparent)]
+    Renewal(#[from] renewal::Error),
+    #[error("{path}: certbot's certificate cannot be read", path = .path.display())]
+    Certificate { path: PathBuf, source: certificate::Error },
+}
+
+/// Reads every `renewal/*.conf` of `config_dir`, in certbot's order, with the
+/// names of its certificate. No such directory is no lineage.
+pub fn lineages(config_dir: &Path) -> Result<Lineages, Error> {
+    let directory = config_dir.join("renewal");
+    let mut found = Lineages::default();
+    for path in configurations(&directory)? {
+        match lineage(&path) {
+            Ok(lineage) => found.usable.push(lineage),
+            Err(error) => found.refused.push(refused(&path, &error)),
+        }
+    }
+    Ok(found)
+}
+
+/// `storage.py:renewal_conf_files`: sorted; like glob(3), without hidden files.
+fn configurations(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |source| Error { path: directory.to_owned(), source };
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        let bytes = name.as_encoded_bytes();
+        if bytes.ends_with(b".conf") && !bytes.starts_with(b".") {
+            paths.push(directory.join(name));
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn lineage(path: &Path) -> Result<Lineage, Unusable> {
+    let mut lineage = renewal::parse(path, &files::read_trusted(path)?)?;
+    let pem = files::read_trusted(&lineage.cert)?;
+    let unreadable = |source| Unusable::Certificate { path: lineage.cert.clone(), source };
+    lineage.names = certificate::from_pem(&pem).map_err(unreadable)?.names;
+    Ok(lineage)
+}
+
+fn refused(path: &Path, error: &Unusable) -> Refused {
+    let mut reason = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        reason = format!("{reason}: {cause}");
+        source = cause.source();
+    }
+    let certbot_skips_it = match error {
+        Unusable::File(error) => error.is_missing(),
+        Unusable::Renewal(error) => error.certbot_skips_it(),
+        Unusable::Certificate { .. } => true,
+    };
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Refused { name, reason, certbot_skips_it }
+}

@@ -1,0 +1,14 @@
+//! Switching routes: what to insert, how to install it, how it is proven and undone.
+
+pub mod block;
+pub mod difference;
+pub mod insertion;
+pub mod install;
+pub mod journal;
+pub mod observe;
+pub mod order;
+pub mod plan;
+pub mod proof;
+pub mod report;
+pub mod stopped;
+pub mod switch;

@@ -1,0 +1,265 @@
+//! flow: everything a switch has to know before it plans, read once.
+//!
+//! Apache's dump, the text of every file in it, and the journal, with our own
+//! blocks taken out of all of them. Nothing is changed here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::apache::document::{Document, words};
+use crate::apache::dump::{Dump, Include, Node};
+use crate::apache::htaccess::Htaccess;
+use crate::apache::oracle::{self, Blocks};
+use crate::apache::server::Server;
+use crate::certbot::certificate;
+use crate::files::{self, Snapshot};
+use crate::names::{Route, Webroot};
+use crate::route::block;
+use crate::route::difference;
+use crate::route::install::Change;
+use crate::route::journal::Journal;
+use crate::route::report::{Damage, Error, Note};
+
+/// What was found.
+#[derive(Debug)]
+pub struct Observation {
+    /// Apache's view of the user's own configuration.
+    pub user: Dump,
+    /// The user's own text, by the path Apache opened.
+    pub documents: BTreeMap<String, Document>,
+    /// The routes that are local now, by the blocks in the files.
+    pub local: Vec<Route>,
+    /// Marked lines that somebody changed.
+    pub damaged: Vec<Damage>,
+    /// What the journal says.
+    pub journal: Journal,
+    /// The files as they are, by the path Apache opened.
+    snapshots: BTreeMap<String, Snapshot>,
+}
+
+/// A dump with its files and our lines in them.
+pub type View = (Dump, BTreeMap<String, Document>, Blocks);
+
+/// Reads everything.
+pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> {
+    let dump = Dump::parse(&server.dump(&[])?)?;
+    let mut snapshots = BTreeMap::new();
+    for Include { file, .. } in &dump.includes {
+        if !snapshots.contains_key(file) {
+            snapshots.insert(file.clone(), files::snapshot(Path::new(file))?);
+        }
+    }
+    // A site that was disabled meanwhile is in the journal alone.
+    for file in journal.files.iter().filter(|file| files::exists(Path::new(file))) {
+        if !snapshots.values().any(|known| known.path == Path::new(file)) {
+            snapshots.insert(file.clone(), files::snapshot(Path::new(file))?);
+        }
+    }
+    let (mut found, mut documents, mut blocks) = (BTreeSet::new(), BTreeMap::new(), Blocks::new());
+    let (mut local, mut damaged) = (Vec::new(), Vec::new());
+    for (file, snapshot) in &snapshots {
+        let document = parsed(file, snapshot.bytes.clone())?;
+        let stripped = block::strip(&document);
+        if found.insert(&snapshot.path) {
+            damaged.extend(stripped.damaged.iter().map(|lines| damage(snapshot, lines, &document)));
+        }
+        local.extend(stripped.routes);
+        blocks.insert(file.clone(), stripped.lines);
+        documents.insert(file.clone(), (document, stripped.bytes));
+    }
+    local.sort();
+    local.dedup();
+    let (current, stripped): (BTreeMap<_, _>, Vec<_>) = documents
+        .into_iter()
+        .map(|(file, (document, bytes))| ((file.clone(), document), (file, bytes)))
+        .unzip();
+    oracle::agrees(&dump, &current).map_err(|refusal| Error::Refused(vec![refusal]))?;
+    let mut documents = BTreeMap::new();
+    for (file, bytes) in stripped {
+        documents.insert(file.clone(), parsed(&file, bytes)?);
+    }
+    let user = oracle::without(&dump, &blocks);
+    let mut observed = Observation { user, documents, local, damaged, journal, snapshots };
+    // Then it is unknown whether Apache has loaded them.
+    observed.journal.pending |= observed.is_unrecorded();
+    Ok(observed)
+}
+
+pub(crate) fn parsed(file: &str, bytes: Vec<u8>) -> Result<Document, Error> {
+    Document::parse(bytes).map_err(|source| Error::Document { file: file.to_owned(), source })
+}
+
+pub(crate) fn damage(
+    snapshot: &Snapshot,
+    lines: &std::ops::Range<u32>,
+    document: &Document,
+) -> Damage {
+    let file = snapshot.path.display().to_string();
+    let rest = document.lines().iter().filter(|line| !lines.contains(&line.first));
+    let rest: Vec<u8> =
+        rest.flat_map(|line| document.bytes()[line.span.clone()].to_vec()).collect();
+    let diff = difference::unified(&file, document.bytes(), &rest);
+    Damage { file, lines: (lines.start, lines.end - 1), diff }
+}
+
+impl Observation {
+    /// Blocks are in the files, and the journal is gone.
+    pub fn is_unrecorded(&self) -> bool {
+        self.journal.since.is_none() && !self.local.is_empty()
+    }
+
+    /// The files whose bytes have to change so that exactly `planned` blocks are in them.
+    pub fn changes(&self, planned: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Change>, Error> {
+        let mut wanted: BTreeMap<&Path, (&Snapshot, &[u8], bool)> = BTreeMap::new();
+        for (file, snapshot) in &self.snapshots {
+            let Some(document) = self.documents.get(file) else { continue };
+            let after = planned.get(file).map_or(document.bytes(), Vec::as_slice);
+            let adds = planned.contains_key(file);
+            // One file under two names is changed once; the name with blocks decides.
+            let entry = wanted.entry(&snapshot.path).or_insert((snapshot, after, adds));
+            if adds {
+                *entry = (snapshot, after, adds);
+            }
+        }
+        let differing = wanted.into_values().filter(|(now, after, _)| now.bytes != *after);
+        let change = |(snapshot, after, adds): (&Snapshot, &[u8], bool)| Change {
+            snapshot: snapshot.clone(),
+            after: after.to_vec(),
+            adds,
+        };
+        Ok(differing.map(change).collect())
+    }
+
+    /// The view that the candidate's dump gives, once `changes` are in place.
+    pub fn after(&self, output: &[u8], changes: &[Change]) -> Result<View, Error> {
+        let dump = Dump::parse(output)?;
+        let (mut documents, mut blocks) = (BTreeMap::new(), Blocks::new());
+        let read: BTreeSet<&String> = dump.includes.iter().map(|include| &include.file).collect();
+        for (file, snapshot) in self.snapshots.iter().filter(|(file, _)| read.contains(file)) {
+            let change = changes.iter().find(|change| change.snapshot.path == snapshot.path);
+            let bytes = change.map_or(&snapshot.bytes, |change| &change.after);
+            let document = parsed(file, bytes.clone())?;
+            blocks.insert(file.clone(), block::strip(&document).lines);
+            documents.insert(file.clone(), document);
+        }
+        Ok((dump, documents, blocks))
+    }
+
+    /// Directories that Apache reads from: no temporary file may stand there.
+    pub fn directories(&self) -> Vec<PathBuf> {
+        let opened = self.snapshots.keys().filter_map(|file| Path::new(file).parent());
+        let real = self.snapshots.values().filter_map(|snapshot| snapshot.path.parent());
+        let mut all: Vec<PathBuf> = opened.chain(real).map(Path::to_owned).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// What a person should know about the files before they are reloaded.
+    pub fn notes(&self, server: &Server) -> Result<Vec<Note>, Error> {
+        let loaded = server.loaded_at(Path::new(&self.user.pid_file))?;
+        let mut notes = Vec::new();
+        for (file, snapshot) in &self.snapshots {
+            let ours = self.journal.files.contains(&snapshot.path.display().to_string());
+            if snapshot.changed > loaded && !ours {
+                notes.push(Note::unloaded(file));
+            }
+            let Some(document) = self.documents.get(file) else { continue };
+            let old = document.lines().iter().filter(|l| l.is_comment() && is_old_hook(&l.text));
+            notes.extend(old.map(|line| {
+                Note::commented(file, line.first, &String::from_utf8_lossy(&line.text))
+            }));
+            if is_copied_site(Path::new(file)) {
+                notes.push(Note::not_a_link(file));
+            }
+        }
+        Ok(notes)
+    }
+
+    /// Certificates and keys that changed since Apache loaded them must belong together.
+    ///
+    /// A mismatch passes configtest and ends the parent at the reload.
+    pub fn keys_match(&self, server: &Server) -> Result<(), Error> {
+        let loaded = server.loaded_at(Path::new(&self.user.pid_file))?;
+        let sections = self.user.config.iter().filter(|n| n.name == "<virtualhost");
+        let mut checked = BTreeSet::new();
+        let levels = sections.map(|n| &n.children[..]).chain([&self.user.config[..]]);
+        for (certificate, key) in levels.flat_map(|nodes| pairs(nodes, &self.user.server_root)) {
+            if !checked.insert((certificate.clone(), key.clone())) {
+                continue;
+            }
+            let newer = |path: &Path| files::snapshot(path).map(|s| (s.changed > loaded, s.bytes));
+            let (certificate_new, certificate_pem) = newer(&certificate)?;
+            let (key_new, key_pem) = newer(&key)?;
+            if !certificate_new && !key_new {
+                continue;
+            }
+            match certificate::key_matches(&certificate_pem, &key_pem) {
+                Ok(true) => {}
+                Ok(false) => return Err(Error::KeyMismatch { certificate, key }),
+                Err(source) => return Err(Error::Key { file: certificate, source }),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `SSLCertificateFile` and the key for it: the n-th with the n-th, else the file itself.
+fn pairs(nodes: &[Node], root: &str) -> Vec<(PathBuf, PathBuf)> {
+    let paths = |name: &'static str| {
+        nodes.iter().filter(move |n| n.name == name).filter_map(|n| words(&n.arguments).next())
+    };
+    let path = |bytes: Vec<u8>| Path::new(root).join(String::from_utf8_lossy(&bytes).as_ref());
+    let mut keys = paths("sslcertificatekeyfile").map(path);
+    paths("sslcertificatefile")
+        .map(path)
+        .map(|certificate| {
+            let key = keys.next().unwrap_or_else(|| certificate.clone());
+            (certificate, key)
+        })
+        .collect()
+}
+
+/// What the Perl one-liner of old hooks leaves: a ProxyPass line behind one `#` or more.
+fn is_old_hook(comment: &[u8]) -> bool {
+    let hashes = comment.iter().take_while(|&&b| b == b'#').count();
+    let rest = comment[hashes..].to_ascii_lowercase();
+    hashes > 1 && rest.trim_ascii_start().starts_with(b"proxypass")
+}
+
+/// A regular file in sites-enabled with a namesake in sites-available.
+fn is_copied_site(file: &Path) -> bool {
+    let (Some(directory), Some(name)) = (file.parent(), file.file_name()) else { return false };
+    directory.file_name().is_some_and(|d| d == "sites-enabled")
+        && files::is_plain_file(file)
+        && files::exists(&directory.with_file_name("sites-available").join(name))
+}
+
+/// The `.htaccess` files on the way to each webroot's challenge directory.
+pub fn htaccess<'a>(
+    webroots: impl Iterator<Item = &'a Webroot>,
+) -> Result<BTreeMap<Webroot, Vec<Htaccess>>, Error> {
+    let mut all = BTreeMap::new();
+    for webroot in webroots {
+        if all.contains_key(webroot) {
+            continue;
+        }
+        let mut found = Vec::new();
+        let directory = webroot.challenge_directory();
+        let mut directories: Vec<&Path> = directory.ancestors().collect();
+        directories.reverse();
+        for directory in directories {
+            let file = directory.join(".htaccess");
+            match files::read_any(&file) {
+                Ok(bytes) => {
+                    let name = file.display().to_string();
+                    found.push(Htaccess::parse(&name, &parsed(&name, bytes)?));
+                }
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        all.insert(webroot.clone(), found);
+    }
+    Ok(all)
+}

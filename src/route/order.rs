@@ -1,0 +1,74 @@
+//! pure: what a switch is told to do, and what it says it did.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::names::{Hostname, Route, Webroot};
+use crate::route::plan;
+use crate::route::report::Note;
+
+/// Which routes are to be local afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// These and no others.
+    Only(Vec<Route>),
+    /// These and those that are local already.
+    Add(Vec<Route>),
+    /// Those that are local already, without these names.
+    Without(BTreeSet<Hostname>),
+    /// Those of all vhosts whose challenge path is proxied, in this webroot or their own.
+    Proxied(Option<Webroot>),
+}
+
+/// Choices of the person or program that orders a switch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Also change files that a program generates.
+    pub force_generated: bool,
+    /// Reload even if no file changes: something else has to be loaded.
+    pub reload: bool,
+    /// A lineage's `live` directory whose certificate must be served afterwards.
+    pub certificate: Option<PathBuf>,
+}
+
+/// What a switch did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The routes that are local now.
+    pub local: Vec<Route>,
+    /// The names that were local and are not any more.
+    pub returned: Vec<Hostname>,
+    /// The vhosts that answer them.
+    pub vhosts: Vec<plan::Switched>,
+    /// The files that were replaced.
+    pub replaced: Vec<PathBuf>,
+    /// Whether Apache was reloaded.
+    pub reloaded: bool,
+    /// What a person should know.
+    pub notes: Vec<Note>,
+}
+
+impl Report {
+    /// One line for the log; `None` if nothing was switched or found.
+    pub fn line(&self) -> Option<String> {
+        let list = |names: Vec<&Hostname>| {
+            let names: Vec<&str> = names.into_iter().map(Hostname::as_str).collect();
+            names.join(" ")
+        };
+        let local = list(self.local.iter().map(|route| &route.name).collect());
+        let returned = list(self.returned.iter().collect());
+        let still =
+            if local.is_empty() { String::new() } else { format!("; still on this host: {local}") };
+        if !returned.is_empty() {
+            Some(format!("given back to the peer: {returned}{still}"))
+        } else if !self.replaced.is_empty() && !local.is_empty() {
+            Some(format!("switched to this host: {local}"))
+        } else if self.reloaded {
+            Some(format!("apache reloaded{still}"))
+        } else if !local.is_empty() {
+            Some(format!("answered by this host without a switch: {local}"))
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! flow: proves, by asking as the CA would, who answers the challenges of each name.
+//!
+//! One nonce per webroot, one fresh connection per name and address. What a
+//! CA sees through DNS, NAT or a CDN is not proven here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ca::handshake;
+use crate::ca::probe;
+use crate::ca::redirect::Ports;
+use crate::ca::resolve::{Pinned, System};
+use crate::ca::validation::{Failure, Reach};
+use crate::ca::webroot::{self, Planted};
+use crate::certbot::certificate;
+use crate::clock::Deadline;
+use crate::files;
+use crate::names::{Hostname, Webroot};
+use crate::route::plan::{Door, HTTP_PORT, TlsDoor};
+use crate::sockets;
+
+/// Why the proof failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The token file could not be planted or removed.
+    #[error(transparent)]
+    Webroot(#[from] webroot::Error),
+    /// The interfaces could not be listed.
+    #[error("cannot list the addresses of this host")]
+    Addresses(#[source] io::Error),
+    /// No address to ask.
+    #[error(
+        "apache does not listen on port 80 of any address that serves {0}; the CA asks there first"
+    )]
+    NoListener(Hostname),
+    /// The nonce did not come back.
+    #[error("{name} on {address} does not answer from {webroot}: {failure}")]
+    NotLocal {
+        /// The name.
+        name: Hostname,
+        /// The address asked.
+        address: IpAddr,
+        /// Where the file was.
+        webroot: Webroot,
+        /// What came instead.
+        failure: Box<Failure>,
+    },
+    /// No TLS.
+    #[error("the served certificate cannot be seen: {0}")]
+    NoHandshake(Box<Failure>),
+    /// Renewed on disk, the old one served.
+    #[error("{name} on {address} does not serve the certificate in {}", file.display())]
+    OldCertificate {
+        /// The name.
+        name: Hostname,
+        /// The address asked.
+        address: SocketAddr,
+        /// What is on disk.
+        file: PathBuf,
+    },
+    /// A certificate that cannot be read.
+    #[error("{}", file.display())]
+    Certificate {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: certificate::Error,
+    },
+    /// A file.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The nonce came back although the route was given back.
+    #[error("{name} on {address} still answers from {webroot}")]
+    StillLocal {
+        /// The name.
+        name: Hostname,
+        /// The address asked.
+        address: IpAddr,
+        /// Where the file was.
+        webroot: Webroot,
+    },
+}
+
+/// Proves that every door answers from its webroot on this host.
+pub fn local(doors: &[Door], listeners: &[SocketAddr], time: Duration) -> Result<(), Error> {
+    let deadline = Deadline::after(time);
+    each(doors, listeners, |door, address, planted| {
+        let report = ask(door, doors, address, planted, &deadline);
+        match report.verdict {
+            Ok(()) => Ok(true),
+            Err(failure) if may_be_absent((address, HTTP_PORT).into(), listeners, &failure) => {
+                Ok(false)
+            }
+            Err(failure) => Err(Error::NotLocal {
+                name: door.route.name.clone(),
+                address,
+                webroot: door.route.webroot.clone(),
+                failure: Box::new(failure),
+            }),
+        }
+    })
+}
+
+/// Proves that no door answers from its webroot on this host any more.
+///
+/// Whoever answers instead, or does not in time, is the peer's business.
+pub fn peer(doors: &[Door], listeners: &[SocketAddr]) -> Result<(), Error> {
+    let there = |door: &&Door| files::exists(door.route.webroot.as_path());
+    let doors: Vec<Door> = doors.iter().filter(there).cloned().collect();
+    each(&doors, listeners, |door, address, planted| {
+        let deadline = Deadline::after(PEER_TIME);
+        let report = ask(door, &doors, address, planted, &deadline);
+        match report.verdict {
+            Err(_) => Ok(true),
+            Ok(()) => Err(Error::StillLocal {
+                name: door.route.name.clone(),
+                address,
+                webroot: door.route.webroot.clone(),
+            }),
+        }
+    })
+}
+
+/// Proves that every door serves the certificate that is on disk.
+pub fn certificate(
+    doors: &[TlsDoor],
+    listeners: &[SocketAddr],
+    time: Duration,
+) -> Result<(), Error> {
+    let interfaces = sockets::interface_addresses().map_err(Error::Addresses)?;
+    let named: BTreeSet<IpAddr> = doors.iter().filter_map(|door| door.address).collect();
+    let deadline = Deadline::after(time);
+    for door in doors {
+        let TlsDoor { name, certificate, port, .. } = door;
+        let pem = files::read_trusted(certificate)?;
+        for ip in addresses(door.address, *port, listeners, &interfaces, &named) {
+            let address = SocketAddr::new(ip, *port);
+            let served = match handshake::served_certificate(name, address, &deadline) {
+                Err(failure) if may_be_absent(address, listeners, &failure) => continue,
+                Err(failure) => return Err(Error::NoHandshake(Box::new(failure))),
+                Ok(served) => served,
+            };
+            let same = certificate::same_leaf(&served, &pem);
+            let file = certificate.clone();
+            match same {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Err(Error::OldCertificate { name: name.clone(), address, file });
+                }
+                Err(source) => return Err(Error::Certificate { file, source }),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Plants one nonce per webroot and asks every address of every door.
+fn each(
+    doors: &[Door],
+    listeners: &[SocketAddr],
+    mut check: impl FnMut(&Door, IpAddr, &Planted) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let interfaces = sockets::interface_addresses().map_err(Error::Addresses)?;
+    let named: BTreeSet<IpAddr> = doors.iter().filter_map(|door| door.address).collect();
+    let mut planted: BTreeMap<&Webroot, Planted> = BTreeMap::new();
+    let mut answered: BTreeMap<&Hostname, bool> = BTreeMap::new();
+    for door in doors {
+        let seen = answered.entry(&door.route.name).or_default();
+        for address in addresses(door.address, HTTP_PORT, listeners, &interfaces, &named) {
+            if !planted.contains_key(&door.route.webroot) {
+                planted.insert(&door.route.webroot, webroot::plant(&door.route.webroot)?);
+            }
+            if let Some(planted) = planted.get(&door.route.webroot) {
+                *seen |= check(door, address, planted)?;
+            }
+        }
+    }
+    for planted in planted.into_values() {
+        planted.remove()?;
+    }
+    match answered.into_iter().find(|(_, seen)| !seen) {
+        Some((name, _)) => Err(Error::NoListener(name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// The addresses of this host behind `wanted`; `None` is any that no vhost names.
+fn addresses(
+    wanted: Option<IpAddr>,
+    port: u16,
+    listeners: &[SocketAddr],
+    interfaces: &BTreeSet<IpAddr>,
+    named: &BTreeSet<IpAddr>,
+) -> Vec<IpAddr> {
+    let listeners = listeners.iter().filter(|l| l.port() == port).map(SocketAddr::ip);
+    if let Some(address) = wanted {
+        let covers = |ip: IpAddr| ip == address || ip.is_unspecified();
+        let here = interfaces.contains(&address) && listeners.into_iter().any(covers);
+        return here.then_some(address).into_iter().collect();
+    }
+    let mut found = Vec::new();
+    for ip in listeners {
+        if !ip.is_unspecified() {
+            found.extend(Some(ip).filter(|ip| !named.contains(ip)));
+            continue;
+        }
+        // An IPv6 wildcard usually takes IPv4 too; whether it does, the dial tells.
+        found.extend(any_of(interfaces, named, true).filter(|_| ip.is_ipv6()));
+        found.extend(any_of(interfaces, named, false));
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// One address of a family that no vhost names: loopback if possible.
+fn any_of(interfaces: &BTreeSet<IpAddr>, named: &BTreeSet<IpAddr>, v6: bool) -> Option<IpAddr> {
+    let loopback: IpAddr = if v6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
+    let family = interfaces.iter().copied().filter(|ip| ip.is_ipv6() == v6);
+    let present = Some(loopback).filter(|ip| interfaces.contains(ip));
+    present.into_iter().chain(family).find(|ip| !named.contains(ip))
+}
+
+/// IPv4 on an IPv6 wildcard socket: refused if the socket is IPv6 only.
+fn may_be_absent(address: SocketAddr, listeners: &[SocketAddr], failure: &Failure) -> bool {
+    let own = |l: &SocketAddr| l.port() == address.port() && l.is_ipv4();
+    address.is_ipv4() && !listeners.iter().any(own) && failure.reach() == Reach::Nothing
+}
+
+fn ask(
+    door: &Door,
+    doors: &[Door],
+    address: IpAddr,
+    planted: &Planted,
+    deadline: &Deadline,
+) -> probe::Report {
+    let names = doors.iter().map(|door| door.route.name.clone()).collect();
+    let resolve = Pinned { address, names, otherwise: System };
+    probe::fetch(&door.route.name, planted.nonce(), address, Ports::PUBLIC, &resolve, deadline)
+}
+
+/// For one answer of the peer: long enough for a tunnel, short enough for a dead one.
+const PEER_TIME: Duration = Duration::from_secs(3);

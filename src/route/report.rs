@@ -1,0 +1,169 @@
+//! pure: what a switch tells people: notes, and errors with the state things are in.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::apache::document;
+use crate::apache::dump::{self, Origin};
+use crate::apache::refusal::Refusal;
+use crate::apache::server;
+use crate::certbot::certificate;
+use crate::files;
+use crate::lock;
+use crate::route::proof;
+
+/// Something a person should know although nothing failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note(pub String);
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Note {
+    /// A line for the challenge path that never decides.
+    pub fn dead(origin: &Origin) -> Self {
+        Self(format!(
+            "{origin}: this line for the challenge path is dead: another one always comes first"
+        ))
+    }
+
+    /// A file that the next reload activates for somebody else.
+    pub fn unloaded(file: &str) -> Self {
+        Self(format!(
+            "{file} was changed after apache last loaded its configuration: this reload activates it too"
+        ))
+    }
+
+    /// A line that an older hook commented out.
+    pub fn commented(file: &str, line: u32, text: &str) -> Self {
+        Self(format!(
+            "{file}:{line}: left behind by an older hook: {text}; remove the # if the line is still wanted"
+        ))
+    }
+
+    /// A regular file where a2ensite makes a link.
+    pub fn not_a_link(file: &str) -> Self {
+        Self(format!(
+            "{file} is a regular file, not a link to sites-available: the copy there is not the one in use"
+        ))
+    }
+
+    /// Apache's configuration is broken, and nothing is known to be switched.
+    pub fn unasked(complaint: &str) -> Self {
+        Self(format!("{complaint}; apache cannot be asked, but no route is journalled as local"))
+    }
+
+    /// A journal that cannot be read.
+    pub fn journal(file: &str, why: &str) -> Self {
+        Self(format!("{file}: {why}; the marked lines in the configuration files are used instead"))
+    }
+}
+
+/// Marked lines that somebody changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub file: String,
+    /// First and last physical line.
+    pub lines: (u32, u32),
+    /// What removing them would change.
+    pub diff: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, lines: (first, last), .. } = self;
+        write!(
+            f,
+            "{file}:{first}: lines {first} to {last} were inserted by certbaton and changed since"
+        )
+    }
+}
+
+/// Why a switch was not made, and in what state things are now.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration cannot be switched safely; nothing was changed.
+    #[error("{}", lines(.0))]
+    Refused(Vec<Refusal>),
+    /// Marked lines are not as they were written; nothing was changed.
+    #[error("{0}; compare, then remove them by hand and reload apache:\n{diff}", diff = .0.diff)]
+    Damaged(Damage),
+    /// The same, found when everything else was given back.
+    #[error("{0} and were left as they are; compare, then remove them by hand and reload apache:\n{diff}", diff = .0.diff)]
+    LeftBehind(Damage),
+    /// It failed on the way and everything is as before.
+    #[error("{}; everything is as before", chain(.0.as_ref()))]
+    Undone(Box<Error>),
+    /// It failed on the way, and so did the undoing.
+    #[error("{}; undoing it failed too: {}; some routes may still be switched: run certbaton recover", chain(cause.as_ref()), chain(obstacle.as_ref()))]
+    NotUndone {
+        /// The first failure.
+        cause: Box<Error>,
+        /// Why it could not be undone.
+        obstacle: Box<Error>,
+    },
+    /// A key that does not belong to its certificate: apache would end at the reload.
+    #[error(
+        "{certificate} and {key} do not belong together, which configtest does not see but ends apache at a reload; nothing was reloaded"
+    )]
+    KeyMismatch {
+        /// `SSLCertificateFile`.
+        certificate: PathBuf,
+        /// `SSLCertificateKeyFile`.
+        key: PathBuf,
+    },
+    /// A certificate or key that cannot be read.
+    #[error("cannot compare {} with its key, and a mismatch would end apache at a reload; nothing was reloaded", file.display())]
+    Key {
+        /// The certificate file.
+        file: PathBuf,
+        /// Why.
+        source: certificate::Error,
+    },
+    /// Apache's configuration holds what cannot be read line by line.
+    #[error("{file}")]
+    Document {
+        /// The file.
+        file: String,
+        /// Why.
+        source: document::Error,
+    },
+    /// Apache's answer is not understood.
+    #[error(transparent)]
+    Dump(#[from] dump::Error),
+    /// Apache.
+    #[error(transparent)]
+    Apache(#[from] server::Error),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The lock.
+    #[error(transparent)]
+    Lock(#[from] lock::Error),
+    /// The proof.
+    #[error(transparent)]
+    Proof(#[from] proof::Error),
+    /// The journal.
+    #[error("cannot write a journal record")]
+    Journal(#[from] serde_json::Error),
+}
+
+/// An error and its causes on one line, each once.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn lines(refusals: &[Refusal]) -> String {
+    let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,7 @@
+//! One renewal: the hooks, the keeper, the lease.
+
+pub mod hook;
+pub mod keep;
+pub mod keeper;
+pub mod lease;
+pub mod messages;

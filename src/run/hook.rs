@@ -1,0 +1,254 @@
+//! flow: what certbot's three hooks do.
+//!
+//! Silent on success. certbot ignores a hook's exit code, so a pre-hook that
+//! cannot succeed stops certbot before it asks the CA.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::certbot::lineages::{self, lineages};
+use crate::certbot::running::{self, Running};
+use crate::certbot::scope::{self, Known, Origin, scope};
+use crate::config::Settings;
+use crate::exit::Exit;
+use crate::files;
+use crate::names::{Hostname, Webroot};
+use crate::process::{self, Process};
+use crate::route::order::{Options, Order};
+use crate::route::report::{self, chain};
+use crate::route::switch;
+use crate::run::keep;
+use crate::run::keeper;
+use crate::run::lease::{self, Grant, Lease};
+use crate::run::messages::{Deployed, Message, Names, Needed, Reply, Request, Task};
+
+/// What a hook was told.
+#[derive(Debug, Clone, Default)]
+pub struct Call {
+    /// `--config`, to pass on.
+    pub config: Option<PathBuf>,
+    /// The `certbaton` program, which becomes the keeper.
+    pub program: PathBuf,
+    /// `--name`.
+    pub names: Vec<Hostname>,
+    /// `--webroot`.
+    pub webroot: Option<Webroot>,
+    /// `RENEWED_LINEAGE`.
+    pub lineage: Option<PathBuf>,
+    /// `RENEWED_DOMAINS`.
+    pub domains: Vec<Hostname>,
+}
+
+/// Why a hook failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A process.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// certbot.
+    #[error(transparent)]
+    Certbot(#[from] running::Error),
+    /// certbot's files.
+    #[error(transparent)]
+    Lineages(#[from] lineages::Error),
+    /// The names.
+    #[error(transparent)]
+    Scope(#[from] scope::Error),
+    /// The keeper.
+    #[error(transparent)]
+    Keeper(#[from] keeper::Error),
+    /// The lease.
+    #[error(transparent)]
+    Lease(#[from] lease::Error),
+    /// The switch.
+    #[error(transparent)]
+    Switch(#[from] report::Error),
+    /// The keeper said no.
+    #[error("{}", .0.text)]
+    Refused(Reply),
+    /// The routes did not go back.
+    #[error("{}", keep::still_local(.0))]
+    StillLocal(report::Error),
+}
+
+impl Error {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Refused(reply) => Exit::from_code(reply.exit),
+            Self::StillLocal(_) => Exit::NotUndone,
+            Self::Switch(error) => Exit::of(error),
+            _ => Exit::Failed,
+        }
+    }
+}
+
+/// Before the first challenge: lease, routes, proof. Who calls it follows a failure with [`veto`].
+pub fn pre(settings: &Settings, call: &Call) -> Result<(), Error> {
+    let running = running::find(process::own()?.pid)?;
+    let owner = owner(running.as_ref())?;
+    // As directory hook and by flag: the second finds the keeper of the first.
+    if let Some(reply) = ask(settings, owner, Request::Status)?
+        && reply.exit == 0
+    {
+        return Ok(());
+    }
+    let names = names(settings, call, running.as_ref())?;
+    let mut keeper = keeper::start(call.program.clone(), call.config.as_deref())?;
+    keeper.send(&Task { owner, stoppable: running.is_some(), names })?;
+    let reply = match keeper.receive::<Reply>() {
+        Err(error) => {
+            // The keeper was killed, perhaps in the middle of a switch.
+            give_back(settings)?;
+            return Err(error.into());
+        }
+        Ok(reply) => reply,
+    };
+    keeper.send(&())?;
+    if reply.exit == 0 { Ok(()) } else { Err(Error::Refused(reply)) }
+}
+
+/// After a lineage is renewed: its names go back, its certificate is served.
+pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
+    let owner = owner(running::find(process::own()?.pid)?.as_ref())?;
+    let names = [&call.names[..], &call.domains].concat();
+    let deployed = Deployed { directory: call.lineage.clone(), names };
+    match ask(settings, owner, Request::Deploy(deployed.clone()))? {
+        Some(reply) if reply.exit == 0 => Ok(()),
+        Some(reply) => Err(Error::Refused(reply)),
+        // No run of ours: nothing to give back, but the certificate wants loading.
+        None => {
+            keep::deploy(settings, &Order::Add(Vec::new()), &deployed)?;
+            Ok(())
+        }
+    }
+}
+
+/// At the end of the run: everything goes back, the lease is free.
+pub fn post(settings: &Settings) -> Result<(), Error> {
+    let owner = owner(running::find(process::own()?.pid)?.as_ref())?;
+    match ask(settings, owner, Request::Finish)? {
+        Some(reply) if reply.exit == 0 => Ok(()),
+        Some(reply) => Err(Error::Refused(reply)),
+        None => give_back(settings),
+    }
+}
+
+/// Gives back what no live renewal owns; does nothing while one is under way.
+pub fn give_back(settings: &Settings) -> Result<(), Error> {
+    let Some(_grant) = lease(settings)? else { return Ok(()) };
+    // Only who has the lease listens: this one's keeper was killed.
+    files::remove_own(&settings.keeper_socket()).map_err(|error| Error::Switch(error.into()))?;
+    let report = switch::switch(settings, &Order::Only(Vec::new()), &Options::default())
+        .map_err(Error::StillLocal)?;
+    switch::log(&report);
+    Ok(())
+}
+
+/// The lease, if nobody has it.
+pub fn lease(settings: &Settings) -> Result<Option<Box<dyn Grant>>, Error> {
+    files::own_directory(&settings.runtime_directory, 0o755)
+        .map_err(|error| Error::Switch(error.into()))?;
+    Ok(lease::Local::new(settings.lease_lock()).attempt()?)
+}
+
+/// Whose life the run's is: certbot's, else the client's.
+fn owner(running: Option<&Running>) -> Result<Process, Error> {
+    match running {
+        Some(running) => Ok(running.process),
+        None => client(process::own()?),
+    }
+}
+
+/// The nearest ancestor that is not a shell running us; where that is init, which never ends,
+/// the outermost of those shells.
+///
+/// A shell script's subshell ends with the hook (dehydrated calls it from one), so it counts as
+/// the script: it is a fork, with the same arguments.
+fn client(own: Process) -> Result<Process, Error> {
+    let mut owner = own;
+    let mut client: Option<Vec<OsString>> = None;
+    for process in process::ancestors(own.pid)? {
+        let argv = process::argv(process.pid)?;
+        let is_outside = match &client {
+            Some(client) => argv != *client,
+            None => process.pid == INIT && owner != own,
+        };
+        if is_outside {
+            break;
+        }
+        owner = process;
+        if !is_shell_command(&argv) {
+            client = Some(argv);
+        }
+    }
+    Ok(owner)
+}
+
+fn is_shell_command(argv: &[OsString]) -> bool {
+    let program = argv.first().and_then(|program| Path::new(program).file_name());
+    argv.get(1).is_some_and(|a| a == "-c")
+        && program.is_some_and(|name| {
+            ["sh", "bash", "dash", "ash", "zsh"].iter().any(|shell| name == *shell)
+        })
+}
+
+/// Asks the keeper of the run under way; `None` if there is no run.
+fn ask(settings: &Settings, owner: Process, request: Request) -> Result<Option<Reply>, Error> {
+    let Some(mut keeper) = keeper::call(&settings.keeper_socket())? else { return Ok(None) };
+    keeper.send(&Message { owner, request })?;
+    match keeper.receive() {
+        Ok(reply) => Ok(Some(reply)),
+        // Killed while it worked: as if it had not been there.
+        Err(keeper::Error::Closed) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn names(settings: &Settings, call: &Call, running: Option<&Running>) -> Result<Names, Error> {
+    let directory = running.map_or(&settings.certbot_directory, |r| &r.invocation.config_dir);
+    let found = lineages(directory)?;
+    let scope = scope(&Known {
+        names: &call.names,
+        webroot: call.webroot.as_ref(),
+        invocation: running.map(|r| &r.invocation),
+        lineages: &found.usable,
+        refused: &found.refused,
+    })?;
+    if scope.lineages.is_empty() && scope.origin == Origin::Unknown {
+        return Ok(Names::Proxied(call.webroot.clone()));
+    }
+    let needed = scope.lineages.into_iter();
+    Ok(Names::Lineages(needed.map(|l| Needed { lineage: l.name, routes: l.routes }).collect()))
+}
+
+/// Stops the certbot that runs this pre-hook, which would ignore its exit code
+/// and ask the CA; nothing if no certbot does.
+///
+/// certbot dies without a word: the person at its terminal is told before, since
+/// the terminal may go away with it (`ssh -t`).
+pub fn veto(why: &str) {
+    let running = match process::own().map(|own| running::find(own.pid)) {
+        Ok(Ok(Some(running))) => running,
+        Ok(Ok(None)) => return,
+        Ok(Err(error)) => return tracing::error!("{}", chain(&error)),
+        Err(error) => return tracing::error!("{}", chain(&error)),
+    };
+    if let Some(mut terminal) = process::terminal(running.process.pid) {
+        let text = format!("certbaton-pre-hook: {why}; certbot is stopped before it asks the CA");
+        // A terminal that went away has nobody in front of it.
+        writeln!(terminal, "{text}").ok();
+    }
+    match running::stop(&running, STOP_TIME) {
+        Ok(()) => tracing::error!("certbot was stopped before it asked the CA"),
+        Err(error) => tracing::error!("{}", chain(&error)),
+    }
+}
+
+/// The first process of a host or container.
+const INIT: i32 = 1;
+
+/// For certbot to end of an interrupt.
+const STOP_TIME: Duration = Duration::from_secs(10);

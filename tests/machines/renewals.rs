@@ -1,0 +1,106 @@
+//! flow: renewals that go well, or as well as they can.
+
+use crate::Certbots::{Both, Debians, Sampled};
+use crate::Scenario;
+use crate::clean::{LINEAGES, NAMES};
+use crate::lab::Lab;
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario::new("home_renews_all_lineages_and_gives_back_one_by_one", Both, home_renews),
+    Scenario::new("the_vps_renews_through_home", Debians, vps_renews),
+    Scenario::new("a_name_that_two_lineages_share_stays_until_both_have_it", Sampled, overlap),
+    Scenario::new("a_lineage_that_fails_takes_no_other_with_it", Sampled, one_fails),
+    Scenario::new("nothing_due_is_nothing_done", Both, nothing_due),
+    Scenario::new("a_dry_run_leaves_no_trace", Both, dry_run),
+];
+
+/// Writes down who answers, at each deploy.
+fn noting(lab: &Lab) -> &'static str {
+    let urls = NAMES.map(|name| format!("http://{name}/.well-known/acme-challenge/who")).join(" ");
+    let text = format!(
+        "#!/bin/sh\ncertbaton-deploy-hook || exit\necho $(basename $RENEWED_LINEAGE) $(curl -6 -s {urls}) >> /run/routes\n"
+    );
+    lab.home.script("/run/note", &text);
+    "/run/note"
+}
+
+fn home_renews(lab: &Lab) {
+    let since = lab.ca.mark();
+    lab.renew().deploy(noting(lab)).succeed();
+    lab.expect_issued(since, 3);
+    lab.expect_served(&LINEAGES);
+    assert_eq!(
+        lab.home.read("/run/routes"),
+        "cloud.example.org vps vps home home\n\
+         git.example.org vps vps vps home\n\
+         wiki.example.org vps vps vps vps\n"
+    );
+}
+
+fn vps_renews(lab: &Lab) {
+    let since = lab.ca.mark();
+    lab.certbot_on(&lab.vps, "renew").with(&["--force-renewal"]).hooks().succeed();
+    lab.expect_issued(since, 3);
+    assert_eq!(lab.ca.served("192.0.2.10", "git.example.org"), lab.vps.serial("git.example.org"));
+}
+
+fn overlap(lab: &Lab) {
+    let names = ["-d", "git.example.org", "-d", "wiki.example.org"];
+    let webroots = [
+        "--webroot-map",
+        r#"{"git.example.org": "/var/www/html", "wiki.example.org": "/var/www/letsencrypt"}"#,
+    ];
+    let since = lab.ca.mark();
+    let new = lab.certbot_on(&lab.home, "certonly").with(&["--webroot", "--cert-name", "both"]);
+    new.with(&webroots).with(&names).hooks().succeed();
+    lab.expect_issued(since, 1);
+    let since = lab.ca.mark();
+    lab.renew().deploy(noting(lab)).succeed();
+    lab.expect_issued(since, 4);
+    assert_eq!(
+        lab.home.read("/run/routes"),
+        "both home home home home\n\
+         cloud.example.org vps vps home home\n\
+         git.example.org vps vps vps home\n\
+         wiki.example.org vps vps vps vps\n"
+    );
+}
+
+fn one_fails(lab: &Lab) {
+    lab.home.site(
+        "gone",
+        "<VirtualHost *:80>\nServerName gone.example.org\nDocumentRoot /var/www/html\n\
+         ProxyPass /.well-known/acme-challenge/ http://vps.example.org/.well-known/acme-challenge/\n</VirtualHost>\n",
+    );
+    lab.home.reload();
+    lab.note();
+    lab.ca.names("2001:db8::20 gone.example.org\n");
+    let webroot = ["--webroot", "-w", "/var/www/html", "-d", "gone.example.org"];
+    lab.certbot_on(&lab.home, "certonly").with(&webroot).hooks().succeed();
+    lab.ca.names("2001:db8::99 gone.example.org\n");
+    let since = lab.ca.mark();
+    let done = lab.renew().run();
+    assert_eq!(done.code(), 1, "{done:?}");
+    let work = lab.ca.work(since);
+    assert_eq!((work.issued, work.invalid), (3, 1), "{work:?}");
+    lab.expect_served(&LINEAGES);
+}
+
+fn nothing_due(lab: &Lab) {
+    lab.expect_untouched();
+    lab.directory_hooks();
+    let (since, cursor) = (lab.ca.mark(), lab.home.cursor());
+    let reloads = lab.home.reloads();
+    lab.certbot_on(&lab.home, "renew").hooks().succeed();
+    lab.expect_not_asked(since);
+    assert_eq!(lab.home.journal(&cursor), "");
+    assert_eq!(lab.home.reloads(), reloads);
+}
+
+fn dry_run(lab: &Lab) {
+    let (since, serials) = (lab.ca.mark(), LINEAGES.map(|l| lab.home.serial(l)));
+    lab.certbot_on(&lab.home, "renew").with(&["--dry-run"]).hooks().succeed();
+    let work = lab.ca.work(since);
+    assert_eq!((work.issued, work.invalid), (3, 0), "{work:?}");
+    assert_eq!(LINEAGES.map(|l| lab.home.serial(l)), serials);
+}
