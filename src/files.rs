@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use nix::unistd::geteuid;
+use rustix::io::Errno;
 
 /// A file as it was when we read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -381,7 +382,7 @@ fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
     let mut names = vec![0; 64 * 1024];
     let length = match rustix::fs::flistxattr(from, &mut names[..]) {
         Ok(length) => length,
-        Err(rustix::io::Errno::NOTSUP) => return Ok(()),
+        Err(Errno::NOTSUP) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
     for name in names[..length].split(|&b| b == 0).filter(|n| !n.is_empty()) {
@@ -389,5 +390,15 @@ fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
         let length = rustix::fs::fgetxattr(from, name, &mut value[..])?;
         rustix::fs::fsetxattr(to, name, &value[..length], rustix::fs::XattrFlags::empty())?;
     }
+    // A default ACL of the staging directory gave the new file one (acl(5)).
+    if !names[..length].split(|&b| b == 0).any(|name| name == ACL) {
+        match rustix::fs::fremovexattr(to, ACL) {
+            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok(())
 }
+
+/// Where the kernel shows the access ACL.
+const ACL: &[u8] = b"system.posix_acl_access";

@@ -12,6 +12,9 @@ use crate::apache::vhosts::Vhost;
 pub struct Rulebook<'a> {
     /// The engine is on.
     pub engine: bool,
+    /// It would be, had the vhost any rewrite directive: without one `mod_rewrite`
+    /// leaves it alone (`conf->server != r->server` in `hook_uri2file`).
+    pub wakes: bool,
     /// Rules of the main server that run first.
     pub before: Vec<&'a Node>,
     /// The vhost's own.
@@ -29,6 +32,8 @@ impl<'a> Rulebook<'a> {
         if vhost.node.is_none() {
             return Self { engine, own: main, ..Self::default() };
         }
+        let wakes = engine && !vhost.own().any(is_rewrite);
+        let engine = engine && !wakes;
         let own = vhost.own().filter(is_rule).collect();
         let (base, set) = (options(vhost.main.iter().copied()), options(vhost.own()));
         let merged = if set.is_empty() { &base } else { &set };
@@ -41,13 +46,18 @@ impl<'a> Rulebook<'a> {
         } else {
             (Vec::new(), Vec::new())
         };
-        Self { engine, before, own, after }
+        Self { engine, wakes, before, own, after }
     }
 
     /// All rules in the order they run.
     pub fn all(&self) -> impl Iterator<Item = &'a Node> + '_ {
         self.before.iter().chain(&self.own).chain(&self.after).copied()
     }
+}
+
+/// Of `mod_rewrite`, or with such a line inside (`ap_set_config_vectors`, config.c).
+fn is_rewrite(node: &Node) -> bool {
+    node.name.starts_with("rewrite") || node.children.iter().any(is_rewrite)
 }
 
 /// Whether `RewriteEngine` with these words turns it on.
@@ -91,6 +101,19 @@ mod tests {
     fn a_vhost_without_options_has_those_of_the_main_server() {
         assert_eq!(order("RewriteOptions Inherit", ""), [6, 3]);
         assert_eq!(order("RewriteOptions InheritBefore", "RewriteOptions AllowNoSlash"), [6]);
+    }
+
+    #[test]
+    fn a_vhost_without_any_rewrite_directive_is_left_alone() {
+        let main = "RewriteEngine On\nRewriteOptions InheritDown\nRewriteRule ^ - [F]\n";
+        let book = |own: &str| {
+            let dump = dump(&format!("{main}<VirtualHost *:80>\n{own}\n</VirtualHost>"), &[]);
+            let book = Rulebook::of(&vhosts(&dump)[0]);
+            (book.engine, book.wakes)
+        };
+        assert_eq!(book("ServerName a"), (false, true));
+        assert_eq!(book("<Location /x>\nRewriteEngine Off\n</Location>"), (true, false));
+        assert_eq!(book("RewriteEngine Off"), (false, false));
     }
 
     #[test]

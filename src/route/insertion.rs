@@ -47,6 +47,8 @@ impl Insertion {
             let cause = found.redirected.as_ref().or(elsewhere.and_then(|e| e.at.as_ref()));
             needs_module(dump, "rewrite", cause.or(vhost.origin()))?;
             runs_first(vhost, routes)?;
+            // Our rule is its first rewrite directive: the main server's must sleep on.
+            head.extend(Rulebook::of(vhost).wakes.then(|| "RewriteEngine Off".to_owned()));
             head.extend(webroots.iter().flat_map(|w| mapping(w, routes, webroots.len() > 1)));
         } else if elsewhere.is_some() {
             let directory = webroots[0].challenge_directory();

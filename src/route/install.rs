@@ -60,7 +60,11 @@ pub fn read_journal(path: &Path) -> Result<(Journal, Vec<Note>), Error> {
         bytes => bytes?,
     };
     match journal::read(&bytes) {
-        Ok(journal) => Ok((journal, Vec::new())),
+        Ok(journal) => {
+            // Cut in the middle: what was to be noted is unknown, so Apache has to load again.
+            let torn = bytes.last() != Some(&b'\n');
+            Ok((Journal { pending: journal.pending || torn, ..journal }, Vec::new()))
+        }
         Err(damaged) => {
             // Whether Apache has loaded what the files say is unknown: load it again.
             let journal = Journal { pending: true, ..Journal::default() };

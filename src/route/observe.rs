@@ -78,7 +78,10 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
     oracle::agrees(&dump, &Texts { user: &documents, instead })
         .map_err(|refusal| Error::Refused(vec![refusal]))?;
     let user = oracle::without(dump, &blocks);
-    Ok(Observation { user, documents, local, damaged, journal, snapshots })
+    let mut observed = Observation { user, documents, local, damaged, journal, snapshots };
+    // Then it is unknown whether Apache has loaded them.
+    observed.journal.pending |= observed.is_unrecorded();
+    Ok(observed)
 }
 
 pub(crate) fn parsed(file: &str, bytes: Vec<u8>) -> Result<Document, Error> {
@@ -99,6 +102,11 @@ pub(crate) fn damage(
 }
 
 impl Observation {
+    /// Blocks are in the files, and the journal is gone.
+    pub fn is_unrecorded(&self) -> bool {
+        self.journal.since.is_none() && !self.local.is_empty()
+    }
+
     /// The files whose bytes have to change so that exactly `planned` blocks are in them.
     pub fn changes(&self, planned: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Change>, Error> {
         let mut wanted: BTreeMap<&Path, (&Snapshot, &[u8], bool)> = BTreeMap::new();

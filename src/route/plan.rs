@@ -294,6 +294,17 @@ mod tests {
     }
 
     #[test]
+    fn rules_of_the_main_server_that_sleep_are_not_woken() {
+        let main = "RewriteEngine On\nRewriteOptions InheritDown\nRewriteRule ^ https://x/ [R]\n";
+        let text = [main, &vhost(&["Redirect / https://x/"])].concat();
+        let found = added(&text, &["a.example.org"]).unwrap();
+        assert_eq!(found, ["RewriteEngine Off", RULE, OPEN, "RewriteEngine On", "</Location>"]);
+        let text = [main, &vhost(&["ProxyPass / http://x/"])].concat();
+        let found = added(&text, &["a.example.org"]).unwrap();
+        assert!(found.iter().all(|line| !line.starts_with("Rewrite")), "{found:?}");
+    }
+
+    #[test]
     fn inherited_rules_before_a_redirect_are_refused() {
         let main = "RewriteEngine On\nRewriteOptions InheritDownBefore\nRewriteRule ^ - [F]\n";
         let text = [main, &vhost(&["Redirect / https://x/"])].concat();

@@ -233,7 +233,7 @@ fn check_candidate(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 fn write_intent(run: &mut Run<'_>) -> Result<(), Error> {
-    if run.changes.is_empty() {
+    if run.changes.is_empty() && !run.observed.is_unrecorded() {
         return Ok(());
     }
     let paths = run.changes.iter().map(|change| change.snapshot.path.display().to_string());
@@ -253,8 +253,10 @@ fn install_files(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 fn reload(run: &mut Run<'_>) -> Result<(), Error> {
-    let pending = run.observed.journal.pending;
-    if run.changes.is_empty() && !pending && !run.options.reload {
+    let Journal { pending, since, .. } = &run.observed.journal;
+    // Blocks that somebody else took out: whether Apache knows, only a reload makes sure.
+    let vanished = run.wanted.is_empty() && run.observed.damaged.is_empty() && since.is_some();
+    if run.changes.is_empty() && !pending && !vanished && !run.options.reload {
         return Ok(());
     }
     run.observed.keys_match(&run.server)?;
@@ -294,8 +296,7 @@ impl Run<'_> {
         if matches!(cause, Error::LeftBehind(_)) {
             return cause;
         }
-        let undone = self.put_back();
-        match undone {
+        match self.put_back() {
             Ok(()) => Error::Undone(Box::new(cause)),
             Err(obstacle) => {
                 Error::NotUndone { cause: Box::new(cause), obstacle: Box::new(obstacle) }
@@ -324,11 +325,14 @@ impl Run<'_> {
             install::reload(&self.server, self.settings.proof_time)?;
         }
         let journal = self.settings.journal();
-        if self.observed.local.is_empty() {
-            files::remove_own(&journal)?;
-        } else {
-            let (at, local) = (clock::now(), self.observed.local.clone());
-            install::record(&journal, &Record::Intent(Intent { at, local, files: Vec::new() }))?;
+        // What an earlier run left to be loaded still is, unless this one did it.
+        let pending = self.observed.journal.pending && !self.signalled;
+        if self.observed.local.is_empty() && !pending {
+            return Ok(files::remove_own(&journal)?);
+        }
+        let (at, local) = (clock::now(), self.observed.local.clone());
+        install::record(&journal, &Record::Intent(Intent { at, local, files: Vec::new() }))?;
+        if !pending {
             install::record(&journal, &Record::Loaded)?;
         }
         Ok(())

@@ -143,7 +143,9 @@ const DIRECTIVES: [&str; 41] = [
 ];
 
 /// What stands in the main server.
-const GLOBAL: [&str; 6] = [
+const GLOBAL: [&str; 8] = [
+    "RewriteEngine On\nRewriteOptions InheritDown\nRewriteRule ^/?(.*) https://secure.example.org/$1 [R,L]\n",
+    "RewriteEngine On\nRewriteRule ^/?(.*) https://secure.example.org/$1 [R,L]\n",
     "ProxyPass /.well-known/acme-challenge/ http://@VPS@/.well-known/acme-challenge/\n",
     "ProxyPass /.well-known/acme-challenge/ !\n",
     "Alias /.well-known/acme-challenge/ @ROOT@/www/.well-known/acme-challenge/\n",

@@ -1,0 +1,198 @@
+//! test: others at work at the same time: editors, and Apache itself.
+
+use std::fs;
+use std::process::{Output, Stdio};
+
+use crate::bench::{Bench, Goal, SITES, told};
+use crate::{on_a_bench, on_a_bench_in, without_strace};
+
+/// Changes a file as an editor does that writes in place.
+fn edit(bench: &Bench, site: &str, change: impl Fn(&str) -> String) -> String {
+    let path = bench.file(site);
+    let edited = change(&fs::read_to_string(&path).unwrap());
+    fs::write(&path, &edited).unwrap();
+    edited
+}
+
+fn text(bench: &Bench, site: &str) -> String {
+    fs::read_to_string(bench.file(site)).unwrap()
+}
+
+#[test]
+fn an_edit_beside_our_block_stays_and_our_lines_go() {
+    on_a_bench(|bench| {
+        let [_, site] = SITES;
+        let users = text(bench, site);
+        bench.done(Goal::Local)?;
+        edit(bench, site, |text| text.replace("</VirtualHost>", "    Timeout 12\n</VirtualHost>"));
+        bench.done(Goal::Peer)?;
+        let now = text(bench, site);
+        let wanted = users.replace("</VirtualHost>", "    Timeout 12\n</VirtualHost>");
+        ensure!(now == wanted, "not the user's with the edit: {now}");
+        fs::write(bench.file(site), users).unwrap();
+        bench.expect_as_before()
+    });
+}
+
+#[test]
+fn an_edit_inside_our_block_is_shown_and_left() {
+    on_a_bench(|bench| {
+        let [site, other] = SITES;
+        let (users, others) = (text(bench, site), text(bench, other));
+        bench.done(Goal::Local)?;
+        let edited = edit(bench, site, |text| text.replace("ProxyPass !", "ProxyPass  !"));
+        for goal in [Goal::Peer, Goal::Recover] {
+            let output = bench.run(goal);
+            let said = told(&output);
+            ensure!(output.status.code() == Some(70), "{goal:?}: {said}");
+            ensure!(said.contains("one.conf:5"), "no place: {said}");
+            ensure!(said.contains("-        ProxyPass  !"), "no diff: {said}");
+            ensure!(text(bench, site) == edited, "the file was touched");
+            ensure!(text(bench, other) == others, "the other file was not given back");
+        }
+        let adding = bench.run(Goal::Local);
+        ensure!(adding.status.code() == Some(1), "added to damage: {}", told(&adding));
+        fs::write(bench.file(site), users).unwrap();
+        bench.reset()
+    });
+}
+
+#[test]
+fn a_block_that_the_user_deleted_is_not_missed() {
+    on_a_bench(|bench| {
+        let [site, _] = SITES;
+        let users = text(bench, site);
+        bench.done(Goal::Local)?;
+        fs::write(bench.file(site), users).unwrap();
+        bench.done(Goal::Peer)?;
+        bench.expect_as_before()?;
+        // And a switch to local puts it in again.
+        bench.done(Goal::Local)?;
+        let users = text(bench, site);
+        edit(bench, site, |_| users.clone());
+        bench.done(Goal::Local)?;
+        bench.expect_local()?;
+        bench.reset()
+    });
+}
+
+#[test]
+fn without_the_journal_the_files_tell() {
+    on_a_bench(|bench| {
+        for goal in [Goal::Peer, Goal::Recover] {
+            bench.done(Goal::Local)?;
+            fs::remove_file(bench.settings.journal()).unwrap();
+            bench.done(goal)?;
+            bench.expect_as_before()?;
+        }
+        bench.done(Goal::Local)?;
+        fs::remove_file(bench.settings.journal()).unwrap();
+        bench.done(Goal::Local)?;
+        bench.reset()
+    });
+}
+
+#[test]
+fn a_reload_that_a_foreign_edit_would_break_is_not_made() {
+    on_a_bench(|bench| {
+        let three = "sites-available/three.conf";
+        let good = text(bench, three);
+        let dated = fs::metadata(bench.file(three)).unwrap().modified().unwrap();
+        let repair = |bench: &Bench| {
+            fs::write(bench.file(three), &good).unwrap();
+            let file = fs::File::options().write(true).open(bench.file(three)).unwrap();
+            file.set_modified(dated).unwrap();
+        };
+        // Before we come: refused, nothing touched.
+        edit(bench, three, |text| text.replace("ServerName", "NoSuchDirective"));
+        let refused = bench.run(Goal::Local);
+        let said = told(&refused);
+        ensure!(refused.status.code() == Some(1), "{said}");
+        ensure!(said.contains("three.conf") && said.contains("NoSuchDirective"), "no line: {said}");
+        repair(bench);
+        // After our install: the way back is refused too, and completes once it is repaired.
+        bench.done(Goal::Local)?;
+        edit(bench, three, |text| text.replace("ServerName", "NoSuchDirective"));
+        let back = bench.run(Goal::Recover);
+        ensure!(back.status.code() == Some(70), "{}", told(&back));
+        bench.expect_same_server()?;
+        repair(bench);
+        bench.expect_local()?;
+        bench.reset()
+    });
+}
+
+#[test]
+fn a_candidate_that_cannot_be_checked_is_not_installed() {
+    on_a_bench(|bench| {
+        if without_strace() {
+            return Ok(());
+        }
+        for call in ["mount", "unshare"] {
+            let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error=EPERM"));
+            let output = bench.meddled(Goal::Local, &["-f", "-e", &trace, "-e", &inject]);
+            ensure!(output.status.code() == Some(1), "{call}: {}", told(&output));
+            bench.expect_as_before()?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn when_apache_ends_before_its_reload_the_routes_come_back_with_it() {
+    on_a_bench_in(|bench, network| {
+        if without_strace() {
+            return Ok(());
+        }
+        for goal in [Goal::Local, Goal::Peer] {
+            if goal == Goal::Peer {
+                bench.done(Goal::Local)?;
+            }
+            let output = with_a_moment_before_the_reload(bench, goal, Bench::stop);
+            ensure!(!output.status.success(), "{goal:?}: {}", told(&output));
+            bench.start(network)?;
+            bench.reset().map_err(|e| format!("{goal:?}: {e}\nafter {}", told(&output)))?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_file_that_somebody_edits_before_a_failed_reload_keeps_the_edit() {
+    on_a_bench_in(|bench, network| {
+        if without_strace() {
+            return Ok(());
+        }
+        let [_, site] = SITES;
+        let users = text(bench, site);
+        let output = with_a_moment_before_the_reload(bench, Goal::Local, |bench| {
+            edit(bench, site, |text| text.to_owned() + "Timeout 13\n");
+            bench.stop();
+        });
+        ensure!(output.status.code() == Some(70), "{}", told(&output));
+        bench.start(network)?;
+        bench.done(Goal::Recover)?;
+        let now = text(bench, site);
+        ensure!(now == users.clone() + "Timeout 13\n", "the edit is not kept: {now}");
+        fs::write(bench.file(site), users).unwrap();
+        bench.expect_as_before()
+    });
+}
+
+/// Runs `certbaton`; once all files are replaced and before Apache is told, `meanwhile`.
+fn with_a_moment_before_the_reload(
+    bench: &mut Bench,
+    goal: Goal,
+    meanwhile: impl FnOnce(&mut Bench),
+) -> Output {
+    let [_, last] = SITES;
+    let before = text(bench, last);
+    let delay = "inject=pidfd_send_signal:delay_enter=3000000";
+    let mut run = bench.meddling(goal, &["-e", "trace=pidfd_send_signal", "-e", delay]);
+    let mut child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while text(bench, last) == before && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    meanwhile(bench);
+    child.wait_with_output().unwrap()
+}

@@ -1,0 +1,66 @@
+//! flow: whatever dies, and wherever, the routes come back.
+//!
+//! A real Apache, the real program. `CERTBATON_FULL=1` stops at every step and
+//! at every system call that changes something; else at a sample of them.
+//! Where Apache, strace or root is missing this says so on stderr and skips.
+
+#![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
+#![expect(clippy::unwrap_used, reason = "a test may be blunt")]
+
+/// Fails a check with a message, so that one run reports all.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(format!($($message)+));
+        }
+    };
+}
+
+#[expect(dead_code, reason = "shared with tests that need more")]
+#[path = "../apache/mod.rs"]
+mod apache;
+mod bench;
+mod edits;
+mod kills;
+mod steps;
+
+use std::io::Write;
+use std::path::Path;
+
+use apache::Network;
+use bench::Bench;
+
+/// Runs `check` on a bench of its own, if there can be one here.
+fn on_a_bench(check: impl FnOnce(&mut Bench) -> Result<(), String> + Send) {
+    on_a_bench_in(|bench, _| check(bench));
+}
+
+/// The same for who starts Apache again.
+fn on_a_bench_in(check: impl FnOnce(&mut Bench, &Network) -> Result<(), String> + Send) {
+    if let Some(reason) = apache::unavailable() {
+        return say(&format!("skipped: crashes: {reason}"));
+    }
+    let work = |network: &Network| check(&mut Bench::set(network), network);
+    if let Err(broken) = apache::in_private_network(work) {
+        panic!("{broken}");
+    }
+}
+
+/// Why system calls cannot be meddled with here.
+fn without_strace() -> bool {
+    let missing = !Path::new("/usr/bin/strace").exists();
+    if missing {
+        say("skipped: faults at system calls: strace is missing; see tests/packages");
+    }
+    missing
+}
+
+/// All of it was asked for.
+fn full() -> bool {
+    std::env::var("CERTBATON_FULL").is_ok()
+}
+
+/// Past the capture of the test runner: what was skipped must be seen.
+fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").unwrap_or_default();
+}

@@ -1,0 +1,72 @@
+//! test: a switch that ends after any of its steps, from any state that such an end leaves.
+
+use certbaton::route::order::{Options, Order};
+use certbaton::route::switch::{STEPS, begin, perform};
+
+use crate::bench::{Bench, Goal};
+use crate::{full, on_a_bench};
+
+/// A switch that was begun and abandoned, as by a crash: the lock is free, nothing is undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Abandoned {
+    goal: Goal,
+    /// How many steps it got through.
+    steps: usize,
+}
+
+#[test]
+fn from_any_step_of_any_switch_the_routes_come_back() {
+    on_a_bench(|bench| {
+        for (index, (first, second)) in histories().into_iter().enumerate() {
+            let context = |e: String| format!("{first:?}, then {second:?}: {e}");
+            for abandoned in [first, second].into_iter().flatten() {
+                abandon(bench, abandoned.goal, abandoned.steps).map_err(context)?;
+            }
+            if full() || index % 2 == 0 {
+                bench.done(Goal::Local).and_then(|()| bench.expect_local()).map_err(context)?;
+            }
+            bench.reset().map_err(context)?;
+            // The same again without the switch that completed it.
+            if full() {
+                for abandoned in [first, second].into_iter().flatten() {
+                    abandon(bench, abandoned.goal, abandoned.steps).map_err(context)?;
+                }
+                bench.reset().map_err(context)?;
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Nothing, or an abandoned switch, and then another one: all pairs, or some of them.
+fn histories() -> Vec<(Option<Abandoned>, Option<Abandoned>)> {
+    let states: Vec<Abandoned> = [Goal::Local, Goal::Peer]
+        .into_iter()
+        .flat_map(|goal| (0..=STEPS.len()).map(move |steps| Abandoned { goal, steps }))
+        .collect();
+    let mut histories: Vec<_> = states.iter().map(|&second| (None, Some(second))).collect();
+    for (index, &first) in states.iter().enumerate() {
+        for &second in states.iter().skip(index % 7).step_by(if full() { 1 } else { 7 }) {
+            histories.push((Some(first), Some(second)));
+        }
+    }
+    if !full() {
+        let written = |a: &Option<Abandoned>| a.is_none_or(|a| a.steps >= 3);
+        histories.retain(|(first, second)| written(first) && written(second));
+    }
+    histories
+}
+
+/// Begins a switch to `goal`, as far as `steps`, and drops it as a crash does.
+pub(crate) fn abandon(bench: &Bench, goal: Goal, steps: usize) -> Result<(), String> {
+    let order = match goal {
+        Goal::Local => Order::Add(bench.routes()),
+        Goal::Peer | Goal::Recover => Order::Only(Vec::new()),
+    };
+    if goal == Goal::Peer && !bench.settings.journal().exists() {
+        bench.done(Goal::Local)?;
+    }
+    let options = Options::default();
+    let mut run = begin(&bench.settings, &order, &options).map_err(|e| e.to_string())?;
+    perform(&mut run, &STEPS[..steps]).map_err(|e| e.to_string())
+}

@@ -1,0 +1,363 @@
+//! flow: a file replaced in one step keeps everything but its bytes, or stays as it was.
+//!
+//! Real files of root's in a directory of the test's own; mounts are made in a
+//! private mount namespace. Without root this says so on stderr and skips.
+
+#![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
+#![expect(clippy::unwrap_used, reason = "a test may be blunt")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use certbaton::files::{Error, Snapshot, snapshot, staging};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use rustix::fs::XattrFlags;
+use tempfile::TempDir;
+
+/// A directory tree as Debian's Apache has it, with a place to stage.
+struct Site {
+    base: TempDir,
+}
+
+impl Site {
+    fn set() -> Self {
+        // Not below /tmp: others may write there, and a tmpfs may lack attributes.
+        let mode = fs::Permissions::from_mode(0o755);
+        let base = tempfile::Builder::new()
+            .prefix("certbaton-test-")
+            .permissions(mode)
+            .tempdir_in("/var/lib");
+        let site = Self { base: base.unwrap() };
+        for directory in ["etc/sites-available", "etc/sites-enabled", "state"] {
+            fs::create_dir_all(site.path(directory)).unwrap();
+        }
+        site.write("etc/sites-available/a.conf");
+        site
+    }
+
+    fn path(&self, relative: &str) -> PathBuf {
+        self.base.path().join(relative)
+    }
+
+    fn write(&self, relative: &str) -> PathBuf {
+        let path = self.path(relative);
+        fs::write(&path, OLD).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        path
+    }
+
+    fn file(&self) -> PathBuf {
+        self.path(FILE)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// Every name in the tree.
+    fn names(&self) -> Vec<PathBuf> {
+        let mut names = Vec::new();
+        let mut open = vec![self.base.path().to_owned()];
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() && !path.is_symlink() {
+                    open.push(path.clone());
+                }
+                names.push(path);
+            }
+        }
+        names.sort();
+        names
+    }
+
+    /// The replacement fails as `fits` says and nothing at all has changed.
+    fn refuses(&self, old: &Snapshot, staging: &Path, fits: impl Fn(&Error) -> bool) {
+        let before = (self.names(), fs::read(self.file()).unwrap(), kept(&self.file()));
+        let refused = old.replace(NEW, staging).unwrap_err();
+        assert!(fits(&refused), "{refused:?}");
+        let said = refused.to_string();
+        assert!(said.contains(self.base.path().to_str().unwrap()), "does not say where: {said}");
+        let after = (self.names(), fs::read(self.file()).unwrap(), kept(&self.file()));
+        assert_eq!(before, after);
+    }
+}
+
+/// What a replacement keeps: mode, owner and attributes.
+fn kept(path: &Path) -> (u32, u32, u32, BTreeMap<Vec<u8>, Vec<u8>>) {
+    let metadata = fs::metadata(path).unwrap();
+    let mut names = [0; 4096];
+    let length = rustix::fs::listxattr(path, &mut names[..]).unwrap();
+    let value = |name: &[u8]| {
+        let mut value = [0; 4096];
+        let length = rustix::fs::getxattr(path, name, &mut value[..]).unwrap();
+        (name.to_vec(), value[..length].to_vec())
+    };
+    let names = names[..length].split(|b| *b == 0).filter(|n| !n.is_empty());
+    (metadata.mode(), metadata.uid(), metadata.gid(), names.map(value).collect())
+}
+
+fn run(program: &str, arguments: &[&str], path: &Path) {
+    let output = Command::new(program).args(arguments).arg(path).output();
+    let output = output.unwrap_or_else(|e| panic!("{program}: {e}; see tests/packages"));
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn replaced(path: &Path, staging: &Path) {
+    let old = snapshot(path).unwrap();
+    old.replace(NEW, staging).unwrap();
+    assert_eq!(fs::read(path).unwrap(), NEW);
+}
+
+#[test]
+fn mode_owner_attributes_and_acls_go_along() {
+    as_root(|| {
+        let site = Site::set();
+        let file = site.file();
+        for (name, value) in [("user.origin", "by hand"), ("trusted.x", "y"), ("security.x", "z")] {
+            rustix::fs::setxattr(&file, name, value.as_bytes(), XattrFlags::empty()).unwrap();
+        }
+        run("setfacl", &["-m", "u:33:r,g:4:rw,m:rw"], &file);
+        chown(&file, Some(0), Some(4)).unwrap();
+        run("setfacl", &["-m", "m:r"], &file);
+        let (before, inode) = (kept(&file), fs::metadata(&file).unwrap().ino());
+        assert!(before.3.contains_key(&b"system.posix_acl_access"[..]), "{:?}", before.3.keys());
+        let names = site.names();
+        replaced(&file, &site.state());
+        assert_eq!(kept(&file), before);
+        assert_ne!(fs::metadata(&file).unwrap().ino(), inode);
+        assert_eq!(site.names(), names);
+    });
+}
+
+#[test]
+fn a_narrow_mode_stays_narrow_and_a_special_one_special() {
+    as_root(|| {
+        for mode in [0o400, 0o600, 0o4755, 0o2755] {
+            let site = Site::set();
+            fs::set_permissions(site.file(), fs::Permissions::from_mode(mode)).unwrap();
+            let before = kept(&site.file());
+            replaced(&site.file(), &site.state());
+            assert_eq!(kept(&site.file()), before);
+        }
+    });
+}
+
+#[test]
+fn what_the_staging_directory_would_add_is_not_kept() {
+    as_root(|| {
+        let site = Site::set();
+        run("setfacl", &["-d", "-m", "u:33:rw"], &site.state());
+        let before = kept(&site.file());
+        replaced(&site.file(), &site.state());
+        assert_eq!(kept(&site.file()), before);
+    });
+}
+
+#[test]
+fn links_are_followed_to_the_end_and_stay() {
+    as_root(|| {
+        let site = Site::set();
+        let absolute = site.file();
+        let links = [
+            ("../sites-available/a.conf", "relative.conf"),
+            ("relative.conf", "chain.conf"),
+            (absolute.to_str().unwrap(), "absolute.conf"),
+        ];
+        for (target, name) in links {
+            let link = site.path("etc/sites-enabled").join(name);
+            symlink(target, &link).unwrap();
+            fs::write(site.file(), OLD).unwrap();
+            let old = snapshot(&link).unwrap();
+            assert_eq!(old.path, site.file());
+            old.replace(NEW, &site.state()).unwrap();
+            assert_eq!(fs::read(site.file()).unwrap(), NEW, "{name}");
+            assert_eq!(fs::read_link(&link).unwrap(), Path::new(target));
+        }
+        assert!(!site.file().is_symlink());
+    });
+}
+
+#[test]
+fn a_file_with_a_second_name_is_refused() {
+    as_root(|| {
+        let site = Site::set();
+        fs::hard_link(site.file(), site.path("etc/b.conf")).unwrap();
+        let old = snapshot(&site.file()).unwrap();
+        site.refuses(&old, &site.state(), |e| matches!(e, Error::HardLinks { links: 2, .. }));
+    });
+}
+
+#[test]
+fn what_others_may_write_is_refused() {
+    as_root(|| {
+        for mode in [0o664, 0o646] {
+            let site = Site::set();
+            fs::set_permissions(site.file(), fs::Permissions::from_mode(mode)).unwrap();
+            let old = snapshot(&site.file()).unwrap();
+            site.refuses(&old, &site.state(), Error::is_unsafe);
+        }
+        let site = Site::set();
+        chown(site.file(), Some(33), None).unwrap();
+        site.refuses(&snapshot(&site.file()).unwrap(), &site.state(), Error::is_unsafe);
+        for (directory, mode) in [("etc/sites-available", 0o775), ("etc", 0o757)] {
+            let site = Site::set();
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(site.path(directory), mode).unwrap();
+            site.refuses(&snapshot(&site.file()).unwrap(), &site.state(), Error::is_unsafe);
+        }
+        let site = Site::set();
+        chown(site.path("etc"), Some(33), None).unwrap();
+        site.refuses(&snapshot(&site.file()).unwrap(), &site.state(), Error::is_unsafe);
+    });
+}
+
+#[test]
+fn a_file_that_changed_meanwhile_is_not_replaced() {
+    as_root(|| {
+        let changes: [fn(&Path); 5] = [
+            |file| fs::write(file, b"theirs\n").unwrap(),
+            |file| fs::write(file, OLD).unwrap(),
+            |file| fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap(),
+            |file| {
+                let other = file.with_extension("new");
+                fs::write(&other, OLD).unwrap();
+                fs::rename(&other, file).unwrap();
+            },
+            |file| {
+                let attribute = rustix::fs::setxattr(file, "user.x", b"y", XattrFlags::empty());
+                attribute.unwrap();
+            },
+        ];
+        for change in changes {
+            let site = Site::set();
+            let old = snapshot(&site.file()).unwrap();
+            change(&site.file());
+            site.refuses(&old, &site.state(), |e| matches!(e, Error::Raced(_)));
+        }
+    });
+}
+
+#[test]
+fn a_link_in_the_place_of_the_file_is_not_followed() {
+    as_root(|| {
+        let site = Site::set();
+        let old = snapshot(&site.file()).unwrap();
+        let moved = site.path("etc/moved.conf");
+        fs::rename(site.file(), &moved).unwrap();
+        symlink(&moved, site.file()).unwrap();
+        site.refuses(&old, &site.state(), |e| matches!(e, Error::System { verb: "open", .. }));
+    });
+}
+
+#[test]
+fn an_immutable_file_is_named_and_stays() {
+    as_root(|| {
+        let site = Site::set();
+        run("chattr", &["+i"], &site.file());
+        let old = snapshot(&site.file()).unwrap();
+        let refused = old.replace(NEW, &site.state());
+        let bytes = fs::read(site.file()).unwrap();
+        run("chattr", &["-i"], &site.file());
+        let said = refused.unwrap_err().to_string();
+        assert!(said.contains("replace") && said.contains("a.conf"), "{said}");
+        assert_eq!(bytes, OLD);
+        assert_eq!(fs::read_dir(site.state()).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn on_another_file_system_new_files_are_staged_there_and_out_of_sight() {
+    as_root(|| {
+        let site = Site::set();
+        with_mounts(&site, |site| {
+            site.mount_tmpfs("etc");
+            let file = site.path("etc/apache2/sites-available/a.conf");
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::create_dir_all(site.path("etc/apache2/sites-enabled")).unwrap();
+            site.write("etc/apache2/sites-available/a.conf");
+            let seen = ["etc/apache2", "etc/apache2/sites-enabled"].map(|d| site.path(d));
+            let place = staging(&file, &site.state(), &seen).unwrap();
+            assert_eq!(place, site.path("etc"));
+            let names = site.names();
+            replaced(&file, &place);
+            assert_eq!(site.names(), names);
+            // On the same file system as the state, it is there.
+            assert_eq!(staging(&site.state(), &site.state(), &seen).unwrap(), site.state());
+            let all = [site.path("etc")];
+            let none = staging(&file, &site.state(), &all).unwrap_err();
+            assert!(none.to_string().contains("a.conf"), "{none}");
+        });
+    });
+}
+
+#[test]
+fn a_read_only_file_system_or_a_mount_in_the_place_is_an_error() {
+    as_root(|| {
+        let site = Site::set();
+        with_mounts(&site, |site| {
+            let old = snapshot(&site.file()).unwrap();
+            site.bind(FILE, MsFlags::empty());
+            site.refuses(&old, &site.state(), |e| matches!(e, Error::System { .. }));
+        });
+        let site = Site::set();
+        with_mounts(&site, |site| {
+            let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+            site.bind("etc", flags);
+            let old = snapshot(&site.file()).unwrap();
+            site.refuses(&old, &site.state(), |e| matches!(e, Error::System { .. }));
+        });
+    });
+}
+
+impl Site {
+    fn mount_tmpfs(&self, at: &str) {
+        let options = Some("mode=755");
+        mount(Some("none"), &self.path(at), Some("tmpfs"), MsFlags::empty(), options).unwrap();
+    }
+
+    /// Mounts `at` over itself, and again with `flags`.
+    fn bind(&self, at: &str, flags: MsFlags) {
+        let (path, none) = (self.path(at), None::<&str>);
+        mount(Some(&path), &path, none, MsFlags::MS_BIND, none).unwrap();
+        if !flags.is_empty() {
+            mount(none, &path, none, flags, none).unwrap();
+        }
+    }
+}
+
+/// Runs `work` where its mounts are seen by nobody else and end with it.
+fn with_mounts(site: &Site, work: impl FnOnce(&Site) + Send) {
+    let base = site.base.path().to_owned();
+    let entered = || {
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        work(site);
+    };
+    thread::scope(|scope| {
+        if let Err(panic) = scope.spawn(entered).join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    assert!(base.exists());
+}
+
+fn as_root(work: impl FnOnce()) {
+    if nix::unistd::geteuid().is_root() {
+        work();
+    } else {
+        let said = "skipped: replacing files: not root: no owners, attributes and mounts";
+        writeln!(std::io::stderr(), "{said}").unwrap_or_default();
+    }
+}
+
+const FILE: &str = "etc/sites-available/a.conf";
+const OLD: &[u8] = b"the user's\n";
+const NEW: &[u8] = b"the user's, and ours\n";
