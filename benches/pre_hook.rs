@@ -1,0 +1,82 @@
+//! flow: how long `certbaton-pre-hook` takes, against an administrator's script.
+//!
+//! `cargo bench --bench pre_hook [-- PAIRS [VHOSTS...]]`, as root. Both by
+//! turns on one Apache; says the medians and the ratio pair by pair, and exits
+//! with 1 if the median ratio is above 1.
+
+#![expect(clippy::disallowed_methods, reason = "a benchmark owns its processes, files and clock")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark may be blunt")]
+
+#[expect(dead_code, reason = "made for the tests of the variants, which need more")]
+#[path = "../tests/apache/mod.rs"]
+mod apache;
+mod turns;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use turns::{Contender, Site, Turn};
+
+fn main() -> ExitCode {
+    // cargo adds `--bench`.
+    let numbers = std::env::args().skip(1).filter(|word| word != "--bench");
+    let numbers: Vec<usize> = numbers.map(|word| word.parse().unwrap()).collect();
+    if let Some(reason) = apache::unavailable() {
+        println!("cannot run: {reason}");
+        return ExitCode::from(2);
+    }
+    let (pairs, sizes) = match &numbers[..] {
+        [] => (PAIRS, &SIZES[..]),
+        [pairs] => (*pairs, &SIZES[..]),
+        [pairs, sizes @ ..] => (*pairs, sizes),
+    };
+    let ratios: Vec<f64> = sizes.iter().map(|vhosts| measured(*vhosts, pairs)).collect();
+    ExitCode::from(u8::from(ratios.iter().any(|ratio| *ratio > 1.0)))
+}
+
+/// Takes the turns, says what they took, and gives the median ratio.
+fn measured(vhosts: usize, pairs: usize) -> f64 {
+    let taken = apache::in_private_network(|network| {
+        let site = Site::set(vhosts, network);
+        let pair = |_| (site.turn(Contender::PreHook), site.turn(Contender::Administrator));
+        (0..pairs).map(pair).collect::<Vec<_>>()
+    });
+    let (hook, script): (Vec<Turn>, Vec<Turn>) = taken.into_iter().unzip();
+    let walls = |turns: &[Turn]| sorted(turns.iter().map(|turn| turn.wall.as_secs_f64()));
+    let ratios =
+        sorted(hook.iter().zip(&script).map(|(a, b)| a.wall.as_secs_f64() / b.wall.as_secs_f64()));
+    println!("{vhosts} vhosts, {pairs} pairs of turns");
+    for (who, turns) in [("certbaton-pre-hook", &hook), ("administrator", &script)] {
+        let (walls, cpu) = (walls(turns), turns.iter().map(|turn| turn.cpu).sum::<Duration>());
+        let held = walls.iter().filter(|wall| **wall > walls[0] + HELD_UP).count();
+        println!(
+            "  {who:<18} {:.3} s ({:.3} to {:.3}), {:.3} s of processor, held up by Apache's parent {held} times",
+            median(&walls),
+            walls[0],
+            walls[walls.len() - 1],
+            cpu.as_secs_f64() / f64::from(u32::try_from(turns.len()).unwrap()),
+        );
+    }
+    let ratio = median(&ratios);
+    println!("  ratio {ratio:.2} ({:.2} to {:.2})", ratios[0], ratios[ratios.len() - 1]);
+    let peak = hook.iter().filter_map(|turn| turn.keeper_peak).max();
+    println!("  memory of the keeper: {} KiB", peak.unwrap_or_default());
+    ratio
+}
+
+fn sorted(numbers: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut numbers: Vec<f64> = numbers.collect();
+    numbers.sort_by(f64::total_cmp);
+    numbers
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2])
+}
+
+const PAIRS: usize = 15;
+const SIZES: [usize; 2] = [3, 1000];
+
+/// Apache's parent may look for its old processes only once a second
+/// (`ap_wait_or_timeout`, `server/mpm_common.c`); new ones come after that.
+const HELD_UP: f64 = 0.8;
