@@ -9,8 +9,9 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
+use std::time::Duration;
 
-use crate::clock::{Deadline, within};
+use crate::clock::{Deadline, pause, within};
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -60,8 +61,8 @@ impl Program {
     pub fn run(&self, deadline: &Deadline) -> Result<Output, Error> {
         let failed = |source| Error::Start { path: self.path.clone(), source };
         let mut child = self.command()?.spawn().map_err(failed)?;
-        let stdout = drain(child.stdout.take());
-        let stderr = drain(child.stderr.take());
+        let stdout = drain(child.stdout.take(), *deadline);
+        let stderr = drain(child.stderr.take(), *deadline);
         // Both pipes at their end: it has exited, or closed them on purpose.
         let ended = within(deadline, move || {
             (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default())
@@ -99,12 +100,23 @@ impl Program {
     }
 }
 
-fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+/// Reads all that comes, at its leisure.
+///
+/// Apache writes its dump a few bytes at a time, and a reader that waits in
+/// `read` makes each of these writes switch processes.
+fn drain(
+    pipe: Option<impl Read + Send + 'static>,
+    deadline: Deadline,
+) -> thread::JoinHandle<Vec<u8>> {
     thread::spawn(move || {
-        let mut bytes = Vec::new();
+        let (mut bytes, mut part) = (Vec::new(), vec![0; PIPE_SIZE]);
+        let Some(mut pipe) = pipe else { return bytes };
         // A read error ends the text; the exit status tells the rest.
-        if let Some(mut pipe) = pipe {
-            pipe.read_to_end(&mut bytes).ok();
+        while let Ok(count @ 1..) = pipe.read(&mut part) {
+            bytes.extend_from_slice(&part[..count]);
+            if pause(LEISURE, &deadline).is_err() {
+                break;
+            }
         }
         bytes
     })
@@ -116,10 +128,15 @@ fn reap(mut child: Child) {
     child.wait().ok();
 }
 
+/// What a pipe holds (pipe(7)).
+const PIPE_SIZE: usize = 64 * 1024;
+
+/// Between two reads; a pipe is not full before that.
+const LEISURE: Duration = Duration::from_millis(1);
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn program(path: &str, arguments: &[&str]) -> Program {
         Program {

@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -152,15 +153,24 @@ pub fn list(path: &Path) -> Result<Vec<std::ffi::OsString>, Error> {
 
 /// Reads a file with all that a replacement has to keep.
 pub fn snapshot(path: &Path) -> Result<Snapshot, Error> {
-    let real = real_path(path)?;
-    let mut file = open_existing(&real)?;
-    let metadata = file.metadata().map_err(Error::system("look at", &real))?;
+    let mut file = open_existing(path)?;
+    let metadata = file.metadata().map_err(Error::system("look at", path))?;
+    let real = opened_path(&file).map_err(Error::system("find", path))?;
+    if metadata.nlink() == 0 {
+        return Err(Error::Raced(path.to_owned()));
+    }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(Error::system("read", &real))?;
     let identity = Identity::of(&metadata);
     let changed = timestamp(metadata.mtime(), metadata.mtime_nsec())
         .max(timestamp(metadata.ctime(), metadata.ctime_nsec()));
     Ok(Snapshot { path: real, bytes, changed, identity })
+}
+
+/// Where an open file is, as the kernel walked: one call, where resolving each
+/// link of the path anew takes one for every part of it.
+fn opened_path(file: &File) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 /// Refuses what somebody else than root, or than who we are, may write.

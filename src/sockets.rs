@@ -1,4 +1,4 @@
-//! system: which sockets and pipes a process holds and listens on, from `/proc`.
+//! system: which sockets and pipes a process holds, and on which it listens.
 //!
 //! Each is its inode: parent and children of a server share them
 //! (proc_pid_fd(5), proc_pid_net(5)).
@@ -7,30 +7,78 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
+
+use nix::sys::socket::sockopt::AcceptConn;
+use nix::sys::socket::{SockaddrStorage, getsockname, getsockopt};
+use rustix::io::Errno;
+use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
+
+use crate::process::PidFd;
 
 /// The inodes of all sockets that `pid` holds; empty if it has ended.
 pub fn held(pid: i32) -> io::Result<BTreeSet<u64>> {
-    descriptors(pid, "socket:[")
+    Ok(descriptors(pid, "socket:[")?.into_values().collect())
 }
 
 /// The inodes of all pipes that `pid` holds; empty if it has ended.
 pub fn pipes(pid: i32) -> io::Result<BTreeSet<u64>> {
-    descriptors(pid, "pipe:[")
+    Ok(descriptors(pid, "pipe:[")?.into_values().collect())
 }
 
-fn descriptors(pid: i32, kind: &str) -> io::Result<BTreeSet<u64>> {
+/// The descriptors of `pid` that are of a kind: number and inode.
+fn descriptors(pid: i32, kind: &str) -> io::Result<BTreeMap<i32, u64>> {
     let entries = match fs::read_dir(format!("/proc/{pid}/fd")) {
-        Err(error) if is_gone(&error) => return Ok(BTreeSet::new()),
+        Err(error) if is_gone(&error) => return Ok(BTreeMap::new()),
         entries => entries?,
     };
-    let links = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
-    let inode = |link: &str| link.strip_prefix(kind)?.strip_suffix(']')?.parse().ok();
-    Ok(links.filter_map(|link| inode(link.to_str()?)).collect())
+    let found = entries.flatten().filter_map(|entry| {
+        let link = fs::read_link(entry.path()).ok()?;
+        let inode = link.to_str()?.strip_prefix(kind)?.strip_suffix(']')?.parse().ok()?;
+        Some((entry.file_name().to_str()?.parse().ok()?, inode))
+    });
+    Ok(found.collect())
 }
 
-/// The TCP sockets on which `pid` listens, by inode, in its own network namespace.
-pub fn listening(pid: i32) -> io::Result<BTreeMap<u64, SocketAddr>> {
-    let held = held(pid)?;
+/// The TCP sockets on which `process` listens, by inode.
+pub fn listening(process: &PidFd) -> io::Result<BTreeMap<u64, SocketAddr>> {
+    let pid = process.process().pid;
+    let held = descriptors(pid, "socket:[")?;
+    match asked(process, held.keys()) {
+        // A kernel before 5.6, or a sandbox without CAP_SYS_PTRACE.
+        Err(Errno::NOSYS | Errno::PERM) => listed(pid, &held.into_values().collect()),
+        found => Ok(found?),
+    }
+}
+
+/// Asks each socket itself, by a duplicate of it (pidfd_getfd(2)).
+fn asked<'a>(
+    process: &PidFd,
+    descriptors: impl Iterator<Item = &'a i32>,
+) -> Result<BTreeMap<u64, SocketAddr>, Errno> {
+    let mut found = BTreeMap::new();
+    for descriptor in descriptors {
+        let socket = match pidfd_getfd(process, *descriptor, PidfdGetfdFlags::empty()) {
+            // Closed, or ended, meanwhile.
+            Err(Errno::BADF | Errno::SRCH) => continue,
+            socket => socket?,
+        };
+        let errno = |errno: nix::Error| Errno::from_raw_os_error(errno as i32);
+        if getsockopt(&socket, AcceptConn).map_err(errno)? {
+            let name = getsockname::<SockaddrStorage>(socket.as_raw_fd()).map_err(errno)?;
+            let v4 = name.as_sockaddr_in().map(|a| SocketAddr::V4((*a).into()));
+            let address =
+                v4.or_else(|| name.as_sockaddr_in6().map(|a| SocketAddr::V6((*a).into())));
+            let inode = rustix::fs::fstat(&socket)?.st_ino;
+            found.extend(address.map(|address| (inode, address)));
+        }
+    }
+    Ok(found)
+}
+
+/// Looks for `held` in the kernel's tables of the network namespace of `pid`: some
+/// milliseconds each, since it walks all their hash chains.
+fn listed(pid: i32, held: &BTreeSet<u64>) -> io::Result<BTreeMap<u64, SocketAddr>> {
     let mut found = BTreeMap::new();
     for table in ["tcp", "tcp6"] {
         let text = match fs::read_to_string(format!("/proc/{pid}/net/{table}")) {
@@ -89,13 +137,19 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn our_own_listeners_are_found() {
+    fn our_own_listeners_are_found_by_the_sockets_and_by_the_tables() {
         let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
         let v6 = TcpListener::bind("[::1]:0").unwrap();
-        let pid = i32::try_from(std::process::id()).unwrap();
-        let found: Vec<SocketAddr> = listening(pid).unwrap().into_values().collect();
-        assert!(found.contains(&v4.local_addr().unwrap()), "{found:?}");
-        assert!(found.contains(&v6.local_addr().unwrap()), "{found:?}");
+        let connected = std::net::TcpStream::connect(v4.local_addr().unwrap()).unwrap();
+        let own = PidFd::open(crate::process::own().unwrap()).unwrap();
+        let pid = own.process().pid;
+        let (asked, listed) = (listening(&own).unwrap(), listed(pid, &held(pid).unwrap()).unwrap());
+        for found in [asked, listed] {
+            let found: Vec<SocketAddr> = found.into_values().collect();
+            assert!(found.contains(&v4.local_addr().unwrap()), "{found:?}");
+            assert!(found.contains(&v6.local_addr().unwrap()), "{found:?}");
+            assert!(!found.contains(&connected.local_addr().unwrap()), "{found:?}");
+        }
     }
 
     #[test]

@@ -8,50 +8,56 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::apache::document::{Document, words};
-use crate::apache::dump::{Binding, Dump, Include, Node, Origin};
+use crate::apache::dump::{Dump, Node, Origin};
 use crate::apache::refusal::Refusal;
 
 /// Physical lines of our blocks, by the path Apache opened.
 pub type Blocks = BTreeMap<String, Vec<Range<u32>>>;
 
+/// Files as Apache read them: the user's own, but for those that differ.
+#[derive(Debug)]
+pub struct Texts<'a> {
+    /// The user's own, by the path Apache opened.
+    pub user: &'a BTreeMap<String, Document>,
+    /// What Apache read instead.
+    pub instead: BTreeMap<String, Document>,
+}
+
+impl Texts<'_> {
+    fn read(&self, file: &str) -> Option<&Document> {
+        self.instead.get(file).or_else(|| self.user.get(file))
+    }
+}
+
 /// The dump as it were without `blocks`: their directives gone, lines renumbered.
-pub fn without(dump: &Dump, blocks: &Blocks) -> Dump {
-    let mut parents: Vec<&str> = Vec::new();
-    let mut includes = Vec::new();
-    for include in &dump.includes {
+pub fn without(mut dump: Dump, blocks: &Blocks) -> Dump {
+    let mut parents: Vec<String> = Vec::new();
+    for include in &mut dump.includes {
         parents.truncate(include.depth);
-        let line = include.line.map(|line| {
-            let file = parents.last().copied().unwrap_or("");
-            renumbered(file, line, blocks).unwrap_or(line)
-        });
-        includes.push(Include { line, ..include.clone() });
-        parents.push(&include.file);
+        let file = parents.last().map_or("", String::as_str);
+        include.line = include.line.map(|line| renumbered(file, line, blocks).unwrap_or(line));
+        parents.push(include.file.clone());
     }
-    let bindings = dump.bindings.iter().filter_map(|binding| {
-        Some(Binding { vhost: moved(&binding.vhost, blocks)?, ..binding.clone() })
-    });
-    Dump {
-        includes,
-        bindings: bindings.collect(),
-        config: nodes_without(&dump.config, blocks),
-        ..dump.clone()
+    dump.bindings.retain_mut(|binding| stays(&mut binding.vhost, blocks));
+    remove(&mut dump.config, blocks);
+    dump
+}
+
+fn remove(nodes: &mut Vec<Node>, blocks: &Blocks) {
+    nodes.retain_mut(|node| stays(&mut node.origin, blocks));
+    for node in nodes {
+        remove(&mut node.children, blocks);
     }
 }
 
-fn nodes_without(nodes: &[Node], blocks: &Blocks) -> Vec<Node> {
-    let kept = nodes.iter().filter_map(|node| {
-        let origin = moved(&node.origin, blocks)?;
-        let children = nodes_without(&node.children, blocks);
-        Some(Node { origin, children, name: node.name.clone(), arguments: node.arguments.clone() })
-    });
-    kept.collect()
-}
-
-fn moved(origin: &Origin, blocks: &Blocks) -> Option<Origin> {
-    let line = renumbered(&origin.file, origin.line, blocks)?;
-    let macro_use = origin.is_macro().then(|| described(&origin.file, blocks));
-    let file = macro_use.unwrap_or_else(|| origin.file.clone());
-    Some(Origin { file, line })
+/// Moves what is outside of all blocks to where it stands without them.
+fn stays(origin: &mut Origin, blocks: &Blocks) -> bool {
+    let line = renumbered(&origin.file, origin.line, blocks);
+    origin.line = line.unwrap_or(origin.line);
+    if origin.is_macro() {
+        origin.file = described(&origin.file, blocks);
+    }
+    line.is_some()
 }
 
 /// A macro's description with its lines renumbered: `line N of "FILE"`, where a
@@ -84,15 +90,13 @@ fn renumbered(file: &str, line: u32, blocks: &Blocks) -> Option<u32> {
 }
 
 /// Every directive Apache names must stand where it says, under the same name.
-///
-/// `documents` are the files as Apache read them.
-pub fn agrees(dump: &Dump, documents: &BTreeMap<String, Document>) -> Result<(), Refusal> {
-    dump.config.iter().try_for_each(|node| node_agrees(node, documents))
+pub fn agrees(dump: &Dump, texts: &Texts<'_>) -> Result<(), Refusal> {
+    dump.config.iter().try_for_each(|node| node_agrees(node, texts))
 }
 
-fn node_agrees(node: &Node, documents: &BTreeMap<String, Document>) -> Result<(), Refusal> {
+fn node_agrees(node: &Node, texts: &Texts<'_>) -> Result<(), Refusal> {
     if !node.origin.is_macro() {
-        let document = documents.get(&node.origin.file);
+        let document = texts.read(&node.origin.file);
         let line = document.and_then(|d| d.line_ending_at(node.origin.line));
         let name = line.and_then(super::document::Line::name);
         let name = name.ok_or_else(|| Refusal::lexer(&node.origin, &node.name))?;
@@ -101,7 +105,7 @@ fn node_agrees(node: &Node, documents: &BTreeMap<String, Document>) -> Result<()
             return Err(Refusal::lexer(&node.origin, &node.name));
         }
     }
-    node.children.iter().try_for_each(|child| node_agrees(child, documents))
+    node.children.iter().try_for_each(|child| node_agrees(child, texts))
 }
 
 /// `<Location>` may be followed by its argument without a blank in neither reading.
@@ -113,11 +117,12 @@ fn same_name(written: &[u8], dumped: &str) -> bool {
 /// The candidate's dump must be the user's, plus each line of our blocks, and nothing else.
 pub fn adds_only_blocks(
     user: &Dump,
-    candidate: &Dump,
-    documents: &BTreeMap<String, Document>,
+    candidate: Dump,
+    texts: &Texts<'_>,
     blocks: &Blocks,
 ) -> Result<(), Refusal> {
-    agrees(candidate, documents)?;
+    agrees(&candidate, texts)?;
+    let active = active(&candidate.config, texts, blocks);
     let rest = without(candidate, blocks);
     if let Some(origin) = first_difference(&user.config, &rest.config) {
         return Err(Refusal::lexer(&origin, "the inserted lines would change this one"));
@@ -131,10 +136,15 @@ pub fn adds_only_blocks(
             "the inserted lines would change which files or hosts are active",
         ));
     }
+    active
+}
+
+/// Every directive of our blocks must be in the candidate's dump as it is written.
+fn active(nodes: &[Node], texts: &Texts<'_>, blocks: &Blocks) -> Result<(), Refusal> {
     let mut active = BTreeMap::new();
-    collect(&candidate.config, &mut active);
+    collect(nodes, blocks, &mut active);
     for (file, ranges) in blocks {
-        let Some(document) = documents.get(file) else { continue };
+        let Some(document) = texts.read(file) else { continue };
         let ours = document.lines().iter().filter(|l| ranges.iter().any(|r| r.contains(&l.last)));
         for line in ours.filter(|l| !l.is_comment() && !l.text.starts_with(b"</")) {
             let origin = Origin { file: file.clone(), line: line.last };
@@ -158,10 +168,13 @@ fn first_difference(user: &[Node], rest: &[Node]) -> Option<Origin> {
     }
 }
 
-fn collect<'a>(nodes: &'a [Node], active: &mut BTreeMap<Origin, &'a Node>) {
+/// What comes from our blocks.
+fn collect<'a>(nodes: &'a [Node], blocks: &Blocks, found: &mut BTreeMap<&'a Origin, &'a Node>) {
     for node in nodes {
-        active.insert(node.origin.clone(), node);
-        collect(&node.children, active);
+        if renumbered(&node.origin.file, node.origin.line, blocks).is_none() {
+            found.insert(&node.origin, node);
+        }
+        collect(&node.children, blocks, found);
     }
 }
 
@@ -189,24 +202,28 @@ mod tests {
         crate::apache::sample::dump(text, &[])
     }
 
+    fn texts(documents: &BTreeMap<String, Document>) -> Texts<'_> {
+        Texts { user: documents, instead: BTreeMap::new() }
+    }
+
     fn blocks() -> Blocks {
         [("/f".to_owned(), std::iter::once(2..5).collect())].into()
     }
 
     #[test]
     fn a_dump_without_blocks_is_the_users() {
-        assert_eq!(without(&dump(WITH), &blocks()), dump(USER));
+        assert_eq!(without(dump(WITH), &blocks()), dump(USER));
     }
 
     #[test]
     fn only_the_blocks_may_be_added() {
         let (user, with) = (dump(USER), dump(WITH));
-        assert_eq!(adds_only_blocks(&user, &with, &documents(WITH), &blocks()), Ok(()));
+        assert_eq!(adds_only_blocks(&user, with, &texts(&documents(WITH)), &blocks()), Ok(()));
         let other = WITH.replace("Listen 80", "Listen 81");
-        let verdict = adds_only_blocks(&user, &dump(&other), &documents(&other), &blocks());
+        let verdict = adds_only_blocks(&user, dump(&other), &texts(&documents(&other)), &blocks());
         assert_eq!(verdict.unwrap_err().origin.unwrap().line, 5);
         let silent = WITH.replace("A b\n", "# A b\n");
-        let verdict = adds_only_blocks(&user, &dump(&silent), &documents(WITH), &blocks());
+        let verdict = adds_only_blocks(&user, dump(&silent), &texts(&documents(WITH)), &blocks());
         assert_eq!(verdict.unwrap_err().origin.unwrap().line, 3);
     }
 
@@ -223,8 +240,8 @@ mod tests {
 
     #[test]
     fn a_directive_that_stands_elsewhere_is_refused() {
-        assert_eq!(agrees(&dump(USER), &documents(USER)), Ok(()));
+        assert_eq!(agrees(&dump(USER), &texts(&documents(USER))), Ok(()));
         let shifted = format!("\n{USER}");
-        assert!(agrees(&dump(USER), &documents(&shifted)).is_err());
+        assert!(agrees(&dump(USER), &texts(&documents(&shifted))).is_err());
     }
 }

@@ -234,7 +234,7 @@ impl Server {
     /// The addresses it listens on.
     pub fn listeners(&self) -> Result<Vec<SocketAddr>, Error> {
         let pid = self.process().pid;
-        let found = sockets::listening(pid).map_err(|e| Error::Sockets(pid, e))?;
+        let found = sockets::listening(&self.parent).map_err(|e| Error::Sockets(pid, e))?;
         Ok(found.into_values().collect())
     }
 
@@ -247,7 +247,7 @@ impl Server {
     /// Tells the parent to reload gracefully (SIGUSR1).
     pub fn reload(&self) -> Result<OldGeneration, Error> {
         let pid = self.process().pid;
-        let listening = sockets::listening(pid).map_err(|e| Error::Sockets(pid, e))?;
+        let listening = sockets::listening(&self.parent).map_err(|e| Error::Sockets(pid, e))?;
         let old = OldGeneration {
             children: process::children(pid)?,
             pipes: sockets::pipes(pid).map_err(|e| Error::Sockets(pid, e))?,

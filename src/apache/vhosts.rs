@@ -86,23 +86,31 @@ pub fn answering<'a>(
 ) -> Vhost<'a> {
     let all = vhosts(dump);
     let on_port = |bound: Option<u16>| bound.is_none_or(|p| p == port);
-    let bound = |wanted: Option<IpAddr>| -> Vec<&Vhost<'a>> {
+    let bound = |wanted: Option<IpAddr>| -> Vec<&Origin> {
         let bindings = dump.bindings.iter().filter(|b| b.address == wanted && on_port(b.port));
         // `*` counts only where nothing says `*:80` (`find_ipaddr`, `find_default_server`).
         let exact = bindings.clone().any(|b| b.port.is_some());
-        let bindings = bindings.filter(|b| b.port.is_some() == exact);
-        bindings.filter_map(|b| all.iter().find(|v| v.origin() == Some(&b.vhost))).collect()
+        bindings.filter(|b| b.port.is_some() == exact).map(|b| &b.vhost).collect()
     };
     let mut candidates = address.map(|ip| bound(Some(ip))).unwrap_or_default();
     if candidates.is_empty() {
         candidates = bound(None);
     }
-    let chosen = candidates.iter().find(|v| v.is_named(host)).or(candidates.first());
+    // Few are named so: only those are looked for among the many candidates.
+    let named: Vec<&Vhost<'a>> = all.iter().filter(|v| v.is_named(host)).collect();
+    let at = |among: &[&Vhost<'a>], origin: &Origin| {
+        among.iter().find(|v| v.origin() == Some(origin)).map(|v| (*v).clone())
+    };
+    let by_name = candidates.iter().find_map(|origin| at(&named, origin));
+    let first = || {
+        let all: Vec<&Vhost<'a>> = all.iter().collect();
+        candidates.iter().find_map(|origin| at(&all, origin))
+    };
     let main = || Vhost {
         node: None,
         main: dump.config.iter().filter(|n| n.name != "<virtualhost").collect(),
     };
-    chosen.map_or_else(main, |vhost| (*vhost).clone())
+    by_name.or_else(first).unwrap_or_else(main)
 }
 
 /// The addresses that some vhost names on `port`: each may answer differently.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::apache::document::{Document, words};
 use crate::apache::dump::{Dump, Include, Node};
 use crate::apache::htaccess::Htaccess;
-use crate::apache::oracle::{self, Blocks};
+use crate::apache::oracle::{self, Blocks, Texts};
 use crate::apache::server::Server;
 use crate::certbot::certificate;
 use crate::files::{self, Snapshot};
@@ -38,7 +38,7 @@ pub struct Observation {
 }
 
 /// A dump with its files and our lines in them.
-pub type View = (Dump, BTreeMap<String, Document>, Blocks);
+pub type View<'a> = (Dump, Texts<'a>, Blocks);
 
 /// Reads everything.
 pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> {
@@ -55,7 +55,8 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
             snapshots.insert(file.clone(), files::snapshot(Path::new(file))?);
         }
     }
-    let (mut found, mut documents, mut blocks) = (BTreeSet::new(), BTreeMap::new(), Blocks::new());
+    let (mut found, mut blocks) = (BTreeSet::new(), Blocks::new());
+    let (mut documents, mut instead) = (BTreeMap::new(), BTreeMap::new());
     let (mut local, mut damaged) = (Vec::new(), Vec::new());
     for (file, snapshot) in &snapshots {
         let document = parsed(file, snapshot.bytes.clone())?;
@@ -64,21 +65,19 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
             damaged.extend(stripped.damaged.iter().map(|lines| damage(snapshot, lines, &document)));
         }
         local.extend(stripped.routes);
-        blocks.insert(file.clone(), stripped.lines);
-        documents.insert(file.clone(), (document, stripped.bytes));
+        if stripped.lines.is_empty() {
+            documents.insert(file.clone(), document);
+        } else {
+            documents.insert(file.clone(), parsed(file, stripped.bytes)?);
+            instead.insert(file.clone(), document);
+            blocks.insert(file.clone(), stripped.lines);
+        }
     }
     local.sort();
     local.dedup();
-    let (current, stripped): (BTreeMap<_, _>, Vec<_>) = documents
-        .into_iter()
-        .map(|(file, (document, bytes))| ((file.clone(), document), (file, bytes)))
-        .unzip();
-    oracle::agrees(&dump, &current).map_err(|refusal| Error::Refused(vec![refusal]))?;
-    let mut documents = BTreeMap::new();
-    for (file, bytes) in stripped {
-        documents.insert(file.clone(), parsed(&file, bytes)?);
-    }
-    let user = oracle::without(&dump, &blocks);
+    oracle::agrees(&dump, &Texts { user: &documents, instead })
+        .map_err(|refusal| Error::Refused(vec![refusal]))?;
+    let user = oracle::without(dump, &blocks);
     let mut observed = Observation { user, documents, local, damaged, journal, snapshots };
     // Then it is unknown whether Apache has loaded them.
     observed.journal.pending |= observed.is_unrecorded();
@@ -131,18 +130,21 @@ impl Observation {
     }
 
     /// The view that the candidate's dump gives, once `changes` are in place.
-    pub fn after(&self, output: &[u8], changes: &[Change]) -> Result<View, Error> {
+    pub fn after(&self, output: &[u8], changes: &[Change]) -> Result<View<'_>, Error> {
         let dump = Dump::parse(output)?;
-        let (mut documents, mut blocks) = (BTreeMap::new(), Blocks::new());
+        let (mut instead, mut blocks) = (BTreeMap::new(), Blocks::new());
         let read: BTreeSet<&String> = dump.includes.iter().map(|include| &include.file).collect();
         for (file, snapshot) in self.snapshots.iter().filter(|(file, _)| read.contains(file)) {
             let change = changes.iter().find(|change| change.snapshot.path == snapshot.path);
             let bytes = change.map_or(&snapshot.bytes, |change| &change.after);
+            if self.documents.get(file).is_some_and(|user| user.bytes() == bytes) {
+                continue;
+            }
             let document = parsed(file, bytes.clone())?;
             blocks.insert(file.clone(), block::strip(&document).lines);
-            documents.insert(file.clone(), document);
+            instead.insert(file.clone(), document);
         }
-        Ok((dump, documents, blocks))
+        Ok((dump, Texts { user: &self.documents, instead }, blocks))
     }
 
     /// Directories that Apache reads from: no temporary file may stand there.

@@ -11,6 +11,7 @@ use crate::apache::generated;
 use crate::apache::oracle;
 use crate::apache::refusal::Refusal;
 use crate::apache::server::{self, Server};
+use crate::ca::probe;
 use crate::clock;
 use crate::config::Settings;
 use crate::files;
@@ -112,6 +113,10 @@ pub fn begin<'a>(
     files::sweep(&settings.state_directory)?;
     let server = server::find(settings.pid_file.as_deref())?;
     let (journal, notes) = install::read_journal(&settings.journal())?;
+    if *order != Order::Only(Vec::new()) || journal != Journal::default() {
+        // Something will be proven, and the client takes longer than Apache's first answer.
+        probe::prepare();
+    }
     let observed = observe::observe(&server, journal)?;
     Ok(Run {
         settings,
@@ -222,8 +227,8 @@ fn check_candidate(run: &mut Run<'_>) -> Result<(), Error> {
     }
     let staged = install::stage(&run.changes, &run.settings.state_directory)?;
     let output = install::question(&run.server, &staged)?;
-    let (dump, documents, blocks) = run.observed.after(&output, &run.changes)?;
-    oracle::adds_only_blocks(&run.observed.user, &dump, &documents, &blocks)
+    let (dump, texts, blocks) = run.observed.after(&output, &run.changes)?;
+    oracle::adds_only_blocks(&run.observed.user, dump, &texts, &blocks)
         .map_err(|refusal| Error::Refused(vec![refusal]))
 }
 

@@ -39,7 +39,7 @@ fn broken(lab: &Lab) {
     lab.expect_untouched();
     lab.home.site("mine", "<VirtualHost *:80>\n  ServerName mine.example.org\n  ProxyPas / http://x/\n</VirtualHost>\n");
     lab.note();
-    expect_refused(lab, &["/etc/apache2/sites-enabled/mine.conf", "line 3", "ProxyPas"]);
+    expect_refused(lab, &["/etc/apache2/sites-enabled/mine.conf:3: ", "ProxyPas"]);
 }
 
 fn not_running(lab: &Lab) {

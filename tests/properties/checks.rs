@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use certbaton::apache::document::Document;
 use certbaton::apache::dump::Dump;
-use certbaton::apache::oracle::{self, Blocks};
+use certbaton::apache::oracle::{self, Blocks, Texts};
 use certbaton::apache::refusal::Refusal;
 use certbaton::names::{Hostname, Route, Webroot};
 use certbaton::route::block;
@@ -92,6 +92,11 @@ pub(crate) struct View {
 /// New content by the path Apache opened.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
+/// The files as Apache read them.
+fn texts(current: &BTreeMap<String, Document>) -> Texts<'_> {
+    Texts { user: current, instead: BTreeMap::new() }
+}
+
 /// Looks at the tree; `None` if Apache does not accept it.
 pub(crate) fn view(layout: &Layout) -> Result<Option<View>, Broken> {
     let Ok(output) = says::asked(layout) else { return Ok(None) };
@@ -111,8 +116,8 @@ pub(crate) fn view(layout: &Layout) -> Result<Option<View>, Broken> {
         documents.insert(file.clone(), user);
         current.insert(file.clone(), document);
     }
-    oracle::agrees(&dump, &current).map_err(|e| failed(&e))?;
-    let user = oracle::without(&dump, &blocks);
+    oracle::agrees(&dump, &texts(&current)).map_err(|e| failed(&e))?;
+    let user = oracle::without(dump.clone(), &blocks);
     let local = local.into_iter().collect();
     Ok(Some(View { output, dump, current, blocks, local, user, documents }))
 }
@@ -296,7 +301,12 @@ fn differs_by_marked_alone(before: &View, after: &View) -> Result<(), Broken> {
     let (frame, expected) =
         (says::frame(&after.output, &marked), says::frame(&before.output, &Marked::new()));
     hold!(frame == expected, Rule::MarkedAlone, "{frame}\n{expected}");
-    let proof = oracle::adds_only_blocks(&before.user, &after.dump, &after.current, &after.blocks);
+    let proof = oracle::adds_only_blocks(
+        &before.user,
+        after.dump.clone(),
+        &texts(&after.current),
+        &after.blocks,
+    );
     proof.map_err(|refusal| Broken(Rule::MarkedAlone, format!("oracle: {refusal}")))
 }
 
