@@ -142,7 +142,7 @@ impl Error {
 /// The whole of `certbaton`.
 pub fn certbaton() -> Exit {
     let cli = Certbaton::parse();
-    crate::syslog::start("certbaton");
+    start("certbaton");
     let done = settings(&cli.common).and_then(|settings| match &cli.verb {
         Verb::Switch(order) => order.perform(&settings),
         Verb::Recover => Ok(hook::give_back(&settings)?),
@@ -191,7 +191,7 @@ fn hook(
     act: fn(&Settings, &Call) -> Result<(), hook::Error>,
 ) -> Result<(), Error> {
     let cli = Hook::parse();
-    crate::syslog::start(program);
+    start(program);
     let settings = settings(&cli.common)?;
     Ok(act(&settings, &cli.call()?)?)
 }
@@ -222,6 +222,14 @@ impl Hook {
             domains: domains.split(' ').filter_map(|name| Hostname::parse(name).ok()).collect(),
         })
     }
+}
+
+/// Sets up what every program shares.
+fn start(program: &'static str) {
+    // Before anything else uses it: so OpenSSL registers no cleanup at exit, which
+    // would pull it from under a thread that is still in it (OPENSSL_INIT_NO_ATEXIT).
+    openssl::init();
+    crate::syslog::start(program);
 }
 
 /// Reads the settings; only root has any use for them.
