@@ -201,7 +201,7 @@ fn chosen(bench: &mut Bench, goal: Goal) -> Result<Vec<(&'static str, usize)>, S
     let mut chosen = Vec::new();
     for call in CALLS {
         let most = counted.get(call).copied().unwrap_or(0);
-        chosen.extend((1..=most).rev().step_by(step(most, 3)).map(|nth| (call, nth)));
+        chosen.extend((1..=most).rev().step_by(step(most, 2)).map(|nth| (call, nth)));
     }
     ensure!(chosen.len() > 10, "hardly anything is called: {counted:?}");
     Ok(chosen)
