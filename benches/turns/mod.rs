@@ -88,7 +88,7 @@ impl Site {
         let (spent, watch) = (cpu_of_children("self"), Instant::now());
         let run = self.run(&self.line(contender));
         let wall = watch.elapsed();
-        let mut cpu = cpu_of_children("self") - spent;
+        let mut cpu = cpu_of_children("self").saturating_sub(spent);
         assert!(run.status.success(), "{contender:?}: {run:?}");
         self.expect_answers(contender, |body| body == TOKEN);
         assert_ne!(self.files(), before, "{contender:?} changed nothing");
