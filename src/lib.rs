@@ -27,6 +27,7 @@ pub mod config;
 pub mod exit;
 #[expect(clippy::disallowed_methods, reason = "owns files")]
 pub mod files;
+pub mod fingerprint;
 pub mod lock;
 pub mod names;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about processes")]

@@ -6,8 +6,6 @@
 
 use std::ops::Range;
 
-use openssl::sha::sha256;
-
 use crate::apache::document::{Document, Line};
 use crate::names::{Hostname, Route, Webroot};
 
@@ -131,8 +129,7 @@ fn fingerprint<'a>(routes: &str, body: impl Iterator<Item = &'a [u8]>) -> String
         text.push(b'\n');
         text.extend_from_slice(line);
     }
-    let hex = |out: String, byte: &u8| out + &format!("{byte:02x}");
-    sha256(&text)[..6].iter().fold(String::new(), hex)
+    crate::fingerprint::fingerprint(&text, 6)
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 //! whether Apache has loaded them.
 
 use jiff::Timestamp;
-use openssl::sha::sha256;
 use serde::{Deserialize, Serialize};
 
+use crate::fingerprint::fingerprint;
 use crate::names::Route;
 
 /// What is appended.
@@ -88,7 +88,7 @@ fn record(line: &[u8]) -> Option<Record> {
 }
 
 fn hash(text: &[u8]) -> String {
-    sha256(text)[..8].iter().fold(String::new(), |out, byte| out + &format!("{byte:02x}"))
+    fingerprint(text, 8)
 }
 
 #[cfg(test)]
