@@ -3,9 +3,14 @@
 //! Deadlines use the monotonic clock, which stands still while the machine
 //! sleeps; leases need `CLOCK_BOOTTIME` and do not use this.
 
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 /// The moment by which something has to be done.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +59,34 @@ pub fn now() -> jiff::Timestamp {
 pub fn pause(duration: Duration, deadline: &Deadline) -> Result<(), Passed> {
     thread::sleep(duration.min(deadline.remaining().ok_or(Passed)?));
     Ok(())
+}
+
+/// Waits until one of `sources` can be read, or is closed, at most `patience`; says which.
+pub fn ready(sources: &[BorrowedFd<'_>], patience: Option<Duration>) -> io::Result<Vec<bool>> {
+    wait(sources, PollFlags::IN, patience)
+}
+
+/// Waits until the other end of one of `sources` is closed, at most `patience`; says which.
+pub fn closed(sources: &[BorrowedFd<'_>], patience: Duration) -> io::Result<Vec<bool>> {
+    wait(sources, PollFlags::empty(), Some(patience))
+}
+
+fn wait(
+    sources: &[BorrowedFd<'_>],
+    events: PollFlags,
+    patience: Option<Duration>,
+) -> io::Result<Vec<bool>> {
+    let mut fds: Vec<PollFd<'_>> =
+        sources.iter().map(|fd| PollFd::from_borrowed_fd(*fd, events)).collect();
+    let end = patience.and_then(|patience| Instant::now().checked_add(patience));
+    loop {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        match poll(&mut fds, left.and_then(|left| Timespec::try_from(left).ok()).as_ref()) {
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(_) => return Ok(fds.iter().map(|fd| !fd.revents().is_empty()).collect()),
+        }
+    }
 }
 
 /// Runs `work`, which has no timeout of its own, on a thread, and waits for it

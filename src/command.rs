@@ -4,14 +4,16 @@
 //! error when it fails.
 
 use std::ffi::OsString;
-use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
 use std::time::Duration;
 
-use crate::clock::{Deadline, pause, within};
+use rustix::pipe::fcntl_setpipe_size;
+
+use crate::clock::{Deadline, ready};
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -49,7 +51,7 @@ pub enum Error {
         /// The program.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It did not end in time and was killed.
     #[error("{} did not finish in time and was killed", .0.display())]
@@ -59,20 +61,32 @@ pub enum Error {
 impl Program {
     /// Runs it and collects what it prints; killed at the deadline.
     pub fn run(&self, deadline: &Deadline) -> Result<Output, Error> {
+        let mut stdout = Vec::new();
+        let (status, stderr) = self.hear(deadline, |part| stdout.extend_from_slice(part))?;
+        Ok(Output { status, stdout, stderr })
+    }
+
+    /// Runs it and hands over its standard output while it prints; killed at the deadline.
+    pub fn hear(
+        &self,
+        deadline: &Deadline,
+        mut hear: impl FnMut(&[u8]),
+    ) -> Result<(ExitStatus, Vec<u8>), Error> {
         let failed = |source| Error::Start { path: self.path.clone(), source };
-        let mut child = self.command()?.spawn().map_err(failed)?;
-        let stdout = drain(child.stdout.take(), *deadline);
-        let stderr = drain(child.stderr.take(), *deadline);
-        // Both pipes at their end: it has exited, or closed them on purpose.
-        let ended = within(deadline, move || {
-            (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default())
-        });
-        if let Ok((stdout, stderr)) = ended {
-            let status = child.wait().map_err(failed)?;
-            Ok(Output { status, stdout, stderr })
-        } else {
-            reap(child);
-            Err(Error::Slow(self.path.clone()))
+        let mut command = self.command()?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(failed)?;
+        let mut said = Vec::new();
+        let mut say = |part: &[u8]| said.extend_from_slice(part);
+        let stdout = child.stdout.take().map(OwnedFd::from).map(File::from);
+        let stderr = child.stderr.take().map(OwnedFd::from).map(File::from);
+        let heard = listen([stdout, stderr], [&mut hear, &mut say], deadline);
+        match heard.map_err(failed) {
+            Ok(true) => Ok((child.wait().map_err(failed)?, said)),
+            not => {
+                reap(child);
+                not.and(Err(Error::Slow(self.path.clone())))
+            }
         }
     }
 
@@ -93,33 +107,46 @@ impl Program {
             .env_clear()
             .envs(self.environment.iter().map(|(k, v)| (k, v)))
             .current_dir(&self.directory)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stdin(Stdio::null());
         Ok(command)
     }
 }
 
-/// Reads all that comes, at its leisure.
+type Hear<'a> = &'a mut dyn FnMut(&[u8]);
+
+/// Hands over what comes out of `pipes` until all are closed; `false` if the deadline was first.
 ///
-/// Apache writes its dump a few bytes at a time, and a reader that waits in
-/// `read` makes each of these writes switch processes.
-fn drain(
-    pipe: Option<impl Read + Send + 'static>,
-    deadline: Deadline,
-) -> thread::JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let (mut bytes, mut part) = (Vec::new(), vec![0; PIPE_SIZE]);
-        let Some(mut pipe) = pipe else { return bytes };
-        // A read error ends the text; the exit status tells the rest.
-        while let Ok(count @ 1..) = pipe.read(&mut part) {
-            bytes.extend_from_slice(&part[..count]);
-            if pause(LEISURE, &deadline).is_err() {
-                break;
+/// At its leisure: Apache writes its dump a few bytes at a time, and a reader
+/// that waits makes each of these writes switch processes.
+fn listen(
+    mut pipes: [Option<File>; 2],
+    mut hear: [Hear<'_>; 2],
+    deadline: &Deadline,
+) -> io::Result<bool> {
+    let mut part = vec![0; PIPE_SIZE];
+    for pipe in pipes.iter().flatten() {
+        // Refused, it is only slower.
+        fcntl_setpipe_size(pipe, PIPE_SIZE).ok();
+    }
+    // Closed by the end of the program, or on purpose.
+    while pipes.iter().any(Option::is_some) {
+        let Some(left) = deadline.remaining() else { return Ok(false) };
+        let open: Vec<_> = pipes.iter().flatten().map(AsFd::as_fd).collect();
+        let mut ready = ready(&open, Some(left))?.into_iter();
+        for (pipe, hear) in pipes.iter_mut().zip(&mut hear) {
+            if let Some(file) = pipe
+                && ready.next() == Some(true)
+            {
+                match file.read(&mut part)? {
+                    0 => *pipe = None,
+                    count => hear(&part[..count]),
+                }
             }
         }
-        bytes
-    })
+        let open: Vec<_> = pipes.iter().flatten().map(AsFd::as_fd).collect();
+        crate::clock::closed(&open, LEISURE)?;
+    }
+    Ok(true)
 }
 
 fn reap(mut child: Child) {
@@ -128,11 +155,11 @@ fn reap(mut child: Child) {
     child.wait().ok();
 }
 
-/// What a pipe holds (pipe(7)).
-const PIPE_SIZE: usize = 64 * 1024;
+/// What a pipe is made to hold (pipe(7)).
+const PIPE_SIZE: usize = 1024 * 1024;
 
 /// Between two reads; a pipe is not full before that.
-const LEISURE: Duration = Duration::from_millis(1);
+const LEISURE: Duration = Duration::from_millis(8);
 
 #[cfg(test)]
 mod tests {

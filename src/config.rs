@@ -158,6 +158,11 @@ impl Settings {
         self.state_directory.join("journal")
     }
 
+    /// What the last switch to this host wrote.
+    pub fn last_switch(&self) -> PathBuf {
+        self.state_directory.join("last-switch.json")
+    }
+
     /// The lock that every switch takes.
     pub fn switch_lock(&self) -> PathBuf {
         self.runtime_directory.join("switch.lock")

@@ -287,7 +287,7 @@ const CANDIDATE: &str = "candidate.";
 pub fn write_own(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let mut new = tempfile::Builder::new()
-        .prefix(".new.")
+        .prefix(STAGED)
         .tempfile_in(directory)
         .map_err(Error::system("create a file in", directory))?;
     new.write_all(bytes).map_err(Error::system("write", path))?;

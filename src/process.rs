@@ -11,14 +11,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
+
+use crate::clock;
 
 /// One process, not confused with a later one that has the same pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -190,16 +191,9 @@ impl PidFd {
 
     /// Waits until the process has ended, at most `timeout`; says whether it has.
     pub fn wait_exit(&self, timeout: Duration) -> Result<bool, Error> {
-        let deadline = Instant::now().checked_add(timeout);
-        loop {
-            let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
-            let left = left.and_then(|left| Timespec::try_from(left).ok());
-            let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
-            match poll(&mut fds, left.as_ref()) {
-                Ok(ready) => return Ok(ready > 0),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(refused("wait for", self.process.pid, errno.into())),
-            }
+        match clock::ready(&[self.fd.as_fd()], Some(timeout)) {
+            Ok(ready) => Ok(ready.contains(&true)),
+            Err(source) => Err(refused("wait for", self.process.pid, source)),
         }
     }
 }

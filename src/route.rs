@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod difference;
+pub mod guess;
 pub mod insertion;
 pub mod install;
 pub mod journal;

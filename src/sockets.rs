@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 
 use nix::sys::socket::sockopt::AcceptConn;
 use nix::sys::socket::{SockaddrStorage, getsockname, getsockopt};
@@ -16,37 +17,69 @@ use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 
 use crate::process::PidFd;
 
-/// The inodes of all sockets that `pid` holds; empty if it has ended.
-pub fn held(pid: i32) -> io::Result<BTreeSet<u64>> {
-    Ok(descriptors(pid, "socket:[")?.into_values().collect())
+/// Descriptors of one kind: number and inode.
+pub type Descriptors = BTreeMap<i32, u64>;
+
+/// What a process holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Its sockets.
+    pub sockets: Descriptors,
+    /// Its pipes.
+    pub pipes: Descriptors,
 }
 
-/// The inodes of all pipes that `pid` holds; empty if it has ended.
-pub fn pipes(pid: i32) -> io::Result<BTreeSet<u64>> {
-    Ok(descriptors(pid, "pipe:[")?.into_values().collect())
-}
-
-/// The descriptors of `pid` that are of a kind: number and inode.
-fn descriptors(pid: i32, kind: &str) -> io::Result<BTreeMap<i32, u64>> {
+/// All sockets and pipes that `pid` holds; none if it has ended.
+pub fn held(pid: i32) -> io::Result<Held> {
     let entries = match fs::read_dir(format!("/proc/{pid}/fd")) {
-        Err(error) if is_gone(&error) => return Ok(BTreeMap::new()),
+        Err(error) if is_gone(&error) => return Ok(Held::default()),
         entries => entries?,
     };
-    let found = entries.flatten().filter_map(|entry| {
-        let link = fs::read_link(entry.path()).ok()?;
-        let inode = link.to_str()?.strip_prefix(kind)?.strip_suffix(']')?.parse().ok()?;
-        Some((entry.file_name().to_str()?.parse().ok()?, inode))
-    });
-    Ok(found.collect())
+    let mut held = Held::default();
+    for entry in entries.flatten() {
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        // Closed meanwhile.
+        let (Some(number), Ok(link)) = (number, fs::read_link(entry.path())) else { continue };
+        if let Some(inode) = inode(&link, SOCKET) {
+            held.sockets.insert(number, inode);
+        } else if let Some(inode) = inode(&link, PIPE) {
+            held.pipes.insert(number, inode);
+        }
+    }
+    Ok(held)
 }
 
-/// The TCP sockets on which `process` listens, by inode.
-pub fn listening(process: &PidFd) -> io::Result<BTreeMap<u64, SocketAddr>> {
-    let pid = process.process().pid;
-    let held = descriptors(pid, "socket:[")?;
-    match asked(process, held.keys()) {
+/// Whether `pid` has one of `sockets` under the number that is noted with it.
+pub fn any_open(pid: i32, sockets: &Descriptors) -> bool {
+    sockets.iter().any(|(number, inode)| is_at(pid, *number, SOCKET, *inode))
+}
+
+/// Whether `pid` has all of `pipes` under the numbers that are noted with them.
+pub fn all_open(pid: i32, pipes: &Descriptors) -> bool {
+    pipes.iter().all(|(number, inode)| is_at(pid, *number, PIPE, *inode))
+}
+
+fn is_at(pid: i32, number: i32, kind: &str, expected: u64) -> bool {
+    let link = fs::read_link(format!("/proc/{pid}/fd/{number}"));
+    link.is_ok_and(|link| inode(&link, kind) == Some(expected))
+}
+
+/// What proc_pid_fd(5) shows in the place of a path: `kind` and the inode in brackets.
+fn inode(link: &Path, kind: &str) -> Option<u64> {
+    link.to_str()?.strip_prefix(kind)?.strip_suffix(']')?.parse().ok()
+}
+
+const SOCKET: &str = "socket:[";
+const PIPE: &str = "pipe:[";
+
+/// Those of the `held` sockets on which `process` listens by TCP, by inode.
+pub fn listening(process: &PidFd, held: &Held) -> io::Result<BTreeMap<u64, SocketAddr>> {
+    match asked(process, held.sockets.keys()) {
         // A kernel before 5.6, or a sandbox without CAP_SYS_PTRACE.
-        Err(Errno::NOSYS | Errno::PERM) => listed(pid, &held.into_values().collect()),
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let inodes = held.sockets.values().copied().collect();
+            listed(process.process().pid, &inodes)
+        }
         found => Ok(found?),
     }
 }
@@ -64,7 +97,12 @@ fn asked<'a>(
             socket => socket?,
         };
         let errno = |errno: nix::Error| Errno::from_raw_os_error(errno as i32);
-        if getsockopt(&socket, AcceptConn).map_err(errno)? {
+        let listens = match getsockopt(&socket, AcceptConn) {
+            // Closed meanwhile, and its number given to something else.
+            Err(nix::Error::ENOTSOCK) => continue,
+            listens => listens.map_err(errno)?,
+        };
+        if listens {
             let name = getsockname::<SockaddrStorage>(socket.as_raw_fd()).map_err(errno)?;
             let v4 = name.as_sockaddr_in().map(|a| SocketAddr::V4((*a).into()));
             let address =
@@ -143,8 +181,9 @@ mod tests {
         let connected = std::net::TcpStream::connect(v4.local_addr().unwrap()).unwrap();
         let own = PidFd::open(crate::process::own().unwrap()).unwrap();
         let pid = own.process().pid;
-        let (asked, listed) = (listening(&own).unwrap(), listed(pid, &held(pid).unwrap()).unwrap());
-        for found in [asked, listed] {
+        let held = held(pid).unwrap();
+        let listed = listed(pid, &held.sockets.values().copied().collect()).unwrap();
+        for found in [listening(&own, &held).unwrap(), listed] {
             let found: Vec<SocketAddr> = found.into_values().collect();
             assert!(found.contains(&v4.local_addr().unwrap()), "{found:?}");
             assert!(found.contains(&v6.local_addr().unwrap()), "{found:?}");
@@ -154,6 +193,6 @@ mod tests {
 
     #[test]
     fn a_process_that_has_ended_holds_nothing() {
-        assert!(held(i32::MAX).unwrap().is_empty());
+        assert_eq!(held(i32::MAX).unwrap(), Held::default());
     }
 }

@@ -113,22 +113,61 @@ pub enum Error {
     Entry(Origin),
 }
 
+/// A dump that is read while Apache prints it.
+#[derive(Default)]
+pub struct Reading {
+    dump: Dump,
+    reader: Reader,
+    /// The line that is not complete yet.
+    rest: Vec<u8>,
+}
+
+impl Reading {
+    /// Reads what comes next.
+    pub fn push(&mut self, part: &[u8]) {
+        let mut lines = part.split(|&b| b == b'\n');
+        let last = lines.next_back().unwrap_or_default();
+        for line in lines {
+            if self.rest.is_empty() {
+                self.line(line);
+            } else {
+                let line = [&std::mem::take(&mut self.rest), line].concat();
+                self.line(&line);
+            }
+        }
+        self.rest.extend_from_slice(last);
+    }
+
+    /// The files it named so far; they come before everything else.
+    pub fn includes(&self) -> &[Include] {
+        &self.dump.includes
+    }
+
+    /// The whole dump.
+    pub fn finish(mut self) -> Result<Dump, Error> {
+        let last = std::mem::take(&mut self.rest);
+        self.line(&last);
+        self.dump.config = self.reader.tree()?;
+        Ok(self.dump)
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        let known = self.reader.directive(line)
+            || self.dump.include(line)
+            || self.dump.module(line)
+            || self.dump.binding(line, &mut self.reader);
+        if !known {
+            self.dump.run_config(line);
+        }
+    }
+}
+
 impl Dump {
     /// Reads the standard output of a dump.
     pub fn parse(output: &[u8]) -> Result<Self, Error> {
-        let mut dump = Self::default();
-        let mut reader = Reader::default();
-        for line in output.split(|&b| b == b'\n') {
-            let known = reader.directive(line)
-                || dump.include(line)
-                || dump.module(line)
-                || dump.binding(line, &mut reader);
-            if !known {
-                dump.run_config(line);
-            }
-        }
-        dump.config = reader.tree()?;
-        Ok(dump)
+        let mut reading = Reading::default();
+        reading.push(output);
+        reading.finish()
     }
 
     fn include(&mut self, line: &[u8]) -> bool {

@@ -22,12 +22,18 @@ use crate::clock::{Deadline, Stopwatch, pause};
 use crate::command::{self, Program};
 use crate::files;
 use crate::process::{self, PidFd, Process, Signal};
-use crate::sockets;
+use crate::sockets::{self, Descriptors};
 
 /// A running Apache, verified by its pid file, its program and its children.
 #[derive(Debug)]
 pub struct Server {
     parent: PidFd,
+    inquirer: Inquirer,
+}
+
+/// Asks the server's program about its configuration; needs no server to be alive.
+#[derive(Debug, Clone)]
+pub struct Inquirer {
     program: Program,
     info_module: PathBuf,
 }
@@ -104,8 +110,9 @@ pub enum Error {
 pub struct OldGeneration {
     children: Vec<Process>,
     /// Pipes of the parent; one of them ends this generation.
-    pipes: BTreeSet<u64>,
-    listening: Vec<u64>,
+    pipes: Descriptors,
+    /// The parent's listening sockets.
+    listening: Descriptors,
 }
 
 /// Finds the Apache that `pid_file` names, or the only one that runs here.
@@ -193,7 +200,12 @@ impl Server {
         };
         let maps = files::read_any(Path::new(&format!("/proc/{}/maps", parent.pid)))?;
         let info_module = module_directory(&maps).join("mod_info.so");
-        Ok(Self { parent: handle, program, info_module })
+        Ok(Self { parent: handle, inquirer: Inquirer { program, info_module } })
+    }
+
+    /// Who asks it.
+    pub fn inquirer(&self) -> &Inquirer {
+        &self.inquirer
     }
 
     /// The parent process.
@@ -201,40 +213,12 @@ impl Server {
         self.parent.process()
     }
 
-    /// Asks Apache what its configuration means: the text that `dump` reads.
-    ///
-    /// With `candidates`, as it would be with those files in place; they are
-    /// bind-mounted over the real ones where only this question sees them.
-    pub fn dump(&self, candidates: &[Candidate<'_>]) -> Result<Vec<u8>, Error> {
-        let mut program = self.program.clone();
-        let load = [b"LoadModule info_module \"", self.info_module.as_os_str().as_bytes(), b"\""];
-        program.arguments.extend(["-C".into(), OsString::from_vec(load.concat()), "-t".into()]);
-        for part in ["INCLUDES", "MODULES", "VHOSTS", "RUN_CFG", "CONFIG"] {
-            program.arguments.extend(["-D".into(), format!("DUMP_{part}").into()]);
-        }
-        let deadline = Deadline::after(QUESTION_TIME);
-        let output = if candidates.is_empty() {
-            program.run(&deadline)?
-        } else {
-            // A mount namespace belongs to a thread; the child inherits this one's.
-            let ask = || {
-                substitute(candidates).map_err(Error::Namespace)?;
-                program.run(&deadline).map_err(Error::from)
-            };
-            let answer = thread::scope(|scope| scope.spawn(ask).join());
-            answer.map_err(|_| Error::Namespace(io::Error::other("the thread panicked")))??
-        };
-        match (output.status.success(), candidates.is_empty()) {
-            (true, _) => Ok(output.stdout),
-            (false, true) => Err(Error::Configtest(complaint(&output.stderr))),
-            (false, false) => Err(Error::Candidate(complaint(&output.stderr))),
-        }
-    }
-
     /// The addresses it listens on.
     pub fn listeners(&self) -> Result<Vec<SocketAddr>, Error> {
         let pid = self.process().pid;
-        let found = sockets::listening(&self.parent).map_err(|e| Error::Sockets(pid, e))?;
+        let failed = |error| Error::Sockets(pid, error);
+        let held = sockets::held(pid).map_err(failed)?;
+        let found = sockets::listening(&self.parent, &held).map_err(failed)?;
         Ok(found.into_values().collect())
     }
 
@@ -244,17 +228,38 @@ impl Server {
         Ok(files::modified(pid_file)?)
     }
 
-    /// Tells the parent to reload gracefully (SIGUSR1).
-    pub fn reload(&self) -> Result<OldGeneration, Error> {
+    /// Tells the parent to reload gracefully (SIGUSR1), once it is done with an earlier reload.
+    ///
+    /// A signal that comes while it reads its configuration is forgotten: each
+    /// generation starts with `restart_pending = 0` (`ap_mpm_run` of every MPM).
+    pub fn reload(&self, patience: Duration) -> Result<OldGeneration, Error> {
+        let deadline = Deadline::after(patience);
+        loop {
+            let old = self.generation()?;
+            let mut up = false;
+            for child in &old.children {
+                up = up || hears(*child, &old.listening)?;
+            }
+            // One without any child can only be told.
+            if up || pause(LOOK_AGAIN, &deadline).is_err() {
+                self.parent.signal(Signal::USR1)?;
+                return Ok(old);
+            }
+        }
+    }
+
+    fn generation(&self) -> Result<OldGeneration, Error> {
         let pid = self.process().pid;
-        let listening = sockets::listening(&self.parent).map_err(|e| Error::Sockets(pid, e))?;
-        let old = OldGeneration {
-            children: process::children(pid)?,
-            pipes: sockets::pipes(pid).map_err(|e| Error::Sockets(pid, e))?,
-            listening: listening.into_keys().collect(),
-        };
-        self.parent.signal(Signal::USR1)?;
-        Ok(old)
+        let failed = |error| Error::Sockets(pid, error);
+        let children = process::children(pid)?;
+        let held = sockets::held(pid).map_err(failed)?;
+        let listening = sockets::listening(&self.parent, &held).map_err(failed)?;
+        let of = |inode: &u64| listening.contains_key(inode);
+        Ok(OldGeneration {
+            children,
+            listening: held.sockets.into_iter().filter(|(_, inode)| of(inode)).collect(),
+            pipes: held.pipes,
+        })
     }
 
     /// Waits until no process of `old` can accept a connection any more: from
@@ -287,19 +292,25 @@ impl Server {
     /// (`ap_mpm_podx_open`), so that pipe tells whose child a process is.
     fn hearing(&self, old: &OldGeneration) -> Result<Option<usize>, Error> {
         let pid = self.process().pid;
-        let pipes = |pid| sockets::pipes(pid).map_err(|e| Error::Sockets(pid, e));
-        let current = pipes(pid)?;
-        let gone: BTreeSet<u64> = old.pipes.difference(&current).copied().collect();
+        if !old.pipes.is_empty() && sockets::all_open(pid, &old.pipes) {
+            return Ok(None);
+        }
+        let current = sockets::held(pid).map_err(|e| Error::Sockets(pid, e))?.pipes;
+        let current: BTreeSet<u64> = current.into_values().collect();
+        let gone: BTreeSet<u64> =
+            old.pipes.values().filter(|inode| !current.contains(inode)).copied().collect();
         if gone.is_empty() && !old.pipes.is_empty() {
             return Ok(None);
         }
         let mut hearing = 0;
         for child in process::children(pid)? {
-            if !old.children.contains(&child) && pipes(child.pid)?.is_disjoint(&gone) {
-                continue;
+            if !old.children.contains(&child) {
+                let pipes = sockets::held(child.pid).map_err(|e| Error::Sockets(child.pid, e))?;
+                if pipes.pipes.values().all(|inode| !gone.contains(inode)) {
+                    continue;
+                }
             }
-            let held = sockets::held(child.pid).map_err(|e| Error::Sockets(child.pid, e))?;
-            hearing += usize::from(old.listening.iter().any(|inode| held.contains(inode)));
+            hearing += usize::from(hears(child, &old.listening)?);
         }
         Ok(Some(hearing))
     }
@@ -308,6 +319,54 @@ impl Server {
     pub fn is_alive(&self) -> Result<bool, Error> {
         Ok(!self.parent.wait_exit(Duration::ZERO)?)
     }
+}
+
+impl Inquirer {
+    /// Asks Apache what its configuration means: `hear` gets the text that `dump` reads,
+    /// while Apache prints it.
+    ///
+    /// With `candidates`, as it would be with those files in place; they are
+    /// bind-mounted over the real ones where only this question sees them.
+    pub fn dump(
+        &self,
+        candidates: &[Candidate<'_>],
+        hear: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<(), Error> {
+        let mut program = self.program.clone();
+        let load = [b"LoadModule info_module \"", self.info_module.as_os_str().as_bytes(), b"\""];
+        program.arguments.extend(["-C".into(), OsString::from_vec(load.concat()), "-t".into()]);
+        for part in ["INCLUDES", "MODULES", "VHOSTS", "RUN_CFG", "CONFIG"] {
+            program.arguments.extend(["-D".into(), format!("DUMP_{part}").into()]);
+        }
+        let deadline = Deadline::after(QUESTION_TIME);
+        let (status, stderr) = if candidates.is_empty() {
+            program.hear(&deadline, hear)?
+        } else {
+            // A mount namespace belongs to a thread; the child inherits this one's.
+            let ask = || {
+                substitute(candidates).map_err(Error::Namespace)?;
+                program.hear(&deadline, hear).map_err(Error::from)
+            };
+            let answer = thread::scope(|scope| scope.spawn(ask).join());
+            answer.map_err(|_| Error::Namespace(io::Error::other("the thread panicked")))??
+        };
+        match (status.success(), candidates.is_empty()) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Error::Configtest(complaint(&stderr))),
+            (false, false) => Err(Error::Candidate(complaint(&stderr))),
+        }
+    }
+}
+
+/// Whether a process can accept connections on one of the sockets. A child has them
+/// under its parent's numbers; that it has none is only certain after a look at all.
+fn hears(process: Process, listening: &Descriptors) -> Result<bool, Error> {
+    let pid = process.pid;
+    if sockets::any_open(pid, listening) {
+        return Ok(true);
+    }
+    let held = sockets::held(pid).map_err(|e| Error::Sockets(pid, e))?;
+    Ok(held.sockets.values().any(|inode| listening.values().any(|old| old == inode)))
 }
 
 /// The server's arguments without those that say what to do with it.

@@ -1,9 +1,10 @@
 //! flow: what a switch does to the disk and to Apache: candidates, journal, reload.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::apache::server::{Candidate, Server};
+use crate::apache::dump::{Dump, Reading};
+use crate::apache::server::{Candidate, Inquirer, Server};
 use crate::files::{self, Snapshot};
 use crate::route::journal::{self, Journal, Record};
 use crate::route::report::{Error, Note};
@@ -21,36 +22,31 @@ pub struct Change {
 
 /// Candidates on disk, removed on drop.
 #[derive(Debug)]
-pub struct Staged<'a> {
-    changes: &'a [Change],
-    directory: tempfile::TempDir,
+pub struct Staged {
+    /// Which file stands for which.
+    pairs: Vec<(PathBuf, PathBuf)>,
+    _directory: tempfile::TempDir,
 }
 
 /// Writes the new contents where only root and Apache's question look.
-pub fn stage<'a>(changes: &'a [Change], directory: &Path) -> Result<Staged<'a>, Error> {
+pub fn stage(changes: &[Change], directory: &Path) -> Result<Staged, Error> {
     let directory = files::temporary_directory(directory)?;
+    let mut pairs = Vec::new();
     for (index, change) in changes.iter().enumerate() {
-        files::write_scratch(&directory.path().join(index.to_string()), &change.after)?;
+        let substitute = directory.path().join(index.to_string());
+        files::write_scratch(&substitute, &change.after)?;
+        pairs.push((substitute, change.snapshot.path.clone()));
     }
-    Ok(Staged { changes, directory })
-}
-
-impl Staged<'_> {
-    /// Which file stands for which.
-    pub fn pairs(&self) -> Vec<(std::path::PathBuf, &Path)> {
-        let paths = self.changes.iter().enumerate();
-        paths
-            .map(|(n, c)| (self.directory.path().join(n.to_string()), c.snapshot.path.as_path()))
-            .collect()
-    }
+    Ok(Staged { pairs, _directory: directory })
 }
 
 /// Asks Apache about the configuration with `staged` in place.
-pub fn question(server: &Server, staged: &Staged<'_>) -> Result<Vec<u8>, Error> {
-    let pairs = staged.pairs();
+pub fn question(inquirer: &Inquirer, staged: &Staged) -> Result<Dump, Error> {
     let candidates: Vec<Candidate<'_>> =
-        pairs.iter().map(|(substitute, real)| Candidate { real, substitute }).collect();
-    Ok(server.dump(&candidates)?)
+        staged.pairs.iter().map(|(substitute, real)| Candidate { real, substitute }).collect();
+    let mut reading = Reading::default();
+    inquirer.dump(&candidates, &mut |part| reading.push(part))?;
+    Ok(reading.finish()?)
 }
 
 /// The journal; one that cannot be read is said and put aside.
@@ -81,6 +77,6 @@ pub fn record(path: &Path, record: &Record) -> Result<(), Error> {
 
 /// Reloads Apache and waits until only the new configuration can answer.
 pub fn reload(server: &Server, patience: Duration) -> Result<(), Error> {
-    let old = server.reload()?;
+    let old = server.reload(patience)?;
     Ok(server.wait_deaf(&old, patience)?)
 }

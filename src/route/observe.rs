@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::apache::document::{Document, words};
-use crate::apache::dump::{Dump, Include, Node};
+use crate::apache::dump::{Dump, Node, Reading};
 use crate::apache::htaccess::Htaccess;
 use crate::apache::oracle::{self, Blocks, Texts};
 use crate::apache::server::Server;
 use crate::certbot::certificate;
 use crate::files::{self, Snapshot};
 use crate::names::{Route, Webroot};
-use crate::route::block;
+use crate::route::block::{self, Stripped};
 use crate::route::difference;
 use crate::route::install::Change;
 use crate::route::journal::Journal;
@@ -37,44 +37,52 @@ pub struct Observation {
     snapshots: BTreeMap<String, Snapshot>,
 }
 
-/// A dump with its files and our lines in them.
-pub type View<'a> = (Dump, Texts<'a>, Blocks);
+/// The files of a dump, and our lines in them.
+pub type View<'a> = (Texts<'a>, Blocks);
 
-/// Reads everything.
+/// Reads everything; the files while Apache still prints what it made of them.
 pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> {
-    let dump = Dump::parse(&server.dump(&[])?)?;
-    let mut snapshots = BTreeMap::new();
-    for Include { file, .. } in &dump.includes {
-        if !snapshots.contains_key(file) {
-            snapshots.insert(file.clone(), files::snapshot(Path::new(file))?);
-        }
-    }
+    let (mut reading, mut files) = (Reading::default(), Files::default());
+    let mut heard = 0;
+    server.inquirer().dump(&[], &mut |part| {
+        reading.push(part);
+        let includes = reading.includes();
+        includes[heard..].iter().for_each(|include| files.read(&include.file));
+        heard = includes.len();
+    })?;
     // A site that was disabled meanwhile is in the journal alone.
     for file in journal.files.iter().filter(|file| files::exists(Path::new(file))) {
-        if !snapshots.values().any(|known| known.path == Path::new(file)) {
-            snapshots.insert(file.clone(), files::snapshot(Path::new(file))?);
+        if !files
+            .read
+            .values()
+            .any(|known| known.as_ref().is_ok_and(|known| known.snapshot.path == Path::new(file)))
+        {
+            files.read(file);
         }
     }
     let (mut found, mut blocks) = (BTreeSet::new(), Blocks::new());
     let (mut documents, mut instead) = (BTreeMap::new(), BTreeMap::new());
+    let mut snapshots = BTreeMap::new();
     let (mut local, mut damaged) = (Vec::new(), Vec::new());
-    for (file, snapshot) in &snapshots {
-        let document = parsed(file, snapshot.bytes.clone())?;
-        let stripped = block::strip(&document);
-        if found.insert(&snapshot.path) {
-            damaged.extend(stripped.damaged.iter().map(|lines| damage(snapshot, lines, &document)));
+    for (file, read) in files.read {
+        let File { snapshot, document, stripped } = read?;
+        if found.insert(snapshot.path.clone()) {
+            damaged
+                .extend(stripped.damaged.iter().map(|lines| damage(&snapshot, lines, &document)));
         }
+        snapshots.insert(file.clone(), snapshot);
         local.extend(stripped.routes);
         if stripped.lines.is_empty() {
-            documents.insert(file.clone(), document);
+            documents.insert(file, document);
         } else {
-            documents.insert(file.clone(), parsed(file, stripped.bytes)?);
-            instead.insert(file.clone(), document);
+            documents.insert(file.clone(), parsed(&file, stripped.bytes)?);
             blocks.insert(file.clone(), stripped.lines);
+            instead.insert(file, document);
         }
     }
     local.sort();
     local.dedup();
+    let dump = reading.finish()?;
     oracle::agrees(&dump, &Texts { user: &documents, instead })
         .map_err(|refusal| Error::Refused(vec![refusal]))?;
     let user = oracle::without(dump, &blocks);
@@ -82,6 +90,34 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
     // Then it is unknown whether Apache has loaded them.
     observed.journal.pending |= observed.is_unrecorded();
     Ok(observed)
+}
+
+/// The files of a configuration, by the path Apache opened, read as they become known.
+#[derive(Default)]
+struct Files {
+    read: BTreeMap<String, Result<File, Error>>,
+}
+
+/// A file, its lines, and what is ours of them.
+struct File {
+    snapshot: Snapshot,
+    document: Document,
+    stripped: Stripped,
+}
+
+impl Files {
+    fn read(&mut self, file: &str) {
+        if self.read.contains_key(file) {
+            return;
+        }
+        let read = || {
+            let snapshot = files::snapshot(Path::new(file))?;
+            let document = parsed(file, snapshot.bytes.clone())?;
+            let stripped = block::strip(&document);
+            Ok(File { snapshot, document, stripped })
+        };
+        self.read.insert(file.to_owned(), read());
+    }
 }
 
 pub(crate) fn parsed(file: &str, bytes: Vec<u8>) -> Result<Document, Error> {
@@ -130,8 +166,7 @@ impl Observation {
     }
 
     /// The view that the candidate's dump gives, once `changes` are in place.
-    pub fn after(&self, output: &[u8], changes: &[Change]) -> Result<View<'_>, Error> {
-        let dump = Dump::parse(output)?;
+    pub fn after(&self, dump: &Dump, changes: &[Change]) -> Result<View<'_>, Error> {
         let (mut instead, mut blocks) = (BTreeMap::new(), Blocks::new());
         let read: BTreeSet<&String> = dump.includes.iter().map(|include| &include.file).collect();
         for (file, snapshot) in self.snapshots.iter().filter(|(file, _)| read.contains(file)) {
@@ -144,7 +179,7 @@ impl Observation {
             blocks.insert(file.clone(), block::strip(&document).lines);
             instead.insert(file.clone(), document);
         }
-        Ok((dump, Texts { user: &self.documents, instead }, blocks))
+        Ok((Texts { user: &self.documents, instead }, blocks))
     }
 
     /// Directories that Apache reads from: no temporary file may stand there.

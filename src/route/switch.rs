@@ -18,13 +18,14 @@ use crate::files;
 use crate::lock::{self, Lock};
 use crate::names::{Hostname, Route};
 use crate::route::difference;
+use crate::route::guess::{self, Guess};
 use crate::route::install::{self, Change};
 use crate::route::journal::{Intent, Journal, Record};
 use crate::route::observe::{self, Observation};
 use crate::route::order::{Options, Order, Report};
 use crate::route::plan::{self, Door, Plan};
 use crate::route::proof;
-use crate::route::report::{Error, Note};
+use crate::route::report::{Error, Note, chain};
 use crate::route::stopped;
 
 /// Everything one switch knows while it runs.
@@ -34,6 +35,7 @@ pub struct Run<'a> {
     options: &'a Options,
     server: Server,
     observed: Observation,
+    guess: Option<Guess>,
     wanted: Vec<Route>,
     plan: Plan,
     /// Doors that were local and are not wanted any more.
@@ -117,6 +119,7 @@ pub fn begin<'a>(
         // Something will be proven, and the client takes longer than Apache's first answer.
         probe::prepare();
     }
+    let guess = guess::guess(settings, order, &journal, &server);
     let observed = observe::observe(&server, journal)?;
     Ok(Run {
         settings,
@@ -124,6 +127,7 @@ pub fn begin<'a>(
         options,
         server,
         observed,
+        guess,
         wanted: Vec::new(),
         plan: Plan::default(),
         returned: Vec::new(),
@@ -225,9 +229,12 @@ fn check_candidate(run: &mut Run<'_>) -> Result<(), Error> {
     if run.changes.is_empty() {
         return Ok(());
     }
-    let staged = install::stage(&run.changes, &run.settings.state_directory)?;
-    let output = install::question(&run.server, &staged)?;
-    let (dump, texts, blocks) = run.observed.after(&output, &run.changes)?;
+    let guessed = run.guess.take().and_then(|guess| guess.answer(&run.changes));
+    let dump = guessed.unwrap_or_else(|| {
+        let staged = install::stage(&run.changes, &run.settings.state_directory)?;
+        install::question(run.server.inquirer(), &staged)
+    })?;
+    let (texts, blocks) = run.observed.after(&dump, &run.changes)?;
     oracle::adds_only_blocks(&run.observed.user, dump, &texts, &blocks)
         .map_err(|refusal| Error::Refused(vec![refusal]))
 }
@@ -279,6 +286,10 @@ fn prove(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 fn settle(run: &mut Run<'_>) -> Result<(), Error> {
+    if let Err(error) = guess::note(run.settings, &run.wanted, &run.changes) {
+        // Nothing but the speed of the next switch hangs on it.
+        tracing::warn!("the next switch will be slower: {}", chain(&error));
+    }
     if run.wanted.is_empty() && run.observed.damaged.is_empty() {
         files::remove_own(&run.settings.journal())?;
     } else if run.signalled {

@@ -13,10 +13,10 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::{Mode, umask};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::clock;
 use crate::command::{self, Program};
 use crate::files;
 
@@ -174,14 +174,5 @@ pub fn call(path: &Path) -> Result<Option<Channel>, Error> {
 
 /// Waits until one of `sources` has something, or closes; says which.
 pub fn wait(sources: &[BorrowedFd<'_>], patience: Option<Duration>) -> Result<Vec<bool>, Error> {
-    let mut fds: Vec<PollFd<'_>> =
-        sources.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
-    let patience = patience.and_then(|time| Timespec::try_from(time).ok());
-    loop {
-        match poll(&mut fds, patience.as_ref()) {
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(Error::Socket("wait on", errno.into())),
-            Ok(_) => return Ok(fds.iter().map(|fd| !fd.revents().is_empty()).collect()),
-        }
-    }
+    clock::ready(sources, patience).map_err(|error| Error::Socket("wait on", error))
 }

@@ -190,7 +190,8 @@ impl Bench {
             fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect()
         };
         let mut left = left(&self.settings.state_directory);
-        left.retain(|path| *path != self.settings.journal());
+        let kept = [self.settings.journal(), self.settings.last_switch()];
+        left.retain(|path| !kept.contains(path));
         ensure!(left.is_empty(), "left behind: {left:?}");
         Ok(())
     }
