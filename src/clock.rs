@@ -1,7 +1,7 @@
 //! system: the clock: deadlines, the time of day, and the only sleep.
 //!
 //! Deadlines use the monotonic clock, which stands still while the machine
-//! sleeps; leases need `CLOCK_BOOTTIME` and do not use this.
+//! sleeps; leases use `CLOCK_BOOTTIME`, which does not.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
 
 /// The moment by which something has to be done.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +48,12 @@ impl Stopwatch {
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
+}
+
+/// The time since the machine was booted, its sleep included (`CLOCK_BOOTTIME`).
+pub fn since_boot() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// The time of day, for records that people read.

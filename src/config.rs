@@ -3,11 +3,12 @@
 //! Small on purpose: what can be found out is found out. Unknown keys are
 //! refused with line and column, since a misspelt one would be silent otherwise.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Where the configuration is, unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/certbaton/config.toml";
@@ -23,11 +24,39 @@ pub struct Settings {
     pub pid_file: Option<PathBuf>,
     /// certbot's configuration directory, where its command line does not tell.
     pub certbot_directory: PathBuf,
+    /// What this host is called; `None` where there is only one.
+    pub name: Option<HostLabel>,
+    /// All hosts that answer for the same names, in the order in which they renew.
+    pub hosts: Vec<Host>,
+    /// The host that grants the lease; `None`: a lock on this host is all there is.
+    pub arbiter: Option<HostLabel>,
+    /// This long before a certificate expires it is renewed also without an arbiter; never if `None`.
+    pub break_glass: Option<Duration>,
+    /// How other hosts are reached.
+    pub ssh_config: PathBuf,
     /// How long a pre-hook waits for another renewal.
     pub lease_wait: Duration,
     /// How long a switch may take until every address gives the right answer.
     pub proof_time: Duration,
 }
+
+/// A host as the configuration calls it: letters, digits, `-`, `_` and `.`, not first a `-` or `.`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HostLabel(String);
+
+/// One of the hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// What it is called.
+    pub name: HostLabel,
+    /// How ssh reaches it: `USER@HOST`, or a `Host` of the ssh configuration. `None`: from here, it is not.
+    pub ssh: Option<Destination>,
+}
+
+/// Where ssh connects to: one word that cannot be an option.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination(String);
 
 /// The file is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +88,10 @@ pub enum Error {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Fragment {
+    name: Option<HostLabel>,
+    #[serde(rename = "host")]
+    hosts: Vec<HostFragment>,
+    ssh_config: Option<PathBuf>,
     state_directory: Option<PathBuf>,
     runtime_directory: Option<PathBuf>,
     apache: ApacheFragment,
@@ -82,7 +115,16 @@ struct CertbotFragment {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct LeaseFragment {
+    arbiter: Option<HostLabel>,
     wait: Option<SignedDuration>,
+    break_glass: Option<SignedDuration>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct HostFragment {
+    name: HostLabel,
+    ssh: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -98,6 +140,11 @@ impl Default for Settings {
             runtime_directory: "/run/certbaton".into(),
             pid_file: None,
             certbot_directory: "/etc/letsencrypt".into(),
+            name: None,
+            hosts: Vec::new(),
+            arbiter: None,
+            break_glass: None,
+            ssh_config: "/etc/certbaton/ssh_config".into(),
             lease_wait: Duration::from_mins(20),
             proof_time: Duration::from_secs(20),
         }
@@ -127,11 +174,51 @@ impl Settings {
                 .ok_or_else(|| wrong(key, "is not a duration above zero")),
         };
         let default = Self::default();
+        let mut hosts: Vec<Host> = Vec::new();
+        for HostFragment { name, ssh } in fragment.hosts {
+            if hosts.iter().any(|host| host.name == name) {
+                return Err(wrong("host.name", "is there twice"));
+            }
+            let ssh = ssh.map(|text| {
+                Destination::parse(&text).ok_or_else(|| {
+                    wrong("host.ssh", "is not a destination of ssh, such as USER@HOST")
+                })
+            });
+            hosts.push(Host { name, ssh: ssh.transpose()? });
+        }
+        let known = |name: &HostLabel| hosts.iter().find(|host| host.name == *name);
+        if fragment.name.as_ref().is_some_and(|name| known(name).is_none()) {
+            return Err(wrong("name", "is no name of any [[host]]"));
+        }
+        if !hosts.is_empty() && fragment.name.is_none() && fragment.lease.arbiter.is_some() {
+            return Err(wrong("name", "is missing: which [[host]] is this one?"));
+        }
+        if let Some(arbiter) = &fragment.lease.arbiter {
+            match known(arbiter) {
+                None => return Err(wrong("lease.arbiter", "is no name of any [[host]]")),
+                Some(host) if host.ssh.is_none() && fragment.name.as_ref() != Some(arbiter) => {
+                    return Err(wrong(
+                        "lease.arbiter",
+                        "is another host, and its [[host]] has no ssh",
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
         let pid_file = fragment.apache.pid_file;
         if pid_file.as_deref().is_some_and(Path::is_relative) {
             return Err(wrong("apache.pid-file", "is not an absolute path"));
         }
+        let break_glass = match fragment.lease.break_glass {
+            None => None,
+            given => Some(positive("lease.break-glass", given, Duration::ZERO)?),
+        };
         Ok(Self {
+            name: fragment.name,
+            hosts,
+            arbiter: fragment.lease.arbiter,
+            break_glass,
+            ssh_config: absolute("ssh-config", fragment.ssh_config, default.ssh_config)?,
             state_directory: absolute(
                 "state-directory",
                 fragment.state_directory,
@@ -151,6 +238,16 @@ impl Settings {
             lease_wait: positive("lease.wait", fragment.lease.wait, default.lease_wait)?,
             proof_time: positive("proof.time", fragment.proof.time, default.proof_time)?,
         })
+    }
+
+    /// The arbiter's memory of who holds and who waits; its owner is the user that the arbiter runs as.
+    pub fn arbiter_directory(&self) -> PathBuf {
+        self.runtime_directory.join("arbiter")
+    }
+
+    /// The arbiter's memory of the last token; survives a reboot.
+    pub fn token_directory(&self) -> PathBuf {
+        self.state_directory.join("arbiter")
     }
 
     /// The journal of switches.
@@ -184,6 +281,56 @@ impl Settings {
     }
 }
 
+impl HostLabel {
+    /// Checks `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_word(text, b"-_.").then(|| Self(text.to_owned()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Destination {
+    /// Checks `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_word(text, b"-_.@:[]%").then(|| Self(text.to_owned()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// At most 253 letters, digits and `also`; neither an option nor a hidden file.
+fn is_word(text: &str, also: &[u8]) -> bool {
+    let known = |b: u8| b.is_ascii_alphanumeric() || also.contains(&b);
+    (1..=253).contains(&text.len()) && text.bytes().all(known) && !text.starts_with(['-', '.'])
+}
+
+impl TryFrom<String> for HostLabel {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("not a name for a host: {text:?}"))
+    }
+}
+
+impl From<HostLabel> for String {
+    fn from(name: HostLabel) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for HostLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,6 +352,25 @@ mod tests {
         let Error::Syntax { line, column, message, .. } = error else { panic!("{error}") };
         assert_eq!((line, column), (2, 3));
         assert!(message.contains("pid-fill"), "{message}");
+    }
+
+    const HOSTS: &str = "[[host]]\nname = \"vps\"\nssh = \"certbaton@vps.example.org\"\n[[host]]\nname = \"home\"\n";
+
+    #[test]
+    fn the_arbiter_is_one_of_the_hosts_and_can_be_reached() {
+        let parse = |name: &str, arbiter: &str| {
+            let text = format!("name = \"{name}\"\n[lease]\narbiter = \"{arbiter}\"\n{HOSTS}");
+            Settings::parse("f", &text)
+        };
+        let home = parse("home", "vps").unwrap();
+        assert_eq!(home.arbiter, HostLabel::parse("vps"));
+        assert_eq!(home.hosts[0].ssh, Destination::parse("certbaton@vps.example.org"));
+        assert!(parse("vps", "vps").is_ok());
+        assert!(parse("home", "home").is_ok());
+        assert!(parse("vps", "home").is_err(), "it cannot be reached");
+        assert!(parse("home", "other").is_err());
+        assert!(parse("other", "vps").is_err());
+        assert!(Settings::parse("f", &HOSTS.replace("certbaton@", "-oProxyCommand=")).is_err());
     }
 
     #[test]

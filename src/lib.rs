@@ -6,7 +6,8 @@
 //! | [`route`] | switching: what to insert, how it is installed, proven and undone |
 //! | [`ca`] | asking as the CA asks |
 //! | [`certbot`] | certbot's files, command line and process |
-//! | [`run`] | one renewal: hooks, keeper, lease |
+//! | [`lease`] | the exclusive right to renew: arbiter, holder, their words |
+//! | [`run`] | one renewal: hooks and keeper |
 //!
 //! Three kinds of module, told apart by the first line of each file:
 //! **pure** (values in, values out), **system** (one outside thing each, no
@@ -28,6 +29,7 @@ pub mod exit;
 #[expect(clippy::disallowed_methods, reason = "owns files")]
 pub mod files;
 pub mod fingerprint;
+pub mod lease;
 pub mod lock;
 pub mod names;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about processes")]

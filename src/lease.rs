@@ -1,0 +1,9 @@
+//! The exclusive right to renew: who grants it, and how it is held.
+//!
+//! The arbiter (`certbaton serve`) runs once per connection on one host; its
+//! memory is a directory and the kernel's locks. The holder is the keeper of a
+//! run; it speaks to the arbiter through ssh or, on the arbiter's own host,
+//! through a socket pair: the same words either way.
+
+pub mod times;
+pub mod wire;

@@ -1,0 +1,235 @@
+//! pure: what holder and arbiter say to each other: one JSON object a line.
+//!
+//! The arbiter speaks first (`Hello`). Unknown words end the conversation: a
+//! newer version is told by the number, never guessed. Lines are bounded; what
+//! the words lead to is in `rules` (arbiter) and `holder`.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The version of these words; both ends must have the same.
+pub const VERSION: u32 = 1;
+
+/// Longest line of the lease's own words, in bytes with its end.
+pub const MAX_LINE: usize = 4096;
+
+/// The first line of a conversation, from the arbiter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Hello {
+    /// `VERSION`.
+    pub version: u32,
+    /// The host that the arbiter runs on.
+    pub host: String,
+    /// Who the caller is, by its key.
+    pub caller: String,
+}
+
+/// A rising number: who has a lower one than the last granted is nobody's holder.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Token(pub u64);
+
+/// One request for the lease, however often it is made: chosen at random by the holder.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub String);
+
+/// What a person should know about a holder or waiter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Purpose {
+    /// The machine's own name for itself; who it is, its key says.
+    pub host: String,
+    /// The process that renews.
+    pub pid: i32,
+    /// What it renews, for people.
+    pub why: String,
+}
+
+/// From the holder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Ask {
+    /// The lease, now or when it is free. With `held`, a holder whose connection broke
+    /// wants to go on with the token it has.
+    Acquire {
+        /// Names this request.
+        request: RequestId,
+        /// The highest token this caller ever saw: the next is higher, whatever the arbiter forgot.
+        floor: Token,
+        /// The token it holds already.
+        held: Option<Token>,
+        /// For people.
+        purpose: Purpose,
+    },
+    /// Still here.
+    Beat {
+        /// Counts up, comes back with the answer.
+        number: u64,
+    },
+    /// Done: the next may begin at once.
+    Release,
+    /// Who holds, who waits.
+    Status,
+    /// Takes the lease away from the holder of `token`, and of no other.
+    Break {
+        /// The token.
+        token: Token,
+    },
+}
+
+/// From the arbiter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Answer {
+    /// Not yet; said again every `times::BEAT`, and whenever it changes.
+    Waiting {
+        /// What it waits for.
+        reason: Waiting,
+    },
+    /// It is yours.
+    Granted {
+        /// The fencing token.
+        token: Token,
+    },
+    /// A heartbeat was received, and the lease is still yours.
+    Beaten {
+        /// The number it came with.
+        number: u64,
+    },
+    /// It is not yours any more: stop now.
+    Lost {
+        /// Why, for people.
+        why: String,
+    },
+    /// It is free.
+    Released,
+    /// Who holds, who waits.
+    Status(Status),
+    /// The holder of the token was told to stop.
+    Broken,
+    /// The request cannot be had; nothing was changed.
+    Refused {
+        /// Why, for people.
+        why: String,
+    },
+}
+
+/// Why a waiter waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Waiting {
+    /// Others are before it, one of them the holder.
+    Behind {
+        /// How many wait before it.
+        waiters: usize,
+        /// Who holds, if anybody does.
+        holder: Option<Holder>,
+    },
+    /// Its turn, but who had the lease may not know yet that it is lost.
+    Grace {
+        /// How long, at most, in milliseconds.
+        millis: u64,
+    },
+}
+
+/// Who holds the lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Holder {
+    /// By its key.
+    pub name: String,
+    /// Its token.
+    pub token: Token,
+    /// For people.
+    pub purpose: Purpose,
+    /// For how long, in milliseconds.
+    pub held_millis: u64,
+    /// Since its last heartbeat, in milliseconds.
+    pub silent_millis: u64,
+    /// Whether its connection is open.
+    pub connected: bool,
+}
+
+/// Who waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Waiter {
+    /// By its key.
+    pub name: String,
+    /// For people.
+    pub purpose: Purpose,
+    /// For how long, in milliseconds.
+    pub waited_millis: u64,
+}
+
+/// Everything about the lease now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Status {
+    /// Who has it.
+    pub holder: Option<Holder>,
+    /// Who waits, first come first.
+    pub queue: Vec<Waiter>,
+    /// The last token granted.
+    pub token: Token,
+}
+
+/// Why a line is not understood.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Longer than any word.
+    #[error("a line of more than {MAX_LINE} bytes")]
+    TooLong,
+    /// Not one of these words.
+    #[error("a line that is not understood (is one side of another version?)")]
+    Unknown(#[source] serde_json::Error),
+}
+
+/// A word as a line.
+pub fn line(word: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let mut text = serde_json::to_vec(word).map_err(Error::Unknown)?;
+    text.push(b'\n');
+    if text.len() > MAX_LINE { Err(Error::TooLong) } else { Ok(text) }
+}
+
+/// The word of a line, with or without its end.
+pub fn word<T: DeserializeOwned>(line: &[u8]) -> Result<T, Error> {
+    if line.len() > MAX_LINE {
+        return Err(Error::TooLong);
+    }
+    serde_json::from_slice(line).map_err(Error::Unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_one_line_and_come_back() {
+        let ask = Ask::Acquire {
+            request: RequestId("r1".into()),
+            floor: Token(7),
+            held: None,
+            purpose: Purpose { host: "home\n".into(), pid: 3, why: "cloud.example.org".into() },
+        };
+        let text = line(&ask).unwrap();
+        assert_eq!(text.iter().filter(|&&b| b == b'\n').count(), 1);
+        assert_eq!(word::<Ask>(&text).unwrap(), ask);
+        assert_eq!(line(&Ask::Release).unwrap(), b"\"release\"\n");
+    }
+
+    #[test]
+    fn what_is_too_long_or_unknown_is_no_word() {
+        let why = "x".repeat(MAX_LINE);
+        assert!(matches!(line(&Answer::Lost { why }), Err(Error::TooLong)));
+        assert!(matches!(word::<Ask>(&vec![b'x'; MAX_LINE + 1]), Err(Error::TooLong)));
+        assert!(matches!(
+            word::<Ask>(b"{\"beat\":{\"number\":1,\"x\":2}}"),
+            Err(Error::Unknown(_))
+        ));
+    }
+}
