@@ -21,41 +21,18 @@ fn issued_for(lab: &Lab, words: &[&str]) {
 }
 
 fn one_vhost(lab: &Lab) {
-    let (html, other) = ("/var/www/html", "/var/www/letsencrypt");
-    issued_for(
-        lab,
-        &[
-            "--cert-name",
-            "two",
-            "-w",
-            html,
-            "-d",
-            "cloud.example.org",
-            "-w",
-            other,
-            "-d",
-            "www.cloud.example.org",
-        ],
-    );
+    two_webroots(lab, "www.cloud.example.org");
 }
 
 fn two_vhosts(lab: &Lab) {
-    let (html, other) = ("/var/www/html", "/var/www/letsencrypt");
-    issued_for(
-        lab,
-        &[
-            "--cert-name",
-            "two",
-            "-w",
-            html,
-            "-d",
-            "cloud.example.org",
-            "-w",
-            other,
-            "-d",
-            "wiki.example.org",
-        ],
-    );
+    two_webroots(lab, "wiki.example.org");
+}
+
+/// One lineage, its first name in one webroot and `other` in another.
+fn two_webroots(lab: &Lab, other: &str) {
+    let first = ["--cert-name", "two", "-w", "/var/www/html", "-d", "cloud.example.org"];
+    let second = ["-w", "/var/www/letsencrypt", "-d", other];
+    issued_for(lab, &[&first[..], &second].concat());
 }
 
 fn redirecting(lab: &Lab) {
