@@ -5,5 +5,6 @@
 //! run; it speaks to the arbiter through ssh or, on the arbiter's own host,
 //! through a socket pair: the same words either way.
 
+pub mod holder;
 pub mod times;
 pub mod wire;

@@ -20,3 +20,15 @@ pub const SILENCE: Duration = Duration::from_secs(30);
 
 /// A run that holds the lease for so long is said once, as a warning.
 pub const LONG_HOLD: Duration = Duration::from_mins(10);
+
+/// Between two attempts to reach the arbiter.
+pub const RETRY: Duration = Duration::from_secs(1);
+
+/// For a connection to come about, until the arbiter's first word.
+pub const DIAL: Duration = Duration::from_secs(15);
+
+/// Before the lease is granted, an arbiter that cannot be reached for so long is given up.
+pub const UNREACHABLE: Duration = Duration::from_secs(30);
+
+/// For the arbiter to confirm a release.
+pub const GOODBYE: Duration = Duration::from_secs(10);
