@@ -146,7 +146,7 @@ pub fn certbaton() -> Exit {
     let done = settings(&cli.common).and_then(|settings| match &cli.verb {
         Verb::Switch(order) => order.perform(&settings),
         Verb::Recover => Ok(hook::give_back(&settings)?),
-        Verb::Keep => Ok(keep::keep(&settings)?),
+        Verb::Keep => Ok(keep::keep(&settings, cli.common.config.as_deref())?),
     });
     concluded("certbaton", done)
 }

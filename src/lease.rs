@@ -5,6 +5,9 @@
 //! run; it speaks to the arbiter through ssh or, on the arbiter's own host,
 //! through a socket pair: the same words either way.
 
+pub mod connection;
 pub mod holder;
+pub mod lines;
+pub mod session;
 pub mod times;
 pub mod wire;

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::lease::times;
+use crate::lease::times::{self, Periods};
 use crate::lease::wire::{self, Answer, Token};
 
 pub use words::{Action, Event, GiveUp, Loss, Warning, Word};
@@ -19,6 +19,10 @@ mod words;
 pub struct Patience {
     /// From the last confirmed word until the lease is lost.
     pub deadline: Duration,
+    /// Between two beats.
+    pub beat: Duration,
+    /// An arbiter that cannot be reached for so long before the grant is given up.
+    pub unreachable: Duration,
     /// How long to wait for others.
     pub wait: Duration,
 }
@@ -26,7 +30,17 @@ pub struct Patience {
 impl Patience {
     /// For the arbiter's period (`lease.grace`) and `lease.wait`.
     pub fn new(grace: Duration, wait: Duration) -> Self {
-        Self { deadline: grace * 2 / 3, wait }
+        let Periods { beat, holder: deadline, silence: unreachable, .. } = Periods::of(grace);
+        Self { deadline, beat, unreachable, wait }
+    }
+
+    /// An arbiter that says nothing for so long is asked anew on another connection.
+    fn quiet(&self) -> Duration {
+        self.unreachable / 2
+    }
+
+    fn retry(&self) -> Duration {
+        times::RETRY.min(self.beat / 5)
     }
 }
 
@@ -121,13 +135,15 @@ impl Holder {
         let line = match self.line {
             Line::Down { again } => again,
             Line::Dialling { since } => since + times::DIAL,
-            Line::Open { said, .. } => (said + times::BEAT).min(self.heard + QUIET),
+            Line::Open { said, .. } => {
+                (said + self.patience.beat).min(self.heard + self.patience.quiet())
+            }
         };
         let right = match &self.right {
             Right::Over => return None,
             Right::Wanted | Right::Unsure(_) => {
                 let busy = self.began + self.patience.wait;
-                if self.is_open() { busy } else { busy.min(self.heard + times::UNREACHABLE) }
+                if self.is_open() { busy } else { busy.min(self.heard + self.patience.unreachable) }
             }
             Right::Leaving { until, .. } => *until,
             Right::Held(held) => {
@@ -135,7 +151,7 @@ impl Holder {
                 let long = (!held.warned_long).then(|| held.since + times::LONG_HOLD);
                 let renewed = match self.line {
                     Line::Open { asked, .. } => {
-                        Some((held.confirmed + deadline * 3 / 4).max(asked + times::BEAT))
+                        Some((held.confirmed + deadline * 3 / 4).max(asked + self.patience.beat))
                     }
                     _ => None,
                 };
@@ -170,7 +186,7 @@ impl Holder {
                 self.end(actions, Action::GiveUp(GiveUp::Busy(self.patience.wait)));
             }
             Right::Wanted | Right::Unsure(_)
-                if !self.is_open() && now >= self.heard + times::UNREACHABLE =>
+                if !self.is_open() && now >= self.heard + self.patience.unreachable =>
             {
                 self.end(actions, Action::GiveUp(GiveUp::Unreachable));
             }
@@ -277,7 +293,7 @@ impl Holder {
     }
 
     fn ended(&mut self, now: Duration) {
-        self.line = Line::Down { again: now + times::RETRY };
+        self.line = Line::Down { again: now + self.patience.retry() };
         self.unanswered.clear();
         // The same request gets the same token again, if it still has it.
         if matches!(self.right, Right::Unsure(_)) {
@@ -330,11 +346,13 @@ impl Holder {
             }
             Line::Dialling { since } if now >= since + times::DIAL => self.hang_up(now, actions),
             // Half open, perhaps: a new connection may still be in time.
-            Line::Open { asked, .. } if hopeless && now >= asked + times::BEAT => {
+            Line::Open { asked, .. } if hopeless && now >= asked + self.patience.beat => {
                 self.hang_up(now, actions);
             }
-            Line::Open { .. } if now >= self.heard + QUIET => self.hang_up(now, actions),
-            Line::Open { said, .. } if now >= said + times::BEAT => self.beat(now, actions),
+            Line::Open { .. } if now >= self.heard + self.patience.quiet() => {
+                self.hang_up(now, actions);
+            }
+            Line::Open { said, .. } if now >= said + self.patience.beat => self.beat(now, actions),
             _ => {}
         }
     }
@@ -375,10 +393,6 @@ impl Holder {
         matches!(self.line, Line::Open { .. })
     }
 }
-
-/// An arbiter that says nothing for so long is asked anew on another connection, before
-/// `times::UNREACHABLE` gives it up.
-const QUIET: Duration = Duration::from_secs(times::SILENCE.as_secs() / 2);
 
 #[cfg(test)]
 mod tests;

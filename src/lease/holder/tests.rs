@@ -50,7 +50,9 @@ fn run(holder: &mut Holder, end: Duration) -> Vec<(u64, Action)> {
         let actions = holder.step(now, Event::Tick);
         assert!(now > last || !actions.is_empty(), "nothing to do at {now:?}: {holder:?}");
         last = now;
-        done.extend(actions.into_iter().map(|action| ((now - at(0)).as_secs(), action)));
+        done.extend(
+            actions.into_iter().map(|action| (now.saturating_sub(at(0)).as_secs(), action)),
+        );
     }
     done
 }
@@ -170,7 +172,7 @@ fn what_the_arbiter_does_not_confirm_is_lost() {
 
 #[test]
 fn a_wait_ends_when_it_was_long_enough() {
-    let patience = Patience::new(GRACE, Duration::from_secs(60));
+    let patience = Patience::new(GRACE, Duration::from_mins(1));
     let mut holder = Holder::new(at(0), patience, Token(0));
     holder.step(at(0), Event::Tick);
     holder.step(at(0), Event::Hello(wire::VERSION));
@@ -178,7 +180,7 @@ fn a_wait_ends_when_it_was_long_enough() {
         holder.step(at(second * 1000), waiting());
     }
     let actions = holder.step(at(60_000), granted(7));
-    let busy = Action::GiveUp(GiveUp::Busy(Duration::from_secs(60)));
+    let busy = Action::GiveUp(GiveUp::Busy(Duration::from_mins(1)));
     assert_eq!(actions, [Action::Close, busy]);
 }
 
