@@ -8,6 +8,12 @@
 pub mod connection;
 pub mod holder;
 pub mod lines;
+mod overview;
+mod place;
+pub mod rules;
+pub mod serve;
 pub mod session;
+#[expect(clippy::disallowed_methods, reason = "owns the arbiter's directories")]
+pub mod store;
 pub mod times;
 pub mod wire;
