@@ -178,14 +178,17 @@ impl Connection {
         }
     }
 
-    /// Gives the child a moment to end by itself: its last words are the reason.
+    /// Gives the child a moment to end by itself: its last words are the reason, and so is its
+    /// end, unless it is our doing.
     fn reap(&mut self) -> Option<ExitStatus> {
         if let Some(errors) = &self.errors {
             // Closed by the child's end.
             clock::closed(&[errors.as_fd()], LAST_WORDS).ok();
         }
+        let status = self.child.try_wait().ok().flatten();
         self.child.kill().ok();
-        self.child.wait().ok()
+        self.child.wait().ok();
+        status
     }
 
     fn hear_complaint(&mut self) {
