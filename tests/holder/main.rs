@@ -1,7 +1,7 @@
 //! The holder's side of the lease against arbiters that misbehave, and against the real one.
 
 #![expect(clippy::disallowed_methods, reason = "a test owns its files and processes")]
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "it is a test")]
+#![expect(clippy::unwrap_used, reason = "it is a test")]
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
