@@ -4,6 +4,7 @@
 //! gives up before the arbiter grants anew, with room for a clock that runs
 //! half as fast again: `HOLDER` × 1.5 ≤ `ARBITER`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Between two heartbeats of a holder, and between two words to one who waits.
@@ -20,6 +21,10 @@ pub const SILENCE: Duration = Duration::from_secs(30);
 
 /// A run that holds the lease for so long is said once, as a warning.
 pub const LONG_HOLD: Duration = Duration::from_mins(10);
+
+/// What the configuration may say instead of `ARBITER`: with less, a busy machine
+/// alone would lose the lease; with more, a dead holder would block everybody.
+pub const GRACES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
 
 /// The times that follow from how long the arbiter waits for a silent holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
