@@ -38,8 +38,7 @@ pub struct Settings {
     pub ssh_config: PathBuf,
     /// How long a pre-hook waits for another renewal.
     pub lease_wait: Duration,
-    /// How long the arbiter waits for a holder that is silent; the same on all hosts.
-    /// Not in the manual: the usual time suits everybody but tests.
+    /// How long the arbiter waits for a silent holder, the same on all hosts; not in the manual.
     pub lease_grace: Duration,
     /// How long a switch may take until every address gives the right answer.
     pub proof_time: Duration,
@@ -221,7 +220,7 @@ impl Settings {
             given => Some(positive("lease.break-glass", given, Duration::ZERO)?),
         };
         let grace = positive("lease.grace", fragment.lease.grace, default.lease_grace)?;
-        if !(SHORTEST_GRACE..=LONGEST_GRACE).contains(&grace) {
+        if !times::GRACES.contains(&grace) {
             return Err(wrong("lease.grace", "is not between 1s and 10m"));
         }
         Ok(Self {
@@ -321,12 +320,6 @@ impl Destination {
         &self.0
     }
 }
-
-/// Shorter than this, a busy machine alone would lose the lease.
-const SHORTEST_GRACE: Duration = Duration::from_secs(1);
-
-/// Longer than this, a dead holder blocks everybody for too long.
-const LONGEST_GRACE: Duration = Duration::from_mins(10);
 
 /// At most 253 letters, digits and `also`; neither an option nor a hidden file.
 fn is_word(text: &str, also: &[u8]) -> bool {

@@ -4,8 +4,9 @@
 //! decided here; a place is given up when its value is dropped.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::lease::rules::{Claim, Millis};
+use crate::lease::rules::{Claim, Millis, millis};
 use crate::lease::store::{self, Store, Ticket};
 use crate::lease::wire::{RequestId, Token};
 use crate::lock::{self, Lock, Pending};
@@ -88,6 +89,32 @@ impl Waiter {
     pub(super) fn new(claim: Claim, ticket: Ticket) -> Self {
         let (hold, at) = (Hold::Without, claim.since);
         Self { claim, ticket, predecessor: None, before: 0, hold, look: at, say: at, told: None }
+    }
+
+    /// Plans when to look again; what to tell the caller, if it is time to: whether it
+    /// waits only for who may come back.
+    pub(super) fn waits(
+        &mut self,
+        at: Millis,
+        until: Millis,
+        unknown: bool,
+        beat: Duration,
+    ) -> Option<bool> {
+        // Its turn, and the holder's process is gone: it may come back by another connection.
+        let alone = matches!(self.hold, Hold::Had { .. });
+        if alone {
+            self.hold = Hold::Without;
+        }
+        let tick = if alone { beat / 5 } else { beat };
+        self.look = until.max(at + 1).min(at.saturating_add(millis(tick)));
+        let grace = self.before == 0 && (alone || unknown);
+        let tell = Some((self.before, grace));
+        if self.told == tell && at < self.say {
+            return None;
+        }
+        self.told = tell;
+        self.say = at.saturating_add(millis(beat));
+        Some(grace)
     }
 
     /// Buries who died before it, and waits for the next that lives; whether anything changed.

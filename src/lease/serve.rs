@@ -156,7 +156,8 @@ impl Conversation<'_> {
     }
 
     fn not_understood(&mut self, error: lines::Error) -> Result<(), Error> {
-        let why = format!("{}; this arbiter speaks version {}", chain(&error), wire::VERSION);
+        let why = wire::clipped(&chain(&error));
+        let why = format!("{why}; this arbiter speaks version {}", wire::VERSION);
         self.lines.say(&Answer::Refused { why })?;
         Err(error.into())
     }
@@ -168,7 +169,7 @@ impl Conversation<'_> {
         if matches!(self.standing, Standing::Waiter(_)) {
             self.standing = Standing::Nobody;
         }
-        Answer::Refused { why: clipped(&why, LONGEST_WHY) }
+        Answer::Refused { why: wire::clipped(&why) }
     }
 
     fn acquire(
@@ -198,11 +199,7 @@ impl Conversation<'_> {
         if !(1..=64).contains(&request.0.len()) || !request.0.bytes().all(plain) {
             return refused("a request is named by 1 to 64 letters, digits, -, _ and .");
         }
-        let purpose = Purpose {
-            host: clipped(&purpose.host, LONGEST_TEXT),
-            why: clipped(&purpose.why, LONGEST_TEXT),
-            pid: purpose.pid,
-        };
+        let purpose = purpose.clipped();
         let name = self.caller.as_str().to_owned();
         let since = now().boot;
         let claim = Claim { name, request, floor, held, purpose, since, connection: self.me };
@@ -320,20 +317,9 @@ impl Conversation<'_> {
             Verdict::Wait { until, unknown } => (until, unknown),
         };
         let at = now().boot;
-        // Its turn, and the holder's process is gone: it may come back by another connection.
-        let alone = matches!(waiter.hold, Hold::Had { .. });
-        let tick = if alone { self.periods.beat / 5 } else { self.periods.beat };
-        if alone {
-            waiter.hold = Hold::Without;
-        }
-        let grace = waiter.before == 0 && (alone || unknown);
-        waiter.look = until.max(at + 1).min(at.saturating_add(millis(tick)));
-        let tell = (waiter.before, grace);
-        if waiter.told == Some(tell) && at < waiter.say {
+        let Some(grace) = waiter.waits(at, until, unknown, self.periods.beat) else {
             return Ok(None);
-        }
-        waiter.told = Some(tell);
-        waiter.say = at.saturating_add(millis(self.periods.beat));
+        };
         let waiters = waiter.before;
         let reason = if grace {
             Waiting::Grace { millis: until.saturating_sub(at) }
@@ -411,15 +397,3 @@ impl Conversation<'_> {
 fn now() -> Now {
     Now { boot: millis(clock::since_boot()), unix: clock::now().as_second() }
 }
-
-/// At most `length` characters, none of which needs an escape in JSON.
-fn clipped(text: &str, length: usize) -> String {
-    let plain = |c: char| if c.is_control() || c == '"' || c == '\\' { ' ' } else { c };
-    text.chars().take(length).map(plain).collect()
-}
-
-/// What a caller says about itself, so that two fit in a line.
-const LONGEST_TEXT: usize = 200;
-
-/// A reason.
-const LONGEST_WHY: usize = 800;

@@ -4,6 +4,7 @@
 //! gives up before the arbiter grants anew, with room for a clock that runs
 //! half as fast again: `HOLDER` × 1.5 ≤ `ARBITER`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Between two heartbeats of a holder, and between two words to one who waits.
@@ -29,6 +30,10 @@ pub const DIAL: Duration = Duration::from_secs(15);
 
 /// For the arbiter to confirm a release.
 pub const GOODBYE: Duration = Duration::from_secs(10);
+
+/// What the configuration may say instead of `ARBITER`: with less, a busy machine
+/// alone would lose the lease; with more, a dead holder would block everybody.
+pub const GRACES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
 
 /// The times that follow from how long the arbiter waits for a silent holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
