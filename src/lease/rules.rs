@@ -15,7 +15,7 @@ use crate::process::Process;
 pub type Millis = u64;
 
 /// What is recorded about the last grant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Grant {
     /// The boot in which the times are meant.
@@ -41,7 +41,7 @@ pub struct Grant {
 }
 
 /// Whether a grant holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Until it is released or its holder is silent for too long.
@@ -53,7 +53,7 @@ pub enum State {
 }
 
 /// Something that should be in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Recorded<T> {
     /// There is no such file.
     Missing,
@@ -64,7 +64,7 @@ pub enum Recorded<T> {
 }
 
 /// All that is recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Memory {
     /// This boot.
     pub boot: String,
@@ -77,7 +77,7 @@ pub struct Memory {
 }
 
 /// A request for the lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// Whose, by its key.
     pub name: String,
@@ -105,7 +105,7 @@ pub struct Now {
 }
 
 /// What is to be done about a claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// It gets the lease anew; both are to be recorded, the token first.
     Granted {

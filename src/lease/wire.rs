@@ -14,7 +14,7 @@ pub const VERSION: u32 = 1;
 pub const MAX_LINE: usize = 4096;
 
 /// The first line of a conversation, from the arbiter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Hello {
     /// `VERSION`.
@@ -38,7 +38,7 @@ pub struct Token(pub u64);
 pub struct RequestId(pub String);
 
 /// What a person should know about a holder or waiter.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Purpose {
     /// The machine's own name for itself; who it is, its key says.
@@ -50,7 +50,7 @@ pub struct Purpose {
 }
 
 /// From the holder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Ask {
     /// The lease, now or when it is free. With `held`, a holder whose connection broke
@@ -82,7 +82,7 @@ pub enum Ask {
 }
 
 /// From the arbiter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Answer {
     /// Not yet; said again every `times::BEAT`, and whenever it changes.
@@ -119,7 +119,7 @@ pub enum Answer {
 }
 
 /// Why a waiter waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Waiting {
     /// Others are before it, one of them the holder.
@@ -137,7 +137,7 @@ pub enum Waiting {
 }
 
 /// Who holds the lease.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Holder {
     /// By its key.
@@ -155,7 +155,7 @@ pub struct Holder {
 }
 
 /// Who waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Waiter {
     /// By its key.
@@ -167,7 +167,7 @@ pub struct Waiter {
 }
 
 /// Everything about the lease now.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Status {
     /// Who has it.
