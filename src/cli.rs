@@ -3,6 +3,8 @@
 //! Nothing after this reads the environment. Success is one line per change for
 //! `certbaton`, and silence for the hooks.
 
+mod coordinate;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,7 @@ use nix::unistd::geteuid;
 use crate::certbot::lineages::{self, lineages};
 use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::config::{self, Settings};
+use crate::coordinate::agent;
 use crate::exit::Exit;
 use crate::files;
 use crate::names::{Hostname, Route, Webroot};
@@ -21,6 +24,8 @@ use crate::route::report::{self, chain};
 use crate::route::switch;
 use crate::run::hook::{self, Call};
 use crate::run::keep;
+
+pub use coordinate::renew_coordinate;
 
 /// Lets two web servers that answer for the same names renew their certificates
 /// without colliding.
@@ -50,6 +55,9 @@ enum Verb {
     /// Holds the lease for one renewal; started by the pre-hook.
     #[command(hide = true)]
     Keep,
+    /// Carries out one order of a coordinator on this host; reads it from standard input.
+    #[command(hide = true)]
+    Agent,
 }
 
 #[derive(Debug, Args)]
@@ -119,6 +127,15 @@ pub enum Error {
     /// The keeper.
     #[error(transparent)]
     Keep(#[from] keep::Error),
+    /// The agent.
+    #[error(transparent)]
+    Agent(#[from] agent::Error),
+    /// The coordinator.
+    #[error(transparent)]
+    Coordinate(#[from] crate::coordinate::Error),
+    /// The report.
+    #[error("cannot write the report as JSON")]
+    Json(#[source] serde_json::Error),
     /// Where the program itself is.
     #[error("cannot find the certbaton program beside this one")]
     Program(#[source] io::Error),
@@ -134,6 +151,8 @@ impl Error {
             Self::Config(_) | Self::NotText(_) => Exit::Config,
             Self::Switch(error) => Exit::of(error),
             Self::Hook(error) => error.exit(),
+            Self::Agent(error) => error.exit(),
+            Self::Coordinate(error) => error.exit(),
             _ => Exit::Failed,
         }
     }
@@ -143,10 +162,15 @@ impl Error {
 pub fn certbaton() -> Exit {
     let cli = Certbaton::parse();
     start("certbaton");
-    let done = settings(&cli.common).and_then(|settings| match &cli.verb {
+    let settings = settings(&cli.common);
+    if let (Verb::Agent, Err(error)) = (&cli.verb, &settings) {
+        agent::refuse(error.exit(), &chain(error));
+    }
+    let done = settings.and_then(|settings| match &cli.verb {
         Verb::Switch(order) => order.perform(&settings),
         Verb::Recover => Ok(hook::give_back(&settings)?),
         Verb::Keep => Ok(keep::keep(&settings)?),
+        Verb::Agent => Ok(agent::agent(&settings)?),
     });
     concluded("certbaton", done)
 }
