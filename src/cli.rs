@@ -13,10 +13,11 @@ use nix::unistd::geteuid;
 
 use crate::certbot::lineages::{self, lineages};
 use crate::certbot::scope::{self, Known, Origin, scope};
-use crate::config::{self, Settings};
+use crate::config::{self, HostLabel, Settings};
 use crate::coordinate::agent;
 use crate::exit::Exit;
 use crate::files;
+use crate::lease::serve;
 use crate::names::{Hostname, Route, Webroot};
 use crate::route::order::{Options, Order, Report};
 use crate::route::plan::Switched;
@@ -58,6 +59,20 @@ enum Verb {
     /// Carries out one order of a coordinator on this host; reads it from standard input.
     #[command(hide = true)]
     Agent,
+    /// Arbiter of the lease for one caller, on standard input and output; started by sshd.
+    #[command(hide = true)]
+    Serve {
+        /// Who calls: a fact about its key, never its own word.
+        #[arg(long = "as", value_name = "NAME", value_parser = host_label)]
+        caller: HostLabel,
+        /// The caller may also coordinate: its orders go to this host's agent.
+        #[arg(long)]
+        renew: bool,
+    },
+}
+
+fn host_label(text: &str) -> Result<HostLabel, String> {
+    HostLabel::try_from(text.to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -136,6 +151,9 @@ pub enum Error {
     /// The report.
     #[error("cannot write the report as JSON")]
     Json(#[source] serde_json::Error),
+    /// The arbiter.
+    #[error(transparent)]
+    Serve(#[from] serve::Error),
     /// Where the program itself is.
     #[error("cannot find the certbaton program beside this one")]
     Program(#[source] io::Error),
@@ -153,6 +171,7 @@ impl Error {
             Self::Hook(error) => error.exit(),
             Self::Agent(error) => error.exit(),
             Self::Coordinate(error) => error.exit(),
+            Self::Serve(error) if error.is_unsafe() => Exit::Unsafe,
             _ => Exit::Failed,
         }
     }
@@ -162,16 +181,17 @@ impl Error {
 pub fn certbaton() -> Exit {
     let cli = Certbaton::parse();
     start("certbaton");
-    let settings = settings(&cli.common);
-    if let (Verb::Agent, Err(error)) = (&cli.verb, &settings) {
-        agent::refuse(error.exit(), &chain(error));
-    }
-    let done = settings.and_then(|settings| match &cli.verb {
-        Verb::Switch(order) => order.perform(&settings),
-        Verb::Recover => Ok(hook::give_back(&settings)?),
-        Verb::Keep => Ok(keep::keep(&settings)?),
-        Verb::Agent => Ok(agent::agent(&settings)?),
-    });
+    let done = match &cli.verb {
+        // The arbiter needs nothing of root's.
+        Verb::Serve { caller, renew } => unprivileged_settings(&cli.common)
+            .and_then(|set| Ok(serve::serve(&set, caller, *renew)?)),
+        Verb::Switch(order) => settings(&cli.common).and_then(|set| order.perform(&set)),
+        Verb::Recover => settings(&cli.common).and_then(|set| Ok(hook::give_back(&set)?)),
+        Verb::Keep => settings(&cli.common).and_then(|set| Ok(keep::keep(&set)?)),
+        Verb::Agent => settings(&cli.common)
+            .inspect_err(|error| agent::refuse(error.exit(), &chain(error)))
+            .and_then(|set| Ok(agent::agent(&set)?)),
+    };
     concluded("certbaton", done)
 }
 
@@ -256,11 +276,15 @@ fn start(program: &'static str) {
     crate::syslog::start(program);
 }
 
-/// Reads the settings; only root has any use for them.
+/// Reads the settings for what only root may do.
 pub fn settings(common: &Common) -> Result<Settings, Error> {
     if !geteuid().is_root() {
         return Err(Error::NotRoot);
     }
+    unprivileged_settings(common)
+}
+
+fn unprivileged_settings(common: &Common) -> Result<Settings, Error> {
     let default = Path::new(config::DEFAULT_PATH);
     let path = common.config.as_deref().unwrap_or(default);
     let bytes = match files::read_trusted(path) {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use crate::lease::times;
+
 /// Where the configuration is, unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/certbaton/config.toml";
 
@@ -40,6 +42,8 @@ pub struct Settings {
     pub ssh_config: PathBuf,
     /// How long a pre-hook waits for another renewal.
     pub lease_wait: Duration,
+    /// How long the arbiter waits for a silent holder, the same on all hosts; not in the manual.
+    pub lease_grace: Duration,
     /// How long a switch may take until every address gives the right answer.
     pub proof_time: Duration,
 }
@@ -123,6 +127,7 @@ struct CertbotFragment {
 struct LeaseFragment {
     arbiter: Option<HostLabel>,
     wait: Option<SignedDuration>,
+    grace: Option<SignedDuration>,
     break_glass: Option<SignedDuration>,
 }
 
@@ -154,6 +159,7 @@ impl Default for Settings {
             break_glass: None,
             ssh_config: "/etc/certbaton/ssh_config".into(),
             lease_wait: Duration::from_mins(20),
+            lease_grace: times::ARBITER,
             proof_time: Duration::from_secs(20),
         }
     }
@@ -225,6 +231,10 @@ impl Settings {
             None => None,
             given => Some(positive("lease.break-glass", given, Duration::ZERO)?),
         };
+        let grace = positive("lease.grace", fragment.lease.grace, default.lease_grace)?;
+        if !times::GRACES.contains(&grace) {
+            return Err(wrong("lease.grace", "is not between 1s and 10m"));
+        }
         Ok(Self {
             name: fragment.name,
             hosts,
@@ -250,6 +260,7 @@ impl Settings {
                 default.certbot_directory,
             )?,
             lease_wait: positive("lease.wait", fragment.lease.wait, default.lease_wait)?,
+            lease_grace: grace,
             proof_time: positive("proof.time", fragment.proof.time, default.proof_time)?,
         })
     }
@@ -400,6 +411,8 @@ mod tests {
             "[certbot]\nprogram = \"x\"",
             "[lease]\nwait = \"-5s\"",
             "[proof]\ntime = \"0s\"",
+            "[lease]\ngrace = \"900ms\"",
+            "[lease]\ngrace = \"1h\"",
         ] {
             assert!(Settings::parse("f", text).is_err(), "{text}");
         }

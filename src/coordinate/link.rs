@@ -133,6 +133,9 @@ impl Way {
         let mut complaint = String::new();
         let mut greeted = !self.greets;
         let line = wire::line(&Envelope { version: wire::VERSION, order })?;
+        if line.len() > wire::MAX_ORDER {
+            return Err(wire::Error::TooLong(wire::MAX_ORDER).into());
+        }
         if greeted {
             // An agent that does not start says why.
             agent.say(&line).ok();

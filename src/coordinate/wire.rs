@@ -16,8 +16,8 @@ use crate::names::Hostname;
 /// The version of these words; both ends must have the same.
 pub const VERSION: u32 = 1;
 
-/// Longest order, in bytes with its end: what is asked of root is short.
-pub const MAX_ORDER: usize = 64 * 1024;
+/// Longest order, in bytes with its end: it comes where the lease's own words come.
+pub const MAX_ORDER: usize = crate::lease::wire::MAX_LINE;
 
 /// Longest answer, in bytes with its end: some thousand lineages.
 pub const MAX_ANSWER: usize = 4 * 1024 * 1024;
@@ -255,6 +255,16 @@ pub fn order(line: &[u8]) -> Result<Order, Error> {
     Ok(word::<Envelope>(line)?.order)
 }
 
+/// Whether a line is meant as an order, of whatever version; the lease's words have no such field.
+pub fn is_order(line: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Marked {
+        #[serde(rename = "order")]
+        _order: serde::de::IgnoredAny,
+    }
+    serde_json::from_slice::<Marked>(line).is_ok()
+}
+
 /// The answer of a line.
 pub fn answer(line: &[u8]) -> Result<Answer, Error> {
     if line.len() > MAX_ANSWER { Err(Error::TooLong(MAX_ANSWER)) } else { word(line) }
@@ -339,6 +349,15 @@ mod tests {
         let more = renew("a").replace("\"force\"", "\"program\":\"/x\",\"force\"");
         assert!(matches!(order(more.as_bytes()), Err(Error::Unknown(_))));
         assert!(matches!(order(&vec![b' '; MAX_ORDER + 1]), Err(Error::TooLong(_))));
+    }
+
+    #[test]
+    fn an_order_is_told_from_the_words_of_the_lease() {
+        assert!(is_order(renew("a").as_bytes()));
+        assert!(is_order(br#"{"version":9,"order":"conquer"}"#));
+        let acquire = crate::lease::wire::Ask::Beat { number: 1 };
+        assert!(!is_order(&crate::lease::wire::line(&acquire).unwrap()));
+        assert!(!is_order(b"\"release\"") && !is_order(b"junk"));
     }
 
     #[test]

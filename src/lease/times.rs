@@ -4,6 +4,7 @@
 //! gives up before the arbiter grants anew, with room for a clock that runs
 //! half as fast again: `HOLDER` × 1.5 ≤ `ARBITER`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Between two heartbeats of a holder, and between two words to one who waits.
@@ -20,3 +21,38 @@ pub const SILENCE: Duration = Duration::from_secs(30);
 
 /// A run that holds the lease for so long is said once, as a warning.
 pub const LONG_HOLD: Duration = Duration::from_mins(10);
+
+/// What the configuration may say instead of `ARBITER`: with less, a busy machine
+/// alone would lose the lease; with more, a dead holder would block everybody.
+pub const GRACES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
+
+/// The times that follow from how long the arbiter waits for a silent holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Periods {
+    /// As `BEAT`.
+    pub beat: Duration,
+    /// As `HOLDER`.
+    pub holder: Duration,
+    /// As `ARBITER`.
+    pub arbiter: Duration,
+    /// As `SILENCE`.
+    pub silence: Duration,
+}
+
+impl Periods {
+    /// In the proportions of the constants above, which a `grace` of `ARBITER` gives.
+    pub fn of(grace: Duration) -> Self {
+        Self { beat: grace / 6, holder: grace * 2 / 3, arbiter: grace, silence: grace }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_grace_gives_the_usual_times() {
+        let usual = Periods { beat: BEAT, holder: HOLDER, arbiter: ARBITER, silence: SILENCE };
+        assert_eq!(Periods::of(ARBITER), usual);
+    }
+}

@@ -189,6 +189,20 @@ pub enum Error {
     Unknown(#[source] serde_json::Error),
 }
 
+/// At most 200 characters, none of which needs an escape in JSON: some of them fit in a line.
+pub fn clipped(text: &str) -> String {
+    let plain = |c: char| if c.is_control() || c == '"' || c == '\\' { ' ' } else { c };
+    text.chars().take(200).map(plain).collect()
+}
+
+impl Purpose {
+    /// With texts of a bounded length.
+    #[must_use]
+    pub fn clipped(&self) -> Self {
+        Self { host: clipped(&self.host), pid: self.pid, why: clipped(&self.why) }
+    }
+}
+
 /// A word as a line.
 pub fn line(word: &impl Serialize) -> Result<Vec<u8>, Error> {
     let mut text = serde_json::to_vec(word).map_err(Error::Unknown)?;
