@@ -142,6 +142,10 @@ impl Way {
         }
         loop {
             match agent.next(&[signals.as_fd()], SILENCE).map_err(Error::Pipe)? {
+                // An arbiter that may not hand orders on takes them for a word of the lease.
+                Next::Out(said) if lease::word::<lease::Answer>(&said).is_ok() => {
+                    return Err(Error::NotServe);
+                }
                 Next::Out(said) if greeted => match wire::answer(&said)? {
                     Answer::Alive => {}
                     Answer::Line { text } => hear(&wire::shown(text.as_bytes())),
