@@ -10,3 +10,4 @@ mod options;
 pub mod renewal;
 pub mod running;
 pub mod scope;
+pub mod version;

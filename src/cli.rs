@@ -3,6 +3,8 @@
 //! Nothing after this reads the environment. Success is one line per change for
 //! `certbaton`, and silence for the hooks.
 
+mod coordinate;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,7 @@ use nix::unistd::geteuid;
 use crate::certbot::lineages::{self, lineages};
 use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::config::{self, HostLabel, Settings};
+use crate::coordinate::agent;
 use crate::exit::Exit;
 use crate::files;
 use crate::lease::serve;
@@ -24,6 +27,7 @@ use crate::run::hook::{self, Call};
 use crate::run::keep;
 
 mod lease;
+pub use coordinate::renew_coordinate;
 
 /// Lets two web servers that answer for the same names renew their certificates
 /// without colliding.
@@ -56,12 +60,18 @@ enum Verb {
     /// Holds the lease for one renewal; started by the pre-hook.
     #[command(hide = true)]
     Keep,
+    /// Carries out one order of a coordinator on this host; reads it from standard input.
+    #[command(hide = true)]
+    Agent,
     /// Arbiter of the lease for one caller, on standard input and output; started by sshd.
     #[command(hide = true)]
     Serve {
         /// Who calls: a fact about its key, never its own word.
         #[arg(long = "as", value_name = "NAME", value_parser = host_label)]
         caller: HostLabel,
+        /// The caller may also coordinate: its orders go to this host's agent.
+        #[arg(long)]
+        renew: bool,
     },
 }
 
@@ -139,6 +149,15 @@ pub enum Error {
     /// What a person asks the arbiter.
     #[error(transparent)]
     Lease(#[from] lease::Error),
+    /// The agent.
+    #[error(transparent)]
+    Agent(#[from] agent::Error),
+    /// The coordinator.
+    #[error(transparent)]
+    Coordinate(#[from] crate::coordinate::Error),
+    /// The report.
+    #[error("cannot write the report as JSON")]
+    Json(#[source] serde_json::Error),
     /// The arbiter.
     #[error(transparent)]
     Serve(#[from] serve::Error),
@@ -158,6 +177,8 @@ impl Error {
             Self::Switch(error) => Exit::of(error),
             Self::Hook(error) => error.exit(),
             Self::Lease(error) => error.exit(),
+            Self::Agent(error) => error.exit(),
+            Self::Coordinate(error) => error.exit(),
             Self::Serve(error) if error.is_unsafe() => Exit::Unsafe,
             _ => Exit::Failed,
         }
@@ -170,9 +191,8 @@ pub fn certbaton() -> Exit {
     start("certbaton");
     let done = match &cli.verb {
         // The arbiter needs nothing of root's.
-        Verb::Serve { caller } => {
-            unprivileged_settings(&cli.common).and_then(|set| Ok(serve::serve(&set, caller)?))
-        }
+        Verb::Serve { caller, renew } => unprivileged_settings(&cli.common)
+            .and_then(|set| Ok(serve::serve(&set, caller, *renew)?)),
         Verb::Switch(order) => settings(&cli.common).and_then(|set| order.perform(&set)),
         Verb::Recover => settings(&cli.common).and_then(|set| Ok(hook::give_back(&set)?)),
         Verb::Keep => settings(&cli.common)
@@ -181,6 +201,9 @@ pub fn certbaton() -> Exit {
             let config = cli.common.config.as_deref();
             settings(&cli.common).and_then(|set| Ok(order.perform(&set, config)?))
         }
+        Verb::Agent => settings(&cli.common)
+            .inspect_err(|error| agent::refuse(error.exit(), &chain(error)))
+            .and_then(|set| Ok(agent::agent(&set)?)),
     };
     concluded("certbaton", done)
 }

@@ -3,6 +3,8 @@
 //! Never a shell, never our own environment. What the program printed is in the
 //! error when it fails.
 
+pub mod piped;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};

@@ -26,6 +26,10 @@ pub struct Settings {
     pub pid_file: Option<PathBuf>,
     /// certbot's configuration directory, where its command line does not tell.
     pub certbot_directory: PathBuf,
+    /// The certbot that the coordinator starts; found where packages put it if `None`.
+    pub certbot_program: Option<PathBuf>,
+    /// How many certificates of exactly the same names the CA gives in 7 days, where that is not known.
+    pub duplicates_per_week: Option<u32>,
     /// What this host is called; `None` where there is only one.
     pub name: Option<HostLabel>,
     /// All hosts that answer for the same names, in the order in which they renew.
@@ -114,6 +118,8 @@ struct ApacheFragment {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct CertbotFragment {
     config_directory: Option<PathBuf>,
+    program: Option<PathBuf>,
+    duplicates_per_week: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -145,6 +151,8 @@ impl Default for Settings {
             runtime_directory: "/run/certbaton".into(),
             pid_file: None,
             certbot_directory: "/etc/letsencrypt".into(),
+            certbot_program: None,
+            duplicates_per_week: None,
             name: None,
             hosts: Vec::new(),
             arbiter: None,
@@ -215,6 +223,10 @@ impl Settings {
         if pid_file.as_deref().is_some_and(Path::is_relative) {
             return Err(wrong("apache.pid-file", "is not an absolute path"));
         }
+        let certbot_program = fragment.certbot.program;
+        if certbot_program.as_deref().is_some_and(Path::is_relative) {
+            return Err(wrong("certbot.program", "is not an absolute path"));
+        }
         let break_glass = match fragment.lease.break_glass {
             None => None,
             given => Some(positive("lease.break-glass", given, Duration::ZERO)?),
@@ -228,6 +240,8 @@ impl Settings {
             hosts,
             arbiter: fragment.lease.arbiter,
             break_glass,
+            certbot_program,
+            duplicates_per_week: fragment.certbot.duplicates_per_week,
             ssh_config: absolute("ssh-config", fragment.ssh_config, default.ssh_config)?,
             state_directory: absolute(
                 "state-directory",
@@ -284,6 +298,11 @@ impl Settings {
     /// The local lease.
     pub fn lease_lock(&self) -> PathBuf {
         self.runtime_directory.join("lease.lock")
+    }
+
+    /// The lock that every coordinator on this host takes.
+    pub fn coordinator_lock(&self) -> PathBuf {
+        self.runtime_directory.join("coordinate.lock")
     }
 
     /// Where the keeper listens.
@@ -394,6 +413,7 @@ mod tests {
         for text in [
             "state-directory = \"x\"",
             "[apache]\npid-file = \"x\"",
+            "[certbot]\nprogram = \"x\"",
             "[lease]\nwait = \"-5s\"",
             "[proof]\ntime = \"0s\"",
             "[lease]\ngrace = \"900ms\"",

@@ -93,7 +93,7 @@ impl Error {
 }
 
 /// Follows all links of `path`.
-fn real_path(path: &Path) -> Result<PathBuf, Error> {
+pub fn real_path(path: &Path) -> Result<PathBuf, Error> {
     fs::canonicalize(path).map_err(Error::system("find", path))
 }
 

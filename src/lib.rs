@@ -8,6 +8,7 @@
 //! | [`certbot`] | certbot's files, command line and process |
 //! | [`lease`] | the exclusive right to renew: arbiter, holder, their words |
 //! | [`run`] | one renewal: hooks and keeper |
+//! | [`coordinate`] | `renew-coordinate`: all hosts, one after another |
 //!
 //! Three kinds of module, told apart by the first line of each file:
 //! **pure** (values in, values out), **system** (one outside thing each, no
@@ -25,6 +26,7 @@ pub mod clock;
 #[expect(clippy::disallowed_methods, reason = "owns the starting of programs")]
 pub mod command;
 pub mod config;
+pub mod coordinate;
 pub mod exit;
 #[expect(clippy::disallowed_methods, reason = "owns files")]
 pub mod files;

@@ -3,11 +3,14 @@
 //! Only the leaf, the first certificate of a PEM file, is looked at. No chain
 //! is verified here and no clock is read.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::error::ErrorStack;
 use openssl::pkey::PKey;
-use openssl::x509::X509;
+use openssl::x509::{GeneralNameRef, X509};
 
 use crate::names::Hostname;
 
@@ -58,6 +61,23 @@ pub fn from_pem(pem: &[u8]) -> Result<Certificate, Error> {
 /// Reads a certificate as it came in a handshake.
 pub fn from_der(der: &[u8]) -> Result<Certificate, Error> {
     describe(&X509::from_der(der).map_err(Error::Der)?)
+}
+
+/// Every name of the leaf of a PEM file, wildcards and addresses too: what a CA counts duplicates by.
+pub fn name_set(pem: &[u8]) -> Result<BTreeSet<String>, Error> {
+    let names = leaf(pem)?.subject_alt_names();
+    let text = |name: &GeneralNameRef| match (name.dnsname(), name.ipaddress()) {
+        (Some(name), _) => name.to_ascii_lowercase(),
+        (None, Some(address)) => {
+            match (<[u8; 4]>::try_from(address), <[u8; 16]>::try_from(address)) {
+                (Ok(v4), _) => IpAddr::from(v4).to_string(),
+                (_, Ok(v6)) => IpAddr::from(v6).to_string(),
+                _ => format!("{address:?}"),
+            }
+        }
+        (None, None) => format!("{name:?}"),
+    };
+    Ok(names.iter().flatten().map(text).collect())
 }
 
 /// Whether the leaf of `certificate_pem` is for the private key in `key_pem`.
@@ -158,7 +178,7 @@ mod tests {
         builder.set_not_after(&Asn1Time::from_str("20510401123456Z").unwrap()).unwrap();
         let mut alternative = SubjectAlternativeName::new();
         for name in names {
-            if name.parse::<std::net::IpAddr>().is_ok() {
+            if name.parse::<IpAddr>().is_ok() {
                 alternative.ip(name);
             } else {
                 alternative.dns(name);
@@ -187,6 +207,8 @@ mod tests {
         assert_eq!(read.serial, "0ABC");
         assert_eq!(read.issuer, "O=Test CA, CN=X1");
         assert_eq!(from_der(&leaf_pem.to_der().unwrap()).unwrap(), read);
+        let all = ["*.a.example", "192.0.2.1", "a.example", "b.example"].map(str::to_owned);
+        assert_eq!(name_set(&fullchain).unwrap(), BTreeSet::from(all));
     }
 
     #[test]

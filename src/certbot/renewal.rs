@@ -37,6 +37,10 @@ pub struct Lineage {
     pub renew_hook: Option<String>,
     /// The ACME server's directory.
     pub server: Option<String>,
+    /// How long before its end it is renewed, as the person wrote it.
+    pub renew_before_expiry: Option<String>,
+    /// `renew` passes over it (`autorenew = False`, `storage.py:autorenewal_is_enabled`).
+    pub is_manual: bool,
 }
 
 impl Lineage {
@@ -147,6 +151,10 @@ pub fn parse(file: &Path, text: &[u8]) -> Result<Lineage, Error> {
         post_hook: hook("post_hook")?,
         renew_hook: hook("renew_hook")?,
         server: conf.optional(PARAMETERS, "server")?,
+        renew_before_expiry: conf.optional(&[], "renew_before_expiry")?,
+        is_manual: conf
+            .optional(PARAMETERS, "autorenew")?
+            .is_some_and(|text| ["false", "no", "off", "0"].contains(&&*text.to_ascii_lowercase())),
     })
 }
 

@@ -9,14 +9,15 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::config::{HostLabel, Settings};
+use crate::coordinate::{relay, wire as order};
 use crate::lease::lines::{self, Lines};
 use crate::lease::overview;
 use crate::lease::place::{Hold, Holder, Standing, Waiter};
 use crate::lease::rules::{self, Claim, Grant, Millis, Now, Verdict, millis};
 use crate::lease::store::{self, Slip, Store};
-use crate::lease::times::Periods;
+use crate::lease::times::{Periods, SILENCE};
 use crate::lease::wire::{self, Answer, Ask, Hello, Purpose, RequestId, Token, Waiting};
 use crate::process::{self, Process};
 use crate::route::report::chain;
@@ -39,6 +40,9 @@ pub enum Error {
     /// Our own process.
     #[error(transparent)]
     Process(#[from] process::Error),
+    /// The agent.
+    #[error(transparent)]
+    Relay(#[from] relay::Error),
     /// The caller says nothing any more.
     #[error("the caller said nothing for {} s", .0.as_secs())]
     Silent(Duration),
@@ -68,12 +72,20 @@ struct Conversation<'a> {
     standing: Standing,
 }
 
-/// The whole of `certbaton serve`.
-pub fn serve(settings: &Settings, caller: &HostLabel) -> Result<(), Error> {
+/// The whole of `certbaton serve`. With `renew`, the first line may be a coordinator's order instead.
+pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(), Error> {
     let mut lines = Lines::standard().map_err(Error::Standard)?;
     let host = settings.name.as_ref().map_or_else(Store::host, |name| name.as_str().to_owned());
     let hello = Hello { version: wire::VERSION, host, caller: caller.as_str().to_owned() };
     lines.say(&hello)?;
+    let first = match renew.then(|| first_line(&mut lines)).transpose() {
+        Err(error) if error.is_farewell() => return Ok(()),
+        first => first?,
+    };
+    if let Some(line) = first.as_deref().filter(|line| order::is_order(line)) {
+        tracing::info!("order of {caller} for the agent");
+        return Ok(relay::relay(line, lines.as_fd(), &mut io::stdout().lock())?);
+    }
     let store = match Store::open(settings) {
         Ok(store) => store,
         Err(error) => {
@@ -90,13 +102,30 @@ pub fn serve(settings: &Settings, caller: &HostLabel) -> Result<(), Error> {
         heard: now().boot,
         standing: Standing::Nobody,
     };
-    let ended = conversation.converse();
+    let ended = match first {
+        Some(line) => conversation.hear(&line).and_then(|()| conversation.converse()),
+        None => conversation.converse(),
+    };
     if let Standing::Holder(Holder { token, lost: false, .. }) = &conversation.standing {
         tracing::warn!("lease: ended token={} (no release)", token.0);
     }
     match ended {
         Err(error) if error.is_farewell() => Ok(()),
         ended => ended,
+    }
+}
+
+/// Waits for the first line, as long as for any other.
+fn first_line(lines: &mut Lines) -> Result<Vec<u8>, Error> {
+    let deadline = Deadline::after(SILENCE);
+    loop {
+        if let Some(line) = lines.next_line()? {
+            return Ok(line);
+        }
+        let left = deadline.remaining().ok_or(Error::Silent(SILENCE))?;
+        if clock::ready(&[lines.as_fd()], Some(left)).map_err(Error::Wait)? == [true] {
+            lines.fill()?;
+        }
     }
 }
 

@@ -114,17 +114,10 @@ pub fn settle() -> Result<(Channel, Signals), Error> {
     // EPERM: already a session leader, when a person started it.
     nix::unistd::setsid().ok();
     umask(Mode::from_bits_truncate(0o077));
-    let mut mask = SigSet::empty();
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        mask.add(signal);
-    }
-    let failed = |errno: nix::Error| Error::Setup("take its signals", errno.into());
-    mask.thread_block().map_err(failed)?;
-    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-    let signals = SignalFd::with_flags(&mask, flags).map_err(failed)?;
+    let signals = Signals::catch().map_err(|e| Error::Setup("take its signals", e))?;
     let stdin = io::stdin().as_fd().try_clone_to_owned();
     let stdin = stdin.map_err(|e| Error::Setup("use its standard input", e))?;
-    Ok((Channel::new(UnixStream::from(stdin)), Signals(signals)))
+    Ok((Channel::new(UnixStream::from(stdin)), signals))
 }
 
 /// Signals that would end the keeper, taken one by one.
@@ -132,6 +125,17 @@ pub fn settle() -> Result<(Channel, Signals), Error> {
 pub struct Signals(SignalFd);
 
 impl Signals {
+    /// From here on the signals are taken, not obeyed; threads that run already obey them.
+    pub fn catch() -> io::Result<Self> {
+        let mut mask = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+            mask.add(signal);
+        }
+        mask.thread_block()?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        Ok(Self(SignalFd::with_flags(&mask, flags)?))
+    }
+
     /// Takes one, if one is there.
     pub fn take(&self) -> bool {
         matches!(self.0.read_signal(), Ok(Some(_)))

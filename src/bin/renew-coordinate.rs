@@ -1,0 +1,7 @@
+//! All hosts renew, one after another.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    certbaton::cli::renew_coordinate().into()
+}

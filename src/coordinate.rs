@@ -1,0 +1,360 @@
+//! flow: `renew-coordinate`: all hosts of a name renew one after another, watched and verified.
+//!
+//! It orders; the lease excludes. On each host an agent does what it is asked;
+//! what to ask is decided in [`plan`], for all hosts before any is asked.
+
+pub mod agent;
+pub mod facts;
+pub mod link;
+pub mod outcome;
+pub mod plan;
+pub mod relay;
+pub mod served;
+pub mod survey;
+pub mod wire;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock::{self, Deadline};
+use crate::config::{Host, HostLabel, Settings};
+use crate::coordinate::link::Way;
+use crate::coordinate::outcome::{HostSummary, LineageSummary, Served, Summary, outcome};
+use crate::coordinate::plan::{Budget, HostPlan, Plan, Surveyed, Wish};
+use crate::coordinate::served::Known;
+use crate::coordinate::wire::{Answer, Lineage, Order, Renewed, Report};
+use crate::exit::Exit;
+use crate::files;
+use crate::lock;
+use crate::route::report::chain;
+use crate::run::keeper::Signals;
+
+/// Why a coordinator did not even begin.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another one.
+    #[error("another renew-coordinate runs on this host; try again when it has ended")]
+    Busy,
+    /// A host that is not configured.
+    #[error("no [[host]] is called {0}")]
+    NoHost(HostLabel),
+    /// The lock.
+    #[error(transparent)]
+    Lock(#[from] lock::Error),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// Signals.
+    #[error("cannot take signals")]
+    Signals(#[source] io::Error),
+}
+
+impl Error {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Busy => Exit::Busy,
+            Self::NoHost(_) => Exit::Usage,
+            Self::File(error) if error.is_unsafe() => Exit::Unsafe,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+/// What the flow needs beside the settings.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// `--config`, for the agent of this host.
+    pub config: Option<&'a Path>,
+    /// The `certbaton` program, which is that agent.
+    pub certbaton: PathBuf,
+    /// What is wanted.
+    pub wish: Wish,
+}
+
+struct Coordinator<'a> {
+    settings: &'a Settings,
+    call: &'a Call<'a>,
+    ways: Vec<Way>,
+    own: Option<HostLabel>,
+    signals: Signals,
+    say: &'a mut dyn FnMut(&str),
+    /// Why it stops before its end.
+    stopped: Option<String>,
+}
+
+/// How one host's renewal went.
+struct Done {
+    results: Vec<Renewed>,
+    failure: Option<String>,
+    busy: bool,
+    routes_back: bool,
+}
+
+/// Everything, from the lock to the report; `say` gets what a person may follow.
+pub fn coordinate(
+    settings: &Settings,
+    call: &Call<'_>,
+    say: &mut dyn FnMut(&str),
+) -> Result<Summary, Error> {
+    let began = clock::now();
+    let signals = Signals::catch().map_err(Error::Signals)?;
+    files::own_directory(&settings.runtime_directory, 0o755)?;
+    let _lock = lock::attempt(&settings.coordinator_lock())?.ok_or(Error::Busy)?;
+    let hosts = hosts(settings);
+    for name in &call.wish.hosts {
+        if hosts.iter().all(|host| host.name != *name) {
+            return Err(Error::NoHost(name.clone()));
+        }
+    }
+    let own =
+        if settings.hosts.is_empty() { Some(hosts[0].name.clone()) } else { settings.name.clone() };
+    let way = |host: &Host| Way::to(settings, call.config, &call.certbaton, host);
+    let ways = hosts.iter().map(way).collect();
+    let mut run = Coordinator { settings, call, ways, own, signals, say, stopped: None };
+    Ok(run.run(began))
+}
+
+/// Those of the configuration; without any, this host alone.
+fn hosts(settings: &Settings) -> Vec<Host> {
+    if !settings.hosts.is_empty() {
+        return settings.hosts.clone();
+    }
+    let machine = HostLabel::parse(&facts::machine()).or_else(|| HostLabel::parse("localhost"));
+    machine.map(|name| Host { name, ssh: None }).into_iter().collect()
+}
+
+impl Coordinator<'_> {
+    fn run(&mut self, began: Timestamp) -> Summary {
+        let wish = &self.call.wish;
+        let mut surveyed = self.survey_all();
+        let plan = plan::plan(&surveyed, wish, self.settings.duplicates_per_week, clock::now());
+        for line in plan.warnings.iter().chain(&plan.costs) {
+            tracing::warn!("{line}");
+            (self.say)(line);
+        }
+        let before = surveyed.clone();
+        let mut done: BTreeMap<HostLabel, Done> = BTreeMap::new();
+        if plan.refused.is_none() {
+            for host in &plan.hosts {
+                if self.stopped.is_none() {
+                    self.host(host, &mut surveyed, &mut done);
+                }
+            }
+        }
+        let served = if self.stopped.is_none() && plan.refused.is_none() {
+            self.verify(&surveyed)
+        } else {
+            Vec::new()
+        };
+        let hosts =
+            plan.hosts.iter().map(|host| self.told(host, &before, &surveyed, &done)).collect();
+        let Plan { warnings, costs, refused, .. } = plan;
+        let mut summary = Summary {
+            version: 1,
+            began,
+            ended: clock::now(),
+            dry_run: wish.dry_run,
+            exit: 0,
+            refused,
+            stopped: self.stopped.clone(),
+            warnings,
+            costs,
+            hosts,
+            served,
+        };
+        summary.exit = summary.exit().code();
+        summary
+    }
+
+    fn survey_all(&mut self) -> Vec<Surveyed> {
+        let mut all = Vec::new();
+        for index in 0..self.ways.len() {
+            (self.say)(&format!("{}: looking", self.ways[index].name));
+            let (report, skew) = self.survey(index);
+            if let Err(why) = &report {
+                (self.say)(&format!("{}: {why}", self.ways[index].name));
+            }
+            all.push(Surveyed { name: self.ways[index].name.clone(), report, skew });
+        }
+        all
+    }
+
+    fn survey(&mut self, index: usize) -> (Result<Report, String>, SignedDuration) {
+        if let Some(why) = &self.stopped {
+            return (Err(why.clone()), SignedDuration::ZERO);
+        }
+        let asked = clock::now();
+        let answer = self.ways[index].ask(Order::Survey, &self.signals, |_| {});
+        let answered = clock::now();
+        match answer {
+            Ok(Answer::Survey(report)) => {
+                let skew = apart(report.clock, asked, answered);
+                (Ok(*report), skew)
+            }
+            Ok(_) => (Err("another answer than to the question".into()), SignedDuration::ZERO),
+            Err(error) => {
+                self.note(&error);
+                (Err(chain(&error)), SignedDuration::ZERO)
+            }
+        }
+    }
+
+    fn note(&mut self, error: &link::Error) {
+        if matches!(error, link::Error::CalledOff) {
+            self.stopped.get_or_insert_with(|| "called off by a signal".to_owned());
+        }
+    }
+
+    /// Renews on one host and looks whether its routes are back.
+    fn host(
+        &mut self,
+        host: &HostPlan,
+        surveyed: &mut [Surveyed],
+        done: &mut BTreeMap<HostLabel, Done>,
+    ) {
+        let Some(renewal) = host.renewal.clone() else { return };
+        let Some(index) = self.ways.iter().position(|way| way.name == host.name) else { return };
+        (self.say)(&format!("{}: renewing", host.name));
+        tracing::info!("{}: asked to renew", host.name);
+        let name = host.name.clone();
+        let (say, way) = (&mut *self.say, &self.ways[index]);
+        let answer =
+            way.ask(Order::Renew(renewal), &self.signals, |line| say(&format!("{name}: {line}")));
+        let (results, failure, busy) = match answer {
+            Ok(Answer::Renewed(results)) => (results, None, false),
+            Ok(_) => (Vec::new(), Some("another answer than to the order".to_owned()), false),
+            Err(error) => {
+                self.note(&error);
+                let busy = matches!(&error, link::Error::Refused { exit, .. } if *exit == Exit::Busy.code());
+                (Vec::new(), Some(chain(&error)), busy)
+            }
+        };
+        let (after, skew) = self.look_again(index);
+        let routes_back = after.as_ref().is_ok_and(|report| {
+            report.under_way || (report.routes.local.is_empty() && !report.routes.pending)
+        });
+        if !routes_back {
+            let why = match &after {
+                Ok(report) if report.routes.local.is_empty() => {
+                    "apache may still serve a route".to_owned()
+                }
+                Ok(report) => {
+                    let names: Vec<&str> =
+                        report.routes.local.iter().map(crate::names::Hostname::as_str).collect();
+                    format!("still local: {}", names.join(" "))
+                }
+                Err(why) => format!("cannot be asked whether its routes are back: {why}"),
+            };
+            self.stopped.get_or_insert(format!("{}: {why}", host.name));
+        }
+        if let Some(known) = surveyed.iter_mut().find(|known| known.name == host.name) {
+            *known = Surveyed { name: host.name.clone(), report: after, skew };
+        }
+        done.insert(host.name.clone(), Done { results, failure, busy, routes_back });
+    }
+
+    /// A host whose connection just broke may be back in a moment. A signal has been
+    /// heeded by now; what is left is short, and only looks.
+    fn look_again(&mut self, index: usize) -> (Result<Report, String>, SignedDuration) {
+        let stopped = self.stopped.take();
+        let deadline = Deadline::after(PATIENCE);
+        let seen = loop {
+            let seen = self.survey(index);
+            let is_again = self.stopped.is_some();
+            if seen.0.is_ok() || is_again || clock::pause(LOOK_AGAIN, &deadline).is_err() {
+                break seen;
+            }
+        };
+        self.stopped = stopped.or_else(|| self.stopped.take());
+        seen
+    }
+
+    fn verify(&mut self, surveyed: &[Surveyed]) -> Vec<Served> {
+        let hosts: Vec<(HostLabel, Report)> = surveyed
+            .iter()
+            .filter_map(|host| Some((host.name.clone(), host.report.as_ref().ok()?.clone())))
+            .collect();
+        let complete = hosts.len() == surveyed.len();
+        let known = Known { hosts: &hosts, own: self.own.as_ref(), complete };
+        let mut served = Vec::new();
+        for name in known.names() {
+            let signalled = clock::ready(&[self.signals.as_fd()], Some(Duration::ZERO));
+            if signalled.is_ok_and(|ready| ready == [true]) {
+                self.stopped = Some("called off by a signal".to_owned());
+                break;
+            }
+            (self.say)(&format!("{name}: what is served?"));
+            served.extend(known.check(&name));
+        }
+        served
+    }
+
+    /// One host's part of the report.
+    fn told(
+        &self,
+        host: &HostPlan,
+        before: &[Surveyed],
+        after: &[Surveyed],
+        done: &BTreeMap<HostLabel, Done>,
+    ) -> HostSummary {
+        let lineages_of = |all: &'_ [Surveyed]| -> Vec<Lineage> {
+            let host = all.iter().find(|known| known.name == host.name);
+            host.and_then(|host| host.report.as_ref().ok())
+                .map(|r| r.lineages.clone())
+                .unwrap_or_default()
+        };
+        let (old, new) = (lineages_of(before), lineages_of(after));
+        let budget = Budget::new(after, self.settings.duplicates_per_week, clock::now());
+        let done = done.get(&host.name);
+        let lineages = host.lineages.iter().map(|(name, decision)| {
+            let of = |list: &[Lineage]| list.iter().find(|lineage| lineage.name == *name).cloned();
+            let now = of(&new).or_else(|| of(&old));
+            let renewed =
+                done.and_then(|done| done.results.iter().find(|result| result.name == *name));
+            let surveyed = of(&old).map(|lineage| lineage.serial).unwrap_or_default();
+            let (result, why) = outcome(decision, &surveyed, renewed, self.call.wish.dry_run);
+            let (issued_in_7_days, limit) =
+                now.as_ref().map_or((0, None), |lineage| budget.used(lineage));
+            LineageSummary {
+                name: name.clone(),
+                result,
+                why,
+                serial: now.as_ref().map(|lineage| lineage.serial.clone()),
+                not_after: now.as_ref().map(|lineage| lineage.not_after),
+                names: now.map(|lineage| lineage.names).unwrap_or_default(),
+                issued_in_7_days,
+                limit,
+            }
+        });
+        HostSummary {
+            name: host.name.to_string(),
+            failure: host.obstacle.clone().or_else(|| done.and_then(|done| done.failure.clone())),
+            busy: done.is_some_and(|done| done.busy),
+            routes_back: done.map(|done| done.routes_back),
+            lineages: lineages.collect(),
+        }
+    }
+}
+
+/// How far `clock` is from the time between question and answer.
+fn apart(clock: Timestamp, asked: Timestamp, answered: Timestamp) -> SignedDuration {
+    if clock < asked {
+        clock.duration_since(asked)
+    } else if clock > answered {
+        clock.duration_since(answered)
+    } else {
+        SignedDuration::ZERO
+    }
+}
+
+/// For a host that renewed to be reached again.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Between two tries.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);

@@ -1,0 +1,31 @@
+//! system: what a host says of itself: its name, its room, what it may write.
+
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{Access, access, statvfs};
+
+use crate::files;
+
+/// The machine's own name.
+pub fn machine() -> String {
+    let name = files::read_any(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default();
+    String::from_utf8_lossy(&name).trim().to_owned()
+}
+
+/// Bytes that root can still write on the file system of `path`, or of the first directory above that is there.
+pub fn free(path: &Path) -> io::Result<u64> {
+    let there = path.ancestors().find(|path| files::exists(path)).unwrap_or(Path::new("/"));
+    let stat = statvfs(there)?;
+    Ok(stat.f_frsize.saturating_mul(stat.f_bfree))
+}
+
+/// Whether `path` can be written to: for root, whether its file system can.
+pub fn is_writable(path: &Path) -> bool {
+    access(path, Access::WRITE_OK).is_ok()
+}
+
+/// Whether `path` is there and can be run.
+pub fn is_executable(path: &Path) -> bool {
+    files::exists(path) && access(path, Access::EXEC_OK).is_ok()
+}

@@ -1,0 +1,205 @@
+//! flow: from the coordinator to the agent of one host: started here, or reached by ssh.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::command::piped::{Next, Piped};
+use crate::command::{self, Program};
+use crate::config::{HostLabel, Settings};
+use crate::coordinate::wire::{self, Answer, Envelope, MAX_ANSWER, Order};
+use crate::lease::wire as lease;
+use crate::run::keeper::Signals;
+
+/// How the agent of a host is reached.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// The host.
+    pub name: HostLabel,
+    program: Option<Program>,
+    /// The far side says Hello first.
+    greets: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No way.
+    #[error("it is another host, and its [[host]] has no ssh")]
+    NoWay,
+    /// ssh or certbaton did not start.
+    #[error(transparent)]
+    Command(#[from] command::Error),
+    /// A pipe.
+    #[error("the connection broke")]
+    Pipe(#[source] io::Error),
+    /// A word.
+    #[error("its answer cannot be used")]
+    Wire(#[from] wire::Error),
+    /// The other side's first line.
+    #[error(
+        "it does not answer as certbaton does; see that the key's line there has command=\"/usr/bin/certbaton serve --as NAME --renew\""
+    )]
+    NotServe,
+    /// Another version.
+    #[error("certbaton there speaks version {0}; install the same certbaton on all hosts")]
+    Version(u32),
+    /// It ended.
+    #[error("no answer: {0}")]
+    Closed(String),
+    /// It hangs.
+    #[error("no sign of life for {} s", .0.as_secs())]
+    Silent(Duration),
+    /// The agent says no.
+    #[error("{why}")]
+    Refused {
+        /// The exit code.
+        exit: u8,
+        /// Why.
+        why: String,
+    },
+    /// A person or the system ended the coordinator.
+    #[error("called off")]
+    CalledOff,
+}
+
+impl Way {
+    /// How to reach `name`, which `ssh` says, unless it is `own`.
+    pub fn to(
+        settings: &Settings,
+        config: Option<&Path>,
+        certbaton: &Path,
+        host: &crate::config::Host,
+    ) -> Self {
+        let name = host.name.clone();
+        if settings.hosts.is_empty() || settings.name.as_ref() == Some(&name) {
+            let mut arguments: Vec<_> = Vec::new();
+            if let Some(config) = config {
+                arguments.extend(["--config".into(), config.into()]);
+            }
+            arguments.push("agent".into());
+            let program = Program {
+                path: certbaton.to_owned(),
+                arguments,
+                environment: Vec::new(),
+                directory: "/".into(),
+            };
+            return Self { name, program: Some(program), greets: false };
+        }
+        let program = host.ssh.as_ref().map(|destination| {
+            let mut arguments: Vec<_> = vec!["-F".into(), (&settings.ssh_config).into()];
+            arguments.push("-T".into());
+            for option in SSH_OPTIONS {
+                arguments.extend(["-o".into(), option.into()]);
+            }
+            arguments.extend(["--".into(), destination.as_str().into()]);
+            let path = PathBuf::from("/usr/bin/ssh");
+            Program { path, arguments, environment: Vec::new(), directory: "/".into() }
+        });
+        Self { name, program, greets: true }
+    }
+
+    /// Sends `order`, follows the answers, returns the last.
+    ///
+    /// A signal hangs up, which calls the order off; the agent still gets its time to end.
+    pub fn ask(
+        &self,
+        order: Order,
+        signals: &Signals,
+        mut hear: impl FnMut(&str),
+    ) -> Result<Answer, Error> {
+        let program = self.program.as_ref().ok_or(Error::NoWay)?;
+        let mut agent = program.talk(MAX_ANSWER)?;
+        let answer = self.converse(&mut agent, order, signals, &mut hear);
+        match &answer {
+            Ok(_) | Err(Error::Refused { .. } | Error::Closed(_)) => {
+                agent.hang_up();
+                // It has nothing left to do; ssh may.
+                agent.end(GOODBYE).map_err(Error::Pipe)?;
+            }
+            Err(_) => call_off(&mut agent),
+        }
+        answer
+    }
+
+    fn converse(
+        &self,
+        agent: &mut Piped,
+        order: Order,
+        signals: &Signals,
+        hear: &mut dyn FnMut(&str),
+    ) -> Result<Answer, Error> {
+        let mut complaint = String::new();
+        let mut greeted = !self.greets;
+        let line = wire::line(&Envelope { version: wire::VERSION, order })?;
+        if line.len() > wire::MAX_ORDER {
+            return Err(wire::Error::TooLong(wire::MAX_ORDER).into());
+        }
+        if greeted {
+            // An agent that does not start says why.
+            agent.say(&line).ok();
+        }
+        loop {
+            match agent.next(&[signals.as_fd()], SILENCE).map_err(Error::Pipe)? {
+                // An arbiter that may not hand orders on takes them for a word of the lease.
+                Next::Out(said) if lease::word::<lease::Answer>(&said).is_ok() => {
+                    return Err(Error::NotServe);
+                }
+                Next::Out(said) if greeted => match wire::answer(&said)? {
+                    Answer::Alive => {}
+                    Answer::Line { text } => hear(&wire::shown(text.as_bytes())),
+                    Answer::Failed { exit, why } => return Err(Error::Refused { exit, why }),
+                    last => return Ok(last),
+                },
+                Next::Out(said) => {
+                    let hello: lease::Hello = lease::word(&said).map_err(|_| Error::NotServe)?;
+                    if hello.version != lease::VERSION {
+                        return Err(Error::Version(hello.version));
+                    }
+                    greeted = true;
+                    agent.say(&line).map_err(Error::Pipe)?;
+                }
+                Next::Err(said) => complaint = wire::shown(&said),
+                Next::Silence => return Err(Error::Silent(SILENCE)),
+                Next::Woken(_) => {
+                    signals.take();
+                    return Err(Error::CalledOff);
+                }
+                Next::Ended if complaint.is_empty() => {
+                    return Err(Error::Closed("the connection was closed".into()));
+                }
+                Next::Ended => return Err(Error::Closed(complaint)),
+            }
+        }
+    }
+}
+
+/// Hangs up and waits until the agent has ended, which it does when the routes are back.
+fn call_off(agent: &mut Piped) {
+    agent.hang_up();
+    // Its pipes are drained, so that it is not held up by them.
+    while let Ok(Next::Out(_) | Next::Err(_)) = agent.next(&[], CALLED_OFF) {}
+}
+
+/// As in the reference; the host's own ssh configuration, given with -F, cannot loosen them.
+const SSH_OPTIONS: [&str; 9] = [
+    "BatchMode=yes",
+    "ConnectTimeout=10",
+    "ServerAliveInterval=5",
+    "ServerAliveCountMax=3",
+    "ControlMaster=no",
+    "ControlPath=none",
+    "ClearAllForwardings=yes",
+    "ForwardAgent=no",
+    "StrictHostKeyChecking=yes",
+];
+
+/// Longer than a survey, or an agent between two signs of life.
+const SILENCE: Duration = Duration::from_secs(150);
+
+/// For an agent, or ssh, to end after the last word.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Longer than an agent needs to end certbot and wait for the keeper.
+const CALLED_OFF: Duration = Duration::from_secs(150);

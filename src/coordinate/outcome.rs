@@ -1,0 +1,297 @@
+//! pure: what became of everything: one table, one JSON document, one exit code.
+//!
+//! The document's fields are those of [`Summary`]; `version` counts up when one
+//! changes its meaning or goes away.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::coordinate::plan::Decision;
+use crate::coordinate::wire::Renewed;
+use crate::exit::Exit;
+use crate::names::Hostname;
+
+/// The whole of a run (`--json`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Summary {
+    /// 1.
+    pub version: u32,
+    /// When it began.
+    pub began: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// A rehearsal.
+    pub dry_run: bool,
+    /// The exit code.
+    pub exit: u8,
+    /// Why nothing was asked.
+    pub refused: Option<String>,
+    /// Why it stopped before its end.
+    pub stopped: Option<String>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// What is left of the CA's limits.
+    pub costs: Vec<String>,
+    /// Each host of the run, in its order.
+    pub hosts: Vec<HostSummary>,
+    /// What each address serves.
+    pub served: Vec<Served>,
+}
+
+/// One host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HostSummary {
+    /// What it is called.
+    pub name: String,
+    /// Why it was passed over, or failed as a whole.
+    pub failure: Option<String>,
+    /// Somebody else renewed there all the time.
+    pub busy: bool,
+    /// Whether all routes are back; `null` where nothing was asked, or nobody can tell.
+    pub routes_back: Option<bool>,
+    /// Each lineage of the run.
+    pub lineages: Vec<LineageSummary>,
+}
+
+/// One lineage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LineageSummary {
+    /// What it is called.
+    pub name: String,
+    /// What became of it.
+    pub result: Outcome,
+    /// Why.
+    pub why: Option<String>,
+    /// Serial number of the certificate on disk.
+    pub serial: Option<String>,
+    /// Its end.
+    pub not_after: Option<Timestamp>,
+    /// Its host names.
+    pub names: Vec<Hostname>,
+    /// Certificates of exactly its names that all hosts got in the last 7 days.
+    pub issued_in_7_days: u32,
+    /// How many the CA gives in 7 days, if that is known.
+    pub limit: Option<u32>,
+}
+
+/// What became of a lineage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// A new certificate is on disk.
+    Renewed,
+    /// The rehearsal went well.
+    Rehearsed,
+    /// It stays as it is, as it should.
+    NotDue,
+    /// It could not be renewed.
+    Failed,
+    /// It was not tried.
+    NotTried,
+}
+
+/// What one address serves for one name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Served {
+    /// The host that has the address, if one says so.
+    pub host: Option<String>,
+    /// The name.
+    pub name: Hostname,
+    /// The address; none if the name could not be resolved.
+    pub address: Option<IpAddr>,
+    /// Whether it serves the certificate that is on disk there.
+    pub verdict: Verdict,
+    /// Why not.
+    pub why: Option<String>,
+}
+
+/// Whether an address serves what it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The certificate on disk.
+    Current,
+    /// Another one, or none.
+    Wrong,
+    /// It cannot be told from here.
+    Unknown,
+}
+
+/// What became of a lineage whose serial was `surveyed` before anything was asked.
+pub fn outcome(
+    decision: &Decision,
+    surveyed: &str,
+    renewed: Option<&Renewed>,
+    dry_run: bool,
+) -> (Outcome, Option<String>) {
+    let tried = match decision {
+        Decision::NotDue(_) | Decision::Never => return (Outcome::NotDue, None),
+        Decision::Refused(why) => return (Outcome::NotTried, Some(why.clone())),
+        Decision::Renew | Decision::Ask => renewed,
+    };
+    let Some(Renewed { after, status, .. }) = tried else { return (Outcome::NotTried, None) };
+    let ended = match status {
+        Some(code) => format!("certbot ended with code {code}"),
+        None => "certbot was ended by a signal".to_owned(),
+    };
+    let changed = after.as_deref().is_some_and(|serial| serial != surveyed);
+    match (dry_run, changed, status) {
+        (true, _, Some(0)) => (Outcome::Rehearsed, None),
+        (true, ..) => (Outcome::Failed, Some(ended)),
+        (false, true, _) => (Outcome::Renewed, None),
+        (false, false, Some(0)) if *decision == Decision::Ask => (Outcome::NotDue, None),
+        (false, false, _) => {
+            (Outcome::Failed, Some(format!("{ended}, and the certificate is still the old one")))
+        }
+    }
+}
+
+impl Summary {
+    /// How the program ends.
+    pub fn exit(&self) -> Exit {
+        let is_failed = |host: &HostSummary| {
+            host.failure.is_some()
+                || host.lineages.iter().any(|l| {
+                    matches!(l.result, Outcome::Failed)
+                        || (l.result == Outcome::NotTried && l.why.is_some())
+                })
+        };
+        let failed: Vec<&HostSummary> = self.hosts.iter().filter(|host| is_failed(host)).collect();
+        let is_wrong = self.served.iter().any(|served| served.verdict == Verdict::Wrong);
+        if self.hosts.iter().any(|host| host.routes_back == Some(false)) {
+            Exit::NotUndone
+        } else if self.refused.is_some() || self.stopped.is_some() || is_wrong {
+            Exit::Failed
+        } else if failed.is_empty() {
+            Exit::Done
+        } else if failed.iter().all(|host| host.busy) {
+            Exit::Busy
+        } else {
+            Exit::Failed
+        }
+    }
+
+    /// The report for people.
+    pub fn table(&self) -> String {
+        let mut rows =
+            vec![["HOST", "LINEAGE", "RESULT", "EXPIRES", "A", "AAAA"].map(str::to_owned)];
+        let mut below = Vec::new();
+        for host in &self.hosts {
+            if let Some(failure) = &host.failure {
+                below.push(format!("{}: {failure}", host.name));
+            }
+            if host.routes_back == Some(false) {
+                below.push(format!(
+                    "{}: a route is not back: run certbaton recover there",
+                    host.name
+                ));
+            }
+            if host.lineages.is_empty() {
+                let result = if host.failure.is_some() { "passed over" } else { "nothing to do" };
+                let cell = |text: &str| text.to_owned();
+                rows.push([
+                    host.name.clone(),
+                    cell("-"),
+                    cell(result),
+                    cell("-"),
+                    cell("-"),
+                    cell("-"),
+                ]);
+            }
+            for lineage in &host.lineages {
+                if let Some(why) = &lineage.why {
+                    below.push(format!("{}: {}: {why}", host.name, lineage.name));
+                }
+                let expires = lineage
+                    .not_after
+                    .map_or_else(|| "-".to_owned(), |at| at.strftime("%Y-%m-%d").to_string());
+                rows.push([
+                    host.name.clone(),
+                    lineage.name.clone(),
+                    lineage.result.text().to_owned(),
+                    expires,
+                    self.cell(host, lineage, IpAddr::is_ipv4),
+                    self.cell(host, lineage, IpAddr::is_ipv6),
+                ]);
+            }
+        }
+        for served in &self.served {
+            if let Some(why) = &served.why {
+                let at =
+                    served.address.map_or_else(String::new, |address| format!(" at {address}"));
+                below.push(format!("{}{at}: {why}", served.name));
+            }
+        }
+        below.extend(self.refused.iter().map(|why| format!("nothing was asked: {why}")));
+        below.extend(self.stopped.iter().map(|why| format!("stopped: {why}")));
+        below.extend(self.costs.iter().cloned());
+        let mut text = aligned(&rows);
+        for line in below {
+            // Writing to a string cannot fail.
+            writeln!(text, "{line}").ok();
+        }
+        text
+    }
+
+    /// What the addresses of one kind serve for a lineage, as far as they are, or may be, this host's.
+    fn cell(
+        &self,
+        host: &HostSummary,
+        lineage: &LineageSummary,
+        kind: fn(&IpAddr) -> bool,
+    ) -> String {
+        let of_names = self.served.iter().filter(|s| lineage.names.contains(&s.name));
+        let of_kind: Vec<&Served> =
+            of_names.filter(|s| s.address.as_ref().is_some_and(kind)).collect();
+        let here = |s: &&&Served| s.host.as_ref().is_none_or(|name| *name == host.name);
+        let verdicts: Vec<Verdict> = of_kind.iter().filter(here).map(|s| s.verdict).collect();
+        let text = if of_kind.is_empty() {
+            "none"
+        } else if verdicts.is_empty() {
+            "elsewhere"
+        } else if verdicts.contains(&Verdict::Wrong) {
+            "WRONG"
+        } else if verdicts.contains(&Verdict::Unknown) {
+            "unknown"
+        } else {
+            "served"
+        };
+        text.to_owned()
+    }
+}
+
+impl Outcome {
+    /// For the table.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Renewed => "renewed",
+            Self::Rehearsed => "rehearsed",
+            Self::NotDue => "not due",
+            Self::Failed => "FAILED",
+            Self::NotTried => "not tried",
+        }
+    }
+}
+
+fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |n: usize| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

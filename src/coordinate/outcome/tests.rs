@@ -1,0 +1,114 @@
+//! pure: rules of the report.
+
+use super::*;
+
+fn renewed(after: &str, status: Option<i32>) -> Renewed {
+    Renewed { name: "a".into(), before: Some("1".into()), after: Some(after.into()), status }
+}
+
+fn of(decision: &Decision, after: &str, status: Option<i32>, dry_run: bool) -> Outcome {
+    outcome(decision, "1", Some(&renewed(after, status)), dry_run).0
+}
+
+#[test]
+fn files_tell_what_became_of_a_lineage() {
+    let renew = Decision::Renew;
+    assert_eq!(of(&renew, "2", Some(0), false), Outcome::Renewed);
+    assert_eq!(of(&renew, "2", Some(1), false), Outcome::Renewed, "another lineage failed");
+    assert_eq!(of(&renew, "1", Some(0), false), Outcome::Failed, "whatever certbot says");
+    assert_eq!(of(&renew, "1", None, false), Outcome::Failed);
+    assert_eq!(of(&Decision::Ask, "1", Some(0), false), Outcome::NotDue);
+    assert_eq!(of(&Decision::Ask, "1", Some(1), false), Outcome::Failed);
+    assert_eq!(of(&renew, "1", Some(0), true), Outcome::Rehearsed);
+    assert_eq!(of(&renew, "1", Some(1), true), Outcome::Failed);
+    assert_eq!(outcome(&renew, "1", None, false), (Outcome::NotTried, None));
+    let already = Renewed { before: Some("2".into()), ..renewed("2", Some(0)) };
+    assert_eq!(outcome(&renew, "1", Some(&already), false).0, Outcome::Renewed, "by another run");
+}
+
+fn name() -> Hostname {
+    Hostname::parse("a.example").unwrap()
+}
+
+fn summary(result: Outcome, routes_back: Option<bool>) -> Summary {
+    let lineage = LineageSummary {
+        name: "a".into(),
+        result,
+        why: (result == Outcome::Failed).then(|| "certbot ended with code 1".into()),
+        serial: Some("2".into()),
+        not_after: Some(Timestamp::UNIX_EPOCH),
+        names: vec![name()],
+        issued_in_7_days: 1,
+        limit: Some(5),
+    };
+    let host = |name: &str| HostSummary {
+        name: name.into(),
+        failure: None,
+        busy: false,
+        routes_back,
+        lineages: vec![lineage.clone()],
+    };
+    let served = |host: &str, address: &str| Served {
+        host: Some(host.into()),
+        name: name(),
+        address: Some(address.parse().unwrap()),
+        verdict: Verdict::Current,
+        why: None,
+    };
+    Summary {
+        version: 1,
+        began: Timestamp::UNIX_EPOCH,
+        ended: Timestamp::UNIX_EPOCH,
+        dry_run: false,
+        exit: 0,
+        refused: None,
+        stopped: None,
+        warnings: Vec::new(),
+        costs: Vec::new(),
+        hosts: vec![host("vps"), host("home")],
+        served: vec![served("vps", "192.0.2.1"), served("home", "2001:db8::1")],
+    }
+}
+
+#[test]
+fn the_table_has_a_line_for_each_lineage_of_each_host() {
+    let text = summary(Outcome::Renewed, Some(true)).table();
+    let expected = "HOST  LINEAGE  RESULT   EXPIRES     A          AAAA\n\
+                    vps   a        renewed  1970-01-01  served     elsewhere\n\
+                    home  a        renewed  1970-01-01  elsewhere  served\n";
+    assert_eq!(text, expected);
+    let text = summary(Outcome::Failed, Some(true)).table();
+    assert!(
+        text.ends_with("vps: a: certbot ended with code 1\nhome: a: certbot ended with code 1\n")
+    );
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_worst() {
+    let good = summary(Outcome::Renewed, Some(true));
+    assert_eq!(good.exit(), Exit::Done);
+    assert_eq!(summary(Outcome::Failed, Some(true)).exit(), Exit::Failed);
+    assert_eq!(summary(Outcome::Failed, Some(false)).exit(), Exit::NotUndone);
+    let mut wrong = good.clone();
+    wrong.served[1].verdict = Verdict::Wrong;
+    assert_eq!(wrong.exit(), Exit::Failed);
+    assert!(wrong.table().contains("WRONG"));
+    let mut unknown = good.clone();
+    unknown.served[1].verdict = Verdict::Unknown;
+    assert_eq!(unknown.exit(), Exit::Done, "not this host's to see");
+    let mut busy = good.clone();
+    busy.hosts[0] =
+        HostSummary { failure: Some("busy".into()), busy: true, ..busy.hosts[0].clone() };
+    assert_eq!(busy.exit(), Exit::Busy);
+    busy.hosts[1].failure = Some("unreachable".into());
+    assert_eq!(busy.exit(), Exit::Failed);
+}
+
+#[test]
+fn the_document_says_its_version_and_plain_words() {
+    let json = serde_json::to_value(summary(Outcome::NotDue, None)).unwrap();
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["hosts"][0]["lineages"][0]["result"], "not-due");
+    assert_eq!(json["hosts"][0]["routes-back"], serde_json::Value::Null);
+    assert_eq!(json["served"][1]["verdict"], "current");
+}

@@ -1,0 +1,324 @@
+//! pure: what a coordinator asks of which host, in which order, and what it refuses to ask.
+//!
+//! Decided for all hosts before the first certbot starts: certificates of both
+//! hosts count against one limit of the CA.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::config::HostLabel;
+use crate::coordinate::wire::{Due, Lineage, LineageName, Renewal, Report};
+
+/// What a person or timer wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// These hosts; all if empty.
+    pub hosts: Vec<HostLabel>,
+    /// These lineages; all if empty.
+    pub cert_names: Vec<LineageName>,
+    /// Also what is not due.
+    pub force: bool,
+    /// Rehearse only.
+    pub dry_run: bool,
+}
+
+/// A host, and what its survey found or why there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surveyed {
+    /// What it is called.
+    pub name: HostLabel,
+    /// What was found.
+    pub report: Result<Report, String>,
+    /// How far its clock is from the coordinator's.
+    pub skew: SignedDuration,
+}
+
+/// All that is decided before anything is asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The hosts of the wish, in configured order.
+    pub hosts: Vec<HostPlan>,
+    /// What a person should know, each with its host.
+    pub warnings: Vec<String>,
+    /// What `--force-renewal` costs, or what a limit leaves.
+    pub costs: Vec<String>,
+    /// Why nothing at all is asked.
+    pub refused: Option<String>,
+}
+
+/// What is decided for one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPlan {
+    /// The host.
+    pub name: HostLabel,
+    /// Why it is passed over.
+    pub obstacle: Option<String>,
+    /// For each lineage.
+    pub lineages: Vec<(String, Decision)>,
+    /// What its agent is asked; `None`: nothing.
+    pub renewal: Option<Renewal>,
+}
+
+/// What is decided for one lineage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// certbot is run for it, and is to renew it.
+    Renew,
+    /// certbot is run, and asks the CA whether it is due.
+    Ask,
+    /// It is not due before this.
+    NotDue(Timestamp),
+    /// certbot never renews it by itself.
+    Never,
+    /// It is due, but must not be asked for now.
+    Refused(String),
+}
+
+/// The hosts whose clock, disk or version a person should look at, and those that cannot renew.
+pub fn obstacle(report: &Report) -> Option<String> {
+    if let Some(apache) = &report.apache {
+        return Some(apache.clone());
+    }
+    if report.certbot.is_none() {
+        return Some(
+            "certbot is not there; install it, or name it in [certbot] program of the configuration".into(),
+        );
+    }
+    if let Some(damage) = report.routes.damaged.first() {
+        return Some(format!("{damage}; compare them with certbaton recover first"));
+    }
+    let full = report.disks.iter().find(|disk| disk.free < ROOM)?;
+    Some(format!(
+        "only {} KiB free on the file system of {}: a certificate that cannot be stored is lost",
+        full.free / 1024,
+        full.path.display()
+    ))
+}
+
+fn warnings(host: &Surveyed, report: &Report, dry_run: bool) -> Vec<String> {
+    let mut found = report.notes.clone();
+    if host.skew.abs() > SKEW {
+        found.push(format!(
+            "its clock is {:.0} s away from this host's: certificates may seem not yet valid",
+            host.skew.as_secs_f64()
+        ));
+    }
+    if !report.under_way && (report.routes.pending || !report.routes.local.is_empty()) {
+        found.push("a route is local although no renewal is under way; its next renewal, or certbaton recover, gives it back".into());
+    }
+    if report.under_way {
+        found.push("a renewal is under way there; this one waits for its end".into());
+    }
+    if !dry_run {
+        let low = report.disks.iter().filter(|disk| (ROOM..ROOM * 16).contains(&disk.free));
+        found.extend(low.map(|disk| {
+            format!(
+                "{} MiB free on the file system of {}",
+                disk.free / (1 << 20),
+                disk.path.display()
+            )
+        }));
+    }
+    found.extend(report.certbot.iter().flat_map(|certbot| certbot.traps.iter().cloned()));
+    found.into_iter().map(|text| format!("{}: {text}", host.name)).collect()
+}
+
+/// Decides. `limit` is what the configuration says of a CA whose limit is not known.
+pub fn plan(hosts: &[Surveyed], wish: &Wish, limit: Option<u32>, now: Timestamp) -> Plan {
+    let mut budget = Budget::new(hosts, limit, now);
+    let mut plan = Plan::default();
+    let mut unknown: BTreeSet<&LineageName> = wish.cert_names.iter().collect();
+    for host in hosts {
+        let wanted = wish.hosts.is_empty() || wish.hosts.contains(&host.name);
+        let report = match &host.report {
+            Ok(report) => report,
+            Err(why) => {
+                if wanted {
+                    plan.hosts.push(HostPlan::passed_over(host, why.clone()));
+                } else {
+                    plan.warnings.push(format!(
+                        "{}: {why}; what it got of the CA lately is not counted",
+                        host.name
+                    ));
+                }
+                continue;
+            }
+        };
+        plan.warnings.extend(warnings(host, report, wish.dry_run));
+        if !wanted {
+            continue;
+        }
+        unknown.retain(|name| report.lineages.iter().all(|l| l.name != name.as_str()));
+        if let Some(obstacle) = obstacle(report) {
+            plan.hosts.push(HostPlan::passed_over(host, obstacle));
+            continue;
+        }
+        plan.hosts.push(host_plan(host, report, wish, &mut budget));
+    }
+    let refused = plan.hosts.iter().flat_map(|host| {
+        let refused = host.lineages.iter().filter_map(|(name, decision)| match decision {
+            Decision::Refused(why) => Some(format!("{}: {name}: {why}", host.name)),
+            _ => None,
+        });
+        refused.collect::<Vec<_>>()
+    });
+    let refused: Vec<String> = refused.collect();
+    if let Some(name) = unknown.first() {
+        plan.refused = Some(format!("no host that could be asked has a lineage {}", name.as_str()));
+    } else if wish.force && !refused.is_empty() {
+        // A person is there to decide again; a timer's other lineages must not wait for one.
+        plan.refused = Some(refused.join("; "));
+    }
+    plan.costs = budget.costs(wish.force);
+    plan
+}
+
+fn host_plan(host: &Surveyed, report: &Report, wish: &Wish, budget: &mut Budget) -> HostPlan {
+    let is_selected = |lineage: &Lineage| {
+        wish.cert_names.is_empty() || wish.cert_names.iter().any(|n| n.as_str() == lineage.name)
+    };
+    let asks_ca = report.certbot.as_ref().is_some_and(|certbot| certbot.asks_ca);
+    let hooks = report.certbot.as_ref().map(|certbot| &certbot.hooks);
+    let hooked = hooks.is_some_and(|hooks| HOOKS.iter().all(|hook| hooks.contains(*hook)));
+    let mut lineages = Vec::new();
+    for lineage in report.lineages.iter().filter(|lineage| is_selected(lineage)) {
+        let decision = match &lineage.due {
+            _ if wish.force || wish.dry_run => Decision::Renew,
+            Due::Now => Decision::Renew,
+            Due::Never => Decision::Never,
+            Due::From(_) | Due::Unknown if asks_ca => Decision::Ask,
+            Due::From(at) => Decision::NotDue(*at),
+            Due::Unknown => Decision::Ask,
+        };
+        let decision = match decision {
+            Decision::Renew | Decision::Ask => {
+                let mut refusal = lineage.obstacle.clone();
+                if refusal.is_none() && !hooked && !lineage.own_hook && needs_hooks(lineage) {
+                    refusal = Some("certbaton's hooks are not all in certbot's renewal-hooks, so nothing would switch the route; certbaton install puts them there".into());
+                }
+                if refusal.is_none() && !wish.dry_run {
+                    refusal = budget.take(lineage).err();
+                }
+                match (refusal, decision, &lineage.due) {
+                    (None, decision, _) => decision,
+                    // Not due by its age: nothing is missed.
+                    (Some(_), Decision::Ask, Due::From(at)) => Decision::NotDue(*at),
+                    (Some(why), ..) => Decision::Refused(why),
+                }
+            }
+            other => other,
+        };
+        lineages.push((lineage.name.clone(), decision));
+    }
+    let asked = |decision: &Decision| matches!(decision, Decision::Renew | Decision::Ask);
+    let all = wish.cert_names.is_empty()
+        && !wish.dry_run
+        && lineages.iter().all(|(_, decision)| !matches!(decision, Decision::Refused(_)))
+        && !(wish.force && report.lineages.iter().any(|l| l.due == Due::Never));
+    let names = lineages.iter().filter(|(_, decision)| asked(decision));
+    let names: Vec<LineageName> = names.filter_map(|(n, _)| LineageName::parse(n)).collect();
+    let renewal = (!names.is_empty()).then(|| Renewal {
+        // One run, one switch; but a rehearsal tells by its exit code alone, so each has its own.
+        cert_names: if all { Vec::new() } else { names },
+        force: wish.force,
+        dry_run: wish.dry_run,
+    });
+    HostPlan { name: host.name.clone(), obstacle: None, lineages, renewal }
+}
+
+/// What is proven by DNS needs no route.
+fn needs_hooks(lineage: &Lineage) -> bool {
+    lineage.authenticator == "webroot"
+}
+
+impl HostPlan {
+    fn passed_over(host: &Surveyed, obstacle: String) -> Self {
+        let lineages = Vec::new();
+        Self { name: host.name.clone(), obstacle: Some(obstacle), lineages, renewal: None }
+    }
+}
+
+/// Certificates of the last 7 days and of this plan, by CA and exact names, over all hosts.
+#[derive(Debug)]
+pub struct Budget {
+    issued: BTreeMap<(String, BTreeSet<String>), BTreeSet<String>>,
+    planned: BTreeMap<(String, BTreeSet<String>), u32>,
+    limit: Option<u32>,
+}
+
+impl Budget {
+    /// Counts what the hosts have; a certificate that was copied to another host counts once.
+    pub fn new(hosts: &[Surveyed], limit: Option<u32>, now: Timestamp) -> Self {
+        let mut issued: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+        let reports = hosts.iter().filter_map(|host| host.report.as_ref().ok());
+        for lineage in reports.flat_map(|report| &report.lineages) {
+            for one in lineage.issued.iter().filter(|i| now.duration_since(i.not_before) < WEEK) {
+                let key = (server(lineage), one.name_set.clone());
+                issued.entry(key).or_default().insert(one.serial.clone());
+            }
+        }
+        Self { issued, planned: BTreeMap::new(), limit }
+    }
+
+    /// How many of `lineage`'s names were issued, the planned ones included, and how many may be.
+    pub fn used(&self, lineage: &Lineage) -> (u32, Option<u32>) {
+        let key = (server(lineage), lineage.name_set.clone());
+        let issued = self.issued.get(&key).map_or(0, BTreeSet::len);
+        let planned = self.planned.get(&key).copied().unwrap_or(0);
+        let used = u32::try_from(issued).unwrap_or(u32::MAX).saturating_add(planned);
+        (used, limit_of(&key.0).or(self.limit))
+    }
+
+    fn take(&mut self, lineage: &Lineage) -> Result<(), String> {
+        let (used, limit) = self.used(lineage);
+        if let Some(limit) = limit.filter(|limit| used >= *limit) {
+            return Err(format!(
+                "the CA gives {limit} certificates of the same names in 7 days, and {used} are used up or planned: one more would be refused"
+            ));
+        }
+        *self.planned.entry((server(lineage), lineage.name_set.clone())).or_default() += 1;
+        Ok(())
+    }
+
+    fn costs(&self, force: bool) -> Vec<String> {
+        let told = self.planned.iter().filter_map(|(key, planned)| {
+            let limit = limit_of(&key.0).or(self.limit)?;
+            let used = self.issued.get(key).map_or(0, BTreeSet::len);
+            let after = u64::from(*planned) + used as u64;
+            // Worth a word where a person chose it, or where it is the last.
+            let names: Vec<&str> = key.1.iter().map(String::as_str).collect();
+            (force || after >= u64::from(limit)).then(|| {
+                format!("{}: {after} of the {limit} certificates in 7 days are then used, {planned} of them by this run", names.join(" "))
+            })
+        });
+        told.collect()
+    }
+}
+
+fn server(lineage: &Lineage) -> String {
+    lineage.server.clone().unwrap_or_else(|| LETS_ENCRYPT.to_owned())
+}
+
+/// Let's Encrypt's own limit; what it calls staging, and other CAs, have others or none.
+fn limit_of(server: &str) -> Option<u32> {
+    (server == LETS_ENCRYPT).then_some(5)
+}
+
+/// certbot's default.
+const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+/// For the limit; a CA that backdates a certificate by an hour is early by that hour.
+const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24 + 1);
+
+/// Clocks that differ by no more do not matter.
+const SKEW: SignedDuration = SignedDuration::from_secs(5);
+
+/// Bytes that a renewal needs at most: key, chain, log, journal.
+const ROOM: u64 = 4 << 20;
+
+/// The directories of certbot's `renewal-hooks`.
+pub const HOOKS: [&str; 3] = ["pre", "deploy", "post"];
+
+#[cfg(test)]
+pub(crate) mod tests;

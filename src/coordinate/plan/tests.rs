@@ -1,0 +1,197 @@
+//! pure: fixtures and rules of the plan.
+
+use super::*;
+use crate::coordinate::wire::{Certbot, Disk, Issued, Routes};
+use crate::names::Hostname;
+
+/// A due lineage `name` for `name.example`.
+pub(crate) fn lineage(name: &str, serial: &str) -> Lineage {
+    Lineage {
+        name: name.into(),
+        names: vec![Hostname::parse(&format!("{name}.example")).unwrap()],
+        name_set: BTreeSet::from([format!("{name}.example")]),
+        server: None,
+        authenticator: "webroot".into(),
+        obstacle: None,
+        own_hook: false,
+        serial: serial.into(),
+        not_after: day(40),
+        due: Due::Now,
+        issued: Vec::new(),
+    }
+}
+
+/// A healthy host.
+pub(crate) fn report(lineages: Vec<Lineage>) -> Report {
+    Report {
+        program: "0".into(),
+        clock: day(30),
+        addresses: BTreeSet::new(),
+        apache: None,
+        routes: Routes::default(),
+        under_way: false,
+        certbot: Some(Certbot {
+            program: "/usr/bin/certbot".into(),
+            version: "certbot 2.1.0".into(),
+            asks_ca: false,
+            traps: Vec::new(),
+            hooks: HOOKS.map(str::to_owned).into(),
+        }),
+        lineages,
+        disks: vec![Disk { path: "/etc".into(), free: 1 << 30 }],
+        notes: Vec::new(),
+    }
+}
+
+fn day(n: i64) -> Timestamp {
+    Timestamp::from_second(n * 86_400).unwrap()
+}
+
+fn label(name: &str) -> HostLabel {
+    HostLabel::parse(name).unwrap()
+}
+
+fn host(name: &str, report: Result<Report, String>) -> Surveyed {
+    Surveyed { name: label(name), report, skew: SignedDuration::ZERO }
+}
+
+/// `lineage`, which got certificates on `days` with serials that begin with `prefix`.
+fn issued(mut lineage: Lineage, prefix: &str, days: &[i64]) -> Lineage {
+    let name_set = lineage.name_set.clone();
+    let issued = |(n, at): (usize, &i64)| Issued {
+        serial: format!("{prefix}{n}"),
+        not_before: day(*at),
+        name_set: name_set.clone(),
+    };
+    lineage.issued = days.iter().enumerate().map(issued).collect();
+    lineage
+}
+
+fn planned(hosts: &[Surveyed], wish: &Wish) -> Plan {
+    plan(hosts, wish, None, day(30))
+}
+
+fn asked(plan: &Plan) -> Vec<(&str, Vec<&str>)> {
+    let asked = plan.hosts.iter().filter_map(|host| {
+        let names = host.renewal.as_ref()?.cert_names.iter().map(LineageName::as_str).collect();
+        Some((host.name.as_str(), names))
+    });
+    asked.collect()
+}
+
+#[test]
+fn all_that_is_due_is_one_run_a_host_in_configured_order() {
+    let hosts = [
+        host("vps", Ok(report(vec![lineage("a", "1"), lineage("b", "2")]))),
+        host("home", Ok(report(vec![lineage("a", "3")]))),
+    ];
+    assert_eq!(asked(&planned(&hosts, &Wish::default())), [("vps", vec![]), ("home", vec![])]);
+    let one = Wish { cert_names: vec!["b".parse().unwrap()], ..Wish::default() };
+    assert_eq!(asked(&planned(&hosts, &one)), [("vps", vec!["b"])]);
+    let rehearsal = Wish { dry_run: true, hosts: vec![label("vps")], ..Wish::default() };
+    assert_eq!(asked(&planned(&hosts, &rehearsal)), [("vps", vec!["a", "b"])]);
+}
+
+#[test]
+fn what_is_not_due_is_left_unless_forced_or_the_ca_may_want_it() {
+    let later = Lineage { due: Due::From(day(60)), ..lineage("a", "1") };
+    let mut asks = report(vec![later.clone()]);
+    let hosts = [host("vps", Ok(report(vec![later])))];
+    let plan = planned(&hosts, &Wish::default());
+    assert_eq!(asked(&plan), []);
+    assert_eq!(plan.hosts[0].lineages[0].1, Decision::NotDue(day(60)));
+    let force = Wish { force: true, ..Wish::default() };
+    assert_eq!(asked(&planned(&hosts, &force)), [("vps", vec![])]);
+    asks.certbot.as_mut().unwrap().asks_ca = true;
+    let plan = planned(&[host("vps", Ok(asks))], &Wish::default());
+    assert_eq!(plan.hosts[0].lineages[0].1, Decision::Ask);
+}
+
+#[test]
+fn a_host_that_cannot_renew_is_passed_over_and_the_next_goes_on() {
+    let broken = Report { apache: Some("syntax error".into()), ..report(vec![lineage("a", "1")]) };
+    let gone = host("vps", Err("no route to host".into()));
+    for first in [gone, host("vps", Ok(broken))] {
+        let hosts = [first, host("home", Ok(report(vec![lineage("a", "2")])))];
+        let plan = planned(&hosts, &Wish::default());
+        assert!(plan.hosts[0].obstacle.is_some());
+        assert_eq!(asked(&plan), [("home", vec![])]);
+    }
+}
+
+#[test]
+fn the_sixth_certificate_of_both_hosts_is_refused_and_the_fifth_is_not() {
+    let hosts = |vps: &[i64], home: &[i64]| {
+        [
+            host("vps", Ok(report(vec![issued(lineage("a", "1"), "V", vps)]))),
+            host("home", Ok(report(vec![issued(lineage("a", "2"), "H", home)]))),
+        ]
+    };
+    let three = hosts(&[24, 25, 1], &[26]);
+    let plan = planned(&three, &Wish::default());
+    assert_eq!(
+        asked(&plan),
+        [("vps", vec![]), ("home", vec![])],
+        "4 and 5; the old one counts no more"
+    );
+    assert_eq!(plan.costs.len(), 1, "the last of them is worth a word");
+    let four = hosts(&[24, 25], &[26, 27]);
+    let plan = planned(&four, &Wish::default());
+    assert_eq!(asked(&plan), [("vps", vec![])]);
+    assert!(matches!(plan.hosts[1].lineages[0].1, Decision::Refused(_)));
+    assert_eq!(plan.refused, None);
+    let force = Wish { force: true, ..Wish::default() };
+    assert!(planned(&four, &force).refused.unwrap().contains("home: a"), "then nothing is asked");
+    let rehearsal = Wish { dry_run: true, ..force };
+    assert_eq!(asked(&planned(&four, &rehearsal)).len(), 2, "a rehearsal costs nothing");
+}
+
+#[test]
+fn a_copied_certificate_counts_once_and_another_ca_not_at_all() {
+    let copied = |name| host(name, Ok(report(vec![issued(lineage("a", "1"), "S", &[24, 25, 26])])));
+    let plan = planned(&[copied("vps"), copied("home")], &Wish::default());
+    assert_eq!(asked(&plan).len(), 2);
+    let other = Lineage { server: Some("https://ca.example/dir".into()), ..lineage("a", "1") };
+    let hosts = [host("vps", Ok(report(vec![issued(other, "S", &[24, 25, 26, 27, 28])])))];
+    assert_eq!(asked(&planned(&hosts, &Wish::default())).len(), 1);
+    let limited = super::plan(&hosts, &Wish::default(), Some(5), day(30));
+    assert_eq!(asked(&limited), [], "unless the configuration knows its limit");
+}
+
+#[test]
+fn nothing_is_asked_where_no_hook_would_switch_the_route() {
+    let mut bare = report(vec![lineage("a", "1")]);
+    bare.certbot.as_mut().unwrap().hooks.remove("post");
+    let plan = planned(&[host("home", Ok(bare.clone()))], &Wish::default());
+    assert!(matches!(plan.hosts[0].lineages[0].1, Decision::Refused(_)));
+    bare.lineages[0].authenticator = "dns-rfc2136".into();
+    assert_eq!(asked(&planned(&[host("home", Ok(bare))], &Wish::default())).len(), 1);
+}
+
+#[test]
+fn one_unusable_lineage_does_not_keep_the_others() {
+    let gone = Lineage { obstacle: Some("no webroot".into()), ..lineage("a", "1") };
+    let hosts = [host("vps", Ok(report(vec![gone, lineage("b", "2")])))];
+    assert_eq!(asked(&planned(&hosts, &Wish::default())), [("vps", vec!["b"])]);
+}
+
+#[test]
+fn a_lineage_that_nobody_has_is_a_mistake() {
+    let hosts = [host("vps", Ok(report(vec![lineage("a", "1")])))];
+    let wish = Wish { cert_names: vec!["z".parse().unwrap()], ..Wish::default() };
+    assert!(planned(&hosts, &wish).refused.is_some());
+}
+
+#[test]
+fn what_a_person_should_look_at_is_said_with_its_host() {
+    let mut seen = report(vec![]);
+    seen.routes.pending = true;
+    seen.disks[0].free = 20 << 20;
+    let mut odd = host("home", Ok(seen.clone()));
+    odd.skew = SignedDuration::from_secs(-90);
+    let plan = planned(&[odd], &Wish::default());
+    assert_eq!(plan.warnings.len(), 3, "{:?}", plan.warnings);
+    assert!(plan.warnings.iter().all(|warning| warning.starts_with("home: ")));
+    seen.disks[0].free = 1 << 20;
+    assert!(obstacle(&seen).unwrap().contains("/etc"));
+}

@@ -1,0 +1,242 @@
+//! flow: everything about this host that matters to a renewal, looked at and not touched.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::apache::server;
+use crate::certbot::certificate::{self, Certificate};
+use crate::certbot::lineages::lineages;
+use crate::certbot::renewal;
+use crate::certbot::version::{Age, Version};
+use crate::clock::{self, Deadline};
+use crate::command::Program;
+use crate::config::Settings;
+use crate::coordinate::facts;
+use crate::coordinate::plan::HOOKS;
+use crate::coordinate::wire::{Certbot, Disk, Due, Issued, Lineage, Report, Routes};
+use crate::files;
+use crate::lock;
+use crate::route::install;
+use crate::route::observe;
+use crate::route::report::{self, chain};
+use crate::sockets;
+
+/// Looks at this host.
+pub fn survey(settings: &Settings) -> Report {
+    let mut notes = Vec::new();
+    let (apache, routes) = routes(settings, &mut notes);
+    let mut certbot = certbot(settings, &mut notes);
+    let version = certbot.as_ref().and_then(|certbot| Version::parse(&certbot.version));
+    let now = clock::now();
+    let mut found = Vec::new();
+    match lineages(&settings.certbot_directory) {
+        Err(error) => notes.push(chain(&error)),
+        Ok(known) => {
+            notes.extend(known.refused.into_iter().map(|refused| refused.reason));
+            for lineage in known.usable {
+                match describe(&lineage, version, now) {
+                    Ok(described) => found.push((described, lineage)),
+                    Err(why) => notes.push(format!("{}: {why}", lineage.name)),
+                }
+            }
+        }
+    }
+    let shortest = found.iter().map(|((_, lifetime), _)| *lifetime).min();
+    if let (Some(certbot), Some(version)) = (&mut certbot, version) {
+        certbot.traps = version.traps(shortest);
+    }
+    let mut directories = BTreeSet::from([
+        settings.certbot_directory.clone(),
+        settings.state_directory.clone(),
+        settings.runtime_directory.clone(),
+        PathBuf::from("/var/log/letsencrypt"),
+    ]);
+    directories.extend(found.iter().flat_map(|(_, lineage)| webroots(lineage)));
+    let disks = directories.into_iter().filter_map(|path| {
+        let free = facts::free(&path).ok()?;
+        Some(Disk { path, free })
+    });
+    Report {
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        addresses: sockets::interface_addresses().unwrap_or_default(),
+        apache,
+        routes,
+        under_way: under_way(settings),
+        certbot,
+        disks: disks.collect(),
+        lineages: found.into_iter().map(|((lineage, _), _)| lineage).collect(),
+        notes,
+        clock: clock::now(),
+    }
+}
+
+/// Whether a renewal holds this host's lease. Looking takes it for a moment, which a keeper waits out.
+pub fn under_way(settings: &Settings) -> bool {
+    let path = settings.lease_lock();
+    files::exists(&path) && matches!(lock::attempt(&path), Ok(None))
+}
+
+/// Why Apache cannot be used, and who answers the challenges.
+fn routes(settings: &Settings, notes: &mut Vec<String>) -> (Option<String>, Routes) {
+    let mut routes = Routes::default();
+    let looked = || -> Result<_, report::Error> {
+        let (journal, said) = install::read_journal(&settings.journal())?;
+        let server = server::find(settings.pid_file.as_deref())?;
+        Ok((observe::observe(&server, journal)?, said))
+    };
+    let why = match looked() {
+        Ok((seen, said)) => {
+            notes.extend(said.iter().map(ToString::to_string));
+            routes.local = seen.local.into_iter().map(|route| route.name).collect();
+            routes.damaged = seen.damaged.iter().map(ToString::to_string).collect();
+            routes.pending = seen.journal.pending;
+            return (None, routes);
+        }
+        Err(error) => chain(&error),
+    };
+    // Apache does not tell; the journal does.
+    if let Ok((journal, _)) = install::read_journal(&settings.journal()) {
+        routes.local = journal.local.into_iter().map(|route| route.name).collect();
+        routes.pending = journal.pending;
+    }
+    (Some(why), routes)
+}
+
+/// The certbot of this host: the configured one, else that of its package, of snap, of an administrator.
+pub fn program(settings: &Settings) -> Option<PathBuf> {
+    let known = ["/usr/bin/certbot", "/snap/bin/certbot", "/usr/local/bin/certbot"];
+    let known = known.iter().map(PathBuf::from).find(|path| facts::is_executable(path));
+    settings.certbot_program.clone().or(known)
+}
+
+/// How certbot is run: its output line by line, although nobody's terminal is there.
+pub fn run_of(program: &Path) -> Program {
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin";
+    let environment = [("PATH", path), ("LANG", "C.UTF-8"), ("PYTHONUNBUFFERED", "1")];
+    Program {
+        path: program.to_owned(),
+        arguments: Vec::new(),
+        environment: environment.map(|(key, value)| (key.into(), value.into())).to_vec(),
+        directory: "/".into(),
+    }
+}
+
+fn certbot(settings: &Settings, notes: &mut Vec<String>) -> Option<Certbot> {
+    let program = program(settings)?;
+    let mut run = run_of(&program);
+    run.arguments.push("--version".into());
+    let output = match run.run(&Deadline::after(VERSION_TIME)) {
+        Ok(output) => output,
+        Err(error) => {
+            notes.push(chain(&error));
+            return None;
+        }
+    };
+    let printed = [output.stdout, output.stderr].concat();
+    let version = String::from_utf8_lossy(&printed).trim().to_owned();
+    let parsed = Version::parse(&version);
+    if parsed.is_none() {
+        notes.push(format!("{} --version prints no version: {version:?}", program.display()));
+    }
+    let directory = settings.certbot_directory.join("renewal-hooks");
+    let installed = |hook: &&str| facts::is_executable(&directory.join(hook).join("certbaton"));
+    let hooks = HOOKS.iter().copied().filter(installed).map(str::to_owned).collect();
+    let asks_ca = parsed.is_some_and(Version::asks_the_ca);
+    Some(Certbot { program, version, asks_ca, traps: Vec::new(), hooks })
+}
+
+fn webroots(lineage: &renewal::Lineage) -> BTreeSet<PathBuf> {
+    let of = lineage.names.iter().filter_map(|name| lineage.webroot_of(name));
+    of.map(|webroot| webroot.as_path().to_owned()).collect()
+}
+
+/// A lineage in words, and its certificate's lifetime.
+fn describe(
+    lineage: &renewal::Lineage,
+    version: Option<Version>,
+    now: Timestamp,
+) -> Result<(Lineage, SignedDuration), String> {
+    let pem = files::read_trusted(&lineage.cert).map_err(|error| chain(&error))?;
+    let current = certificate::from_pem(&pem).map_err(|error| chain(&error))?;
+    let name_set = certificate::name_set(&pem).map_err(|error| chain(&error))?;
+    let obstacle =
+        webroots(lineage).into_iter().filter(|_| lineage.is_webroot()).find_map(|path| {
+            if !files::exists(&path) {
+                Some(format!("its webroot {} is not there", path.display()))
+            } else if !facts::is_writable(&path) {
+                Some(format!("its webroot {} cannot be written to", path.display()))
+            } else {
+                None
+            }
+        });
+    let own_hook =
+        lineage.pre_hook.as_ref().is_some_and(|hook| hook.contains("certbaton-pre-hook"));
+    let described = Lineage {
+        name: lineage.name.clone(),
+        names: current.names.clone(),
+        name_set,
+        server: lineage.server.clone(),
+        authenticator: lineage.authenticator.clone(),
+        obstacle,
+        own_hook,
+        serial: current.serial.clone(),
+        not_after: current.not_after,
+        due: due(lineage, &current, version, now),
+        issued: issued(&lineage.cert, now),
+    };
+    Ok((described, current.not_after.duration_since(current.not_before)))
+}
+
+fn due(
+    lineage: &renewal::Lineage,
+    current: &Certificate,
+    version: Option<Version>,
+    now: Timestamp,
+) -> Due {
+    let Certificate { not_before, not_after, .. } = *current;
+    let age = Age { not_before, not_after, before_expiry: lineage.renew_before_expiry.as_deref() };
+    match version.and_then(|version| version.due(&age)) {
+        _ if lineage.is_manual => Due::Never,
+        None => Due::Unknown,
+        Some(at) if at < now => Due::Now,
+        Some(at) => Due::From(at),
+    }
+}
+
+/// The certificates of the last days that certbot keeps: `archive/NAME/certN.pem`.
+fn issued(cert: &Path, now: Timestamp) -> Vec<Issued> {
+    let Ok(real) = files::real_path(cert) else { return Vec::new() };
+    let Some(directory) = real.parent() else { return Vec::new() };
+    let entries = files::list(directory).unwrap_or_default();
+    let numbered = |name: &&std::ffi::OsString| {
+        let number = name.to_str().and_then(|name| name.strip_prefix("cert")?.strip_suffix(".pem"));
+        number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let certificates = entries.iter().filter(numbered).filter_map(|name| {
+        let pem = files::read_trusted(&directory.join(name)).ok()?;
+        let Certificate { serial, not_before, .. } = certificate::from_pem(&pem).ok()?;
+        let name_set = certificate::name_set(&pem).ok()?;
+        let lately = now.duration_since(not_before) < LATELY;
+        lately.then_some(Issued { serial, not_before, name_set })
+    });
+    certificates.collect()
+}
+
+/// The serial number of each lineage's certificate now.
+pub fn serials(settings: &Settings) -> Vec<(String, String)> {
+    let known = lineages(&settings.certbot_directory).unwrap_or_default();
+    let serial = |lineage: renewal::Lineage| {
+        let pem = files::read_trusted(&lineage.cert).ok()?;
+        Some((lineage.name, certificate::from_pem(&pem).ok()?.serial))
+    };
+    known.usable.into_iter().filter_map(serial).collect()
+}
+
+/// For Python to start, on a small machine that is busy.
+const VERSION_TIME: Duration = Duration::from_mins(1);
+
+/// More than any limit looks back.
+const LATELY: SignedDuration = SignedDuration::from_hours(8 * 24);

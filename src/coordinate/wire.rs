@@ -1,0 +1,374 @@
+//! pure: what a coordinator and the agents of its hosts say to each other: one JSON object a line.
+//!
+//! One order, then answers until the agent ends. Closing the agent's standard
+//! input at any time calls the order off.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::names::Hostname;
+
+/// The version of these words; both ends must have the same.
+pub const VERSION: u32 = 1;
+
+/// Longest order, in bytes with its end: it comes where the lease's own words come.
+pub const MAX_ORDER: usize = crate::lease::wire::MAX_LINE;
+
+/// Longest answer, in bytes with its end: some thousand lineages.
+pub const MAX_ANSWER: usize = 4 * 1024 * 1024;
+
+/// Longest line of a program's output that is passed on, in bytes.
+pub const MAX_TEXT: usize = 2048;
+
+/// certbot's name for a lineage: a plain file name that cannot be an option.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LineageName(String);
+
+/// An order and the version of its words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Envelope {
+    /// `VERSION`.
+    pub version: u32,
+    /// What is to be done.
+    pub order: Order,
+}
+
+/// What an agent is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Order {
+    /// Look at everything that matters to a renewal; change nothing.
+    Survey,
+    /// Run certbot.
+    Renew(Renewal),
+}
+
+/// One renewal on one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Renewal {
+    /// These lineages, one run of certbot each; all in one run if empty.
+    pub cert_names: Vec<LineageName>,
+    /// Also what is not due.
+    pub force: bool,
+    /// Rehearse only.
+    pub dry_run: bool,
+}
+
+/// What an agent says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// Still at it.
+    Alive,
+    /// Something a person may like to follow.
+    Line {
+        /// One line, bounded.
+        text: String,
+    },
+    /// What was found; the last answer to `Survey`.
+    Survey(Box<Report>),
+    /// What became of each lineage; the last answer to `Renew`.
+    Renewed(Vec<Renewed>),
+    /// The order could not be carried out.
+    Failed {
+        /// The exit code that says of which kind the failure is.
+        exit: u8,
+        /// Why, for people.
+        why: String,
+    },
+}
+
+/// A lineage before and after a run of certbot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Renewed {
+    /// Its name.
+    pub name: String,
+    /// The serial number on disk before, if there was a certificate.
+    pub before: Option<String>,
+    /// The serial number on disk after.
+    pub after: Option<String>,
+    /// How certbot ended: its code, or none if a signal ended it.
+    pub status: Option<i32>,
+}
+
+/// A host as its agent found it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Report {
+    /// The version of certbaton there.
+    pub program: String,
+    /// Its own time of day.
+    pub clock: Timestamp,
+    /// The addresses of its interfaces.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Why Apache's configuration cannot be used; `None`: its configtest passes.
+    pub apache: Option<String>,
+    /// Who answers the challenges.
+    pub routes: Routes,
+    /// A renewal holds this host's lease.
+    pub under_way: bool,
+    /// certbot, if it is there.
+    pub certbot: Option<Certbot>,
+    /// What it renews.
+    pub lineages: Vec<Lineage>,
+    /// File systems that a renewal writes to.
+    pub disks: Vec<Disk>,
+    /// What else a person should know.
+    pub notes: Vec<String>,
+}
+
+/// The routes of a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Routes {
+    /// Names that are switched to this host now.
+    pub local: Vec<Hostname>,
+    /// Marked lines that somebody changed.
+    pub damaged: Vec<String>,
+    /// Whether Apache may still serve what is switched no more.
+    pub pending: bool,
+}
+
+/// certbot on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Certbot {
+    /// The program.
+    pub program: PathBuf,
+    /// Its version, as it prints it.
+    pub version: String,
+    /// It asks the CA what is due, so that files cannot tell.
+    pub asks_ca: bool,
+    /// Known traps of this version.
+    pub traps: Vec<String>,
+    /// Which of `pre`, `deploy`, `post` are installed in `renewal-hooks` and can be run.
+    pub hooks: BTreeSet<String>,
+}
+
+/// One lineage of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Lineage {
+    /// Its name.
+    pub name: String,
+    /// Its host names.
+    pub names: Vec<Hostname>,
+    /// All its names, as a CA counts them.
+    pub name_set: BTreeSet<String>,
+    /// The CA's directory, if it is not certbot's default.
+    pub server: Option<String>,
+    /// How certbot proves the names.
+    pub authenticator: String,
+    /// Why it cannot be renewed now: a webroot that is gone, and the like.
+    pub obstacle: Option<String>,
+    /// Whether its own file runs certbaton's pre-hook.
+    pub own_hook: bool,
+    /// Serial number of the certificate on disk.
+    pub serial: String,
+    /// End of validity.
+    pub not_after: Timestamp,
+    /// Whether certbot renews it.
+    pub due: Due,
+    /// Certificates that certbot got for it lately and keeps.
+    pub issued: Vec<Issued>,
+}
+
+/// Whether certbot renews a lineage when it is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Due {
+    /// It does.
+    Now,
+    /// Not before this.
+    From(Timestamp),
+    /// That cannot be told from outside.
+    Unknown,
+    /// Never by itself (`autorenew = False`).
+    Never,
+}
+
+/// A certificate that a CA issued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Issued {
+    /// Serial number.
+    pub serial: String,
+    /// Start of validity.
+    pub not_before: Timestamp,
+    /// All its names.
+    pub name_set: BTreeSet<String>,
+}
+
+/// Room on a file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Disk {
+    /// A directory on it.
+    pub path: PathBuf,
+    /// Bytes free for root.
+    pub free: u64,
+}
+
+/// Why a line is not understood.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Longer than any word.
+    #[error("a line of more than {0} bytes")]
+    TooLong(usize),
+    /// Not one of these words.
+    #[error("a line that is not understood (is one side of another version?)")]
+    Unknown(#[source] serde_json::Error),
+    /// Another version.
+    #[error("words of version {0}; here it is {VERSION}: install the same certbaton on all hosts")]
+    Version(u32),
+}
+
+/// An order or answer as a line.
+pub fn line(word: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let mut text = serde_json::to_vec(word).map_err(Error::Unknown)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// The order of a line; another version is told by its number, whatever else the line holds.
+pub fn order(line: &[u8]) -> Result<Order, Error> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        version: u32,
+    }
+    if line.len() > MAX_ORDER {
+        return Err(Error::TooLong(MAX_ORDER));
+    }
+    let Numbered { version } = word(line)?;
+    if version != VERSION {
+        return Err(Error::Version(version));
+    }
+    Ok(word::<Envelope>(line)?.order)
+}
+
+/// Whether a line is meant as an order, of whatever version; the lease's words have no such field.
+pub fn is_order(line: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Marked {
+        #[serde(rename = "order")]
+        _order: serde::de::IgnoredAny,
+    }
+    serde_json::from_slice::<Marked>(line).is_ok()
+}
+
+/// The answer of a line.
+pub fn answer(line: &[u8]) -> Result<Answer, Error> {
+    if line.len() > MAX_ANSWER { Err(Error::TooLong(MAX_ANSWER)) } else { word(line) }
+}
+
+fn word<T: DeserializeOwned>(line: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(line).map_err(Error::Unknown)
+}
+
+/// A program's line as text that is safe on a terminal: bounded, without control characters.
+pub fn shown(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&line[..line.len().min(MAX_TEXT)]);
+    text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+impl LineageName {
+    /// Checks `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = |c: char| !c.is_control() && c != '/';
+        let good = (1..=255).contains(&text.len())
+            && !text.starts_with(['-', '.'])
+            && text.chars().all(plain);
+        good.then(|| Self(text.to_owned()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for LineageName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("not the name of a lineage: {text:?}"))
+    }
+}
+
+impl std::str::FromStr for LineageName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.to_owned().try_into()
+    }
+}
+
+impl From<LineageName> for String {
+    fn from(name: LineageName) -> Self {
+        name.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn renew(name: &str) -> String {
+        format!(
+            r#"{{"version":1,"order":{{"renew":{{"cert-names":["{name}"],"force":false,"dry-run":true}}}}}}"#
+        )
+    }
+
+    #[test]
+    fn orders_are_one_line_and_come_back() {
+        let renewal = Renewal {
+            cert_names: vec![LineageName::parse("a.example").unwrap()],
+            force: false,
+            dry_run: true,
+        };
+        let envelope = Envelope { version: VERSION, order: Order::Renew(renewal) };
+        let text = line(&envelope).unwrap();
+        assert_eq!(String::from_utf8_lossy(&text).trim_end(), renew("a.example"));
+        assert_eq!(order(&text).unwrap(), envelope.order);
+    }
+
+    #[test]
+    fn an_order_that_root_must_not_follow_is_none() {
+        for name in ["--force-renewal", "../x", ".hidden", "", "a\\nb"] {
+            assert!(matches!(order(renew(name).as_bytes()), Err(Error::Unknown(_))), "{name}");
+        }
+        let more = renew("a").replace("\"force\"", "\"program\":\"/x\",\"force\"");
+        assert!(matches!(order(more.as_bytes()), Err(Error::Unknown(_))));
+        assert!(matches!(order(&vec![b' '; MAX_ORDER + 1]), Err(Error::TooLong(_))));
+    }
+
+    #[test]
+    fn an_order_is_told_from_the_words_of_the_lease() {
+        assert!(is_order(renew("a").as_bytes()));
+        assert!(is_order(br#"{"version":9,"order":"conquer"}"#));
+        let acquire = crate::lease::wire::Ask::Beat { number: 1 };
+        assert!(!is_order(&crate::lease::wire::line(&acquire).unwrap()));
+        assert!(!is_order(b"\"release\"") && !is_order(b"junk"));
+    }
+
+    #[test]
+    fn another_version_is_told_by_its_number() {
+        let error = order(br#"{"version":9,"order":{"conquer":{}},"x":1}"#).unwrap_err();
+        assert!(matches!(error, Error::Version(9)), "{error}");
+    }
+
+    #[test]
+    fn output_cannot_play_with_the_terminal() {
+        assert_eq!(shown(b"a\x1b[2Jb\r\n"), "a [2Jb");
+        assert_eq!(shown(&[b'x'; MAX_TEXT * 2]).len(), MAX_TEXT);
+    }
+}

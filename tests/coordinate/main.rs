@@ -1,0 +1,214 @@
+//! flow: the agent and the coordinator as programs, on a tree of their own; two machines are in `machines`.
+//!
+//! certbot is played by a script here: it is the fault that is under test.
+
+#![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
+#![expect(clippy::unwrap_used, reason = "a test may be blunt")]
+#![expect(clippy::print_stdout, reason = "a test says why it skips")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use certbaton::coordinate::wire::{Answer, Due, Report, answer};
+use openssl::asn1::{Asn1Integer, Asn1Time};
+use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::PKey;
+use openssl::x509::X509Builder;
+use openssl::x509::extension::SubjectAlternativeName;
+
+const SURVEY: &str = r#"{"version":1,"order":"survey"}"#;
+const RENEW: &str =
+    r#"{"version":1,"order":{"renew":{"cert-names":["a"],"force":true,"dry-run":false}}}"#;
+
+/// A host with a lineage `a` and no Apache.
+struct Tree {
+    directory: tempfile::TempDir,
+}
+
+/// A certificate of `a.example` for 90 days.
+fn certificate(serial: u32) -> Vec<u8> {
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+    let mut builder = X509Builder::new().unwrap();
+    builder.set_version(2).unwrap();
+    let serial = BigNum::from_u32(serial).unwrap();
+    builder.set_serial_number(&Asn1Integer::from_bn(&serial).unwrap()).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::days_from_now(90).unwrap()).unwrap();
+    let name = SubjectAlternativeName::new()
+        .dns("a.example")
+        .build(&builder.x509v3_context(None, None))
+        .unwrap();
+    builder.append_extension(name).unwrap();
+    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    builder.build().to_pem().unwrap()
+}
+
+impl Tree {
+    /// `None` where this cannot be tried.
+    fn plant(certbot: &str) -> Option<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: only root may use certbaton");
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let tree = Self { directory };
+        let base = tree.base().display().to_string();
+        for path in ["le/renewal", "le/live/a", "le/archive/a", "www", "state", "run"] {
+            fs::create_dir_all(tree.base().join(path)).unwrap();
+        }
+        fs::write(tree.base().join("le/archive/a/cert1.pem"), certificate(1)).unwrap();
+        fs::write(tree.base().join("next.pem"), certificate(2)).unwrap();
+        symlink("../../archive/a/cert1.pem", tree.base().join("le/live/a/cert.pem")).unwrap();
+        let live = format!("{base}/le/live/a");
+        let conf = format!(
+            "cert = {live}/cert.pem\nprivkey = {live}/privkey.pem\nchain = {live}/chain.pem\n\
+             fullchain = {live}/fullchain.pem\n[renewalparams]\nauthenticator = webroot\n\
+             webroot_path = {base}/www,\n"
+        );
+        fs::write(tree.base().join("le/renewal/a.conf"), conf).unwrap();
+        let program = tree.base().join("certbot");
+        let version = "if [ \"$1\" = --version ]; then echo certbot 2.1.0; exit 0; fi";
+        fs::write(&program, format!("#!/bin/sh\ncd {base}\n{version}\n{certbot}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let config = format!(
+            "state-directory = \"{base}/state\"\nruntime-directory = \"{base}/run\"\n\
+             [apache]\npid-file = \"{base}/no.pid\"\n\
+             [certbot]\nconfig-directory = \"{base}/le\"\nprogram = \"{base}/certbot\"\n"
+        );
+        fs::write(tree.config(), config).unwrap();
+        Some(tree)
+    }
+
+    fn base(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn config(&self) -> PathBuf {
+        self.base().join("certbaton.toml")
+    }
+
+    fn agent(&self, order: &str) -> Child {
+        let mut agent = Command::new(env!("CARGO_BIN_EXE_certbaton"))
+            .args(["--config".as_ref(), self.config().as_os_str(), "agent".as_ref()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(agent.stdin.as_mut().unwrap(), "{order}").unwrap();
+        agent
+    }
+
+    /// All that the agent says to one order.
+    fn answers(&self, order: &str) -> Vec<Answer> {
+        let mut agent = self.agent(order);
+        let out = BufReader::new(agent.stdout.take().unwrap());
+        let answers = out.split(b'\n').map(|line| answer(&line.unwrap()).unwrap()).collect();
+        agent.wait().unwrap();
+        answers
+    }
+
+    fn survey(&self) -> Report {
+        match self.answers(SURVEY).pop() {
+            Some(Answer::Survey(report)) => *report,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn said(&self, file: &str) -> String {
+        fs::read_to_string(self.base().join(file)).unwrap_or_default()
+    }
+}
+
+#[test]
+fn a_survey_tells_what_is_there_and_changes_nothing() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let report = tree.survey();
+    let [lineage] = &report.lineages[..] else { panic!("{report:?}") };
+    assert_eq!((lineage.name.as_str(), lineage.serial.as_str()), ("a", "01"));
+    assert_eq!(lineage.issued.len(), 1);
+    assert!(matches!(lineage.due, Due::From(_)), "{:?}", lineage.due);
+    assert_eq!(lineage.obstacle, None);
+    assert!(report.apache.unwrap().contains("not running"));
+    let certbot = report.certbot.unwrap();
+    assert_eq!((certbot.version.as_str(), certbot.traps.len()), ("certbot 2.1.0", 1));
+    assert!(certbot.hooks.is_empty() && !report.under_way && !report.disks.is_empty());
+    fs::remove_dir(tree.base().join("www")).unwrap();
+    assert!(tree.survey().lineages[0].obstacle.as_ref().unwrap().contains("/www"));
+    assert_eq!(fs::read_dir(tree.base().join("state")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(tree.base().join("run")).unwrap().count(), 0);
+}
+
+#[test]
+fn files_tell_whether_a_lineage_was_renewed() {
+    let issue = "echo \"$*\" > arguments; echo working; echo oops >&2\n\
+                 cp next.pem le/archive/a/cert2.pem; ln -sf ../../archive/a/cert2.pem le/live/a/cert.pem; exit 3";
+    let Some(tree) = Tree::plant(issue) else { return };
+    let answers = tree.answers(RENEW);
+    let Some(Answer::Renewed(results)) = answers.last() else { panic!("{answers:?}") };
+    assert_eq!(results.len(), 1);
+    assert_eq!(
+        (results[0].before.as_deref(), results[0].after.as_deref()),
+        (Some("01"), Some("02"))
+    );
+    assert_eq!(results[0].status, Some(3));
+    assert!(answers.contains(&Answer::Line { text: "working".into() }), "{answers:?}");
+    let arguments = format!(
+        "renew --non-interactive --no-random-sleep-on-renew --cert-name a --force-renewal --config-dir {}/le\n",
+        tree.base().display()
+    );
+    assert_eq!(tree.said("arguments"), arguments);
+}
+
+#[test]
+fn an_unknown_lineage_or_order_starts_no_certbot() {
+    let Some(tree) = Tree::plant("touch started") else { return };
+    for order in [&RENEW.replace("\"a\"", "\"b\""), &RENEW.replace(":1", ":9"), "junk"] {
+        let answers = tree.answers(order);
+        assert!(matches!(answers[..], [Answer::Failed { exit: 1, .. }]), "{order}: {answers:?}");
+    }
+    assert!(!tree.base().join("started").exists());
+}
+
+#[test]
+fn hanging_up_interrupts_certbot_and_the_agent_waits_for_its_end() {
+    let long =
+        "trap 'echo interrupted > end; exit 9' INT\necho started\nwhile :; do /bin/sleep 0.1; done";
+    let Some(tree) = Tree::plant(long) else { return };
+    let mut agent = tree.agent(RENEW);
+    let mut out = BufReader::new(agent.stdout.take().unwrap());
+    let mut line = Vec::new();
+    out.read_until(b'\n', &mut line).unwrap();
+    assert_eq!(answer(&line).unwrap(), Answer::Line { text: "started".into() });
+    drop(agent.stdin.take());
+    assert_eq!(agent.wait().unwrap().code(), Some(1));
+    assert_eq!(tree.said("end"), "interrupted\n");
+}
+
+#[test]
+fn a_host_without_apache_is_passed_over_before_certbot_is_started() {
+    let Some(tree) = Tree::plant("touch started") else { return };
+    let coordinate = || {
+        Command::new(env!("CARGO_BIN_EXE_renew-coordinate"))
+            .args(["--config".as_ref(), tree.config().as_os_str()])
+            .args(["--force-renewal", "--json"])
+            .output()
+            .unwrap()
+    };
+    let output = coordinate();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((report["version"].as_u64(), report["exit"].as_u64()), (Some(1), Some(1)));
+    assert!(report["hosts"][0]["failure"].as_str().unwrap().contains("not running"));
+    assert!(!tree.base().join("started").exists());
+    let lock = fs::File::open(tree.base().join("run/coordinate.lock")).unwrap();
+    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    assert_eq!(coordinate().status.code(), Some(75), "another coordinator");
+}
