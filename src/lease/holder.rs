@@ -10,13 +10,15 @@ use std::time::Duration;
 use crate::lease::times::{self, Periods};
 use crate::lease::wire::{self, Answer, Token};
 
-pub use words::{Action, Event, GiveUp, Loss, Warning, Word};
+pub use words::{Action, Event, GiveUp, Greeting, Loss, Warning, Word};
 
 mod words;
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Patience {
+    /// The arbiter's period, as far as this host knows.
+    pub grace: Duration,
     /// From the last confirmed word until the lease is lost.
     pub deadline: Duration,
     /// Between two beats.
@@ -31,7 +33,7 @@ impl Patience {
     /// For the arbiter's period (`lease.grace`) and `lease.wait`.
     pub fn new(grace: Duration, wait: Duration) -> Self {
         let Periods { beat, holder: deadline, silence: unreachable, .. } = Periods::of(grace);
-        Self { deadline, beat, unreachable, wait }
+        Self { grace, deadline, beat, unreachable, wait }
     }
 
     /// An arbiter that says nothing for so long is asked anew on another connection.
@@ -118,7 +120,7 @@ impl Holder {
         self.expire(now, &mut actions);
         if self.right != Right::Over {
             match event {
-                Event::Hello(version) => self.greeted(now, version, &mut actions),
+                Event::Hello(greeting) => self.greeted(now, greeting, &mut actions),
                 Event::Said(answer) => self.said(now, answer, &mut actions),
                 Event::Ended => self.ended(now),
                 Event::Tick => {}
@@ -194,13 +196,17 @@ impl Holder {
         }
     }
 
-    fn greeted(&mut self, now: Duration, theirs: u32, actions: &mut Vec<Action>) {
+    fn greeted(&mut self, now: Duration, theirs: Greeting, actions: &mut Vec<Action>) {
         if !matches!(self.line, Line::Dialling { .. }) {
             return;
         }
-        if theirs != wire::VERSION {
-            let wrong = GiveUp::Version { ours: wire::VERSION, theirs };
+        let ours = self.patience.grace;
+        if theirs.version != wire::VERSION {
+            let wrong = GiveUp::Version { ours: wire::VERSION, theirs: theirs.version };
             return self.refuse(actions, wrong);
+        }
+        if theirs.grace < ours {
+            return self.refuse(actions, GiveUp::Grace { ours, theirs: theirs.grace });
         }
         self.heard = now;
         self.line = Line::Open { asked: now, said: now };

@@ -76,7 +76,12 @@ struct Conversation<'a> {
 pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(), Error> {
     let mut lines = Lines::standard().map_err(Error::Standard)?;
     let host = settings.name.as_ref().map_or_else(Store::host, |name| name.as_str().to_owned());
-    let hello = Hello { version: wire::VERSION, host, caller: caller.as_str().to_owned() };
+    let hello = Hello {
+        version: wire::VERSION,
+        host,
+        caller: caller.as_str().to_owned(),
+        grace_millis: millis(settings.lease_grace),
+    };
     lines.say(&hello)?;
     let first = match renew.then(|| first_line(&mut lines)).transpose() {
         Err(error) if error.is_farewell() => return Ok(()),

@@ -15,7 +15,7 @@ use crate::clock::{self, Alarm};
 use crate::config::Settings;
 use crate::files;
 use crate::lease::connection::{Connection, Way};
-use crate::lease::holder::{Action, Event, GiveUp, Holder, Patience, Warning, Word};
+use crate::lease::holder::{Action, Event, GiveUp, Greeting, Holder, Patience, Warning, Word};
 use crate::lease::times;
 use crate::lease::wire::{self, Ask, Hello, Purpose, RequestId, Token, Waiting};
 use crate::route::report::chain;
@@ -208,7 +208,10 @@ impl Worker {
             let event = if self.greeted {
                 wire::word(&line).map(Event::Said)
             } else {
-                wire::word(&line).map(|hello: Hello| Event::Hello(hello.version))
+                wire::word(&line).map(|Hello { version, grace_millis, .. }| {
+                    let grace = Duration::from_millis(grace_millis);
+                    Event::Hello(Greeting { version, grace })
+                })
             };
             match event {
                 Ok(event) => {

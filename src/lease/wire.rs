@@ -23,6 +23,8 @@ pub struct Hello {
     pub host: String,
     /// Who the caller is, by its key.
     pub caller: String,
+    /// A holder that is silent for so long has lost the lease, in milliseconds (`lease.grace`).
+    pub grace_millis: u64,
 }
 
 /// A rising number: who has a lower one than the last granted is nobody's holder.

@@ -16,7 +16,8 @@ use certbaton::lease::holder::GiveUp;
 use certbaton::lease::session::{News, Session};
 use certbaton::lease::wire::{Answer, Ask, Hello, Purpose, Token};
 
-const HELLO: &str = r#"printf '%s\n' '{"version":1,"host":"vps","caller":"home"}'"#;
+const HELLO: &str =
+    r#"printf '%s\n' '{"version":1,"host":"vps","caller":"home","grace-millis":30000}'"#;
 const GRANT: &str = r#"read acquire; printf '%s\n' '{"granted":{"token":7}}'"#;
 /// Answers beats for ever.
 const BEATS: &str = r#"while read line; do case $line in
@@ -147,7 +148,7 @@ fn half_lines_garbage_and_a_refusing_ssh_are_no_lease_and_said() {
 #[test]
 fn another_version_is_refused_at_once() {
     let place = place(Duration::from_secs(30));
-    let hello = r#"printf '%s\n' '{"version":9,"host":"vps","caller":"home"}'; sleep 60"#;
+    let hello = r#"printf '%s\n' '{"version":9,"host":"vps","caller":"home","grace-millis":30000}'; sleep 60"#;
     let mut session = start(&place, scripted(&[hello]));
     assert!(matches!(news(&mut session), News::GaveUp(GiveUp::Version { theirs: 9, .. }, _)));
 }

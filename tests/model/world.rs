@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use certbaton::lease::holder::{Action, Event, Holder, Patience, Word};
+use certbaton::lease::holder::{Action, Event, Greeting, Holder, Patience, Word};
 use certbaton::lease::rules::{self, Claim, Memory, Now, Recorded, Verdict};
 use certbaton::lease::times;
 use certbaton::lease::wire::{Answer, Purpose, RequestId, Token, VERSION, Waiting};
@@ -265,7 +265,9 @@ impl State {
 
     fn heard(&mut self, host: usize, down: Down) {
         match down {
-            Down::Hello => self.tell(host, Event::Hello(VERSION)),
+            Down::Hello => {
+                self.tell(host, Event::Hello(Greeting { version: VERSION, grace: times::ARBITER }));
+            }
             Down::Ended => {
                 self.close(host);
                 self.tell(host, Event::Ended);

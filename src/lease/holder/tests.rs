@@ -14,6 +14,10 @@ fn new() -> Holder {
     Holder::new(at(0), Patience::new(GRACE, WAIT), Token(6))
 }
 
+fn hello() -> Event {
+    Event::Hello(Greeting { version: wire::VERSION, grace: GRACE })
+}
+
 fn say(held: Option<u64>) -> Action {
     Action::Say(Word::Acquire { floor: Token(6), held: held.map(Token) })
 }
@@ -34,7 +38,7 @@ fn waiting() -> Event {
 fn holding() -> Holder {
     let mut holder = new();
     assert_eq!(holder.step(at(0), Event::Tick), [Action::Connect]);
-    assert_eq!(holder.step(at(0), Event::Hello(wire::VERSION)), [say(None)]);
+    assert_eq!(holder.step(at(0), hello()), [say(None)]);
     let actions = holder.step(at(0), granted(7));
     let beat = Action::Say(Word::Beat(1));
     assert_eq!(actions, [Action::Seen(Token(7)), Action::Granted(Token(7)), beat]);
@@ -61,7 +65,7 @@ fn run(holder: &mut Holder, end: Duration) -> Vec<(u64, Action)> {
 fn beats_go_out_every_five_seconds_while_waiting_and_holding() {
     let mut holder = new();
     holder.step(at(0), Event::Tick);
-    holder.step(at(0), Event::Hello(wire::VERSION));
+    holder.step(at(0), hello());
     let mut beats = 0;
     for second in 1..=60 {
         if second % 5 == 0 {
@@ -136,7 +140,7 @@ fn a_broken_connection_is_made_anew_with_the_token() {
     assert_eq!(run(&mut holder, at(7_000)), [(7, Action::Connect)]);
     holder.step(at(7_500), Event::Ended);
     assert_eq!(run(&mut holder, at(9_000)), [(8, Action::Connect)]);
-    assert_eq!(holder.step(at(10_000), Event::Hello(wire::VERSION)), [say(Some(7))]);
+    assert_eq!(holder.step(at(10_000), hello()), [say(Some(7))]);
     // Only the answer confirms it, as of when it was asked.
     assert_eq!(holder.step(at(12_000), granted(7)), []);
     assert_eq!(holder.holds(), Some(Token(7)));
@@ -149,7 +153,7 @@ fn an_answer_of_an_earlier_connection_confirms_nothing() {
     let mut holder = holding();
     holder.step(at(1_000), Event::Ended);
     run(&mut holder, at(2_000));
-    holder.step(at(2_000), Event::Hello(wire::VERSION));
+    holder.step(at(2_000), hello());
     let before = holder.clone();
     holder.step(at(2_000), beaten(1));
     assert_eq!(holder, before);
@@ -175,7 +179,7 @@ fn a_wait_ends_when_it_was_long_enough() {
     let patience = Patience::new(GRACE, Duration::from_mins(1));
     let mut holder = Holder::new(at(0), patience, Token(0));
     holder.step(at(0), Event::Tick);
-    holder.step(at(0), Event::Hello(wire::VERSION));
+    holder.step(at(0), hello());
     for second in 1..60 {
         holder.step(at(second * 1000), waiting());
     }
@@ -206,10 +210,10 @@ fn an_arbiter_that_is_not_there_is_given_up() {
 fn a_waiter_asks_anew_after_silence_without_a_token() {
     let mut holder = new();
     holder.step(at(0), Event::Tick);
-    holder.step(at(0), Event::Hello(wire::VERSION));
+    holder.step(at(0), hello());
     let done = run(&mut holder, at(15_000));
     assert_eq!(done[2..], [(15, Action::Close), (15, Action::Connect)], "{done:?}");
-    assert_eq!(holder.step(at(16_000), Event::Hello(wire::VERSION)), [say(None)]);
+    assert_eq!(holder.step(at(16_000), hello()), [say(None)]);
     assert_eq!(holder.step(at(17_000), waiting()).len(), 1);
 }
 
@@ -217,7 +221,7 @@ fn a_waiter_asks_anew_after_silence_without_a_token() {
 fn a_grant_after_a_long_wait_is_believed_when_a_beat_is_answered() {
     let mut holder = new();
     holder.step(at(0), Event::Tick);
-    holder.step(at(0), Event::Hello(wire::VERSION));
+    holder.step(at(0), hello());
     for second in 1..100 {
         holder.step(at(second * 1000), waiting());
     }
@@ -234,7 +238,7 @@ fn a_grant_after_a_long_wait_is_believed_when_a_beat_is_answered() {
 fn a_token_that_is_not_above_all_others_is_refused() {
     let mut holder = new();
     holder.step(at(0), Event::Tick);
-    holder.step(at(0), Event::Hello(wire::VERSION));
+    holder.step(at(0), hello());
     let actions = holder.step(at(1), granted(6));
     let stale = GiveUp::Stale { got: Token(6), seen: Token(6) };
     assert_eq!(actions.last(), Some(&Action::GiveUp(stale)));
@@ -245,7 +249,7 @@ fn a_token_that_is_not_above_all_others_is_refused() {
 fn another_version_is_refused_with_both_numbers() {
     let mut holder = new();
     holder.step(at(0), Event::Tick);
-    let actions = holder.step(at(0), Event::Hello(99));
+    let actions = holder.step(at(0), Event::Hello(Greeting { version: 99, grace: GRACE }));
     let Some(Action::GiveUp(why)) = actions.last() else { panic!("{actions:?}") };
     let text = why.to_string();
     assert!(text.contains("99") && text.contains(&wire::VERSION.to_string()), "{text}");
@@ -269,7 +273,7 @@ fn a_release_finds_its_way_over_a_new_connection() {
     holder.step(at(1_000), Event::Ended);
     assert_eq!(holder.step(at(1_500), Event::Release), []);
     assert_eq!(run(&mut holder, at(2_000)), [(2, Action::Connect)]);
-    assert_eq!(holder.step(at(2_100), Event::Hello(wire::VERSION)), [say(Some(7))]);
+    assert_eq!(holder.step(at(2_100), hello()), [say(Some(7))]);
     assert_eq!(holder.step(at(2_200), granted(7)), [Action::Say(Word::Release)]);
     let actions = holder.step(at(2_300), Event::Said(Answer::Released));
     assert_eq!(actions.last(), Some(&Action::Released));
@@ -292,4 +296,17 @@ fn a_long_hold_is_told_once() {
         holder.step(at(second * 1000), beaten(1));
     }
     assert_eq!(warned, 1);
+}
+
+#[test]
+fn an_arbiter_that_grants_anew_too_early_is_refused() {
+    let greet = |grace| {
+        let mut holder = new();
+        holder.step(at(0), Event::Tick);
+        holder.step(at(0), Event::Hello(Greeting { version: wire::VERSION, grace }))
+    };
+    assert_eq!(greet(GRACE * 2), [say(None)]);
+    let theirs = GRACE.saturating_sub(Duration::from_millis(1));
+    let wrong = Action::GiveUp(GiveUp::Grace { ours: GRACE, theirs });
+    assert_eq!(greet(theirs), [Action::Close, wrong]);
 }

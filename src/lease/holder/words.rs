@@ -4,11 +4,20 @@ use std::time::Duration;
 
 use crate::lease::wire::{Answer, Token, Waiting};
 
+/// What the arbiter says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Greeting {
+    /// `wire::VERSION`.
+    pub version: u32,
+    /// `wire::Hello::grace_millis`.
+    pub grace: Duration,
+}
+
 /// What the machine is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The arbiter's first line came, with its version.
-    Hello(u32),
+    Hello(Greeting),
     /// A word of the arbiter.
     Said(Answer),
     /// The connection ended, broke, or could not be made.
@@ -89,6 +98,16 @@ pub enum GiveUp {
         ours: u32,
         /// The arbiter's.
         theirs: u32,
+    },
+    /// The arbiter would grant anew before this host gives up.
+    #[error(
+        "lease.grace is {} s here and only {} s at the arbiter; it must not be longer here", ours.as_secs(), theirs.as_secs()
+    )]
+    Grace {
+        /// Ours.
+        ours: Duration,
+        /// The arbiter's.
+        theirs: Duration,
     },
     /// It was refused.
     #[error("the arbiter refuses: {0}")]
