@@ -25,14 +25,15 @@ first_process() {
     local procs pid key value
     for procs in "$cgroup/$1"/cgroup.procs "$cgroup/$1"/*/cgroup.procs "$cgroup/$1"/*/*/cgroup.procs; do
         [ -r "$procs" ] || continue
-        while read -r pid; do
+        # in one read: line by line, a process that ends meanwhile makes the list skip another
+        for pid in $(< "$procs"); do
             while read -r key value; do
                 case $key$value in
                     State:[ZX]*) break;;
                     NSpid:*[[:space:]]1) echo "$pid"; return;;
                 esac
             done < "/proc/$pid/status"
-        done < "$procs"
+        done
     done 2> /dev/null
     return 1
 }
