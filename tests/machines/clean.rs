@@ -157,9 +157,8 @@ fn restore(host: &Host) {
             reload = path == "/etc/apache2";
         }
     }
-    host.sh(
-        "rm -rf /run/armed /run/paused /run/routes /root/scenario /var/lib/certbaton /etc/certbaton
-         systemd-tmpfiles --create certbaton.conf
+    host.sh("rm -rf /run/armed /run/paused /run/routes /root/scenario /etc/certbaton
+         find /var/lib/certbaton -mindepth 1 ! -path '*/arbiter*' -delete
          find /etc/letsencrypt/renewal-hooks -type f -delete
          cd /etc/letsencrypt
          for conf in renewal/*.conf; do
@@ -168,8 +167,7 @@ fn restore(host: &Host) {
          done
          cp -a /root/before/renewal/. renewal/
          systemctl reset-failed
-         systemctl start apache2",
-    );
+         systemctl start apache2");
     if reload {
         host.reload();
     }
