@@ -11,9 +11,10 @@ use nix::unistd::geteuid;
 
 use crate::certbot::lineages::{self, lineages};
 use crate::certbot::scope::{self, Known, Origin, scope};
-use crate::config::{self, Settings};
+use crate::config::{self, HostLabel, Settings};
 use crate::exit::Exit;
 use crate::files;
+use crate::lease::serve;
 use crate::names::{Hostname, Route, Webroot};
 use crate::route::order::{Options, Order, Report};
 use crate::route::plan::Switched;
@@ -21,6 +22,8 @@ use crate::route::report::{self, chain};
 use crate::route::switch;
 use crate::run::hook::{self, Call};
 use crate::run::keep;
+
+mod lease;
 
 /// Lets two web servers that answer for the same names renew their certificates
 /// without colliding.
@@ -47,9 +50,23 @@ enum Verb {
     Switch(Switch),
     /// Give back every route that no live renewal owns.
     Recover,
+    /// Who may renew now, and who waits.
+    #[command(subcommand)]
+    Lease(lease::Order),
     /// Holds the lease for one renewal; started by the pre-hook.
     #[command(hide = true)]
     Keep,
+    /// Arbiter of the lease for one caller, on standard input and output; started by sshd.
+    #[command(hide = true)]
+    Serve {
+        /// Who calls: a fact about its key, never its own word.
+        #[arg(long = "as", value_name = "NAME", value_parser = host_label)]
+        caller: HostLabel,
+    },
+}
+
+fn host_label(text: &str) -> Result<HostLabel, String> {
+    HostLabel::try_from(text.to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -119,6 +136,12 @@ pub enum Error {
     /// The keeper.
     #[error(transparent)]
     Keep(#[from] keep::Error),
+    /// What a person asks the arbiter.
+    #[error(transparent)]
+    Lease(#[from] lease::Error),
+    /// The arbiter.
+    #[error(transparent)]
+    Serve(#[from] serve::Error),
     /// Where the program itself is.
     #[error("cannot find the certbaton program beside this one")]
     Program(#[source] io::Error),
@@ -134,6 +157,8 @@ impl Error {
             Self::Config(_) | Self::NotText(_) => Exit::Config,
             Self::Switch(error) => Exit::of(error),
             Self::Hook(error) => error.exit(),
+            Self::Lease(error) => error.exit(),
+            Self::Serve(error) if error.is_unsafe() => Exit::Unsafe,
             _ => Exit::Failed,
         }
     }
@@ -143,11 +168,20 @@ impl Error {
 pub fn certbaton() -> Exit {
     let cli = Certbaton::parse();
     start("certbaton");
-    let done = settings(&cli.common).and_then(|settings| match &cli.verb {
-        Verb::Switch(order) => order.perform(&settings),
-        Verb::Recover => Ok(hook::give_back(&settings)?),
-        Verb::Keep => Ok(keep::keep(&settings)?),
-    });
+    let done = match &cli.verb {
+        // The arbiter needs nothing of root's.
+        Verb::Serve { caller } => {
+            unprivileged_settings(&cli.common).and_then(|set| Ok(serve::serve(&set, caller)?))
+        }
+        Verb::Switch(order) => settings(&cli.common).and_then(|set| order.perform(&set)),
+        Verb::Recover => settings(&cli.common).and_then(|set| Ok(hook::give_back(&set)?)),
+        Verb::Keep => settings(&cli.common)
+            .and_then(|set| Ok(keep::keep(&set, cli.common.config.as_deref())?)),
+        Verb::Lease(order) => {
+            let config = cli.common.config.as_deref();
+            settings(&cli.common).and_then(|set| Ok(order.perform(&set, config)?))
+        }
+    };
     concluded("certbaton", done)
 }
 
@@ -232,11 +266,15 @@ fn start(program: &'static str) {
     crate::syslog::start(program);
 }
 
-/// Reads the settings; only root has any use for them.
+/// Reads the settings for what only root may do.
 pub fn settings(common: &Common) -> Result<Settings, Error> {
     if !geteuid().is_root() {
         return Err(Error::NotRoot);
     }
+    unprivileged_settings(common)
+}
+
+fn unprivileged_settings(common: &Common) -> Result<Settings, Error> {
     let default = Path::new(config::DEFAULT_PATH);
     let path = common.config.as_deref().unwrap_or(default);
     let bytes = match files::read_trusted(path) {

@@ -4,14 +4,17 @@
 //! sleeps; leases use `CLOCK_BOOTTIME`, which does not.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
 
 /// The moment by which something has to be done.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +57,35 @@ impl Stopwatch {
 pub fn since_boot() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
     Duration::try_from(time).unwrap_or_default()
+}
+
+/// Rings at a time since boot; what was due while the machine slept rings when it wakes.
+#[derive(Debug)]
+pub struct Alarm(OwnedFd);
+
+impl Alarm {
+    /// One that is not set.
+    pub fn new() -> io::Result<Self> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        Ok(Self(timerfd_create(TimerfdClockId::Boottime, flags)?))
+    }
+
+    /// Sets it anew; it can be read from `at` on.
+    pub fn set(&self, at: Duration) -> io::Result<()> {
+        // Zero would disarm it (timerfd_settime(2)).
+        let at = at.max(Duration::from_nanos(1));
+        let it_value = Timespec::try_from(at).map_err(io::Error::other)?;
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let value = Itimerspec { it_interval: zero, it_value };
+        timerfd_settime(&self.0, TimerfdTimerFlags::ABSTIME, &value)?;
+        Ok(())
+    }
+}
+
+impl AsFd for Alarm {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 /// The time of day, for records that people read.

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -95,6 +96,20 @@ impl Program {
         let mut command = self.command()?;
         command.stdin(Stdio::from(stdin)).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().map_err(|source| Error::Start { path: self.path.clone(), source })
+    }
+
+    /// Starts it with `stream` as standard input and output, and a pipe for its errors; as the
+    /// user and group `owner`, if given.
+    pub fn converse(&self, stream: OwnedFd, owner: Option<(u32, u32)>) -> Result<Child, Error> {
+        let failed = |source| Error::Start { path: self.path.clone(), source };
+        let mut command = self.command()?;
+        let output = stream.try_clone().map_err(failed)?;
+        command.stdin(Stdio::from(stream)).stdout(Stdio::from(output)).stderr(Stdio::piped());
+        if let Some((user, group)) = owner {
+            // It also drops all supplementary groups.
+            command.uid(user).gid(group);
+        }
+        command.spawn().map_err(failed)
     }
 
     fn command(&self) -> Result<Command, Error> {

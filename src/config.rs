@@ -10,6 +10,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use crate::lease::times;
+
 /// Where the configuration is, unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/certbaton/config.toml";
 
@@ -36,6 +38,9 @@ pub struct Settings {
     pub ssh_config: PathBuf,
     /// How long a pre-hook waits for another renewal.
     pub lease_wait: Duration,
+    /// How long the arbiter waits for a holder that is silent; the same on all hosts.
+    /// Not in the manual: the usual time suits everybody but tests.
+    pub lease_grace: Duration,
     /// How long a switch may take until every address gives the right answer.
     pub proof_time: Duration,
 }
@@ -117,6 +122,7 @@ struct CertbotFragment {
 struct LeaseFragment {
     arbiter: Option<HostLabel>,
     wait: Option<SignedDuration>,
+    grace: Option<SignedDuration>,
     break_glass: Option<SignedDuration>,
 }
 
@@ -146,6 +152,7 @@ impl Default for Settings {
             break_glass: None,
             ssh_config: "/etc/certbaton/ssh_config".into(),
             lease_wait: Duration::from_mins(20),
+            lease_grace: times::ARBITER,
             proof_time: Duration::from_secs(20),
         }
     }
@@ -213,6 +220,10 @@ impl Settings {
             None => None,
             given => Some(positive("lease.break-glass", given, Duration::ZERO)?),
         };
+        let grace = positive("lease.grace", fragment.lease.grace, default.lease_grace)?;
+        if !(SHORTEST_GRACE..=LONGEST_GRACE).contains(&grace) {
+            return Err(wrong("lease.grace", "is not between 1s and 10m"));
+        }
         Ok(Self {
             name: fragment.name,
             hosts,
@@ -236,6 +247,7 @@ impl Settings {
                 default.certbot_directory,
             )?,
             lease_wait: positive("lease.wait", fragment.lease.wait, default.lease_wait)?,
+            lease_grace: grace,
             proof_time: positive("proof.time", fragment.proof.time, default.proof_time)?,
         })
     }
@@ -248,6 +260,11 @@ impl Settings {
     /// The arbiter's memory of the last token; survives a reboot.
     pub fn token_directory(&self) -> PathBuf {
         self.state_directory.join("arbiter")
+    }
+
+    /// The highest token that this host ever saw.
+    pub fn token_seen(&self) -> PathBuf {
+        self.state_directory.join("token-seen")
     }
 
     /// The journal of switches.
@@ -304,6 +321,12 @@ impl Destination {
         &self.0
     }
 }
+
+/// Shorter than this, a busy machine alone would lose the lease.
+const SHORTEST_GRACE: Duration = Duration::from_secs(1);
+
+/// Longer than this, a dead holder blocks everybody for too long.
+const LONGEST_GRACE: Duration = Duration::from_mins(10);
 
 /// At most 253 letters, digits and `also`; neither an option nor a hidden file.
 fn is_word(text: &str, also: &[u8]) -> bool {
@@ -380,6 +403,8 @@ mod tests {
             "[apache]\npid-file = \"x\"",
             "[lease]\nwait = \"-5s\"",
             "[proof]\ntime = \"0s\"",
+            "[lease]\ngrace = \"900ms\"",
+            "[lease]\ngrace = \"1h\"",
         ] {
             assert!(Settings::parse("f", text).is_err(), "{text}");
         }

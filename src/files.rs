@@ -113,6 +113,12 @@ pub fn modified(path: &Path) -> Result<Timestamp, Error> {
     Ok(timestamp(metadata.mtime(), metadata.mtime_nsec()))
 }
 
+/// User and group that own `path`.
+pub fn owner(path: &Path) -> Result<(u32, u32), Error> {
+    let metadata = fs::metadata(path).map_err(Error::system("look at", path))?;
+    Ok((metadata.uid(), metadata.gid()))
+}
+
 /// Whether `path` itself is a regular file, not a link to one.
 pub fn is_plain_file(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|m| m.is_file())

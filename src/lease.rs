@@ -5,5 +5,15 @@
 //! run; it speaks to the arbiter through ssh or, on the arbiter's own host,
 //! through a socket pair: the same words either way.
 
+pub mod connection;
+pub mod holder;
+pub mod lines;
+mod overview;
+mod place;
+pub mod rules;
+pub mod serve;
+pub mod session;
+#[expect(clippy::disallowed_methods, reason = "owns the arbiter's directories")]
+pub mod store;
 pub mod times;
 pub mod wire;

@@ -13,7 +13,7 @@
 //! **pure** (values in, values out), **system** (one outside thing each, no
 //! decisions) and **flow** (the order of steps). The `disallowed-methods` of
 //! `clippy.toml` keep the pure and flow modules away from the system; the
-//! `expect` attributes here and in `certbot.rs` are the complete list of owners.
+//! `expect` attributes here, in `certbot.rs` and in `lease.rs` are the complete list of owners.
 
 pub mod apache;
 pub mod ca;

@@ -1,11 +1,15 @@
 //! system: kernel locks on files that are never renamed or deleted.
 //!
 //! `flock(2)`: the kernel frees it with the last descriptor, whatever kills us.
-//! Files are opened close-on-exec, so no child keeps a lock alive.
+//! Files are opened close-on-exec, so no child keeps a lock alive. (The tickets
+//! of the lease's queue do get deleted: `lease::store` says why that is safe.)
 
 use std::fs::File;
-use std::io;
+use std::io::{self, PipeReader};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use crate::clock::{Deadline, pause};
@@ -15,7 +19,14 @@ use crate::files;
 #[must_use = "the lock is released when this is dropped"]
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+/// A lock that a thread waits for.
+#[derive(Debug)]
+pub struct Pending {
+    woken: PipeReader,
+    result: Receiver<Result<Lock, Error>>,
 }
 
 /// Why a lock is not held.
@@ -41,12 +52,79 @@ pub enum Error {
 
 /// Takes the lock at `path` now, or tells that somebody holds it with `None`.
 pub fn attempt(path: &Path) -> Result<Option<Lock>, Error> {
-    let failed = |source| Error::File { path: path.to_owned(), source };
-    let file = files::open_lock(path).map_err(failed)?;
+    of_file(open(path)?, path)
+}
+
+/// Takes the lock of the open `file`, which is (or was) at `path`, now; `None` while somebody holds it.
+pub fn of_file(file: File, path: &Path) -> Result<Option<Lock>, Error> {
     match fs2::FileExt::try_lock_exclusive(&file) {
-        Ok(()) => Ok(Some(Lock { _file: file })),
+        Ok(()) => Ok(Some(Lock { file })),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(source) => Err(failed(source)),
+        Err(source) => Err(Error::File { path: path.to_owned(), source }),
+    }
+}
+
+/// Takes the lock at `path`, however long that takes.
+pub fn wait(path: &Path) -> Result<Lock, Error> {
+    wait_for_file(open(path)?, path)
+}
+
+fn wait_for_file(file: File, path: &Path) -> Result<Lock, Error> {
+    loop {
+        match fs2::FileExt::lock_exclusive(&file) {
+            Ok(()) => return Ok(Lock { file }),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(Error::File { path: path.to_owned(), source }),
+        }
+    }
+}
+
+/// Opens, or creates, the lock file at `path`.
+pub fn open(path: &Path) -> Result<File, Error> {
+    files::open_lock(path).map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
+impl Lock {
+    /// The locked file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Pending {
+    /// Waits for the lock of the open `file`, which is at `path`, on a thread.
+    ///
+    /// If this is dropped first, the thread gets the lock some day and frees it at once.
+    pub fn start(file: File, path: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::File { path: path.to_owned(), source };
+        let (woken, wake) = io::pipe().map_err(failed)?;
+        let (done, result) = sync_channel(1);
+        let path = path.to_owned();
+        thread::spawn(move || {
+            // Nobody may be there any more: then it is free again.
+            done.send(wait_for_file(file, &path)).ok();
+            drop(wake);
+        });
+        Ok(Self { woken, result })
+    }
+
+    /// The lock, once it is there.
+    pub fn take(&self) -> Option<Result<Lock, Error>> {
+        match self.result.try_recv() {
+            Ok(result) => Some(result),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                let source = io::Error::other("the thread that waited for it is gone");
+                Some(Err(Error::File { path: PathBuf::new(), source }))
+            }
+        }
+    }
+}
+
+/// Can be read (is closed) once the lock is there.
+impl AsFd for Pending {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.woken.as_fd()
     }
 }
 
@@ -81,5 +159,20 @@ mod tests {
         assert!(matches!(acquire(&path, Duration::from_millis(1)), Err(Error::Busy { .. })));
         drop(held);
         assert!(attempt(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn who_waits_is_woken_when_the_lock_is_free() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let held = attempt(&path).unwrap().unwrap();
+        let pending = Pending::start(open(&path).unwrap(), &path).unwrap();
+        assert!(pending.take().is_none());
+        drop(held);
+        crate::clock::ready(&[pending.as_fd()], Some(Duration::from_secs(30))).unwrap();
+        let lock = pending.take().unwrap().unwrap();
+        assert!(attempt(&path).unwrap().is_none());
+        drop(lock);
+        drop(wait(&path).unwrap());
     }
 }

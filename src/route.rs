@@ -10,6 +10,7 @@ pub mod observe;
 pub mod order;
 pub mod plan;
 pub mod proof;
+pub mod public;
 pub mod report;
 pub mod stopped;
 pub mod switch;

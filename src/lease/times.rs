@@ -20,3 +20,43 @@ pub const SILENCE: Duration = Duration::from_secs(30);
 
 /// A run that holds the lease for so long is said once, as a warning.
 pub const LONG_HOLD: Duration = Duration::from_mins(10);
+
+/// Between two attempts to reach the arbiter, at most.
+pub const RETRY: Duration = Duration::from_secs(1);
+
+/// For a connection to come about, until the arbiter's first word.
+pub const DIAL: Duration = Duration::from_secs(15);
+
+/// For the arbiter to confirm a release.
+pub const GOODBYE: Duration = Duration::from_secs(10);
+
+/// The times that follow from how long the arbiter waits for a silent holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Periods {
+    /// As `BEAT`.
+    pub beat: Duration,
+    /// As `HOLDER`.
+    pub holder: Duration,
+    /// As `ARBITER`.
+    pub arbiter: Duration,
+    /// As `SILENCE`.
+    pub silence: Duration,
+}
+
+impl Periods {
+    /// In the proportions of the constants above, which a `grace` of `ARBITER` gives.
+    pub fn of(grace: Duration) -> Self {
+        Self { beat: grace / 6, holder: grace * 2 / 3, arbiter: grace, silence: grace }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_grace_gives_the_usual_times() {
+        let usual = Periods { beat: BEAT, holder: HOLDER, arbiter: ARBITER, silence: SILENCE };
+        assert_eq!(Periods::of(ARBITER), usual);
+    }
+}

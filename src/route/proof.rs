@@ -48,6 +48,16 @@ pub enum Error {
         /// What came instead.
         failure: Box<Failure>,
     },
+    /// The nonce did not come back by the public way.
+    #[error("{name} does not answer from {webroot} for the CA: {failure}")]
+    NotPublic {
+        /// The name.
+        name: Hostname,
+        /// Where the file was.
+        webroot: Webroot,
+        /// What came instead, and from which address.
+        failure: Box<Failure>,
+    },
     /// No TLS.
     #[error("the served certificate cannot be seen: {0}")]
     NoHandshake(Box<Failure>),

@@ -14,6 +14,7 @@ use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::config::Settings;
 use crate::exit::Exit;
 use crate::files;
+use crate::lock::Lock;
 use crate::names::{Hostname, Webroot};
 use crate::process::{self, Process};
 use crate::route::order::{Options, Order};
@@ -21,7 +22,7 @@ use crate::route::report::{self, chain};
 use crate::route::switch;
 use crate::run::keep;
 use crate::run::keeper;
-use crate::run::lease::{self, Grant, Lease};
+use crate::run::lease;
 use crate::run::messages::{Deployed, Message, Names, Needed, Reply, Request, Task};
 
 /// What a hook was told.
@@ -90,14 +91,16 @@ pub fn pre(settings: &Settings, call: &Call) -> Result<(), Error> {
     let running = running::find(process::own()?.pid)?;
     let owner = owner(running.as_ref())?;
     // As directory hook and by flag: the second finds the keeper of the first.
-    if let Some(reply) = ask(settings, owner, Request::Status)?
-        && reply.exit == 0
-    {
-        return Ok(());
+    match ask(settings, owner, Request::Status)? {
+        Some(reply) if reply.exit == 0 => return Ok(()),
+        // The lease of this very run is lost.
+        Some(reply) if reply.exit == Exit::Failed.code() => return Err(Error::Refused(reply)),
+        Some(_) | None => {}
     }
     let names = names(settings, call, running.as_ref())?;
     let mut keeper = keeper::start(call.program.clone(), call.config.as_deref())?;
-    keeper.send(&Task { owner, stoppable: running.is_some(), names })?;
+    let forced = running.as_ref().is_some_and(|running| running.invocation.force_renewal);
+    keeper.send(&Task { owner, stoppable: running.is_some(), forced, names })?;
     let reply = match keeper.receive::<Reply>() {
         Err(error) => {
             // The keeper was killed, perhaps in the middle of a switch.
@@ -147,11 +150,11 @@ pub fn give_back(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-/// The lease, if nobody has it.
-pub fn lease(settings: &Settings) -> Result<Option<Box<dyn Grant>>, Error> {
+/// This host's own lease, if nobody has it.
+pub fn lease(settings: &Settings) -> Result<Option<Lock>, Error> {
     files::own_directory(&settings.runtime_directory, 0o755)
         .map_err(|error| Error::Switch(error.into()))?;
-    Ok(lease::Local::new(settings.lease_lock()).attempt()?)
+    Ok(lease::local(settings)?)
 }
 
 /// Whose life the run's is: certbot's, else the client's.
@@ -220,8 +223,15 @@ fn names(settings: &Settings, call: &Call, running: Option<&Running>) -> Result<
     if scope.lineages.is_empty() && scope.origin == Origin::Unknown {
         return Ok(Names::Proxied(call.webroot.clone()));
     }
-    let needed = scope.lineages.into_iter();
-    Ok(Names::Lineages(needed.map(|l| Needed { lineage: l.name, routes: l.routes }).collect()))
+    let certificate = |name: &str| {
+        found.usable.iter().find(|lineage| lineage.name == name).map(|lineage| lineage.cert.clone())
+    };
+    let needed = scope.lineages.into_iter().map(|scoped| Needed {
+        certificate: certificate(&scoped.name),
+        lineage: scoped.name,
+        routes: scoped.routes,
+    });
+    Ok(Names::Lineages(needed.collect()))
 }
 
 /// Stops the certbot that runs this pre-hook, which would ignore its exit code

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -18,11 +18,17 @@ use crate::exit::Exit;
 use crate::files;
 use crate::process::{self, PidFd, Signal};
 use crate::route::order::{Options, Order, Report};
+use crate::route::proof;
+use crate::route::public;
 use crate::route::report::{self, chain};
 use crate::route::switch;
+use crate::run::due::Certificates;
 use crate::run::keeper::{self, Channel, Signals};
-use crate::run::lease::{self, Grant, Lease};
+use crate::run::lease::{self, Grant};
 use crate::run::messages::{Deployed, Message, Names, RenewalRun, Reply, Request, Task};
+
+mod claim;
+mod loss;
 
 /// Why a keeper ended other than by the end of its run.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +45,6 @@ pub enum Error {
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// Somebody else renewed all the time.
-    #[error("another renewal holds the lease; waited for {} s; the next run of the timer tries again", .0.as_secs())]
-    Busy(Duration),
     /// The hook that started it is gone.
     #[error("the pre-hook ended before it had the lease")]
     Abandoned,
@@ -70,12 +73,14 @@ enum End {
     Finished,
     /// The owner ended without a post-hook.
     OwnerEnded,
+    /// The lease was lost.
+    Lost,
     /// The keeper was told twice to end.
     Signalled,
 }
 
-/// The whole life of a keeper.
-pub fn keep(settings: &Settings) -> Result<(), Error> {
+/// The whole life of a keeper; `config` is the configuration file that it was started with.
+pub fn keep(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
     let (mut hook, signals) = keeper::settle()?;
     let task: Task = hook.receive()?;
     files::own_directory(&settings.runtime_directory, 0o755)?;
@@ -84,12 +89,12 @@ pub fn keep(settings: &Settings) -> Result<(), Error> {
         Names::Lineages(needed) => needed.clone(),
         Names::Proxied(_) => Vec::new(),
     });
+    let before = Certificates::of(&task);
     let mut keeper = Keeper { settings, task, owner, signals, run, served: BTreeSet::new() };
-    let lease = lease::Local::new(settings.lease_lock());
-    let grant = match keeper.acquire(&lease, &hook) {
-        Ok(grant) => grant,
+    let (mut grant, without) = match keeper.acquire(&hook, config, &before) {
+        Ok(granted) => granted,
         Err(error) => {
-            let exit = if matches!(error, Error::Busy(_)) { Exit::Busy } else { Exit::Failed };
+            let exit = if let Error::Lease(error) = &error { error.exit() } else { Exit::Failed };
             // Nobody listens any more if the hook is what ended.
             hook.send(&Reply { exit: exit.code(), text: chain(&error) }).ok();
             if matches!(error, Error::Abandoned) {
@@ -98,77 +103,109 @@ pub fn keep(settings: &Settings) -> Result<(), Error> {
             return Err(error);
         }
     };
-    tracing::info!("lease granted to {}", keeper.owner_name());
-    let listener = keeper::listen(&settings.keeper_socket())?;
-    let held = keeper.hold(&mut hook, &listener);
-    files::remove_own(&settings.keeper_socket())?;
-    drop(grant);
-    tracing::info!("lease released by {}", keeper.owner_name());
+    let token = grant.token.map(|token| format!(", token {}", token.0)).unwrap_or_default();
+    tracing::info!("lease granted to {}{token}", keeper.owner_name());
+    let held = if grant.waited && keeper.is_done(&before) {
+        hook.send(&Reply::done()).ok();
+        Ok(())
+    } else {
+        let listener = keeper::listen(&settings.keeper_socket())?;
+        let held = keeper.hold(&mut hook, &listener, &mut grant, without.as_ref());
+        files::remove_own(&settings.keeper_socket())?;
+        held
+    };
+    grant.release();
+    tracing::info!("lease released by {}{token}", keeper.owner_name());
     held
 }
 
 impl Keeper<'_> {
-    /// Waits for the lease; gives up when the hook or the owner is gone.
-    fn acquire(&self, lease: &dyn Lease, hook: &Channel) -> Result<Box<dyn Grant>, Error> {
-        let patience = self.settings.lease_wait;
-        let deadline = Deadline::after(patience);
-        loop {
-            if let Some(grant) = lease.attempt()? {
-                return Ok(grant);
-            }
-            let sources = [hook.as_fd(), self.owner.as_fd(), self.signals.as_fd()];
-            let ready = keeper::wait(&sources, Some(ASK_AGAIN))?;
-            // The hook says nothing while it waits: it can only have closed.
-            if ready.contains(&true) {
-                return Err(Error::Abandoned);
-            }
-            if deadline.remaining().is_none() {
-                return Err(Error::Busy(patience));
-            }
-        }
-    }
-
-    /// From the switch to this host to the switch back.
-    fn hold(&mut self, hook: &mut Channel, listener: &UnixListener) -> Result<(), Error> {
+    /// From the switch to this host to the switch back. `without`: why there is no arbiter's lease.
+    fn hold(
+        &mut self,
+        hook: &mut Channel,
+        listener: &UnixListener,
+        grant: &mut Grant,
+        without: Option<&lease::Error>,
+    ) -> Result<(), Error> {
         let order = match &self.task.names {
             Names::Lineages(_) => Order::Only(self.run.routes()),
             Names::Proxied(webroot) => Order::Proxied(webroot.clone()),
         };
-        let outcome =
-            self.watching(hook, || switch::switch(self.settings, &order, &Options::default()))?;
-        let reply = match &outcome {
-            Ok(report) => {
-                switch::log(report);
-                Reply::done()
+        let begin = || {
+            let report = switch::switch(self.settings, &order, &Options::default())?;
+            switch::log(&report);
+            Ok(self.prove_publicly(&report, without.is_some()))
+        };
+        let outcome: Result<Result<(), proof::Error>, report::Error> =
+            self.watching(Some(hook.as_fd()), grant.bell(), begin)?;
+        let lost = grant.lost();
+        let (reply, end) = match (&outcome, &lost) {
+            (Err(error), _) => {
+                // Nothing may be left local once the lease is free.
+                let end = (Exit::of(error) == Exit::NotUndone).then_some(End::NotBegun);
+                (Reply { exit: Exit::of(error).code(), text: chain(error) }, end)
             }
-            Err(error) => Reply { exit: Exit::of(error).code(), text: chain(error) },
+            (Ok(_), Some(why)) => (self.lost(why), Some(End::Lost)),
+            (Ok(Err(error)), None) => {
+                let text = match without {
+                    Some(unreachable) => format!("{}; {}", chain(unreachable), chain(error)),
+                    None => chain(error),
+                };
+                let exit = if without.is_some() { Exit::Busy } else { Exit::Failed };
+                (Reply { exit: exit.code(), text }, Some(End::NotBegun))
+            }
+            (Ok(Ok(())), None) => (Reply::done(), None),
         };
         let heard = hook.send(&reply).is_ok() && hook.receive::<()>().is_ok();
-        match outcome {
-            // Nothing may be left local once the lease is free.
-            Err(error) if Exit::of(&error) == Exit::NotUndone => {
-                return self.finish(End::NotBegun, None);
-            }
-            Err(_) => return Ok(()),
+        match end {
+            Some(End::Lost) => return self.after_loss(listener, &reply),
+            Some(end) => return self.finish(end, None),
+            None if outcome.is_err() => return Ok(()),
             // The pre-hook died: certbot would go on without having been told.
-            Ok(_) if !heard => self.stop_owner(),
-            Ok(_) => {}
+            None if !heard => self.stop_owner(),
+            None => {}
         }
-        let (end, waiting) = self.serve(listener)?;
+        let (end, waiting) = self.serve(listener, grant)?;
+        if end == End::Lost {
+            let reply = self.lost(&grant.lost().unwrap_or_default());
+            return self.after_loss(listener, &reply);
+        }
         self.finish(end, waiting)
     }
 
-    /// Does `work`; stops certbot as soon as the hook dies, since it would ask the CA at once.
-    fn watching<T>(&self, hook: &Channel, work: impl FnOnce() -> T) -> Result<T, Error> {
+    /// Where others hand the challenge path on to this host, a local proof is not enough.
+    fn prove_publicly(&self, report: &Report, all: bool) -> Result<(), proof::Error> {
+        let routes = if all {
+            report.local.clone()
+        } else if self.settings.arbiter.is_some() {
+            public::unswitched(report)
+        } else {
+            Vec::new()
+        };
+        public::prove(&routes, self.settings.proof_time)
+    }
+
+    /// Does `work`; stops certbot as soon as the hook dies, since it would ask the CA at once,
+    /// and when the lease is lost.
+    fn watching<T>(
+        &self,
+        hook: Option<BorrowedFd<'_>>,
+        bell: Option<BorrowedFd<'_>>,
+        work: impl FnOnce() -> T,
+    ) -> Result<T, Error> {
         let setup = |error| Error::Keeper(keeper::Error::Setup("watch its hook", error));
         let (end, done) = io::pipe().map_err(setup)?;
-        let (hook, end) = (hook.as_fd(), end.as_fd());
+        let end = end.as_fd();
         Ok(thread::scope(|scope| {
             scope.spawn(move || {
                 // The hook says nothing while it waits: it can only have closed.
-                if keeper::wait(&[hook, end], None).is_ok_and(|ready| ready[0]) {
-                    self.stop_owner();
+                let of = |fd: Option<BorrowedFd<'_>>| fd.is_some_and(is_ready);
+                let sources: Vec<_> = [Some(end), hook, bell].into_iter().flatten().collect();
+                if keeper::wait(&sources, None).is_err() || is_ready(end) {
+                    return;
                 }
+                if of(bell) { self.end_owner() } else { self.stop_owner() }
             });
             let outcome = work();
             drop(done);
@@ -177,13 +214,21 @@ impl Keeper<'_> {
     }
 
     /// Does what the hooks ask until the run ends.
-    fn serve(&mut self, listener: &UnixListener) -> Result<(End, Option<Channel>), Error> {
+    fn serve(
+        &mut self,
+        listener: &UnixListener,
+        grant: &Grant,
+    ) -> Result<(End, Option<Channel>), Error> {
         let mut told_to_end = false;
         loop {
-            let sources = [self.owner.as_fd(), self.signals.as_fd(), listener.as_fd()];
+            let own = [self.owner.as_fd(), self.signals.as_fd(), listener.as_fd()];
+            let sources: Vec<_> = own.into_iter().chain(grant.bell()).collect();
             let ready = keeper::wait(&sources, None)?;
+            if ready.get(own.len()) == Some(&true) {
+                return Ok((End::Lost, None));
+            }
             if ready[2] {
-                match self.answer(listener) {
+                match self.answer(listener, grant) {
                     Ok(Some(waiting)) => return Ok((End::Finished, Some(waiting))),
                     Ok(None) => {}
                     Err(error) => tracing::warn!("a hook went away: {}", chain(&error)),
@@ -201,46 +246,51 @@ impl Keeper<'_> {
     }
 
     /// Takes one call; a `Finish` is answered later, by who gave the routes back.
-    fn answer(&mut self, listener: &UnixListener) -> Result<Option<Channel>, keeper::Error> {
+    fn answer(&mut self, listener: &UnixListener, grant: &Grant) -> Result<Option<Channel>, Error> {
         let mut channel = keeper::accept(listener)?;
         channel.patience(HOOK_PATIENCE)?;
         let message: Message = channel.receive()?;
         let reply = if message.owner == self.task.owner {
             match &message.request {
                 Request::Status => Reply::done(),
-                Request::Deploy(deployed) => self.deploy(deployed),
+                Request::Deploy(deployed) => self.deploy(deployed, grant)?,
                 Request::Finish => return Ok(Some(channel)),
             }
         } else {
-            let text = format!(
-                "a renewal of {} is under way, and this hook is not part of it",
-                self.task.owner
-            );
-            Reply { exit: Exit::Busy.code(), text }
+            self.stranger()
         };
         channel.send(&reply)?;
         Ok(None)
     }
 
+    fn stranger(&self) -> Reply {
+        let text = format!(
+            "a renewal of {} is under way, and this hook is not part of it",
+            self.task.owner
+        );
+        Reply { exit: Exit::Busy.code(), text }
+    }
+
     /// Gives back what the deployed lineage alone needed, and serves its certificate.
-    fn deploy(&mut self, deployed: &Deployed) -> Reply {
+    fn deploy(&mut self, deployed: &Deployed, grant: &Grant) -> Result<Reply, Error> {
         // As directory hook and by flag: the first did it.
         if deployed.directory.as_ref().is_some_and(|directory| self.served.contains(directory)) {
-            return Reply::done();
+            return Ok(Reply::done());
         }
         self.run.deploy(deployed);
         let order = match &self.task.names {
             Names::Lineages(_) => Order::Only(self.run.routes()),
             Names::Proxied(_) => Order::Without(deployed.names.iter().cloned().collect()),
         };
-        match deploy(self.settings, &order, deployed) {
+        let work = || deploy(self.settings, &order, deployed);
+        Ok(match self.watching(None, grant.bell(), work)? {
             Ok(report) => {
                 switch::log(&report);
                 self.served.extend(deployed.directory.clone());
                 Reply::done()
             }
             Err(error) => Reply { exit: Exit::of(&error).code(), text: chain(&error) },
-        }
+        })
     }
 
     /// Gives everything back, tries again for a while if it must, and answers the post-hook.
@@ -311,8 +361,9 @@ pub fn still_local(error: &report::Error) -> String {
     )
 }
 
-/// Between two looks at a lease that somebody else holds.
-const ASK_AGAIN: Duration = Duration::from_millis(50);
+fn is_ready(fd: BorrowedFd<'_>) -> bool {
+    keeper::wait(&[fd], Some(Duration::ZERO)).is_ok_and(|ready| ready[0])
+}
 
 /// For a hook to say what it wants.
 const HOOK_PATIENCE: Duration = Duration::from_secs(5);

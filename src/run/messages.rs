@@ -17,6 +17,8 @@ pub struct Task {
     pub owner: Process,
     /// The owner is certbot, proven: it is stopped when the run cannot go on.
     pub stoppable: bool,
+    /// Certbot renews whether or not it is due.
+    pub forced: bool,
     /// What to switch.
     pub names: Names,
 }
@@ -38,6 +40,8 @@ pub struct Needed {
     pub lineage: String,
     /// Its routes.
     pub routes: Vec<Route>,
+    /// Its certificate, if it has one already.
+    pub certificate: Option<PathBuf>,
 }
 
 /// What a hook asks of the keeper.
@@ -138,7 +142,11 @@ mod tests {
         let webroot = Webroot::parse("/var/www").unwrap();
         let route =
             |n: &&str| Route { name: Hostname::parse(n).unwrap(), webroot: webroot.clone() };
-        Needed { lineage: lineage.into(), routes: names.iter().map(route).collect() }
+        Needed {
+            lineage: lineage.into(),
+            routes: names.iter().map(route).collect(),
+            certificate: None,
+        }
     }
 
     fn deployed(directory: Option<&str>, names: &[&str]) -> Deployed {

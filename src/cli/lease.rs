@@ -1,0 +1,209 @@
+//! flow: what a person asks the arbiter: who holds the lease, and to take it away.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use crate::clock::Deadline;
+use crate::config::Settings;
+use crate::exit::Exit;
+use crate::lease::connection::{self, Connection, Way};
+use crate::lease::wire::{self, Answer, Ask, Hello, Purpose, Status, Token};
+use crate::process;
+use crate::route::report::chain;
+use crate::run::lease::described;
+
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum Order {
+    /// Print who holds the lease, since when and what for, and who waits.
+    Show {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take the lease away from the holder of TOKEN, and of no other; its certbot is stopped.
+    Break {
+        /// The token that `certbaton lease show` prints.
+        #[arg(value_name = "TOKEN")]
+        token: u64,
+    },
+}
+
+/// Why the arbiter did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The way to it.
+    #[error(transparent)]
+    Connection(#[from] connection::Error),
+    /// Our own program.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// The line to it.
+    #[error("the arbiter of the lease cannot be reached: {said}")]
+    Unreachable {
+        /// What ssh said, else what we saw.
+        said: String,
+    },
+    /// Another version.
+    #[error(
+        "the arbiter speaks version {0} of the lease, this host version {ours}; install the same certbaton on both",
+        ours = wire::VERSION
+    )]
+    Version(u32),
+    /// It said no.
+    #[error("the arbiter refuses: {0}")]
+    Refused(String),
+    /// It said something else.
+    #[error("the arbiter answered something else than was asked: {0}")]
+    Strange(String),
+    /// The status is no JSON.
+    #[error("the status cannot be printed")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Error {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Unreachable { .. } => Exit::Busy,
+            Self::Connection(connection::Error::None) => Exit::Config,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+/// What `certbaton lease show --json` prints, on one line:
+///
+/// `arbiter`: name of the host that grants; `token`: the last one granted (0: none yet);
+/// `holder`: null, or `name` (by its key), `token`, `purpose` (`host`, `pid`, `why`),
+/// `held-millis`, `silent-millis` (since its last heartbeat), `connected`;
+/// `queue`: first come first, each `name`, `purpose`, `waited-millis`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Shown<'a> {
+    arbiter: &'a str,
+    #[serde(flatten)]
+    status: &'a Status,
+}
+
+impl Order {
+    pub(super) fn perform(&self, settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
+        let (ask, json) = match self {
+            Self::Show { json } => (Ask::Status, *json),
+            Self::Break { token } => (Ask::Break { token: Token(*token) }, false),
+        };
+        let (hello, answer) = question(settings, config, &ask)?;
+        match (answer, self) {
+            (Answer::Status(status), Self::Show { .. }) if json => {
+                let shown = Shown { arbiter: &hello.host, status: &status };
+                super::print(&(serde_json::to_string(&shown)? + "\n"));
+            }
+            (Answer::Status(status), Self::Show { .. }) => {
+                super::print(&text(&hello.host, &status));
+            }
+            (Answer::Broken, Self::Break { token }) => super::print(&format!(
+                "broken: token {token} is nobody's any more; its holder stops its certbot and gives its routes back\n"
+            )),
+            (Answer::Refused { why }, _) => return Err(Error::Refused(why)),
+            (other, _) => return Err(Error::Strange(format!("{other:?}"))),
+        }
+        Ok(())
+    }
+}
+
+/// One question, one answer.
+fn question(
+    settings: &Settings,
+    config: Option<&Path>,
+    ask: &Ask,
+) -> Result<(Hello, Answer), Error> {
+    let program = process::executable(process::own()?.pid)?;
+    let way = Way::of(settings, &program, config)?;
+    let deadline = Deadline::after(PATIENCE);
+    let mut connection = Connection::open(&way)?;
+    let spoken = (|| {
+        let hello: Hello = connection.word(&deadline)?;
+        if hello.version == wire::VERSION {
+            connection.say(ask)?;
+            return Ok((Some(connection.word(&deadline)?), hello));
+        }
+        Ok((None, hello))
+    })();
+    match spoken {
+        Ok((Some(answer), hello)) => Ok((hello, answer)),
+        Ok((None, hello)) => Err(Error::Version(hello.version)),
+        Err(error) => {
+            let error: connection::Error = error;
+            let said = connection.end();
+            Err(Error::Unreachable { said: if said.is_empty() { chain(&error) } else { said } })
+        }
+    }
+}
+
+fn text(arbiter: &str, status: &Status) -> String {
+    let mut lines = Vec::new();
+    match &status.holder {
+        None => lines.push(format!("free (arbiter: {arbiter}, last token: {})", status.token.0)),
+        Some(holder) => {
+            let number = holder.token.0;
+            lines.push(described(holder));
+            let connection = if holder.connected { "connected" } else { "not connected" };
+            lines.push(format!(
+                "token {number}, {connection}, last heard of {} s ago (arbiter: {arbiter})",
+                holder.silent_millis / 1000
+            ));
+            lines.push(format!(
+                "to take it away: certbaton lease break {number} (its certbot is stopped, its routes go back, and the next in the queue follows)"
+            ));
+        }
+    }
+    for (place, waiter) in status.queue.iter().enumerate() {
+        let Purpose { host, pid, why } = &waiter.purpose;
+        let waited = waiter.waited_millis / 1000;
+        let name = &waiter.name;
+        let place = place + 1;
+        lines.push(format!(
+            "{place}. in the queue: {name} (host {host}, process {pid}) has waited for {waited} s to renew {why}"
+        ));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// For a connection and an answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lease::wire::{Holder, Waiter};
+
+    #[test]
+    fn a_person_is_told_who_since_when_what_for_and_the_one_command() {
+        let purpose = Purpose { host: "pc".into(), pid: 42, why: "cloud.example.org".into() };
+        let holder = Holder {
+            name: "home".into(),
+            token: Token(7),
+            purpose: purpose.clone(),
+            held_millis: 65_000,
+            silent_millis: 2_000,
+            connected: true,
+        };
+        let waiter = Waiter { name: "vps".into(), purpose, waited_millis: 3_000 };
+        let status = Status { holder: Some(holder), queue: vec![waiter], token: Token(7) };
+        let text = text("vps", &status);
+        for part in [
+            "home (host pc, process 42) has held the lease for 65 s to renew cloud.example.org",
+            "token 7, connected, last heard of 2 s ago",
+            "certbaton lease break 7",
+            "1. in the queue: vps",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let json = serde_json::to_value(Shown { arbiter: "vps", status: &status }).unwrap();
+        assert_eq!(json["holder"]["token"], 7);
+        assert_eq!(json["queue"][0]["waited-millis"], 3_000);
+        assert!(super::text("vps", &Status::default()).starts_with("free"));
+    }
+}

@@ -1,0 +1,244 @@
+//! system: the line to the arbiter: ssh, or the arbiter itself on its own host.
+//!
+//! A child on a socket pair. It sees the end of its input when this process
+//! dies, however that happens; what it complains about is kept for people.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus};
+use std::time::Duration;
+
+use nix::unistd::geteuid;
+
+use crate::clock;
+use crate::command::{self, Program};
+use crate::config::Settings;
+use crate::files;
+use crate::lease::lines::{self, Lines};
+use crate::lease::wire::{self, Ask};
+
+/// How the arbiter is reached.
+#[derive(Debug, Clone)]
+pub struct Way {
+    program: Program,
+    /// Who the child runs as, if not as we do.
+    owner: Option<(u32, u32)>,
+}
+
+/// Why there is no line.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The program.
+    #[error(transparent)]
+    Command(#[from] command::Error),
+    /// The arbiter's directory.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The configuration has none.
+    #[error("no arbiter is configured; set arbiter in [lease]")]
+    None,
+    /// The sockets.
+    #[error("cannot make the connection to the arbiter")]
+    Socket(#[source] io::Error),
+    /// It is over.
+    #[error(transparent)]
+    Lines(#[from] lines::Error),
+}
+
+impl Way {
+    /// By the settings; `program` is `certbaton`, `config` its configuration file.
+    pub fn of(settings: &Settings, program: &Path, config: Option<&Path>) -> Result<Self, Error> {
+        let arbiter = settings.arbiter.as_ref().ok_or(Error::None)?;
+        if settings.name.as_ref() != Some(arbiter) {
+            let host = settings.hosts.iter().find(|host| host.name == *arbiter);
+            let destination = host.and_then(|host| host.ssh.as_ref()).ok_or(Error::None)?;
+            return Ok(Self {
+                program: ssh(&settings.ssh_config, destination.as_str()),
+                owner: None,
+            });
+        }
+        let mut arguments = Vec::new();
+        if let Some(config) = config {
+            arguments.extend(["--config".into(), config.into()]);
+        }
+        arguments.extend(["serve".into(), "--as".into(), arbiter.as_str().into()]);
+        Ok(Self { program: plain(program.to_owned(), arguments), owner: owner(settings)? })
+    }
+
+    /// Any program that speaks as an arbiter does.
+    pub fn program(program: Program) -> Self {
+        Self { program, owner: None }
+    }
+}
+
+/// The user whose memory the lease is: all arbiters run as that one.
+fn owner(settings: &Settings) -> Result<Option<(u32, u32)>, Error> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    let directory = settings.arbiter_directory();
+    match files::owner(&directory) {
+        Err(error) if error.is_missing() => {
+            files::own_directory(&directory, 0o755)?;
+            Ok(None)
+        }
+        owner => Ok(Some(owner?).filter(|(user, _)| *user != 0)),
+    }
+}
+
+/// Nothing of the caller's environment or agent, nothing of root's habits.
+fn ssh(config: &Path, destination: &str) -> Program {
+    let mut arguments = vec!["-F".into(), config.into(), "-T".into()];
+    for option in SSH_OPTIONS {
+        arguments.extend(["-o".into(), option.into()]);
+    }
+    arguments.extend(["--".into(), destination.into()]);
+    plain(SSH.into(), arguments)
+}
+
+fn plain(path: PathBuf, arguments: Vec<std::ffi::OsString>) -> Program {
+    Program {
+        path,
+        arguments,
+        environment: vec![
+            ("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into()),
+            ("LC_ALL".into(), "C.UTF-8".into()),
+        ],
+        directory: "/".into(),
+    }
+}
+
+/// A conversation with the arbiter; its child ends with it.
+#[derive(Debug)]
+pub struct Connection {
+    lines: Lines,
+    child: Child,
+    errors: Option<File>,
+    complaint: Vec<u8>,
+}
+
+impl Connection {
+    /// Begins one; whether anybody answers, the first line tells.
+    pub fn open(way: &Way) -> Result<Self, Error> {
+        let (ours, theirs) = UnixStream::pair().map_err(Error::Socket)?;
+        // A child that takes nothing must not hold us up.
+        ours.set_nonblocking(true).map_err(Error::Socket)?;
+        let to = ours.try_clone().map_err(Error::Socket)?;
+        let mut child = way.program.converse(OwnedFd::from(theirs), way.owner)?;
+        let errors = child.stderr.take().map(|pipe| File::from(OwnedFd::from(pipe)));
+        let lines = Lines::new(ours.into(), to.into());
+        Ok(Self { lines, child, errors, complaint: Vec::new() })
+    }
+
+    /// Says one word.
+    pub fn say(&mut self, ask: &Ask) -> Result<(), Error> {
+        Ok(self.lines.say(ask)?)
+    }
+
+    /// Takes in what is there, once it can be read.
+    pub fn fill(&mut self) -> Result<(), Error> {
+        Ok(self.lines.fill()?)
+    }
+
+    /// The next whole line of what was taken in.
+    pub fn next_line(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.lines.next_line()?)
+    }
+
+    /// Waits for the next word, at most until `deadline`.
+    pub fn word<T: serde::de::DeserializeOwned>(
+        &mut self,
+        deadline: &clock::Deadline,
+    ) -> Result<T, Error> {
+        loop {
+            if let Some(line) = self.next_line()? {
+                return Ok(wire::word(&line).map_err(lines::Error::from)?);
+            }
+            let timeout = || Error::Socket(io::ErrorKind::TimedOut.into());
+            let left = deadline.remaining().ok_or_else(timeout)?;
+            if clock::ready(&[self.as_fd()], Some(left)).map_err(Error::Socket)?.contains(&true) {
+                self.fill()?;
+            }
+        }
+    }
+
+    /// Ends it; what the child complained about, and how it ended, for people.
+    pub fn end(mut self) -> String {
+        let status = self.reap();
+        self.hear_complaint();
+        let text = String::from_utf8_lossy(&self.complaint);
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+        match (lines.is_empty(), status) {
+            (false, _) => lines.join("; "),
+            (true, Some(status)) if !status.success() => format!("it ended with {status}"),
+            _ => String::new(),
+        }
+    }
+
+    /// Gives the child a moment to end by itself: its last words are the reason, and so is its
+    /// end, unless it is our doing.
+    fn reap(&mut self) -> Option<ExitStatus> {
+        if let Some(errors) = &self.errors {
+            // Closed by the child's end.
+            clock::closed(&[errors.as_fd()], LAST_WORDS).ok();
+        }
+        let status = self.child.try_wait().ok().flatten();
+        self.child.kill().ok();
+        self.child.wait().ok();
+        status
+    }
+
+    fn hear_complaint(&mut self) {
+        let Some(errors) = self.errors.take() else { return };
+        let mut part = [0; 4096];
+        while self.complaint.len() < MOST_COMPLAINT
+            && clock::ready(&[errors.as_fd()], Some(Duration::ZERO)).is_ok_and(|r| r[0])
+        {
+            match (&errors).read(&mut part) {
+                Ok(count) if count > 0 => self.complaint.extend_from_slice(&part[..count]),
+                _ => break,
+            }
+        }
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.lines.as_fd()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Gone already, perhaps.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// OpenSSH's client.
+const SSH: &str = "/usr/bin/ssh";
+
+/// Over whatever the configuration file says: ssh takes the first value it gets (ssh_config(5)).
+const SSH_OPTIONS: [&str; 11] = [
+    "BatchMode=yes",
+    "ConnectTimeout=10",
+    "ServerAliveInterval=5",
+    "ServerAliveCountMax=3",
+    "ControlMaster=no",
+    "ControlPath=none",
+    "ClearAllForwardings=yes",
+    "ForwardAgent=no",
+    "StrictHostKeyChecking=yes",
+    "PasswordAuthentication=no",
+    "PermitLocalCommand=no",
+];
+
+/// For a child whose line is closed to end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// More than any error message.
+const MOST_COMPLAINT: usize = 16 * 1024;

@@ -1,0 +1,398 @@
+//! pure: the holder's side of the lease: what to say when, and when it is lost.
+//!
+//! A machine: events and the time since boot go in, actions come out. It knows
+//! no connection, clock or chance, so a model checker can walk through all of
+//! its states. The rule that matters: what was not confirmed for two thirds of
+//! the arbiter's period is lost, whatever comes later.
+
+use std::time::Duration;
+
+use crate::lease::times::{self, Periods};
+use crate::lease::wire::{self, Answer, Token};
+
+pub use words::{Action, Event, GiveUp, Loss, Warning, Word};
+
+mod words;
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Patience {
+    /// From the last confirmed word until the lease is lost.
+    pub deadline: Duration,
+    /// Between two beats.
+    pub beat: Duration,
+    /// An arbiter that cannot be reached for so long before the grant is given up.
+    pub unreachable: Duration,
+    /// How long to wait for others.
+    pub wait: Duration,
+}
+
+impl Patience {
+    /// For the arbiter's period (`lease.grace`) and `lease.wait`.
+    pub fn new(grace: Duration, wait: Duration) -> Self {
+        let Periods { beat, holder: deadline, silence: unreachable, .. } = Periods::of(grace);
+        Self { deadline, beat, unreachable, wait }
+    }
+
+    /// An arbiter that says nothing for so long is asked anew on another connection.
+    fn quiet(&self) -> Duration {
+        self.unreachable / 2
+    }
+
+    fn retry(&self) -> Duration {
+        times::RETRY.min(self.beat / 5)
+    }
+}
+
+/// The machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Holder {
+    patience: Patience,
+    /// The highest token seen before this request.
+    floor: Token,
+    began: Duration,
+    line: Line,
+    right: Right,
+    /// Beats that were not answered yet: number, and when it was sent.
+    unanswered: Vec<(u64, Duration)>,
+    beats: u64,
+    /// When a word was last heard on any connection.
+    heard: Duration,
+}
+
+/// The connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Line {
+    /// None; the next is made then.
+    Down { again: Duration },
+    /// No word of the arbiter yet.
+    Dialling { since: Duration },
+    /// `Acquire` was said at `asked`, the last beat (or that) at `said`.
+    Open { asked: Duration, said: Duration },
+}
+
+/// The lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Right {
+    Wanted,
+    /// Granted so late that only an answered beat tells whether it still is.
+    Unsure(Token),
+    Held(Held),
+    /// Given back, and not confirmed yet.
+    Leaving {
+        held: Held,
+        until: Duration,
+    },
+    Over,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Held {
+    token: Token,
+    since: Duration,
+    /// The arbiter received what was sent then, and it was ours.
+    confirmed: Duration,
+    warned_late: bool,
+    warned_long: bool,
+}
+
+impl Holder {
+    /// One that wants the lease; `floor` is the highest token this host ever saw.
+    pub fn new(now: Duration, patience: Patience, floor: Token) -> Self {
+        Self {
+            patience,
+            floor,
+            began: now,
+            line: Line::Down { again: now },
+            right: Right::Wanted,
+            unanswered: Vec::new(),
+            beats: 0,
+            heard: now,
+        }
+    }
+
+    /// Takes an event; the time never goes back.
+    pub fn step(&mut self, now: Duration, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        // First: what is overdue is lost, even if the answer is in this event.
+        self.expire(now, &mut actions);
+        if self.right != Right::Over {
+            match event {
+                Event::Hello(version) => self.greeted(now, version, &mut actions),
+                Event::Said(answer) => self.said(now, answer, &mut actions),
+                Event::Ended => self.ended(now),
+                Event::Tick => {}
+                Event::Release => self.release(now, &mut actions),
+            }
+        }
+        self.due(now, &mut actions);
+        actions
+    }
+
+    /// When `Tick` is due at the latest; never, if it is over.
+    pub fn next(&self) -> Option<Duration> {
+        let deadline = self.patience.deadline;
+        let line = match self.line {
+            Line::Down { again } => again,
+            Line::Dialling { since } => since + times::DIAL,
+            Line::Open { said, .. } => {
+                (said + self.patience.beat).min(self.heard + self.patience.quiet())
+            }
+        };
+        let right = match &self.right {
+            Right::Over => return None,
+            Right::Wanted | Right::Unsure(_) => {
+                let busy = self.began + self.patience.wait;
+                if self.is_open() { busy } else { busy.min(self.heard + self.patience.unreachable) }
+            }
+            Right::Leaving { until, .. } => *until,
+            Right::Held(held) => {
+                let late = (!held.warned_late).then(|| held.confirmed + deadline / 2);
+                let long = (!held.warned_long).then(|| held.since + times::LONG_HOLD);
+                let renewed = match self.line {
+                    Line::Open { asked, .. } => {
+                        Some((held.confirmed + deadline * 3 / 4).max(asked + self.patience.beat))
+                    }
+                    _ => None,
+                };
+                let all = [late, long, renewed, Some(held.confirmed + deadline)];
+                all.into_iter().flatten().min().unwrap_or(line)
+            }
+        };
+        Some(line.min(right))
+    }
+
+    /// Whether the lease is held.
+    pub fn holds(&self) -> Option<Token> {
+        match &self.right {
+            Right::Held(held) => Some(held.token),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing more will happen.
+    pub fn is_over(&self) -> bool {
+        self.right == Right::Over
+    }
+
+    fn expire(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        let deadline = self.patience.deadline;
+        match self.right {
+            Right::Held(held) if now >= held.confirmed + deadline => {
+                self.end(actions, Action::Lost(Loss::Silence(deadline)));
+            }
+            Right::Leaving { until, .. } if now >= until => self.end(actions, Action::Released),
+            Right::Wanted | Right::Unsure(_) if now >= self.began + self.patience.wait => {
+                self.end(actions, Action::GiveUp(GiveUp::Busy(self.patience.wait)));
+            }
+            Right::Wanted | Right::Unsure(_)
+                if !self.is_open() && now >= self.heard + self.patience.unreachable =>
+            {
+                self.end(actions, Action::GiveUp(GiveUp::Unreachable));
+            }
+            _ => {}
+        }
+    }
+
+    fn greeted(&mut self, now: Duration, theirs: u32, actions: &mut Vec<Action>) {
+        if !matches!(self.line, Line::Dialling { .. }) {
+            return;
+        }
+        if theirs != wire::VERSION {
+            let wrong = GiveUp::Version { ours: wire::VERSION, theirs };
+            return self.refuse(actions, wrong);
+        }
+        self.heard = now;
+        self.line = Line::Open { asked: now, said: now };
+        let held = match &self.right {
+            Right::Held(held) | Right::Leaving { held, .. } => Some(held.token),
+            _ => None,
+        };
+        actions.push(Action::Say(Word::Acquire { floor: self.floor, held }));
+    }
+
+    fn said(&mut self, now: Duration, answer: Answer, actions: &mut Vec<Action>) {
+        let Line::Open { asked, .. } = self.line else { return };
+        self.heard = now;
+        match (answer, self.right) {
+            (Answer::Granted { token }, Right::Wanted) => self.granted(now, asked, token, actions),
+            (Answer::Granted { token }, Right::Held(mut held)) if token == held.token => {
+                held.confirmed = held.confirmed.max(asked);
+                self.right = Right::Held(held);
+            }
+            (Answer::Granted { token }, Right::Leaving { held, .. }) if token == held.token => {
+                actions.push(Action::Say(Word::Release));
+            }
+            // A new grant: the old one is somebody else's past.
+            (Answer::Granted { .. }, Right::Held(_)) => {
+                actions.push(Action::Say(Word::Release));
+                let why = "the arbiter granted it anew instead of confirming it".to_owned();
+                self.end(actions, Action::Lost(Loss::Taken(why)));
+            }
+            (Answer::Beaten { number }, _) => self.beaten(now, number, actions),
+            (Answer::Waiting { reason }, Right::Wanted) => actions.push(Action::Waiting(reason)),
+            (Answer::Waiting { .. }, Right::Held(_)) => {
+                let why = "the arbiter has let it expire".to_owned();
+                self.end(actions, Action::Lost(Loss::Taken(why)));
+            }
+            (Answer::Lost { why } | Answer::Refused { why }, Right::Held(_)) => {
+                self.end(actions, Action::Lost(Loss::Taken(why)));
+            }
+            (Answer::Lost { why } | Answer::Refused { why }, Right::Wanted | Right::Unsure(_)) => {
+                self.end(actions, Action::GiveUp(GiveUp::Refused(why)));
+            }
+            // Released, or not ours any more: it is all the same to who leaves.
+            (_, Right::Leaving { .. }) => self.end(actions, Action::Released),
+            // What was not asked for, or comes twice.
+            _ => {}
+        }
+    }
+
+    fn granted(&mut self, now: Duration, asked: Duration, token: Token, actions: &mut Vec<Action>) {
+        if token <= self.floor {
+            let (got, seen) = (token, self.floor);
+            actions.push(Action::Say(Word::Release));
+            return self.end(actions, Action::GiveUp(GiveUp::Stale { got, seen }));
+        }
+        actions.push(Action::Seen(token));
+        // How long the grant was on its way, nobody knows; the request is older for certain.
+        if now < asked + self.patience.deadline / 2 {
+            self.hold(now, asked, token, actions);
+        } else {
+            self.right = Right::Unsure(token);
+        }
+        self.beat(now, actions);
+    }
+
+    fn hold(
+        &mut self,
+        now: Duration,
+        confirmed: Duration,
+        token: Token,
+        actions: &mut Vec<Action>,
+    ) {
+        let (warned_late, warned_long) = (false, false);
+        self.right = Right::Held(Held { token, since: now, confirmed, warned_late, warned_long });
+        actions.push(Action::Granted(token));
+    }
+
+    fn beaten(&mut self, now: Duration, number: u64, actions: &mut Vec<Action>) {
+        // Only what is still unanswered, and was sent on this connection.
+        let Some(at) = self.unanswered.iter().position(|(n, _)| *n == number) else { return };
+        let (_, sent) = self.unanswered[at];
+        self.unanswered.drain(..=at);
+        match &mut self.right {
+            Right::Held(held) => held.confirmed = held.confirmed.max(sent),
+            // Answered too late to hold it: the next beat may be quicker.
+            Right::Unsure(token) if now < sent + self.patience.deadline => {
+                let token = *token;
+                self.hold(now, sent, token, actions);
+            }
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, now: Duration) {
+        self.line = Line::Down { again: now + self.patience.retry() };
+        self.unanswered.clear();
+        // The same request gets the same token again, if it still has it.
+        if matches!(self.right, Right::Unsure(_)) {
+            self.right = Right::Wanted;
+        }
+    }
+
+    fn release(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        let open = self.is_open();
+        match self.right {
+            Right::Held(held) => {
+                let until = (held.confirmed + self.patience.deadline).min(now + times::GOODBYE);
+                self.right = Right::Leaving { held, until };
+                if open {
+                    actions.push(Action::Say(Word::Release));
+                }
+            }
+            Right::Wanted | Right::Unsure(_) => {
+                if open {
+                    actions.push(Action::Say(Word::Release));
+                }
+                self.end(actions, Action::Released);
+            }
+            Right::Leaving { .. } | Right::Over => {}
+        }
+    }
+
+    /// What the time asks for: connections, beats, warnings.
+    fn due(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        if self.right == Right::Over {
+            return;
+        }
+        let deadline = self.patience.deadline;
+        let mut hopeless = false;
+        if let Right::Held(held) = &mut self.right {
+            if !held.warned_late && now >= held.confirmed + deadline / 2 {
+                held.warned_late = true;
+                actions.push(Action::Warn(Warning::Late));
+            }
+            if !held.warned_long && now >= held.since + times::LONG_HOLD {
+                held.warned_long = true;
+                actions.push(Action::Warn(Warning::LongHold));
+            }
+            hopeless = now >= held.confirmed + deadline * 3 / 4;
+        }
+        match self.line {
+            Line::Down { again } if now >= again => {
+                self.line = Line::Dialling { since: now };
+                actions.push(Action::Connect);
+            }
+            Line::Dialling { since } if now >= since + times::DIAL => self.hang_up(now, actions),
+            // Half open, perhaps: a new connection may still be in time.
+            Line::Open { asked, .. } if hopeless && now >= asked + self.patience.beat => {
+                self.hang_up(now, actions);
+            }
+            Line::Open { .. } if now >= self.heard + self.patience.quiet() => {
+                self.hang_up(now, actions);
+            }
+            Line::Open { said, .. } if now >= said + self.patience.beat => self.beat(now, actions),
+            _ => {}
+        }
+    }
+
+    fn hang_up(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        actions.push(Action::Close);
+        self.ended(now);
+        self.line = Line::Dialling { since: now };
+        actions.push(Action::Connect);
+    }
+
+    fn beat(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        let Line::Open { said, .. } = &mut self.line else { return };
+        *said = now;
+        self.beats += 1;
+        // What would be answered now would confirm nothing any more.
+        self.unanswered.retain(|(_, sent)| now < *sent + self.patience.deadline);
+        self.unanswered.push((self.beats, now));
+        actions.push(Action::Say(Word::Beat(self.beats)));
+    }
+
+    fn refuse(&mut self, actions: &mut Vec<Action>, why: GiveUp) {
+        let last = match &self.right {
+            Right::Held(_) => Action::Lost(Loss::Taken(why.to_string())),
+            Right::Leaving { .. } => Action::Released,
+            _ => Action::GiveUp(why),
+        };
+        self.end(actions, last);
+    }
+
+    fn end(&mut self, actions: &mut Vec<Action>, last: Action) {
+        self.right = Right::Over;
+        self.unanswered.clear();
+        actions.extend([Action::Close, last]);
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.line, Line::Open { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! pure: what goes into the holder's machine and what comes out.
+
+use std::time::Duration;
+
+use crate::lease::wire::{Answer, Token, Waiting};
+
+/// What the machine is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The arbiter's first line came, with its version.
+    Hello(u32),
+    /// A word of the arbiter.
+    Said(Answer),
+    /// The connection ended, broke, or could not be made.
+    Ended,
+    /// Time has passed.
+    Tick,
+    /// The lease is not wanted any more.
+    Release,
+}
+
+/// What is to be done, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Make a connection; `Hello` or `Ended` follows.
+    Connect,
+    /// End the connection; no event follows.
+    Close,
+    /// Say something.
+    Say(Word),
+    /// Remember this token as the highest ever seen.
+    Seen(Token),
+    /// The lease is held.
+    Granted(Token),
+    /// It is not yet.
+    Waiting(Waiting),
+    /// It is held no more; the last action ever.
+    Lost(Loss),
+    /// It was given back; the last action ever.
+    Released,
+    /// It will not be had; the last action ever.
+    GiveUp(GiveUp),
+    /// A person should know.
+    Warn(Warning),
+}
+
+/// What is said to the arbiter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Word {
+    /// `Ask::Acquire`.
+    Acquire {
+        /// The highest token ever seen.
+        floor: Token,
+        /// The token that is held.
+        held: Option<Token>,
+    },
+    /// `Ask::Beat`.
+    Beat(u64),
+    /// `Ask::Release`.
+    Release,
+}
+
+/// Why the lease is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Loss {
+    /// The arbiter did not answer for so long.
+    #[error("the arbiter confirmed nothing for {} s", .0.as_secs())]
+    Silence(Duration),
+    /// The arbiter said so.
+    #[error("{0}")]
+    Taken(String),
+}
+
+/// Why the lease will not be had.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum GiveUp {
+    /// Others had it all the time.
+    #[error("waited for {} s", .0.as_secs())]
+    Busy(Duration),
+    /// Nobody there.
+    #[error("the arbiter cannot be reached")]
+    Unreachable,
+    /// The arbiter speaks otherwise.
+    #[error(
+        "the arbiter speaks version {theirs} of the lease, this host version {ours}; install the same certbaton on both"
+    )]
+    Version {
+        /// `wire::VERSION`.
+        ours: u32,
+        /// The arbiter's.
+        theirs: u32,
+    },
+    /// It was refused.
+    #[error("the arbiter refuses: {0}")]
+    Refused(String),
+    /// A token that is not above all others.
+    #[error("the arbiter granted token {}, but {} was seen before; its memory is not to be trusted", got.0, seen.0)]
+    Stale {
+        /// The token.
+        got: Token,
+        /// The highest seen before.
+        seen: Token,
+    },
+}
+
+/// What a person should know while the lease is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Warning {
+    /// Half of the time until it is lost has passed without a word.
+    Late,
+    /// Held for `times::LONG_HOLD`.
+    LongHold,
+}

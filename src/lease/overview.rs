@@ -1,0 +1,48 @@
+//! flow: who holds and who waits, as people are told; nothing is decided by it.
+
+use crate::lease::rules::{Memory, Millis, Recorded, State};
+use crate::lease::store::{self, Slip, Store};
+use crate::lease::wire::{self, Answer, Holder, Status, Token, Waiter};
+use crate::process;
+
+/// Everything about the lease, as far as a line takes it.
+pub(super) fn status(store: &Store, at: Millis) -> Result<Status, store::Error> {
+    let memory = store.memory()?;
+    let token = match (&memory.token, &memory.grant) {
+        (Recorded::Known(token), _) => *token,
+        (_, Recorded::Known(grant)) => grant.token,
+        _ => Token(0),
+    };
+    let told = |slip: Slip| Waiter {
+        name: slip.name,
+        purpose: slip.purpose,
+        waited_millis: at.saturating_sub(slip.since),
+    };
+    let queue = store.waiters()?.into_iter().map(told).collect();
+    let mut status = Status { holder: who(memory, at), queue, token };
+    // The last in the queue are left out.
+    while wire::line(&Answer::Status(status.clone())).is_err() && status.queue.pop().is_some() {}
+    Ok(status)
+}
+
+/// Who holds.
+pub(super) fn holder(store: &Store, at: Millis) -> Result<Option<Holder>, store::Error> {
+    Ok(who(store.memory()?, at))
+}
+
+fn who(memory: Memory, at: Millis) -> Option<Holder> {
+    let Recorded::Known(grant) = memory.grant else { return None };
+    if grant.boot != memory.boot || grant.state != State::Active {
+        return None;
+    }
+    let connected =
+        process::identify(grant.connection.pid).is_ok_and(|process| process == grant.connection);
+    Some(Holder {
+        name: grant.name,
+        token: grant.token,
+        purpose: grant.purpose,
+        held_millis: at.saturating_sub(grant.since),
+        silent_millis: at.saturating_sub(grant.beat),
+        connected,
+    })
+}

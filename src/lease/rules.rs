@@ -1,0 +1,399 @@
+//! pure: who may have the lease, decided from what is recorded and the time; it records nothing.
+//!
+//! The record of the grant is the truth: every decision is made and recorded
+//! under one lock (`store::Decision`). Times are milliseconds of
+//! `CLOCK_BOOTTIME`, compared only within one boot.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::lease::wire::{Purpose, RequestId, Token};
+use crate::process::Process;
+
+/// Milliseconds since the machine was booted.
+pub type Millis = u64;
+
+/// What is recorded about the last grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Grant {
+    /// The boot in which the times are meant.
+    pub boot: String,
+    /// Whether it still holds.
+    pub state: State,
+    /// The highest token known.
+    pub token: Token,
+    /// To whom, by its key.
+    pub name: String,
+    /// For which request.
+    pub request: RequestId,
+    /// For people.
+    pub purpose: Purpose,
+    /// Since when.
+    pub since: Millis,
+    /// The last heartbeat, or the release.
+    pub beat: Millis,
+    /// The arbiter's process that speaks to the holder; no other may write for it.
+    pub connection: Process,
+    /// The last requests that were released, newest last.
+    pub finished: Vec<RequestId>,
+}
+
+/// Whether a grant holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Until it is released or its holder is silent for too long.
+    Active,
+    /// Given back.
+    Released,
+    /// The record was lost: somebody may hold, and nobody new may until `beat` is long enough ago.
+    Unknown,
+}
+
+/// Something that should be in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded<T> {
+    /// There is no such file.
+    Missing,
+    /// There is, and it makes no sense.
+    Unreadable,
+    /// It is this.
+    Known(T),
+}
+
+/// All that is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// This boot.
+    pub boot: String,
+    /// Lost with a reboot.
+    pub grant: Recorded<Grant>,
+    /// The last token granted; survives a reboot.
+    pub token: Recorded<Token>,
+    /// The token that was taken from its holder.
+    pub revoked: Option<Token>,
+}
+
+/// A request for the lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Whose, by its key.
+    pub name: String,
+    /// Which.
+    pub request: RequestId,
+    /// The next token is higher.
+    pub floor: Token,
+    /// The token that it claims to hold already.
+    pub held: Option<Token>,
+    /// For people.
+    pub purpose: Purpose,
+    /// Since when it is made.
+    pub since: Millis,
+    /// The arbiter's process that it is made to.
+    pub connection: Process,
+}
+
+/// The time, from both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Since boot: for all that is measured.
+    pub boot: Millis,
+    /// Seconds of the time of day: only to start tokens from after a loss.
+    pub unix: i64,
+}
+
+/// What is to be done about a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It gets the lease anew; both are to be recorded, the token first.
+    Granted {
+        /// The new record.
+        grant: Grant,
+        /// The token whose holder was silent for too long.
+        expired: Option<Token>,
+    },
+    /// It has the lease already; to be recorded, since its connection is another.
+    Confirmed(Grant),
+    /// Nobody gets it before this time, unless it is released.
+    Wait {
+        /// When to look again at the latest.
+        until: Millis,
+        /// Nobody knows who has it.
+        unknown: bool,
+    },
+    /// As `Wait`, from now on: to be recorded.
+    Quarantined(Grant),
+    /// It claims to hold what it does not hold.
+    Lost(String),
+    /// It cannot have it.
+    Refused(String),
+}
+
+/// What the record amounts to now.
+enum Present<'a> {
+    /// Nothing was ever granted.
+    Never,
+    /// Somebody holds.
+    Held(&'a Grant),
+    /// Somebody held, and was silent for too long.
+    Expired(&'a Grant),
+    /// Nobody holds.
+    Free(&'a Grant),
+    /// Somebody may hold; written down.
+    Unknown(&'a Grant),
+    /// Somebody may hold; not written down yet.
+    Mystery,
+}
+
+impl Memory {
+    fn present(&self, now: Millis, grace: Millis) -> Present<'_> {
+        let grant = match &self.grant {
+            Recorded::Missing if self.token == Recorded::Missing => return Present::Never,
+            // A heartbeat from the future is of another clock.
+            Recorded::Known(grant) if grant.boot == self.boot && grant.beat <= now => grant,
+            _ => return Present::Mystery,
+        };
+        let over = now >= grant.beat.saturating_add(grace);
+        match (grant.state, over) {
+            (State::Released, _) if self.token == Recorded::Unreadable => Present::Mystery,
+            // Whoever it was that nobody knows, it has given up.
+            (State::Released, _) | (State::Unknown, true) => Present::Free(grant),
+            (State::Active, true) => Present::Expired(grant),
+            (State::Active, false) => Present::Held(grant),
+            (State::Unknown, false) => Present::Unknown(grant),
+        }
+    }
+
+    /// The record, whatever its worth.
+    fn last(&self) -> Option<&Grant> {
+        match &self.grant {
+            Recorded::Known(grant) => Some(grant),
+            _ => None,
+        }
+    }
+
+    /// Above all that was ever granted.
+    fn next_token(&self, floor: Token, now: Now) -> Option<Token> {
+        let persisted = if let Recorded::Known(token) = self.token { token } else { Token(0) };
+        let granted = self.last().map_or(Token(0), |grant| grant.token);
+        let clock = u64::try_from(now.unix).unwrap_or(0).saturating_mul(1 << 16);
+        let highest = persisted.max(granted).max(floor).0;
+        (highest < HIGHEST).then(|| Token((highest + 1).max(clock)))
+    }
+
+    fn is_revoked(&self, token: Token) -> bool {
+        self.revoked == Some(token)
+    }
+}
+
+/// Decides about a claim that has `before` others before it in the queue; `None`: it is not in the queue.
+pub fn claim(
+    memory: &Memory,
+    claim: &Claim,
+    before: Option<usize>,
+    now: Now,
+    grace: Duration,
+) -> Verdict {
+    let grace = millis(grace);
+    let present = memory.present(now.boot, grace);
+    if let Some(held) = claim.held {
+        return resumed(memory, claim, held, &present, now);
+    }
+    if memory.last().is_some_and(|grant| grant.finished.contains(&claim.request)) {
+        return Verdict::Refused(format!("request {} is finished", claim.request.0));
+    }
+    // Since when it is free, or when it will be.
+    let free = match present {
+        Present::Held(grant) if grant.name == claim.name && grant.request == claim.request => {
+            return if memory.is_revoked(grant.token) {
+                Verdict::Refused(format!("token {} was taken away", grant.token.0))
+            } else {
+                Verdict::Confirmed(claim.grant(memory, grant.token, grant.since, now))
+            };
+        }
+        Present::Held(grant) => return waits(grant, grace, false),
+        Present::Unknown(grant) => return waits(grant, grace, true),
+        Present::Mystery if before.is_none() => {
+            return Verdict::Wait { until: now.boot, unknown: true };
+        }
+        Present::Mystery => return Verdict::Quarantined(unknown(memory, now)),
+        Present::Expired(grant) => grant.beat.saturating_add(grace),
+        Present::Free(grant) => grant.beat,
+        Present::Never => 0,
+    };
+    let Some(before) = before else {
+        return Verdict::Wait { until: now.boot, unknown: false };
+    };
+    // Who is before it and does not take what is free is stopped: it must not stop the others.
+    let turn = u64::try_from(before).unwrap_or(u64::MAX).saturating_mul(grace);
+    let turn = if before == 0 { 0 } else { free.max(claim.since).saturating_add(turn) };
+    if now.boot < turn {
+        return Verdict::Wait { until: turn, unknown: false };
+    }
+    let Some(token) = memory.next_token(claim.floor, now) else {
+        return Verdict::Refused("there is no higher token any more".into());
+    };
+    let expired = if let Present::Expired(grant) = present { Some(grant.token) } else { None };
+    Verdict::Granted { grant: claim.grant(memory, token, now.boot, now), expired }
+}
+
+fn waits(grant: &Grant, grace: Millis, unknown: bool) -> Verdict {
+    Verdict::Wait { until: grant.beat.saturating_add(grace), unknown }
+}
+
+/// A holder whose connection broke goes on, or learns that it lost.
+fn resumed(
+    memory: &Memory,
+    claim: &Claim,
+    held: Token,
+    present: &Present<'_>,
+    now: Now,
+) -> Verdict {
+    let lost = |why: String| Verdict::Lost(format!("token {}: {why}", held.0));
+    if memory.is_revoked(held) {
+        return lost("it was taken away".into());
+    }
+    let persisted = memory.token == Recorded::Known(held);
+    match present {
+        Present::Held(grant) if grant.token != held => lost(since_granted(grant)),
+        Present::Held(grant) if grant.name != claim.name || grant.request != claim.request => {
+            Verdict::Refused(format!("token {} is of another request", held.0))
+        }
+        Present::Held(grant) => Verdict::Confirmed(claim.grant(memory, held, grant.since, now)),
+        // It was the last to whom anything was granted, and it speaks up in time.
+        Present::Unknown(_) | Present::Mystery if persisted => {
+            Verdict::Confirmed(claim.grant(memory, held, now.boot, now))
+        }
+        Present::Unknown(_) | Present::Mystery => {
+            lost("it is not the last that was granted".into())
+        }
+        Present::Free(grant) if grant.finished.contains(&claim.request) => {
+            Verdict::Refused(format!("request {} is finished", claim.request.0))
+        }
+        Present::Expired(_) => lost("its holder was silent for too long".into()),
+        Present::Free(_) | Present::Never => lost("nobody holds".into()),
+    }
+}
+
+/// A heartbeat of `connection`, which holds `token`: the new record, or why it is lost.
+pub fn beat(
+    memory: &Memory,
+    token: Token,
+    connection: Process,
+    now: Now,
+    grace: Duration,
+) -> Result<Grant, String> {
+    let grant = own(memory, token, connection)?;
+    if memory.is_revoked(token) {
+        return Err(format!("token {} was taken away", token.0));
+    }
+    match memory.present(now.boot, millis(grace)) {
+        Present::Held(_) => Ok(Grant { beat: now.boot, ..grant.clone() }),
+        _ => Err(format!("token {}: its holder was silent for too long", token.0)),
+    }
+}
+
+/// A release by `connection`, which holds `token`: the new record, or why there is nothing to release.
+///
+/// Who was silent for too long, or had it taken away, may still say that it has stopped.
+pub fn release(
+    memory: &Memory,
+    token: Token,
+    connection: Process,
+    now: Now,
+) -> Result<Grant, String> {
+    let mut grant = own(memory, token, connection)?.clone();
+    grant.state = State::Released;
+    grant.beat = now.boot;
+    grant.finished.push(grant.request.clone());
+    let surplus = grant.finished.len().saturating_sub(REMEMBERED);
+    grant.finished.drain(..surplus);
+    Ok(grant)
+}
+
+/// Whether `token` may be taken away: only from who has it.
+pub fn revoke(memory: &Memory, token: Token) -> Result<(), String> {
+    match memory.last() {
+        Some(grant) if grant.boot != memory.boot || grant.state == State::Unknown => {
+            Err(format!("who holds is not known; the last token is {}", grant.token.0))
+        }
+        Some(grant) if grant.state == State::Released => {
+            Err(format!("nobody holds; the last token is {}", grant.token.0))
+        }
+        Some(grant) if grant.token != token => {
+            Err(format!("the lease has token {} now, of {}", grant.token.0, grant.name))
+        }
+        Some(_) => Ok(()),
+        None => Err("nobody holds".into()),
+    }
+}
+
+/// The record, if it is `connection`'s own.
+fn own(memory: &Memory, token: Token, connection: Process) -> Result<&Grant, String> {
+    let Some(grant) = memory.last().filter(|grant| grant.boot == memory.boot) else {
+        return Err(format!("token {}: the arbiter's record of it is lost", token.0));
+    };
+    let lost = |why: String| Err(format!("token {}: {why}", token.0));
+    if grant.token != token {
+        lost(since_granted(grant))
+    } else if grant.state != State::Active {
+        lost("it does not hold any more".into())
+    } else if grant.connection != connection {
+        lost("its holder goes on by another connection".into())
+    } else {
+        Ok(grant)
+    }
+}
+
+fn since_granted(grant: &Grant) -> String {
+    format!("token {} was granted to {} since", grant.token.0, grant.name)
+}
+
+impl Claim {
+    fn grant(&self, memory: &Memory, token: Token, since: Millis, now: Now) -> Grant {
+        Grant {
+            boot: memory.boot.clone(),
+            state: State::Active,
+            token,
+            name: self.name.clone(),
+            request: self.request.clone(),
+            purpose: self.purpose.clone(),
+            since,
+            beat: now.boot,
+            connection: self.connection,
+            finished: memory.last().map(|last| last.finished.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+fn unknown(memory: &Memory, now: Now) -> Grant {
+    let last = memory.last();
+    Grant {
+        boot: memory.boot.clone(),
+        state: State::Unknown,
+        token: last.map_or(Token(0), |last| last.token),
+        name: String::new(),
+        request: RequestId(String::new()),
+        purpose: Purpose::default(),
+        since: now.boot,
+        beat: now.boot,
+        connection: Process { pid: 0, start_time: 0 },
+        finished: last.map(|last| last.finished.clone()).unwrap_or_default(),
+    }
+}
+
+/// A duration as times are recorded.
+pub fn millis(duration: Duration) -> Millis {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// So many finished requests are remembered; a late one is at most a few runs old.
+const REMEMBERED: usize = 16;
+
+/// No token is higher: a caller's floor must not exhaust them.
+const HIGHEST: u64 = 1 << 62;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+use super::*;
+
+const GRACE: Duration = Duration::from_secs(30);
+const HOME: Process = Process { pid: 7, start_time: 1 };
+const OTHER: Process = Process { pid: 8, start_time: 2 };
+
+fn at(boot: Millis) -> Now {
+    Now { boot, unix: 0 }
+}
+
+fn asks(name: &str, request: &str, connection: Process) -> Claim {
+    Claim {
+        name: name.into(),
+        request: RequestId(request.into()),
+        floor: Token(0),
+        held: None,
+        purpose: Purpose::default(),
+        since: 0,
+        connection,
+    }
+}
+
+fn empty() -> Memory {
+    let (grant, token) = (Recorded::Missing, Recorded::Missing);
+    Memory { boot: "b".into(), grant, token, revoked: None }
+}
+
+/// As the store would have it after the verdict.
+fn after(memory: &Memory, verdict: &Verdict) -> Memory {
+    let mut memory = memory.clone();
+    match verdict {
+        Verdict::Granted { grant, .. } => {
+            memory.token = Recorded::Known(grant.token);
+            memory.grant = Recorded::Known(grant.clone());
+            memory.revoked = None;
+        }
+        Verdict::Confirmed(grant) | Verdict::Quarantined(grant) => {
+            memory.grant = Recorded::Known(grant.clone());
+        }
+        _ => {}
+    }
+    memory
+}
+
+fn first(memory: &Memory, asks: &Claim, boot: Millis) -> Verdict {
+    claim(memory, asks, Some(0), at(boot), GRACE)
+}
+
+fn token(verdict: &Verdict) -> u64 {
+    match verdict {
+        Verdict::Granted { grant, .. } | Verdict::Confirmed(grant) => grant.token.0,
+        _ => panic!("{verdict:?}"),
+    }
+}
+
+/// `home` has token 1 for request `r` since 1,000.
+fn held() -> Memory {
+    let verdict = first(&empty(), &asks("home", "r", HOME), 1_000);
+    assert_eq!(token(&verdict), 1);
+    after(&empty(), &verdict)
+}
+
+fn replaced(memory: &Memory, grant: Grant) -> Memory {
+    Memory { grant: Recorded::Known(grant), ..memory.clone() }
+}
+
+#[test]
+fn the_next_gets_it_after_the_release_and_not_before() {
+    let memory = held();
+    let vps = asks("vps", "s", OTHER);
+    assert_eq!(first(&memory, &vps, 30_999), Verdict::Wait { until: 31_000, unknown: false });
+    let memory = replaced(&memory, release(&memory, Token(1), HOME, at(2_000)).unwrap());
+    let verdict = first(&memory, &vps, 2_000);
+    assert_eq!(token(&verdict), 2);
+    assert!(matches!(verdict, Verdict::Granted { expired: None, .. }));
+    // A late duplicate of what was released.
+    let late = first(&memory, &asks("home", "r", HOME), 2_000);
+    assert!(matches!(late, Verdict::Refused(_)), "{late:?}");
+}
+
+#[test]
+fn a_silent_holder_loses_it_at_the_end_of_the_grace() {
+    let memory = held();
+    let memory = replaced(&memory, beat(&memory, Token(1), HOME, at(9_000), GRACE).unwrap());
+    let vps = asks("vps", "s", OTHER);
+    assert_eq!(first(&memory, &vps, 38_999), Verdict::Wait { until: 39_000, unknown: false });
+    assert!(beat(&memory, Token(1), HOME, at(39_000), GRACE).is_err(), "nobody else has it yet");
+    let verdict = first(&memory, &vps, 39_000);
+    assert!(matches!(verdict, Verdict::Granted { expired: Some(Token(1)), .. }), "{verdict:?}");
+    let memory = after(&memory, &verdict);
+    // The one that slept wakes.
+    assert!(beat(&memory, Token(1), HOME, at(39_001), GRACE).is_err());
+    assert!(release(&memory, Token(1), HOME, at(39_001)).is_err());
+    let back = Claim { held: Some(Token(1)), ..asks("home", "r", HOME) };
+    assert!(matches!(first(&memory, &back, 39_001), Verdict::Lost(_)));
+}
+
+#[test]
+fn a_holder_comes_back_by_another_connection_in_time() {
+    let memory = held();
+    let back = |connection, request: &str, held| Claim {
+        held: Some(Token(held)),
+        ..asks("home", request, connection)
+    };
+    let verdict = claim(&memory, &back(OTHER, "r", 1), None, at(30_999), GRACE);
+    assert_eq!(token(&verdict), 1);
+    let resumed = after(&memory, &verdict);
+    assert!(beat(&resumed, Token(1), OTHER, at(40_000), GRACE).is_ok());
+    assert!(beat(&resumed, Token(1), HOME, at(40_000), GRACE).is_err(), "the old connection");
+    let verdict = |claim: Claim, boot| super::claim(&memory, &claim, None, at(boot), GRACE);
+    assert!(matches!(verdict(back(OTHER, "r", 1), 31_000), Verdict::Lost(_)));
+    assert!(matches!(verdict(back(OTHER, "other", 1), 2_000), Verdict::Refused(_)));
+    assert!(matches!(verdict(back(OTHER, "r", 9), 2_000), Verdict::Lost(_)));
+    let stranger = Claim { name: "vps".into(), ..back(OTHER, "r", 1) };
+    assert!(matches!(verdict(stranger, 2_000), Verdict::Refused(_)));
+    // Its reply was lost, so it asks the same again.
+    assert_eq!(token(&verdict(asks("home", "r", OTHER), 2_000)), 1);
+}
+
+#[test]
+fn a_token_that_was_taken_away_is_lost_and_free_when_its_holder_says_so() {
+    let mut memory = held();
+    assert!(revoke(&memory, Token(2)).unwrap_err().contains("token 1 now, of home"));
+    assert!(revoke(&empty(), Token(1)).is_err());
+    revoke(&memory, Token(1)).unwrap();
+    memory.revoked = Some(Token(1));
+    assert!(beat(&memory, Token(1), HOME, at(2_000), GRACE).is_err());
+    let back = Claim { held: Some(Token(1)), ..asks("home", "r", OTHER) };
+    assert!(matches!(first(&memory, &back, 2_000), Verdict::Lost(_)));
+    let vps = asks("vps", "s", OTHER);
+    assert!(matches!(first(&memory, &vps, 30_999), Verdict::Wait { .. }));
+    assert_eq!(token(&first(&memory, &vps, 31_000)), 2);
+    let memory = replaced(&memory, release(&memory, Token(1), HOME, at(3_000)).unwrap());
+    assert_eq!(token(&first(&memory, &vps, 3_000)), 2);
+    assert!(revoke(&memory, Token(1)).is_err(), "it is free");
+}
+
+#[test]
+fn without_a_record_nobody_new_gets_it_for_a_grace_and_the_holder_goes_on() {
+    let known = held();
+    let Recorded::Known(grant) = known.grant.clone() else { panic!() };
+    let other_boot = Grant { boot: "earlier".into(), ..grant.clone() };
+    let from_the_future = Grant { beat: 60_000, ..grant.clone() };
+    let released = Grant { state: State::Released, ..grant };
+    for memory in [
+        Memory { grant: Recorded::Missing, ..known.clone() },
+        Memory { grant: Recorded::Unreadable, ..known.clone() },
+        Memory { grant: Recorded::Unreadable, token: Recorded::Missing, ..known.clone() },
+        Memory { grant: Recorded::Known(other_boot), ..known.clone() },
+        Memory { grant: Recorded::Known(from_the_future), ..known.clone() },
+        Memory { grant: Recorded::Known(released), token: Recorded::Unreadable, ..known.clone() },
+    ] {
+        let vps = asks("vps", "s", OTHER);
+        let verdict = first(&memory, &vps, 50_000);
+        assert!(matches!(verdict, Verdict::Quarantined(_)), "{memory:?}: {verdict:?}");
+        let waiting = after(&memory, &verdict);
+        // The next process goes on with the same wait.
+        assert_eq!(first(&waiting, &vps, 60_000), Verdict::Wait { until: 80_000, unknown: true });
+        assert!(token(&first(&waiting, &vps, 80_000)) >= 1);
+        let back = Claim { held: Some(Token(1)), ..asks("home", "r", HOME) };
+        let holder = |memory: &Memory| first(memory, &back, 60_000);
+        if memory.token == Recorded::Known(Token(1)) {
+            assert_eq!(token(&holder(&waiting)), 1);
+            assert!(matches!(first(&waiting, &back, 80_000), Verdict::Lost(_)));
+        } else {
+            assert!(matches!(holder(&waiting), Verdict::Lost(_)));
+        }
+    }
+}
+
+#[test]
+fn tokens_rise_whatever_was_forgotten() {
+    let fresh = |floor, unix| {
+        let asks = Claim { floor: Token(floor), ..asks("home", "r", HOME) };
+        claim(&empty(), &asks, Some(0), Now { boot: 5, unix }, GRACE)
+    };
+    assert_eq!(token(&fresh(0, 3)), 3 << 16);
+    assert_eq!(token(&fresh(1 << 20, 3)), (1 << 20) + 1);
+    assert_eq!(token(&fresh(0, -1)), 1);
+    assert!(matches!(fresh(u64::MAX, 0), Verdict::Refused(_)), "a floor cannot exhaust them");
+    // A token that was written down, and whose grant was not.
+    let memory = Memory { token: Recorded::Known(Token(9)), ..held() };
+    let memory = replaced(&memory, release(&memory, Token(1), HOME, at(2_000)).unwrap());
+    assert_eq!(token(&first(&memory, &asks("vps", "s", OTHER), 2_000)), 10);
+}
+
+#[test]
+fn who_is_stopped_in_the_queue_does_not_stop_the_others() {
+    let memory = held();
+    let memory = replaced(&memory, release(&memory, Token(1), HOME, at(2_000)).unwrap());
+    let vps = asks("vps", "s", OTHER);
+    let third = |boot| claim(&memory, &vps, Some(2), at(boot), GRACE);
+    assert_eq!(third(2_000), Verdict::Wait { until: 62_000, unknown: false });
+    assert_eq!(token(&third(62_000)), 2);
+    // Who came later gives those before it their time.
+    let late = Claim { since: 100_000, ..vps.clone() };
+    let wait = Verdict::Wait { until: 130_000, unknown: false };
+    assert_eq!(claim(&memory, &late, Some(1), at(100_000), GRACE), wait);
+    // Outside of the queue nothing is granted.
+    assert!(matches!(claim(&memory, &vps, None, at(100_000), GRACE), Verdict::Wait { .. }));
+}
+
+#[test]
+fn only_so_many_finished_requests_are_remembered() {
+    let mut memory = empty();
+    for n in 0..40_u64 {
+        let asks = asks("home", &format!("r{n}"), HOME);
+        memory = after(&memory, &first(&memory, &asks, n));
+        memory = replaced(&memory, release(&memory, Token(n + 1), HOME, at(n)).unwrap());
+    }
+    let Recorded::Known(grant) = &memory.grant else { panic!() };
+    assert_eq!(grant.finished.len(), REMEMBERED);
+    assert!(matches!(first(&memory, &asks("home", "r39", HOME), 99), Verdict::Refused(_)));
+}

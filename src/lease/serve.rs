@@ -1,0 +1,425 @@
+//! flow: one conversation of the arbiter with one caller, from hello to the end of the connection.
+//!
+//! One process per connection; the others are known by the store alone. While
+//! it waits it is woken by kernel locks: the ticket of who is before it, then
+//! the `hold` of who holds. What it then does is decided by `rules`, under the
+//! store's lock, so no lock but that one is needed for safety.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use crate::clock;
+use crate::config::{HostLabel, Settings};
+use crate::lease::lines::{self, Lines};
+use crate::lease::overview;
+use crate::lease::place::{Hold, Holder, Standing, Waiter};
+use crate::lease::rules::{self, Claim, Grant, Millis, Now, Verdict, millis};
+use crate::lease::store::{self, Slip, Store};
+use crate::lease::times::Periods;
+use crate::lease::wire::{self, Answer, Ask, Hello, Purpose, RequestId, Token, Waiting};
+use crate::process::{self, Process};
+use crate::route::report::chain;
+
+/// Why a conversation ended other than by the caller's will.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Standard input and output.
+    #[error("cannot use standard input and output")]
+    Standard(#[source] io::Error),
+    /// Waiting for the caller.
+    #[error("cannot wait for the caller")]
+    Wait(#[source] io::Error),
+    /// The words.
+    #[error(transparent)]
+    Lines(#[from] lines::Error),
+    /// The directories.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Our own process.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// The caller says nothing any more.
+    #[error("the caller said nothing for {} s", .0.as_secs())]
+    Silent(Duration),
+}
+
+impl Error {
+    /// A path that others may change.
+    pub fn is_unsafe(&self) -> bool {
+        matches!(self, Self::Store(store::Error::File(error)) if error.is_unsafe())
+    }
+
+    /// The caller has gone, which is its right.
+    fn is_farewell(&self) -> bool {
+        matches!(self, Self::Lines(lines::Error::Closed))
+    }
+}
+
+/// One conversation.
+struct Conversation<'a> {
+    store: Store,
+    periods: Periods,
+    caller: &'a HostLabel,
+    lines: Lines,
+    me: Process,
+    /// When the caller last said something.
+    heard: Millis,
+    standing: Standing,
+}
+
+/// The whole of `certbaton serve`.
+pub fn serve(settings: &Settings, caller: &HostLabel) -> Result<(), Error> {
+    let mut lines = Lines::standard().map_err(Error::Standard)?;
+    let host = settings.name.as_ref().map_or_else(Store::host, |name| name.as_str().to_owned());
+    let hello = Hello { version: wire::VERSION, host, caller: caller.as_str().to_owned() };
+    lines.say(&hello)?;
+    let store = match Store::open(settings) {
+        Ok(store) => store,
+        Err(error) => {
+            lines.say(&Answer::Refused { why: chain(&error) })?;
+            return Err(error.into());
+        }
+    };
+    let mut conversation = Conversation {
+        store,
+        periods: Periods::of(settings.lease_grace),
+        caller,
+        lines,
+        me: process::own()?,
+        heard: now().boot,
+        standing: Standing::Nobody,
+    };
+    let ended = conversation.converse();
+    if let Standing::Holder(Holder { token, lost: false, .. }) = &conversation.standing {
+        tracing::warn!("lease: ended token={} (no release)", token.0);
+    }
+    match ended {
+        Err(error) if error.is_farewell() => Ok(()),
+        ended => ended,
+    }
+}
+
+impl Conversation<'_> {
+    fn converse(&mut self) -> Result<(), Error> {
+        let silence = millis(self.periods.silence);
+        loop {
+            let end = self.heard.saturating_add(silence);
+            let next = match &self.standing {
+                Standing::Waiter(waiter) => end.min(waiter.look).min(waiter.say),
+                _ => end,
+            };
+            let patience = Duration::from_millis(next.saturating_sub(now().boot));
+            let mut sources = vec![self.lines.as_fd()];
+            sources.extend(self.standing.pending().map(AsFd::as_fd));
+            let ready = clock::ready(&sources, Some(patience)).map_err(Error::Wait)?;
+            if ready[0] {
+                self.lines.fill()?;
+                self.heard = now().boot;
+                loop {
+                    match self.lines.next_line() {
+                        Ok(Some(line)) => self.hear(&line)?,
+                        Ok(None) => break,
+                        Err(error) => return self.not_understood(error),
+                    }
+                }
+            } else if now().boot >= end {
+                return Err(Error::Silent(self.periods.silence));
+            }
+            self.advance()?;
+        }
+    }
+
+    /// Answers one line.
+    fn hear(&mut self, line: &[u8]) -> Result<(), Error> {
+        let ask = match wire::word(line) {
+            Ok(ask) => ask,
+            Err(error) => return self.not_understood(error.into()),
+        };
+        let answered = match ask {
+            Ask::Acquire { request, floor, held, purpose } => {
+                self.acquire(request, floor, held, &purpose)
+            }
+            Ask::Beat { number } => self.beat(number),
+            Ask::Release => self.release(),
+            Ask::Status => Ok(Some(Answer::Status(overview::status(&self.store, now().boot)?))),
+            Ask::Break { token } => self.revoke(token),
+        };
+        let answer = match answered {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Ok(()),
+            // Nothing was changed: what is recorded holds.
+            Err(Error::Store(error)) => self.refused(&error),
+            Err(error) => return Err(error),
+        };
+        Ok(self.lines.say(&answer)?)
+    }
+
+    fn not_understood(&mut self, error: lines::Error) -> Result<(), Error> {
+        let why = format!("{}; this arbiter speaks version {}", chain(&error), wire::VERSION);
+        self.lines.say(&Answer::Refused { why })?;
+        Err(error.into())
+    }
+
+    /// A waiter that cannot be served leaves the queue.
+    fn refused(&mut self, error: &dyn std::error::Error) -> Answer {
+        let why = chain(error);
+        tracing::error!("lease: {} refused: {why}", self.caller);
+        if matches!(self.standing, Standing::Waiter(_)) {
+            self.standing = Standing::Nobody;
+        }
+        Answer::Refused { why: clipped(&why, LONGEST_WHY) }
+    }
+
+    fn acquire(
+        &mut self,
+        request: RequestId,
+        floor: Token,
+        held: Option<Token>,
+        purpose: &Purpose,
+    ) -> Result<Option<Answer>, Error> {
+        let refused = |why: &str| Ok(Some(Answer::Refused { why: why.to_owned() }));
+        match &mut self.standing {
+            Standing::Holder(holder) if holder.request == request => {
+                let token = holder.token;
+                return Ok(Some(match self.beaten(token)? {
+                    Ok(()) => Answer::Granted { token },
+                    Err(why) => Answer::Lost { why },
+                }));
+            }
+            Standing::Waiter(waiter) if waiter.claim.request == request => {
+                waiter.told = None;
+                return Ok(None);
+            }
+            Standing::Nobody => {}
+            _ => return refused("this connection has another request"),
+        }
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        if !(1..=64).contains(&request.0.len()) || !request.0.bytes().all(plain) {
+            return refused("a request is named by 1 to 64 letters, digits, -, _ and .");
+        }
+        let purpose = Purpose {
+            host: clipped(&purpose.host, LONGEST_TEXT),
+            why: clipped(&purpose.why, LONGEST_TEXT),
+            pid: purpose.pid,
+        };
+        let name = self.caller.as_str().to_owned();
+        let since = now().boot;
+        let claim = Claim { name, request, floor, held, purpose, since, connection: self.me };
+        match self.look(&claim, None)? {
+            Verdict::Confirmed(grant) => {
+                let hold = Hold::reach(&self.store)?;
+                return Ok(Some(self.granted(&grant, hold)));
+            }
+            Verdict::Lost(why) => return Ok(Some(Answer::Lost { why })),
+            Verdict::Refused(why) => return Ok(Some(Answer::Refused { why })),
+            Verdict::Wait { .. } | Verdict::Granted { .. } | Verdict::Quarantined(_) => {}
+        }
+        let Claim { name, purpose, .. } = claim.clone();
+        let ticket = self.store.enqueue(&Slip { name, purpose, since, pid: self.me.pid })?;
+        self.standing = Standing::Waiter(Box::new(Waiter::new(claim, ticket)));
+        Ok(None)
+    }
+
+    /// Decides about a claim, and writes down what was decided.
+    fn look(&self, claim: &Claim, before: Option<usize>) -> Result<Verdict, Error> {
+        let decision = self.store.decide()?;
+        let memory = decision.memory()?;
+        let verdict = rules::claim(&memory, claim, before, now(), self.periods.arbiter);
+        match &verdict {
+            Verdict::Granted { grant, expired } => {
+                decision.record_new(grant)?;
+                if let Some(token) = expired {
+                    tracing::warn!("lease: expired token={}", token.0);
+                }
+                let (token, name, request) = (grant.token.0, &grant.name, &grant.request.0);
+                tracing::info!("lease: granted token={token} to={name} request={request}");
+            }
+            Verdict::Confirmed(grant) => {
+                decision.record(grant)?;
+                let (token, name, request) = (grant.token.0, &grant.name, &grant.request.0);
+                tracing::info!("lease: resumed token={token} to={name} request={request}");
+            }
+            Verdict::Quarantined(grant) => {
+                decision.record(grant)?;
+                tracing::warn!(
+                    "lease: no record of who holds (a reboot, or a damaged file): nobody gets it for {} s",
+                    self.periods.arbiter.as_secs()
+                );
+            }
+            Verdict::Wait { .. } | Verdict::Lost(_) | Verdict::Refused(_) => {}
+        }
+        Ok(verdict)
+    }
+
+    fn granted(&mut self, grant: &Grant, hold: Hold) -> Answer {
+        let (token, request) = (grant.token, grant.request.clone());
+        // A ticket is given up here: the next waits for `hold` from now on.
+        self.standing = Standing::Holder(Holder { token, request, hold, lost: false });
+        Answer::Granted { token }
+    }
+
+    /// Takes what threads have waited for, and does what it is time for.
+    fn advance(&mut self) -> Result<(), Error> {
+        let answer = match self.step() {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Ok(()),
+            Err(Error::Store(error)) => self.refused(&error),
+            Err(error) => return Err(error),
+        };
+        Ok(self.lines.say(&answer)?)
+    }
+
+    fn step(&mut self) -> Result<Option<Answer>, Error> {
+        let waiter = match &mut self.standing {
+            Standing::Nobody => return Ok(None),
+            Standing::Holder(holder) => {
+                holder.hold.take()?;
+                return Ok(None);
+            }
+            Standing::Waiter(waiter) => waiter,
+        };
+        let moved = waiter.line_up(&self.store)?;
+        let woken = waiter.hold.take()?;
+        let at = now().boot;
+        if moved || woken || at >= waiter.look || at >= waiter.say {
+            return self.try_turn();
+        }
+        Ok(None)
+    }
+
+    /// Looks whether the waiter's turn has come.
+    fn try_turn(&mut self) -> Result<Option<Answer>, Error> {
+        let Standing::Waiter(waiter) = &self.standing else { return Ok(None) };
+        let (first, without) = (waiter.before == 0, matches!(waiter.hold, Hold::Without));
+        let reached = if first && without { Some(Hold::reach(&self.store)?) } else { None };
+        let verdict = self.look(&waiter.claim, Some(waiter.before))?;
+        let Standing::Waiter(waiter) = &mut self.standing else { return Ok(None) };
+        if let Some(hold) = reached {
+            waiter.hold = hold;
+        }
+        let (until, unknown) = match verdict {
+            Verdict::Granted { grant, .. } | Verdict::Confirmed(grant) => {
+                let hold = match std::mem::replace(&mut waiter.hold, Hold::Without) {
+                    Hold::Without => Hold::reach(&self.store)?,
+                    hold => hold,
+                };
+                return Ok(Some(self.granted(&grant, hold)));
+            }
+            Verdict::Lost(why) => {
+                self.standing = Standing::Nobody;
+                return Ok(Some(Answer::Lost { why }));
+            }
+            Verdict::Refused(why) => {
+                self.standing = Standing::Nobody;
+                return Ok(Some(Answer::Refused { why }));
+            }
+            Verdict::Quarantined(grant) => {
+                (grant.beat.saturating_add(millis(self.periods.arbiter)), true)
+            }
+            Verdict::Wait { until, unknown } => (until, unknown),
+        };
+        let at = now().boot;
+        // Its turn, and the holder's process is gone: it may come back by another connection.
+        let alone = matches!(waiter.hold, Hold::Had { .. });
+        let tick = if alone { self.periods.beat / 5 } else { self.periods.beat };
+        if alone {
+            waiter.hold = Hold::Without;
+        }
+        let grace = waiter.before == 0 && (alone || unknown);
+        waiter.look = until.max(at + 1).min(at.saturating_add(millis(tick)));
+        let tell = (waiter.before, grace);
+        if waiter.told == Some(tell) && at < waiter.say {
+            return Ok(None);
+        }
+        waiter.told = Some(tell);
+        waiter.say = at.saturating_add(millis(self.periods.beat));
+        let waiters = waiter.before;
+        let reason = if grace {
+            Waiting::Grace { millis: until.saturating_sub(at) }
+        } else {
+            Waiting::Behind { waiters, holder: overview::holder(&self.store, at)? }
+        };
+        Ok(Some(Answer::Waiting { reason }))
+    }
+
+    /// A heartbeat of the holder's, recorded if it may be.
+    fn beaten(&self, token: Token) -> Result<Result<(), String>, Error> {
+        let decision = self.store.decide()?;
+        let memory = decision.memory()?;
+        match rules::beat(&memory, token, self.me, now(), self.periods.arbiter) {
+            Ok(grant) => Ok(Ok(decision.record(&grant)?)),
+            Err(why) => Ok(Err(why)),
+        }
+    }
+
+    fn beat(&mut self, number: u64) -> Result<Option<Answer>, Error> {
+        let Standing::Holder(Holder { token, .. }) = self.standing else {
+            return Ok(Some(Answer::Beaten { number }));
+        };
+        let beaten = self.beaten(token)?;
+        let Standing::Holder(holder) = &mut self.standing else { return Ok(None) };
+        Ok(Some(match beaten {
+            Ok(()) => Answer::Beaten { number },
+            Err(why) => {
+                if !std::mem::replace(&mut holder.lost, true) {
+                    tracing::warn!("lease: lost {why}");
+                }
+                Answer::Lost { why }
+            }
+        }))
+    }
+
+    fn release(&mut self) -> Result<Option<Answer>, Error> {
+        let token = match &self.standing {
+            Standing::Nobody => {
+                return Ok(Some(Answer::Refused { why: "nothing is held here".into() }));
+            }
+            Standing::Waiter(_) => {
+                self.standing = Standing::Nobody;
+                return Ok(Some(Answer::Released));
+            }
+            Standing::Holder(holder) => holder.token,
+        };
+        let decision = self.store.decide()?;
+        let answer = match rules::release(&decision.memory()?, token, self.me, now()) {
+            Ok(grant) => {
+                decision.record(&grant)?;
+                tracing::info!("lease: released token={}", token.0);
+                Answer::Released
+            }
+            Err(why) => Answer::Lost { why },
+        };
+        drop(decision);
+        self.standing = Standing::Nobody;
+        Ok(Some(answer))
+    }
+
+    fn revoke(&mut self, token: Token) -> Result<Option<Answer>, Error> {
+        let decision = self.store.decide()?;
+        Ok(Some(match rules::revoke(&decision.memory()?, token) {
+            Ok(()) => {
+                decision.record_revoked(token)?;
+                tracing::warn!("lease: broken token={} by={}", token.0, self.caller);
+                Answer::Broken
+            }
+            Err(why) => Answer::Refused { why },
+        }))
+    }
+}
+
+fn now() -> Now {
+    Now { boot: millis(clock::since_boot()), unix: clock::now().as_second() }
+}
+
+/// At most `length` characters, none of which needs an escape in JSON.
+fn clipped(text: &str, length: usize) -> String {
+    let plain = |c: char| if c.is_control() || c == '"' || c == '\\' { ' ' } else { c };
+    text.chars().take(length).map(plain).collect()
+}
+
+/// What a caller says about itself, so that two fit in a line.
+const LONGEST_TEXT: usize = 200;
+
+/// A reason.
+const LONGEST_WHY: usize = 800;

@@ -1,0 +1,306 @@
+//! flow: holds the lease on a thread of its own, so that beats go on while routes are switched.
+//!
+//! The thread runs the machine of `holder` on a connection and tells the keeper
+//! what matters. After the grant there is only one thing left to tell, so that
+//! readable means lost.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::Duration;
+
+use crate::clock::{self, Alarm};
+use crate::config::Settings;
+use crate::files;
+use crate::lease::connection::{Connection, Way};
+use crate::lease::holder::{Action, Event, GiveUp, Holder, Patience, Warning, Word};
+use crate::lease::times;
+use crate::lease::wire::{self, Ask, Hello, Purpose, RequestId, Token, Waiting};
+use crate::route::report::chain;
+
+/// What a keeper is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// Not yet.
+    Waiting(Waiting),
+    /// It is held.
+    Granted(Token),
+    /// It will not be had, and what the connection said last.
+    GaveUp(GiveUp, String),
+    /// It is held no more.
+    Lost(String),
+}
+
+/// A request for the lease, and then the lease; given up when this is dropped.
+#[derive(Debug)]
+pub struct Session {
+    news: Receiver<News>,
+    /// One byte per piece of news; closed with the thread.
+    bell: UnixStream,
+}
+
+impl Session {
+    /// Asks for the lease.
+    pub fn start(
+        settings: &Settings,
+        way: Way,
+        purpose: Purpose,
+        wait: Duration,
+    ) -> io::Result<Self> {
+        let (bell, far) = UnixStream::pair()?;
+        bell.set_nonblocking(true)?;
+        far.set_nonblocking(true)?;
+        let (tell, news) = mpsc::channel();
+        let floor = floor(settings);
+        let patience = Patience::new(settings.lease_grace, wait);
+        let worker = Worker {
+            machine: Holder::new(clock::since_boot(), patience, floor),
+            way,
+            request: request()?,
+            purpose,
+            connection: None,
+            greeted: false,
+            said: String::new(),
+            tell,
+            bell: far,
+            alarm: Alarm::new()?,
+            settings: settings.clone(),
+        };
+        thread::Builder::new().name("lease".into()).spawn(move || worker.work())?;
+        Ok(Self { news, bell })
+    }
+
+    /// The next piece of news, if there is one.
+    pub fn take(&mut self) -> Option<News> {
+        match self.bell.read(&mut [0]) {
+            Ok(1) => self.news.recv().ok(),
+            Ok(_) => Some(self.news.try_recv().unwrap_or_else(|_| News::Lost(DIED.into()))),
+            Err(_) => None,
+        }
+    }
+
+    /// Gives the lease back; waits until the arbiter knows, for a bounded time.
+    pub fn release(self) {
+        // The thread sees the end of its input, and closes its side when it is done.
+        self.bell.shutdown(std::net::Shutdown::Write).ok();
+        let deadline = clock::Deadline::after(times::GOODBYE + LEEWAY);
+        let mut bell = &self.bell;
+        while let Some(left) = deadline.remaining() {
+            match clock::ready(&[bell.as_fd()], Some(left)) {
+                Ok(ready) if ready[0] => match bell.read(&mut [0]) {
+                    Ok(1) => {}
+                    _ => return,
+                },
+                _ => return,
+            }
+        }
+    }
+}
+
+impl AsFd for Session {
+    /// Readable while there is news; after the grant: lost.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+/// Chosen at random: whoever guesses it could resume what it does not hold.
+fn request() -> io::Result<RequestId> {
+    let mut bytes = [0; 16];
+    openssl::rand::rand_bytes(&mut bytes).map_err(io::Error::other)?;
+    Ok(RequestId(format!("{:032x}", u128::from_be_bytes(bytes))))
+}
+
+/// The highest token this host ever saw; a damaged file costs only this second safeguard.
+fn floor(settings: &Settings) -> Token {
+    let path = settings.token_seen();
+    let parse = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().parse().ok().map(Token);
+    match files::read_trusted(&path) {
+        Err(error) if error.is_missing() => Token(0),
+        Err(error) => {
+            tracing::warn!("{}; going on without it", chain(&error));
+            Token(0)
+        }
+        Ok(bytes) => parse(bytes).unwrap_or_else(|| {
+            tracing::warn!("{} holds no number; going on without it", path.display());
+            Token(0)
+        }),
+    }
+}
+
+struct Worker {
+    machine: Holder,
+    way: Way,
+    request: RequestId,
+    purpose: Purpose,
+    connection: Option<Connection>,
+    greeted: bool,
+    /// What the last connection that ended complained about.
+    said: String,
+    tell: Sender<News>,
+    bell: UnixStream,
+    alarm: Alarm,
+    settings: Settings,
+}
+
+impl Worker {
+    fn work(mut self) {
+        self.step(Event::Tick);
+        while !self.machine.is_over() {
+            if let Err(error) = self.round() {
+                // Without a clock or poll nothing can be held: silence ends it for the arbiter.
+                tracing::error!("the lease cannot be watched: {error}");
+                return self.news(News::Lost(error.to_string()));
+            }
+        }
+    }
+
+    /// Waits for something, and takes it.
+    fn round(&mut self) -> io::Result<()> {
+        if let Some(next) = self.machine.next() {
+            self.alarm.set(next)?;
+        }
+        let sources = [Some(self.bell.as_fd()), Some(self.alarm.as_fd())];
+        let line = self.connection.as_ref().map(AsFd::as_fd);
+        let sources: Vec<_> = sources.into_iter().chain([line]).flatten().collect();
+        let ready = clock::ready(&sources, None)?;
+        // Lateness first: after a sleep of the machine, answers that lie there are too old.
+        self.step(Event::Tick);
+        if ready[0] {
+            // The keeper says nothing: it can only have closed.
+            self.step(Event::Release);
+            return self.farewell();
+        }
+        if ready.get(2) == Some(&true) {
+            self.hear();
+        }
+        Ok(())
+    }
+
+    /// The keeper is gone or done: its side stays readable, so only the rest is waited for.
+    fn farewell(&mut self) -> io::Result<()> {
+        while let Some(next) = self.machine.next() {
+            self.alarm.set(next)?;
+            let mut sources = vec![self.alarm.as_fd()];
+            sources.extend(self.connection.as_ref().map(AsFd::as_fd));
+            let ready = clock::ready(&sources, None)?;
+            self.step(Event::Tick);
+            if ready.get(1) == Some(&true) {
+                self.hear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes all that the arbiter said.
+    fn hear(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        let filled = connection.fill();
+        loop {
+            let Some(connection) = &mut self.connection else { return };
+            let line = match connection.next_line() {
+                Ok(Some(line)) => line,
+                Ok(None) => break,
+                Err(error) => return self.broken(&chain(&error)),
+            };
+            let event = if self.greeted {
+                wire::word(&line).map(Event::Said)
+            } else {
+                wire::word(&line).map(|hello: Hello| Event::Hello(hello.version))
+            };
+            match event {
+                Ok(event) => {
+                    self.greeted = true;
+                    self.step(event);
+                }
+                Err(error) => return self.broken(&chain(&error)),
+            }
+        }
+        if let Err(error) = filled {
+            self.broken(&chain(&error));
+        }
+    }
+
+    /// The connection is over; the child's own words are worth more than ours.
+    fn broken(&mut self, why: &str) {
+        if let Some(connection) = self.connection.take() {
+            let said = connection.end();
+            self.said = if said.is_empty() { why.to_owned() } else { said };
+        }
+        self.step(Event::Ended);
+    }
+
+    fn step(&mut self, event: Event) {
+        let mut failed = false;
+        for action in self.machine.step(clock::since_boot(), event) {
+            match action {
+                Action::Connect => match Connection::open(&self.way) {
+                    Ok(connection) => {
+                        self.connection = Some(connection);
+                        self.greeted = false;
+                    }
+                    Err(error) => {
+                        self.said = chain(&error);
+                        failed = true;
+                    }
+                },
+                Action::Close => self.connection = None,
+                Action::Say(word) => failed |= !self.say(&word),
+                Action::Seen(token) => self.remember(token),
+                Action::Waiting(reason) => self.news(News::Waiting(reason)),
+                Action::Granted(token) => self.news(News::Granted(token)),
+                Action::Lost(why) => self.news(News::Lost(why.to_string())),
+                Action::GiveUp(why) => self.news(News::GaveUp(why, self.said.clone())),
+                Action::Warn(Warning::Late) => tracing::warn!(
+                    "the arbiter has not answered for a while{}; the lease is lost if that goes on",
+                    if self.said.is_empty() { String::new() } else { format!(" ({})", self.said) }
+                ),
+                Action::Warn(Warning::LongHold) => tracing::warn!(
+                    "this renewal has held the lease for {} min; others wait for it",
+                    times::LONG_HOLD.as_secs() / 60
+                ),
+                Action::Released => {}
+            }
+        }
+        if failed {
+            self.broken("the connection broke");
+        }
+    }
+
+    fn say(&mut self, word: &Word) -> bool {
+        let ask = match *word {
+            Word::Acquire { floor, held } => Ask::Acquire {
+                request: self.request.clone(),
+                floor,
+                held,
+                purpose: self.purpose.clone(),
+            },
+            Word::Beat(number) => Ask::Beat { number },
+            Word::Release => Ask::Release,
+        };
+        self.connection.as_mut().is_some_and(|connection| connection.say(&ask).is_ok())
+    }
+
+    fn remember(&self, token: Token) {
+        let text = format!("{}\n", token.0);
+        if let Err(error) = files::write_own(&self.settings.token_seen(), text.as_bytes()) {
+            // A full disk is no reason not to renew: the arbiter remembers, too.
+            tracing::warn!("{}", chain(&error));
+        }
+    }
+
+    fn news(&self, news: News) {
+        // The keeper may be gone.
+        if self.tell.send(news).is_ok() {
+            (&self.bell).write_all(b".").ok();
+        }
+    }
+}
+
+/// The thread ended without a word.
+const DIED: &str = "the thread that held it ended";
+
+/// Beyond the machine's own time for a release.
+const LEEWAY: Duration = Duration::from_secs(2);

@@ -1,0 +1,64 @@
+//! flow: what became of a run's certificates while it waited for the lease.
+//!
+//! certbot decides what is due before it runs the pre-hook; another run may
+//! have renewed all of it since.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::certbot::certificate;
+use crate::clock;
+use crate::files;
+use crate::run::messages::{Names, Task};
+
+/// The certificates of a run's lineages, as they were at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificates(Vec<Option<Vec<u8>>>);
+
+impl Certificates {
+    /// Reads them; one that cannot be read is none.
+    pub fn of(task: &Task) -> Self {
+        let Names::Lineages(needed) = &task.names else { return Self(Vec::new()) };
+        let read = |path| files::read_any(path).ok();
+        Self(needed.iter().map(|n| n.certificate.as_deref().and_then(read)).collect())
+    }
+
+    /// Whether each of them, and there are some, is another one `now`.
+    pub fn all_renewed(&self, now: &Self) -> bool {
+        let renewed = |(before, now): (&Option<Vec<u8>>, &Option<Vec<u8>>)| {
+            before.is_some() && now.is_some() && before != now
+        };
+        !self.0.is_empty() && self.0.len() == now.0.len() && self.0.iter().zip(&now.0).all(renewed)
+    }
+
+    /// The first to expire, if it does so within `time`.
+    pub fn expires_within(&self, time: Duration) -> Option<Timestamp> {
+        let read = |pem: &Vec<u8>| certificate::from_pem(pem).ok().map(|c| c.not_after);
+        let first = self.0.iter().flatten().filter_map(read).min()?;
+        // Out of range is far away.
+        let limit = clock::now().checked_add(time).ok()?;
+        (first < limit).then_some(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificates(all: &[&str]) -> Certificates {
+        let some = |text: &&str| (!text.is_empty()).then(|| text.as_bytes().to_vec());
+        Certificates(all.iter().map(some).collect())
+    }
+
+    #[test]
+    fn only_when_all_were_renewed_nothing_is_left_to_do() {
+        let before = certificates(&["a1", "b1"]);
+        assert!(before.all_renewed(&certificates(&["a2", "b2"])));
+        assert!(!before.all_renewed(&certificates(&["a2", "b1"])));
+        assert!(!before.all_renewed(&certificates(&["a2", ""])));
+        assert!(!before.all_renewed(&before));
+        assert!(!certificates(&[]).all_renewed(&certificates(&[])));
+        assert!(!certificates(&[""]).all_renewed(&certificates(&["new"])), "a new lineage");
+    }
+}

@@ -1,0 +1,67 @@
+//! flow: what the keeper does when the lease is lost: certbot ends, routes go back, hooks are told.
+
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use super::{End, Error, HOOK_PATIENCE, Keeper};
+use crate::exit::Exit;
+use crate::process::Signal;
+use crate::route::report::chain;
+use crate::run::keeper;
+use crate::run::messages::{Message, Reply, Request};
+
+impl Keeper<'_> {
+    /// Ends certbot, and says why.
+    pub(super) fn lost(&self, why: &str) -> Reply {
+        self.end_owner();
+        let stopped = if self.task.stoppable { "certbot was stopped" } else { "no more is proven" };
+        let text = format!("the lease was lost: {why}; {stopped} and the routes go back");
+        tracing::error!("{text}");
+        Reply { exit: Exit::Failed.code(), text }
+    }
+
+    /// Gives the routes back at once; then whatever hook still comes is told.
+    pub(super) fn after_loss(
+        &mut self,
+        listener: &UnixListener,
+        reply: &Reply,
+    ) -> Result<(), Error> {
+        let finished = self.finish(End::Lost, None);
+        let mut told_to_end = false;
+        loop {
+            let sources = [self.owner.as_fd(), self.signals.as_fd(), listener.as_fd()];
+            let ready = keeper::wait(&sources, None)?;
+            if ready[2] {
+                let told = keeper::accept(listener).and_then(|mut channel| {
+                    channel.patience(HOOK_PATIENCE)?;
+                    let message: Message = channel.receive()?;
+                    let own = message.owner == self.task.owner;
+                    channel.send(&if own { reply.clone() } else { self.stranger() })?;
+                    Ok(own && message.request == Request::Finish)
+                });
+                if told.unwrap_or(false) {
+                    return finished;
+                }
+            } else if ready[0] || (told_to_end && ready[1]) {
+                return finished;
+            } else if ready[1] {
+                told_to_end = self.signals.take();
+            }
+        }
+    }
+
+    /// Stops certbot for certain: it may ignore the first signal (see `running::stop`).
+    pub(super) fn end_owner(&self) {
+        self.stop_owner();
+        if self.task.stoppable && matches!(self.owner.wait_exit(AT_ONCE), Ok(false)) {
+            tracing::warn!("certbot did not end by SIGTERM; it is killed");
+            if let Err(error) = self.owner.signal(Signal::KILL) {
+                tracing::warn!("cannot kill certbot: {}", chain(&error));
+            }
+        }
+    }
+}
+
+/// For certbot to end by SIGTERM once the lease is lost.
+const AT_ONCE: Duration = Duration::from_secs(5);
