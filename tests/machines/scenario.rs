@@ -99,6 +99,7 @@ impl Scenario {
                 Some(text.unwrap_or_else(|| format!("{:?}", panic.downcast_ref::<&str>())))
             }
         };
+        crate::tidy(lab);
         let told = problem.map(|problem| {
             let journals = cursors.iter().map(|(host, cursor)| {
                 let journal = catch_unwind(AssertUnwindSafe(|| host.journal(cursor)));
@@ -107,7 +108,6 @@ impl Scenario {
             let journals: Vec<String> = journals.collect();
             format!("{problem}\nCA: {:?}\n{}", lab.ca.work(since), journals.join("\n"))
         });
-        crate::tidy(lab);
         lab.reset(told.is_some());
         told.map_or(Ok(()), |text| Err(text.into()))
     }
