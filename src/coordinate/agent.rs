@@ -216,6 +216,9 @@ impl Caller {
         let sources = [stdin.as_fd(), self.signals.as_fd()];
         loop {
             match certbot.next(&sources, BEAT).map_err(Error::Caller)? {
+                // Blank lines and the rules that certbot draws between its paragraphs.
+                Next::Out(line) | Next::Err(line)
+                    if line.iter().all(|b| b.is_ascii_whitespace() || *b == b'-') => {}
                 Next::Out(line) | Next::Err(line) => {
                     say(&Answer::Line { text: wire::shown(&line) })?;
                 }
