@@ -338,13 +338,20 @@ pub fn remove_own(path: &Path) -> Result<(), Error> {
 }
 
 /// Makes a directory of our own, with its parents, and checks that it is only ours.
+///
+/// A new one has `mode` whatever our umask is; one that was there keeps its own.
 pub fn own_directory(path: &Path, mode: u32) -> Result<(), Error> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
-        .map_err(Error::system("create directory", path))?;
-    let metadata = fs::metadata(path).map_err(Error::system("look at", path))?;
+    let failed = |verb| Error::system(verb, path);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(failed("create directory"))?;
+    }
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(mode))
+            .map_err(failed("set the mode of"))?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed("create directory")(error)),
+    }
+    let metadata = fs::metadata(path).map_err(failed("look at"))?;
     trusted(path, &metadata)
 }
 
@@ -408,3 +415,6 @@ fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
 
 /// Where the kernel shows the access ACL.
 const ACL: &[u8] = b"system.posix_acl_access";
+
+#[cfg(test)]
+mod tests;

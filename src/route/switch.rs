@@ -109,7 +109,8 @@ pub fn begin<'a>(
     options: &'a Options,
 ) -> Result<Run<'a>, Error> {
     files::own_directory(&settings.runtime_directory, 0o755)?;
-    files::own_directory(&settings.state_directory, 0o700)?;
+    // Ours to list; the arbiter, another user, passes through to its own part.
+    files::own_directory(&settings.state_directory, 0o711)?;
     let lock = lock::acquire(&settings.switch_lock(), settings.proof_time * 3)?;
     // Whoever left them there is dead: the lock is ours.
     files::sweep(&settings.state_directory)?;

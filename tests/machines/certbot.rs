@@ -14,7 +14,12 @@ pub(crate) struct Certbot<'a> {
 impl Lab {
     /// `certbot renew` of everything on home, due or not, with the hooks as flags.
     pub(crate) fn renew(&self) -> Certbot<'_> {
-        self.certbot_on(&self.home, "renew").with(&["--force-renewal"]).hooks()
+        self.renew_on(&self.home)
+    }
+
+    /// The same on one of the hosts.
+    pub(crate) fn renew_on<'a>(&self, host: &'a Host) -> Certbot<'a> {
+        self.certbot_on(host, "renew").with(&["--force-renewal"]).hooks()
     }
 
     /// A certbot without hooks.
@@ -24,29 +29,20 @@ impl Lab {
 
     /// Installs the hooks where certbot on home looks for them itself.
     pub(crate) fn directory_hooks(&self) {
-        for kind in ["pre", "deploy", "post"] {
-            let hook = repository(&format!("hooks/{kind}/certbaton"));
-            let text = std::fs::read_to_string(hook).unwrap();
-            let place = format!("/etc/letsencrypt/renewal-hooks/{kind}/certbaton");
-            self.home.script(&place, &text);
-        }
+        self.home.directory_hooks();
     }
 
     /// A program on home that stops where it is first called, until `go_on`.
     pub(crate) fn pausing(&self) -> &'static str {
-        let text = "#!/bin/sh\nrm /run/armed 2> /dev/null || exit 0\n\
-                    : > /run/paused\nwhile [ -e /run/paused ]; do sleep 0.02; done\n";
-        self.home.script("/run/pause", text);
-        self.home.write("/run/armed", "");
-        "/run/pause"
+        self.home.pausing()
     }
 
     pub(crate) fn await_pause(&self) {
-        until("the pause", || self.home.path("/run/paused").exists());
+        self.home.await_pause();
     }
 
     pub(crate) fn go_on(&self) {
-        self.home.sh("rm -f /run/paused");
+        self.home.go_on();
     }
 
     /// Waits until the CA has been asked to look, which it cannot while it is held.
@@ -74,6 +70,34 @@ impl Lab {
                 "{lineage}"
             );
         }
+    }
+}
+
+impl Host {
+    /// Installs the hooks where its certbot looks for them itself.
+    pub(crate) fn directory_hooks(&self) {
+        for kind in ["pre", "deploy", "post"] {
+            let hook = repository(&format!("hooks/{kind}/certbaton"));
+            let text = std::fs::read_to_string(hook).unwrap();
+            self.script(&format!("/etc/letsencrypt/renewal-hooks/{kind}/certbaton"), &text);
+        }
+    }
+
+    /// A program that stops where it is first called, until `go_on`.
+    pub(crate) fn pausing(&self) -> &'static str {
+        let text = "#!/bin/sh\nrm /run/armed 2> /dev/null || exit 0\n\
+                    : > /run/paused\nwhile [ -e /run/paused ]; do sleep 0.02; done\n";
+        self.script("/run/pause", text);
+        self.write("/run/armed", "");
+        "/run/pause"
+    }
+
+    pub(crate) fn await_pause(&self) {
+        until("the pause", || self.path("/run/paused").exists());
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.sh("rm -f /run/paused");
     }
 }
 

@@ -136,7 +136,7 @@ fn left_behind(host: &Host) -> Vec<String> {
     let said = host.sh(
         "[ ! -e /run/certbaton/lease.lock ] || flock -n /run/certbaton/lease.lock true || echo the lease is held
          [ ! -e /run/certbaton/switch.lock ] || flock -n /run/certbaton/switch.lock true || echo the switch is locked
-         ! ls -A /var/lib/certbaton 2> /dev/null | grep -vx last-switch.json || echo the above in /var/lib/certbaton
+         ! ls -A /var/lib/certbaton 2> /dev/null | grep -vxe last-switch.json -e arbiter -e token-seen || echo the above in /var/lib/certbaton
          [ ! -e /run/certbaton/keeper.sock ] || echo a socket of the keeper",
     );
     left.extend(said.lines().map(|line| format!("{}: {line}", host.name)));
@@ -157,8 +157,8 @@ fn restore(host: &Host) {
             reload = path == "/etc/apache2";
         }
     }
-    host.sh(
-        "rm -rf /run/armed /run/paused /run/routes /root/scenario /var/lib/certbaton /etc/certbaton
+    host.sh("rm -rf /run/armed /run/paused /run/routes /root/scenario /etc/certbaton
+         find /var/lib/certbaton -mindepth 1 ! -path '*/arbiter*' -delete
          find /etc/letsencrypt/renewal-hooks -type f -delete
          cd /etc/letsencrypt
          for conf in renewal/*.conf; do
@@ -167,8 +167,7 @@ fn restore(host: &Host) {
          done
          cp -a /root/before/renewal/. renewal/
          systemctl reset-failed
-         systemctl start apache2",
-    );
+         systemctl start apache2");
     if reload {
         host.reload();
     }

@@ -184,7 +184,7 @@ fn two_at_once(lab: &Lab) {
 
 fn load(lab: &Lab) {
     let tool = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/load.py");
-    let root = format!("{}/ca/root.pem", crate::lab::STATE);
+    let root = format!("{}/ca/root.pem", crate::STATE);
     let urls: Vec<String> =
         NAMES.iter().flat_map(|n| [format!("http://{n}/"), format!("https://{n}/")]).collect();
     let words: Vec<&str> =

@@ -169,20 +169,34 @@ impl Host {
 
     /// Where the journal ends now.
     pub(crate) fn cursor(&self) -> String {
-        let shown = self.sh("journalctl -q -n 0 --show-cursor");
+        let shown = self.sh("journalctl --sync; journalctl -q -n 0 --show-cursor");
         shown.trim().trim_start_matches("-- cursor: ").to_owned()
     }
 
     /// What certbaton said in the journal since.
     pub(crate) fn journal(&self, cursor: &str) -> String {
-        let tags: Vec<String> = ["", "-pre-hook", "-deploy-hook", "-post-hook"]
-            .iter()
-            .map(|tag| format!("-t certbaton{tag}"))
-            .collect();
-        let tags = tags.join(" ");
-        self.sh(&format!(
-            "journalctl --sync; journalctl -q --no-pager -o cat --after-cursor '{cursor}' {tags} || true"
-        ))
+        let said: Vec<String> = self.entries(cursor).into_iter().map(|(_, text)| text).collect();
+        said.join("\n")
+    }
+
+    /// The same, with the microsecond of each.
+    ///
+    /// journalctl is not asked for certbaton's alone: with a match, `--after-cursor` leaves out the first one.
+    pub(crate) fn entries(&self, cursor: &str) -> Vec<(u64, String)> {
+        let text = self.sh(&format!(
+            "journalctl --sync; journalctl -q --no-pager -o json --after-cursor '{cursor}' \
+             --output-fields=MESSAGE,SYSLOG_IDENTIFIER"
+        ));
+        let entries = text.lines().map(serde_json::from_str::<serde_json::Value>);
+        entries
+            .filter_map(|entry| {
+                let entry = entry.ok()?;
+                let by = entry["SYSLOG_IDENTIFIER"].as_str()?;
+                let at = entry["__REALTIME_TIMESTAMP"].as_str()?.parse().ok()?;
+                let said = entry["MESSAGE"].as_str()?.to_owned();
+                by.starts_with("certbaton").then_some((at, said))
+            })
+            .collect()
     }
 }
 
@@ -212,6 +226,8 @@ impl Started {
 
     /// Waits for the program's end and that of all who hold its pipes.
     pub(crate) fn ended(self) -> Output {
+        // nsenter stops with the program that it waits for, and does not go on with it.
+        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGCONT).ok();
         let output = self.child.wait_with_output().unwrap();
         Output {
             status: output.status,

@@ -11,14 +11,9 @@ use std::time::{Duration, Instant};
 use crate::ca::Ca;
 use crate::clean::Expected;
 use crate::host::Host;
-
-/// A lab of our own, beside whatever a developer has up.
-const NAME: &str = "certbaton-lab-tests";
+use crate::{NAME, STATE};
 
 const TOOL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab");
-
-/// Where the lab keeps its logs and files.
-pub(crate) const STATE: &str = "/run/certbaton-lab-tests";
 
 /// Both machines, the CA, and what they are to look like after the scenario.
 #[derive(Debug)]

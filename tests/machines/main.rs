@@ -15,60 +15,28 @@ mod lab;
 mod leftovers;
 mod refusals;
 mod renewals;
+mod scenario;
 #[path = "../apache/snapshot.rs"]
 mod snapshot;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use lab::Lab;
+use scenario::{Certbots, Scenario};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+/// A lab of our own, beside whatever a developer has up.
+pub(crate) const NAME: &str = "certbaton-lab-tests";
 
-use lab::{DEBIANS, Lab, NEWEST};
-
-/// A rule that holds on the machines.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scenario {
-    name: &'static str,
-    act: fn(&Lab),
-    certbots: Certbots,
-}
-
-/// With which certbots a scenario runs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Certbots {
-    /// Debian's.
-    Debians,
-    /// Each.
-    Both,
-    /// Debian's, and each of them in a full run.
-    Sampled,
-    /// Each, but only in a full run.
-    Full,
-}
-
-/// The lab, from the first scenario on.
-static LAB: Mutex<Option<Lab>> = Mutex::new(None);
+/// Where it keeps its logs and files.
+pub(crate) const STATE: &str = "/run/certbaton-lab-tests";
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    // One lab.
-    arguments.test_threads = Some(1);
-    if let Some(obstacle) = lab::obstacle() {
-        let skipped = move || {
-            println!("skipped: the scenarios on two machines: {obstacle}");
-            Ok(())
-        };
-        libtest_mimic::run(&arguments, vec![Trial::test("a_lab_is_possible", skipped)]).exit();
-    }
-    let full = std::env::var_os("CERTBATON_FULL").is_some();
-    let trials = scenarios().into_iter().flat_map(|scenario| scenario.trials(full)).collect();
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    let lab = LAB.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(lab) = lab {
-        lab.down();
-    }
-    conclusion.exit();
+    scenario::perform(&scenarios());
 }
+
+/// Each host has a lease of its own.
+pub(crate) fn prepare(_: &Lab) {}
+
+/// Nothing that `reset` does not bring back.
+pub(crate) fn tidy(_: &Lab) {}
 
 fn scenarios() -> Vec<Scenario> {
     [
@@ -79,58 +47,4 @@ fn scenarios() -> Vec<Scenario> {
         kills::SCENARIOS,
     ]
     .concat()
-}
-
-impl Scenario {
-    pub(crate) const fn new(name: &'static str, certbots: Certbots, act: fn(&Lab)) -> Self {
-        Self { name, act, certbots }
-    }
-
-    fn trials(self, full: bool) -> Vec<Trial> {
-        let certbots: &[&str] = match (self.certbots, full) {
-            (Certbots::Debians, _) | (Certbots::Sampled, false) => &[DEBIANS],
-            (Certbots::Both, _) | (_, true) => &[DEBIANS, NEWEST],
-            (Certbots::Full, false) => &[],
-        };
-        let trial = |&certbot: &&'static str| {
-            let with = if certbot == DEBIANS { "debians" } else { "newest" };
-            Trial::test(format!("{}::{with}", self.name), move || self.perform(certbot))
-        };
-        certbots.iter().map(trial).collect()
-    }
-
-    fn perform(self, certbot: &'static str) -> Result<(), Failed> {
-        let mut guard = LAB.lock().unwrap_or_else(PoisonError::into_inner);
-        if guard.is_none() {
-            *guard = Some(Lab::up());
-        }
-        let lab = guard.as_mut().unwrap();
-        lab.certbot = certbot;
-        let lab = &*lab;
-        let cursor = lab.home.cursor();
-        let since = lab.ca.mark();
-        let checked = catch_unwind(AssertUnwindSafe(|| {
-            lab.begin();
-            (self.act)(lab);
-            lab.problems()
-        }));
-        let problem = match checked {
-            Ok(problems) if problems.is_empty() => None,
-            Ok(problems) => Some(problems.join("\n")),
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().cloned();
-                Some(text.unwrap_or_else(|| format!("{:?}", panic.downcast_ref::<&str>())))
-            }
-        };
-        let told = problem.map(|problem| {
-            let journal = catch_unwind(AssertUnwindSafe(|| lab.home.journal(&cursor)));
-            format!(
-                "{problem}\nCA: {:?}\njournal of home:\n{}",
-                lab.ca.work(since),
-                journal.unwrap_or_default()
-            )
-        });
-        lab.reset(told.is_some());
-        told.map_or(Ok(()), |text| Err(text.into()))
-    }
 }

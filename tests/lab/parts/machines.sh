@@ -45,7 +45,7 @@ make_etc() {
     local root=$1 host=$2 etc=$1/etc
     cp -a /etc/. "$etc/"
     rm -rf "$etc"/systemd/{system,network}/* "$etc"/rc?.d/* "$etc"/{fstab,crypttab,resolv.conf,machine-id,certbaton} \
-        "$etc"/letsencrypt/* "$etc"/ssh/ssh_host_* "$etc"/sysctl.d/* "$etc"/modules-load.d/* "$etc"/ld.so.preload \
+        "$etc"/letsencrypt/* "$etc"/sudoers.d/* "$etc"/ssh/ssh_host_* "$etc"/sysctl.d/* "$etc"/modules-load.d/* "$etc"/ld.so.preload \
         "$etc"/apache2/{mods-enabled,conf-enabled,sites-enabled}/*
     find "$etc/apache2/sites-available" -mindepth 1 ! -name 000-default.conf ! -name default-ssl.conf -delete
     find "$etc/ssl/private" -mindepth 1 ! -name ssl-cert-snakeoil.key -delete
@@ -124,17 +124,6 @@ cut_power() {
     await 10 "$1 to end" is_cut "$1"
 }
 is_cut() { grep -qx 'populated 0' "$cgroup/$1/cgroup.events"; }
-
-install_programs() {
-    local host program root
-    [ -d "$1" ] || die "no directory $1"
-    for host in home vps; do
-        root=/proc/$(leader $host)/root
-        for program in certbaton certbaton-pre-hook certbaton-deploy-hook certbaton-post-hook renew-coordinate; do
-            [ ! -e "$1/$program" ] || install -m 755 "$1/$program" "$root/usr/bin/"
-        done
-    done
-}
 
 choose_certbot() {
     local host link

@@ -2,7 +2,7 @@
 # What the lab needs installed; installing starts, enables and overwrites nothing on the developer's machine.
 
 packages=(apache2 certbot pebble systemd systemd-container dbus dnsmasq-base openssh-server openssh-client iproute2
-    nftables ssl-cert ca-certificates python3 curl openssl procps util-linux)
+    nftables ssl-cert ca-certificates python3 curl openssl procps util-linux sudo)
 
 missing() {
     local package

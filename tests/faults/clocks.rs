@@ -1,0 +1,108 @@
+//! flow: time that stands still, and clocks that jump.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::Certbots::{Debians, Full};
+use crate::Scenario;
+use crate::deaths::expect_no_overlap;
+use crate::host::Host;
+use crate::lab::Lab;
+use crate::lease::{GRACE, ONE};
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario::new(
+        "14_a_wall_clock_of_the_arbiter_that_jumps_moves_only_the_token",
+        Debians,
+        wall_clock,
+    ),
+    Scenario::new("16_a_holder_that_slept_through_its_lease_stops_itself", Debians, slept),
+    Scenario::new("16_a_holder_that_slept_for_a_moment_goes_on", Full, dozed),
+];
+
+/// Everything of the run on a host stands still, as in a suspended machine.
+struct Asleep(Vec<Pid>);
+
+impl Asleep {
+    fn new(host: &Host) -> Self {
+        let all = ["certbaton", "/usr/bin/certbot", "ssh -", "/run/pause"];
+        let asleep: Vec<Pid> = all.iter().flat_map(|text| host.processes(text)).collect();
+        for pid in &asleep {
+            kill(*pid, Signal::SIGSTOP).unwrap();
+        }
+        Self(asleep)
+    }
+
+    fn wake(self) {
+        for pid in self.0 {
+            kill(pid, Signal::SIGCONT).ok();
+        }
+    }
+}
+
+fn slept(lab: &Lab) {
+    let cursor = lab.vps.cursor();
+    let holding = lab.hold(&lab.home);
+    let since = lab.ca.mark();
+    let waiting = lab.wait_for_lease(&lab.vps);
+    let asleep = Asleep::new(&lab.home);
+    lab.granted(&cursor, &lab.vps, GRACE * 2);
+    // The route is still at home, which the probe sees: the CA is not asked.
+    assert_eq!(waiting.ended().code(), 143);
+    asleep.wake();
+    let took = holding.be_stopped(Instant::now());
+    assert!(took < Duration::from_secs(10), "awake for {took:?}");
+    lab.expect_not_asked(since);
+    expect_no_overlap(lab, &cursor);
+    lab.expect_free();
+    lab.renew_on(&lab.vps).with(&ONE).succeed();
+    lab.expect_issued(since, 1);
+}
+
+fn dozed(lab: &Lab) {
+    let since = lab.ca.mark();
+    let holding = lab.hold(&lab.home);
+    let asleep = Asleep::new(&lab.home);
+    std::thread::sleep(Duration::from_secs(10));
+    asleep.wake();
+    std::thread::sleep(Duration::from_secs(7));
+    holding.succeed();
+    lab.expect_issued(since, 1);
+    lab.expect_free();
+}
+
+/// libfaketime changes what `time(2)` and its kin say, and leaves the time since boot alone.
+fn wall_clock(lab: &Lab) {
+    let cursor = lab.vps.cursor();
+    let mut last = lab.hold_briefly();
+    for jump in ["+400d", "-400d", "+0"] {
+        lab.forced_command(&format!(
+            "FAKETIME_DONT_FAKE_MONOTONIC=1 exec faketime -f '{jump}' /usr/bin/certbaton serve --as home"
+        ));
+        let token = lab.hold_briefly();
+        assert!(token > last, "{token} after {last} with the clock at {jump}");
+        last = token;
+    }
+    expect_no_overlap(lab, &cursor);
+    lab.expect_free();
+}
+
+impl Lab {
+    /// A whole renewal on home; the token it had.
+    fn hold_briefly(&self) -> u64 {
+        let holding = self.hold(&self.home);
+        let token = holding.token;
+        holding.succeed();
+        token
+    }
+
+    /// What sshd on the vps runs when home calls.
+    pub(crate) fn forced_command(&self, script: &str) {
+        self.vps.script("/usr/local/bin/forced", &format!("#!/bin/sh\n{script}\n"));
+        self.vps.sh(
+            "sed -i 's|command=\"[^\"]*\"|command=\"/usr/local/bin/forced\"|' /var/lib/certbaton-ssh/.ssh/authorized_keys",
+        );
+    }
+}
