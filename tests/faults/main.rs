@@ -18,6 +18,7 @@ mod checker;
 #[path = "../machines/clean.rs"]
 mod clean;
 mod clocks;
+mod coordinate;
 mod deaths;
 #[path = "../machines/host.rs"]
 mod host;
@@ -50,6 +51,7 @@ fn main() {
             clocks::SCENARIOS,
             state::SCENARIOS,
             turns::SCENARIOS,
+            coordinate::SCENARIOS,
         ]
         .concat(),
     );

@@ -75,7 +75,7 @@ END
 acquaint() {
     local caller called
     caller=/proc/$(leader "$1")/root called=/proc/$(leader "$2")/root
-    printf 'restrict,command="/usr/bin/certbaton serve --as %s" %s\n' \
+    printf 'restrict,command="/usr/bin/certbaton serve --as %s --renew" %s\n' \
         "$1" "$(cat "$caller/etc/certbaton/id_ed25519.pub")" > "$called/var/lib/certbaton-ssh/.ssh/authorized_keys"
     printf '%s.example.org %s\n' "$2" "$(cut -d ' ' -f 1,2 "$called/etc/ssh/ssh_host_ed25519_key.pub")" \
         > "$caller/etc/certbaton/known_hosts"

@@ -1,0 +1,148 @@
+//! flow: `renew-coordinate` has both hosts renew in turn, and leaves nothing undone however it ends.
+
+use nix::sys::signal::Signal;
+
+use crate::Certbots::{Both, Debians};
+use crate::Scenario;
+use crate::clean::LINEAGES;
+use crate::host::{Host, Output};
+use crate::lab::{Lab, until};
+use crate::lease::ONE;
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario::new("the_coordinator_renews_both_hosts_and_each_serves_its_own", Both, both_hosts),
+    Scenario::new("two_coordinators_on_one_host_are_one_too_many", Debians, two_on_one_host),
+    Scenario::new("two_coordinators_on_two_hosts_take_turns", Debians, one_on_each_host),
+    Scenario::new("a_host_that_is_away_is_passed_over_by_the_coordinator", Debians, one_away),
+    Scenario::new(
+        "a_coordinator_interrupted_leaves_routes_back_and_the_lease_free",
+        Debians,
+        interrupted,
+    ),
+    Scenario::new(
+        "what_would_lock_the_names_out_is_refused_by_the_coordinator",
+        Debians,
+        locked_out,
+    ),
+    Scenario::new("the_coordinators_unit_renews_in_its_sandbox", Debians, by_unit),
+];
+
+fn hooks(lab: &Lab) {
+    for host in [&lab.home, &lab.vps] {
+        host.directory_hooks();
+    }
+}
+
+fn words<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["renew-coordinate", "--force-renewal"], more].concat()
+}
+
+fn coordinate(host: &Host, more: &[&str]) -> Output {
+    host.run(&words(more))
+}
+
+fn both_hosts(lab: &Lab) {
+    hooks(lab);
+    let cursor = lab.vps.cursor();
+    let since = lab.ca.mark();
+    let done = coordinate(&lab.vps, &["--json"]);
+    assert_eq!(done.code(), 0, "{done:?}");
+    lab.expect_issued(since, 2 * LINEAGES.len());
+    let report: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    let text = report.to_string();
+    assert_eq!(text.matches("\"renewed\"").count(), 2 * LINEAGES.len(), "{text}");
+    // The vps has both address families: it sees both doors.
+    assert!(!text.contains("unknown"), "{text}");
+    lab.expect_served(&LINEAGES);
+    crate::deaths::expect_no_overlap(lab, &cursor);
+    lab.expect_free();
+}
+
+fn two_on_one_host(lab: &Lab) {
+    hooks(lab);
+    let since = lab.ca.mark();
+    let first = lab.home.start(&words(&ONE));
+    until("the first one's run", || {
+        !lab.home.running("certbot").is_empty() || has_keeper(&lab.home)
+    });
+    let second = coordinate(&lab.home, &ONE);
+    assert_eq!(second.code(), 75, "{second:?}");
+    let done = first.ended();
+    assert_eq!(done.code(), 0, "{done:?}");
+    lab.expect_issued(since, 2);
+    lab.expect_free();
+}
+
+fn one_on_each_host(lab: &Lab) {
+    hooks(lab);
+    let cursor = lab.vps.cursor();
+    let since = lab.ca.mark();
+    let both = [&lab.home, &lab.vps].map(|host| host.start(&words(&ONE)));
+    for done in both.map(crate::host::Started::ended) {
+        assert_eq!(done.code(), 0, "{done:?}");
+    }
+    // Who comes while the other's certbot runs may find the certificate renewed already.
+    let work = lab.ca.work(since);
+    assert!((2..=4).contains(&work.issued) && work.invalid == 0, "{work:?}");
+    crate::deaths::expect_no_overlap(lab, &cursor);
+    lab.expect_free();
+}
+
+fn one_away(lab: &Lab) {
+    hooks(lab);
+    let since = lab.ca.mark();
+    lab.home.sh("systemctl stop ssh");
+    let done = coordinate(&lab.vps, &ONE);
+    lab.home.sh("systemctl start ssh");
+    assert_eq!(done.code(), 1, "{done:?}");
+    assert!(done.out.contains("home"), "{done:?}");
+    lab.expect_issued(since, 1);
+    lab.expect_free();
+}
+
+fn interrupted(lab: &Lab) {
+    hooks(lab);
+    let run = lab.home.start(&words(&["--host", "home"]));
+    until("the keeper of the run", || has_keeper(&lab.home));
+    run.signal(Signal::SIGINT);
+    let done = run.ended();
+    assert_eq!(done.code(), 1, "{done:?}");
+    assert!(!has_keeper(&lab.home), "a keeper is left: {done:?}");
+    lab.expect_free();
+}
+
+fn locked_out(lab: &Lab) {
+    hooks(lab);
+    let since = lab.ca.mark();
+    for host in [&lab.home, &lab.vps] {
+        host.sh("printf '\n[certbot]\nduplicates-per-week = 1\n' >> /etc/certbaton/config.toml");
+    }
+    let done = coordinate(&lab.home, &[]);
+    assert_eq!(done.code(), 1, "{done:?}");
+    assert!(done.err.contains("per week") || done.out.contains("7 days"), "{done:?}");
+    lab.expect_issued(since, 0);
+}
+
+fn by_unit(lab: &Lab) {
+    hooks(lab);
+    let since = lab.ca.mark();
+    lab.vps.sh("mkdir -p /run/systemd/system/certbaton-renew.service.d");
+    lab.vps.write(
+        "/run/systemd/system/certbaton-renew.service.d/force.conf",
+        "[Service]\nExecStart=\nExecStart=/usr/bin/renew-coordinate --force-renewal\n",
+    );
+    lab.vps.sh("systemctl daemon-reload");
+    let done = lab.vps.run(&["systemctl", "start", "certbaton-renew.service"]);
+    lab.vps.sh("rm -r /run/systemd/system/certbaton-renew.service.d; systemctl daemon-reload");
+    assert_eq!(done.code(), 0, "{done:?}");
+    lab.expect_issued(since, 2 * LINEAGES.len());
+    for unit in ["certbaton-renew.service", "certbaton-recover.service"] {
+        let said = lab.vps.sh(&format!("systemd-analyze security --threshold=40 {unit}"));
+        assert!(said.contains("OK"), "{said}");
+    }
+}
+
+/// Whether a keeper is at work.
+fn has_keeper(host: &Host) -> bool {
+    !host.processes("certbaton keep").is_empty()
+}
