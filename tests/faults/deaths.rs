@@ -113,7 +113,7 @@ fn certbot_ends<const SIGNAL: i32>(lab: &Lab) {
 fn post_hook_killed(lab: &Lab) {
     let since = lab.ca.mark();
     let pausing = lab.home.pausing();
-    let certbot = lab.renew().with(&ONE).post(&format!("{pausing}; certbaton-post-hook")).start();
+    let certbot = lab.renew().with(&ONE).post(&format!("{pausing} && certbaton-post-hook")).start();
     lab.await_pause();
     // Apache stands still, and so does the post-hook.
     lab.home.sh("kill -STOP $(cat /run/apache2/apache2.pid)");
