@@ -13,12 +13,12 @@ use nix::unistd::geteuid;
 
 use crate::certbot::lineages::{self, lineages};
 use crate::certbot::scope::{self, Known, Origin, scope};
-use crate::config::{self, HostLabel, Settings};
+use crate::config::{self, Settings};
 use crate::coordinate::agent;
 use crate::exit::Exit;
 use crate::files;
 use crate::lease::serve;
-use crate::names::{Hostname, Route, Webroot};
+use crate::names::{HostLabel, Hostname, Route, Webroot};
 use crate::route::order::{Options, Order, Report};
 use crate::route::plan::Switched;
 use crate::route::report::{self, chain};

@@ -3,14 +3,14 @@
 //! Small on purpose: what can be found out is found out. Unknown keys are
 //! refused with line and column, since a misspelt one would be silent otherwise.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::lease::times;
+use crate::names::{Destination, HostLabel};
 
 /// Where the configuration is, unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/certbaton/config.toml";
@@ -48,11 +48,6 @@ pub struct Settings {
     pub proof_time: Duration,
 }
 
-/// A host as the configuration calls it: letters, digits, `-`, `_` and `.`, not first a `-` or `.`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct HostLabel(String);
-
 /// One of the hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
@@ -61,10 +56,6 @@ pub struct Host {
     /// How ssh reaches it: `USER@HOST`, or a `Host` of the ssh configuration. `None`: from here, it is not.
     pub ssh: Option<Destination>,
 }
-
-/// Where ssh connects to: one word that cannot be an option.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destination(String);
 
 /// The file is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -313,56 +304,6 @@ impl Settings {
     /// What the renewal under way is about.
     pub fn run_file(&self) -> PathBuf {
         self.runtime_directory.join("run.json")
-    }
-}
-
-impl HostLabel {
-    /// Checks `text`.
-    pub fn parse(text: &str) -> Option<Self> {
-        is_word(text, b"-_.").then(|| Self(text.to_owned()))
-    }
-
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Destination {
-    /// Checks `text`.
-    pub fn parse(text: &str) -> Option<Self> {
-        is_word(text, b"-_.@:[]%").then(|| Self(text.to_owned()))
-    }
-
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// At most 253 letters, digits and `also`; neither an option nor a hidden file.
-fn is_word(text: &str, also: &[u8]) -> bool {
-    let known = |b: u8| b.is_ascii_alphanumeric() || also.contains(&b);
-    (1..=253).contains(&text.len()) && text.bytes().all(known) && !text.starts_with(['-', '.'])
-}
-
-impl TryFrom<String> for HostLabel {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(&text).ok_or_else(|| format!("not a name for a host: {text:?}"))
-    }
-}
-
-impl From<HostLabel> for String {
-    fn from(name: HostLabel) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for HostLabel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{self, Deadline};
-use crate::config::{Host, HostLabel, Settings};
+use crate::config::{Host, Settings};
 use crate::coordinate::link::Way;
 use crate::coordinate::outcome::{HostSummary, LineageSummary, Served, Summary, outcome};
 use crate::coordinate::plan::{Budget, HostPlan, Plan, Surveyed, Wish};
@@ -31,6 +31,7 @@ use crate::coordinate::wire::{Answer, Lineage, Order, Renewed, Report};
 use crate::exit::Exit;
 use crate::files;
 use crate::lock;
+use crate::names::HostLabel;
 use crate::route::report::chain;
 use crate::run::keeper::Signals;
 

@@ -186,6 +186,65 @@ impl Token {
     }
 }
 
+/// A host as the configuration calls it: letters, digits, `-`, `_` and `.`, not first a `-` or `.`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HostLabel(String);
+
+/// Where ssh connects to: one word that cannot be an option.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination(String);
+
+impl HostLabel {
+    /// Checks `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_word(text, b"-_.").then(|| Self(text.to_owned()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Destination {
+    /// Checks `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_word(text, b"-_.@:[]%").then(|| Self(text.to_owned()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// At most 253 letters, digits and `also`; neither an option nor a hidden file.
+fn is_word(text: &str, also: &[u8]) -> bool {
+    let known = |b: u8| b.is_ascii_alphanumeric() || also.contains(&b);
+    (1..=253).contains(&text.len()) && text.bytes().all(known) && !text.starts_with(['-', '.'])
+}
+
+impl TryFrom<String> for HostLabel {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("not a name for a host: {text:?}"))
+    }
+}
+
+impl From<HostLabel> for String {
+    fn from(name: HostLabel) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for HostLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,11 +6,11 @@ use clap::Parser;
 
 use super::{Common, Error, complain, settings, start};
 use crate::clock::Stopwatch;
-use crate::config::HostLabel;
 use crate::coordinate::plan::Wish;
 use crate::coordinate::wire::LineageName;
 use crate::coordinate::{Call, coordinate};
 use crate::exit::Exit;
+use crate::names::HostLabel;
 use crate::route::report::chain;
 
 /// Renews on every host, one after another, and verifies what each of them serves.

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::command::piped::{Next, Piped};
 use crate::command::{self, Program};
-use crate::config::{HostLabel, Settings};
+use crate::config::Settings;
 use crate::coordinate::wire::{self, Answer, Envelope, MAX_ANSWER, Order};
 use crate::lease::wire as lease;
+use crate::names::HostLabel;
 use crate::run::keeper::Signals;
 
 /// How the agent of a host is reached.

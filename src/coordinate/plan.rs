@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::config::HostLabel;
 use crate::coordinate::wire::{Due, Lineage, LineageName, Renewal, Report};
+use crate::names::HostLabel;
 
 /// What a person or timer wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -10,10 +10,9 @@ use crate::ca::resolve::{Resolve, System};
 use crate::ca::validation::Failure;
 use crate::certbot::certificate;
 use crate::clock::Deadline;
-use crate::config::HostLabel;
 use crate::coordinate::outcome::{Served, Verdict};
 use crate::coordinate::wire::Report;
-use crate::names::Hostname;
+use crate::names::{HostLabel, Hostname};
 use crate::route::report::chain;
 
 /// The hosts as they are now.

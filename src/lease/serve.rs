@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use crate::clock::{self, Deadline};
-use crate::config::{HostLabel, Settings};
+use crate::config::Settings;
 use crate::coordinate::{relay, wire as order};
 use crate::lease::lines::{self, Lines};
 use crate::lease::overview;
@@ -19,6 +19,7 @@ use crate::lease::rules::{self, Claim, Grant, Millis, Now, Verdict, millis};
 use crate::lease::store::{self, Slip, Store};
 use crate::lease::times::{Periods, SILENCE};
 use crate::lease::wire::{self, Answer, Ask, Hello, Purpose, RequestId, Token, Waiting};
+use crate::names::HostLabel;
 use crate::process::{self, Process};
 use crate::route::report::chain;
 
