@@ -151,6 +151,8 @@ fn keeper_killed(lab: &Lab) {
     let done = waiting.ended();
     assert_eq!(done.code(), 0, "{done:?}");
     lab.expect_free();
+    // As its timer does: the killed keeper's socket goes.
+    lab.vps.sh("certbaton recover");
 }
 
 fn arbiter_killed(lab: &Lab) {
