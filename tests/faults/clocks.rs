@@ -15,7 +15,7 @@ use crate::lease::{GRACE, ONE};
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
         "14_a_wall_clock_of_the_arbiter_that_jumps_moves_only_the_token",
-        Debians,
+        Full,
         wall_clock,
     ),
     Scenario::new("16_a_holder_that_slept_through_its_lease_stops_itself", Debians, slept),

@@ -22,7 +22,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("04_certbot_terminated_releases_at_once", Debians, certbot_ends::<TERM>),
     Scenario::new("04_certbot_interrupted_releases_at_once", Full, certbot_ends::<INT>),
     Scenario::new("05_a_post_hook_killed_loses_nothing", Debians, post_hook_killed),
-    Scenario::new("05_a_post_hook_that_never_runs_loses_nothing", Debians, post_hook_never),
+    Scenario::new("05_a_post_hook_that_never_runs_loses_nothing", Full, post_hook_never),
     Scenario::new(
         "06_a_keeper_killed_keeps_the_next_waiting_for_the_grace",
         Debians,
@@ -46,12 +46,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("10_an_arbiter_that_reboots_confirms_its_holder", Debians, arbiter_reboots),
     Scenario::new(
         "19_power_loss_of_the_holder_is_waited_out_and_its_boot_repairs",
-        Debians,
+        Full,
         holder_power_cut,
     ),
     Scenario::new(
         "20_power_loss_of_the_arbiter_while_it_grants_leaves_a_rising_token",
-        Debians,
+        Full,
         arbiter_power_cut,
     ),
     Scenario::new("29_a_killed_ssh_is_replaced_and_the_token_stays", Debians, ssh_killed),

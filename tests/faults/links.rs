@@ -18,12 +18,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new(
         "11_a_link_that_is_down_stops_certbot_before_the_next_is_granted",
-        Debians,
+        Full,
         link_down,
     ),
     Scenario::new(
         "12_a_half_open_link_without_answers_is_noticed_by_both_ends",
-        Debians,
+        Full,
         half_open::<false>,
     ),
     Scenario::new(
@@ -31,7 +31,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         Full,
         half_open::<true>,
     ),
-    Scenario::new("13_a_slow_link_changes_nothing", Debians, slow),
+    Scenario::new("13_a_slow_link_changes_nothing", Full, slow),
     Scenario::new("11_a_link_that_comes_back_in_time_changes_nothing", Debians, comes_back),
 ];
 

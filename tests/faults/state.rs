@@ -16,11 +16,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new(
         "18_a_full_disk_of_the_holder_stops_certbot_and_releases",
-        Debians,
+        Full,
         holders_disk_full,
     ),
     Scenario::new("23_a_duplicate_request_is_one_request", Debians, duplicate),
-    Scenario::new("25_state_from_a_backup_never_lowers_the_token", Debians, backup),
+    Scenario::new("25_state_from_a_backup_never_lowers_the_token", Full, backup),
     Scenario::new("26_an_empty_record_is_held_by_unknown_for_one_grace", Debians, damaged::<true>),
     Scenario::new("26_a_corrupt_record_is_held_by_unknown_for_one_grace", Full, damaged::<false>),
     Scenario::new("27_an_unknown_version_is_refused_with_both_named", Debians, version),
