@@ -10,7 +10,8 @@ use crate::clock::Deadline;
 use crate::config::Settings;
 use crate::exit::Exit;
 use crate::lease::connection::{self, Connection, Way};
-use crate::lease::wire::{self, Answer, Ask, Hello, Purpose, Status, Token};
+use crate::lease::lines;
+use crate::lease::wire::{Answer, Ask, Hello, Purpose, Status, Token};
 use crate::process;
 use crate::route::report::chain;
 use crate::run::lease::described;
@@ -46,12 +47,6 @@ pub enum Error {
         /// What ssh said, else what we saw.
         said: String,
     },
-    /// Another version.
-    #[error(
-        "the arbiter speaks version {0} of the lease, this host version {ours}; install the same certbaton on both",
-        ours = wire::VERSION
-    )]
-    Version(u32),
     /// It said no.
     #[error("the arbiter refuses: {0}")]
     Refused(String),
@@ -124,18 +119,14 @@ fn question(
     let deadline = Deadline::after(PATIENCE);
     let mut connection = Connection::open(&way)?;
     let spoken = (|| {
-        let hello: Hello = connection.word(&deadline)?;
-        if hello.version == wire::VERSION {
-            connection.say(ask)?;
-            return Ok((Some(connection.word(&deadline)?), hello));
-        }
-        Ok((None, hello))
+        let hello = connection.hello(&deadline)?;
+        connection.say(ask)?;
+        Ok((hello, connection.word(&deadline)?))
     })();
     match spoken {
-        Ok((Some(answer), hello)) => Ok((hello, answer)),
-        Ok((None, hello)) => Err(Error::Version(hello.version)),
+        Ok(answered) => Ok(answered),
+        Err(error @ connection::Error::Lines(lines::Error::Wire(_))) => Err(error.into()),
         Err(error) => {
-            let error: connection::Error = error;
             let said = connection.end();
             Err(Error::Unreachable { said: if said.is_empty() { chain(&error) } else { said } })
         }

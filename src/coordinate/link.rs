@@ -154,10 +154,10 @@ impl Way {
                     last => return Ok(last),
                 },
                 Next::Out(said) => {
-                    let hello: lease::Hello = lease::word(&said).map_err(|_| Error::NotServe)?;
-                    if hello.version != lease::VERSION {
-                        return Err(Error::Version(hello.version));
-                    }
+                    lease::hello(&said).map_err(|error| match error {
+                        lease::Error::Version(version) => Error::Version(version),
+                        _ => Error::NotServe,
+                    })?;
                     greeted = true;
                     agent.say(&line).map_err(Error::Pipe)?;
                 }

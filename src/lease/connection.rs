@@ -18,7 +18,7 @@ use crate::command::{self, Program};
 use crate::config::Settings;
 use crate::files;
 use crate::lease::lines::{self, Lines};
-use crate::lease::wire::{self, Ask};
+use crate::lease::wire::{self, Ask, Hello};
 
 /// How the arbiter is reached.
 #[derive(Debug, Clone)]
@@ -148,14 +148,23 @@ impl Connection {
         Ok(self.lines.next_line()?)
     }
 
+    /// Waits for the first line, at most until `deadline`.
+    pub fn hello(&mut self, deadline: &clock::Deadline) -> Result<Hello, Error> {
+        Ok(wire::hello(&self.awaited(deadline)?).map_err(lines::Error::from)?)
+    }
+
     /// Waits for the next word, at most until `deadline`.
     pub fn word<T: serde::de::DeserializeOwned>(
         &mut self,
         deadline: &clock::Deadline,
     ) -> Result<T, Error> {
+        Ok(wire::word(&self.awaited(deadline)?).map_err(lines::Error::from)?)
+    }
+
+    fn awaited(&mut self, deadline: &clock::Deadline) -> Result<Vec<u8>, Error> {
         loop {
             if let Some(line) = self.next_line()? {
-                return Ok(wire::word(&line).map_err(lines::Error::from)?);
+                return Ok(line);
             }
             let timeout = || Error::Socket(io::ErrorKind::TimedOut.into());
             let left = deadline.remaining().ok_or_else(timeout)?;

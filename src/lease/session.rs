@@ -130,6 +130,17 @@ fn floor(settings: &Settings) -> Token {
     }
 }
 
+/// The machine refuses another version, and then looks at nothing else of it.
+fn greeting(line: &[u8]) -> Result<Greeting, wire::Error> {
+    match wire::hello(line) {
+        Ok(Hello { version, grace_millis, .. }) => {
+            Ok(Greeting { version, grace: Duration::from_millis(grace_millis) })
+        }
+        Err(wire::Error::Version(version)) => Ok(Greeting { version, grace: Duration::ZERO }),
+        Err(error) => Err(error),
+    }
+}
+
 struct Worker {
     machine: Holder,
     way: Way,
@@ -208,10 +219,7 @@ impl Worker {
             let event = if self.greeted {
                 wire::word(&line).map(Event::Said)
             } else {
-                wire::word(&line).map(|Hello { version, grace_millis, .. }| {
-                    let grace = Duration::from_millis(grace_millis);
-                    Event::Hello(Greeting { version, grace })
-                })
+                greeting(&line).map(Event::Hello)
             };
             match event {
                 Ok(event) => {

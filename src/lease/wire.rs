@@ -189,6 +189,11 @@ pub enum Error {
     /// Not one of these words.
     #[error("a line that is not understood (is one side of another version?)")]
     Unknown(#[source] serde_json::Error),
+    /// An arbiter of another version.
+    #[error(
+        "the arbiter speaks version {0} of the lease, this host version {VERSION}; install the same certbaton on both"
+    )]
+    Version(u32),
 }
 
 /// At most 200 characters, none of which needs an escape in JSON: some of them fit in a line.
@@ -220,6 +225,18 @@ pub fn word<T: DeserializeOwned>(line: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(line).map_err(Error::Unknown)
 }
 
+/// The first line; another version is told by its number, whatever else the line holds or lacks.
+pub fn hello(line: &[u8]) -> Result<Hello, Error> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        version: u32,
+    }
+    match word(line)? {
+        Numbered { version: VERSION } => word(line),
+        Numbered { version } => Err(Error::Version(version)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,5 +264,14 @@ mod tests {
             word::<Ask>(b"{\"beat\":{\"number\":1,\"x\":2}}"),
             Err(Error::Unknown(_))
         ));
+    }
+
+    #[test]
+    fn another_version_is_told_by_its_number() {
+        let strange = br#"{"version":99,"speaker":"vps"}"#;
+        assert!(matches!(hello(strange), Err(Error::Version(99))));
+        let short = br#"{"version":1,"host":"vps","caller":"home"}"#;
+        assert!(matches!(hello(short), Err(Error::Unknown(_))));
+        assert!(matches!(hello(br#"{"host":"vps"}"#), Err(Error::Unknown(_))));
     }
 }
