@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use nix::unistd::geteuid;
 
+use crate::agent::carry;
 use crate::certbot::lineages::{self, lineages};
 use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::config::{self, Settings};
-use crate::coordinate::agent;
 use crate::exit::Exit;
 use crate::files;
 use crate::lease::serve;
@@ -151,7 +151,7 @@ pub enum Error {
     Lease(#[from] lease::Error),
     /// The agent.
     #[error(transparent)]
-    Agent(#[from] agent::Error),
+    Agent(#[from] carry::Error),
     /// The coordinator.
     #[error(transparent)]
     Coordinate(#[from] crate::coordinate::Error),
@@ -202,8 +202,8 @@ pub fn certbaton() -> Exit {
             settings(&cli.common).and_then(|set| Ok(order.perform(&set, config)?))
         }
         Verb::Agent => settings(&cli.common)
-            .inspect_err(|error| agent::refuse(error.exit(), &chain(error)))
-            .and_then(|set| Ok(agent::agent(&set)?)),
+            .inspect_err(|error| carry::refuse(error.exit(), &chain(error)))
+            .and_then(|set| Ok(carry::carry(&set)?)),
     };
     concluded("certbaton", done)
 }

@@ -3,15 +3,9 @@
 //! It orders; the lease excludes. On each host an agent does what it is asked;
 //! what to ask is decided in [`plan`], for all hosts before any is asked.
 
-pub mod agent;
-pub mod facts;
-pub mod link;
 pub mod outcome;
 pub mod plan;
-pub mod relay;
 pub mod served;
-pub mod survey;
-pub mod wire;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,13 +15,15 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::agent::facts;
+use crate::agent::link::{self, Way};
+use crate::agent::report::{Lineage, Report};
+use crate::agent::wire::{Answer, Order, Renewed};
 use crate::clock::{self, Deadline};
 use crate::config::{Host, Settings};
-use crate::coordinate::link::Way;
 use crate::coordinate::outcome::{HostSummary, LineageSummary, Served, Summary, outcome};
 use crate::coordinate::plan::{Budget, HostPlan, Plan, Surveyed, Wish};
 use crate::coordinate::served::Known;
-use crate::coordinate::wire::{Answer, Lineage, Order, Renewed, Report};
 use crate::exit::Exit;
 use crate::files;
 use crate::lock;

@@ -8,6 +8,7 @@
 //! | [`certbot`] | certbot's files, command line and process |
 //! | [`lease`] | the exclusive right to renew: arbiter, holder, their words |
 //! | [`run`] | one renewal: hooks and keeper |
+//! | [`agent`] | a host that another one asks: what may be asked, how, and what is done for it |
 //! | [`coordinate`] | `renew-coordinate`: all hosts, one after another |
 //!
 //! Three kinds of module, told apart by the first line of each file:
@@ -16,6 +17,7 @@
 //! `clippy.toml` keep the pure and flow modules away from the system; the
 //! `expect` attributes here, in `certbot.rs` and in `lease.rs` are the complete list of owners.
 
+pub mod agent;
 pub mod apache;
 pub mod ca;
 pub mod certbot;

@@ -5,9 +5,9 @@ use std::io::{self, IsTerminal, Write};
 use clap::Parser;
 
 use super::{Common, Error, complain, settings, start};
+use crate::agent::wire::LineageName;
 use crate::clock::Stopwatch;
 use crate::coordinate::plan::Wish;
-use crate::coordinate::wire::LineageName;
 use crate::coordinate::{Call, coordinate};
 use crate::exit::Exit;
 use crate::names::HostLabel;

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::agent::wire::Renewed;
 use crate::coordinate::plan::Decision;
-use crate::coordinate::wire::Renewed;
 use crate::exit::Exit;
 use crate::names::Hostname;
 

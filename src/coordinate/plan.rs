@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::coordinate::wire::{Due, Lineage, LineageName, Renewal, Report};
+use crate::agent::report::{Due, HOOKS, Lineage, Report};
+use crate::agent::wire::{LineageName, Renewal};
 use crate::names::HostLabel;
 
 /// What a person or timer wants.
@@ -316,9 +317,5 @@ const SKEW: SignedDuration = SignedDuration::from_secs(5);
 
 /// Bytes that a renewal needs at most: key, chain, log, journal.
 const ROOM: u64 = 4 << 20;
-
-/// The directories of certbot's `renewal-hooks`.
-pub const HOOKS: [&str; 3] = ["pre", "deploy", "post"];
-
 #[cfg(test)]
 pub(crate) mod tests;

@@ -5,13 +5,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::agent::report::Report;
 use crate::ca::handshake::served_certificate;
 use crate::ca::resolve::{Resolve, System};
 use crate::ca::validation::Failure;
 use crate::certbot::certificate;
 use crate::clock::Deadline;
 use crate::coordinate::outcome::{Served, Verdict};
-use crate::coordinate::wire::Report;
 use crate::names::{HostLabel, Hostname};
 use crate::route::report::chain;
 

@@ -9,9 +9,9 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use crate::agent::{relay, wire as order};
 use crate::clock::{self, Deadline};
 use crate::config::Settings;
-use crate::coordinate::{relay, wire as order};
 use crate::lease::lines::{self, Lines};
 use crate::lease::overview;
 use crate::lease::place::{Hold, Holder, Standing, Waiter};

@@ -12,7 +12,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use certbaton::coordinate::wire::{Answer, Due, Report, answer};
+use certbaton::agent::report::{Due, Report};
+use certbaton::agent::wire::{Answer, answer};
 use openssl::asn1::{Asn1Integer, Asn1Time};
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};

@@ -1,7 +1,7 @@
 //! pure: fixtures and rules of the plan.
 
 use super::*;
-use crate::coordinate::wire::{Certbot, Disk, Issued, Routes};
+use crate::agent::report::{Certbot, Disk, Issued, Routes};
 use crate::names::Hostname;
 
 /// A due lineage `name` for `name.example`.

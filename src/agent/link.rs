@@ -5,10 +5,10 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::agent::wire::{self, Answer, Envelope, MAX_ANSWER, Order};
 use crate::command::piped::{Next, Piped};
 use crate::command::{self, Program};
 use crate::config::Settings;
-use crate::coordinate::wire::{self, Answer, Envelope, MAX_ANSWER, Order};
 use crate::lease::wire as lease;
 use crate::names::HostLabel;
 use crate::run::keeper::Signals;

@@ -1,4 +1,4 @@
-//! flow: `certbaton agent`: one order from a coordinator, carried out here as root.
+//! flow: `certbaton agent`: one order from whoever coordinates, carried out here as root.
 //!
 //! It ends when its caller closes standard input or dies, but never before
 //! certbot has ended and the keeper of that run has given the routes back.
@@ -9,12 +9,12 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::agent::survey::{self, serials};
+use crate::agent::wire::{self, Answer, MAX_ORDER, MAX_TEXT, Order, Renewal, Renewed};
 use crate::certbot::running::LOCK_FILE;
 use crate::clock::{self, Deadline};
 use crate::command::piped::{Next, Piped};
 use crate::config::Settings;
-use crate::coordinate::survey::{self, serials};
-use crate::coordinate::wire::{self, Answer, MAX_ORDER, MAX_TEXT, Order, Renewal, Renewed};
 use crate::exit::Exit;
 use crate::process::{self, Holder, Signal};
 use crate::route::report::chain;
@@ -69,7 +69,7 @@ struct Caller {
 }
 
 /// Reads one order, carries it out, answers.
-pub fn agent(settings: &Settings) -> Result<(), Error> {
+pub fn carry(settings: &Settings) -> Result<(), Error> {
     let caller = Caller { signals: Signals::catch().map_err(Error::Caller)? };
     let done = order().and_then(|order| match order {
         Order::Survey => Ok(Answer::Survey(Box::new(survey::survey(settings)))),

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::agent::facts;
+use crate::agent::report::HOOKS;
+use crate::agent::report::{Certbot, Disk, Due, Issued, Lineage, Report, Routes};
 use crate::apache::server;
 use crate::certbot::certificate::{self, Certificate};
 use crate::certbot::lineages::lineages;
@@ -14,9 +17,6 @@ use crate::certbot::version::{Age, Version};
 use crate::clock::{self, Deadline};
 use crate::command::Program;
 use crate::config::Settings;
-use crate::coordinate::facts;
-use crate::coordinate::plan::HOOKS;
-use crate::coordinate::wire::{Certbot, Disk, Due, Issued, Lineage, Report, Routes};
 use crate::files;
 use crate::lock;
 use crate::route::install;

@@ -8,9 +8,9 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::agent::wire::{self, Answer, MAX_ANSWER};
 use crate::command::piped::{Next, Piped};
 use crate::command::{self, Program};
-use crate::coordinate::wire::{self, Answer, MAX_ANSWER};
 use crate::exit::Exit;
 
 /// Why an order was not handed on.
