@@ -10,6 +10,7 @@
 //! | [`run`] | one renewal: hooks and keeper |
 //! | [`agent`] | a host that another one asks: what may be asked, how, and what is done for it |
 //! | [`coordinate`] | `renew-coordinate`: all hosts, one after another |
+//! | [`check`] | what the CA sees of each name, and why |
 //!
 //! Three kinds of module, told apart by the first line of each file:
 //! **pure** (values in, values out), **system** (one outside thing each, no
@@ -21,6 +22,7 @@ pub mod agent;
 pub mod apache;
 pub mod ca;
 pub mod certbot;
+pub mod check;
 #[expect(clippy::disallowed_methods, reason = "owns the environment")]
 pub mod cli;
 #[expect(clippy::disallowed_methods, reason = "owns the clock")]

@@ -1,0 +1,49 @@
+//! pure: something that is wrong, the line that is to blame, and what to write instead.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{HostLabel, Hostname};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Renewals go well; something else may not.
+    Warning,
+    /// A renewal fails, or a wrong certificate is served.
+    Problem,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Finding {
+    /// How bad.
+    pub severity: Severity,
+    /// Which kind, for machines; never changes its meaning.
+    pub code: String,
+    /// The host where it is to be put right; none if that is no host's.
+    pub host: Option<HostLabel>,
+    /// The names that it concerns; empty: all.
+    pub names: Vec<Hostname>,
+    /// `FILE:LINE`, a DNS record, a unit.
+    pub place: Option<String>,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(host) = &self.host {
+            write!(f, "{host}: ")?;
+        }
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        write!(f, "{}; {}", self.what, self.remedy)
+    }
+}
