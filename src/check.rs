@@ -13,11 +13,21 @@
 //! | [`culprit`] | the directive that keeps a nonce from coming back |
 //! | [`outside`] | what is wrong outside of Apache: records, certificates, clocks, limits |
 //! | [`summary`] | what people and programs are told |
+//! | [`inspect`] | the order of looking at one host |
+//! | [`apache`] | who answers a challenge, by Apache's configuration |
+//! | [`directive`] | a directive as people find it |
+//! | [`faults`] | what keeps a challenge from certbot's webroot |
+//! | [`leftovers`] | what lies about in the files of Apache's configuration |
 
+pub mod apache;
 pub mod culprit;
+pub mod directive;
+pub mod faults;
 pub mod finding;
 pub mod gather;
+pub mod inspect;
 pub mod inspection;
+pub mod leftovers;
 pub mod look;
 pub mod matrix;
 pub mod outside;
@@ -72,10 +82,8 @@ pub fn check(
         [] => hosts.first().map(|host| host.name.clone()),
         _ => settings.name.clone(),
     };
-    let ways: Vec<Way> = hosts
-        .iter()
-        .map(|host| Way::to(settings, call.config, &call.certbaton, host))
-        .collect();
+    let ways: Vec<Way> =
+        hosts.iter().map(|host| Way::to(settings, call.config, &call.certbaton, host)).collect();
     let gathered = gather(&ways, own.as_ref(), call.names, &signals, say)?;
     let gathered = Gathered { duplicates_per_week: settings.duplicates_per_week, ..gathered };
     Ok(summary(&gathered, clock::now()))

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::agent::survey::{self, serials};
 use crate::agent::wire::{self, Answer, MAX_ORDER, MAX_TEXT, Order, Renewal, Renewed};
 use crate::certbot::running::LOCK_FILE;
-use crate::check::inspection::Inspection;
+use crate::check::inspect::inspect;
 use crate::check::look::{CalledOff, look};
 use crate::check::plant::plant;
 use crate::check::sight::{Question, Sight};
@@ -79,9 +79,7 @@ pub fn carry(settings: &Settings) -> Result<(), Error> {
     let done = order().and_then(|order| match order {
         Order::Survey => Ok(Answer::Survey(Box::new(survey::survey(settings)))),
         Order::Renew(renewal) => Ok(Answer::Renewed(caller.renew(settings, &renewal)?)),
-        Order::Inspect { names } => {
-            Ok(Answer::Inspected(Box::new(inspect(settings, &names))))
-        }
+        Order::Inspect { names } => Ok(Answer::Inspected(Box::new(inspect(settings, &names)))),
         Order::Plant { names } => caller.plant(settings, &names),
         Order::Probe(question) => Ok(Answer::Seen(caller.look(question)?)),
     });
@@ -172,9 +170,8 @@ impl Caller {
         let said = say(&answer);
         let stdin = io::stdin();
         let sources = [stdin.as_fd(), self.signals.as_fd()];
-        let waited = said.and_then(|()| {
-            clock::ready(&sources, Some(PLANTED_TIME)).map_err(Error::Caller)
-        });
+        let waited =
+            said.and_then(|()| clock::ready(&sources, Some(PLANTED_TIME)).map_err(Error::Caller));
         bed.clear();
         waited.map(|_| answer)
     }
@@ -314,7 +311,3 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// For a keeper to give everything back; `recover` goes on where it gives up.
 const KEEPER_TIME: Duration = Duration::from_mins(2);
-
-fn inspect(_: &Settings, _: &[Hostname]) -> Inspection {
-    Inspection::default()
-}

@@ -96,12 +96,7 @@ pub fn hosts(settings: &Settings) -> Vec<Host> {
 
 impl Way {
     /// How to reach `name`, which `ssh` says, unless it is `own`.
-    pub fn to(
-        settings: &Settings,
-        config: Option<&Path>,
-        certbaton: &Path,
-        host: &Host,
-    ) -> Self {
+    pub fn to(settings: &Settings, config: Option<&Path>, certbaton: &Path, host: &Host) -> Self {
         let name = host.name.clone();
         if settings.hosts.is_empty() || settings.name.as_ref() == Some(&name) {
             let mut arguments: Vec<_> = Vec::new();

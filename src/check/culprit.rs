@@ -56,7 +56,10 @@ pub fn dead(gathered: &Gathered, name: &Hostname, address: IpAddr, miss: &Miss) 
             host: Some(owner.label.clone()),
             names: Vec::new(),
             place: Some(format!("{family} {address}")),
-            what: format!("it cannot be asked ({why}), and nobody takes a connection on port 80 there{eats}; the CA goes to {}", other(address)),
+            what: format!(
+                "it cannot be asked ({why}), and nobody takes a connection on port 80 there{eats}; the CA goes to {}",
+                other(address)
+            ),
             remedy: "start it, or see to its network".to_owned(),
         };
     }
@@ -99,7 +102,9 @@ pub fn no_hooks(host: &HostSeen) -> Finding {
         host: Some(host.label.clone()),
         names: Vec::new(),
         place: Some("renewal-hooks".to_owned()),
-        what: "certbaton's hooks are not all there, so nothing switches the route when certbot renews".to_owned(),
+        what:
+            "certbaton's hooks are not all there, so nothing switches the route when certbot renews"
+                .to_owned(),
         remedy: "put them there: certbaton install".to_owned(),
     }
 }
@@ -185,26 +190,12 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn finding(&self, on: &HostSeen, code: &str, place: Option<String>, what: String, remedy: String) -> Finding {
-        Finding {
-            severity: Severity::Problem,
-            code: code.into(),
-            host: Some(on.label.clone()),
-            names: Vec::new(),
-            place,
-            what,
-            remedy,
-        }
-    }
-
     /// The owner should answer from its own webroot, and does not.
     fn own(&self, on: &HostSeen, answerer: &Answerer) -> Finding {
         let webroot = on.inspected(self.name).and_then(|known| known.webroot.as_ref());
         let webroot = webroot.or_else(|| on.planting(self.name).map(|planting| &planting.webroot));
-        let serve = webroot.map_or_else(
-            || "let the challenge path lead to certbot's webroot".to_owned(),
-            |webroot| serve(webroot),
-        );
+        let serve = webroot
+            .map_or_else(|| "let the challenge path lead to certbot's webroot".to_owned(), serve);
         self.by_answerer(on, answerer, "certbot's webroot there does not answer", &serve)
     }
 
@@ -214,18 +205,24 @@ impl Case<'_> {
         let pass = format!("ProxyPass {CHALLENGE_PATH} {}", self.target());
         match answerer {
             Answerer::Passed(directive) => self.passed_wrongly(directive),
-            Answerer::Webroot if self.is_left_local() => self.finding(
+            Answerer::Webroot if self.is_left_local() => finding(
                 owner,
-                "route-left-local",
+                "abandoned-route",
                 None,
-                format!("the route is switched to {} although no renewal is under way, so the CA never comes to {}", owner.label, host.label),
+                format!(
+                    "the route is switched to {} although no renewal is under way, so the CA never comes to {}",
+                    owner.label, host.label
+                ),
                 "give it back: certbaton recover".to_owned(),
             ),
-            Answerer::Webroot => self.finding(
+            Answerer::Webroot => finding(
                 owner,
                 "not-passed-on",
                 owner.inspected(self.name).and_then(|known| known.vhost.clone()),
-                format!("answers challenges itself and passes none to {}, which asks for certificates of the same names", host.label),
+                format!(
+                    "answers challenges itself and passes none to {}, which asks for certificates of the same names",
+                    host.label
+                ),
                 format!("write there: {pass}"),
             ),
             other => self.by_answerer(
@@ -252,17 +249,36 @@ impl Case<'_> {
         let (code, what, remedy) = if gateway {
             (
                 "cannot-pass-on",
-                format!("passes challenges to {target}, and cannot reach it ({})", answered(self.miss)),
-                format!("see that {} reaches it: its name, firewall and tunnel, and Apache's error log there", owner.label),
+                format!(
+                    "passes challenges to {target}, and cannot reach it ({})",
+                    answered(self.miss)
+                ),
+                format!(
+                    "see that {} reaches it: its name, firewall and tunnel, and Apache's error log there",
+                    owner.label
+                ),
             )
         } else {
             (
                 "wrong-target",
-                format!("passes challenges to {target}, and there is no answer of {}'s webroot ({})", host.label, answered(self.miss)),
-                format!("write ProxyPreserveHost On and ProxyPass {CHALLENGE_PATH} {}", self.target()),
+                format!(
+                    "passes challenges to {target}, and there is no answer of {}'s webroot ({})",
+                    host.label,
+                    answered(self.miss)
+                ),
+                format!(
+                    "write ProxyPreserveHost On and ProxyPass {CHALLENGE_PATH} {}",
+                    self.target()
+                ),
             )
         };
-        self.finding(owner, code, directive.place.clone(), format!("`{}` {what}", directive.text), remedy)
+        finding(
+            owner,
+            code,
+            directive.place.clone(),
+            format!("`{}` {what}", directive.text),
+            remedy,
+        )
     }
 
     /// Whether the nonce comes back at an address of its own host; `None` if it has none.
@@ -303,11 +319,20 @@ impl Case<'_> {
         })
     }
 
-    fn by_answerer(&self, on: &HostSeen, answerer: &Answerer, effect: &str, instead: &str) -> Finding {
+    fn by_answerer(
+        &self,
+        on: &HostSeen,
+        answerer: &Answerer,
+        effect: &str,
+        instead: &str,
+    ) -> Finding {
         let came = answered(self.miss);
         let vhost = on.inspected(self.name).and_then(|known| known.vhost.clone());
         let told = |directive: &Directive, what: &str| {
-            (directive.place.clone().or_else(|| vhost.clone()), format!("`{}` {what}, so {effect} ({came})", directive.text))
+            (
+                directive.place.clone().or_else(|| vhost.clone()),
+                format!("`{}` {what}, so {effect} ({came})", directive.text),
+            )
         };
         let (code, (place, what), remedy) = match answerer {
             Answerer::Passed(directive) => {
@@ -318,13 +343,17 @@ impl Case<'_> {
                 told(directive, "redirects the challenge path"),
                 format!("{}; {instead}", except(directive)),
             ),
-            Answerer::Elsewhere(directive) => {
-                ("another-directory", told(directive, "serves the challenge path from another directory"), instead.to_owned())
-            }
+            Answerer::Elsewhere(directive) => (
+                "wrong-directory",
+                told(directive, "serves the challenge path from another directory"),
+                instead.to_owned(),
+            ),
             Answerer::Denied(directive) => (
                 "denied",
                 told(directive, "denies access to the challenge path"),
-                format!("write <Location {CHALLENGE_PATH}> Require all granted </Location>; {instead}"),
+                format!(
+                    "write <Location {CHALLENGE_PATH}> Require all granted </Location>; {instead}"
+                ),
             ),
             Answerer::Taken(directive) => {
                 ("taken", told(directive, "takes the challenge path"), instead.to_owned())
@@ -336,16 +365,44 @@ impl Case<'_> {
             ),
             Answerer::Webroot | Answerer::Unknown => (
                 "unexplained",
-                (vhost, format!("Apache's configuration does not tell why {effect} ({}: {came})", self.address)),
-                format!("look at what is between the CA and Apache: another server on port 80, a CDN, .htaccess; {instead}"),
+                (
+                    vhost,
+                    format!(
+                        "Apache's configuration does not tell why {effect} ({}: {came})",
+                        self.address
+                    ),
+                ),
+                format!(
+                    "look at what is between the CA and Apache: another server on port 80, a CDN, .htaccess; {instead}"
+                ),
             ),
         };
-        self.finding(on, code, place, what, remedy)
+        finding(on, code, place, what, remedy)
+    }
+}
+
+fn finding(
+    on: &HostSeen,
+    code: &str,
+    place: Option<String>,
+    what: String,
+    remedy: String,
+) -> Finding {
+    Finding {
+        severity: Severity::Problem,
+        code: code.into(),
+        host: Some(on.label.clone()),
+        names: Vec::new(),
+        place,
+        what,
+        remedy,
     }
 }
 
 fn serve(webroot: &Webroot) -> String {
-    format!("write ProxyPass {CHALLENGE_PATH} ! and Alias {CHALLENGE_PATH} {webroot}{CHALLENGE_PATH}")
+    format!(
+        "write ProxyPass {CHALLENGE_PATH} ! and Alias {CHALLENGE_PATH} {webroot}{CHALLENGE_PATH}"
+    )
 }
 
 /// How a redirect spares the path.

@@ -109,8 +109,7 @@ impl Asking<'_> {
     fn each<T: Send>(&self, ask: impl Fn(&Way) -> T + Sync) -> Vec<T> {
         thread::scope(|scope| {
             let ask = &ask;
-            let asked: Vec<_> =
-                self.ways.iter().map(|way| scope.spawn(move || ask(way))).collect();
+            let asked: Vec<_> = self.ways.iter().map(|way| scope.spawn(move || ask(way))).collect();
             let joined = asked.into_iter().map(thread::ScopedJoinHandle::join);
             joined.map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect()
         })
@@ -154,7 +153,8 @@ impl Asking<'_> {
                             all.names.push(name);
                         }
                     }
-                    for finding in part.findings {
+                    for mut finding in part.findings {
+                        finding.host = Some(way.name.clone());
                         if !all.findings.contains(&finding) {
                             all.findings.push(finding);
                         }
@@ -218,11 +218,7 @@ fn fits(order: Order) -> bool {
 }
 
 /// Every name with every nonce that is planted for it, in orders that are short enough.
-fn questions(
-    names: &[Hostname],
-    ways: &[Way],
-    plantings: &[Told<Vec<Planting>>],
-) -> Vec<Question> {
+fn questions(names: &[Hostname], ways: &[Way], plantings: &[Told<Vec<Planting>>]) -> Vec<Question> {
     let mut parts = vec![Question::default()];
     for name in names {
         let of_hosts = ways.iter().zip(plantings);

@@ -18,7 +18,7 @@ use crate::ca::resolve::{Resolve, System};
 use crate::ca::validation::choose;
 use crate::certbot::certificate;
 use crate::check::sight::{Answer, Asked, Kind, Leaf, Miss, Presented, Question, Sight, Wanted};
-use crate::clock::{self, Deadline};
+use crate::clock::Deadline;
 use crate::names::{HostLabel, Hostname};
 use crate::route::report::chain;
 
@@ -64,7 +64,7 @@ pub fn look(
     let addresses: BTreeSet<IpAddr> = found.values().flatten().flatten().copied().collect();
     let ports = [Ports::PUBLIC.http, Ports::PUBLIC.https];
     let doors = addresses.iter().flat_map(|address| ports.map(|port| (*address, port).into()));
-    let dialled = all(doors.collect(), |door| (door, dial(door, &deadline)), going_on)?;
+    let dialled = all(doors.collect(), move |door| (door, dial(door, &deadline)), going_on)?;
 
     let known = Known {
         nonces: question.nonces,
@@ -145,7 +145,9 @@ fn all<T: Send + 'static, R: Send + 'static>(
 }
 
 fn v6_first(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
-    addresses.iter_mut().for_each(|address| *address = address.to_canonical());
+    for address in &mut addresses {
+        *address = address.to_canonical();
+    }
     addresses.sort_by_key(IpAddr::is_ipv4);
     addresses
 }
@@ -196,9 +198,8 @@ impl Known {
                 return self.asked(nonce, Some(choice.first), Answer::Missed(miss.clone()));
             };
             // What the dial to the first has left of the time.
-            let spent =
-                if miss.kind == Kind::BlackHole { DIAL_TIMEOUT } else { Duration::ZERO };
-            let answer = self.fetch(name, nonce, second, VALIDATION_TIME - spent);
+            let spent = if miss.kind == Kind::BlackHole { DIAL_TIMEOUT } else { Duration::ZERO };
+            let answer = self.fetch(name, nonce, second, VALIDATION_TIME.saturating_sub(spent));
             return self.asked(nonce, Some(second), answer);
         }
         let Some(time) = self.time(VALIDATION_TIME) else { return self.late(nonce, None) };

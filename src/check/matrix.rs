@@ -176,11 +176,10 @@ impl Gathered {
         for (host, sight) in self.sights(name) {
             match sight.answer(nonce, address) {
                 None => {}
-                Some(Answer::Missed(miss)) if !self.can_tell(host, address, miss) => {
-                    if miss.kind == Kind::NotAsked {
-                        unknown.clone_from(&miss.why);
-                    }
+                Some(Answer::Missed(miss)) if miss.kind == Kind::NotAsked => {
+                    unknown.clone_from(&miss.why);
                 }
+                Some(Answer::Missed(miss)) if !Self::can_tell(host, address, miss) => {}
                 Some(answer) if owner == Some(&host.label) => own.push((host, answer)),
                 Some(answer) => others.push((host, answer)),
             }
@@ -201,7 +200,7 @@ impl Gathered {
     }
 
     /// Whether what `host` did not get says something of `address`, and not of `host`.
-    fn can_tell(&self, host: &HostSeen, address: IpAddr, miss: &Miss) -> bool {
+    fn can_tell(host: &HostSeen, address: IpAddr, miss: &Miss) -> bool {
         match miss.kind {
             Kind::NotAsked => false,
             Kind::Unreachable => host.has_way_to(address),
@@ -210,11 +209,11 @@ impl Gathered {
     }
 
     /// What `address` presents for `name`, by the best witness.
-    pub fn presented(
-        &self,
-        name: &Hostname,
+    pub fn presented<'a>(
+        &'a self,
+        name: &'a Hostname,
         address: IpAddr,
-    ) -> Option<(&HostSeen, Result<&Leaf, &Miss>)> {
+    ) -> Option<(&'a HostSeen, Result<&'a Leaf, &'a Miss>)> {
         let owner = self.owner(address).map(|host| &host.label);
         let mut seen: Vec<_> = self
             .sights(name)
@@ -223,7 +222,7 @@ impl Gathered {
                 let presented = sight.presented.iter().find(here)?;
                 match (&presented.leaf, &presented.miss) {
                     (Some(leaf), _) => Some((host, Ok(leaf))),
-                    (None, Some(miss)) if self.can_tell(host, address, miss) => {
+                    (None, Some(miss)) if Self::can_tell(host, address, miss) => {
                         Some((host, Err(miss)))
                     }
                     _ => None,

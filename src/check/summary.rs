@@ -316,7 +316,8 @@ impl Summary {
                         (!names.is_empty()).then(|| format!("{words}{}", listed(&names)))
                     })
                     .collect();
-                let down = without.map_or_else(String::new, |down| format!("{down} were down and "));
+                let down =
+                    without.map_or_else(String::new, |down| format!("{down} were down and "));
                 if !told.is_empty() {
                     lines.push(format!("if {down}{} renewed now: {}", host.name, told.join("; ")));
                 }
@@ -328,7 +329,10 @@ impl Summary {
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         for host in self.hosts.iter().filter(|host| host.failure.is_some()) {
-            notes.push(format!("{} could not be asked: what it would answer and see is unknown", host.name));
+            notes.push(format!(
+                "{} could not be asked: what it would answer and see is unknown",
+                host.name
+            ));
         }
         for (kind, other) in [("A", "AAAA"), ("AAAA", "A")] {
             let lacks = self.names.iter().filter(|name| {

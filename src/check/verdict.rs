@@ -46,7 +46,8 @@ pub fn verdict(gathered: &Gathered) -> (Vec<Renewal>, Vec<Finding>) {
         for (place, host) in gathered.hosts.iter().enumerate() {
             let mut lineages = host.lineages(name).peekable();
             // What is proven by DNS needs no route.
-            if lineages.peek().is_some() && lineages.any(|lineage| lineage.authenticator == "webroot")
+            if lineages.peek().is_some()
+                && lineages.any(|lineage| lineage.authenticator == "webroot")
             {
                 renewals.push(renewal(gathered, name, place, host));
             }
@@ -65,9 +66,33 @@ pub fn verdict(gathered: &Gathered) -> (Vec<Renewal>, Vec<Finding>) {
         }
     }
     let inspected = gathered.hosts.iter().filter_map(|host| host.inspection.as_ref().ok());
-    findings.extend(inspected.flat_map(|inspection| inspection.findings.iter().cloned()));
-    findings.extend(outside::findings(gathered));
-    (renewals, merged(findings))
+    let inspected = inspected.flat_map(|inspection| inspection.findings.iter().cloned());
+    let mut all = known_by_its_line(inspected.collect(), findings);
+    all.extend(outside::findings(gathered));
+    (renewals, merged(all))
+}
+
+/// Of a cause that a host found in its own files and that is seen from outside too, only the former,
+/// which says more; but that it does harm is seen from outside.
+fn known_by_its_line(mut inspected: Vec<Finding>, seen: Vec<Finding>) -> Vec<Finding> {
+    let mut rest = Vec::new();
+    for seen in seen {
+        let same = |known: &&mut Finding| {
+            let is_same = if seen.place.is_some() {
+                known.place == seen.place
+            } else {
+                known.code == seen.code
+            };
+            let concerns = |name: &Hostname| known.names.is_empty() || known.names.contains(name);
+            is_same && known.host == seen.host && seen.names.iter().all(concerns)
+        };
+        match inspected.iter_mut().find(same) {
+            Some(known) => known.severity = known.severity.max(seen.severity),
+            None => rest.push(seen),
+        }
+    }
+    rest.extend(inspected);
+    rest
 }
 
 /// One finding per cause, with all its names; a cause that is a problem for one name is one.
@@ -183,8 +208,10 @@ impl Case<'_> {
             Fate::Fails(reasons) => {
                 let soften = |mut reason: Finding| {
                     reason.severity = Severity::Warning;
-                    reason.what =
-                        format!("were {} down, the CA would come to IPv4, and {}", down.label, reason.what);
+                    reason.what = format!(
+                        "were {} down, the CA would come to IPv4, and {}",
+                        down.label, reason.what
+                    );
                     reason
                 };
                 Fate::Fails(reasons.into_iter().map(soften).collect())
@@ -230,7 +257,8 @@ impl Case<'_> {
             return Fate::Fails(culprit::obstacles(self.host, inspected).unwrap_or(vec![found]));
         }
         let hooks = self.host.report.iter().filter_map(|report| report.certbot.as_ref());
-        let hooked = hooks.into_iter().any(|certbot| HOOKS.iter().all(|h| certbot.hooks.contains(*h)));
+        let hooked =
+            hooks.into_iter().any(|certbot| HOOKS.iter().all(|h| certbot.hooks.contains(*h)));
         if hooked || self.host.lineages(self.name).all(|lineage| lineage.own_hook) {
             Fate::WorksSwitched
         } else {

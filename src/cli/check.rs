@@ -23,7 +23,11 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn perform(&self, settings: &Settings, config: Option<&Path>) -> Result<Exit, Error> {
+    pub(super) fn perform(
+        &self,
+        settings: &Settings,
+        config: Option<&Path>,
+    ) -> Result<Exit, Error> {
         let certbaton = std::env::current_exe().map_err(Error::Program)?;
         let call = Call { config, certbaton, names: &self.names };
         let is_followed = io::stderr().is_terminal();
