@@ -96,22 +96,22 @@ fn follow<'a>(
     let engine = user.dump.modules.contains("rewrite") && book.engine;
     let rule = by_rules(&book, request, webroot, &user.dump.document_root, vhost)
         .filter(|_| engine && !pass.is_some_and(|pass| pass.encoded));
-    let mut found = match (rule, pass) {
+    let found = match (rule, pass) {
         (Some(found), _) => found,
         (None, Some(pass)) => passed(pass, request),
         (None, None) => by_mapping(user, vhost, request, webroot, &sections),
     };
-    if let Some((fate, denied)) = refused(&levels, found.0 == Fate::Webroot)
-        && matches!(found.0, Fate::Webroot | Fate::Passed)
-    {
-        return (fate, Some(denied.0), None, denied.1);
-    }
-    if found.0 == Fate::Webroot
-        && let Some(later) = by_levels(vhost, user, &levels, request, &directory)
-    {
-        found = later;
-    }
-    found
+    let here = match found.0 {
+        Fate::Webroot => true,
+        Fate::Passed => false,
+        _ => return found,
+    };
+    let later = if here {
+        by_levels(vhost, user, &levels, request, &directory)
+    } else {
+        redirected_late(&levels, request, false)
+    };
+    refused(&levels, here).or(later).unwrap_or(found)
 }
 
 /// The directory that answers where certbot has none.
@@ -243,10 +243,9 @@ fn redirect<'a>(node: &'a Node, request: &Request) -> Found<'a> {
 }
 
 /// The last word on access, if it is not a grant; `in_directory`: those of directories count.
-fn refused<'a>(levels: &[Level<'a>], in_directory: bool) -> Option<(Fate, (&'a Node, bool))> {
+fn refused<'a>(levels: &[Level<'a>], in_directory: bool) -> Option<Found<'a>> {
     let (mut required, mut by_host) = (None, None);
-    let late = |level: &&Level<'_>| level.section.is_some_and(|s| s.stage >= Stage::Location);
-    for level in levels.iter().filter(|level| in_directory || late(level)) {
+    for level in levels.iter().filter(|level| in_directory || is_late(level)) {
         for (said, kept) in [
             (directories::denial(&level.nodes), &mut required),
             (directories::host_denial(&level.nodes), &mut by_host),
@@ -254,8 +253,12 @@ fn refused<'a>(levels: &[Level<'a>], in_directory: bool) -> Option<(Fate, (&'a N
             let sure = level.likelihood() == Likelihood::Yes;
             match said {
                 Some(Some(origin)) => {
-                    *kept =
-                        level.nodes.iter().copied().find(|n| n.origin == origin).map(|n| (n, sure));
+                    let nodes = || level.nodes.iter().copied();
+                    let node = nodes().find(|n| n.origin == origin);
+                    // `Order` says when `Deny` counts; it is the latter that denies.
+                    let deny = nodes().find(|n| n.name == "deny");
+                    let deny = deny.filter(|_| node.is_some_and(|n| n.name == "order"));
+                    *kept = deny.or(node).map(|n| (n, sure));
                 }
                 Some(None) if sure => *kept = None,
                 _ => {}
@@ -270,7 +273,7 @@ fn refused<'a>(levels: &[Level<'a>], in_directory: bool) -> Option<(Fate, (&'a N
         "deny" => true,
         _ => false,
     };
-    Some((Fate::Denied, (node, sure && denies)))
+    Some((Fate::Denied, Some(node), None, sure && denies))
 }
 
 /// Rewriting and redirects of directories and locations, then the handler.
@@ -296,18 +299,8 @@ fn by_levels<'a>(
     if let Some((touch, subject)) = touch.filter(|(t, _)| likely(t) && !same(t)) {
         return Some(ruled(&touch, &on_disk, &subject));
     }
-    let answering = levels.iter().find_map(|level| {
-        let mut redirects = level.nodes.iter().filter(|n| n.name.starts_with("redirect"));
-        let node = redirects.find(|n| answers_here(n, request))?;
-        let spared = level
-            .section
-            .is_some_and(|s| String::from_utf8_lossy(&s.node.arguments).contains("well-known"));
-        let sure = level.likelihood() == Likelihood::Yes;
-        (sure || !spared).then_some((*node, sure))
-    });
-    if let Some((node, sure)) = answering {
-        let (fate, by, to, _) = redirect(node, request);
-        return Some((fate, by, to, sure));
+    if let Some(found) = redirected_late(levels, request, true) {
+        return Some(found);
     }
     let mut handler = vhost.all().rfind(|n| n.name == "sethandler").map(|n| (n, true));
     for level in levels {
@@ -322,6 +315,31 @@ fn by_levels<'a>(
     let url = word.strip_prefix(b"proxy:").map(|url| String::from_utf8_lossy(url).into_owned());
     let fate = if url.is_some() { Fate::Passed } else { Fate::Taken };
     Some((fate, Some(node), url, sure))
+}
+
+/// A `Redirect` of a section or `.htaccess`: it acts on requests for another server, too (`fixup_redir`).
+fn redirected_late<'a>(
+    levels: &[Level<'a>],
+    request: &Request,
+    in_directory: bool,
+) -> Option<Found<'a>> {
+    let (node, sure) =
+        levels.iter().filter(|level| in_directory || is_late(level)).find_map(|level| {
+            let mut redirects = level.nodes.iter().filter(|n| n.name.starts_with("redirect"));
+            let node = redirects.find(|n| answers_here(n, request))?;
+            let spared = level
+                .section
+                .is_some_and(|s| String::from_utf8_lossy(&s.node.arguments).contains("well-known"));
+            let sure = level.likelihood() == Likelihood::Yes;
+            (sure || !spared).then_some((*node, sure))
+        })?;
+    let (fate, by, to, _) = redirect(node, request);
+    Some((fate, by, to, sure))
+}
+
+/// Whether a level counts for a request that is for no file of this host.
+fn is_late(level: &Level<'_>) -> bool {
+    level.section.is_some_and(|s| s.stage >= Stage::Location)
 }
 
 /// A text of `mod_rewrite` with the variables that are known filled in.

@@ -27,10 +27,12 @@ impl Texts<'_> {
     pub fn text(&self, node: &Node) -> String {
         let line = self.documents.get(&node.origin.file);
         let line = line.and_then(|d| d.line_ending_at(node.origin.line));
-        match line {
-            Some(line) => String::from_utf8_lossy(line.text.trim_ascii()).into_owned(),
-            None => format!("{} {}", node.name, String::from_utf8_lossy(&node.arguments)),
+        if let Some(line) = line {
+            return String::from_utf8_lossy(line.text.trim_ascii()).into_owned();
         }
+        let known = NAMES.iter().find(|name| name.eq_ignore_ascii_case(&node.name));
+        let name = known.map_or(node.name.as_str(), |name| name);
+        format!("{name} {}", String::from_utf8_lossy(&node.arguments))
     }
 
     fn directive(&self, seen: &Seen<'_>) -> Directive {
@@ -54,3 +56,21 @@ impl Texts<'_> {
         }
     }
 }
+
+/// As the manual writes what a dump gives in lower case.
+const NAMES: [&str; 14] = [
+    "Alias",
+    "AliasMatch",
+    "Deny",
+    "DocumentRoot",
+    "Order",
+    "ProxyPass",
+    "ProxyPassMatch",
+    "Redirect",
+    "RedirectMatch",
+    "RedirectPermanent",
+    "Require",
+    "RewriteRule",
+    "SetHandler",
+    "JkMount",
+];

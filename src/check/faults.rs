@@ -75,7 +75,7 @@ pub fn faults(dump: &Dump, texts: &Texts<'_>, renewed: &Renewed<'_>) -> Vec<Find
         ),
         Fate::Redirected => redirected(dump, renewed, &text, severity, place.clone()),
     };
-    let reaches = seen.fate == Fate::Webroot || seen.fate == Fate::Passed && seen.vhost.is_some();
+    let reaches = matches!(seen.fate, Fate::Webroot | Fate::Passed);
     if !seen.is_named && !reaches {
         findings.push(unnamed(dump, texts, name, severity));
     }

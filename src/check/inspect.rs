@@ -186,7 +186,8 @@ fn dead_lines(observed: &Observation, texts: &Texts<'_>, names: &[InspectedName]
         let directory = name.webroot.as_ref().map(Webroot::challenge_directory);
         let directory = directory.as_deref().unwrap_or(Path::new("/"));
         for origin in dead(&observed.user, &vhost, &vhost.names(), directory) {
-            let node = vhost.own().find(|node| node.origin == origin);
+            let inside = vhost.own().chain(vhost.own().flat_map(|node| &node.children));
+            let node = { inside }.find(|node| node.origin == origin);
             let text = node.map_or_else(|| "this line".to_owned(), |node| texts.text(node));
             found.push(leftovers::dead(&origin, &text, texts));
         }

@@ -1,5 +1,6 @@
 //! system: a certbot's directory of a test's own: lineages with certificates, no certbot.
 
+use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ pub(crate) fn make(directory: &Path, names: &[String], webroot: &Path) -> PathBu
          server = https://acme-v02.api.letsencrypt.org/directory\n[[webroot_map]]\n"
     );
     for name in names {
-        text += &format!("{name} = {webroot}\n");
+        writeln!(text, "{name} = {webroot}").unwrap();
     }
     fs::write(&file, text).unwrap();
     file

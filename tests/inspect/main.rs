@@ -17,6 +17,7 @@ macro_rules! ensure {
 #[expect(dead_code, reason = "shared with tests that need more")]
 #[path = "../apache/mod.rs"]
 mod apache;
+mod expected;
 #[expect(dead_code, reason = "shared with tests that need more")]
 #[path = "../fixture/mod.rs"]
 mod fixture;
