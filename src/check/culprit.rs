@@ -25,8 +25,28 @@ pub fn culprit(
 ) -> Finding {
     let Some(owner) = gathered.owner(address) else { return stranger(name, address, miss) };
     let case = Case { gathered, name, host, owner, address, miss };
+    if owner.report.is_err() {
+        return case.silent_owner();
+    }
     let answerer = owner.inspected(name).map_or(&Answerer::Unknown, |known| &known.answerer);
     if owner.label == host.label { case.own(owner, answerer) } else { case.passed_on(answerer) }
+}
+
+/// Whether the `<VirtualHost>` of `name` on `host` is switched to it; a switch concerns all its names.
+pub fn is_local(host: &HostSeen, name: &Hostname) -> bool {
+    let vhost = |name| host.inspected(name).and_then(|known| known.vhost.as_ref());
+    let local = host.report.iter().flat_map(|report| &report.routes.local);
+    local.into_iter().any(|l| l == name || (vhost(l).is_some() && vhost(l) == vhost(name)))
+}
+
+/// Whether `host` itself does not answer from its webroot, so that whoever passes on to it is not to blame.
+pub fn is_own_fault(gathered: &Gathered, name: &Hostname, host: &HostSeen) -> bool {
+    let is_its = |a: &IpAddr| gathered.owner(*a).is_some_and(|owner| owner.label == host.label);
+    let own = gathered.addresses(name).into_iter().filter(is_its);
+    let answers =
+        own.map(|a| gathered.cell(name, &host.label, a).told).any(|told| told == Told::Same);
+    let known = host.inspected(name).map_or(&Answerer::Unknown, |known| &known.answerer);
+    !answers && !matches!(known, Answerer::Webroot | Answerer::Unknown)
 }
 
 /// Nobody takes a connection at `address`.
@@ -49,6 +69,10 @@ pub fn dead(gathered: &Gathered, name: &Hostname, address: IpAddr, miss: &Miss) 
             remedy: "let the record name an address that a host has now; where it changes by itself, let the host update it".to_owned(),
         };
     };
+    let inspected = owner.inspection.iter().flat_map(|inspection| &inspection.findings);
+    if let Some(reason) = inspected.into_iter().find(|f| f.code == "apache-not-running") {
+        return reason.clone();
+    }
     if let Err(why) = &owner.report {
         return Finding {
             severity: Severity::Warning,
@@ -190,6 +214,19 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
+    /// Somebody answers at what must be the address of a host that cannot be asked.
+    fn silent_owner(&self) -> Finding {
+        let (owner, host) = (&self.owner.label, &self.host.label);
+        let what = format!(
+            "whoever answers at {} does not give back what {host} has ({}); if it is {owner}, that cannot be asked",
+            self.address,
+            answered(self.miss)
+        );
+        let place = Some(format!("{} {}", family(self.address), self.address));
+        let remedy = "see to that host first, or correct the record, then check again".to_owned();
+        finding(self.owner, "unexplained", place, what, remedy)
+    }
+
     /// The owner should answer from its own webroot, and does not.
     fn own(&self, on: &HostSeen, answerer: &Answerer) -> Finding {
         let webroot = on.inspected(self.name).and_then(|known| known.webroot.as_ref());
@@ -204,8 +241,7 @@ impl Case<'_> {
         let (owner, host) = (self.owner, self.host);
         let pass = format!("ProxyPass {CHALLENGE_PATH} {}", self.target());
         match answerer {
-            Answerer::Passed(directive) => self.passed_wrongly(directive),
-            Answerer::Webroot if self.is_left_local() => finding(
+            _ if is_local(owner, self.name) => finding(
                 owner,
                 "abandoned-route",
                 None,
@@ -215,6 +251,7 @@ impl Case<'_> {
                 ),
                 "give it back: certbaton recover".to_owned(),
             ),
+            Answerer::Passed(directive) => self.passed_wrongly(directive),
             Answerer::Webroot => finding(
                 owner,
                 "not-passed-on",
@@ -240,10 +277,7 @@ impl Case<'_> {
         let target = directive.target.as_deref().unwrap_or("another server");
         let gateway = matches!(self.miss.kind, Kind::Status(502..=504));
         let known = host.inspected(self.name).map_or(&Answerer::Unknown, |known| &known.answerer);
-        if self.host_answers_itself() != Some(true)
-            && !gateway
-            && !matches!(known, Answerer::Webroot | Answerer::Unknown)
-        {
+        if !gateway && is_own_fault(self.gathered, self.name, host) {
             return self.own(host, known);
         }
         let (code, what, remedy) = if gateway {
@@ -279,22 +313,6 @@ impl Case<'_> {
             format!("`{}` {what}", directive.text),
             remedy,
         )
-    }
-
-    /// Whether the nonce comes back at an address of its own host; `None` if it has none.
-    fn host_answers_itself(&self) -> Option<bool> {
-        let addresses = self.gathered.addresses(self.name).into_iter();
-        let own = addresses.filter(|address| {
-            self.gathered.owner(*address).is_some_and(|owner| owner.label == self.host.label)
-        });
-        let told = own.map(|a| self.gathered.cell(self.name, &self.host.label, a).told);
-        let told: Vec<Told> = told.filter(|told| !matches!(told, Told::Unknown(_))).collect();
-        (!told.is_empty()).then(|| told.contains(&Told::Same))
-    }
-
-    fn is_left_local(&self) -> bool {
-        let report = self.owner.report.as_ref();
-        report.is_ok_and(|r| !r.under_way && r.routes.local.contains(self.name))
     }
 
     /// Where challenges of `host` have to go: as for a name that works, else an address of its.

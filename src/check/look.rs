@@ -11,16 +11,14 @@ use std::thread;
 use std::time::Duration;
 
 use crate::ca::exchange::DIAL_TIMEOUT;
-use crate::ca::handshake::served_certificate;
+use crate::ca::handshake;
 use crate::ca::probe;
 use crate::ca::redirect::Ports;
 use crate::ca::resolve::{Resolve, System};
 use crate::ca::validation::choose;
-use crate::certbot::certificate;
 use crate::check::sight::{Answer, Asked, Kind, Leaf, Miss, Presented, Question, Sight, Wanted};
-use crate::clock::Deadline;
+use crate::clock::{self, Deadline};
 use crate::names::{HostLabel, Hostname};
-use crate::route::report::chain;
 
 /// Somebody no longer wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,28 +233,12 @@ impl Known {
         }
         let Some(time) = self.time(DIAL_TIMEOUT) else { return missed(Miss::not_asked(LATE)) };
         let door = SocketAddr::new(address, Ports::PUBLIC.https);
-        let der = match served_certificate(name, door, &Deadline::after(time)) {
-            Ok(der) => der,
-            Err(failure) => return missed(Miss::of(&failure, false)),
-        };
-        match certificate::from_der(&der) {
-            Ok(found) => {
-                let leaf = Leaf {
-                    covers: found.names.contains(name) || found.other_names > 0,
-                    serial: found.serial,
-                    issuer: found.issuer,
-                    not_before: found.not_before,
-                    not_after: found.not_after,
-                    chain: None,
-                };
-                Presented { address, leaf: Some(leaf), miss: None }
+        match handshake::look(name, door, &Deadline::after(time)) {
+            Ok(chain) => {
+                let leaf = Some(Leaf::of(&chain, name, clock::now()));
+                Presented { address, leaf, miss: None }
             }
-            Err(error) => missed(Miss {
-                kind: Kind::Broken,
-                url: None,
-                redirected: false,
-                why: chain(&error),
-            }),
+            Err(failure) => missed(Miss::of(&failure, false)),
         }
     }
 }

@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
+use crate::agent::report::Lineage;
+use crate::ca::served::{self, Identity};
 use crate::check::finding::{Finding, Severity};
 use crate::check::inspection::Inspection;
-use crate::check::matrix::{Gathered, HostSeen};
+use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::check::sight::Leaf;
 use crate::coordinate::plan::{Budget, Surveyed};
 use crate::names::Hostname;
 
-/// All of it. Certificates that `now` is not within are expired, or not yet valid.
+/// All of it.
 pub fn findings(gathered: &Gathered) -> Vec<Finding> {
     let mut found: Vec<Finding> = gathered.hosts.iter().flat_map(host).collect();
     for name in &gathered.names {
@@ -167,79 +169,54 @@ fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
         match gathered.presented(name, address) {
             None => {}
             // Where port 80 is as dead, the verdict on renewals says so.
-            Some((_, Err(miss)))
-                if miss.falls_back() && owner.is_none_or(|o| o.report.is_err()) => {}
+            Some((_, Err(miss))) if miss.falls_back() && is_dead(gathered, name, address) => {}
             Some((witness, Err(miss))) => {
                 let what = format!("no certificate is presented ({}): {}", witness.label, miss.why);
                 let remedy =
                     "let Apache listen there: Listen 443, SSLEngine on, SSLCertificateFile";
                 found.push(by(finding(Severity::Warning, "no-tls", place, what, remedy)));
             }
-            Some((witness, Ok(leaf))) => {
-                let now = witness.report.as_ref().map(|report| report.clock).ok();
-                let serials: Vec<&str> = expected.iter().map(|l| l.serial.as_str()).collect();
-                found.extend(certificate(leaf, &serials, now, place.as_ref()).map(by));
+            Some((_, Ok(leaf))) => {
+                found.extend(certificate(leaf, &expected, place.as_ref()).map(by));
             }
         }
     }
     found
 }
 
-fn certificate(
-    leaf: &Leaf,
-    on_disk: &[&str],
-    now: Option<Timestamp>,
-    place: Option<&String>,
-) -> Option<Finding> {
-    let problem = |code: &str, what: String, remedy: &str| {
-        Some(finding(Severity::Problem, code, place.cloned(), what, remedy))
-    };
-    if !leaf.covers {
-        return problem(
-            "wrong-certificate",
-            format!(
-                "presents the certificate {} of {}, which is not for the name",
-                leaf.serial, leaf.issuer
-            ),
-            "add the name to a <VirtualHost *:443> whose SSLCertificateFile is that of its lineage",
-        );
-    }
-    if !on_disk.contains(&leaf.serial.as_str()) {
-        return problem(
-            "old-certificate",
-            format!(
-                "presents the certificate {} (until {}), on disk is {}",
-                leaf.serial,
-                leaf.not_after.strftime("%Y-%m-%d"),
-                on_disk.join(" or ")
-            ),
-            "reload Apache: systemctl reload apache2; if that does not help, SSLCertificateFile names another file",
-        );
-    }
-    if let Some(now) = now {
-        if leaf.not_after < now {
-            return problem(
-                "expired",
-                format!("the certificate has expired on {}", leaf.not_after.strftime("%Y-%m-%d")),
-                "renew it: renew-coordinate, or certbot renew",
-            );
-        }
-        if leaf.not_before > now {
-            return problem(
-                "not-yet-valid",
-                format!("the certificate is valid only from {} on", leaf.not_before),
-                "set the clocks",
-            );
-        }
-    }
-    if let Some(why) = &leaf.chain {
-        return problem(
-            "incomplete-chain",
-            why.clone(),
-            "let SSLCertificateFile name fullchain.pem of the lineage, and not cert.pem",
-        );
-    }
-    None
+/// Whether nobody takes a connection on port 80, either.
+fn is_dead(gathered: &Gathered, name: &Hostname, address: IpAddr) -> bool {
+    gathered.hosts.iter().any(|host| {
+        let told = gathered.cell(name, &host.label, address).told;
+        matches!(told, Told::Missed(miss) if miss.falls_back() && !miss.redirected)
+    })
+}
+
+fn certificate<'a>(
+    leaf: &'a Leaf,
+    expected: &[&Lineage],
+    place: Option<&'a String>,
+) -> impl Iterator<Item = Finding> + 'a {
+    let is_on_disk = expected.iter().any(|lineage| lineage.serial == leaf.serial);
+    let another = (!is_on_disk).then(|| {
+        let identity = |serial: &str, not_after| Identity {
+            serial: serial.to_owned(),
+            not_after,
+            fingerprint: None,
+        };
+        let served = identity(&leaf.serial, leaf.not_after);
+        let disk = expected.iter().max_by_key(|lineage| lineage.not_after)?;
+        let disk = identity(&disk.serial, disk.not_after);
+        let fault = served::Fault::Another { served, disk };
+        Some(finding(fault.severity(), fault.code(), place.cloned(), fault.what(), fault.remedy()))
+    });
+    // Of a certificate that is not the one that should be there, nothing else matters.
+    let faults = leaf.faults.iter().filter(move |_| is_on_disk);
+    let faults = faults.map(move |fault| {
+        let (what, remedy) = (fault.what.clone(), &fault.remedy);
+        finding(fault.severity, &fault.code, place.cloned(), what, remedy)
+    });
+    another.flatten().into_iter().chain(faults)
 }
 
 /// Certificates of one set of names on several hosts count against one limit of the CA.

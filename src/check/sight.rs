@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::ca::served::{self, OnDisk, ServedChain, judge};
 use crate::ca::validation::{Failure, MAX_RESPONSE_SIZE, Nonce};
+use crate::check::finding::Severity;
 use crate::names::{HostLabel, Hostname, Token, Webroot};
 use crate::route::report::chain;
 
@@ -159,16 +161,24 @@ pub struct Presented {
 pub struct Leaf {
     /// Its serial number.
     pub serial: String,
-    /// Who issued it.
-    pub issuer: String,
-    /// From when it is valid.
-    pub not_before: Timestamp,
     /// Until when it is valid.
     pub not_after: Timestamp,
-    /// Whether the name is among its names, a wildcard included.
-    pub covers: bool,
-    /// What is wrong with the certificates presented along with it.
-    pub chain: Option<String>,
+    /// What is wrong with it and with those presented along with it, whatever is on disk.
+    pub faults: Vec<Fault>,
+}
+
+/// What is wrong with what is presented.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Fault {
+    /// How bad.
+    pub severity: Severity,
+    /// Which kind.
+    pub code: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
 }
 
 impl Content {
@@ -203,6 +213,29 @@ impl TryFrom<String> for Content {
             return Err(bad());
         }
         Ok(Self(Nonce { token, content }))
+    }
+}
+
+impl Leaf {
+    /// What `chain` is for `name`; what should be there instead is for its host to say.
+    pub fn of(chain: &ServedChain, name: &Hostname, now: Timestamp) -> Self {
+        let faults = judge(chain, &OnDisk::told(chain.identity.clone()), name, now);
+        Self {
+            serial: chain.identity.serial.clone(),
+            not_after: chain.identity.not_after,
+            faults: faults.iter().map(Fault::of).collect(),
+        }
+    }
+}
+
+impl Fault {
+    fn of(fault: &served::Fault) -> Self {
+        Self {
+            severity: fault.severity(),
+            code: fault.code().to_owned(),
+            what: fault.what(),
+            remedy: fault.remedy().to_owned(),
+        }
     }
 }
 

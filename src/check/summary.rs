@@ -264,8 +264,8 @@ impl Summary {
             };
             let host = finding.host.as_ref().map_or_else(String::new, |host| format!(" {host}:"));
             let place = finding.place.as_ref().map_or_else(String::new, |at| format!(" {at}:"));
-            writeln!(text, "{severity}:{host}{place} {}{}", finding.what, listed(&finding.names))
-                .ok();
+            let names = self.listed(&finding.names);
+            writeln!(text, "{severity}:{host}{place} {}{names}", finding.what).ok();
             writeln!(text, "    {}", finding.remedy).ok();
         }
         if self.findings.is_empty() {
@@ -313,7 +313,7 @@ impl Summary {
                     .iter()
                     .filter_map(|(fate, words)| {
                         let names = of_fate(fate);
-                        (!names.is_empty()).then(|| format!("{words}{}", listed(&names)))
+                        (!names.is_empty()).then(|| format!("{words}{}", self.listed(&names)))
                     })
                     .collect();
                 let down =
@@ -340,7 +340,7 @@ impl Summary {
             });
             let names: Vec<Hostname> = lacks.map(|name| name.name.clone()).collect();
             if !names.is_empty() {
-                notes.push(format!("only {kind}, no {other}{}", listed(&names)));
+                notes.push(format!("only {kind}, no {other}{}", self.listed(&names)));
             }
         }
         let cells = || self.names.iter().flat_map(|name| &name.cells);
@@ -356,7 +356,7 @@ impl Summary {
                 && cells().any(|cell| cell.own_word && self.owner(cell) == Some(&host.name))
             {
                 notes.push(format!(
-                    "(own): only {} itself could ask itself, which need not be what the CA sees",
+                    "* only {} could ask itself, which need not be what the CA sees",
                     host.name
                 ));
             }
@@ -367,6 +367,22 @@ impl Summary {
     fn owner(&self, cell: &CellSummary) -> Option<&HostLabel> {
         let addresses = self.names.iter().flat_map(|name| &name.addresses);
         addresses.filter(|a| a.address == cell.address).find_map(|a| a.host.as_ref())
+    }
+}
+
+impl Summary {
+    /// Names behind a text, the first few of many.
+    fn listed(&self, names: &[Hostname]) -> String {
+        if names.is_empty() {
+            return String::new();
+        }
+        if names.len() > 1 && names.len() == self.names.len() {
+            return format!(" (all {} names)", names.len());
+        }
+        let some: Vec<&str> = names.iter().take(SHOWN).map(Hostname::as_str).collect();
+        let more = names.len().saturating_sub(SHOWN);
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!(" ({}{rest})", some.join(" "))
     }
 }
 
@@ -402,7 +418,7 @@ impl NameSummary {
             (Verdict::Missed, Some("works" | "works-switched")) => "no",
             (Verdict::Missed, _) => "NO",
         };
-        let own = if of_kind.any(|cell| cell.own_word) { " (own)" } else { "" };
+        let own = if of_kind.any(|cell| cell.own_word) { "*" } else { "" };
         format!("{word}{own}")
     }
 
@@ -422,17 +438,6 @@ impl NameSummary {
 
 fn is(kind: &str, address: IpAddr) -> bool {
     address.is_ipv6() == (kind == "AAAA")
-}
-
-/// Names behind a text, the first few of many.
-fn listed(names: &[Hostname]) -> String {
-    if names.is_empty() {
-        return String::new();
-    }
-    let some: Vec<&str> = names.iter().take(SHOWN).map(Hostname::as_str).collect();
-    let more = names.len().saturating_sub(SHOWN);
-    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!(" ({}{rest})", some.join(" "))
 }
 
 fn aligned(rows: &[Vec<String>]) -> String {

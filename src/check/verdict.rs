@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use crate::agent::report::HOOKS;
 use crate::check::culprit;
 use crate::check::finding::{Finding, Severity};
+use crate::check::inspection::Answerer;
 use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::check::outside;
 use crate::check::sight::Miss;
@@ -86,9 +87,18 @@ fn known_by_its_line(mut inspected: Vec<Finding>, seen: Vec<Finding>) -> Vec<Fin
             let concerns = |name: &Hostname| known.names.is_empty() || known.names.contains(name);
             is_same && known.host == seen.host && seen.names.iter().all(concerns)
         };
-        match inspected.iter_mut().find(same) {
-            Some(known) => known.severity = known.severity.max(seen.severity),
-            None => rest.push(seen),
+        // One switch concerns all names of a vhost; its host tells only the one that it was made for.
+        let is_abandoned = |known: &&mut Finding| {
+            seen.code == "abandoned-route" && known.code == seen.code && known.host == seen.host
+        };
+        if let Some(known) = inspected.iter_mut().find(is_abandoned) {
+            known.names.extend(seen.names);
+            known.names.sort();
+            known.names.dedup();
+        } else if let Some(known) = inspected.iter_mut().find(same) {
+            known.severity = known.severity.max(seen.severity);
+        } else {
+            rest.push(seen);
         }
     }
     rest.extend(inspected);
@@ -238,11 +248,33 @@ impl Case<'_> {
         if miss.falls_back() && !miss.redirected {
             return At::Dead(culprit::dead(self.gathered, self.name, address, &miss));
         }
-        At::Fate(if self.is_ours(address) {
-            self.switched(address, &miss)
-        } else {
-            Fate::Fails(vec![culprit::culprit(self.gathered, self.name, self.host, address, &miss)])
+        let owner = self.gathered.owner(address);
+        At::Fate(match owner {
+            Some(owner) if owner.label == self.host.label => self.switched(address, &miss),
+            Some(owner)
+                if owner.report.as_ref().is_ok_and(|report| report.under_way)
+                    && culprit::is_local(owner, self.name) =>
+            {
+                Fate::Unknown(format!("{} renews it right now", owner.label))
+            }
+            // It is passed on rightly, as far as can be told, and not answered there.
+            Some(owner)
+                if self.is_passed_on(owner)
+                    && culprit::is_own_fault(self.gathered, self.name, self.host) =>
+            {
+                self.switched(address, &miss)
+            }
+            _ => Fate::Fails(vec![self.culprit(address, &miss)]),
         })
+    }
+
+    fn culprit(&self, address: IpAddr, miss: &Miss) -> Finding {
+        culprit::culprit(self.gathered, self.name, self.host, address, miss)
+    }
+
+    fn is_passed_on(&self, owner: &HostSeen) -> bool {
+        let inspected = owner.inspected(self.name);
+        inspected.is_some_and(|known| matches!(known.answerer, Answerer::Passed(_)))
     }
 
     /// The nonce of this host does not come back at its own address: would it after a switch?
