@@ -125,6 +125,7 @@ fn locked_out(lab: &Lab) {
 
 fn by_unit(lab: &Lab) {
     hooks(lab);
+    let cursor = lab.vps.cursor();
     let since = lab.ca.mark();
     lab.vps.sh("mkdir -p /run/systemd/system/certbaton-renew.service.d");
     lab.vps.write(
@@ -136,6 +137,12 @@ fn by_unit(lab: &Lab) {
     lab.vps.sh("rm -r /run/systemd/system/certbaton-renew.service.d; systemctl daemon-reload");
     assert_eq!(done.code(), 0, "{done:?}");
     lab.expect_issued(since, 2 * LINEAGES.len());
+    // Once each, and to be found by its field.
+    let told = lab.vps.journal_where(&cursor, "CERTBATON_LINEAGE=wiki.example.org");
+    for host in ["home", "vps"] {
+        let line = format!("{host}: wiki.example.org: renewed");
+        assert_eq!(told.matches(&line).count(), 1, "{told}");
+    }
     for unit in ["certbaton-renew.service", "certbaton-recover.service"] {
         let said = lab.vps.sh(&format!("systemd-analyze security --threshold=40 {unit}"));
         assert!(said.contains("OK"), "{said}");
