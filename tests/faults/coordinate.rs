@@ -153,3 +153,17 @@ fn by_unit(lab: &Lab) {
 fn has_keeper(host: &Host) -> bool {
     !host.processes("certbaton keep").is_empty()
 }
+
+impl Host {
+    /// What was logged since with this field (systemd.journal-fields(7)).
+    fn journal_where(&self, cursor: &str, field: &str) -> String {
+        // By time: with a match, `--after-cursor` leaves out the first one.
+        let since = self.sh(&format!(
+            "journalctl --sync; journalctl -q --no-pager -o json --cursor '{cursor}' -n 1 --output-fields=_PID"
+        ));
+        let since: serde_json::Value = serde_json::from_str(&since).unwrap();
+        let since: u64 = since["__REALTIME_TIMESTAMP"].as_str().unwrap().parse().unwrap();
+        let seconds = since / 1_000_000;
+        self.sh(&format!("journalctl -q --no-pager -o cat --since @{seconds} {field}"))
+    }
+}
