@@ -18,6 +18,11 @@
 //! | [`directive`] | a directive as people find it |
 //! | [`faults`] | what keeps a challenge from certbot's webroot |
 //! | [`leftovers`] | what lies about in the files of Apache's configuration |
+//! | [`reading`] | what certbot's files, systemd and cron say |
+//! | [`tls`] | whether Apache serves what certbot renews |
+//! | [`traps`] | traps of certbot's renewal files |
+//! | [`hooks`] | hooks of others |
+//! | [`schedule`] | what starts renewals |
 
 pub mod apache;
 pub mod culprit;
@@ -25,6 +30,7 @@ pub mod directive;
 pub mod faults;
 pub mod finding;
 pub mod gather;
+pub mod hooks;
 pub mod inspect;
 pub mod inspection;
 pub mod leftovers;
@@ -32,8 +38,12 @@ pub mod look;
 pub mod matrix;
 pub mod outside;
 pub mod plant;
+pub mod reading;
+pub mod schedule;
 pub mod sight;
 pub mod summary;
+pub mod tls;
+pub mod traps;
 pub mod verdict;
 
 use std::io;

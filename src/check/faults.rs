@@ -4,7 +4,7 @@
 //! one is seen from outside.
 
 use crate::apache::document::words;
-use crate::apache::dump::{Dump, Origin};
+use crate::apache::dump::Dump;
 use crate::apache::vhosts::{Vhost, vhosts};
 use crate::check::apache::{Fate, Seen};
 use crate::check::directive::Texts;
@@ -75,9 +75,9 @@ pub fn faults(dump: &Dump, texts: &Texts<'_>, renewed: &Renewed<'_>) -> Vec<Find
         ),
         Fate::Redirected => redirected(dump, renewed, &text, severity, place.clone()),
     };
-    let reaches = matches!(seen.fate, Fate::Webroot | Fate::Passed);
-    if !seen.is_named && !reaches {
-        findings.push(unnamed(dump, texts, name, severity));
+    if !seen.is_named && !matches!(seen.fate, Fate::Webroot | Fate::Passed) {
+        // Whatever that vhost does, the name's own one is missing.
+        findings = vec![unnamed(dump, texts, renewed, severity)];
     }
     for finding in &mut findings {
         finding.names.push(name.clone());
@@ -95,27 +95,23 @@ fn text_is(text: &str, prefix: &str) -> bool {
     text.starts_with(prefix) || text.starts_with("manageddomain")
 }
 
-/// No vhost on port 80 has the name.
-fn unnamed(dump: &Dump, texts: &Texts<'_>, name: &Hostname, severity: Severity) -> Finding {
+/// No vhost on port 80 has the name: the one that answers stands for all that have none.
+fn unnamed(dump: &Dump, texts: &Texts<'_>, renewed: &Renewed<'_>, severity: Severity) -> Finding {
+    let name = renewed.name;
     let elsewhere = vhosts(dump).into_iter().find(|v| v.is_named(name));
-    let port = |origin: &Origin| {
-        dump.bindings
-            .iter()
-            .find(|b| b.vhost == *origin && b.port != Some(HTTP_PORT))
-            .and_then(|b| b.port)
-    };
-    let origin = elsewhere.as_ref().and_then(Vhost::origin);
-    let (place, only) = match origin.map(|origin| (texts.place(origin), port(origin))) {
-        Some((place, Some(port))) => (Some(place), format!(", only on port {port}")),
-        Some((place, None)) => (Some(place), String::new()),
-        None => (None, String::new()),
-    };
+    let elsewhere = elsewhere.as_ref().and_then(Vhost::origin);
+    let only = elsewhere.map_or_else(String::new, |origin| {
+        let binding = dump.bindings.iter().find(|b| b.vhost == *origin);
+        let port =
+            binding.and_then(|b| b.port).map_or_else(String::new, |port| format!(", port {port}"));
+        format!(" (only the one at {}{port})", texts.place(origin))
+    });
     finding(
         severity,
         "no-vhost",
-        place,
+        renewed.seen.vhost.map(|origin| texts.place(origin)),
         format!(
-            "no <VirtualHost> on port 80 is named {name}{only}: another one answers the challenges"
+            "no <VirtualHost> on port {HTTP_PORT} is named {name}{only}: this one answers its challenges, and not from certbot's webroot"
         ),
         format!(
             "write a <VirtualHost *:80> with ServerName {name}, or add ServerAlias {name} to one"

@@ -17,6 +17,8 @@ use crate::check::faults::{Renewed, faults, finding, unswitchable};
 use crate::check::finding::{Finding, Severity};
 use crate::check::inspection::{Answerer, InspectedName, Inspection};
 use crate::check::leftovers;
+use crate::check::reading::{self, RealDisk};
+use crate::check::tls::{self, Files};
 use crate::config::Settings;
 use crate::names::{Hostname, Route, Webroot};
 use crate::route::install;
@@ -51,13 +53,20 @@ pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
         });
     }
     let was_busy = under_way(settings);
+    let mut apache = None;
     match look(settings) {
         Ok((server, seen)) => {
             let hooked = |name: &InspectedName| is_hooked(settings, &known.usable, name);
             tell(&server, &seen, &hooked, &mut out);
-            if !was_busy && !under_way(settings) {
-                out.findings.extend(seen.local.iter().map(leftovers::abandoned));
+            let is_busy = was_busy || under_way(settings);
+            if !is_busy {
+                let place =
+                    |route| seen.block_of(route).map(|(file, line)| format!("{file}:{line}"));
+                let left = seen.local.iter().map(|route| leftovers::abandoned(route, place(route)));
+                out.findings.extend(left);
             }
+            certificates(&server, &seen, &known, is_busy, &mut out);
+            apache = Some(server);
         }
         Err(error) => {
             let nobody = matches!(
@@ -72,8 +81,32 @@ pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
             out.findings.push(leftovers::unusable(&error));
         }
     }
+    out.findings.extend(reading::certbot(settings, &known, apache.as_ref()));
+    for finding in &mut out.findings {
+        finding.host.clone_from(&settings.name);
+    }
     out.findings = merged(out.findings);
     out
+}
+
+/// Whether Apache serves what certbot renews. While a renewal is under way, what is not loaded yet will be.
+fn certificates(
+    server: &Server,
+    observed: &Observation,
+    known: &Lineages,
+    is_busy: bool,
+    out: &mut Inspection,
+) {
+    let texts = Texts { documents: &observed.documents, blocks: &observed.blocks };
+    let dump = &observed.user;
+    let files = reading::lineage_files(known);
+    let loaded = server.loaded_at(Path::new(&dump.pid_file)).ok().filter(|_| !is_busy);
+    for name in &out.names {
+        let held: Vec<&Files> =
+            files.iter().filter(|files| name.lineages.contains(&files.name)).collect();
+        let found = tls::faults(dump, &texts, &name.name, &held, &RealDisk, loaded);
+        out.findings.extend(found);
+    }
 }
 
 fn look(settings: &Settings) -> Result<(Server, Observation), report::Error> {

@@ -52,7 +52,7 @@ pub fn damaged(damage: &Damage) -> Finding {
         format!(
             "lines {first} to {last} were inserted by certbaton and changed since: they cannot be taken out"
         ),
-        "remove them by hand, then run systemctl reload apache2",
+        "delete these lines by hand, then run systemctl reload apache2",
     )
 }
 
@@ -68,13 +68,13 @@ pub fn dead(origin: &Origin, text: &str, texts: &Texts<'_>) -> Finding {
 }
 
 /// A route that is local although nothing renews.
-pub fn abandoned(route: &Route) -> Finding {
+pub fn abandoned(route: &Route, place: Option<String>) -> Finding {
     let what = format!(
         "the challenge path of {} was switched to this host, and no renewal owns it: the other host cannot renew",
         route.name
     );
     let mut found =
-        finding(Severity::Problem, "abandoned-route", None, what, "run certbaton recover");
+        finding(Severity::Problem, "abandoned-route", place, what, "run certbaton recover");
     found.names.push(route.name.clone());
     found
 }
@@ -91,7 +91,9 @@ pub fn unusable(error: &Error) -> Finding {
                 "configtest",
                 place,
                 format!("apache refuses its configuration: {what}"),
-                "repair the line, then run apache2ctl configtest; until then apache cannot be reloaded",
+                &format!(
+                    "correct this line ({what}), then run apache2ctl configtest; until then apache cannot be reloaded"
+                ),
             )
         }
         Error::Apache(server::Error::NotRunning(_) | server::Error::NotApache { .. }) => {

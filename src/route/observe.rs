@@ -36,6 +36,8 @@ pub struct Observation {
     pub journal: Journal,
     /// Which lines of the files are ours.
     pub blocks: Blocks,
+    /// The first of our lines for each local route, by file.
+    marked: Vec<(Route, String, u32)>,
     /// The files as they are, by the path Apache opened.
     snapshots: BTreeMap<String, Snapshot>,
 }
@@ -66,7 +68,7 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
     let (mut found, mut blocks) = (BTreeSet::new(), Blocks::new());
     let (mut documents, mut instead) = (BTreeMap::new(), BTreeMap::new());
     let mut snapshots = BTreeMap::new();
-    let (mut local, mut damaged) = (Vec::new(), Vec::new());
+    let (mut local, mut damaged, mut marked) = (Vec::new(), Vec::new(), Vec::new());
     for (file, read) in files.read {
         let File { snapshot, document, stripped } = read?;
         if found.insert(snapshot.path.clone()) {
@@ -74,6 +76,10 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
                 .extend(stripped.damaged.iter().map(|lines| damage(&snapshot, lines, &document)));
         }
         snapshots.insert(file.clone(), snapshot);
+        if let Some(first) = stripped.lines.first() {
+            let at = |route: &Route| (route.clone(), file.clone(), first.start);
+            marked.extend(stripped.routes.iter().map(at));
+        }
         local.extend(stripped.routes);
         if stripped.lines.is_empty() {
             documents.insert(file, document);
@@ -89,7 +95,8 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
     oracle::agrees(&dump, &Texts { user: &documents, instead })
         .map_err(|refusal| Error::Refused(vec![refusal]))?;
     let user = oracle::without(dump, &blocks);
-    let mut observed = Observation { user, documents, local, damaged, journal, blocks, snapshots };
+    let mut observed =
+        Observation { user, documents, local, damaged, journal, blocks, marked, snapshots };
     // Then it is unknown whether Apache has loaded them.
     observed.journal.pending |= observed.is_unrecorded();
     Ok(observed)
@@ -144,6 +151,12 @@ impl Observation {
     /// Blocks are in the files, and the journal is gone.
     pub fn is_unrecorded(&self) -> bool {
         self.journal.since.is_none() && !self.local.is_empty()
+    }
+
+    /// The file with our lines for a route, and the first of them.
+    pub fn block_of(&self, route: &Route) -> Option<(&str, u32)> {
+        let found = self.marked.iter().find(|(known, ..)| known == route)?;
+        Some((&found.1, found.2))
     }
 
     /// The files whose bytes have to change so that exactly `planned` blocks are in them.
