@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 
 use crate::agent::report::Lineage;
 use crate::ca::served::{self, Identity};
+use crate::check::culprit;
 use crate::check::finding::{Finding, Severity};
 use crate::check::inspection::Inspection;
 use crate::check::matrix::{Gathered, HostSeen, Told};
@@ -16,7 +17,7 @@ use crate::names::Hostname;
 
 /// All of it.
 pub fn findings(gathered: &Gathered) -> Vec<Finding> {
-    let mut found: Vec<Finding> = gathered.hosts.iter().flat_map(host).collect();
+    let mut found: Vec<Finding> = gathered.hosts.iter().flat_map(|h| host(gathered, h)).collect();
     for name in &gathered.names {
         found.extend(
             records(gathered, name).into_iter().map(|f| Finding { names: vec![name.clone()], ..f }),
@@ -53,16 +54,12 @@ fn of(host: &HostSeen, finding: Finding) -> Finding {
     Finding { host: Some(host.label.clone()), ..finding }
 }
 
-fn host(host: &HostSeen) -> Vec<Finding> {
+fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
     let mut found = Vec::new();
     let problem = Severity::Problem;
     let report = match &host.report {
         Ok(report) => report,
-        Err(why) => {
-            let what = format!("cannot be asked, so its side is unknown: {why}");
-            let remedy = "see that it is up and that ssh to it works, then check again";
-            return vec![of(host, finding(problem, "host-unreachable", None, what, remedy))];
-        }
+        Err(_) => return culprit::down(gathered, host).into_iter().collect(),
     };
     let has_told = |inspection: &Inspection| {
         inspection.findings.iter().any(|f| f.code.contains("apache") || f.code == "configtest")
