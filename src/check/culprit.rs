@@ -347,10 +347,15 @@ impl Case<'_> {
         )
     }
 
-    /// The host has IPv6, the name does not.
+    /// The host has IPv6, and the name none that would lead to another host than IPv4 does.
     fn lacks_v6(&self) -> bool {
+        let owner = |address: IpAddr| self.gathered.owner(address).map(|owner| &owner.label);
+        let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) =
+            self.gathered.addresses(self.name).into_iter().partition(IpAddr::is_ipv6);
+        let same = |v6: IpAddr| v4.iter().any(|v4| owner(*v4) == owner(v6));
         self.host.public_addresses().any(|address| address.is_ipv6())
-            && self.gathered.addresses(self.name).iter().all(IpAddr::is_ipv4)
+            && !v4.is_empty()
+            && v6.into_iter().all(same)
     }
 
     /// Where challenges of `host` have to go: as for a name that works, else an address of its.

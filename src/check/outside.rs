@@ -173,12 +173,20 @@ fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
                     "let Apache listen there: Listen 443, SSLEngine on, SSLCertificateFile";
                 found.push(by(finding(Severity::Warning, "no-tls", place, what, remedy)));
             }
+            // Somebody else's, as the verdict on renewals says.
+            Some(_) if owner.is_none() && !gives_back(gathered, name, address) => {}
             Some((_, Ok(leaf))) => {
                 found.extend(certificate(leaf, &expected, place.as_ref()).map(by));
             }
         }
     }
     found
+}
+
+/// Whether any nonce comes back there.
+fn gives_back(gathered: &Gathered, name: &Hostname, address: IpAddr) -> bool {
+    let mut told = gathered.hosts.iter().map(|h| gathered.cell(name, &h.label, address).told);
+    told.any(|told| told == Told::Same)
 }
 
 /// Whether nobody takes a connection on port 80, either.
