@@ -17,6 +17,8 @@ use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::config::{self, Settings};
 use crate::exit::Exit;
 use crate::files;
+use crate::history::log::{Recorder, Start};
+use crate::history::record::{By, Kind};
 use crate::lease::serve;
 use crate::names::{HostLabel, Hostname, Route, Webroot};
 use crate::route::order::{Options, Order, Report};
@@ -334,7 +336,15 @@ impl Switch {
             print(&diff);
         } else {
             let _grant = hook::lease(settings)?.ok_or(Error::UnderWay)?;
-            let report = switch::switch(settings, &order, options)?;
+            let start = Start { by: person(), ..Start::default() };
+            let record = Recorder::begin(settings, Kind::Switch, start);
+            let outcome = switch::switch(settings, &order, options);
+            record.record(keep::record::switched(&outcome));
+            match &outcome {
+                Ok(_) => record.end(Exit::Done.code(), ""),
+                Err(error) => record.end(Exit::of(error).code(), &chain(error)),
+            }
+            let report = outcome?;
             notes(&report);
             print(&summary(&report));
         }
@@ -357,6 +367,14 @@ impl Switch {
         }
         Ok(routes)
     }
+}
+
+/// Who typed this command, as far as sudo tells.
+fn person() -> By {
+    let words: Vec<_> = std::env::args_os().collect();
+    let pid = i32::try_from(std::process::id()).unwrap_or(0);
+    let sudo = std::env::var("SUDO_USER").ok().filter(|user| !user.is_empty());
+    By { user: Some(sudo.unwrap_or_else(|| "root".to_owned())), ..By::process(pid, &words) }
 }
 
 fn notes(report: &Report) {

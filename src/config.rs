@@ -276,6 +276,16 @@ impl Settings {
         self.state_directory.join("journal")
     }
 
+    /// What the runs of this host did.
+    pub fn history(&self) -> PathBuf {
+        self.state_directory.join("history.jsonl")
+    }
+
+    /// What the other hosts said of themselves last.
+    pub fn peers(&self) -> PathBuf {
+        self.state_directory.join("peers")
+    }
+
     /// What the last switch to this host wrote.
     pub fn last_switch(&self) -> PathBuf {
         self.state_directory.join("last-switch.json")
