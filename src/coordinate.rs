@@ -132,7 +132,7 @@ pub fn coordinate(
 }
 
 /// Those of the configuration; without any, this host alone.
-fn hosts(settings: &Settings) -> Vec<Host> {
+pub fn hosts(settings: &Settings) -> Vec<Host> {
     if !settings.hosts.is_empty() {
         return settings.hosts.clone();
     }
