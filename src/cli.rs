@@ -310,14 +310,23 @@ fn unprivileged_settings(common: &Common) -> Result<Settings, Error> {
     Ok(Settings::parse(&path.display().to_string(), &text)?)
 }
 
-/// Says on standard error what went wrong, each line behind the program's name.
+/// Says on standard error what went wrong, each line behind the program's name; and in the log.
 pub fn complain(program: &str, text: &str) {
+    tracing::error!("{text}");
+    if is_logged() {
+        return;
+    }
     let mut out = io::stderr().lock();
     for line in text.lines() {
         // Nobody to tell if standard error is gone.
         writeln!(out, "{program}: {line}").ok();
     }
-    tracing::error!("{text}");
+}
+
+/// Whether standard error is the journal's, where the log is too (`JOURNAL_STREAM`, systemd.exec(5)).
+fn is_logged() -> bool {
+    let Ok(stat) = rustix::fs::fstat(io::stderr()) else { return false };
+    std::env::var("JOURNAL_STREAM").is_ok_and(|at| at == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 impl Switch {

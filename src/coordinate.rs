@@ -74,13 +74,22 @@ pub struct Call<'a> {
     pub wish: Wish,
 }
 
+/// A line for whoever follows.
+#[derive(Debug, Clone, Copy)]
+pub enum Said<'a> {
+    /// What happens now.
+    Progress(&'a str),
+    /// What should not be overlooked.
+    Warning(&'a str),
+}
+
 struct Coordinator<'a> {
     settings: &'a Settings,
     call: &'a Call<'a>,
     ways: Vec<Way>,
     own: Option<HostLabel>,
     signals: Signals,
-    say: &'a mut dyn FnMut(&str),
+    say: &'a mut dyn FnMut(Said<'_>),
     /// Why it stops before its end.
     stopped: Option<String>,
 }
@@ -97,7 +106,7 @@ struct Done {
 pub fn coordinate(
     settings: &Settings,
     call: &Call<'_>,
-    say: &mut dyn FnMut(&str),
+    say: &mut dyn FnMut(Said<'_>),
 ) -> Result<Summary, Error> {
     let began = clock::now();
     let signals = Signals::catch().map_err(Error::Signals)?;
@@ -132,8 +141,7 @@ impl Coordinator<'_> {
         let mut surveyed = self.survey_all();
         let plan = plan::plan(&surveyed, wish, self.settings.duplicates_per_week, clock::now());
         for line in plan.warnings.iter().chain(&plan.costs) {
-            tracing::warn!("{line}");
-            (self.say)(line);
+            (self.say)(Said::Warning(line));
         }
         let before = surveyed.clone();
         let mut done: BTreeMap<HostLabel, Done> = BTreeMap::new();
@@ -172,10 +180,10 @@ impl Coordinator<'_> {
     fn survey_all(&mut self) -> Vec<Surveyed> {
         let mut all = Vec::new();
         for index in 0..self.ways.len() {
-            (self.say)(&format!("{}: looking", self.ways[index].name));
+            (self.say)(Said::Progress(&format!("{}: looking", self.ways[index].name)));
             let (report, skew) = self.survey(index);
             if let Err(why) = &report {
-                (self.say)(&format!("{}: {why}", self.ways[index].name));
+                (self.say)(Said::Progress(&format!("{}: {why}", self.ways[index].name)));
             }
             all.push(Surveyed { name: self.ways[index].name.clone(), report, skew });
         }
@@ -217,12 +225,12 @@ impl Coordinator<'_> {
     ) {
         let Some(renewal) = host.renewal.clone() else { return };
         let Some(index) = self.ways.iter().position(|way| way.name == host.name) else { return };
-        (self.say)(&format!("{}: renewing", host.name));
-        tracing::info!("{}: asked to renew", host.name);
+        (self.say)(Said::Progress(&format!("{}: renewing", host.name)));
         let name = host.name.clone();
         let (say, way) = (&mut *self.say, &self.ways[index]);
-        let answer =
-            way.ask(Order::Renew(renewal), &self.signals, |line| say(&format!("{name}: {line}")));
+        let answer = way.ask(Order::Renew(renewal), &self.signals, |line| {
+            say(Said::Progress(&format!("{name}: {line}")));
+        });
         let (results, failure, busy) = match answer {
             Ok(Answer::Renewed(results)) => (results, None, false),
             Ok(_) => (Vec::new(), Some("another answer than to the order".to_owned()), false),
@@ -286,7 +294,7 @@ impl Coordinator<'_> {
                 self.stopped = Some("called off by a signal".to_owned());
                 break;
             }
-            (self.say)(&format!("{name}: what is served?"));
+            (self.say)(Said::Progress(&format!("{name}: what is served?")));
             served.extend(known.check(&name));
         }
         served

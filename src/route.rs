@@ -7,6 +7,7 @@ pub mod insertion;
 pub mod install;
 pub mod journal;
 pub mod observe;
+pub mod oddity;
 pub mod order;
 pub mod plan;
 pub mod proof;
