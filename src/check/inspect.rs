@@ -164,9 +164,12 @@ fn tell(
         out.findings.extend(faults(dump, &texts, &renewed));
     }
     out.findings.extend(dead_lines(observed, &texts, &out.names));
-    out.findings.extend(observed.damaged.iter().map(leftovers::damaged));
+    for damage in &observed.damaged {
+        let file = observed.opened(Path::new(&damage.file)).unwrap_or(&damage.file);
+        out.findings.push(leftovers::damaged(file, damage.lines));
+    }
     match observed.oddities(server) {
-        Ok(odd) => out.findings.extend(odd.iter().map(|odd| leftovers::oddity(odd, &texts))),
+        Ok(odd) => out.findings.extend(leftovers::oddities(&odd, &texts)),
         Err(error) => out.findings.push(leftovers::unusable(&error)),
     }
 }
@@ -214,6 +217,10 @@ fn switchable(
 /// Lines for the challenge path that never decide, in the vhosts of the names.
 fn dead_lines(observed: &Observation, texts: &Texts<'_>, names: &[InspectedName]) -> Vec<Finding> {
     let mut found = Vec::new();
+    if !observed.damaged.is_empty() {
+        // What is left of our own lines comes before the user's.
+        return found;
+    }
     for vhost in vhosts(&observed.user) {
         let Some(name) = names.iter().find(|name| vhost.is_named(&name.name)) else { continue };
         let directory = name.webroot.as_ref().map(Webroot::challenge_directory);
