@@ -13,5 +13,6 @@ pub mod plan;
 pub mod proof;
 pub mod public;
 pub mod report;
+pub mod serving;
 pub mod stopped;
 pub mod switch;

@@ -5,6 +5,7 @@
 //! decided in `plan`, whether it may be installed in `oracle`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::apache::dump::Origin;
 use crate::apache::generated;
@@ -12,7 +13,7 @@ use crate::apache::oracle;
 use crate::apache::refusal::Refusal;
 use crate::apache::server::{self, Server};
 use crate::ca::probe;
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::config::Settings;
 use crate::files;
 use crate::lock::{self, Lock};
@@ -26,6 +27,7 @@ use crate::route::order::{Options, Order, Report};
 use crate::route::plan::{self, Door, Plan};
 use crate::route::proof;
 use crate::route::report::{Error, Note, chain};
+use crate::route::serving;
 use crate::route::stopped;
 
 /// Everything one switch knows while it runs.
@@ -45,6 +47,7 @@ pub struct Run<'a> {
     installed: usize,
     signalled: bool,
     notes: Vec<Note>,
+    steps: Vec<(&'static str, Duration)>,
     _lock: Lock,
 }
 
@@ -108,6 +111,7 @@ pub fn begin<'a>(
     order: &'a Order,
     options: &'a Options,
 ) -> Result<Run<'a>, Error> {
+    let watch = Stopwatch::start();
     files::own_directory(&settings.runtime_directory, 0o755)?;
     // Ours to list; the arbiter, another user, passes through to its own part.
     files::own_directory(&settings.state_directory, 0o711)?;
@@ -136,6 +140,7 @@ pub fn begin<'a>(
         installed: 0,
         signalled: false,
         notes,
+        steps: vec![("look", watch.elapsed())],
         _lock: lock,
     })
 }
@@ -145,7 +150,10 @@ pub fn perform(run: &mut Run<'_>, steps: &[Step]) -> Result<(), Error> {
     let mut journalled = false;
     for (name, step) in steps {
         journalled |= *name == "journal";
-        if let Err(error) = step(run) {
+        let watch = Stopwatch::start();
+        let done = step(run);
+        run.steps.push((*name, watch.elapsed()));
+        if let Err(error) = done {
             return Err(if journalled { run.undo(error) } else { error });
         }
     }
@@ -281,7 +289,8 @@ fn prove(run: &mut Run<'_>) -> Result<(), Error> {
     }
     if let Some(directory) = &run.options.certificate {
         let doors = plan::tls_doors(&run.observed.user, directory);
-        proof::certificate(&doors, &listeners, run.settings.proof_time)?;
+        let found = serving::prove(&doors, &listeners, run.settings.proof_time)?;
+        run.notes.extend(found.into_iter().map(Note));
     }
     Ok(())
 }
@@ -361,6 +370,7 @@ impl Run<'_> {
             replaced,
             reloaded: self.signalled,
             notes: self.notes,
+            steps: self.steps,
         }
     }
 }
