@@ -67,16 +67,19 @@ fn days_of_the_configuration_decide() {
 }
 
 #[test]
-fn a_peer_that_cannot_be_reached_and_was_never_seen_is_said() {
+fn a_peer_that_cannot_be_reached_and_was_never_seen_is_said_and_one_without_a_way_is_no_fault() {
     let Some(tree) = Tree::plant("exit 1") else { return };
     let text = fs::read_to_string(tree.config()).unwrap();
-    let hosts = "[[host]]\nname = \"here\"\n[[host]]\nname = \"there\"\n";
+    let hosts = "[[host]]\nname = \"here\"\n[[host]]\nname = \"silent\"\n[[host]]\nname = \"there\"\nssh = \"nobody@there.invalid\"\n";
     fs::write(tree.config(), format!("name = \"here\"\n{text}{hosts}")).unwrap();
     let (code, told) = json(&tree, "status", &[]);
     assert_eq!(code, 1);
-    let there = &told["hosts"][1];
-    assert!(there["unreachable"].as_str().unwrap().contains("no ssh"), "{told:#}");
-    assert_eq!((&there["found"], &there["seen"]), (&Value::Null, &Value::Null));
+    let keys: Vec<&str> =
+        told["wrong"].as_array().unwrap().iter().map(|w| w["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["apache/here", "unreachable/there"], "{told:#}");
+    for host in [&told["hosts"][1], &told["hosts"][2]] {
+        assert_eq!((&host["found"], &host["seen"]), (&Value::Null, &Value::Null));
+    }
     assert!(status(&tree, &[]).1.contains("there: not reached, never seen"));
 }
 
