@@ -229,10 +229,20 @@ fn dead_lines(observed: &Observation, texts: &Texts<'_>, names: &[InspectedName]
             let inside = vhost.own().chain(vhost.own().flat_map(|node| &node.children));
             let node = { inside }.find(|node| node.origin == origin);
             let text = node.map_or_else(|| "this line".to_owned(), |node| texts.text(node));
-            found.push(leftovers::dead(&origin, &text, texts));
+            if !is_repetition(&text, &name.answerer) {
+                found.push(leftovers::dead(&origin, &text, texts));
+            }
         }
     }
     found
+}
+
+/// Whether a line that never decides says what the deciding one says.
+fn is_repetition(text: &str, answerer: &Answerer) -> bool {
+    match answerer {
+        Answerer::Passed(by) => by.target.as_deref().is_some_and(|target| text.contains(target)),
+        _ => text.contains('!') && text.to_ascii_lowercase().contains("proxypass"),
+    }
 }
 
 /// The same finding of several names, once.
@@ -254,4 +264,38 @@ fn merged(findings: Vec<Finding>) -> Vec<Finding> {
     }
     out.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::inspection::Directive;
+
+    #[test]
+    fn a_dead_line_that_says_the_same_is_no_fault() {
+        let target = Some("http://vps/".to_owned());
+        let passed = Answerer::Passed(Directive { place: None, text: String::new(), target });
+        assert!(is_repetition("ProxyPass /.well-known/acme-challenge/ http://vps/", &passed));
+        assert!(!is_repetition("ProxyPass /.well-known/acme-challenge/ !", &passed));
+        assert!(is_repetition("ProxyPass /.well-known/acme-challenge/ !", &Answerer::Webroot));
+        assert!(!is_repetition("ProxyPass /.well-known/ http://vps/", &Answerer::Webroot));
+    }
+
+    #[test]
+    fn one_fault_of_several_names_is_one_finding_and_problems_come_first() {
+        let of = |name: &str, severity, code: &str| {
+            let mut found = finding(severity, code, None, "w", "r");
+            found.names = vec![Hostname::parse(name).unwrap()];
+            found
+        };
+        let (warning, problem) = (Severity::Warning, Severity::Problem);
+        let all = vec![
+            of("b.example", warning, "x"),
+            of("a.example", warning, "x"),
+            of("c.example", problem, "y"),
+        ];
+        let told = merged(all);
+        let told: Vec<_> = told.iter().map(|f| (f.code.as_str(), f.names.len())).collect();
+        assert_eq!(told, [("y", 1), ("x", 2)]);
+    }
 }
