@@ -37,33 +37,45 @@ impl Resolver {
 
     /// All records of `name`.
     pub fn records(&self, name: &Hostname, deadline: &Deadline) -> Records {
-        let (addresses, error) = self.lookup(name, deadline);
-        let mut records = Records { addresses, unresolved: error, ..Records::default() };
-        match self.dns.as_ref().map(|dns| dns.relevant_caa(name, deadline)) {
+        let (addresses, unresolved, dns) = self.lookup(name, deadline);
+        let mut records = Records { addresses, unresolved, ..Records::default() };
+        match dns.map(|dns| dns.relevant_caa(name, deadline)) {
             Some(Ok(relevant)) => records.caa = relevant,
-            Some(Err(error @ Error::Failed { .. })) => records.caa_unknown = Some(chain(&error)),
-            // Nobody to ask from here; the CA asks others.
+            // That is about the zone. All else is about the server that was asked, which is not the CA's.
+            Some(Err(error @ Error::Failed { .. })) if is_servfail(&error) => {
+                records.caa_unknown = Some(chain(&error));
+            }
             Some(Err(_)) | None => {}
         }
         records
     }
 
-    /// What was found, and what went wrong; as for a CA, one kind of address is enough.
-    fn lookup(&self, name: &Hostname, deadline: &Deadline) -> (Vec<IpAddr>, Option<String>) {
-        let Some(dns) = &self.dns else { return by_system(name, deadline, None) };
+    /// What was found, what went wrong, and the name servers if they answer at all. As for a CA,
+    /// one kind of address is enough.
+    fn lookup(
+        &self,
+        name: &Hostname,
+        deadline: &Deadline,
+    ) -> (Vec<IpAddr>, Option<String>, Option<&Nameservers>) {
+        let Some(dns) = &self.dns else {
+            let (addresses, error) = by_system(name, deadline, None);
+            return (addresses, error, None);
+        };
         let v6 = dns.ipv6(name, deadline).map(Answer::records);
+        if let Err(error @ (Error::Silent { .. } | Error::File(_))) = &v6 {
+            let (addresses, error) = by_system(name, deadline, Some(chain(error)));
+            return (addresses, error, None);
+        }
         let v4 = dns.ipv4(name, deadline).map(Answer::records);
-        let errors = [v6.as_ref().err(), v4.as_ref().err()];
-        let silent = errors.iter().flatten().any(|error| !matches!(error, Error::Failed { .. }));
-        let error = errors.into_iter().flatten().next().map(|error| chain(error));
+        let error = v6.as_ref().err().or(v4.as_ref().err()).map(|error| chain(error));
         let v6 = v6.unwrap_or_default().into_iter().map(IpAddr::from);
         let v4 = v4.unwrap_or_default().into_iter().map(IpAddr::from);
-        let addresses: Vec<IpAddr> = v6.chain(v4).collect();
-        if addresses.is_empty() && silent {
-            return by_system(name, deadline, error);
-        }
-        (addresses, error)
+        (v6.chain(v4).collect(), error, Some(dns))
     }
+}
+
+fn is_servfail(error: &Error) -> bool {
+    matches!(error, Error::Failed { code, .. } if code == "SERVFAIL")
 }
 
 fn by_system(
@@ -83,8 +95,8 @@ fn by_system(
 impl Resolve for Resolver {
     fn addresses(&self, host: &Hostname, deadline: &Deadline) -> io::Result<Vec<IpAddr>> {
         match self.lookup(host, deadline) {
-            (addresses, Some(error)) if addresses.is_empty() => Err(io::Error::other(error)),
-            (addresses, _) => Ok(addresses),
+            (addresses, Some(error), _) if addresses.is_empty() => Err(io::Error::other(error)),
+            (addresses, ..) => Ok(addresses),
         }
     }
 }
