@@ -11,6 +11,7 @@
 //! | [`agent`] | a host that another one asks: what may be asked, how, and what is done for it |
 //! | [`coordinate`] | `renew-coordinate`: all hosts, one after another |
 //! | [`check`] | what the CA sees of each name, and why |
+//! | [`monitor`] | telling people and monitoring what is wrong |
 //!
 //! Three kinds of module, told apart by the first line of each file:
 //! **pure** (values in, values out), **system** (one outside thing each, no
@@ -37,6 +38,7 @@ pub mod files;
 pub mod fingerprint;
 pub mod lease;
 pub mod lock;
+pub mod monitor;
 pub mod names;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about processes")]
 pub mod process;
