@@ -11,6 +11,8 @@
 //! | [`agent`] | a host that another one asks: what may be asked, how, and what is done for it |
 //! | [`coordinate`] | `renew-coordinate`: all hosts, one after another |
 //! | [`check`] | what the CA sees of each name, and why |
+//! | [`history`] | what this host did: every run leaves a record |
+//! | [`status`] | all hosts as they are now, and what is wrong with them |
 //! | [`monitor`] | telling people and monitoring what is wrong |
 //!
 //! Three kinds of module, told apart by the first line of each file:
@@ -36,6 +38,7 @@ pub mod exit;
 #[expect(clippy::disallowed_methods, reason = "owns files")]
 pub mod files;
 pub mod fingerprint;
+pub mod history;
 pub mod lease;
 pub mod lock;
 pub mod monitor;
@@ -46,4 +49,5 @@ pub mod route;
 pub mod run;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about sockets")]
 pub mod sockets;
+pub mod status;
 pub mod syslog;

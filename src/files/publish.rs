@@ -10,9 +10,13 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, fchmod, open, openat, readlinkat, renameat, unlinkat};
+use nix::unistd::geteuid;
+use rustix::fs::{
+    AtFlags, Mode, OFlags, fchmod, open, openat, readlinkat, renameat, statat, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::{Error, trusted};
@@ -64,16 +68,20 @@ fn walk(path: &Path) -> Result<OwnedFd, Error> {
             Ok(next) => {
                 let next = File::from(next);
                 let metadata = next.metadata().map_err(Error::system("look at", path))?;
+                // In a sticky directory of root's, such as /tmp, what is root's stays where root put it.
+                let is_sticky = metadata.uid() == 0 && metadata.mode() & 0o1000 != 0;
                 // In what is another's, even root's directories are where he put them.
-                is_ours = is_ours && trusted(path, &metadata).is_ok();
+                is_ours = is_ours && (is_sticky || trusted(path, &metadata).is_ok());
                 directory = next.into();
             }
             // open(2): either says that it is a link.
             Err(errno @ (Errno::LOOP | Errno::NOTDIR)) => {
+                let link = statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
                 let target =
                     readlinkat(&directory, &name, Vec::new()).map_err(|_| failed(errno))?;
                 links += 1;
-                if !is_ours || links > MAX_LINKS {
+                let is_trusted = is_ours && [0, geteuid().as_raw()].contains(&link.st_uid);
+                if !is_trusted || links > MAX_LINKS {
                     let problem = "is reached by a link that others may change".to_owned();
                     return Err(Error::Unsafe { path: path.to_owned(), problem });
                 }
@@ -101,7 +109,7 @@ const MAX_LINKS: u32 = 40;
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 

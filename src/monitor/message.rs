@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::monitor::told::{Change, Event, Ledger, Severity};
+use crate::monitor::told::{Change, Event, Ledger};
+use crate::status::overview::Severity;
 
 /// All that changed since the last message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,9 +52,8 @@ fn text(changes: &[Change], from: &str, omitted: u64, open: usize) -> String {
             (Event::Failure, Severity::Warning) => "WARNING",
             (Event::Recovery, _) => "over",
         };
-        let host = change.host.as_ref().map(|host| format!("{host}: ")).unwrap_or_default();
         // Writing to a string cannot fail.
-        writeln!(text, "{word}: {host}{}", change.text).ok();
+        writeln!(text, "{word}: {}", change.text).ok();
     }
     if omitted > 0 {
         writeln!(text, "({omitted} older changes could not be delivered)").ok();
@@ -85,12 +85,11 @@ impl Message<'_> {
 mod tests {
     use super::*;
     use crate::monitor::told::{Problem, Seen};
-    use crate::names::HostLabel;
     use jiff::SignedDuration;
 
     fn problem(key: &str, severity: Severity) -> Problem {
-        let host = HostLabel::parse("home");
-        let text = format!("{key} is wrong");
+        let host = Some("home".to_owned());
+        let text = format!("home: {key} is wrong");
         Problem { key: key.into(), severity, host, text, patience: SignedDuration::ZERO }
     }
 

@@ -8,17 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::names::HostLabel;
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Severity {
-    /// It will fail if nobody looks.
-    Warning,
-    /// It fails.
-    Critical,
-}
+use crate::status::overview::{Overview, Severity, Wrong};
 
 /// Something that is wrong now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +18,8 @@ pub struct Problem {
     /// How bad.
     pub severity: Severity,
     /// Where; none if that is no host's.
-    pub host: Option<HostLabel>,
-    /// One sentence for a person; may change while the problem lasts.
+    pub host: Option<String>,
+    /// What, where, and what to do, for a person; may change while the problem lasts.
     pub text: String,
     /// It is told only if it lasts that long: a line that drops now and then is no news.
     pub patience: SignedDuration,
@@ -41,7 +31,26 @@ pub struct Seen {
     /// All that is wrong.
     pub problems: Vec<Problem>,
     /// Hosts of which nothing can be seen now: what was wrong there counts as still wrong.
-    pub blind: BTreeSet<HostLabel>,
+    pub blind: BTreeSet<String>,
+}
+
+impl Seen {
+    /// What a status says.
+    pub fn of(status: &Overview) -> Self {
+        let hosts = || status.hosts.iter();
+        let problem = |Wrong { key, severity, text }: &Wrong| {
+            let mut parts = key.split('/');
+            let (kind, named) = (parts.next(), parts.next());
+            let host = hosts().find(|host| Some(host.name.as_str()) == named);
+            // Home lines get a new address once a day, machines are rebooted.
+            let is_fleeting = matches!(kind, Some("unreachable" | "lease"));
+            let patience = if is_fleeting { PATIENCE } else { SignedDuration::ZERO };
+            let (key, text, host) = (key.clone(), text.clone(), host.map(|host| host.name.clone()));
+            Problem { key, severity: *severity, host, text, patience }
+        };
+        let blind = hosts().filter(|host| !host.is_fresh()).map(|host| host.name.clone());
+        Self { problems: status.wrong.iter().map(problem).collect(), blind: blind.collect() }
+    }
 }
 
 /// What became of a problem.
@@ -65,8 +74,8 @@ pub struct Change {
     /// How bad; after a recovery, how bad it was.
     pub severity: Severity,
     /// Where; none if that is no host's.
-    pub host: Option<HostLabel>,
-    /// The problem, in one sentence; after a recovery, as it was last told.
+    pub host: Option<String>,
+    /// What, where, and what to do; after a recovery, as it was last told.
     pub text: String,
     /// When this became known here.
     pub at: Timestamp,
@@ -80,7 +89,7 @@ pub struct Change {
 struct Open {
     /// As how bad it was told; none if it was not yet.
     told: Option<Severity>,
-    host: Option<HostLabel>,
+    host: Option<String>,
     text: String,
     since: Timestamp,
 }
@@ -169,6 +178,9 @@ fn short(text: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(plain).take(MAX_TEXT).collect()
 }
+
+/// How long a host may be out of reach before that is told.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 
 /// So many undelivered changes are kept: the newest.
 pub const MAX_WAITING: usize = 50;

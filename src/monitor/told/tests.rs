@@ -3,9 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::status::judgement::{self, Thresholds};
+use crate::status::sample::{healthy, local};
 
 fn problem(key: &str, severity: Severity) -> Problem {
-    let host = HostLabel::parse("home");
+    let host = Some("home".to_owned());
     let patience = SignedDuration::ZERO;
     Problem { key: key.into(), severity, host, text: format!("{key} is wrong"), patience }
 }
@@ -55,7 +57,7 @@ fn worse_is_said_and_better_is_not() {
 fn a_host_that_cannot_be_seen_has_not_recovered() {
     let mut ledger = Ledger::default();
     said(&mut ledger, &seen(&[problem("stuck", Severity::Critical)]), 1);
-    let blind = Seen { blind: HostLabel::parse("home").into_iter().collect(), ..seen(&[]) };
+    let blind = Seen { blind: BTreeSet::from(["home".to_owned()]), ..seen(&[]) };
     assert_eq!(said(&mut ledger, &blind, 2), []);
     assert_eq!(said(&mut ledger, &seen(&[]), 3).len(), 1);
 }
@@ -105,6 +107,30 @@ fn a_text_is_one_line() {
     ledger.see(&seen(&[Problem { text, ..problem("x", Severity::Warning) }]), at(1));
     let said = &ledger.waiting()[0].text;
     assert!(said.starts_with("a b [31mx") && said.len() == MAX_TEXT, "{said}");
+}
+
+/// What is seen of two hosts that are well but for `change`.
+fn judged(change: impl FnOnce(&mut Overview)) -> Seen {
+    let mut status = healthy();
+    change(&mut status);
+    status.wrong = judgement::wrong(&status, Thresholds::default());
+    Seen::of(&status)
+}
+
+#[test]
+fn a_stuck_route_is_said_at_once_and_is_not_over_because_its_host_is_down() {
+    let mut ledger = Ledger::default();
+    assert_eq!(said(&mut ledger, &judged(|_| {}), 0), []);
+    let stuck = judged(|s| s.hosts[0].found.as_mut().unwrap().local.push(local()));
+    let route = |event| vec![(event, "route/vps".to_owned(), Severity::Critical)];
+    assert_eq!(said(&mut ledger, &stuck, 1), route(Event::Failure));
+    let down = judged(|s| s.hosts[0].unreachable = Some("no route to host".into()));
+    assert_eq!(said(&mut ledger, &down, 2), [], "gone for a moment");
+    let unreachable = vec![(Event::Failure, "unreachable/vps".to_owned(), Severity::Warning)];
+    assert_eq!(said(&mut ledger, &down, 2 + 900), unreachable);
+    let over = said(&mut ledger, &judged(|_| {}), 1000);
+    assert_eq!(over.len(), 2, "{over:?}");
+    assert!(over.contains(&route(Event::Recovery)[0]), "{over:?}");
 }
 
 proptest! {

@@ -1,0 +1,9 @@
+//! `certbaton status`: all hosts as they are now, what is wrong with them, and what they did.
+//!
+//! `overview`, `judgement` and `text` are pure; `gather` looks; `remembered` owns
+//! what a peer said last.
+
+pub mod judgement;
+pub mod overview;
+#[cfg(test)]
+pub(crate) mod sample;
