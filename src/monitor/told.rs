@@ -96,7 +96,7 @@ struct Open {
 
 /// What one way of telling has said, and has yet to say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(default, rename_all = "kebab-case")]
 pub struct Ledger {
     open: BTreeMap<String, Open>,
     /// Not delivered yet, the oldest first.
