@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::config::notify::{MetricsFragment, Notify, NotifyFragment};
 use crate::lease::times;
 use crate::names::{Destination, HostLabel};
+use crate::status::judgement::Thresholds;
 
 /// Where the configuration is, unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/certbaton/config.toml";
@@ -49,6 +50,8 @@ pub struct Settings {
     pub lease_grace: Duration,
     /// How long a switch may take until every address gives the right answer.
     pub proof_time: Duration,
+    /// From when on the age of a certificate is something that is wrong.
+    pub thresholds: Thresholds,
     /// Who is told of failures and recoveries.
     pub notify: Notify,
     /// Where node_exporter reads.
@@ -104,6 +107,7 @@ struct Fragment {
     certbot: CertbotFragment,
     lease: LeaseFragment,
     proof: ProofFragment,
+    status: StatusFragment,
     notify: NotifyFragment,
     metrics: MetricsFragment,
 }
@@ -144,6 +148,24 @@ struct ProofFragment {
     time: Option<SignedDuration>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct StatusFragment {
+    warning_days: Option<u32>,
+    critical_days: Option<u32>,
+}
+
+impl StatusFragment {
+    fn thresholds(self, file: &str) -> Result<Thresholds, Error> {
+        let Self { warning_days, critical_days } = self;
+        if warning_days.zip(critical_days).is_some_and(|(warning, critical)| warning < critical) {
+            let (key, problem) = ("status.warning-days", "is less than critical-days");
+            return Err(Error::Value { file: file.to_owned(), key, problem });
+        }
+        Ok(Thresholds { warning_days, critical_days })
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -161,6 +183,7 @@ impl Default for Settings {
             lease_wait: Duration::from_mins(20),
             lease_grace: times::ARBITER,
             proof_time: Duration::from_secs(20),
+            thresholds: Thresholds::default(),
             notify: Notify::default(),
             textfile: None,
         }
@@ -264,6 +287,7 @@ impl Settings {
             lease_wait: positive("lease.wait", fragment.lease.wait, default.lease_wait)?,
             lease_grace: grace,
             proof_time: positive("proof.time", fragment.proof.time, default.proof_time)?,
+            thresholds: fragment.status.thresholds(file)?,
             notify: fragment.notify.check().map_err(|(key, problem)| wrong(key, problem))?,
             textfile: fragment.metrics.check().map_err(|(key, problem)| wrong(key, problem))?,
         })
@@ -287,6 +311,16 @@ impl Settings {
     /// The journal of switches.
     pub fn journal(&self) -> PathBuf {
         self.state_directory.join("journal")
+    }
+
+    /// What the runs of this host did.
+    pub fn history(&self) -> PathBuf {
+        self.state_directory.join("history.jsonl")
+    }
+
+    /// What the other hosts said of themselves last.
+    pub fn peers(&self) -> PathBuf {
+        self.state_directory.join("peers")
     }
 
     /// What the last switch to this host wrote.

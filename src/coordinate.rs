@@ -19,13 +19,15 @@ use crate::agent::facts;
 use crate::agent::link::{self, Way};
 use crate::agent::report::{Lineage, Report};
 use crate::agent::wire::{Answer, Order, Renewed};
-use crate::clock::{self, Deadline};
+use crate::clock::{self, Deadline, Stopwatch};
 use crate::config::{Host, Settings};
 use crate::coordinate::outcome::{HostSummary, LineageSummary, Served, Summary, outcome};
 use crate::coordinate::plan::{Budget, HostPlan, Plan, Surveyed, Wish};
 use crate::coordinate::served::Known;
 use crate::exit::Exit;
 use crate::files;
+use crate::history::log::{Recorder, Start};
+use crate::history::record::{By, Event, Kind};
 use crate::lock;
 use crate::names::HostLabel;
 use crate::route::report::chain;
@@ -72,6 +74,17 @@ pub struct Call<'a> {
     pub certbaton: PathBuf,
     /// What is wanted.
     pub wish: Wish,
+    /// Who wants it.
+    pub by: By,
+}
+
+/// A line for whoever follows.
+#[derive(Debug, Clone, Copy)]
+pub enum Said<'a> {
+    /// What happens now.
+    Progress(&'a str),
+    /// What should not be overlooked.
+    Warning(&'a str),
 }
 
 struct Coordinator<'a> {
@@ -80,7 +93,8 @@ struct Coordinator<'a> {
     ways: Vec<Way>,
     own: Option<HostLabel>,
     signals: Signals,
-    say: &'a mut dyn FnMut(&str),
+    say: &'a mut dyn FnMut(Said<'_>),
+    record: Recorder,
     /// Why it stops before its end.
     stopped: Option<String>,
 }
@@ -97,7 +111,7 @@ struct Done {
 pub fn coordinate(
     settings: &Settings,
     call: &Call<'_>,
-    say: &mut dyn FnMut(&str),
+    say: &mut dyn FnMut(Said<'_>),
 ) -> Result<Summary, Error> {
     let began = clock::now();
     let signals = Signals::catch().map_err(Error::Signals)?;
@@ -113,12 +127,21 @@ pub fn coordinate(
         if settings.hosts.is_empty() { Some(hosts[0].name.clone()) } else { settings.name.clone() };
     let way = |host: &Host| Way::to(settings, call.config, &call.certbaton, host);
     let ways = hosts.iter().map(way).collect();
-    let mut run = Coordinator { settings, call, ways, own, signals, say, stopped: None };
-    Ok(run.run(began))
+    let start = Start {
+        by: call.by.clone(),
+        lineages: call.wish.cert_names.iter().map(|name| name.as_str().to_owned()).collect(),
+        dry_run: call.wish.dry_run,
+        forced: call.wish.force,
+    };
+    let record = Recorder::begin(settings, Kind::Coordination, start);
+    let mut run = Coordinator { settings, call, ways, own, signals, say, record, stopped: None };
+    let summary = run.run(began);
+    run.record.end(summary.exit, &summary.failures().join("; "));
+    Ok(summary)
 }
 
 /// Those of the configuration; without any, this host alone.
-fn hosts(settings: &Settings) -> Vec<Host> {
+pub fn hosts(settings: &Settings) -> Vec<Host> {
     if !settings.hosts.is_empty() {
         return settings.hosts.clone();
     }
@@ -132,8 +155,7 @@ impl Coordinator<'_> {
         let mut surveyed = self.survey_all();
         let plan = plan::plan(&surveyed, wish, self.settings.duplicates_per_week, clock::now());
         for line in plan.warnings.iter().chain(&plan.costs) {
-            tracing::warn!("{line}");
-            (self.say)(line);
+            (self.say)(Said::Warning(line));
         }
         let before = surveyed.clone();
         let mut done: BTreeMap<HostLabel, Done> = BTreeMap::new();
@@ -172,10 +194,10 @@ impl Coordinator<'_> {
     fn survey_all(&mut self) -> Vec<Surveyed> {
         let mut all = Vec::new();
         for index in 0..self.ways.len() {
-            (self.say)(&format!("{}: looking", self.ways[index].name));
+            (self.say)(Said::Progress(&format!("{}: looking", self.ways[index].name)));
             let (report, skew) = self.survey(index);
             if let Err(why) = &report {
-                (self.say)(&format!("{}: {why}", self.ways[index].name));
+                (self.say)(Said::Progress(&format!("{}: {why}", self.ways[index].name)));
             }
             all.push(Surveyed { name: self.ways[index].name.clone(), report, skew });
         }
@@ -217,12 +239,12 @@ impl Coordinator<'_> {
     ) {
         let Some(renewal) = host.renewal.clone() else { return };
         let Some(index) = self.ways.iter().position(|way| way.name == host.name) else { return };
-        (self.say)(&format!("{}: renewing", host.name));
-        tracing::info!("{}: asked to renew", host.name);
-        let name = host.name.clone();
+        (self.say)(Said::Progress(&format!("{}: renewing", host.name)));
+        let (name, watch) = (host.name.clone(), Stopwatch::start());
         let (say, way) = (&mut *self.say, &self.ways[index]);
-        let answer =
-            way.ask(Order::Renew(renewal), &self.signals, |line| say(&format!("{name}: {line}")));
+        let answer = way.ask(Order::Renew(renewal), &self.signals, |line| {
+            say(Said::Progress(&format!("{name}: {line}")));
+        });
         let (results, failure, busy) = match answer {
             Ok(Answer::Renewed(results)) => (results, None, false),
             Ok(_) => (Vec::new(), Some("another answer than to the order".to_owned()), false),
@@ -232,6 +254,13 @@ impl Coordinator<'_> {
                 (Vec::new(), Some(chain(&error)), busy)
             }
         };
+        let renewed = results.iter().filter(|result| result.before != result.after);
+        self.record.record(Event::Host {
+            host: host.name.to_string(),
+            renewed: renewed.map(|result| result.name.clone()).collect(),
+            failure: failure.clone(),
+            millis: u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
+        });
         let (after, skew) = self.look_again(index);
         let routes_back = after.as_ref().is_ok_and(|report| {
             report.under_way || (report.routes.local.is_empty() && !report.routes.pending)
@@ -286,7 +315,7 @@ impl Coordinator<'_> {
                 self.stopped = Some("called off by a signal".to_owned());
                 break;
             }
-            (self.say)(&format!("{name}: what is served?"));
+            (self.say)(Said::Progress(&format!("{name}: what is served?")));
             served.extend(known.check(&name));
         }
         served

@@ -19,7 +19,7 @@
 //! **pure** (values in, values out), **system** (one outside thing each, no
 //! decisions) and **flow** (the order of steps). The `disallowed-methods` of
 //! `clippy.toml` keep the pure and flow modules away from the system; the
-//! `expect` attributes here, in `certbot.rs` and in `lease.rs` are the complete list of owners.
+//! `expect` attributes here, in `certbot.rs`, `history.rs` and `lease.rs` are the complete list of owners.
 
 pub mod agent;
 pub mod apache;

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::report::Report;
+use crate::status::overview::Found;
 
 /// The version of these words; both ends must have the same.
 pub const VERSION: u32 = 1;
@@ -41,6 +42,8 @@ pub struct Envelope {
 pub enum Order {
     /// Look at everything that matters to a renewal; change nothing.
     Survey,
+    /// Say how things are; change nothing.
+    Status,
     /// Run certbot.
     Renew(Renewal),
 }
@@ -70,6 +73,8 @@ pub enum Answer {
     },
     /// What was found; the last answer to `Survey`.
     Survey(Box<Report>),
+    /// How things are; the last answer to `Status`.
+    Status(Box<Found>),
     /// What became of each lineage; the last answer to `Renew`.
     Renewed(Vec<Renewed>),
     /// The order could not be carried out.

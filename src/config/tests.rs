@@ -51,6 +51,8 @@ fn values_that_could_hurt_are_refused() {
         "[proof]\ntime = \"0s\"",
         "[lease]\ngrace = \"900ms\"",
         "[lease]\ngrace = \"1h\"",
+        "[status]\nwarning-days = -1",
+        "[status]\nwarning-days = 3\ncritical-days = 4",
     ] {
         assert!(Settings::parse("f", text).is_err(), "{text}");
     }

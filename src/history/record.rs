@@ -5,10 +5,14 @@
 //! not understood are passed over, whether a power cut tore them or a newer
 //! certbaton wrote them.
 
+use std::ffi::OsString;
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::process::Process;
+use crate::route::order::Report;
 
 /// Names a run; sorts by its beginning.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -213,6 +217,39 @@ pub fn read(bytes: &[u8]) -> (Vec<Entry>, usize) {
     (lines.filter_map(known).collect(), damaged)
 }
 
+impl By {
+    /// A process with the command line `words`.
+    pub fn process(pid: i32, words: &[OsString]) -> Self {
+        let words: Vec<String> = words.iter().map(|w| w.to_string_lossy().into_owned()).collect();
+        Self { user: None, pid: Some(pid), command: command(&words) }
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        match (&self.user, self.pid) {
+            (Some(user), _) => format!("{} ({user})", self.command),
+            (None, Some(pid)) => format!("{}, process {pid}", self.command),
+            (None, None) => self.command.clone(),
+        }
+    }
+}
+
+impl From<&Report> for Switched {
+    fn from(report: &Report) -> Self {
+        let step = |(name, took): &(&str, Duration)| Step {
+            name: (*name).to_owned(),
+            millis: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        };
+        Self {
+            local: report.local.iter().map(|route| route.name.to_string()).collect(),
+            returned: report.returned.iter().map(ToString::to_string).collect(),
+            files: report.replaced.iter().map(|file| file.display().to_string()).collect(),
+            reloaded: report.reloaded,
+            steps: report.steps.iter().map(step).collect(),
+        }
+    }
+}
+
 /// A command line for people, without what nobody else should see.
 pub fn command(words: &[String]) -> String {
     let mut shown: Vec<&str> = Vec::new();
@@ -327,62 +364,4 @@ const LONGEST_LIST: usize = 1000;
 const SECRETS: [&str; 4] = ["hmac-key", "secret", "password", "token"];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(event: Event) -> Entry {
-        let at = Timestamp::from_second(1_700_000_000).unwrap();
-        Entry { at, run: RunId::new(at, 42), event }
-    }
-
-    #[test]
-    fn an_entry_is_one_flat_line_and_comes_back() {
-        let granted = entry(Event::Granted { token: Some(7), without: None });
-        let text = line(&granted).unwrap();
-        assert_eq!(
-            String::from_utf8_lossy(&text),
-            "{\"at\":\"2023-11-14T22:13:20Z\",\"run\":\"20231114T221320.000-42\",\"event\":\"granted\",\"token\":7,\"without\":null}\n"
-        );
-        assert_eq!(read(&text), (vec![granted], 0));
-    }
-
-    #[test]
-    fn a_torn_line_and_one_of_zeros_are_passed_over_and_counted() {
-        let whole = line(&entry(Event::Released)).unwrap();
-        let torn = [&whole[..], &whole[..30], b"\n", &[0; 20], b"\n", &whole].concat();
-        let (entries, damaged) = read(&torn);
-        assert_eq!((entries.len(), damaged), (2, 2));
-        let (entries, damaged) = read(&[&whole[..], &whole[..30]].concat());
-        assert_eq!((entries.len(), damaged), (1, 1), "a torn last line");
-    }
-
-    #[test]
-    fn an_event_of_a_newer_version_is_no_damage() {
-        let text = r#"{"at":"2023-11-14T22:13:20Z","run":"1-1","event":"danced","with":"wolves"}"#;
-        let (entries, damaged) = read(text.as_bytes());
-        assert_eq!((&entries[0].event, damaged), (&Event::Unknown, 0));
-    }
-
-    #[test]
-    fn lines_are_bounded() {
-        let names = vec!["x".repeat(250); 5000];
-        let text = line(&entry(Event::Proven { names, millis: 1 })).unwrap();
-        assert!(text.len() < 300 * 1000);
-        let text = line(&entry(Event::Ended { exit: 1, text: "ä".repeat(9999) })).unwrap();
-        assert!(text.len() < 5000);
-    }
-
-    #[test]
-    fn secrets_of_a_command_line_are_not_kept() {
-        let words = ["certbot", "--eab-hmac-key", "s3cret", "--eab-hmac-key=s3cret", "-q"];
-        let words = words.map(str::to_owned);
-        assert_eq!(command(&words), "certbot --eab-hmac-key … --eab-hmac-key … -q");
-    }
-
-    #[test]
-    fn ids_sort_by_time_and_hold_nothing_strange() {
-        let at = |s: i64| Timestamp::from_second(s).unwrap();
-        assert!(RunId::new(at(1), 9) < RunId::new(at(2), 1));
-        assert!(RunId::parse("../x").is_none() && RunId::parse("").is_none());
-    }
-}
+mod tests;

@@ -7,7 +7,6 @@ use super::{Error, Keeper};
 use crate::files;
 use crate::lease::wire::Purpose;
 use crate::process;
-use crate::route::report::chain;
 use crate::run::due::Certificates;
 use crate::run::keeper::{self, Channel};
 use crate::run::lease::{self, Asking, Grant};
@@ -20,7 +19,6 @@ impl Keeper<'_> {
         &self,
         hook: &Channel,
         config: Option<&Path>,
-        before: &Certificates,
     ) -> Result<(Grant, Option<lease::Error>), Error> {
         let program = process::executable(process::own()?.pid)?;
         let mut asking = Asking::begin(self.settings, self.purpose(), &program, config)?;
@@ -28,15 +26,17 @@ impl Keeper<'_> {
             match asking.look() {
                 Ok(Some(grant)) => return Ok((grant, None)),
                 Ok(None) => {}
-                Err(error @ lease::Error::Unreachable { .. }) => {
+                Err(lease::Error::Unreachable { arbiter, said }) => {
+                    let why =
+                        format!("the arbiter of the lease, {arbiter}, cannot be reached ({said})");
+                    let error = lease::Error::Unreachable { arbiter, said };
                     let within = self.settings.break_glass;
-                    let Some(end) = within.and_then(|time| before.expires_within(time)) else {
+                    let Some(end) = within.and_then(|time| self.before.expires_within(time)) else {
                         return Err(error.into());
                     };
                     let Some(grant) = asking.break_glass() else { return Err(error.into()) };
                     tracing::warn!(
-                        "{}; a certificate expires at {end}: going on WITHOUT the lease (lease.break-glass)",
-                        chain(&error)
+                        "{why}; a certificate expires at {end}: going on WITHOUT the lease (lease.break-glass)"
                     );
                     return Ok((grant, Some(error)));
                 }
@@ -71,10 +71,10 @@ impl Keeper<'_> {
     }
 
     /// Whether others have renewed everything meanwhile; certbot, which does not know, is stopped.
-    pub(super) fn is_done(&self, before: &Certificates) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         if self.task.forced
             || !self.task.stoppable
-            || !before.all_renewed(&Certificates::of(&self.task))
+            || !self.before.all_renewed(&Certificates::of(&self.task))
         {
             return false;
         }
