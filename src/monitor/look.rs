@@ -46,8 +46,8 @@ struct Told {
     url: Ledger,
 }
 
-/// Looks by `status`, if anybody wants to know, and tells.
-pub fn look(settings: &Settings, status: impl FnOnce() -> Overview) {
+/// Looks by `status`, if anybody wants to know, and tells; not if there is nothing to rely on.
+pub fn look(settings: &Settings, status: impl FnOnce() -> Option<Overview>) {
     let wants_to_know = settings.textfile.is_some() || settings.notify != Notify::default();
     if wants_to_know && let Err(error) = look_and_tell(settings, status) {
         tracing::error!(
@@ -57,12 +57,15 @@ pub fn look(settings: &Settings, status: impl FnOnce() -> Overview) {
     }
 }
 
-fn look_and_tell(settings: &Settings, status: impl FnOnce() -> Overview) -> Result<(), Error> {
+fn look_and_tell(
+    settings: &Settings,
+    status: impl FnOnce() -> Option<Overview>,
+) -> Result<(), Error> {
     files::own_directory(&settings.runtime_directory, 0o755)?;
     files::own_directory(&settings.state_directory, 0o700)?;
     // Who looked first must not tell last.
     let _lock = lock(settings)?;
-    let status = status();
+    let Some(status) = status() else { return Ok(()) };
     if let Some(path) = &settings.textfile {
         let text = metrics(&status, env!("CARGO_PKG_VERSION"));
         if let Err(error) = files::publish(path, text.as_bytes()) {
