@@ -3,6 +3,7 @@
 //! Nothing after this reads the environment. Success is one line per change for
 //! `certbaton`, and silence for the hooks.
 
+mod check;
 mod coordinate;
 
 use std::io::{self, Write};
@@ -57,6 +58,8 @@ enum Verb {
     /// Give back every route that no live renewal owns.
     Recover,
     Status(status::Status),
+    /// See every name as the CA sees it, from every host, and what is wrong.
+    Check(check::Check),
     /// Who may renew now, and who waits.
     #[command(subcommand)]
     Lease(lease::Order),
@@ -131,6 +134,9 @@ pub enum Error {
     /// The coordinator.
     #[error(transparent)]
     Coordinate(#[from] crate::coordinate::Error),
+    /// The check.
+    #[error(transparent)]
+    Check(#[from] crate::check::Error),
     /// The report.
     #[error("cannot write the report as JSON")]
     Json(#[source] serde_json::Error),
@@ -172,6 +178,13 @@ pub fn certbaton() -> Exit {
     let cli = Certbaton::parse();
     start("certbaton");
     let done = match &cli.verb {
+        Verb::Check(check) => {
+            let config = cli.common.config.as_deref();
+            match settings(&cli.common).and_then(|set| check.perform(&set, config)) {
+                Ok(exit) => return exit,
+                Err(error) => Err(error),
+            }
+        }
         // The arbiter needs nothing of root's.
         Verb::Serve { caller, renew } => unprivileged_settings(&cli.common)
             .and_then(|set| Ok(serve::serve(&set, caller, *renew)?)),

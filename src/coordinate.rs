@@ -15,8 +15,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::agent::facts;
-use crate::agent::link::{self, Way};
+use crate::agent::link::{self, Way, hosts};
 use crate::agent::report::{Lineage, Report};
 use crate::agent::wire::{Answer, Order, Renewed};
 use crate::clock::{self, Deadline, Stopwatch};
@@ -138,15 +137,6 @@ pub fn coordinate(
     let summary = run.run(began);
     run.record.end(summary.exit, &summary.failures().join("; "));
     Ok(summary)
-}
-
-/// Those of the configuration; without any, this host alone.
-pub fn hosts(settings: &Settings) -> Vec<Host> {
-    if !settings.hosts.is_empty() {
-        return settings.hosts.clone();
-    }
-    let machine = HostLabel::parse(&facts::machine()).or_else(|| HostLabel::parse("localhost"));
-    machine.map(|name| Host { name, ssh: None }).into_iter().collect()
 }
 
 impl Coordinator<'_> {
@@ -369,7 +359,7 @@ impl Coordinator<'_> {
 }
 
 /// How far `clock` is from the time between question and answer.
-fn apart(clock: Timestamp, asked: Timestamp, answered: Timestamp) -> SignedDuration {
+pub fn apart(clock: Timestamp, asked: Timestamp, answered: Timestamp) -> SignedDuration {
     if clock < asked {
         clock.duration_since(asked)
     } else if clock > answered {

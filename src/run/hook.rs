@@ -150,7 +150,7 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
             record.record(keep::record::deployed(&deployed, None, failure, watch));
             let exit = outcome.as_ref().map_or_else(Exit::of, |_| Exit::Done);
             record.end(exit.code(), "");
-            outcome?;
+            switch::log(&outcome?);
             Ok(())
         }
     }

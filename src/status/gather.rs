@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::agent::link::Way;
+use crate::agent::link::hosts;
 use crate::agent::survey::{self, Looked};
 use crate::agent::wire::{Answer, Order};
 use crate::apache::server::Inquirer;
@@ -17,7 +18,6 @@ use crate::certbot::renewal;
 use crate::certbot::version::{Age, Version};
 use crate::clock;
 use crate::config::{Host, Settings};
-use crate::coordinate::hosts;
 use crate::files;
 use crate::history::log;
 use crate::history::run::{self, Run};
