@@ -49,7 +49,8 @@ fn hosts(out: &mut Exposition, status: &Overview) {
         "certbaton_host_up",
         "Whether the host could be asked just now; if not, what is said of its certificates and runs is as old as certbaton_host_seen_timestamp_seconds.",
     );
-    for host in &status.hosts {
+    // A host without a way to it is not asked, which says nothing of it.
+    for host in status.hosts.iter().filter(|host| host.unreachable.is_some() || host.is_fresh()) {
         up.sample(&[("host", &host.name)], host.is_fresh().into());
     }
     let mut seen = out.gauge(

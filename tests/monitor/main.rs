@@ -6,6 +6,7 @@
 mod documents;
 mod programs;
 mod receiver;
+#[path = "../schema/mod.rs"]
 mod schema;
 mod urls;
 
@@ -101,8 +102,7 @@ fn found() -> Found {
 
 /// Event and key of each change of a message, which is as its schema says.
 pub(crate) fn changes(message: &Value) -> Vec<(String, String)> {
-    let schema = serde_json::from_str(include_str!("../../doc/schema/notify.json")).unwrap();
-    assert_eq!(schema::violations(&schema, message), [""; 0], "{message}");
+    schema::expect("notify", message);
     let changes = message["changes"].as_array().unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     changes.iter().map(|change| (text(&change["event"]), text(&change["key"]))).collect()

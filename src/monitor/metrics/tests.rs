@@ -49,6 +49,8 @@ fn a_host_that_was_never_seen_has_no_metrics_but_that_it_is_down() {
     let text = metrics(&status, "0.1.0");
     let of_vps: Vec<&str> = text.lines().filter(|line| line.contains("\"vps\"")).collect();
     assert_eq!(of_vps, ["certbaton_host_up{host=\"vps\"} 0"]);
+    status.hosts[0].unreachable = None;
+    assert!(!metrics(&status, "0.1.0").contains("\"vps\""), "not asked, not down");
     assert!(!text.contains("lease") && !text.contains("arbiter"), "{text}");
 }
 
