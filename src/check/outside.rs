@@ -57,9 +57,8 @@ fn of(host: &HostSeen, finding: Finding) -> Finding {
 fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
     let mut found = Vec::new();
     let problem = Severity::Problem;
-    let report = match &host.report {
-        Ok(report) => report,
-        Err(_) => return culprit::down(gathered, host).into_iter().collect(),
+    let Ok(report) = &host.report else {
+        return culprit::down(gathered, host).into_iter().collect();
     };
     let has_told = |inspection: &Inspection| {
         inspection.findings.iter().any(|f| f.code.contains("apache") || f.code == "configtest")
