@@ -14,11 +14,11 @@
 //! | [`outside`] | what is wrong outside of Apache: records, certificates, clocks, limits |
 //! | [`summary`] | what people and programs are told |
 //! | [`inspect`] | the order of looking at one host |
-//! | [`reading`] | what certbot's files, systemd and cron say |
 //! | [`apache`] | who answers a challenge, by Apache's configuration |
 //! | [`directive`] | a directive as people find it |
 //! | [`faults`] | what keeps a challenge from certbot's webroot |
 //! | [`leftovers`] | what lies about in the files of Apache's configuration |
+//! | [`reading`] | what certbot's files, systemd and cron say |
 //! | [`tls`] | whether Apache serves what certbot renews |
 //! | [`traps`] | traps of certbot's renewal files |
 //! | [`hooks`] | hooks of others |
