@@ -12,4 +12,5 @@ mod matrix;
 mod redirects;
 mod rows;
 mod server;
+mod serving;
 mod webroot;
