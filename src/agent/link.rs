@@ -1,14 +1,16 @@
 //! flow: from the coordinator to the agent of one host: started here, or reached by ssh.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::agent::facts;
 use crate::agent::wire::{self, Answer, Envelope, MAX_ANSWER, Order};
+use crate::clock::Deadline;
 use crate::command::piped::{Next, Piped};
 use crate::command::{self, Program};
-use crate::config::Settings;
+use crate::config::{Host, Settings};
 use crate::lease::wire as lease;
 use crate::names::HostLabel;
 use crate::run::keeper::Signals;
@@ -21,6 +23,26 @@ pub struct Way {
     program: Option<Program>,
     /// The far side says Hello first.
     greets: bool,
+    /// How long it may be silent.
+    silence: Duration,
+}
+
+/// An agent that goes on with what it was ordered until this is dropped.
+#[derive(Debug)]
+#[must_use = "what was ordered ends when this is dropped"]
+pub struct Held {
+    agent: Piped,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.agent.hang_up();
+        let deadline = Deadline::after(UNDONE);
+        // Its pipes are drained, so that it is not held up by them.
+        while let Some(left) = deadline.remaining()
+            && let Ok(Next::Out(_) | Next::Err(_)) = self.agent.next(&[], left)
+        {}
+    }
 }
 
 /// Why there is no answer.
@@ -65,14 +87,18 @@ pub enum Error {
     CalledOff,
 }
 
+/// The hosts of the configuration; without any, this host alone.
+pub fn hosts(settings: &Settings) -> Vec<Host> {
+    if !settings.hosts.is_empty() {
+        return settings.hosts.clone();
+    }
+    let machine = HostLabel::parse(&facts::machine()).or_else(|| HostLabel::parse("localhost"));
+    machine.map(|name| Host { name, ssh: None }).into_iter().collect()
+}
+
 impl Way {
     /// How to reach `name`, which `ssh` says, unless it is `own`.
-    pub fn to(
-        settings: &Settings,
-        config: Option<&Path>,
-        certbaton: &Path,
-        host: &crate::config::Host,
-    ) -> Self {
+    pub fn to(settings: &Settings, config: Option<&Path>, certbaton: &Path, host: &Host) -> Self {
         let name = host.name.clone();
         if settings.hosts.is_empty() || settings.name.as_ref() == Some(&name) {
             let mut arguments: Vec<_> = Vec::new();
@@ -86,7 +112,7 @@ impl Way {
                 environment: Vec::new(),
                 directory: "/".into(),
             };
-            return Self { name, program: Some(program), greets: false };
+            return Self { name, program: Some(program), greets: false, silence: SILENCE };
         }
         let program = host.ssh.as_ref().map(|destination| {
             let mut arguments: Vec<_> = vec!["-F".into(), (&settings.ssh_config).into()];
@@ -98,7 +124,13 @@ impl Way {
             let path = PathBuf::from("/usr/bin/ssh");
             Program { path, arguments, environment: Vec::new(), directory: "/".into() }
         });
-        Self { name, program, greets: true }
+        Self { name, program, greets: true, silence: SILENCE }
+    }
+
+    /// Gives a silent host up after `patience`: for orders that leave nothing behind.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { silence: patience, ..self }
     }
 
     /// Sends `order`, follows the answers, returns the last.
@@ -108,27 +140,49 @@ impl Way {
         &self,
         order: Order,
         signals: &Signals,
+        hear: impl FnMut(&str),
+    ) -> Result<Answer, Error> {
+        let answer = self.ask_until(order, signals.as_fd(), hear);
+        if matches!(answer, Err(Error::CalledOff)) {
+            signals.take();
+        }
+        answer
+    }
+
+    /// As [`Way::ask`], called off by whatever makes `stop` readable.
+    pub fn ask_until(
+        &self,
+        order: Order,
+        stop: BorrowedFd<'_>,
         mut hear: impl FnMut(&str),
     ) -> Result<Answer, Error> {
         let program = self.program.as_ref().ok_or(Error::NoWay)?;
         let mut agent = program.talk(MAX_ANSWER)?;
-        let answer = self.converse(&mut agent, order, signals, &mut hear);
+        let answer = self.converse(&mut agent, order, stop, &mut hear);
         match &answer {
             Ok(_) | Err(Error::Refused { .. } | Error::Closed(_)) => {
                 agent.hang_up();
                 // It has nothing left to do; ssh may.
                 agent.end(GOODBYE).map_err(Error::Pipe)?;
             }
-            Err(_) => call_off(&mut agent),
+            Err(_) => call_off(&mut agent, self.silence),
         }
         answer
+    }
+
+    /// As [`Way::ask_until`], but what was ordered lasts until the second value is dropped.
+    pub fn hold(&self, order: Order, stop: BorrowedFd<'_>) -> Result<(Answer, Held), Error> {
+        let program = self.program.as_ref().ok_or(Error::NoWay)?;
+        let mut held = Held { agent: program.talk(MAX_ANSWER)? };
+        let answer = self.converse(&mut held.agent, order, stop, &mut |_| {})?;
+        Ok((answer, held))
     }
 
     fn converse(
         &self,
         agent: &mut Piped,
         order: Order,
-        signals: &Signals,
+        stop: BorrowedFd<'_>,
         hear: &mut dyn FnMut(&str),
     ) -> Result<Answer, Error> {
         let mut complaint = String::new();
@@ -142,7 +196,7 @@ impl Way {
             agent.say(&line).ok();
         }
         loop {
-            match agent.next(&[signals.as_fd()], SILENCE).map_err(Error::Pipe)? {
+            match agent.next(&[stop], self.silence).map_err(Error::Pipe)? {
                 // An arbiter that may not hand orders on takes them for a word of the lease.
                 Next::Out(said) if lease::word::<lease::Answer>(&said).is_ok() => {
                     return Err(Error::NotServe);
@@ -162,11 +216,8 @@ impl Way {
                     agent.say(&line).map_err(Error::Pipe)?;
                 }
                 Next::Err(said) => complaint = wire::shown(&said),
-                Next::Silence => return Err(Error::Silent(SILENCE)),
-                Next::Woken(_) => {
-                    signals.take();
-                    return Err(Error::CalledOff);
-                }
+                Next::Silence => return Err(Error::Silent(self.silence)),
+                Next::Woken(_) => return Err(Error::CalledOff),
                 Next::Ended if complaint.is_empty() => {
                     return Err(Error::Closed("the connection was closed".into()));
                 }
@@ -177,10 +228,10 @@ impl Way {
 }
 
 /// Hangs up and waits until the agent has ended, which it does when the routes are back.
-fn call_off(agent: &mut Piped) {
+fn call_off(agent: &mut Piped, patience: Duration) {
     agent.hang_up();
     // Its pipes are drained, so that it is not held up by them.
-    while let Ok(Next::Out(_) | Next::Err(_)) = agent.next(&[], CALLED_OFF) {}
+    while let Ok(Next::Out(_) | Next::Err(_)) = agent.next(&[], patience) {}
 }
 
 /// As in the reference; the host's own ssh configuration, given with -F, cannot loosen them.
@@ -196,11 +247,11 @@ const SSH_OPTIONS: [&str; 9] = [
     "StrictHostKeyChecking=yes",
 ];
 
-/// Longer than a survey, or an agent between two signs of life.
+/// Longer than a survey, an agent between two signs of life, or one that ends certbot and waits for its keeper.
 const SILENCE: Duration = Duration::from_secs(150);
+
+/// For an agent to undo what it was to hold.
+const UNDONE: Duration = Duration::from_secs(15);
 
 /// For an agent, or ssh, to end after the last word.
 const GOODBYE: Duration = Duration::from_secs(5);
-
-/// Longer than an agent needs to end certbot and wait for the keeper.
-const CALLED_OFF: Duration = Duration::from_secs(150);

@@ -7,6 +7,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::report::Report;
+use crate::check::inspection::Inspection;
+use crate::check::sight::{Planting, Question, Sight};
+use crate::names::Hostname;
+use crate::status::overview::Found;
 
 /// The version of these words; both ends must have the same.
 pub const VERSION: u32 = 1;
@@ -41,8 +45,23 @@ pub struct Envelope {
 pub enum Order {
     /// Look at everything that matters to a renewal; change nothing.
     Survey,
+    /// Say how things are; change nothing.
+    Status,
     /// Run certbot.
     Renew(Renewal),
+    /// Look at who answers the challenges of these names, and of all that certbot renews.
+    Inspect {
+        /// The names.
+        names: Vec<Hostname>,
+    },
+    /// Plant a nonce for each of these names that certbot proves by a webroot, for all such if
+    /// there are none; it is there until the caller hangs up, at most two minutes.
+    Plant {
+        /// The names.
+        names: Vec<Hostname>,
+    },
+    /// Ask for nonces as the CA asks.
+    Probe(Question),
 }
 
 /// One renewal on one host.
@@ -70,8 +89,16 @@ pub enum Answer {
     },
     /// What was found; the last answer to `Survey`.
     Survey(Box<Report>),
+    /// How things are; the last answer to `Status`.
+    Status(Box<Found>),
     /// What became of each lineage; the last answer to `Renew`.
     Renewed(Vec<Renewed>),
+    /// Who answers; the last answer to `Inspect`.
+    Inspected(Box<Inspection>),
+    /// What is planted; the last answer to `Plant`, which goes on.
+    Planted(Vec<Planting>),
+    /// What was seen of each name; the last answer to `Probe`.
+    Seen(Vec<Sight>),
     /// The order could not be carried out.
     Failed {
         /// The exit code that says of which kind the failure is.
@@ -154,7 +181,12 @@ fn word<T: DeserializeOwned>(line: &[u8]) -> Result<T, Error> {
 /// A program's line as text that is safe on a terminal: bounded, without control characters.
 pub fn shown(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(MAX_TEXT)]);
-    text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    harmless(text.trim_end())
+}
+
+/// Text without control characters.
+pub fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl LineageName {
