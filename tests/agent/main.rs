@@ -53,7 +53,8 @@ fn what_is_planted_is_there_until_the_caller_hangs_up_or_the_agent_is_ended() {
         let mut agent = agent(&tree, PLANT);
         let Answer::Planted(plantings) = first_answer(&mut agent) else { panic!("not planted") };
         assert_eq!(plantings.len(), 1, "{plantings:?}");
-        let names: Vec<&str> = plantings[0].names.iter().map(|name| name.as_str()).collect();
+        let names: Vec<&str> =
+            plantings[0].names.iter().map(certbaton::names::Hostname::as_str).collect();
         assert_eq!(names, ["a.example"], "only what certbot knows");
         let Planted::Content(content) = &plantings[0].planted else { panic!("{plantings:?}") };
         let nonce = content.nonce();
@@ -66,7 +67,7 @@ fn what_is_planted_is_there_until_the_caller_hangs_up_or_the_agent_is_ended() {
             drop(agent.stdin.take());
         }
         agent.wait().unwrap();
-        assert_eq!(planted(&tree), [PathBuf::new(); 0]);
+        assert_eq!(planted(&tree), Vec::<PathBuf>::new());
         assert!(!tree.base().join("www/.well-known").exists());
     }
 }
@@ -97,5 +98,5 @@ fn a_host_alone_is_checked_and_the_report_is_as_its_schema_says() {
     let findings = report["findings"].as_array().unwrap();
     let codes: Vec<&str> = findings.iter().map(|f| f["code"].as_str().unwrap()).collect();
     assert!(codes.contains(&"no-address") && codes.contains(&"apache-not-running"), "{codes:?}");
-    assert_eq!(planted(&tree), [PathBuf::new(); 0]);
+    assert_eq!(planted(&tree), Vec::<PathBuf>::new());
 }
