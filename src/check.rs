@@ -12,6 +12,7 @@
 //! | [`matrix`] | who answers whose nonce at which address, as far as others can tell |
 //! | [`verdict`] | what would happen to a renewal, and who is to blame |
 //! | [`culprit`] | the directive that keeps a nonce from coming back |
+//! | [`dead`] | addresses where nobody takes a connection |
 //! | [`outside`] | what is wrong outside of Apache: records, certificates, clocks, limits |
 //! | [`summary`] | what people and programs are told |
 //! | [`inspect`] | the order of looking at one host |
@@ -27,6 +28,7 @@
 
 pub mod apache;
 pub mod culprit;
+pub mod dead;
 pub mod directive;
 pub mod faults;
 pub mod finding;

@@ -1,6 +1,5 @@
 //! pure: which directive of which host keeps a nonce from coming back, and what to write instead.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::check::finding::{Finding, Severity};
@@ -24,7 +23,7 @@ pub fn culprit(
     address: IpAddr,
     miss: &Miss,
 ) -> Finding {
-    let Some(owner) = gathered.owner(address) else { return stranger(name, address, miss) };
+    let Some(owner) = gathered.owner(address) else { return stranger(address, miss) };
     let case = Case { gathered, name, host, owner, address, miss };
     if owner.report.is_err() {
         return case.silent_owner();
@@ -48,78 +47,6 @@ pub fn is_own_fault(gathered: &Gathered, name: &Hostname, host: &HostSeen) -> bo
         own.map(|a| gathered.cell(name, &host.label, a).told).any(|told| told == Told::Same);
     let known = host.inspected(name).map_or(&Answerer::Unknown, |known| &known.answerer);
     !answers && !matches!(known, Answerer::Webroot | Answerer::Unknown)
-}
-
-/// Nobody takes a connection at `address`.
-pub fn dead(gathered: &Gathered, name: &Hostname, address: IpAddr, miss: &Miss) -> Finding {
-    let family = family(address);
-    let eats = if miss.kind == Kind::BlackHole && address.is_ipv6() {
-        ": it eats 10 of the CA's 20 seconds"
-    } else {
-        ""
-    };
-    let code = if eats.is_empty() { "nobody-listens" } else { "ipv6-black-hole" };
-    let Some(owner) = gathered.owner(address) else {
-        return Finding {
-            severity: Severity::Problem,
-            code: "stale-record".into(),
-            host: None,
-            names: Vec::new(),
-            place: Some(record(name, address)),
-            what: format!("no host that is known has {address}, and nobody takes a connection on port 80 there{eats}"),
-            remedy: "let the record name an address that a host has now; where it changes by itself, let the host update it".to_owned(),
-        };
-    };
-    let inspected = owner.inspection.iter().flat_map(|inspection| &inspection.findings);
-    if let Some(reason) = inspected.into_iter().find(|f| f.code == "apache-not-running") {
-        return reason.clone();
-    }
-    if let Some(down) = down(gathered, owner) {
-        return down;
-    }
-    let remedy = if miss.kind == Kind::Refused {
-        "start Apache, and let it listen on that address: `Listen 80`, and `<VirtualHost *:80>`"
-    } else {
-        "let firewall, tunnel and router pass port 80 to it; ICMPv6 too, which IPv6 needs"
-    };
-    Finding {
-        severity: Severity::Problem,
-        code: code.into(),
-        host: Some(owner.label.clone()),
-        names: Vec::new(),
-        place: Some(format!("{family} {address}")),
-        what: format!("nobody takes a connection on port 80{eats}"),
-        remedy: remedy.to_owned(),
-    }
-}
-
-/// A host that cannot be asked, and whether the CA can do without.
-pub fn down(gathered: &Gathered, host: &HostSeen) -> Option<Finding> {
-    let why = host.report.as_ref().err()?;
-    let is_its = |a: &IpAddr| gathered.owner(*a).is_some_and(|owner| owner.label == host.label);
-    let is_dead = |name: &Hostname, address: IpAddr| {
-        gathered.hosts.iter().any(|other| {
-            let told = gathered.cell(name, &other.label, address).told;
-            matches!(told, Told::Missed(miss) if miss.falls_back() && !miss.redirected)
-        })
-    };
-    let of_name = |name: &Hostname| -> Vec<IpAddr> {
-        let own = gathered.addresses(name).into_iter().filter(is_its);
-        own.filter(|address| is_dead(name, *address)).collect()
-    };
-    let dead: BTreeSet<IpAddr> = gathered.names.iter().flat_map(of_name).collect();
-    let (code, what) = match dead.first() {
-        Some(address) => (
-            "host-down",
-            format!(
-                "it is down, or cut off: it cannot be asked ({why}), and nobody takes a connection at {address}; the CA tries that and then goes to {}",
-                other(*address)
-            ),
-        ),
-        None => ("host-unreachable", format!("cannot be asked, so its side is unknown: {why}")),
-    };
-    let remedy = "see that it is up and that ssh to it works, then check again".to_owned();
-    Some(finding(host, code, None, what, remedy))
 }
 
 /// Nothing could be planted, so certbot cannot, either.
@@ -182,19 +109,19 @@ fn split_place(text: &str) -> (Option<String>, &str) {
     split.map_or((None, text), |(place, rest)| (Some(place.to_owned()), rest))
 }
 
-fn stranger(name: &Hostname, address: IpAddr, miss: &Miss) -> Finding {
+fn stranger(address: IpAddr, miss: &Miss) -> Finding {
     Finding {
         severity: Severity::Problem,
         code: "wrong-address".into(),
         host: None,
         names: Vec::new(),
-        place: Some(record(name, address)),
+        place: Some(record(address)),
         what: format!("another machine answers at {address}: {}", answered(miss)),
         remedy: "let the record name the address of one of your hosts".to_owned(),
     }
 }
 
-fn record(_: &Hostname, address: IpAddr) -> String {
+pub(super) fn record(address: IpAddr) -> String {
     format!("{} {address}", family(address))
 }
 
@@ -202,7 +129,7 @@ fn family(address: IpAddr) -> &'static str {
     if address.is_ipv6() { "AAAA" } else { "A" }
 }
 
-fn other(address: IpAddr) -> &'static str {
+pub(super) fn other(address: IpAddr) -> &'static str {
     if address.is_ipv6() { "A" } else { "AAAA" }
 }
 
@@ -241,7 +168,7 @@ impl Case<'_> {
             self.address,
             answered(self.miss)
         );
-        let place = Some(format!("{} {}", family(self.address), self.address));
+        let place = Some(record(self.address));
         let remedy = "see to that host first, or correct the record, then check again".to_owned();
         finding(self.owner, "unexplained", place, what, remedy)
     }
@@ -442,7 +369,7 @@ impl Case<'_> {
     }
 }
 
-fn finding(
+pub(super) fn finding(
     on: &HostSeen,
     code: &str,
     place: Option<String>,

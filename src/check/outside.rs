@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use crate::agent::report::Lineage;
 use crate::ca::caa::{Request, issuer, judge};
 use crate::ca::served::{self, Identity};
-use crate::check::culprit;
+use crate::check::dead;
 use crate::check::finding::{Finding, Severity};
 use crate::check::inspection::Inspection;
 use crate::check::matrix::{Gathered, HostSeen, Told};
@@ -59,7 +59,7 @@ fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
     let mut found = Vec::new();
     let problem = Severity::Problem;
     let Ok(report) = &host.report else {
-        return culprit::down(gathered, host).into_iter().collect();
+        return dead::down(gathered, host).into_iter().collect();
     };
     let has_told = |inspection: &Inspection| {
         inspection.findings.iter().any(|f| f.code.contains("apache") || f.code == "configtest")

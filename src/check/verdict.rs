@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use crate::agent::report::HOOKS;
 use crate::check::culprit;
+use crate::check::dead;
 use crate::check::finding::{Finding, Severity};
 use crate::check::inspection::Answerer;
 use crate::check::matrix::{Gathered, HostSeen, Told};
@@ -85,7 +86,7 @@ fn dead_ends(gathered: &Gathered) -> Vec<Finding> {
                 _ => None,
             });
             found.extend(dead.map(|miss| {
-                let finding = culprit::dead(gathered, name, address, &miss);
+                let finding = dead::dead(gathered, address, &miss);
                 let severity = match finding.code.as_str() {
                     "host-down" | "apache-not-running" => finding.severity,
                     _ => Severity::Warning,
@@ -270,7 +271,7 @@ impl Case<'_> {
             Told::Missed(miss) => miss,
         };
         if miss.falls_back() && !miss.redirected {
-            return At::Dead(culprit::dead(self.gathered, self.name, address, &miss));
+            return At::Dead(dead::dead(self.gathered, address, &miss));
         }
         let owner = self.gathered.owner(address);
         At::Fate(match owner {

@@ -1,0 +1,81 @@
+//! pure: addresses where nobody takes a connection: whose they are, and what that means.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::check::culprit::{finding, other, record};
+use crate::check::finding::{Finding, Severity};
+use crate::check::matrix::{Gathered, HostSeen, Told};
+use crate::check::sight::{Kind, Miss};
+use crate::names::Hostname;
+
+/// Nobody takes a connection at `address`.
+pub fn dead(gathered: &Gathered, address: IpAddr, miss: &Miss) -> Finding {
+    let eats = if miss.kind == Kind::BlackHole && address.is_ipv6() {
+        ": it eats 10 of the CA's 20 seconds"
+    } else {
+        ""
+    };
+    let code = if eats.is_empty() { "nobody-listens" } else { "ipv6-black-hole" };
+    let Some(owner) = gathered.owner(address) else {
+        return Finding {
+            severity: Severity::Problem,
+            code: "stale-record".into(),
+            host: None,
+            names: Vec::new(),
+            place: Some(record(address)),
+            what: format!("no host that is known has {address}, and nobody takes a connection on port 80 there{eats}"),
+            remedy: "let the record name an address that a host has now; where it changes by itself, let the host update it".to_owned(),
+        };
+    };
+    let inspected = owner.inspection.iter().flat_map(|inspection| &inspection.findings);
+    if let Some(reason) = inspected.into_iter().find(|f| f.code == "apache-not-running") {
+        return reason.clone();
+    }
+    if let Some(down) = down(gathered, owner) {
+        return down;
+    }
+    let remedy = if miss.kind == Kind::Refused {
+        "start Apache, and let it listen on that address: `Listen 80`, and `<VirtualHost *:80>`"
+    } else {
+        "let firewall, tunnel and router pass port 80 to it; ICMPv6 too, which IPv6 needs"
+    };
+    Finding {
+        severity: Severity::Problem,
+        code: code.into(),
+        host: Some(owner.label.clone()),
+        names: Vec::new(),
+        place: Some(record(address)),
+        what: format!("nobody takes a connection on port 80{eats}"),
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// A host that cannot be asked, and whether the CA can do without.
+pub fn down(gathered: &Gathered, host: &HostSeen) -> Option<Finding> {
+    let why = host.report.as_ref().err()?;
+    let is_its = |a: &IpAddr| gathered.owner(*a).is_some_and(|owner| owner.label == host.label);
+    let is_dead = |name: &Hostname, address: IpAddr| {
+        gathered.hosts.iter().any(|other| {
+            let told = gathered.cell(name, &other.label, address).told;
+            matches!(told, Told::Missed(miss) if miss.falls_back() && !miss.redirected)
+        })
+    };
+    let of_name = |name: &Hostname| -> Vec<IpAddr> {
+        let own = gathered.addresses(name).into_iter().filter(is_its);
+        own.filter(|address| is_dead(name, *address)).collect()
+    };
+    let dead: BTreeSet<IpAddr> = gathered.names.iter().flat_map(of_name).collect();
+    let (code, what) = match dead.first() {
+        Some(address) => (
+            "host-down",
+            format!(
+                "it is down, or cut off: it cannot be asked ({why}), and nobody takes a connection at {address}; the CA tries that and then goes to {}",
+                other(*address)
+            ),
+        ),
+        None => ("host-unreachable", format!("cannot be asked, so its side is unknown: {why}")),
+    };
+    let remedy = "see that it is up and that ssh to it works, then check again".to_owned();
+    Some(finding(host, code, None, what, remedy))
+}

@@ -1,0 +1,225 @@
+//! pure: a check for people: a table, what would happen, what is wrong and what to do.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use crate::check::finding::Severity;
+use crate::check::summary::{CellSummary, NameSummary, Summary, Verdict};
+use crate::names::{HostLabel, Hostname};
+
+impl Summary {
+    /// The report for people.
+    pub fn table(&self) -> String {
+        let mut text = self.matrix();
+        for line in self.what_would_happen().iter().chain(&self.notes()) {
+            // Writing to a string cannot fail.
+            writeln!(text, "{line}").ok();
+        }
+        text.push('\n');
+        for finding in &self.findings {
+            let severity = match finding.severity {
+                Severity::Problem => "problem",
+                Severity::Warning => "warning",
+            };
+            let host = finding.host.as_ref().map_or_else(String::new, |host| format!(" {host}:"));
+            let place = finding.place.as_ref().map_or_else(String::new, |at| format!(" {at}:"));
+            let names = self.listed(&finding.names);
+            writeln!(text, "{severity}:{host}{place} {}{names}", finding.what).ok();
+            writeln!(text, "    {}", finding.remedy).ok();
+        }
+        if self.findings.is_empty() {
+            text.push_str("nothing wrong\n");
+        }
+        text
+    }
+
+    fn matrix(&self) -> String {
+        let mut header: Vec<String> = ["NAME", "A", "AAAA"].map(str::to_owned).into();
+        for host in &self.hosts {
+            header.extend([format!("{} BY A", host.name), format!("{} BY AAAA", host.name)]);
+        }
+        header.extend(["TLS A", "TLS AAAA"].map(str::to_owned));
+        let mut rows = vec![header];
+        for name in &self.names {
+            let mut row = vec![name.name.to_string()];
+            row.extend(KINDS.map(|kind| name.whose(kind)));
+            for host in &self.hosts {
+                row.extend(KINDS.map(|kind| name.cell(&host.name, kind)));
+            }
+            row.extend(KINDS.map(|kind| name.certificate(kind)));
+            rows.push(row);
+        }
+        aligned(&rows)
+    }
+
+    fn what_would_happen(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let downs = [None].into_iter().chain(self.hosts.iter().map(|host| Some(&host.name)));
+        for without in downs {
+            for host in &self.hosts {
+                let of = |name: &NameSummary, fate: &str| {
+                    name.renewals.iter().any(|renewal| {
+                        renewal.host == host.name
+                            && renewal.without.as_ref() == without
+                            && renewal.fate == fate
+                    })
+                };
+                let of_fate = |fate: &str| -> Vec<Hostname> {
+                    let names = self.names.iter().filter(|name| of(name, fate));
+                    names.map(|name| name.name.clone()).collect()
+                };
+                let told: Vec<String> = FATES
+                    .iter()
+                    .filter_map(|(fate, words)| {
+                        let names = of_fate(fate);
+                        (!names.is_empty()).then(|| format!("{words}{}", self.listed(&names)))
+                    })
+                    .collect();
+                let down =
+                    without.map_or_else(String::new, |down| format!("{down} were down and "));
+                if !told.is_empty() {
+                    lines.push(format!("if {down}{} renewed now: {}", host.name, told.join("; ")));
+                }
+            }
+        }
+        lines
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for host in self.hosts.iter().filter(|host| host.failure.is_some()) {
+            notes.push(format!(
+                "{} could not be asked: what it would answer and see is unknown",
+                host.name
+            ));
+        }
+        for (kind, other) in [("A", "AAAA"), ("AAAA", "A")] {
+            let lacks = self.names.iter().filter(|name| {
+                !name.addresses.is_empty() && name.addresses.iter().all(|a| is(kind, a.address))
+            });
+            let names: Vec<Hostname> = lacks.map(|name| name.name.clone()).collect();
+            if !names.is_empty() {
+                notes.push(format!("only {kind}, no {other}{}", self.listed(&names)));
+            }
+        }
+        let cells = || self.names.iter().flat_map(|name| &name.cells);
+        for host in &self.hosts {
+            let own = |cell: &&CellSummary| cell.hairpin;
+            if cells().any(|cell| own(&cell) && self.owner(cell) == Some(&host.name)) {
+                notes.push(format!(
+                    "{} cannot reach itself by its public address, as others can (hairpin): that is no fault",
+                    host.name
+                ));
+            }
+            if self.hosts.len() > 1
+                && cells().any(|cell| cell.own_word && self.owner(cell) == Some(&host.name))
+            {
+                notes.push(format!(
+                    "* only {} could ask itself, which need not be what the CA sees",
+                    host.name
+                ));
+            }
+        }
+        notes
+    }
+
+    fn owner(&self, cell: &CellSummary) -> Option<&HostLabel> {
+        let addresses = self.names.iter().flat_map(|name| &name.addresses);
+        addresses.filter(|a| a.address == cell.address).find_map(|a| a.host.as_ref())
+    }
+}
+
+impl Summary {
+    /// Names behind a text, the first few of many.
+    fn listed(&self, names: &[Hostname]) -> String {
+        if names.is_empty() {
+            return String::new();
+        }
+        if names.len() > 1 && names.len() == self.names.len() {
+            return format!(" (all {} names)", names.len());
+        }
+        let some: Vec<&str> = names.iter().take(SHOWN).map(Hostname::as_str).collect();
+        let more = names.len().saturating_sub(SHOWN);
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!(" ({}{rest})", some.join(" "))
+    }
+}
+
+impl NameSummary {
+    /// Where the addresses of one kind lead.
+    fn whose(&self, kind: &str) -> String {
+        let of_kind = self.addresses.iter().filter(|a| is(kind, a.address));
+        let owners: Vec<String> = of_kind
+            .map(|a| a.host.as_ref().map_or_else(|| a.address.to_string(), ToString::to_string))
+            .collect();
+        if owners.is_empty() { "none".to_owned() } else { owners.join(" ") }
+    }
+
+    fn cell(&self, host: &HostLabel, kind: &str) -> String {
+        let mut of_kind =
+            self.cells.iter().filter(|cell| cell.nonce == *host && is(kind, cell.address));
+        let Some(worst) = of_kind.clone().max_by_key(|cell| match cell.answer {
+            Verdict::Same => 0,
+            Verdict::Unknown => 1,
+            Verdict::Missed => 2,
+        }) else {
+            return "-".to_owned();
+        };
+        let fate = self.renewals.iter().find(|r| r.host == *host && r.without.is_none());
+        let is_own = |cell: &CellSummary| {
+            let its = self.addresses.iter().find(|a| a.address == cell.address);
+            its.is_some_and(|a| a.host.as_ref() == Some(host))
+        };
+        let word = match (worst.answer, fate.map(|fate| fate.fate)) {
+            (Verdict::Same, _) => "ok",
+            (Verdict::Unknown, _) => "?",
+            (Verdict::Missed, Some("works-switched")) if is_own(worst) => "by switch",
+            (Verdict::Missed, Some("works" | "works-switched")) => "no",
+            (Verdict::Missed, _) => "NO",
+        };
+        let own = if of_kind.any(|cell| cell.own_word) { "*" } else { "" };
+        format!("{word}{own}")
+    }
+
+    fn certificate(&self, kind: &str) -> String {
+        let of_kind: Vec<_> = self.addresses.iter().filter(|a| is(kind, a.address)).collect();
+        if of_kind.is_empty() {
+            return "-".to_owned();
+        }
+        let told = of_kind.iter().map(|a| match (a.current, a.not_after) {
+            (Some(false), _) => "OLD".to_owned(),
+            (_, Some(at)) => at.strftime("%Y-%m-%d").to_string(),
+            (_, None) => "?".to_owned(),
+        });
+        told.collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn is(kind: &str, address: IpAddr) -> bool {
+    address.is_ipv6() == (kind == "AAAA")
+}
+
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |n: usize| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+const KINDS: [&str; 2] = ["A", "AAAA"];
+
+const FATES: [(&str, &str); 4] = [
+    ("works", "succeeds"),
+    ("works-switched", "succeeds after a switch"),
+    ("fails", "FAILS"),
+    ("unknown", "cannot be told"),
+];
+
+/// Names on a line.
+const SHOWN: usize = 8;
