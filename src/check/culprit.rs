@@ -10,8 +10,8 @@ use crate::names::{CHALLENGE_PATH, Hostname, Webroot};
 
 /// Whether a switch makes the webroot answer, where it does not now.
 pub fn is_switchable(inspected: &InspectedName) -> bool {
-    let is_other =
-        !matches!(inspected.answerer, Answerer::Webroot | Answerer::Nobody | Answerer::Unknown);
+    use Answerer::{Nobody, Unknown, Webroot};
+    let is_other = !matches!(inspected.answerer, Webroot | Nobody | Unknown);
     is_other && inspected.obstacles.is_empty() && inspected.webroot.is_some()
 }
 
@@ -280,9 +280,8 @@ impl Case<'_> {
         let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) =
             self.gathered.addresses(self.name).into_iter().partition(IpAddr::is_ipv6);
         let same = |v6: IpAddr| v4.iter().any(|v4| owner(*v4) == owner(v6));
-        self.host.public_addresses().any(|address| address.is_ipv6())
-            && !v4.is_empty()
-            && v6.into_iter().all(same)
+        let has_v6 = self.host.public_addresses().any(|address| address.is_ipv6());
+        has_v6 && !v4.is_empty() && v6.into_iter().all(same)
     }
 
     /// Where challenges of `host` have to go: as for a name that works, else an address of its.
