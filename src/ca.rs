@@ -1,9 +1,11 @@
 //! Asking as the CA asks.
 
+pub mod disk;
 pub mod exchange;
 pub mod handshake;
 pub mod probe;
 pub mod redirect;
 pub mod resolve;
+pub mod served;
 pub mod validation;
 pub mod webroot;

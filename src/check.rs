@@ -1,9 +1,100 @@
-//! `certbaton check`: what the CA sees of each name, from every host, and why.
+//! flow: `certbaton check`: what the CA sees of each name, from every host, and why.
 //!
 //! | module | knows |
 //! | --- | --- |
 //! | [`finding`] | something that is wrong, where, and what to do |
 //! | [`inspection`] | what one host can tell of itself |
+//! | [`sight`] | what one host plants, and sees of a name: the words on the wire |
+//! | [`plant`] | planting |
+//! | [`look`] | seeing |
+//! | [`gather`] | asking all hosts |
+//! | [`matrix`] | who answers whose nonce at which address, as far as others can tell |
+//! | [`verdict`] | what would happen to a renewal, and who is to blame |
+//! | [`culprit`] | the directive that keeps a nonce from coming back |
+//! | [`outside`] | what is wrong outside of Apache: records, certificates, clocks, limits |
+//! | [`summary`] | what people and programs are told |
+//! | [`inspect`] | the order of looking at one host |
+//! | [`apache`] | who answers a challenge, by Apache's configuration |
+//! | [`directive`] | a directive as people find it |
+//! | [`faults`] | what keeps a challenge from certbot's webroot |
+//! | [`leftovers`] | what lies about in the files of Apache's configuration |
+//! | [`reading`] | what certbot's files, systemd and cron say |
+//! | [`tls`] | whether Apache serves what certbot renews |
+//! | [`traps`] | traps of certbot's renewal files |
+//! | [`hooks`] | hooks of others |
+//! | [`schedule`] | what starts renewals |
 
+pub mod apache;
+pub mod culprit;
+pub mod directive;
+pub mod faults;
 pub mod finding;
+pub mod gather;
+pub mod hooks;
+pub mod inspect;
 pub mod inspection;
+pub mod leftovers;
+pub mod look;
+pub mod matrix;
+pub mod outside;
+pub mod plant;
+pub mod reading;
+pub mod schedule;
+pub mod sight;
+pub mod summary;
+pub mod tls;
+pub mod traps;
+pub mod verdict;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::agent::link::{self, Way, hosts};
+use crate::check::gather::gather;
+use crate::check::matrix::Gathered;
+use crate::check::summary::{Summary, summary};
+use crate::clock;
+use crate::config::Settings;
+use crate::names::Hostname;
+use crate::run::keeper::Signals;
+
+/// Why nothing was checked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Signals.
+    #[error("cannot take signals")]
+    Signals(#[source] io::Error),
+    /// Called off, or without pipes.
+    #[error("the check was not finished")]
+    Unfinished(#[from] link::Error),
+}
+
+/// What the flow needs beside the settings.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// `--config`, for the agent of this host.
+    pub config: Option<&'a Path>,
+    /// The `certbaton` program, which is that agent.
+    pub certbaton: PathBuf,
+    /// These names; all that any host renews if empty.
+    pub names: &'a [Hostname],
+}
+
+/// Asks every host, and judges; `say` gets what a person may follow. Nothing is changed.
+pub fn check(
+    settings: &Settings,
+    call: &Call<'_>,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Summary, Error> {
+    let signals = Signals::catch().map_err(Error::Signals)?;
+    let hosts = hosts(settings);
+    let own = match &settings.hosts[..] {
+        [] => hosts.first().map(|host| host.name.clone()),
+        _ => settings.name.clone(),
+    };
+    let ways: Vec<Way> =
+        hosts.iter().map(|host| Way::to(settings, call.config, &call.certbaton, host)).collect();
+    let gathered = gather(&ways, own.as_ref(), call.names, &signals, say)?;
+    let gathered = Gathered { duplicates_per_week: settings.duplicates_per_week, ..gathered };
+    Ok(summary(&gathered, clock::now()))
+}

@@ -3,6 +3,7 @@
 //! Nothing after this reads the environment. Success is one line per change for
 //! `certbaton`, and silence for the hooks.
 
+mod check;
 mod coordinate;
 
 use std::io::{self, Write};
@@ -54,6 +55,8 @@ enum Verb {
     Switch(Switch),
     /// Give back every route that no live renewal owns.
     Recover,
+    /// See every name as the CA sees it, from every host, and what is wrong.
+    Check(check::Check),
     /// Who may renew now, and who waits.
     #[command(subcommand)]
     Lease(lease::Order),
@@ -155,6 +158,9 @@ pub enum Error {
     /// The coordinator.
     #[error(transparent)]
     Coordinate(#[from] crate::coordinate::Error),
+    /// The check.
+    #[error(transparent)]
+    Check(#[from] crate::check::Error),
     /// The report.
     #[error("cannot write the report as JSON")]
     Json(#[source] serde_json::Error),
@@ -190,6 +196,13 @@ pub fn certbaton() -> Exit {
     let cli = Certbaton::parse();
     start("certbaton");
     let done = match &cli.verb {
+        Verb::Check(check) => {
+            let config = cli.common.config.as_deref();
+            match settings(&cli.common).and_then(|set| check.perform(&set, config)) {
+                Ok(exit) => return exit,
+                Err(error) => Err(error),
+            }
+        }
         // The arbiter needs nothing of root's.
         Verb::Serve { caller, renew } => unprivileged_settings(&cli.common)
             .and_then(|set| Ok(serve::serve(&set, caller, *renew)?)),
@@ -310,14 +323,23 @@ fn unprivileged_settings(common: &Common) -> Result<Settings, Error> {
     Ok(Settings::parse(&path.display().to_string(), &text)?)
 }
 
-/// Says on standard error what went wrong, each line behind the program's name.
+/// Says on standard error what went wrong, each line behind the program's name; and in the log.
 pub fn complain(program: &str, text: &str) {
+    tracing::error!("{text}");
+    if is_logged() {
+        return;
+    }
     let mut out = io::stderr().lock();
     for line in text.lines() {
         // Nobody to tell if standard error is gone.
         writeln!(out, "{program}: {line}").ok();
     }
-    tracing::error!("{text}");
+}
+
+/// Whether standard error is the journal's, where the log is too (`JOURNAL_STREAM`, systemd.exec(5)).
+fn is_logged() -> bool {
+    let Ok(stat) = rustix::fs::fstat(io::stderr()) else { return false };
+    std::env::var("JOURNAL_STREAM").is_ok_and(|at| at == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 impl Switch {

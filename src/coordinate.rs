@@ -15,8 +15,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::agent::facts;
-use crate::agent::link::{self, Way};
+use crate::agent::link::{self, Way, hosts};
 use crate::agent::report::{Lineage, Report};
 use crate::agent::wire::{Answer, Order, Renewed};
 use crate::clock::{self, Deadline};
@@ -74,13 +73,22 @@ pub struct Call<'a> {
     pub wish: Wish,
 }
 
+/// A line for whoever follows.
+#[derive(Debug, Clone, Copy)]
+pub enum Said<'a> {
+    /// What happens now.
+    Progress(&'a str),
+    /// What should not be overlooked.
+    Warning(&'a str),
+}
+
 struct Coordinator<'a> {
     settings: &'a Settings,
     call: &'a Call<'a>,
     ways: Vec<Way>,
     own: Option<HostLabel>,
     signals: Signals,
-    say: &'a mut dyn FnMut(&str),
+    say: &'a mut dyn FnMut(Said<'_>),
     /// Why it stops before its end.
     stopped: Option<String>,
 }
@@ -97,7 +105,7 @@ struct Done {
 pub fn coordinate(
     settings: &Settings,
     call: &Call<'_>,
-    say: &mut dyn FnMut(&str),
+    say: &mut dyn FnMut(Said<'_>),
 ) -> Result<Summary, Error> {
     let began = clock::now();
     let signals = Signals::catch().map_err(Error::Signals)?;
@@ -117,23 +125,13 @@ pub fn coordinate(
     Ok(run.run(began))
 }
 
-/// Those of the configuration; without any, this host alone.
-fn hosts(settings: &Settings) -> Vec<Host> {
-    if !settings.hosts.is_empty() {
-        return settings.hosts.clone();
-    }
-    let machine = HostLabel::parse(&facts::machine()).or_else(|| HostLabel::parse("localhost"));
-    machine.map(|name| Host { name, ssh: None }).into_iter().collect()
-}
-
 impl Coordinator<'_> {
     fn run(&mut self, began: Timestamp) -> Summary {
         let wish = &self.call.wish;
         let mut surveyed = self.survey_all();
         let plan = plan::plan(&surveyed, wish, self.settings.duplicates_per_week, clock::now());
         for line in plan.warnings.iter().chain(&plan.costs) {
-            tracing::warn!("{line}");
-            (self.say)(line);
+            (self.say)(Said::Warning(line));
         }
         let before = surveyed.clone();
         let mut done: BTreeMap<HostLabel, Done> = BTreeMap::new();
@@ -172,10 +170,10 @@ impl Coordinator<'_> {
     fn survey_all(&mut self) -> Vec<Surveyed> {
         let mut all = Vec::new();
         for index in 0..self.ways.len() {
-            (self.say)(&format!("{}: looking", self.ways[index].name));
+            (self.say)(Said::Progress(&format!("{}: looking", self.ways[index].name)));
             let (report, skew) = self.survey(index);
             if let Err(why) = &report {
-                (self.say)(&format!("{}: {why}", self.ways[index].name));
+                (self.say)(Said::Progress(&format!("{}: {why}", self.ways[index].name)));
             }
             all.push(Surveyed { name: self.ways[index].name.clone(), report, skew });
         }
@@ -217,12 +215,12 @@ impl Coordinator<'_> {
     ) {
         let Some(renewal) = host.renewal.clone() else { return };
         let Some(index) = self.ways.iter().position(|way| way.name == host.name) else { return };
-        (self.say)(&format!("{}: renewing", host.name));
-        tracing::info!("{}: asked to renew", host.name);
+        (self.say)(Said::Progress(&format!("{}: renewing", host.name)));
         let name = host.name.clone();
         let (say, way) = (&mut *self.say, &self.ways[index]);
-        let answer =
-            way.ask(Order::Renew(renewal), &self.signals, |line| say(&format!("{name}: {line}")));
+        let answer = way.ask(Order::Renew(renewal), &self.signals, |line| {
+            say(Said::Progress(&format!("{name}: {line}")));
+        });
         let (results, failure, busy) = match answer {
             Ok(Answer::Renewed(results)) => (results, None, false),
             Ok(_) => (Vec::new(), Some("another answer than to the order".to_owned()), false),
@@ -286,7 +284,7 @@ impl Coordinator<'_> {
                 self.stopped = Some("called off by a signal".to_owned());
                 break;
             }
-            (self.say)(&format!("{name}: what is served?"));
+            (self.say)(Said::Progress(&format!("{name}: what is served?")));
             served.extend(known.check(&name));
         }
         served
@@ -340,7 +338,7 @@ impl Coordinator<'_> {
 }
 
 /// How far `clock` is from the time between question and answer.
-fn apart(clock: Timestamp, asked: Timestamp, answered: Timestamp) -> SignedDuration {
+pub fn apart(clock: Timestamp, asked: Timestamp, answered: Timestamp) -> SignedDuration {
     if clock < asked {
         clock.duration_since(asked)
     } else if clock > answered {

@@ -1,15 +1,19 @@
-//! system: the log that an administrator reads: one datagram to `/dev/log` per event.
+//! system: the log that an administrator reads: the journal with its fields, else syslog's lines.
 //!
 //! certbot hides what hooks print, so this is our own way to a person. A host
-//! without a log socket loses the events; errors are also in the exit code.
+//! without either socket loses the events; errors are also in the exit code.
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 
+use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
-/// Sends events to the log under `program`.
+/// Sends events to syslog under `program`.
 #[derive(Debug, Clone)]
 pub struct Syslog {
     program: &'static str,
@@ -23,15 +27,37 @@ pub struct Event {
 }
 
 /// Sends all events of this process to the log, from `info` on.
+///
+/// In the journal, what an event is about is in fields: `CERTBATON_HOST`,
+/// `CERTBATON_LINEAGE`, `CERTBATON_TOKEN` … (systemd.journal-fields(7)).
 pub fn start(program: &'static str) {
+    // A second start in one process keeps the first.
+    match tracing_journald::layer() {
+        Ok(journal) => {
+            let journal = journal
+                .with_syslog_identifier(program.to_owned())
+                .with_field_prefix(Some(PREFIX.to_owned()))
+                .with_filter(LevelFilter::INFO);
+            tracing_subscriber::registry().with(journal).try_init().ok();
+        }
+        Err(_) => lines(program),
+    }
+}
+
+/// The text alone: it says what the fields say.
+fn lines(program: &'static str) {
+    let text = debug_fn(|out, field, value| match field.name() {
+        "message" => write!(out, "{value:?}"),
+        _ => Ok(()),
+    });
     let logger = tracing_subscriber::fmt()
         .with_writer(Syslog { program })
+        .fmt_fields(text)
         .with_ansi(false)
         .with_level(false)
         .with_target(false)
         .without_time()
         .with_max_level(Level::INFO);
-    // A second start in one process keeps the first.
     logger.try_init().ok();
 }
 
@@ -82,3 +108,6 @@ impl Drop for Event {
         }
     }
 }
+
+/// Of the journal's fields.
+const PREFIX: &str = "CERTBATON";

@@ -12,10 +12,15 @@ use std::time::Duration;
 use crate::agent::survey::{self, serials};
 use crate::agent::wire::{self, Answer, MAX_ORDER, MAX_TEXT, Order, Renewal, Renewed};
 use crate::certbot::running::LOCK_FILE;
+use crate::check::inspect::inspect;
+use crate::check::look::{CalledOff, look};
+use crate::check::plant::plant;
+use crate::check::sight::{Question, Sight};
 use crate::clock::{self, Deadline};
 use crate::command::piped::{Next, Piped};
 use crate::config::Settings;
 use crate::exit::Exit;
+use crate::names::Hostname;
 use crate::process::{self, Holder, Signal};
 use crate::route::report::chain;
 use crate::run::keeper::Signals;
@@ -74,8 +79,13 @@ pub fn carry(settings: &Settings) -> Result<(), Error> {
     let done = order().and_then(|order| match order {
         Order::Survey => Ok(Answer::Survey(Box::new(survey::survey(settings)))),
         Order::Renew(renewal) => Ok(Answer::Renewed(caller.renew(settings, &renewal)?)),
+        Order::Inspect { names } => Ok(Answer::Inspected(Box::new(inspect(settings, &names)))),
+        Order::Plant { names } => caller.plant(settings, &names),
+        Order::Probe(question) => Ok(Answer::Seen(caller.look(question)?)),
     });
     match done {
+        // It was said while it was still true.
+        Ok(Answer::Planted(_)) => Ok(()),
         Ok(answer) => say(&answer),
         Err(error) => {
             // Whoever hung up does not hear it; the log does.
@@ -151,6 +161,36 @@ impl Caller {
             }));
         }
         Ok(results)
+    }
+
+    /// What is planted stays until the caller has seen it.
+    fn plant(&self, settings: &Settings, names: &[Hostname]) -> Result<Answer, Error> {
+        let bed = plant(settings, names);
+        let answer = Answer::Planted(bed.plantings.clone());
+        let said = say(&answer);
+        let stdin = io::stdin();
+        let sources = [stdin.as_fd(), self.signals.as_fd()];
+        let waited =
+            said.and_then(|()| clock::ready(&sources, Some(PLANTED_TIME)).map_err(Error::Caller));
+        bed.clear();
+        waited.map(|_| answer)
+    }
+
+    fn look(&self, question: Question) -> Result<Vec<Sight>, Error> {
+        let stdin = io::stdin();
+        let sources = [stdin.as_fd(), self.signals.as_fd()];
+        let mut beat = Deadline::after(BEAT);
+        let mut going_on = || {
+            if clock::ready(&sources, Some(Duration::ZERO)).is_ok_and(|is| !is.contains(&true)) {
+                if beat.remaining().is_none() {
+                    beat = Deadline::after(BEAT);
+                    return say(&Answer::Alive).map_err(|_| CalledOff);
+                }
+                return Ok(());
+            }
+            Err(CalledOff)
+        };
+        look(question, &mut going_on).map_err(|CalledOff| Error::CalledOff)
     }
 
     /// certbot does not wait for another certbot (`lock.py`); this does.
@@ -259,6 +299,9 @@ fn wait_for_the_end_of_the_run(settings: &Settings) -> bool {
 
 /// For the order to come.
 const ORDER_TIME: Duration = Duration::from_secs(30);
+
+/// For whoever asked for nonces to see them.
+const PLANTED_TIME: Duration = Duration::from_mins(2);
 
 /// Between two signs of life.
 pub const BEAT: Duration = Duration::from_secs(5);

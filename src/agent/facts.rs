@@ -29,3 +29,18 @@ pub fn is_writable(path: &Path) -> bool {
 pub fn is_executable(path: &Path) -> bool {
     files::exists(path) && access(path, Access::EXEC_OK).is_ok()
 }
+
+/// Whether a user in `groups` may pass through the directory `path`; with an access list, that is not told.
+pub fn can_enter(path: &Path, user: u32, groups: &[u32]) -> bool {
+    let Ok(stat) = rustix::fs::stat(path) else { return true };
+    let mut list = [0_u8; 0];
+    let has_list = rustix::fs::getxattr(path, "system.posix_acl_access", &mut list[..]).is_ok();
+    let bit = if stat.st_uid == user {
+        0o100
+    } else if groups.contains(&stat.st_gid) {
+        0o010
+    } else {
+        0o001
+    };
+    user == 0 || has_list || stat.st_mode & bit != 0
+}

@@ -1,14 +1,16 @@
 //! flow: from the coordinator to the agent of one host: started here, or reached by ssh.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::agent::facts;
 use crate::agent::wire::{self, Answer, Envelope, MAX_ANSWER, Order};
+use crate::clock::Deadline;
 use crate::command::piped::{Next, Piped};
 use crate::command::{self, Program};
-use crate::config::Settings;
+use crate::config::{Host, Settings};
 use crate::lease::wire as lease;
 use crate::names::HostLabel;
 use crate::run::keeper::Signals;
@@ -21,6 +23,24 @@ pub struct Way {
     program: Option<Program>,
     /// The far side says Hello first.
     greets: bool,
+}
+
+/// An agent that goes on with what it was ordered until this is dropped.
+#[derive(Debug)]
+#[must_use = "what was ordered ends when this is dropped"]
+pub struct Held {
+    agent: Piped,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.agent.hang_up();
+        let deadline = Deadline::after(UNDONE);
+        // Its pipes are drained, so that it is not held up by them.
+        while let Some(left) = deadline.remaining()
+            && let Ok(Next::Out(_) | Next::Err(_)) = self.agent.next(&[], left)
+        {}
+    }
 }
 
 /// Why there is no answer.
@@ -65,14 +85,18 @@ pub enum Error {
     CalledOff,
 }
 
+/// The hosts of the configuration; without any, this host alone.
+pub fn hosts(settings: &Settings) -> Vec<Host> {
+    if !settings.hosts.is_empty() {
+        return settings.hosts.clone();
+    }
+    let machine = HostLabel::parse(&facts::machine()).or_else(|| HostLabel::parse("localhost"));
+    machine.map(|name| Host { name, ssh: None }).into_iter().collect()
+}
+
 impl Way {
     /// How to reach `name`, which `ssh` says, unless it is `own`.
-    pub fn to(
-        settings: &Settings,
-        config: Option<&Path>,
-        certbaton: &Path,
-        host: &crate::config::Host,
-    ) -> Self {
+    pub fn to(settings: &Settings, config: Option<&Path>, certbaton: &Path, host: &Host) -> Self {
         let name = host.name.clone();
         if settings.hosts.is_empty() || settings.name.as_ref() == Some(&name) {
             let mut arguments: Vec<_> = Vec::new();
@@ -108,11 +132,25 @@ impl Way {
         &self,
         order: Order,
         signals: &Signals,
+        hear: impl FnMut(&str),
+    ) -> Result<Answer, Error> {
+        let answer = self.ask_until(order, signals.as_fd(), hear);
+        if matches!(answer, Err(Error::CalledOff)) {
+            signals.take();
+        }
+        answer
+    }
+
+    /// As [`Way::ask`], called off by whatever makes `stop` readable.
+    pub fn ask_until(
+        &self,
+        order: Order,
+        stop: BorrowedFd<'_>,
         mut hear: impl FnMut(&str),
     ) -> Result<Answer, Error> {
         let program = self.program.as_ref().ok_or(Error::NoWay)?;
         let mut agent = program.talk(MAX_ANSWER)?;
-        let answer = self.converse(&mut agent, order, signals, &mut hear);
+        let answer = self.converse(&mut agent, order, stop, &mut hear);
         match &answer {
             Ok(_) | Err(Error::Refused { .. } | Error::Closed(_)) => {
                 agent.hang_up();
@@ -124,11 +162,19 @@ impl Way {
         answer
     }
 
+    /// As [`Way::ask_until`], but what was ordered lasts until the second value is dropped.
+    pub fn hold(&self, order: Order, stop: BorrowedFd<'_>) -> Result<(Answer, Held), Error> {
+        let program = self.program.as_ref().ok_or(Error::NoWay)?;
+        let mut held = Held { agent: program.talk(MAX_ANSWER)? };
+        let answer = self.converse(&mut held.agent, order, stop, &mut |_| {})?;
+        Ok((answer, held))
+    }
+
     fn converse(
         &self,
         agent: &mut Piped,
         order: Order,
-        signals: &Signals,
+        stop: BorrowedFd<'_>,
         hear: &mut dyn FnMut(&str),
     ) -> Result<Answer, Error> {
         let mut complaint = String::new();
@@ -142,7 +188,7 @@ impl Way {
             agent.say(&line).ok();
         }
         loop {
-            match agent.next(&[signals.as_fd()], SILENCE).map_err(Error::Pipe)? {
+            match agent.next(&[stop], SILENCE).map_err(Error::Pipe)? {
                 // An arbiter that may not hand orders on takes them for a word of the lease.
                 Next::Out(said) if lease::word::<lease::Answer>(&said).is_ok() => {
                     return Err(Error::NotServe);
@@ -163,10 +209,7 @@ impl Way {
                 }
                 Next::Err(said) => complaint = wire::shown(&said),
                 Next::Silence => return Err(Error::Silent(SILENCE)),
-                Next::Woken(_) => {
-                    signals.take();
-                    return Err(Error::CalledOff);
-                }
+                Next::Woken(_) => return Err(Error::CalledOff),
                 Next::Ended if complaint.is_empty() => {
                     return Err(Error::Closed("the connection was closed".into()));
                 }
@@ -198,6 +241,9 @@ const SSH_OPTIONS: [&str; 9] = [
 
 /// Longer than a survey, or an agent between two signs of life.
 const SILENCE: Duration = Duration::from_secs(150);
+
+/// For an agent to undo what it was to hold.
+const UNDONE: Duration = Duration::from_secs(15);
 
 /// For an agent, or ssh, to end after the last word.
 const GOODBYE: Duration = Duration::from_secs(5);

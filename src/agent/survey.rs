@@ -236,7 +236,7 @@ pub fn serials(settings: &Settings) -> Vec<(String, String)> {
 }
 
 /// For Python to start, on a small machine that is busy.
-const VERSION_TIME: Duration = Duration::from_mins(1);
+pub const VERSION_TIME: Duration = Duration::from_mins(1);
 
 /// More than any limit looks back.
 const LATELY: SignedDuration = SignedDuration::from_hours(8 * 24);

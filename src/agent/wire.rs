@@ -7,6 +7,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::report::Report;
+use crate::check::inspection::Inspection;
+use crate::check::sight::{Planting, Question, Sight};
+use crate::names::Hostname;
 
 /// The version of these words; both ends must have the same.
 pub const VERSION: u32 = 1;
@@ -43,6 +46,19 @@ pub enum Order {
     Survey,
     /// Run certbot.
     Renew(Renewal),
+    /// Look at who answers the challenges of these names, and of all that certbot renews.
+    Inspect {
+        /// The names.
+        names: Vec<Hostname>,
+    },
+    /// Plant a nonce for each of these names that certbot proves by a webroot, for all such if
+    /// there are none; it is there until the caller hangs up, at most two minutes.
+    Plant {
+        /// The names.
+        names: Vec<Hostname>,
+    },
+    /// Ask for nonces as the CA asks.
+    Probe(Question),
 }
 
 /// One renewal on one host.
@@ -72,6 +88,12 @@ pub enum Answer {
     Survey(Box<Report>),
     /// What became of each lineage; the last answer to `Renew`.
     Renewed(Vec<Renewed>),
+    /// Who answers; the last answer to `Inspect`.
+    Inspected(Box<Inspection>),
+    /// What is planted; the last answer to `Plant`, which goes on.
+    Planted(Vec<Planting>),
+    /// What was seen of each name; the last answer to `Probe`.
+    Seen(Vec<Sight>),
     /// The order could not be carried out.
     Failed {
         /// The exit code that says of which kind the failure is.

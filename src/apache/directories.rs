@@ -158,14 +158,37 @@ pub fn add_obstacles(
     if !engine {
         return Ok(());
     }
-    for (level, nodes) in rules {
-        let Some(touch) = rewrite::touch(nodes, request, &level.subject) else { continue };
+    if let Some((level, touch)) = first_touch(rules, request) {
         let section = level.section.map_or(&b""[..], |s| &s.node.arguments);
         responder(&touch, section)?;
         found.rewritten.get_or_insert_with(|| touch.rule.origin.clone());
-        break;
     }
     Ok(())
+}
+
+/// The first per-directory rule that changes, or may change, the request once it is mapped, and
+/// what its pattern sees.
+pub fn rewritten<'b>(
+    levels: &[Level<'b>],
+    mut engine: bool,
+    request: &Request,
+) -> Option<(rewrite::Touch<'b>, Vec<u8>)> {
+    let mut rules = Vec::new();
+    for level in levels {
+        merge_rules(level, &mut engine, &mut rules);
+    }
+    let (level, touch) = first_touch(rules, request).filter(|_| engine)?;
+    Some((touch, level.subject.clone()))
+}
+
+fn first_touch<'a, 'b>(
+    rules: Vec<(&'a Level<'b>, Vec<&'b Node>)>,
+    request: &Request,
+) -> Option<(&'a Level<'b>, rewrite::Touch<'b>)> {
+    let touched = |(level, nodes): (&'a Level<'b>, Vec<&'b Node>)| {
+        Some((level, rewrite::touch(nodes, request, &level.subject)?))
+    };
+    rules.into_iter().find_map(touched)
 }
 
 /// `config_perdir_merge` (`mod_rewrite.c`): a level with any of its directives
@@ -197,8 +220,7 @@ fn merge_rules<'a, 'b>(
 
 /// A level's own `Require` lines replace all before them unless `AuthMerging`
 /// says otherwise: `Some(None)` grants to all, `Some(Some(_))` does not simply grant.
-#[expect(clippy::option_option, reason = "no word, a grant, a denial: three answers")]
-fn denial(level: &[&Node]) -> Option<Option<Origin>> {
+pub fn denial(level: &[&Node]) -> Option<Option<Origin>> {
     let mut requires =
         level.iter().filter(|n| n.name == "require" || n.name.starts_with("<require"));
     let first = requires.next()?;
@@ -214,8 +236,7 @@ fn denial(level: &[&Node]) -> Option<Option<Origin>> {
 }
 
 /// The same for `Order`, `Allow` and `Deny` (`mod_access_compat`).
-#[expect(clippy::option_option, reason = "no word, a grant, a denial: three answers")]
-fn host_denial(level: &[&Node]) -> Option<Option<Origin>> {
+pub fn host_denial(level: &[&Node]) -> Option<Option<Origin>> {
     let mut lines = level.iter().filter(|n| matches!(n.name.as_str(), "order" | "allow" | "deny"));
     let first = lines.clone().next()?;
     let from_all = |n: &&&Node| {

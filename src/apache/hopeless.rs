@@ -5,7 +5,7 @@
 
 use crate::apache::directories::Level;
 use crate::apache::document::words;
-use crate::apache::dump::{Node, Origin};
+use crate::apache::dump::Node;
 use crate::apache::likelihood::Likelihood;
 use crate::apache::mapping::redirects;
 use crate::apache::refusal::Refusal;
@@ -20,8 +20,8 @@ pub fn hopeless(vhost: &Vhost<'_>, request: &Request, levels: &[Level<'_>]) -> V
         refusals.push(Refusal::macro_vhost(origin));
     }
     refusals.extend(levels.iter().flat_map(|level| section_redirects(level, request)));
-    refusals.extend(jk(vhost, request).map(Refusal::jk));
-    refusals.extend(managed(vhost, request).map(Refusal::managed_domain));
+    refusals.extend(jk(vhost, request).map(|n| Refusal::jk(&n.origin)));
+    refusals.extend(managed(vhost, request).map(|n| Refusal::managed_domain(&n.origin)));
     refusals
 }
 
@@ -43,13 +43,13 @@ fn section_redirects(level: &Level<'_>, request: &Request) -> Vec<Refusal> {
 }
 
 /// A redirect inside a section: without a path of its own it takes all the section covers.
-fn answers_here(node: &Node, request: &Request) -> bool {
+pub fn answers_here(node: &Node, request: &Request) -> bool {
     let has_path = words(&node.arguments).any(|w| w.starts_with(b"/") || w.starts_with(b"^"));
     node.name != "redirectmatch" && !has_path || redirects(node, request)
 }
 
 /// `JkMount` takes the request in `map_to_storage`, after anything we may insert.
-fn jk<'a>(vhost: &Vhost<'a>, request: &Request) -> Option<&'a Origin> {
+pub fn jk<'a>(vhost: &Vhost<'a>, request: &Request) -> Option<&'a Node> {
     let covers = |name: &'static str| {
         vhost.all().filter(move |n| n.name == name).find(|n| {
             words(&n.arguments).next().is_some_and(|p| {
@@ -60,19 +60,19 @@ fn jk<'a>(vhost: &Vhost<'a>, request: &Request) -> Option<&'a Origin> {
             })
         })
     };
-    covers("jkmount").filter(|_| covers("jkunmount").is_none()).map(|n| &n.origin)
+    covers("jkmount").filter(|_| covers("jkunmount").is_none())
 }
 
 /// A name that `mod_md` renews itself: it answers 404 before any other module
 /// (`md_http_challenge_pr`, mod_md.c).
-fn managed<'a>(vhost: &Vhost<'a>, request: &Request) -> Option<&'a Origin> {
+pub fn managed<'a>(vhost: &Vhost<'a>, request: &Request) -> Option<&'a Node> {
     let manual = |n: &Node| {
         n.name == "mdrenewmode" && words(&n.arguments).any(|w| w.eq_ignore_ascii_case(b"manual"))
     };
     if vhost.main.iter().any(|n| manual(n)) {
         return None;
     }
-    let named = |n: &&&Node| {
+    let named = |n: &&Node| {
         matches!(
             n.name.as_str(),
             "mdomain" | "<mdomain" | "<mdomainset" | "manageddomain" | "mdmember"
@@ -80,5 +80,5 @@ fn managed<'a>(vhost: &Vhost<'a>, request: &Request) -> Option<&'a Origin> {
             && words(&n.arguments)
                 .any(|w| w.eq_ignore_ascii_case(request.host().as_str().as_bytes()))
     };
-    vhost.main.iter().find(named).map(|n| &n.origin)
+    vhost.main.iter().copied().find(|n| named(n))
 }

@@ -45,7 +45,16 @@ pub fn redirects(node: &Node, request: &Request) -> bool {
     }
 }
 
-/// Where the path leads on disk when nothing but aliases and the document root decides.
+/// Where the path leads on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapped<'a> {
+    /// The `Alias` or `DocumentRoot`; `None` for a default.
+    pub by: Option<&'a Node>,
+    /// The file of the token; empty where it depends on the name that is asked for, or on an expression.
+    pub to: Vec<u8>,
+}
+
+/// Where the path leads on disk when it is not the webroot.
 pub fn elsewhere(
     vhost: &Vhost<'_>,
     document_root: &str,
@@ -53,20 +62,32 @@ pub fn elsewhere(
     webroot: &Webroot,
     sections: &[Applied<'_>],
 ) -> Option<Elsewhere> {
+    let wanted = [webroot.as_str().as_bytes(), request.path().as_bytes()].concat();
+    let Mapped { by, to } = mapped(vhost, document_root, request, sections);
+    let located = by.is_some_and(|n| n.name == "alias" && words(&n.arguments).count() < 2);
+    let needs_rewrite = located || by.is_some_and(|n| n.name.starts_with("wsgi"));
+    (to != squeeze(&wanted)).then(|| Elsewhere { at: by.map(|n| n.origin.clone()), needs_rewrite })
+}
+
+/// Where the path leads on disk when nothing but aliases and the document root decides.
+pub fn mapped<'a>(
+    vhost: &Vhost<'a>,
+    document_root: &str,
+    request: &Request,
+    sections: &[Applied<'a>],
+) -> Mapped<'a> {
     let url = request.path().as_bytes();
-    let wanted = [webroot.as_str().as_bytes(), url].concat();
     let located = sections.iter().filter(|s| s.stage == Stage::Location);
     let located = located.flat_map(|s| &s.node.children).rfind(|n| n.name == "alias");
     if let Some(node) = located {
-        return Some(Elsewhere { at: Some(node.origin.clone()), needs_rewrite: true });
+        return Mapped { by: Some(node), to: Vec::new() };
     }
     let mut aliases = vhost.own().chain(vhost.main.iter().copied());
     let alias = aliases.find_map(|node| Some((node, aliased(node, url)?)));
     let by_name = vhost.all().rfind(|n| n.name.starts_with("virtualdocumentroot"));
     let by_name = by_name.filter(|n| !n.arguments.eq_ignore_ascii_case(b"none"));
-    let (at, to) = match (alias, by_name) {
+    let (by, to) = match (alias, by_name) {
         (Some((node, to)), _) => (Some(node), to),
-        // Depends on the name that is asked for.
         (None, Some(node)) => (Some(node), Vec::new()),
         (None, None) => {
             let root = vhost.all().rfind(|n| n.name == "documentroot");
@@ -74,9 +95,7 @@ pub fn elsewhere(
             (root, [&path.unwrap_or_else(|| document_root.into())[..], url].concat())
         }
     };
-    let needs_rewrite = at.is_some_and(|n| n.name.starts_with("wsgi"));
-    (squeeze(&to) != squeeze(&wanted))
-        .then(|| Elsewhere { at: at.map(|n| n.origin.clone()), needs_rewrite })
+    Mapped { by, to: squeeze(&to) }
 }
 
 fn aliased(node: &Node, url: &[u8]) -> Option<Vec<u8>> {
@@ -95,7 +114,7 @@ fn aliased(node: &Node, url: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Doubled slashes mean nothing in a path.
-fn squeeze(path: &[u8]) -> Vec<u8> {
+pub fn squeeze(path: &[u8]) -> Vec<u8> {
     let mut out = path.to_vec();
     out.dedup_by(|a, b| *a == b'/' && *b == b'/');
     out

@@ -89,6 +89,17 @@ fn renumbered(file: &str, line: u32, blocks: &Blocks) -> Option<u32> {
     Some(line - before.map(|range| range.end - range.start).sum::<u32>())
 }
 
+/// Where `origin`, a place in the user's own configuration, stands while `blocks` are in the files.
+pub fn as_it_stands(origin: &Origin, blocks: &Blocks) -> Origin {
+    let mut line = origin.line;
+    for range in blocks.get(&origin.file).into_iter().flatten() {
+        if range.start <= line {
+            line += range.end - range.start;
+        }
+    }
+    Origin { file: origin.file.clone(), line }
+}
+
 /// Every directive Apache names must stand where it says, under the same name.
 pub fn agrees(dump: &Dump, texts: &Texts<'_>) -> Result<(), Refusal> {
     dump.config.iter().try_for_each(|node| node_agrees(node, texts))

@@ -15,6 +15,8 @@ use crate::apache::vhosts::Vhost;
 /// The `ProxyPass` that takes the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Winner<'a> {
+    /// The line.
+    pub node: &'a Node,
     /// Where it stands.
     pub origin: &'a Origin,
     /// It has `mapping=encoded`.
@@ -40,7 +42,7 @@ pub fn winner<'a>(
         return None;
     }
     let node = search(vhost, request, sections).deciding.into_iter().find(|n| !is_exclusion(n))?;
-    Some(Winner { origin: &node.origin, encoded: is_encoded(node) })
+    Some(Winner { node, origin: &node.origin, encoded: is_encoded(node) })
 }
 
 /// Looks at every line that matches `request`, without the variable `no-proxy`.

@@ -39,6 +39,30 @@ pub struct Touch<'a> {
 }
 
 impl Touch<'_> {
+    /// Whether a CA's request for a file that exists is more likely than not to meet the conditions:
+    /// a list of clients is for others, a list of exceptions hardly names the CA.
+    pub fn is_likely(&self, request: &Request) -> bool {
+        self.conditions.iter().all(|node| {
+            let pattern = arguments_of(&node.arguments).nth(1).unwrap_or_default();
+            let (inverse, text) = negation(&pattern);
+            match condition(&node.arguments, request) {
+                (Likelihood::Maybe, _) => inverse != text.starts_with(b"-"),
+                (known, or) => known == Likelihood::Yes || or,
+            }
+        })
+    }
+
+    /// What the rule turns the path into, as it is written.
+    pub fn substitution(&self) -> Vec<u8> {
+        arguments_of(&self.rule.arguments).nth(1).unwrap_or_default()
+    }
+
+    /// The pattern of the rule, if it is not an inverted one.
+    pub fn pattern(&self) -> Option<Pattern> {
+        let (negated, pattern) = Rule::parse(&self.rule.arguments).compiled();
+        pattern.filter(|_| !negated)
+    }
+
     /// Whether the rule is written for the challenge path, not for all but it.
     pub fn is_meant(&self) -> bool {
         let names_it = |text: &[u8]| {

@@ -1,4 +1,4 @@
-//! system: which certificate an address serves for a name.
+//! system: which certificates an address serves for a name.
 //!
 //! A TLS handshake and nothing more: no request is sent, nothing is verified.
 
@@ -9,20 +9,23 @@ use std::time::Duration;
 
 use openssl::error::ErrorStack;
 use openssl::ssl::{HandshakeError, Ssl, SslContext, SslMethod, SslVerifyMode, SslVersion};
+use openssl::x509::X509Ref;
 use reqwest::Url;
 
 use crate::ca::exchange::DIAL_TIMEOUT;
+use crate::ca::served::ServedChain;
 use crate::ca::validation::{At, Failure};
 use crate::clock::{Deadline, Passed};
 use crate::names::Hostname;
 
-/// The leaf certificate (DER) that `address` presents for `name` (SNI). Fails
-/// with `NotAName`, `NoTime`, `Client`, `Dial`, `Handshake` or `Stalled`.
-pub fn served_certificate(
+/// The certificates that `address` presents for `name` (SNI), and the key of whose
+/// leaf it proves to have. Fails with `NotAName`, `NoTime`, `Client`, `Dial`,
+/// `Handshake` or `Stalled`.
+pub fn look(
     name: &Hostname,
     address: SocketAddr,
     deadline: &Deadline,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<ServedChain, Failure> {
     let url = Url::parse(&format!("https://{name}/"));
     let at = At { url: Arc::new(url.map_err(|_| Failure::NotAName(name.clone()))?), address };
     let ssl = client(name).map_err(|e| Failure::Client(Arc::new(e.into())))?;
@@ -33,9 +36,11 @@ pub fn served_certificate(
     let failed = |e| Failure::Handshake { at: at.clone(), source: Arc::new(e) };
     match ssl.connect(Bounded { socket, deadline: *deadline }) {
         Ok(stream) => {
-            let leaf = stream.ssl().peer_certificate();
-            let leaf = leaf.ok_or_else(|| failed(io::Error::other("no certificate presented")))?;
-            leaf.to_der().map_err(|e| failed(e.into()))
+            // Only a server's copy lacks the leaf (SSL_get_peer_cert_chain(3)).
+            let chain = stream.ssl().peer_cert_chain();
+            let der: Result<Vec<_>, _> = chain.into_iter().flatten().map(X509Ref::to_der).collect();
+            let der = der.map_err(|e| failed(e.into()))?;
+            ServedChain::from_der(der).map_err(|e| failed(io::Error::other(e)))
         }
         Err(_) if deadline.remaining().is_none() => Err(Failure::Stalled { at }),
         Err(HandshakeError::SetupFailure(e)) => Err(failed(e.into())),

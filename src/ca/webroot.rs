@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use crate::ca::validation::Nonce;
 use crate::names::{CHALLENGE_DIRECTORY, Token, Webroot};
+use crate::route::report::chain;
 
 /// Why nothing could be planted or removed.
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +163,7 @@ impl Planted {
 impl Drop for Planted {
     fn drop(&mut self) {
         if let Err(error) = self.clear() {
-            tracing::warn!(%error, "a challenge file was left behind");
+            tracing::warn!("{}: a challenge file was left behind", chain(&error));
         }
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::error::ErrorStack;
 use openssl::pkey::PKey;
-use openssl::x509::{GeneralNameRef, X509};
+use openssl::x509::{GeneralNameRef, X509, X509NameRef};
 
 use crate::names::Hostname;
 
@@ -42,6 +42,9 @@ pub enum Error {
     /// Not a certificate.
     #[error("no certificate can be read from the handshake")]
     Der(#[source] ErrorStack),
+    /// A handshake without any.
+    #[error("no certificate was shown")]
+    None,
     /// A time that is no time.
     #[error("the certificate's validity cannot be read")]
     Time,
@@ -101,11 +104,13 @@ pub fn same_leaf(der: &[u8], pem: &[u8]) -> Result<bool, Error> {
     Ok(leaf(pem)?.to_der().map_err(Error::Certificate)? == der)
 }
 
-fn leaf(pem: &[u8]) -> Result<X509, Error> {
+/// The leaf of a PEM file.
+pub(crate) fn leaf(pem: &[u8]) -> Result<X509, Error> {
     X509::from_pem(pem).map_err(Error::Certificate)
 }
 
-fn describe(certificate: &X509) -> Result<Certificate, Error> {
+/// What `certificate` says.
+pub(crate) fn describe(certificate: &X509) -> Result<Certificate, Error> {
     let mut names = Vec::new();
     let mut other_names = 0;
     for entry in certificate.subject_alt_names().into_iter().flatten() {
@@ -121,7 +126,7 @@ fn describe(certificate: &X509) -> Result<Certificate, Error> {
         not_before: timestamp(certificate.not_before())?,
         not_after: timestamp(certificate.not_after())?,
         serial: serial.map_err(Error::Certificate)?.to_string(),
-        issuer: issuer(certificate),
+        issuer: distinguished(certificate.issuer_name()),
     })
 }
 
@@ -132,8 +137,9 @@ fn timestamp(time: &Asn1TimeRef) -> Result<Timestamp, Error> {
     Timestamp::from_second(seconds).map_err(|_| Error::Time)
 }
 
-fn issuer(certificate: &X509) -> String {
-    let parts = certificate.issuer_name().entries().map(|entry| {
+/// A distinguished name as people write it: `C=US, O=Let's Encrypt, CN=E5`.
+pub(crate) fn distinguished(name: &X509NameRef) -> String {
+    let parts = name.entries().map(|entry| {
         let key = entry.object().nid().short_name().unwrap_or("?");
         format!("{key}={}", String::from_utf8_lossy(entry.data().as_slice()))
     });

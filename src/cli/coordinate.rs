@@ -4,11 +4,12 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::Parser;
 
-use super::{Common, Error, complain, settings, start};
+use super::{Common, Error, complain, is_logged, settings, start};
 use crate::agent::wire::LineageName;
 use crate::clock::Stopwatch;
+use crate::coordinate::outcome::{LineageSummary, Outcome, Served, Summary, Verdict};
 use crate::coordinate::plan::Wish;
-use crate::coordinate::{Call, coordinate};
+use crate::coordinate::{Call, Said, coordinate};
 use crate::exit::Exit;
 use crate::names::HostLabel;
 use crate::route::report::chain;
@@ -74,25 +75,67 @@ impl Coordinate {
         // A closed pipe is the reader's choice.
         io::stdout().lock().write_all(text.as_bytes()).ok();
         let exit = summary.exit();
-        if exit == Exit::Done {
-            tracing::info!("all hosts done");
-        } else {
-            tracing::error!("{}", summary.table().trim_end());
-        }
+        log(&summary);
         Ok(exit)
     }
 }
 
-/// A line each, on standard error; with the time on a terminal, where no journal adds it.
-fn progress() -> impl FnMut(&str) {
+/// A line each: in the log where that is what standard error leads to, else on standard
+/// error; with the time on a terminal, where no journal adds it.
+fn progress() -> impl FnMut(Said<'_>) {
     let watch = io::stderr().is_terminal().then(Stopwatch::start);
-    move |line| {
+    let logged = is_logged();
+    move |said| {
+        let line = match said {
+            Said::Progress(line) if logged => return tracing::info!("{line}"),
+            Said::Progress(line) => line,
+            Said::Warning(line) => {
+                tracing::warn!("{line}");
+                line
+            }
+        };
+        if logged {
+            return;
+        }
         let mut out = io::stderr().lock();
         // Nobody to tell if standard error is gone.
         match watch.map(|watch| watch.elapsed().as_secs()) {
             Some(seconds) => writeln!(out, "{:3}:{:02}  {line}", seconds / 60, seconds % 60).ok(),
             None => writeln!(out, "{line}").ok(),
         };
+    }
+}
+
+/// What became of each lineage, in fields that a journal can be searched by.
+fn log(summary: &Summary) {
+    for host in &summary.hosts {
+        let name = host.name.as_str();
+        if let Some(failure) = &host.failure {
+            tracing::error!(host = name, "{name}: {failure}");
+        }
+        for LineageSummary { name: lineage, result, why, serial, .. } in &host.lineages {
+            let serial = serial.as_deref().unwrap_or_default();
+            let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let result = result.text();
+            let text = format!("{name}: {lineage}: {result}{why}");
+            if result == Outcome::Failed.text() {
+                tracing::error!(host = name, lineage, result, serial, "{text}");
+            } else {
+                tracing::info!(host = name, lineage, result, serial, "{text}");
+            }
+        }
+    }
+    for Served { name, address, verdict, why, .. } in &summary.served {
+        if let (Verdict::Wrong, Some(why)) = (verdict, why) {
+            let address = address.map(|address| address.to_string()).unwrap_or_default();
+            tracing::error!(name = name.as_str(), address, "{name} {address}: {why}");
+        }
+    }
+    let ends = summary.refused.iter().chain(&summary.stopped);
+    ends.for_each(|why| tracing::error!("{why}"));
+    match summary.exit() {
+        Exit::Done => tracing::info!("all hosts done"),
+        exit => tracing::error!(exit = exit.code(), "not all is done"),
     }
 }
 

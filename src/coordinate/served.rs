@@ -6,10 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::agent::report::Report;
-use crate::ca::handshake::served_certificate;
+use crate::ca::handshake;
 use crate::ca::resolve::{Resolve, System};
 use crate::ca::validation::Failure;
-use crate::certbot::certificate;
 use crate::clock::Deadline;
 use crate::coordinate::outcome::{Served, Verdict};
 use crate::names::{HostLabel, Hostname};
@@ -82,26 +81,22 @@ impl Known<'_> {
 
     fn check_at(&self, name: &Hostname, address: IpAddr) -> Served {
         let Expected { owner, serials } = self.expected(name, address);
-        let served =
-            served_certificate(name, SocketAddr::new(address, HTTPS), &Deadline::after(TIME));
+        let served = handshake::look(name, SocketAddr::new(address, HTTPS), &Deadline::after(TIME));
         let (verdict, why) = match served {
             Err(Failure::Dial { source, .. }) if is_our_own_lack(&source) => {
                 (Verdict::Unknown, Some(format!("cannot be asked from here: {source}")))
             }
             Err(failure) => (Verdict::Wrong, Some(chain(&failure))),
-            Ok(der) => match certificate::from_der(&der) {
-                Err(error) => (Verdict::Wrong, Some(chain(&error))),
-                Ok(found) if serials.contains(&found.serial) => (Verdict::Current, None),
-                Ok(found) if owner.is_none() && !self.complete => (
+            Ok(chain) => match chain.leaf {
+                found if serials.contains(&found.serial) => (Verdict::Current, None),
+                found if owner.is_none() && !self.complete => (
                     Verdict::Unknown,
                     Some(format!(
                         "serves the certificate {}, which may be that of a host that could not be asked",
                         found.serial
                     )),
                 ),
-                Ok(found) => {
-                    (Verdict::Wrong, Some(mismatch(&found.serial, &serials, owner.as_ref())))
-                }
+                found => (Verdict::Wrong, Some(mismatch(&found.serial, &serials, owner.as_ref()))),
             },
         };
         Served { host: owner, name: name.clone(), address: Some(address), verdict, why }

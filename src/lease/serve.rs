@@ -89,7 +89,7 @@ pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(),
         first => first?,
     };
     if let Some(line) = first.as_deref().filter(|line| order::is_order(line)) {
-        tracing::info!("order of {caller} for the agent");
+        tracing::info!(host = %caller, "order of {caller} for the agent");
         return Ok(relay::relay(line, lines.as_fd(), &mut io::stdout().lock())?);
     }
     let store = match Store::open(settings) {
@@ -113,7 +113,7 @@ pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(),
         None => conversation.converse(),
     };
     if let Standing::Holder(Holder { token, lost: false, .. }) = &conversation.standing {
-        tracing::warn!("lease: ended token={} (no release)", token.0);
+        tracing::warn!(token = token.0, "lease: ended token={} (no release)", token.0);
     }
     match ended {
         Err(error) if error.is_farewell() => Ok(()),
@@ -200,7 +200,7 @@ impl Conversation<'_> {
     /// A waiter that cannot be served leaves the queue.
     fn refused(&mut self, error: &dyn std::error::Error) -> Answer {
         let why = chain(error);
-        tracing::error!("lease: {} refused: {why}", self.caller);
+        tracing::error!(host = %self.caller, "lease: {} refused: {why}", self.caller);
         if matches!(self.standing, Standing::Waiter(_)) {
             self.standing = Standing::Nobody;
         }
@@ -262,15 +262,15 @@ impl Conversation<'_> {
             Verdict::Granted { grant, expired } => {
                 decision.record_new(grant)?;
                 if let Some(token) = expired {
-                    tracing::warn!("lease: expired token={}", token.0);
+                    tracing::warn!(token = token.0, "lease: expired token={}", token.0);
                 }
                 let (token, name, request) = (grant.token.0, &grant.name, &grant.request.0);
-                tracing::info!("lease: granted token={token} to={name} request={request}");
+                tracing::info!(token, host = %name, "lease: granted token={token} to={name} request={request}");
             }
             Verdict::Confirmed(grant) => {
                 decision.record(grant)?;
                 let (token, name, request) = (grant.token.0, &grant.name, &grant.request.0);
-                tracing::info!("lease: resumed token={token} to={name} request={request}");
+                tracing::info!(token, host = %name, "lease: resumed token={token} to={name} request={request}");
             }
             Verdict::Quarantined(grant) => {
                 decision.record(grant)?;
@@ -384,7 +384,7 @@ impl Conversation<'_> {
             Ok(()) => Answer::Beaten { number },
             Err(why) => {
                 if !std::mem::replace(&mut holder.lost, true) {
-                    tracing::warn!("lease: lost {why}");
+                    tracing::warn!(token = token.0, "lease: lost {why}");
                 }
                 Answer::Lost { why }
             }
@@ -406,7 +406,7 @@ impl Conversation<'_> {
         let answer = match rules::release(&decision.memory()?, token, self.me, now()) {
             Ok(grant) => {
                 decision.record(&grant)?;
-                tracing::info!("lease: released token={}", token.0);
+                tracing::info!(token = token.0, "lease: released token={}", token.0);
                 Answer::Released
             }
             Err(why) => Answer::Lost { why },
@@ -421,7 +421,12 @@ impl Conversation<'_> {
         Ok(Some(match rules::revoke(&decision.memory()?, token) {
             Ok(()) => {
                 decision.record_revoked(token)?;
-                tracing::warn!("lease: broken token={} by={}", token.0, self.caller);
+                tracing::warn!(
+                    token = token.0,
+                    "lease: broken token={} by={}",
+                    token.0,
+                    self.caller
+                );
                 Answer::Broken
             }
             Err(why) => Answer::Refused { why },

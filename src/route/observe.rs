@@ -18,6 +18,7 @@ use crate::route::block::{self, Stripped};
 use crate::route::difference;
 use crate::route::install::Change;
 use crate::route::journal::Journal;
+use crate::route::oddity::{self, Oddity};
 use crate::route::report::{Damage, Error, Note};
 
 /// What was found.
@@ -33,6 +34,10 @@ pub struct Observation {
     pub damaged: Vec<Damage>,
     /// What the journal says.
     pub journal: Journal,
+    /// Which lines of the files are ours.
+    pub blocks: Blocks,
+    /// The first of our lines for each local route, by file.
+    marked: Vec<(Route, String, u32)>,
     /// The files as they are, by the path Apache opened.
     snapshots: BTreeMap<String, Snapshot>,
 }
@@ -63,7 +68,7 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
     let (mut found, mut blocks) = (BTreeSet::new(), Blocks::new());
     let (mut documents, mut instead) = (BTreeMap::new(), BTreeMap::new());
     let mut snapshots = BTreeMap::new();
-    let (mut local, mut damaged) = (Vec::new(), Vec::new());
+    let (mut local, mut damaged, mut marked) = (Vec::new(), Vec::new(), Vec::new());
     for (file, read) in files.read {
         let File { snapshot, document, stripped } = read?;
         if found.insert(snapshot.path.clone()) {
@@ -71,6 +76,10 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
                 .extend(stripped.damaged.iter().map(|lines| damage(&snapshot, lines, &document)));
         }
         snapshots.insert(file.clone(), snapshot);
+        if let Some(first) = stripped.lines.first() {
+            let at = |route: &Route| (route.clone(), file.clone(), first.start);
+            marked.extend(stripped.routes.iter().map(at));
+        }
         local.extend(stripped.routes);
         if stripped.lines.is_empty() {
             documents.insert(file, document);
@@ -86,7 +95,8 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
     oracle::agrees(&dump, &Texts { user: &documents, instead })
         .map_err(|refusal| Error::Refused(vec![refusal]))?;
     let user = oracle::without(dump, &blocks);
-    let mut observed = Observation { user, documents, local, damaged, journal, snapshots };
+    let mut observed =
+        Observation { user, documents, local, damaged, journal, blocks, marked, snapshots };
     // Then it is unknown whether Apache has loaded them.
     observed.journal.pending |= observed.is_unrecorded();
     Ok(observed)
@@ -143,6 +153,12 @@ impl Observation {
         self.journal.since.is_none() && !self.local.is_empty()
     }
 
+    /// The file with our lines for a route, and the first of them.
+    pub fn block_of(&self, route: &Route) -> Option<(&str, u32)> {
+        let found = self.marked.iter().find(|(known, ..)| known == route)?;
+        Some((&found.1, found.2))
+    }
+
     /// The files whose bytes have to change so that exactly `planned` blocks are in them.
     pub fn changes(&self, planned: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Change>, Error> {
         let mut wanted: BTreeMap<&Path, (&Snapshot, &[u8], bool)> = BTreeMap::new();
@@ -194,23 +210,26 @@ impl Observation {
 
     /// What a person should know about the files before they are reloaded.
     pub fn notes(&self, server: &Server) -> Result<Vec<Note>, Error> {
+        Ok(self.oddities(server)?.iter().filter_map(Oddity::note).collect())
+    }
+
+    /// What is odd about the files, in their order.
+    pub fn oddities(&self, server: &Server) -> Result<Vec<Oddity>, Error> {
         let loaded = server.loaded_at(Path::new(&self.user.pid_file))?;
-        let mut notes = Vec::new();
+        let mut found = Vec::new();
         for (file, snapshot) in &self.snapshots {
             let ours = self.journal.files.contains(&snapshot.path.display().to_string());
             if snapshot.changed > loaded && !ours {
-                notes.push(Note::unloaded(file));
+                found.push(Oddity::Unloaded(file.clone()));
             }
             let Some(document) = self.documents.get(file) else { continue };
-            let old = document.lines().iter().filter(|l| l.is_comment() && is_old_hook(&l.text));
-            notes.extend(old.map(|line| {
-                Note::commented(file, line.first, &String::from_utf8_lossy(&line.text))
-            }));
-            if is_copied_site(Path::new(file)) {
-                notes.push(Note::not_a_link(file));
+            found.extend(oddity::commented(file, document));
+            if oddity::is_site(Path::new(file)) && files::is_plain_file(Path::new(file)) {
+                let namesake = oddity::namesake(Path::new(file)).filter(|path| files::exists(path));
+                found.push(Oddity::Unlinked { file: file.clone(), namesake });
             }
         }
-        Ok(notes)
+        Ok(found)
     }
 
     /// Certificates and keys that changed since Apache loaded them must belong together.
@@ -255,21 +274,6 @@ fn pairs(nodes: &[Node], root: &str) -> Vec<(PathBuf, PathBuf)> {
             (certificate, key)
         })
         .collect()
-}
-
-/// What the Perl one-liner of old hooks leaves: a ProxyPass line behind one `#` or more.
-fn is_old_hook(comment: &[u8]) -> bool {
-    let hashes = comment.iter().take_while(|&&b| b == b'#').count();
-    let rest = comment[hashes..].to_ascii_lowercase();
-    hashes > 1 && rest.trim_ascii_start().starts_with(b"proxypass")
-}
-
-/// A regular file in sites-enabled with a namesake in sites-available.
-fn is_copied_site(file: &Path) -> bool {
-    let (Some(directory), Some(name)) = (file.parent(), file.file_name()) else { return false };
-    directory.file_name().is_some_and(|d| d == "sites-enabled")
-        && files::is_plain_file(file)
-        && files::exists(&directory.with_file_name("sites-available").join(name))
 }
 
 /// The `.htaccess` files on the way to each webroot's challenge directory.

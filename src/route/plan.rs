@@ -4,7 +4,7 @@
 //! blocks of an earlier switch are gone before it looks. Switching again, back
 //! or half-way is the same function with other routes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -65,8 +65,12 @@ pub struct Door {
 pub struct TlsDoor {
     /// The name to ask for.
     pub name: Hostname,
-    /// The address; `None` is any that no vhost names.
+    /// All names that lead here.
+    pub names: Vec<Hostname>,
+    /// The address; `None` is any that is not in `elsewhere`.
     pub address: Option<IpAddr>,
+    /// The addresses that vhosts name on this port.
+    pub elsewhere: BTreeSet<IpAddr>,
     /// The port.
     pub port: u16,
     /// The certificate file.
@@ -77,17 +81,22 @@ pub struct TlsDoor {
 pub fn tls_doors(dump: &Dump, directory: &Path) -> Vec<TlsDoor> {
     let mut doors = Vec::new();
     for vhost in vhosts(dump) {
-        let (Some(origin), Some(name)) = (vhost.origin(), vhost.names().into_iter().next()) else {
-            continue;
-        };
+        let Some(origin) = vhost.origin() else { continue };
         let file = vhost.last("sslcertificatefile").and_then(|words| words.into_iter().next());
         let file =
             file.map(|f| Path::new(&dump.server_root).join(String::from_utf8_lossy(&f).as_ref()));
         let Some(certificate) = file.filter(|f| f.starts_with(directory)) else { continue };
         for binding in dump.bindings.iter().filter(|b| b.vhost == *origin) {
-            let (name, certificate) = (name.clone(), certificate.clone());
             let port = binding.port.unwrap_or(443);
-            doors.push(TlsDoor { name, address: binding.address, port, certificate });
+            // A name that two vhosts claim leads to the first.
+            let leads_here = |name: &Hostname| {
+                answering(dump, binding.address, port, name).origin() == Some(origin)
+            };
+            let names: Vec<_> = vhost.names().into_iter().filter(leads_here).collect();
+            let Some(name) = names.first().cloned() else { continue };
+            let elsewhere = bound_addresses(dump, port).into_iter().collect();
+            let (address, certificate) = (binding.address, certificate.clone());
+            doors.push(TlsDoor { name, names, address, elsewhere, port, certificate });
         }
     }
     doors

@@ -6,20 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::ca::handshake;
+use crate::ca::disk;
 use crate::ca::probe;
 use crate::ca::redirect::Ports;
 use crate::ca::resolve::{Pinned, System};
+use crate::ca::served::Fault;
 use crate::ca::validation::{Failure, Reach};
 use crate::ca::webroot::{self, Planted};
-use crate::certbot::certificate;
 use crate::clock::Deadline;
 use crate::files;
 use crate::names::{Hostname, Webroot};
-use crate::route::plan::{Door, HTTP_PORT, TlsDoor};
+use crate::route::plan::{Door, HTTP_PORT};
 use crate::sockets;
 
 /// Why the proof failed.
@@ -62,23 +61,18 @@ pub enum Error {
     #[error("the served certificate cannot be seen: {0}")]
     NoHandshake(Box<Failure>),
     /// Renewed on disk, the old one served.
-    #[error("{name} on {address} does not serve the certificate in {}", file.display())]
+    #[error("{name} on {address} {fault}")]
     OldCertificate {
         /// The name.
         name: Hostname,
         /// The address asked.
         address: SocketAddr,
-        /// What is on disk.
-        file: PathBuf,
+        /// What is served, and what is on disk.
+        fault: Box<Fault>,
     },
-    /// A certificate that cannot be read.
-    #[error("{}", file.display())]
-    Certificate {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: certificate::Error,
-    },
+    /// What is on disk cannot be read.
+    #[error(transparent)]
+    Disk(#[from] disk::Error),
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
@@ -134,39 +128,6 @@ pub fn peer(doors: &[Door], listeners: &[SocketAddr]) -> Result<(), Error> {
     })
 }
 
-/// Proves that every door serves the certificate that is on disk.
-pub fn certificate(
-    doors: &[TlsDoor],
-    listeners: &[SocketAddr],
-    time: Duration,
-) -> Result<(), Error> {
-    let interfaces = sockets::interface_addresses().map_err(Error::Addresses)?;
-    let named: BTreeSet<IpAddr> = doors.iter().filter_map(|door| door.address).collect();
-    let deadline = Deadline::after(time);
-    for door in doors {
-        let TlsDoor { name, certificate, port, .. } = door;
-        let pem = files::read_trusted(certificate)?;
-        for ip in addresses(door.address, *port, listeners, &interfaces, &named) {
-            let address = SocketAddr::new(ip, *port);
-            let served = match handshake::served_certificate(name, address, &deadline) {
-                Err(failure) if may_be_absent(address, listeners, &failure) => continue,
-                Err(failure) => return Err(Error::NoHandshake(Box::new(failure))),
-                Ok(served) => served,
-            };
-            let same = certificate::same_leaf(&served, &pem);
-            let file = certificate.clone();
-            match same {
-                Ok(true) => {}
-                Ok(false) => {
-                    return Err(Error::OldCertificate { name: name.clone(), address, file });
-                }
-                Err(source) => return Err(Error::Certificate { file, source }),
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Plants one nonce per webroot and asks every address of every door.
 fn each(
     doors: &[Door],
@@ -198,7 +159,7 @@ fn each(
 }
 
 /// The addresses of this host behind `wanted`; `None` is any that no vhost names.
-fn addresses(
+pub(crate) fn addresses(
     wanted: Option<IpAddr>,
     port: u16,
     listeners: &[SocketAddr],
@@ -235,7 +196,11 @@ fn any_of(interfaces: &BTreeSet<IpAddr>, named: &BTreeSet<IpAddr>, v6: bool) -> 
 }
 
 /// IPv4 on an IPv6 wildcard socket: refused if the socket is IPv6 only.
-fn may_be_absent(address: SocketAddr, listeners: &[SocketAddr], failure: &Failure) -> bool {
+pub(crate) fn may_be_absent(
+    address: SocketAddr,
+    listeners: &[SocketAddr],
+    failure: &Failure,
+) -> bool {
     let own = |l: &SocketAddr| l.port() == address.port() && l.is_ipv4();
     address.is_ipv4() && !listeners.iter().any(own) && failure.reach() == Reach::Nothing
 }

@@ -26,6 +26,7 @@ use crate::route::order::{Options, Order, Report};
 use crate::route::plan::{self, Door, Plan};
 use crate::route::proof;
 use crate::route::report::{Error, Note, chain};
+use crate::route::serving;
 use crate::route::stopped;
 
 /// Everything one switch knows while it runs.
@@ -281,7 +282,8 @@ fn prove(run: &mut Run<'_>) -> Result<(), Error> {
     }
     if let Some(directory) = &run.options.certificate {
         let doors = plan::tls_doors(&run.observed.user, directory);
-        proof::certificate(&doors, &listeners, run.settings.proof_time)?;
+        let found = serving::prove(&doors, &listeners, run.settings.proof_time)?;
+        run.notes.extend(found.into_iter().map(Note));
     }
     Ok(())
 }

@@ -123,7 +123,7 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
         Some(reply) => Err(Error::Refused(reply)),
         // No run of ours: nothing to give back, but the certificate wants loading.
         None => {
-            keep::deploy(settings, &Order::Add(Vec::new()), &deployed)?;
+            switch::log(&keep::deploy(settings, &Order::Add(Vec::new()), &deployed)?);
             Ok(())
         }
     }

@@ -87,6 +87,10 @@ fn wall_clock(lab: &Lab) {
     }
     expect_no_overlap(lab, &cursor);
     lab.expect_free();
+    // The tokens are far ahead of the clock now; other scenarios have a clock to rely on.
+    for host in [&lab.home, &lab.vps] {
+        host.sh("rm -f /var/lib/certbaton/token-seen /var/lib/certbaton/arbiter/token /run/certbaton/arbiter/grant");
+    }
 }
 
 impl Lab {

@@ -125,6 +125,7 @@ fn locked_out(lab: &Lab) {
 
 fn by_unit(lab: &Lab) {
     hooks(lab);
+    let cursor = lab.vps.cursor();
     let since = lab.ca.mark();
     lab.vps.sh("mkdir -p /run/systemd/system/certbaton-renew.service.d");
     lab.vps.write(
@@ -136,6 +137,12 @@ fn by_unit(lab: &Lab) {
     lab.vps.sh("rm -r /run/systemd/system/certbaton-renew.service.d; systemctl daemon-reload");
     assert_eq!(done.code(), 0, "{done:?}");
     lab.expect_issued(since, 2 * LINEAGES.len());
+    // Once each, and to be found by its field.
+    let told = lab.vps.journal_where(&cursor, "CERTBATON_LINEAGE=wiki.example.org");
+    for host in ["home", "vps"] {
+        let line = format!("{host}: wiki.example.org: renewed");
+        assert_eq!(told.matches(&line).count(), 1, "{told}");
+    }
     for unit in ["certbaton-renew.service", "certbaton-recover.service"] {
         let said = lab.vps.sh(&format!("systemd-analyze security --threshold=40 {unit}"));
         assert!(said.contains("OK"), "{said}");
@@ -145,4 +152,18 @@ fn by_unit(lab: &Lab) {
 /// Whether a keeper is at work.
 fn has_keeper(host: &Host) -> bool {
     !host.processes("certbaton keep").is_empty()
+}
+
+impl Host {
+    /// What was logged since with this field (systemd.journal-fields(7)).
+    fn journal_where(&self, cursor: &str, field: &str) -> String {
+        // By time: with a match, `--after-cursor` leaves out the first one.
+        let since = self.sh(&format!(
+            "journalctl --sync; journalctl -q --no-pager -o json --cursor '{cursor}' -n 1 --output-fields=_PID"
+        ));
+        let since: serde_json::Value = serde_json::from_str(&since).unwrap();
+        let since: u64 = since["__REALTIME_TIMESTAMP"].as_str().unwrap().parse().unwrap();
+        let seconds = since / 1_000_000;
+        self.sh(&format!("journalctl -q --no-pager -o cat --since @{seconds} {field}"))
+    }
 }

@@ -260,6 +260,7 @@ fn holder_power_cut(lab: &Lab) {
     holding.certbot.ended();
     until("the boot unit's work", || lab.ca.answers(&NAMES) == ["vps"; 4]);
     lab.expect_another_apache();
+    lab.vps.await_pause();
     lab.vps.go_on();
     let done = waiting.ended();
     assert_eq!(done.code(), 0, "{done:?}");

@@ -57,7 +57,7 @@ impl Lab {
         self.ca.start(&["pkill", &format!("-{signal}"), "-x", "pebble"]).ended();
     }
 
-    fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.home.sh("nft delete table inet cut");
     }
 }
@@ -102,6 +102,7 @@ fn link_down(lab: &Lab) {
     lab.expect_not_asked(since);
     up();
     until("the routes", || lab.ca.answers(&crate::clean::NAMES) == ["vps"; 4]);
+    lab.vps.await_pause();
     lab.vps.go_on();
     let done = waiting.ended();
     assert_eq!(done.code(), 0, "{done:?}");

@@ -20,6 +20,7 @@ mod clean;
 mod clocks;
 mod coordinate;
 mod deaths;
+mod glass;
 #[path = "../machines/host.rs"]
 mod host;
 #[path = "../machines/lab.rs"]
@@ -48,6 +49,7 @@ fn main() {
         &[
             deaths::SCENARIOS,
             links::SCENARIOS,
+            glass::SCENARIOS,
             clocks::SCENARIOS,
             state::SCENARIOS,
             turns::SCENARIOS,

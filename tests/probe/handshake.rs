@@ -2,11 +2,14 @@
 
 use std::net::TcpListener;
 
-use certbaton::ca::handshake::served_certificate;
+use certbaton::ca::handshake::look;
+use certbaton::ca::served::{Fault, judge};
 use certbaton::ca::validation::Failure;
-use openssl::ssl::{NameType, SniError, SslContext, SslMethod};
+use certbaton::clock;
+use certbaton::fingerprint::fingerprint;
+use openssl::ssl::{NameType, SniError, SslContext, SslMethod, SslVersion};
 
-use crate::certificate::{acceptor, self_signed};
+use crate::certificate::{acceptor, issued, self_signed};
 use crate::server::{Act, NAME, Server, V4, V6, good, later, name, soon};
 
 #[test]
@@ -26,20 +29,47 @@ fn the_leaf_is_the_one_for_the_name() {
     let listener = TcpListener::bind((V6, 0)).unwrap();
     let server = Server::on(listener, Some(tls.build()), |_| Act::Reply(good()));
     for (asked, expected) in [(NAME, &site.0), ("www.site.example", &default.0)] {
-        let leaf = served_certificate(&name(asked), server.address, &later()).unwrap();
-        assert_eq!(leaf, expected.to_der().unwrap(), "{asked}");
+        let served = look(&name(asked), server.address, &later()).unwrap();
+        let expected = fingerprint(&expected.to_der().unwrap(), 32);
+        assert_eq!(served.identity.fingerprint, Some(expected), "{asked}");
+        assert_eq!(served.length(), 1);
     }
     assert!(server.requests().is_empty(), "no request is sent");
+}
+
+#[test]
+fn the_chain_is_all_that_was_sent_by_tls_1_2_as_by_1_3() {
+    let (leaf, issuer, disk) = issued(NAME);
+    for version in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
+        for sends_issuer in [true, false] {
+            let mut tls = acceptor(&leaf);
+            tls.set_min_proto_version(Some(version)).unwrap();
+            tls.set_max_proto_version(Some(version)).unwrap();
+            if sends_issuer {
+                tls.add_extra_chain_cert(issuer.clone()).unwrap();
+            }
+            let listener = TcpListener::bind((V4, 0)).unwrap();
+            let server = Server::on(listener, Some(tls.build()), |_| Act::Reply(good()));
+            let served = look(&name(NAME), server.address, &later()).unwrap();
+            assert_eq!(served.length(), 1 + usize::from(sends_issuer));
+            let faults = judge(&served, &disk, &name(NAME), clock::now());
+            match faults[..] {
+                [] => assert!(sends_issuer),
+                [Fault::Incomplete { .. }] => assert!(!sends_issuer),
+                _ => panic!("{faults:?}"),
+            }
+        }
+    }
 }
 
 #[test]
 fn refused_mute_and_not_tls_are_told_apart() {
     let listener = TcpListener::bind((V4, 0)).unwrap();
     let mute = listener.local_addr().unwrap();
-    let failure = served_certificate(&name(NAME), mute, &soon()).unwrap_err();
+    let failure = look(&name(NAME), mute, &soon()).unwrap_err();
     assert!(matches!(failure, Failure::Stalled { .. }), "{failure:?}");
     drop(listener);
-    let failure = served_certificate(&name(NAME), mute, &later()).unwrap_err();
+    let failure = look(&name(NAME), mute, &later()).unwrap_err();
     assert!(matches!(failure, Failure::Dial { .. }), "{failure:?}");
 
     let listener = TcpListener::bind((V4, 0)).unwrap();
@@ -49,7 +79,7 @@ fn refused_mute_and_not_tls_are_told_apart() {
         std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         std::io::Read::read_to_end(&mut stream, &mut Vec::new()).ok();
     });
-    let failure = served_certificate(&name(NAME), plain, &later()).unwrap_err();
+    let failure = look(&name(NAME), plain, &later()).unwrap_err();
     assert!(matches!(failure, Failure::Handshake { .. }), "{failure:?}");
     talk.join().unwrap();
 }

@@ -7,7 +7,6 @@ use super::{Error, Keeper};
 use crate::files;
 use crate::lease::wire::Purpose;
 use crate::process;
-use crate::route::report::chain;
 use crate::run::due::Certificates;
 use crate::run::keeper::{self, Channel};
 use crate::run::lease::{self, Asking, Grant};
@@ -28,15 +27,17 @@ impl Keeper<'_> {
             match asking.look() {
                 Ok(Some(grant)) => return Ok((grant, None)),
                 Ok(None) => {}
-                Err(error @ lease::Error::Unreachable { .. }) => {
+                Err(lease::Error::Unreachable { arbiter, said }) => {
+                    let why =
+                        format!("the arbiter of the lease, {arbiter}, cannot be reached ({said})");
+                    let error = lease::Error::Unreachable { arbiter, said };
                     let within = self.settings.break_glass;
                     let Some(end) = within.and_then(|time| before.expires_within(time)) else {
                         return Err(error.into());
                     };
                     let Some(grant) = asking.break_glass() else { return Err(error.into()) };
                     tracing::warn!(
-                        "{}; a certificate expires at {end}: going on WITHOUT the lease (lease.break-glass)",
-                        chain(&error)
+                        "{why}; a certificate expires at {end}: going on WITHOUT the lease (lease.break-glass)"
                     );
                     return Ok((grant, Some(error)));
                 }

@@ -1,0 +1,291 @@
+//! pure: what is wrong with the certificates that an address serves, measured by what is on disk.
+//!
+//! A handshake proves that the server has the key of the leaf it shows; so a
+//! leaf that is the one on disk needs no other proof of its key.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use openssl::x509::{X509, X509VerifyResult};
+
+use crate::certbot::certificate::{self, Certificate, Error};
+use crate::check::finding::Severity;
+use crate::fingerprint::fingerprint;
+use crate::names::Hostname;
+
+/// Which certificate: enough for a person to find it and for us to tell it from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Serial number, upper-case hex.
+    pub serial: String,
+    /// End of validity.
+    pub not_after: Timestamp,
+    /// SHA-256 of the whole certificate in hex, where it is known.
+    pub fingerprint: Option<String>,
+}
+
+impl Identity {
+    fn of(certificate: &X509, leaf: &Certificate) -> Result<Self, Error> {
+        let der = certificate.to_der().map_err(Error::Certificate)?;
+        let fingerprint = Some(fingerprint(&der, SHA256));
+        Ok(Self { serial: leaf.serial.clone(), not_after: leaf.not_after, fingerprint })
+    }
+
+    /// Whether both are the same certificate, by all that is known of both.
+    pub fn is(&self, other: &Self) -> bool {
+        let bytes = self.fingerprint.as_ref().zip(other.fingerprint.as_ref());
+        self.serial == other.serial
+            && self.not_after == other.not_after
+            && bytes.is_none_or(|(one, two)| one == two)
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (until {})", self.serial, day(self.not_after))
+    }
+}
+
+/// What an address presented: the leaf, then what it sent with it, in its order.
+#[derive(Debug, Clone)]
+pub struct ServedChain {
+    /// What the leaf says.
+    pub leaf: Certificate,
+    /// Which one the leaf is.
+    pub identity: Identity,
+    certificates: Vec<X509>,
+}
+
+impl ServedChain {
+    /// `der` as it came, leaf first; an error if there is none, or one that cannot be read.
+    pub fn from_der<D: AsRef<[u8]>>(der: impl IntoIterator<Item = D>) -> Result<Self, Error> {
+        let read = |der: D| X509::from_der(der.as_ref()).map_err(Error::Der);
+        let certificates: Vec<X509> = der.into_iter().map(read).collect::<Result<_, _>>()?;
+        let first = certificates.first().ok_or(Error::None)?;
+        let leaf = certificate::describe(first)?;
+        let identity = Identity::of(first, &leaf)?;
+        Ok(Self { leaf, identity, certificates })
+    }
+
+    /// How many certificates were sent.
+    pub fn length(&self) -> usize {
+        self.certificates.len()
+    }
+}
+
+/// What should be served: a lineage on disk, or what its host tells of it.
+#[derive(Debug, Clone)]
+pub struct OnDisk {
+    /// The leaf.
+    pub identity: Identity,
+    /// Its issuer and so on; empty where only the host knows them.
+    chain: Vec<X509>,
+    /// Whether the key on disk belongs to the leaf, where the key can be seen.
+    key_belongs: Option<bool>,
+}
+
+impl OnDisk {
+    /// A lineage's `cert.pem` or `fullchain.pem`, whose leaf counts, and its `chain.pem` if there is one.
+    pub fn from_pem(leaf: &[u8], chain: Option<&[u8]>) -> Result<Self, Error> {
+        let first = certificate::leaf(leaf)?;
+        let identity = Identity::of(&first, &certificate::describe(&first)?)?;
+        let chain = X509::stack_from_pem(chain.unwrap_or(leaf)).map_err(Error::Certificate)?;
+        Ok(Self { identity, chain, key_belongs: None })
+    }
+
+    /// The same, where the key beside it could be seen: whether it belongs to the leaf.
+    #[must_use]
+    pub fn with_key(self, belongs: bool) -> Self {
+        Self { key_belongs: Some(belongs), ..self }
+    }
+
+    /// Another host's lineage, by its own words.
+    pub fn told(identity: Identity) -> Self {
+        Self { identity, chain: Vec::new(), key_belongs: None }
+    }
+}
+
+/// Something that is wrong with what is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Another certificate than the one on disk: mostly the one before it.
+    Another {
+        /// What is served.
+        served: Identity,
+        /// What should be.
+        disk: Identity,
+    },
+    /// Its time is over.
+    Expired(Timestamp),
+    /// Its time has not come.
+    NotYet(Timestamp),
+    /// It is not for this name.
+    NotCovered(Hostname),
+    /// The key on disk belongs to another certificate than the one beside it, which is served.
+    Key,
+    /// A certificate is missing between the leaf and a root.
+    Incomplete {
+        /// Whom the missing one is of.
+        missing: String,
+    },
+    /// All are there, but one did not issue the one before it (RFC 5246 §7.4.2).
+    Disordered {
+        /// Whose certificate stands in the wrong place.
+        place: String,
+    },
+}
+
+impl Fault {
+    /// Which kind, for machines.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Another { .. } => "served-another",
+            Self::Expired(_) => "served-expired",
+            Self::NotYet(_) => "served-not-yet-valid",
+            Self::NotCovered(_) => "served-not-covered",
+            Self::Key => "key-mismatch",
+            Self::Incomplete { .. } => "served-chain-incomplete",
+            Self::Disordered { .. } => "served-chain-order",
+        }
+    }
+
+    /// How bad. Most clients still connect if only the chain is wrong: they know, or fetch, the rest.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Incomplete { .. } | Self::Disordered { .. } => Severity::Warning,
+            _ => Severity::Problem,
+        }
+    }
+
+    /// What is wrong, to be said of a name and an address.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Another { served, disk } => {
+                format!("serves the certificate {served}, not {disk}, which is on disk")
+            }
+            Self::Expired(at) => format!("serves a certificate that ended on {}", day(*at)),
+            Self::NotYet(at) => {
+                format!("serves a certificate that begins only at {at}, so one clock is wrong")
+            }
+            Self::NotCovered(name) => format!("serves a certificate that is not for {name}"),
+            Self::Key => {
+                "privkey.pem does not belong to cert.pem, which is served still".to_owned()
+            }
+            Self::Incomplete { missing } => {
+                format!("does not send the certificate of {missing}, which clients need")
+            }
+            Self::Disordered { place } => {
+                format!("sends its chain out of order at the certificate of {place}")
+            }
+        }
+    }
+
+    /// What to do.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Another { .. } => {
+                "reload apache, and if that does not help let SSLCertificateFile of this vhost name the lineage's fullchain.pem"
+            }
+            Self::Expired(_) => "renew it: certbot renew",
+            Self::NotYet(_) => "set the clock of this host: timedatectl status",
+            Self::NotCovered(_) => {
+                "see that a vhost on port 443 has this name and a certificate with it"
+            }
+            Self::Key => {
+                "put the key back before the next reload, which ends apache; certbot keeps it in archive/"
+            }
+            Self::Incomplete { .. } | Self::Disordered { .. } => {
+                "use fullchain.pem, not cert.pem, in SSLCertificateFile (SSLCertificateChainFile before apache 2.4.8)"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what(), self.remedy())
+    }
+}
+
+/// Everything that is wrong with `served` for `name`, worst first.
+pub fn judge(served: &ServedChain, disk: &OnDisk, name: &Hostname, now: Timestamp) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let same = served.identity.is(&disk.identity);
+    if !same {
+        let (served, disk) = (served.identity.clone(), disk.identity.clone());
+        faults.push(Fault::Another { served, disk });
+    }
+    if served.leaf.not_after < now {
+        faults.push(Fault::Expired(served.leaf.not_after));
+    }
+    if served.leaf.not_before > now {
+        faults.push(Fault::NotYet(served.leaf.not_before));
+    }
+    if !served.certificates.first().is_some_and(|leaf| covers(leaf, name)) {
+        faults.push(Fault::NotCovered(name.clone()));
+    }
+    if same && disk.key_belongs == Some(false) {
+        faults.push(Fault::Key);
+    }
+    faults.extend(chain_fault(&served.certificates, &disk.chain));
+    faults
+}
+
+/// Whether a certificate is for `name`, by itself or by a wildcard (RFC 6125 §6.4.3).
+fn covers(certificate: &X509, name: &Hostname) -> bool {
+    let names = certificate.subject_alt_names();
+    names.iter().flatten().filter_map(|entry| entry.dnsname()).any(|pattern| {
+        let parent = name.as_str().split_once('.').map(|(_, parent)| parent);
+        pattern.eq_ignore_ascii_case(name.as_str())
+            || pattern
+                .strip_prefix("*.")
+                .zip(parent)
+                .is_some_and(|(suffix, parent)| suffix.eq_ignore_ascii_case(parent))
+    })
+}
+
+fn chain_fault(served: &[X509], disk: &[X509]) -> Option<Fault> {
+    if let Some(missing) = missing(served, disk) {
+        return Some(Fault::Incomplete { missing });
+    }
+    let wrong = served.windows(2).find(|pair| !issued(&pair[1], &pair[0]))?;
+    Some(Fault::Disordered { place: certificate::distinguished(wrong[1].subject_name()) })
+}
+
+/// Whose certificate is missing on the way up from the leaf. The way ends at a
+/// root, or at a certificate whose issuer is not in `disk`: clients have that one.
+fn missing(served: &[X509], disk: &[X509]) -> Option<String> {
+    let leaf = served.first()?;
+    let mut current = leaf;
+    for _ in served {
+        if issued(current, current) {
+            return None;
+        }
+        if let Some(issuer) = served.iter().find(|other| issued(other, current)) {
+            current = issuer;
+            continue;
+        }
+        let needed = |other: &&X509| issued(other, current) && !issued(other, other);
+        // No public CA signs with its root, so the leaf alone is never all.
+        let alone = std::ptr::eq(current, leaf);
+        return (alone || disk.iter().any(|other| needed(&other)))
+            .then(|| certificate::distinguished(current.issuer_name()));
+    }
+    None
+}
+
+/// Whether the holder of `issuer` signed `certificate`.
+fn issued(issuer: &X509, certificate: &X509) -> bool {
+    let signed = || certificate.verify(&*issuer.public_key()?);
+    issuer.issued(certificate) == X509VerifyResult::OK && signed().unwrap_or(false)
+}
+
+fn day(at: Timestamp) -> impl fmt::Display {
+    at.strftime("%Y-%m-%d")
+}
+
+/// Bytes of a whole SHA-256.
+const SHA256: usize = 32;
+
+#[cfg(test)]
+mod tests;

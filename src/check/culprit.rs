@@ -1,0 +1,433 @@
+//! pure: which directive of which host keeps a nonce from coming back, and what to write instead.
+
+use std::net::IpAddr;
+
+use crate::check::finding::{Finding, Severity};
+use crate::check::inspection::{Answerer, Directive, InspectedName};
+use crate::check::matrix::{Gathered, HostSeen, Told};
+use crate::check::sight::{Kind, Miss, Planted, Planting};
+use crate::names::{CHALLENGE_PATH, Hostname, Webroot};
+
+/// Whether a switch makes the webroot answer, where it does not now.
+pub fn is_switchable(inspected: &InspectedName) -> bool {
+    let is_other =
+        !matches!(inspected.answerer, Answerer::Webroot | Answerer::Nobody | Answerer::Unknown);
+    is_other && inspected.obstacles.is_empty() && inspected.webroot.is_some()
+}
+
+/// Why `address` does not give back the nonce of `host` although somebody took the connection.
+pub fn culprit(
+    gathered: &Gathered,
+    name: &Hostname,
+    host: &HostSeen,
+    address: IpAddr,
+    miss: &Miss,
+) -> Finding {
+    let Some(owner) = gathered.owner(address) else { return stranger(name, address, miss) };
+    let case = Case { gathered, name, host, owner, address, miss };
+    if owner.report.is_err() {
+        return case.silent_owner();
+    }
+    let answerer = owner.inspected(name).map_or(&Answerer::Unknown, |known| &known.answerer);
+    if owner.label == host.label { case.own(owner, answerer) } else { case.passed_on(answerer) }
+}
+
+/// Whether the `<VirtualHost>` of `name` on `host` is switched to it; a switch concerns all its names.
+pub fn is_local(host: &HostSeen, name: &Hostname) -> bool {
+    let vhost = |name| host.inspected(name).and_then(|known| known.vhost.as_ref());
+    let local = host.report.iter().flat_map(|report| &report.routes.local);
+    local.into_iter().any(|l| l == name || (vhost(l).is_some() && vhost(l) == vhost(name)))
+}
+
+/// Whether `host` itself does not answer from its webroot, so that whoever passes on to it is not to blame.
+pub fn is_own_fault(gathered: &Gathered, name: &Hostname, host: &HostSeen) -> bool {
+    let is_its = |a: &IpAddr| gathered.owner(*a).is_some_and(|owner| owner.label == host.label);
+    let own = gathered.addresses(name).into_iter().filter(is_its);
+    let answers =
+        own.map(|a| gathered.cell(name, &host.label, a).told).any(|told| told == Told::Same);
+    let known = host.inspected(name).map_or(&Answerer::Unknown, |known| &known.answerer);
+    !answers && !matches!(known, Answerer::Webroot | Answerer::Unknown)
+}
+
+/// Nobody takes a connection at `address`.
+pub fn dead(gathered: &Gathered, name: &Hostname, address: IpAddr, miss: &Miss) -> Finding {
+    let family = family(address);
+    let eats = if miss.kind == Kind::BlackHole && address.is_ipv6() {
+        ": it eats 10 of the CA's 20 seconds"
+    } else {
+        ""
+    };
+    let code = if eats.is_empty() { "nobody-listens" } else { "ipv6-black-hole" };
+    let Some(owner) = gathered.owner(address) else {
+        return Finding {
+            severity: Severity::Problem,
+            code: "stale-record".into(),
+            host: None,
+            names: Vec::new(),
+            place: Some(record(name, address)),
+            what: format!("no host that is known has {address}, and nobody takes a connection on port 80 there{eats}"),
+            remedy: "let the record name an address that a host has now; where it changes by itself, let the host update it".to_owned(),
+        };
+    };
+    let inspected = owner.inspection.iter().flat_map(|inspection| &inspection.findings);
+    if let Some(reason) = inspected.into_iter().find(|f| f.code == "apache-not-running") {
+        return reason.clone();
+    }
+    if let Err(why) = &owner.report {
+        return Finding {
+            severity: Severity::Warning,
+            code: "host-down".into(),
+            host: Some(owner.label.clone()),
+            names: Vec::new(),
+            place: Some(format!("{family} {address}")),
+            what: format!(
+                "it cannot be asked ({why}), and nobody takes a connection on port 80 there{eats}; the CA goes to {}",
+                other(address)
+            ),
+            remedy: "start it, or see to its network".to_owned(),
+        };
+    }
+    let remedy = if miss.kind == Kind::Refused {
+        "start Apache, and let it listen on that address: `Listen 80`, and `<VirtualHost *:80>`"
+    } else {
+        "let firewall, tunnel and router pass port 80 to it; ICMPv6 too, which IPv6 needs"
+    };
+    Finding {
+        severity: Severity::Problem,
+        code: code.into(),
+        host: Some(owner.label.clone()),
+        names: Vec::new(),
+        place: Some(format!("{family} {address}")),
+        what: format!("nobody takes a connection on port 80{eats}"),
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// Nothing could be planted, so certbot cannot, either.
+pub fn unplanted(host: &HostSeen, planting: &Planting) -> Vec<Finding> {
+    let Planted::Failed(why) = &planting.planted else { return Vec::new() };
+    let (what, remedy) = why.split_once("; ").unwrap_or((why, "see to that directory"));
+    vec![Finding {
+        severity: Severity::Problem,
+        code: "webroot".into(),
+        host: Some(host.label.clone()),
+        names: Vec::new(),
+        place: Some(planting.webroot.to_string()),
+        what: what.to_owned(),
+        remedy: remedy.to_owned(),
+    }]
+}
+
+/// Nothing would switch.
+pub fn no_hooks(host: &HostSeen) -> Finding {
+    Finding {
+        severity: Severity::Problem,
+        code: "hooks-missing".into(),
+        host: Some(host.label.clone()),
+        names: Vec::new(),
+        place: Some("renewal-hooks".to_owned()),
+        what:
+            "certbaton's hooks are not all there, so nothing switches the route when certbot renews"
+                .to_owned(),
+        remedy: "put them there: certbaton install".to_owned(),
+    }
+}
+
+/// Why no switch is possible, each with its line; `None` if that is not the reason.
+pub fn obstacles(host: &HostSeen, inspected: &InspectedName) -> Option<Vec<Finding>> {
+    let findings = inspected.obstacles.iter().map(|obstacle| {
+        let (place, what) = split_place(obstacle);
+        let (what, remedy) = what
+            .split_once("; ")
+            .unwrap_or((what, "change that line, or move the challenge path out of its reach"));
+        Finding {
+            severity: Severity::Problem,
+            code: "cannot-switch".into(),
+            host: Some(host.label.clone()),
+            names: Vec::new(),
+            place,
+            what: format!("the route cannot be switched: {what}"),
+            remedy: remedy.to_owned(),
+        }
+    });
+    let findings: Vec<Finding> = findings.collect();
+    (!findings.is_empty()).then_some(findings)
+}
+
+/// `FILE:LINE: TEXT` in two.
+fn split_place(text: &str) -> (Option<String>, &str) {
+    let split = text.split_once(": ").filter(|(place, _)| {
+        let line = place.rsplit_once(':').map(|(_, line)| line);
+        place.starts_with('/') && line.is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()))
+    });
+    split.map_or((None, text), |(place, rest)| (Some(place.to_owned()), rest))
+}
+
+fn stranger(name: &Hostname, address: IpAddr, miss: &Miss) -> Finding {
+    Finding {
+        severity: Severity::Problem,
+        code: "wrong-address".into(),
+        host: None,
+        names: Vec::new(),
+        place: Some(record(name, address)),
+        what: format!("another machine answers at {address}: {}", answered(miss)),
+        remedy: "let the record name the address of one of your hosts".to_owned(),
+    }
+}
+
+fn record(_: &Hostname, address: IpAddr) -> String {
+    format!("{} {address}", family(address))
+}
+
+fn family(address: IpAddr) -> &'static str {
+    if address.is_ipv6() { "AAAA" } else { "A" }
+}
+
+fn other(address: IpAddr) -> &'static str {
+    if address.is_ipv6() { "A" } else { "AAAA" }
+}
+
+/// What came, in a few words without the name, so that names of one cause fall together.
+fn answered(miss: &Miss) -> String {
+    let what = match miss.kind {
+        Kind::Status(status) => format!("status {status}"),
+        Kind::Another => "another answer with status 200".to_owned(),
+        Kind::Silence => "no answer in time".to_owned(),
+        Kind::Broken => "no whole HTTP answer".to_owned(),
+        Kind::Redirect => "a redirect that the CA does not follow".to_owned(),
+        Kind::Refused | Kind::BlackHole | Kind::Unreachable => "no connection".to_owned(),
+        Kind::Unresolved => "a name without address".to_owned(),
+        Kind::NotAsked => "nothing, since it was not asked".to_owned(),
+    };
+    if miss.redirected { format!("{what}, where a redirect led to") } else { what }
+}
+
+struct Case<'a> {
+    gathered: &'a Gathered,
+    name: &'a Hostname,
+    /// Who planted.
+    host: &'a HostSeen,
+    /// Whose the address is.
+    owner: &'a HostSeen,
+    address: IpAddr,
+    miss: &'a Miss,
+}
+
+impl Case<'_> {
+    /// Somebody answers at what must be the address of a host that cannot be asked.
+    fn silent_owner(&self) -> Finding {
+        let (owner, host) = (&self.owner.label, &self.host.label);
+        let what = format!(
+            "whoever answers at {} does not give back what {host} has ({}); if it is {owner}, that cannot be asked",
+            self.address,
+            answered(self.miss)
+        );
+        let place = Some(format!("{} {}", family(self.address), self.address));
+        let remedy = "see to that host first, or correct the record, then check again".to_owned();
+        finding(self.owner, "unexplained", place, what, remedy)
+    }
+
+    /// The owner should answer from its own webroot, and does not.
+    fn own(&self, on: &HostSeen, answerer: &Answerer) -> Finding {
+        let webroot = on.inspected(self.name).and_then(|known| known.webroot.as_ref());
+        let webroot = webroot.or_else(|| on.planting(self.name).map(|planting| &planting.webroot));
+        let serve = webroot
+            .map_or_else(|| "let the challenge path lead to certbot's webroot".to_owned(), serve);
+        self.by_answerer(on, answerer, "certbot's webroot there does not answer", &serve)
+    }
+
+    /// The owner should pass to another host, and the nonce of that does not come back.
+    fn passed_on(&self, answerer: &Answerer) -> Finding {
+        let (owner, host) = (self.owner, self.host);
+        let pass = format!("ProxyPass {CHALLENGE_PATH} {}", self.target());
+        match answerer {
+            _ if is_local(owner, self.name) => finding(
+                owner,
+                "abandoned-route",
+                None,
+                format!(
+                    "the route is switched to {} although no renewal is under way, so the CA never comes to {}",
+                    owner.label, host.label
+                ),
+                "give it back: certbaton recover".to_owned(),
+            ),
+            Answerer::Passed(directive) => self.passed_wrongly(directive),
+            Answerer::Webroot => finding(
+                owner,
+                "not-passed-on",
+                owner.inspected(self.name).and_then(|known| known.vhost.clone()),
+                format!(
+                    "answers challenges itself and passes none to {}, which asks for certificates of the same names",
+                    host.label
+                ),
+                format!("write there: {pass}"),
+            ),
+            other => self.by_answerer(
+                owner,
+                other,
+                &format!("the challenges of {} never come to it", host.label),
+                &format!("let this path through: {pass}"),
+            ),
+        }
+    }
+
+    /// The owner passes it on: to the wrong place, or the right one does not answer.
+    fn passed_wrongly(&self, directive: &Directive) -> Finding {
+        let (owner, host) = (self.owner, self.host);
+        let target = directive.target.as_deref().unwrap_or("another server");
+        let gateway = matches!(self.miss.kind, Kind::Status(502..=504));
+        let known = host.inspected(self.name).map_or(&Answerer::Unknown, |known| &known.answerer);
+        if !gateway && is_own_fault(self.gathered, self.name, host) {
+            return self.own(host, known);
+        }
+        let (code, what, remedy) = if gateway {
+            (
+                "cannot-pass-on",
+                format!(
+                    "passes challenges to {target}, and cannot reach it ({})",
+                    answered(self.miss)
+                ),
+                format!(
+                    "see that {} reaches it: its name, firewall and tunnel, and Apache's error log there",
+                    owner.label
+                ),
+            )
+        } else {
+            (
+                "wrong-target",
+                format!(
+                    "passes challenges to {target}, and there is no answer of {}'s webroot ({})",
+                    host.label,
+                    answered(self.miss)
+                ),
+                format!(
+                    "write ProxyPreserveHost On and ProxyPass {CHALLENGE_PATH} {}",
+                    self.target()
+                ),
+            )
+        };
+        finding(
+            owner,
+            code,
+            directive.place.clone(),
+            format!("`{}` {what}", directive.text),
+            remedy,
+        )
+    }
+
+    /// Where challenges of `host` have to go: as for a name that works, else an address of its.
+    fn target(&self) -> String {
+        let inspected = self.owner.inspection.iter().flat_map(|inspection| &inspection.names);
+        let mut good = inspected.filter_map(|known| match &known.answerer {
+            Answerer::Passed(directive) => {
+                let cell = self.gathered.cell(&known.name, &self.host.label, self.address);
+                directive.target.clone().filter(|_| cell.told == Told::Same)
+            }
+            _ => None,
+        });
+        good.next().unwrap_or_else(|| {
+            let mut own: Vec<IpAddr> = self.host.public_addresses().collect();
+            let v6_only = self.owner.public_addresses().all(|address| address.is_ipv6());
+            own.sort_by_key(|address| address.is_ipv6() != v6_only);
+            match own.first() {
+                Some(IpAddr::V6(v6)) => format!("http://[{v6}]{CHALLENGE_PATH}"),
+                Some(IpAddr::V4(v4)) => format!("http://{v4}{CHALLENGE_PATH}"),
+                None => format!("http://{}{CHALLENGE_PATH}", self.host.label),
+            }
+        })
+    }
+
+    fn by_answerer(
+        &self,
+        on: &HostSeen,
+        answerer: &Answerer,
+        effect: &str,
+        instead: &str,
+    ) -> Finding {
+        let came = answered(self.miss);
+        let vhost = on.inspected(self.name).and_then(|known| known.vhost.clone());
+        let told = |directive: &Directive, what: &str| {
+            (
+                directive.place.clone().or_else(|| vhost.clone()),
+                format!("`{}` {what}, so {effect} ({came})", directive.text),
+            )
+        };
+        let (code, (place, what), remedy) = match answerer {
+            Answerer::Passed(directive) => {
+                ("passed-on", told(directive, "passes the challenge path on"), instead.to_owned())
+            }
+            Answerer::Redirected(directive) => (
+                "redirected",
+                told(directive, "redirects the challenge path"),
+                format!("{}; {instead}", except(directive)),
+            ),
+            Answerer::Elsewhere(directive) => (
+                "wrong-directory",
+                told(directive, "serves the challenge path from another directory"),
+                instead.to_owned(),
+            ),
+            Answerer::Denied(directive) => (
+                "denied",
+                told(directive, "denies access to the challenge path"),
+                format!(
+                    "write <Location {CHALLENGE_PATH}> Require all granted </Location>; {instead}"
+                ),
+            ),
+            Answerer::Taken(directive) => {
+                ("taken", told(directive, "takes the challenge path"), instead.to_owned())
+            }
+            Answerer::Nobody => (
+                "no-vhost",
+                (vhost, format!("no <VirtualHost> on port 80 has the name, so {effect} ({came})")),
+                "add the name to one, as ServerName or ServerAlias".to_owned(),
+            ),
+            Answerer::Webroot | Answerer::Unknown => (
+                "unexplained",
+                (
+                    vhost,
+                    format!(
+                        "Apache's configuration does not tell why {effect} ({}: {came})",
+                        self.address
+                    ),
+                ),
+                format!(
+                    "look at what is between the CA and Apache: another server on port 80, a CDN, .htaccess; {instead}"
+                ),
+            ),
+        };
+        finding(on, code, place, what, remedy)
+    }
+}
+
+fn finding(
+    on: &HostSeen,
+    code: &str,
+    place: Option<String>,
+    what: String,
+    remedy: String,
+) -> Finding {
+    Finding {
+        severity: Severity::Problem,
+        code: code.into(),
+        host: Some(on.label.clone()),
+        names: Vec::new(),
+        place,
+        what,
+        remedy,
+    }
+}
+
+fn serve(webroot: &Webroot) -> String {
+    format!(
+        "write ProxyPass {CHALLENGE_PATH} ! and Alias {CHALLENGE_PATH} {webroot}{CHALLENGE_PATH}"
+    )
+}
+
+/// How a redirect spares the path.
+fn except(directive: &Directive) -> &'static str {
+    if directive.text.trim_start().to_ascii_lowercase().starts_with("rewrite") {
+        "write above it RewriteCond %{REQUEST_URI} !^/\\.well-known/acme-challenge/"
+    } else {
+        "replace it by RedirectMatch ^/(?!\\.well-known/acme-challenge/)"
+    }
+}

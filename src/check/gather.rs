@@ -1,0 +1,275 @@
+//! flow: asks all hosts for everything that a verdict needs, all at once; what it plants is removed again.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::resume_unwind;
+use std::thread;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::agent::link::{Error, Held, Way};
+use crate::agent::report::Report;
+use crate::agent::wire::{self, Answer, Envelope, MAX_ORDER, Order};
+use crate::check::inspection::Inspection;
+use crate::check::matrix::{Gathered, HostSeen};
+use crate::check::sight::{Planted, Planting, Question, Sight, Wanted};
+use crate::clock;
+use crate::coordinate::apart;
+use crate::names::{HostLabel, Hostname};
+use crate::route::report::chain;
+use crate::run::keeper::Signals;
+
+type Told<T> = Result<T, String>;
+
+/// Asks all hosts about `wanted`, or about every name that any of them renews; `say` gets what a
+/// person may follow. An error only if it was called off, or could not begin.
+pub fn gather(
+    ways: &[Way],
+    own: Option<&HostLabel>,
+    wanted: &[Hostname],
+    signals: &Signals,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Gathered, Error> {
+    let (stop, stopper) = io::pipe().map_err(Error::Pipe)?;
+    let (over, finish) = io::pipe().map_err(Error::Pipe)?;
+    thread::scope(|scope| {
+        // A signal can be taken only once, but all conversations have to end.
+        scope.spawn(move || {
+            let signalled = clock::ready(&[signals.as_fd(), over.as_fd()], None);
+            if signalled.is_ok_and(|ready| ready.first() == Some(&true)) {
+                signals.take();
+            }
+            drop(stopper);
+        });
+        let gathered = Asking { ways, stop: stop.as_fd(), say }.gather(own, wanted);
+        drop(finish);
+        gathered
+    })
+}
+
+struct Asking<'a> {
+    ways: &'a [Way],
+    stop: BorrowedFd<'a>,
+    say: &'a (dyn Fn(&str) + Sync),
+}
+
+impl Asking<'_> {
+    fn gather(&self, own: Option<&HostLabel>, wanted: &[Hostname]) -> Result<Gathered, Error> {
+        (self.say)("looking at every host");
+        let reports = self.each(|way| self.survey(way));
+        self.going_on()?;
+        let names = if wanted.is_empty() {
+            let known = reports.iter().filter_map(|(report, _)| report.as_ref().ok());
+            let names: BTreeSet<_> =
+                known.flat_map(|report| report.lineages.iter().flat_map(|l| &l.names)).collect();
+            names.into_iter().cloned().collect()
+        } else {
+            wanted.to_vec()
+        };
+        (self.say)("planting a file in every webroot");
+        // Until the end of this function.
+        let planted = self.each(|way| match reports_of(self.ways, &reports, way) {
+            Ok(_) => self.plant(way, wanted),
+            Err(why) => Err(why.clone()),
+        });
+        self.going_on()?;
+        let plantings: Vec<Told<Vec<Planting>>> = planted
+            .iter()
+            .map(|planted| planted.as_ref().map(|(all, _)| all.clone()).map_err(Clone::clone))
+            .collect();
+        let questions = questions(&names, self.ways, &plantings);
+        (self.say)("asking for each of them, as the CA does, from every host");
+        let seen = self.each(|way| match reports_of(self.ways, &reports, way) {
+            Ok(_) => thread::scope(|scope| {
+                let inspection = scope.spawn(|| self.inspect(way, &names));
+                let sights = self.look(way, &questions);
+                (inspection.join().unwrap_or_else(|panic| resume_unwind(panic)), sights)
+            }),
+            Err(why) => (Err(why.clone()), Err(why.clone())),
+        });
+        self.going_on()?;
+        drop(planted);
+        let hosts = self.ways.iter().zip(reports).zip(plantings).zip(seen);
+        let hosts = hosts.map(|(((way, (report, skew)), plantings), (inspection, sights))| {
+            let is_own = own == Some(&way.name);
+            let label = way.name.clone();
+            HostSeen { label, is_own, report, skew, inspection, plantings, sights }
+        });
+        Ok(Gathered { hosts: hosts.collect(), duplicates_per_week: None, names })
+    }
+
+    fn going_on(&self) -> Result<(), Error> {
+        let stopped = clock::ready(&[self.stop], Some(Duration::ZERO));
+        if stopped.is_ok_and(|ready| ready == [true]) { Err(Error::CalledOff) } else { Ok(()) }
+    }
+
+    /// All hosts at once, in their order.
+    fn each<T: Send>(&self, ask: impl Fn(&Way) -> T + Sync) -> Vec<T> {
+        thread::scope(|scope| {
+            let ask = &ask;
+            let asked: Vec<_> = self.ways.iter().map(|way| scope.spawn(move || ask(way))).collect();
+            let joined = asked.into_iter().map(thread::ScopedJoinHandle::join);
+            joined.map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        })
+    }
+
+    fn survey(&self, way: &Way) -> (Told<Report>, SignedDuration) {
+        let asked = clock::now();
+        let answer = self.ask(way, Order::Survey);
+        let answered = clock::now();
+        match answer {
+            Ok(Answer::Survey(report)) => {
+                let skew = apart(report.clock, asked, answered);
+                (Ok(*report), skew)
+            }
+            other => (Err(unexpected(other)), SignedDuration::ZERO),
+        }
+    }
+
+    fn plant(&self, way: &Way, names: &[Hostname]) -> Told<(Vec<Planting>, Vec<Held>)> {
+        let (mut all, mut held) = (Vec::new(), Vec::new());
+        for names in chunks(names, |names| Order::Plant { names }) {
+            match way.hold(Order::Plant { names }, self.stop) {
+                Ok((Answer::Planted(plantings), hold)) => {
+                    all.extend(plantings);
+                    held.push(hold);
+                }
+                Ok((other, _)) => return Err(unexpected(Ok(other))),
+                Err(error) => return Err(chain(&error)),
+            }
+        }
+        Ok((all, held))
+    }
+
+    fn inspect(&self, way: &Way, names: &[Hostname]) -> Told<Inspection> {
+        let mut all = Inspection::default();
+        for names in chunks(names, |names| Order::Inspect { names }) {
+            match self.ask(way, Order::Inspect { names }) {
+                Ok(Answer::Inspected(part)) => {
+                    for name in part.names {
+                        if all.names.iter().all(|known| known.name != name.name) {
+                            all.names.push(name);
+                        }
+                    }
+                    for mut finding in part.findings {
+                        finding.host = Some(way.name.clone());
+                        if !all.findings.contains(&finding) {
+                            all.findings.push(finding);
+                        }
+                    }
+                }
+                other => return Err(unexpected(other)),
+            }
+        }
+        Ok(all)
+    }
+
+    fn look(&self, way: &Way, questions: &[Question]) -> Told<Vec<Sight>> {
+        let mut all = Vec::new();
+        for question in questions {
+            match self.ask(way, Order::Probe(question.clone())) {
+                Ok(Answer::Seen(sights)) => all.extend(sights),
+                other => return Err(unexpected(other)),
+            }
+        }
+        Ok(all)
+    }
+
+    fn ask(&self, way: &Way, order: Order) -> Result<Answer, Error> {
+        way.ask_until(order, self.stop, |_| {})
+    }
+}
+
+fn reports_of<'a>(
+    ways: &[Way],
+    reports: &'a [(Told<Report>, SignedDuration)],
+    way: &Way,
+) -> Result<&'a Report, &'a String> {
+    let place = ways.iter().position(|other| other.name == way.name).unwrap_or_default();
+    reports[place].0.as_ref()
+}
+
+fn unexpected(answer: Result<Answer, Error>) -> String {
+    match answer {
+        Ok(_) => "another answer than to the question".to_owned(),
+        Err(error) => chain(&error),
+    }
+}
+
+/// As many names an order as it can hold; one order without names if there are none.
+fn chunks(names: &[Hostname], order: impl Fn(Vec<Hostname>) -> Order) -> Vec<Vec<Hostname>> {
+    let mut parts = vec![Vec::new()];
+    for name in names {
+        let last = parts.len() - 1;
+        parts[last].push(name.clone());
+        if !fits(order(parts[last].clone())) && parts[last].len() > 1 {
+            parts[last].pop();
+            parts.push(vec![name.clone()]);
+        }
+    }
+    parts
+}
+
+fn fits(order: Order) -> bool {
+    let envelope = Envelope { version: wire::VERSION, order };
+    wire::line(&envelope).is_ok_and(|line| line.len() <= MAX_ORDER)
+}
+
+/// Every name with every nonce that is planted for it, in orders that are short enough.
+fn questions(names: &[Hostname], ways: &[Way], plantings: &[Told<Vec<Planting>>]) -> Vec<Question> {
+    let mut parts = vec![Question::default()];
+    for name in names {
+        let of_hosts = ways.iter().zip(plantings);
+        let nonces = of_hosts.filter_map(|(way, plantings)| {
+            let of_name = |planting: &&Planting| planting.names.contains(name);
+            match &plantings.as_ref().ok()?.iter().find(of_name)?.planted {
+                Planted::Content(content) => {
+                    Some(Wanted { host: way.name.clone(), content: content.clone() })
+                }
+                Planted::Failed(_) => None,
+            }
+        });
+        let nonces: Vec<Wanted> = nonces.collect();
+        let last = parts.len() - 1;
+        let before = parts[last].clone();
+        add(&mut parts[last], name, &nonces);
+        if !before.names.is_empty() && !fits(Order::Probe(parts[last].clone())) {
+            parts[last] = before;
+            let mut next = Question::default();
+            add(&mut next, name, &nonces);
+            parts.push(next);
+        }
+    }
+    parts.retain(|part| !part.names.is_empty());
+    parts
+}
+
+fn add(question: &mut Question, name: &Hostname, nonces: &[Wanted]) {
+    let mut indexes = Vec::new();
+    for nonce in nonces {
+        let known = question.nonces.iter().position(|other| other == nonce);
+        indexes.push(known.unwrap_or_else(|| {
+            question.nonces.push(nonce.clone());
+            question.nonces.len() - 1
+        }));
+    }
+    question.names.push((name.clone(), indexes));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_order_is_longer_than_its_agent_reads() {
+        let names: Vec<Hostname> = (0..300)
+            .map(|n| Hostname::parse(&format!("name-{n}.of-some-length.example.org")).unwrap())
+            .collect();
+        let parts = chunks(&names, |names| Order::Inspect { names });
+        assert!(parts.len() > 1 && parts.iter().all(|p| fits(Order::Inspect { names: p.clone() })));
+        assert_eq!(parts.concat(), names);
+        assert_eq!(chunks(&[], |names| Order::Plant { names }), [Vec::new()]);
+    }
+}

@@ -1,0 +1,227 @@
+//! pure: hooks of certbot's that do what certbaton does, or undo it, or are never run.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::check::faults::finding;
+use crate::check::finding::{Finding, Severity};
+
+/// When certbot runs a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Before the first challenge.
+    Pre,
+    /// After each renewed lineage.
+    Deploy,
+    /// At the end.
+    Post,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pre, Self::Deploy, Self::Post];
+
+    /// The directory below renewal-hooks.
+    pub fn directory(self) -> &'static str {
+        match self {
+            Self::Pre => "pre",
+            Self::Deploy => "deploy",
+            Self::Post => "post",
+        }
+    }
+}
+
+/// The text of a hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// When it is run.
+    pub stage: Stage,
+    /// Where it stands.
+    pub file: PathBuf,
+    /// Its number in `file` if it is a single line.
+    pub line: Option<String>,
+    /// What it does.
+    pub text: String,
+}
+
+/// A file below renewal-hooks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookFile {
+    /// When it is run.
+    pub stage: Stage,
+    /// The file.
+    pub path: PathBuf,
+    /// Whether it can be run.
+    pub is_executable: bool,
+}
+
+impl HookFile {
+    /// `hooks.py:list_hooks`: executable, and no editor's copy.
+    pub fn is_run(&self) -> bool {
+        self.is_executable && !self.path.as_os_str().as_encoded_bytes().ends_with(b"~")
+    }
+
+    /// Why certbot never runs it.
+    pub fn ignored(&self) -> Option<Finding> {
+        if self.is_run() {
+            return None;
+        }
+        let is_ours = self.path.file_name().is_some_and(|name| name == "certbaton");
+        let severity = if is_ours { Severity::Problem } else { Severity::Warning };
+        let path = self.path.display();
+        let (why, remedy) = if self.is_executable {
+            ("its name ends in ~", format!("rename it, or remove it: rm {path}"))
+        } else {
+            ("it is not executable", format!("chmod 755 {path}, or remove it"))
+        };
+        let what = format!("certbot never runs this hook: {why}");
+        Some(finding(severity, "hook-ignored", Some(path.to_string()), what, remedy))
+    }
+}
+
+/// What a hook of somebody else's does to Apache.
+pub fn meddling(script: &Script, webroot: bool) -> Option<Finding> {
+    let numbered =
+        || script.text.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with('#'));
+    let place = |at: usize| match &script.line {
+        Some(place) => place.clone(),
+        None => format!("{}:{}", script.file.display(), at + 1),
+    };
+    if let Some((at, line)) = numbered().find(|(_, line)| TOGGLE.is_match(line)) {
+        let line = line.trim();
+        return Some(if script.stage == Stage::Deploy {
+            finding(
+                Severity::Problem,
+                "deploy-restores",
+                Some(place(at)),
+                format!(
+                    "this deploy hook edits Apache's configuration ({line}): certbot runs it after each lineage, so the next one of the same run fails, and not at all when a renewal fails"
+                ),
+                "remove it: certbaton's hooks switch each name back by themselves",
+            )
+        } else {
+            finding(
+                Severity::Warning,
+                "other-hook",
+                Some(place(at)),
+                format!("this hook edits Apache's configuration as well ({line})"),
+                "remove it: certbaton's hooks switch and switch back by themselves",
+            )
+        });
+    }
+    let (at, line) = numbered().find(|(_, line)| RESTART.is_match(line))?;
+    let stops = script.stage == Stage::Pre && webroot && line.contains("stop");
+    let (severity, code, what) = if stops {
+        (Severity::Problem, "hook-stops-apache", "stops Apache, which has to answer the challenges")
+    } else {
+        (
+            Severity::Warning,
+            "hook-restarts-apache",
+            "stops or restarts Apache, which drops connections, and systemd refuses after a few in a row",
+        )
+    };
+    Some(finding(
+        severity,
+        code,
+        Some(place(at)),
+        format!("this hook {what} ({})", line.trim()),
+        "remove the line: certbaton reloads Apache where that is needed; elsewhere write systemctl reload apache2",
+    ))
+}
+
+/// Whether it is one of certbaton's own.
+pub fn is_ours(text: &str) -> bool {
+    ["certbaton-pre-hook", "certbaton-deploy-hook", "certbaton-post-hook"]
+        .iter()
+        .any(|program| text.contains(program))
+}
+
+/// The program that a saved hook runs, if it is named by its path.
+pub fn program(command: &str) -> Option<&Path> {
+    let mut words = command.split_ascii_whitespace();
+    let first = words.next()?;
+    let shells = ["sh", "bash", "dash", "/bin/sh", "/bin/bash", "/usr/bin/perl", "perl"];
+    let path = if shells.contains(&first) { words.next()? } else { first };
+    path.starts_with('/').then(|| Path::new(path.trim_matches(['"', '\''])))
+}
+
+fn pattern(text: &str) -> Regex {
+    #[expect(clippy::expect_used, reason = "constant patterns, used by the tests below")]
+    Regex::new(text).expect("a constant pattern")
+}
+
+/// Lines that switch a site or a ProxyPass on or off.
+static TOGGLE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)proxypass|\ba2(en|dis)(site|conf)\b|\b(sed|perl|awk|python3?)\b.*(acme-challenge|/etc/(apache2|httpd)/)",
+    )
+});
+
+/// Lines that stop or restart Apache.
+static RESTART: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"\b(systemctl|service|invoke-rc\.d|init\.d)\b.*\b(restart|stop)\b.*\b(apache2?|httpd)\b|\b(service|invoke-rc\.d|init\.d/?)[ /](apache2?|httpd)\b.*\b(restart|stop)\b|\b(apache2ctl|apachectl)\s+(-k\s+)?(restart|stop)\b",
+    )
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(stage: Stage, text: &str) -> Option<(String, Option<String>)> {
+        let script = Script { stage, file: "/h".into(), line: None, text: text.into() };
+        meddling(&script, true).map(|found| (found.code, found.place))
+    }
+
+    #[test]
+    fn a_toggle_is_found_by_its_line_and_worst_in_a_deploy_hook() {
+        let perl = "#!/bin/sh\n# ProxyPass\nperl -pi -e 's/^(\\s*ProxyPass)/#$1/' /etc/apache2/sites-enabled/*.conf\nsystemctl restart apache2\n";
+        let found = |code: &str| Some((code.to_owned(), Some("/h:3".to_owned())));
+        assert_eq!(code(Stage::Pre, perl), found("other-hook"));
+        assert_eq!(code(Stage::Deploy, perl), found("deploy-restores"));
+    }
+
+    #[test]
+    fn a_reload_is_fine_and_a_restart_is_not() {
+        assert_eq!(code(Stage::Deploy, "systemctl reload apache2"), None);
+        assert_eq!(code(Stage::Post, "systemctl restart postfix"), None);
+        for line in [
+            "systemctl restart apache2.service",
+            "service apache2 restart",
+            "/etc/init.d/apache2 restart",
+            "apachectl -k restart",
+        ] {
+            assert_eq!(
+                code(Stage::Deploy, line).map(|c| c.0).as_deref(),
+                Some("hook-restarts-apache"),
+                "{line}"
+            );
+        }
+        assert_eq!(
+            code(Stage::Pre, "systemctl stop apache2").map(|c| c.0).as_deref(),
+            Some("hook-stops-apache")
+        );
+    }
+
+    #[test]
+    fn what_certbot_never_runs_is_told() {
+        let file = |name: &str, is_executable| HookFile {
+            stage: Stage::Pre,
+            path: name.into(),
+            is_executable,
+        };
+        assert_eq!(file("/pre/certbaton", true).ignored(), None);
+        let severity = |f: HookFile| f.ignored().map(|found| found.severity);
+        assert_eq!(severity(file("/pre/certbaton", false)), Some(Severity::Problem));
+        assert_eq!(severity(file("/pre/x~", true)), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn the_script_of_a_saved_hook_is_found() {
+        assert_eq!(program("/usr/local/bin/toggle off"), Some(Path::new("/usr/local/bin/toggle")));
+        assert_eq!(program("sh /root/x.sh"), Some(Path::new("/root/x.sh")));
+        assert_eq!(program("systemctl reload apache2"), None);
+    }
+}

@@ -1,0 +1,250 @@
+//! flow: this host's own half of a check: everything is looked at, nothing is changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::agent::facts;
+use crate::agent::survey::under_way;
+use crate::apache::dead::dead;
+use crate::apache::generated;
+use crate::apache::server::{self, Server};
+use crate::apache::vhosts::vhosts;
+use crate::certbot::lineages::{Lineages, lineages};
+use crate::certbot::renewal::Lineage;
+use crate::check::apache::{Fate, Seen, answerer};
+use crate::check::directive::Texts;
+use crate::check::faults::{Renewed, faults, finding, unswitchable};
+use crate::check::finding::{Finding, Severity};
+use crate::check::inspection::{Answerer, InspectedName, Inspection};
+use crate::check::leftovers;
+use crate::check::reading::{self, RealDisk};
+use crate::check::tls::{self, Files};
+use crate::config::Settings;
+use crate::names::{Hostname, Route, Webroot};
+use crate::route::install;
+use crate::route::observe::{self, Observation};
+use crate::route::plan::{self, Configuration};
+use crate::route::report::{self, chain};
+
+/// Looks at this host: `names`, and all that certbot renews here.
+pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
+    let mut out = Inspection::default();
+    let known = lineages(&settings.certbot_directory).unwrap_or_else(|error| {
+        out.findings.push(finding(
+            Severity::Problem,
+            "certbot-unreadable",
+            Some(settings.certbot_directory.display().to_string()),
+            chain(&error),
+            "put it right, since certbot renews nothing until then",
+        ));
+        Lineages::default()
+    });
+    let certbots = known.usable.iter().flat_map(|lineage| lineage.names.iter().cloned());
+    let wanted: BTreeSet<Hostname> = names.iter().cloned().chain(certbots).collect();
+    for name in wanted {
+        let holds = known.usable.iter().filter(|lineage| lineage.names.contains(&name));
+        out.names.push(InspectedName {
+            lineages: holds.clone().map(|lineage| lineage.name.clone()).collect(),
+            webroot: holds.filter(|l| l.is_webroot()).find_map(|l| l.webroot_of(&name).cloned()),
+            vhost: None,
+            answerer: Answerer::Unknown,
+            obstacles: Vec::new(),
+            name,
+        });
+    }
+    let was_busy = under_way(settings);
+    let mut apache = None;
+    match look(settings) {
+        Ok((server, seen)) => {
+            let hooked = |name: &InspectedName| is_hooked(settings, &known.usable, name);
+            tell(&server, &seen, &hooked, &mut out);
+            let is_busy = was_busy || under_way(settings);
+            if !is_busy {
+                let place =
+                    |route| seen.block_of(route).map(|(file, line)| format!("{file}:{line}"));
+                let left = seen.local.iter().map(|route| leftovers::abandoned(route, place(route)));
+                out.findings.extend(left);
+            }
+            certificates(&server, &seen, &known, is_busy, &mut out);
+            apache = Some(server);
+        }
+        Err(error) => {
+            let nobody = matches!(
+                error,
+                report::Error::Apache(
+                    server::Error::NotRunning(_) | server::Error::NotApache { .. }
+                )
+            );
+            if nobody {
+                out.names.iter_mut().for_each(|name| name.answerer = Answerer::Nobody);
+            }
+            out.findings.push(leftovers::unusable(&error));
+        }
+    }
+    out.findings.extend(reading::certbot(settings, &known, apache.as_ref()));
+    for finding in &mut out.findings {
+        finding.host.clone_from(&settings.name);
+    }
+    out.findings = merged(out.findings);
+    out
+}
+
+/// Whether Apache serves what certbot renews. While a renewal is under way, what is not loaded yet will be.
+fn certificates(
+    server: &Server,
+    observed: &Observation,
+    known: &Lineages,
+    is_busy: bool,
+    out: &mut Inspection,
+) {
+    let texts = Texts { documents: &observed.documents, blocks: &observed.blocks };
+    let dump = &observed.user;
+    let files = reading::lineage_files(known);
+    let loaded = server.loaded_at(Path::new(&dump.pid_file)).ok().filter(|_| !is_busy);
+    for name in &out.names {
+        let held: Vec<&Files> =
+            files.iter().filter(|files| name.lineages.contains(&files.name)).collect();
+        let found = tls::faults(dump, &texts, &name.name, &held, &RealDisk, loaded);
+        out.findings.extend(found);
+    }
+}
+
+fn look(settings: &Settings) -> Result<(Server, Observation), report::Error> {
+    let (journal, _) = install::read_journal(&settings.journal())?;
+    let server = server::find(settings.pid_file.as_deref())?;
+    let observed = observe::observe(&server, journal)?;
+    Ok((server, observed))
+}
+
+/// Whether a pre-hook switches the name before it is renewed.
+fn is_hooked(settings: &Settings, lineages: &[Lineage], name: &InspectedName) -> bool {
+    let hook = settings.certbot_directory.join("renewal-hooks/pre/certbaton");
+    let saved = |lineage: &Lineage| {
+        lineage.pre_hook.as_ref().is_some_and(|hook| hook.contains("certbaton-pre-hook"))
+    };
+    facts::is_executable(&hook)
+        || lineages.iter().any(|l| name.lineages.contains(&l.name) && saved(l))
+}
+
+/// Who answers each name, and what is wrong about it.
+fn tell(
+    server: &Server,
+    observed: &Observation,
+    hooked: &dyn Fn(&InspectedName) -> bool,
+    out: &mut Inspection,
+) {
+    let texts = Texts { documents: &observed.documents, blocks: &observed.blocks };
+    let webroots: Vec<Webroot> = out.names.iter().filter_map(|name| name.webroot.clone()).collect();
+    let htaccess = match observe::htaccess(webroots.iter()) {
+        Ok(htaccess) => htaccess,
+        Err(error) => {
+            out.findings.push(leftovers::unusable(&error));
+            BTreeMap::new()
+        }
+    };
+    let dump = &observed.user;
+    let user = Configuration { dump, documents: &observed.documents, htaccess: &htaccess };
+    for name in &mut out.names {
+        let Some(seen) = answerer(user, &name.name, name.webroot.as_ref()) else {
+            name.answerer = Answerer::Nobody;
+            continue;
+        };
+        name.vhost = seen.vhost.map(|origin| texts.place(origin));
+        let is_local = observed.local.iter().any(|route| route.name == name.name);
+        if is_local {
+            name.answerer = Answerer::Webroot;
+            continue;
+        }
+        name.answerer = texts.answerer(&seen);
+        let Some(webroot) = name.webroot.clone() else { continue };
+        let switched = seen.fate == Fate::Webroot
+            || switchable(user, name, &webroot, &seen, &texts, &mut out.findings);
+        let is_switched = switched && hooked(name);
+        let renewed = Renewed { name: &name.name, webroot: &webroot, seen: &seen, is_switched };
+        out.findings.extend(faults(dump, &texts, &renewed));
+    }
+    out.findings.extend(dead_lines(observed, &texts, &out.names));
+    out.findings.extend(observed.damaged.iter().map(leftovers::damaged));
+    match observed.oddities(server) {
+        Ok(odd) => out.findings.extend(odd.iter().map(|odd| leftovers::oddity(odd, &texts))),
+        Err(error) => out.findings.push(leftovers::unusable(&error)),
+    }
+}
+
+/// Whether a switch can make the webroot answer; what it cannot overrule is told.
+fn switchable(
+    user: Configuration<'_>,
+    name: &mut InspectedName,
+    webroot: &Webroot,
+    seen: &Seen<'_>,
+    texts: &Texts<'_>,
+    findings: &mut Vec<Finding>,
+) -> bool {
+    let route = Route { name: name.name.clone(), webroot: webroot.clone() };
+    match plan::plan(user, &[route]) {
+        Ok(plan) => {
+            for file in plan.files.keys() {
+                let Some(document) = user.documents.get(file) else { continue };
+                let Some(by) = generated::generator(file, document.bytes()) else { continue };
+                findings.push(unswitchable(file, &by));
+            }
+            true
+        }
+        Err(refusals) => {
+            for mut refusal in refusals {
+                let place = refusal.origin.take().map(|origin| texts.place(&origin));
+                let said = refusal.to_string();
+                name.obstacles.push(match &place {
+                    Some(place) => format!("{place}: {said}"),
+                    None => said,
+                });
+                if seen.fate == Fate::Passed {
+                    let (what, remedy) = (refusal.reason, refusal.remedy);
+                    let mut found =
+                        finding(Severity::Problem, "cannot-switch", place, what, remedy);
+                    found.names.push(name.name.clone());
+                    findings.push(found);
+                }
+            }
+            false
+        }
+    }
+}
+
+/// Lines for the challenge path that never decide, in the vhosts of the names.
+fn dead_lines(observed: &Observation, texts: &Texts<'_>, names: &[InspectedName]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for vhost in vhosts(&observed.user) {
+        let Some(name) = names.iter().find(|name| vhost.is_named(&name.name)) else { continue };
+        let directory = name.webroot.as_ref().map(Webroot::challenge_directory);
+        let directory = directory.as_deref().unwrap_or(Path::new("/"));
+        for origin in dead(&observed.user, &vhost, &vhost.names(), directory) {
+            let inside = vhost.own().chain(vhost.own().flat_map(|node| &node.children));
+            let node = { inside }.find(|node| node.origin == origin);
+            let text = node.map_or_else(|| "this line".to_owned(), |node| texts.text(node));
+            found.push(leftovers::dead(&origin, &text, texts));
+        }
+    }
+    found
+}
+
+/// The same finding of several names, once.
+fn merged(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut out: Vec<Finding> = Vec::new();
+    for finding in findings {
+        let same = |known: &&mut Finding| {
+            (known.severity, &known.code, &known.place, &known.what, &known.remedy)
+                == (finding.severity, &finding.code, &finding.place, &finding.what, &finding.remedy)
+        };
+        match out.iter_mut().find(same) {
+            Some(known) => known.names.extend(finding.names),
+            None => out.push(finding),
+        }
+    }
+    for finding in &mut out {
+        finding.names.sort();
+        finding.names.dedup();
+    }
+    out.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    out
+}

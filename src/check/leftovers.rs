@@ -1,0 +1,124 @@
+//! pure: what lies about in the files of Apache's configuration: lines of old hooks, damaged blocks, copies, dead lines.
+
+use crate::apache::dump::Origin;
+use crate::apache::server;
+use crate::check::directive::Texts;
+use crate::check::faults::finding;
+use crate::check::finding::{Finding, Severity};
+use crate::names::Route;
+use crate::route::oddity::Oddity;
+use crate::route::report::{Damage, Error, chain};
+
+/// What is odd about a file.
+pub fn oddity(oddity: &Oddity, texts: &Texts<'_>) -> Finding {
+    let warning = |code, place, what, remedy: &str| {
+        finding(Severity::Warning, code, Some(place), what, remedy)
+    };
+    match oddity {
+        Oddity::Unloaded(file) => warning(
+            "unloaded-change",
+            file.clone(),
+            "changed after apache last loaded its configuration: the next reload, a renewal's too, activates it".to_owned(),
+            "run apache2ctl configtest, then systemctl reload apache2",
+        ),
+        Oddity::Commented { file, line, text } => warning(
+            "old-hook",
+            texts.place(&Origin { file: file.clone(), line: *line }),
+            format!("left behind by an older hook: {text}"),
+            "remove the # if the line is still wanted, else the line; and remove the hook that wrote it",
+        ),
+        Oddity::Unlinked { file, namesake: Some(namesake) } => warning(
+            "site-copied",
+            file.clone(),
+            format!("a regular file, not a link to {}: edits there have no effect", namesake.display()),
+            "compare the two, keep the one that is wanted in sites-available, then remove this one and run a2ensite",
+        ),
+        Oddity::Unlinked { file, namesake: None } => warning(
+            "site-not-linked",
+            file.clone(),
+            "a regular file, not a link to sites-available: a2dissite does not know it".to_owned(),
+            "move it to sites-available, then run a2ensite",
+        ),
+    }
+}
+
+/// Marked lines that are not as they were written.
+pub fn damaged(damage: &Damage) -> Finding {
+    let (first, last) = damage.lines;
+    finding(
+        Severity::Problem,
+        "damaged-block",
+        Some(format!("{}:{first}", damage.file)),
+        format!(
+            "lines {first} to {last} were inserted by certbaton and changed since: they cannot be taken out"
+        ),
+        "delete these lines by hand, then run systemctl reload apache2",
+    )
+}
+
+/// A line for the challenge path that never decides.
+pub fn dead(origin: &Origin, text: &str, texts: &Texts<'_>) -> Finding {
+    finding(
+        Severity::Warning,
+        "dead-line",
+        Some(texts.place(origin)),
+        format!("{text} is dead: another line always takes the challenge path first"),
+        "remove it, or move it before the line that comes first",
+    )
+}
+
+/// A route that is local although nothing renews.
+pub fn abandoned(route: &Route, place: Option<String>) -> Finding {
+    let what = format!(
+        "the challenge path of {} was switched to this host, and no renewal owns it: the other host cannot renew",
+        route.name
+    );
+    let mut found =
+        finding(Severity::Problem, "abandoned-route", place, what, "run certbaton recover");
+    found.names.push(route.name.clone());
+    found
+}
+
+/// Why Apache's configuration cannot be looked at.
+pub fn unusable(error: &Error) -> Finding {
+    let problem = |code, place, what: String, remedy: &str| {
+        finding(Severity::Problem, code, place, what, remedy)
+    };
+    match error {
+        Error::Apache(server::Error::Configtest(complaint)) => {
+            let (place, what) = placed(complaint);
+            problem(
+                "configtest",
+                place,
+                format!("apache refuses its configuration: {what}"),
+                &format!(
+                    "correct this line ({what}), then run apache2ctl configtest; until then apache cannot be reloaded"
+                ),
+            )
+        }
+        Error::Apache(server::Error::NotRunning(_) | server::Error::NotApache { .. }) => {
+            problem("apache-not-running", None, chain(error), "start it: systemctl start apache2")
+        }
+        Error::Apache(server::Error::Several(_)) => problem(
+            "several-apaches",
+            None,
+            chain(error),
+            "stop the one that is not wanted, or name the right pid file",
+        ),
+        _ => problem(
+            "apache-unreadable",
+            None,
+            chain(error),
+            "put it right, since nothing can be switched until then",
+        ),
+    }
+}
+
+/// `FILE:LINE: message` in two parts.
+fn placed(complaint: &str) -> (Option<String>, &str) {
+    let Some((place, what)) = complaint.split_once(": ") else { return (None, complaint) };
+    let is_place = place.rsplit_once(':').is_some_and(|(file, line)| {
+        file.starts_with('/') && line.bytes().all(|b| b.is_ascii_digit())
+    });
+    if is_place { (Some(place.to_owned()), what) } else { (None, complaint) }
+}

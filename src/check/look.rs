@@ -1,0 +1,290 @@
+//! flow: asks for nonces under names as the CA asks, and looks at certificates; many at a time.
+//!
+//! Each address is dialled once before any name is asked for there: one that
+//! nobody answers eats ten seconds of each request, and a hundred names have it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::ca::exchange::DIAL_TIMEOUT;
+use crate::ca::handshake;
+use crate::ca::probe;
+use crate::ca::redirect::Ports;
+use crate::ca::resolve::{Resolve, System};
+use crate::ca::validation::choose;
+use crate::check::sight::{Answer, Asked, Kind, Leaf, Miss, Presented, Question, Sight, Wanted};
+use crate::clock::{self, Deadline};
+use crate::names::{HostLabel, Hostname};
+
+/// Somebody no longer wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CalledOff;
+
+type Dialled = BTreeMap<SocketAddr, Option<Miss>>;
+
+/// What is known before anything is asked; shared by all threads.
+struct Known {
+    nonces: Vec<Wanted>,
+    dialled: Dialled,
+    deadline: Deadline,
+}
+
+enum Job {
+    Validate { name: usize, host: Hostname, nonce: usize, addresses: Vec<IpAddr> },
+    Fetch { name: usize, host: Hostname, nonce: usize, address: IpAddr },
+    Present { name: usize, host: Hostname, address: IpAddr },
+}
+
+enum Done {
+    Validated(usize, Asked),
+    Fetched(usize, Asked),
+    Presented(usize, Presented),
+}
+
+/// Answers `question`; `going_on` is asked several times a second.
+pub fn look(
+    question: Question,
+    going_on: &mut dyn FnMut() -> Result<(), CalledOff>,
+) -> Result<Vec<Sight>, CalledOff> {
+    let deadline = Deadline::after(TIME);
+    let names: Vec<Hostname> = question.names.iter().map(|(name, _)| name.clone()).collect();
+    let resolve = move |name: Hostname| {
+        let found = System.addresses(&name, &deadline);
+        (name, found.map(v6_first).map_err(|error| error.to_string()))
+    };
+    let found: BTreeMap<Hostname, Result<Vec<IpAddr>, String>> =
+        all(names, resolve, going_on)?.into_iter().collect();
+
+    let addresses: BTreeSet<IpAddr> = found.values().flatten().flatten().copied().collect();
+    let ports = [Ports::PUBLIC.http, Ports::PUBLIC.https];
+    let doors = addresses.iter().flat_map(|address| ports.map(|port| (*address, port).into()));
+    let dialled = all(doors.collect(), move |door| (door, dial(door, &deadline)), going_on)?;
+
+    let known = Known {
+        nonces: question.nonces,
+        dialled: dialled.into_iter().collect(),
+        deadline: Deadline::after(TIME),
+    };
+    let mut sights = Vec::new();
+    let mut jobs = Vec::new();
+    for (name, (host, nonces)) in question.names.into_iter().enumerate() {
+        let (addresses, unresolved) = match found.get(&host) {
+            Some(Ok(addresses)) => (addresses.clone(), None),
+            Some(Err(why)) => (Vec::new(), Some(why.clone())),
+            None => (Vec::new(), Some("it was not asked for in time".to_owned())),
+        };
+        for nonce in nonces.into_iter().filter(|nonce| *nonce < known.nonces.len()) {
+            if !addresses.is_empty() {
+                let (host, addresses) = (host.clone(), addresses.clone());
+                jobs.push(Job::Validate { name, host, nonce, addresses });
+            }
+            jobs.extend(addresses.iter().map(|address| Job::Fetch {
+                name,
+                host: host.clone(),
+                nonce,
+                address: *address,
+            }));
+        }
+        jobs.extend(addresses.iter().map(|address| Job::Present {
+            name,
+            host: host.clone(),
+            address: *address,
+        }));
+        let (validated, fetched, presented) = (Vec::new(), Vec::new(), Vec::new());
+        sights.push(Sight { name: host, addresses, unresolved, validated, fetched, presented });
+    }
+    for done in all(jobs, move |job| known.perform(job), going_on)? {
+        match done {
+            Done::Validated(name, asked) => sights[name].validated.push(asked),
+            Done::Fetched(name, asked) => sights[name].fetched.push(asked),
+            Done::Presented(name, presented) => sights[name].presented.push(presented),
+        }
+    }
+    Ok(sights)
+}
+
+/// Does `work` for all of `items`, some at a time; the results are in the order of the items.
+fn all<T: Send + 'static, R: Send + 'static>(
+    items: Vec<T>,
+    work: impl Fn(T) -> R + Send + Sync + 'static,
+    going_on: &mut dyn FnMut() -> Result<(), CalledOff>,
+) -> Result<Vec<R>, CalledOff> {
+    let count = items.len();
+    let queue: Arc<Mutex<VecDeque<(usize, T)>>> =
+        Arc::new(Mutex::new(items.into_iter().enumerate().collect()));
+    let work = Arc::new(work);
+    let (done, results) = mpsc::channel();
+    for _ in 0..count.min(AT_A_TIME) {
+        let (queue, work, done) = (Arc::clone(&queue), Arc::clone(&work), done.clone());
+        thread::spawn(move || {
+            // A poisoned lock means that another worker died; this one ends, too.
+            while let Some((n, item)) = queue.lock().ok().and_then(|mut queue| queue.pop_front()) {
+                if done.send((n, work(item))).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    drop(done);
+    let mut found = BTreeMap::new();
+    loop {
+        match results.recv_timeout(LOOK_AGAIN) {
+            Ok((n, result)) => {
+                found.insert(n, result);
+            }
+            Err(RecvTimeoutError::Timeout) => going_on()?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(found.into_values().collect()),
+        }
+    }
+}
+
+fn v6_first(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    for address in &mut addresses {
+        *address = address.to_canonical();
+    }
+    addresses.sort_by_key(IpAddr::is_ipv4);
+    addresses
+}
+
+/// Whether somebody takes connections there; `None`: somebody does.
+fn dial(door: SocketAddr, deadline: &Deadline) -> Option<Miss> {
+    let Some(left) = deadline.remaining() else { return Some(Miss::not_asked("no time left")) };
+    let error = TcpStream::connect_timeout(&door, left.min(DIAL_TIMEOUT)).err()?;
+    let why = format!("no connection to {door}: {error}");
+    Some(Miss { kind: Kind::of_dial(&error), url: None, redirected: false, why })
+}
+
+impl Known {
+    fn perform(&self, job: Job) -> Done {
+        match job {
+            Job::Validate { name, host, nonce, addresses } => {
+                Done::Validated(name, self.validate(&host, nonce, &addresses))
+            }
+            Job::Fetch { name, host, nonce, address } => {
+                let answer = self.fetch(&host, nonce, address, VALIDATION_TIME);
+                Done::Fetched(name, self.asked(nonce, Some(address), answer))
+            }
+            Job::Present { name, host, address } => {
+                Done::Presented(name, self.present(&host, address))
+            }
+        }
+    }
+
+    fn asked(&self, nonce: usize, address: Option<IpAddr>, answer: Answer) -> Asked {
+        Asked { nonce: self.host(nonce), address, answer }
+    }
+
+    fn host(&self, nonce: usize) -> HostLabel {
+        self.nonces[nonce].host.clone()
+    }
+
+    /// Where nobody took a connection, and with which words.
+    fn dead(&self, address: IpAddr, port: u16) -> Option<&Miss> {
+        self.dialled.get(&(address, port).into()).and_then(Option::as_ref)
+    }
+
+    fn validate(&self, name: &Hostname, nonce: usize, addresses: &[IpAddr]) -> Asked {
+        let Some(choice) = choose(addresses) else {
+            return self.asked(nonce, None, Answer::Missed(Miss::not_asked("no address")));
+        };
+        if let Some(miss) = self.dead(choice.first, Ports::PUBLIC.http) {
+            let Some(second) = choice.fallback else {
+                return self.asked(nonce, Some(choice.first), Answer::Missed(miss.clone()));
+            };
+            // What the dial to the first has left of the time.
+            let spent = if miss.kind == Kind::BlackHole { DIAL_TIMEOUT } else { Duration::ZERO };
+            let answer = self.fetch(name, nonce, second, VALIDATION_TIME.saturating_sub(spent));
+            return self.asked(nonce, Some(second), answer);
+        }
+        let Some(time) = self.time(VALIDATION_TIME) else { return self.late(nonce, None) };
+        let file = self.nonces[nonce].content.nonce();
+        let deadline = Deadline::after(time);
+        let report = probe::validate(name, file, Ports::PUBLIC, &System, &deadline);
+        self.asked(nonce, report.address, answer(&report))
+    }
+
+    fn fetch(&self, name: &Hostname, nonce: usize, address: IpAddr, time: Duration) -> Answer {
+        if let Some(miss) = self.dead(address, Ports::PUBLIC.http) {
+            return Answer::Missed(miss.clone());
+        }
+        let Some(time) = self.time(time) else { return Answer::Missed(Miss::not_asked(LATE)) };
+        let file = self.nonces[nonce].content.nonce();
+        let deadline = Deadline::after(time);
+        answer(&probe::fetch(name, file, address, Ports::PUBLIC, &System, &deadline))
+    }
+
+    fn late(&self, nonce: usize, address: Option<IpAddr>) -> Asked {
+        self.asked(nonce, address, Answer::Missed(Miss::not_asked(LATE)))
+    }
+
+    /// At most `wanted`; `None` if everything has taken too long already.
+    fn time(&self, wanted: Duration) -> Option<Duration> {
+        self.deadline.remaining().map(|_| wanted)
+    }
+
+    fn present(&self, name: &Hostname, address: IpAddr) -> Presented {
+        let missed = |miss| Presented { address, leaf: None, miss: Some(miss) };
+        if let Some(miss) = self.dead(address, Ports::PUBLIC.https) {
+            return missed(miss.clone());
+        }
+        let Some(time) = self.time(DIAL_TIMEOUT) else { return missed(Miss::not_asked(LATE)) };
+        let door = SocketAddr::new(address, Ports::PUBLIC.https);
+        match handshake::look(name, door, &Deadline::after(time)) {
+            Ok(chain) => {
+                let leaf = Some(Leaf::of(&chain, name, clock::now()));
+                Presented { address, leaf, miss: None }
+            }
+            Err(failure) => missed(Miss::of(&failure, false)),
+        }
+    }
+}
+
+fn answer(report: &probe::Report) -> Answer {
+    match &report.verdict {
+        Ok(()) => Answer::Same,
+        Err(failure) => Answer::Missed(Miss::of(failure, report.hops.len() > 1)),
+    }
+}
+
+/// Boulder's own, for one validation.
+const VALIDATION_TIME: Duration = Duration::from_secs(20);
+
+/// For all requests of one order to begin.
+const TIME: Duration = Duration::from_secs(90);
+
+/// Threads; they wait for others nearly all the time.
+const AT_A_TIME: usize = 24;
+
+/// Between two looks at whether the caller is still there.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+const LATE: &str = "not asked: all that was asked before took too long";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_done_in_their_order_and_a_caller_that_is_gone_ends_it() {
+        let doubled = all((0..100).collect(), |n| n * 2, &mut || Ok(())).unwrap();
+        assert_eq!(doubled, (0..100).map(|n| n * 2).collect::<Vec<_>>());
+        let (_never, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let hang = move |_: u8| wait.lock().map(|wait| wait.recv().is_ok()).is_ok();
+        assert_eq!(all(vec![1], hang, &mut || Err(CalledOff)), Err(CalledOff));
+    }
+
+    #[test]
+    fn an_address_that_nobody_listens_on_is_told_once_for_all() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let door = listener.local_addr().unwrap();
+        let deadline = Deadline::after(Duration::from_secs(20));
+        assert_eq!(dial(door, &deadline), None);
+        drop(listener);
+        assert_eq!(dial(door, &deadline).map(|miss| miss.kind), Some(Kind::Refused));
+    }
+}

@@ -1,0 +1,260 @@
+//! pure: what is wrong outside of Apache's configuration: hosts, records, certificates, clocks, limits.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use jiff::SignedDuration;
+
+use crate::agent::report::Lineage;
+use crate::ca::served::{self, Identity};
+use crate::check::finding::{Finding, Severity};
+use crate::check::inspection::Inspection;
+use crate::check::matrix::{Gathered, HostSeen, Told};
+use crate::check::sight::Leaf;
+use crate::coordinate::plan::{Budget, Surveyed};
+use crate::names::Hostname;
+
+/// All of it.
+pub fn findings(gathered: &Gathered) -> Vec<Finding> {
+    let mut found: Vec<Finding> = gathered.hosts.iter().flat_map(host).collect();
+    for name in &gathered.names {
+        found.extend(
+            records(gathered, name).into_iter().map(|f| Finding { names: vec![name.clone()], ..f }),
+        );
+        found.extend(
+            presented(gathered, name)
+                .into_iter()
+                .map(|f| Finding { names: vec![name.clone()], ..f }),
+        );
+    }
+    found.extend(limits(gathered));
+    found
+}
+
+fn finding(
+    severity: Severity,
+    code: &str,
+    place: Option<String>,
+    what: String,
+    remedy: &str,
+) -> Finding {
+    Finding {
+        severity,
+        code: code.into(),
+        host: None,
+        names: Vec::new(),
+        place,
+        what,
+        remedy: remedy.to_owned(),
+    }
+}
+
+fn of(host: &HostSeen, finding: Finding) -> Finding {
+    Finding { host: Some(host.label.clone()), ..finding }
+}
+
+fn host(host: &HostSeen) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let problem = Severity::Problem;
+    let report = match &host.report {
+        Ok(report) => report,
+        Err(why) => {
+            let what = format!("cannot be asked, so its side is unknown: {why}");
+            let remedy = "see that it is up and that ssh to it works, then check again";
+            return vec![of(host, finding(problem, "host-unreachable", None, what, remedy))];
+        }
+    };
+    let has_told = |inspection: &Inspection| {
+        inspection.findings.iter().any(|f| f.code.contains("apache") || f.code == "configtest")
+    };
+    if let Some(why) = &report.apache
+        && !host.inspection.as_ref().is_ok_and(has_told)
+    {
+        let remedy =
+            "correct it until apachectl configtest says Syntax OK, and see that Apache runs";
+        found.push(of(host, finding(problem, "apache", None, why.clone(), remedy)));
+    }
+    if host.skew.abs() > SKEW {
+        let what = format!(
+            "its clock is {:.0} s away from the clock of the host that checks",
+            host.skew.as_secs_f64()
+        );
+        let remedy = "let both keep time by NTP: a certificate may seem not yet valid, or due at the wrong time";
+        found.push(of(host, finding(Severity::Warning, "clock-skew", None, what, remedy)));
+    }
+    let parts =
+        [host.inspection.as_ref().err(), host.plantings.as_ref().err(), host.sights.as_ref().err()];
+    if let Some(why) = parts.into_iter().flatten().next() {
+        let what = format!("did not answer every question of the check: {why}");
+        let remedy = "see that the same certbaton is installed on all hosts";
+        found.push(of(host, finding(problem, "unanswered", None, what, remedy)));
+    }
+    found
+}
+
+fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let problem = Severity::Problem;
+    let sights: Vec<_> = gathered.sights(name).collect();
+    if sights.is_empty() {
+        return found;
+    }
+    if gathered.addresses(name).is_empty() {
+        let why = sights.iter().find_map(|(_, sight)| sight.unresolved.clone());
+        let what = why.map_or_else(
+            || "there is neither an A nor an AAAA record".to_owned(),
+            |why| format!("it cannot be resolved: {why}"),
+        );
+        found.push(finding(
+            problem,
+            "no-address",
+            Some("DNS".into()),
+            what,
+            "publish A and AAAA records",
+        ));
+    }
+    let all_reached = gathered.hosts.iter().all(|host| host.report.is_ok());
+    if all_reached && gathered.hosts.iter().all(|host| host.lineages(name).next().is_none()) {
+        let what =
+            "no lineage of any host holds the name, so nothing was planted for it".to_owned();
+        found.push(finding(
+            problem,
+            "no-lineage",
+            None,
+            what,
+            "get a certificate with certbot first, or correct the name",
+        ));
+    }
+    let of_host = |addresses: &[IpAddr]| addresses.iter().copied().collect::<BTreeSet<IpAddr>>();
+    let views: Vec<_> = sights.iter().filter(|(_, s)| !s.addresses.is_empty()).collect();
+    if let [(first, one), rest @ ..] = &views[..]
+        && let Some((second, other)) =
+            rest.iter().find(|(_, s)| of_host(&s.addresses) != of_host(&one.addresses))
+    {
+        let list = |addresses: &[IpAddr]| {
+            let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            texts.join(" ")
+        };
+        let what = format!(
+            "{} resolves it to {}, {} to {}",
+            first.label,
+            list(&one.addresses),
+            second.label,
+            list(&other.addresses)
+        );
+        let remedy = "one of them is not what the CA sees: look at its resolver";
+        found.push(finding(Severity::Warning, "split-dns", Some("DNS".into()), what, remedy));
+    }
+    found
+}
+
+/// What the addresses present, against what their hosts have on disk.
+fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for address in gathered.addresses(name) {
+        let owner = gathered.owner(address);
+        let expected: Vec<_> = match owner {
+            Some(host) => host.lineages(name).collect(),
+            None => gathered.hosts.iter().flat_map(|host| host.lineages(name)).collect(),
+        };
+        if expected.is_empty() {
+            continue;
+        }
+        let family = if address.is_ipv6() { "AAAA" } else { "A" };
+        let place = Some(format!("{family} {address} port 443"));
+        let by = |finding: Finding| match owner {
+            Some(host) => of(host, finding),
+            None => finding,
+        };
+        match gathered.presented(name, address) {
+            None => {}
+            // Where port 80 is as dead, the verdict on renewals says so.
+            Some((_, Err(miss))) if miss.falls_back() && is_dead(gathered, name, address) => {}
+            Some((witness, Err(miss))) => {
+                let what = format!("no certificate is presented ({}): {}", witness.label, miss.why);
+                let remedy =
+                    "let Apache listen there: Listen 443, SSLEngine on, SSLCertificateFile";
+                found.push(by(finding(Severity::Warning, "no-tls", place, what, remedy)));
+            }
+            Some((_, Ok(leaf))) => {
+                found.extend(certificate(leaf, &expected, place.as_ref()).map(by));
+            }
+        }
+    }
+    found
+}
+
+/// Whether nobody takes a connection on port 80, either.
+fn is_dead(gathered: &Gathered, name: &Hostname, address: IpAddr) -> bool {
+    gathered.hosts.iter().any(|host| {
+        let told = gathered.cell(name, &host.label, address).told;
+        matches!(told, Told::Missed(miss) if miss.falls_back() && !miss.redirected)
+    })
+}
+
+fn certificate<'a>(
+    leaf: &'a Leaf,
+    expected: &[&Lineage],
+    place: Option<&'a String>,
+) -> impl Iterator<Item = Finding> + 'a {
+    let is_on_disk = expected.iter().any(|lineage| lineage.serial == leaf.serial);
+    let another = (!is_on_disk).then(|| {
+        let identity = |serial: &str, not_after| Identity {
+            serial: serial.to_owned(),
+            not_after,
+            fingerprint: None,
+        };
+        let served = identity(&leaf.serial, leaf.not_after);
+        let disk = expected.iter().max_by_key(|lineage| lineage.not_after)?;
+        let disk = identity(&disk.serial, disk.not_after);
+        let fault = served::Fault::Another { served, disk };
+        Some(finding(fault.severity(), fault.code(), place.cloned(), fault.what(), fault.remedy()))
+    });
+    // Of a certificate that is not the one that should be there, nothing else matters.
+    let faults = leaf.faults.iter().filter(move |_| is_on_disk);
+    let faults = faults.map(move |fault| {
+        let (what, remedy) = (fault.what.clone(), &fault.remedy);
+        finding(fault.severity, &fault.code, place.cloned(), what, remedy)
+    });
+    another.flatten().into_iter().chain(faults)
+}
+
+/// Certificates of one set of names on several hosts count against one limit of the CA.
+fn limits(gathered: &Gathered) -> Vec<Finding> {
+    let surveyed: Vec<Surveyed> = gathered
+        .hosts
+        .iter()
+        .map(|host| Surveyed {
+            name: host.label.clone(),
+            report: host.report.clone(),
+            skew: host.skew,
+        })
+        .collect();
+    let Some(now) = gathered.hosts.iter().find_map(|host| Some(host.report.as_ref().ok()?.clock))
+    else {
+        return Vec::new();
+    };
+    let budget = Budget::new(&surveyed, gathered.duplicates_per_week, now);
+    let mut told: BTreeSet<&BTreeSet<String>> = BTreeSet::new();
+    let mut found = Vec::new();
+    for lineage in
+        gathered.hosts.iter().flat_map(|host| host.report.iter().flat_map(|r| &r.lineages))
+    {
+        let (used, Some(limit)) = budget.used(lineage) else { continue };
+        if used + 1 >= limit && told.insert(&lineage.name_set) {
+            let what = format!(
+                "{used} of the {limit} certificates of exactly these names in 7 days are used, on all hosts together"
+            );
+            let remedy = "renew nothing by force; let one host have one name more than the other";
+            let names = lineage.names.clone();
+            found.push(Finding {
+                names,
+                ..finding(Severity::Warning, "duplicate-limit", None, what, remedy)
+            });
+        }
+    }
+    found
+}
+
+/// Clocks that differ by no more do not matter.
+const SKEW: SignedDuration = SignedDuration::from_secs(120);

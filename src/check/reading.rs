@@ -1,0 +1,295 @@
+//! flow: reads what certbot's files, its hooks, systemd and cron say, each once and within a bounded time.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::agent::facts;
+use crate::agent::survey;
+use crate::apache::server::Server;
+use crate::certbot::certificate::{self, Certificate};
+use crate::certbot::configobj;
+use crate::certbot::ini;
+use crate::certbot::lineages::Lineages;
+use crate::certbot::version::Version;
+use crate::check::faults::finding;
+use crate::check::finding::{Finding, Severity};
+use crate::check::hooks::{self, HookFile, Script, Stage};
+use crate::check::schedule::{self, CronLine, Schedule};
+use crate::check::tls::{Disk, Files, OnDisk};
+use crate::check::traps::{self, Fault, Renewal};
+use crate::clock::{self, Deadline};
+use crate::command::Program;
+use crate::config::Settings;
+use crate::files;
+use crate::process;
+
+/// What is wrong with certbot's files, its hooks and what starts it. `server` is Apache, if it runs.
+pub fn certbot(settings: &Settings, known: &Lineages, server: Option<&Server>) -> Vec<Finding> {
+    let directory = &settings.certbot_directory;
+    let now = clock::now();
+    let mut found: Vec<Finding> =
+        known.refused.iter().map(|refused| traps::broken(refused, directory)).collect();
+    let (renewals, lifetimes) = renewals(directory, known);
+    let hook_files = hook_files(directory);
+    let working: BTreeSet<Stage> =
+        hook_files.iter().filter(|hook| hook.is_run()).map(|hook| hook.stage).collect();
+    let user = server.and_then(apache_user);
+    let fault = |webroot: &Path| fault(webroot, user.as_ref());
+    for renewal in &renewals {
+        found.extend(traps::traps(renewal, &working, now));
+        found.extend(traps::webroots(renewal, &fault));
+    }
+    found.extend(traps::together(&renewals));
+    found.extend(hook_files.iter().filter_map(HookFile::ignored));
+    let has_webroot = renewals.iter().any(|renewal| renewal.lineage.is_webroot());
+    let mut scripts = scripts(directory, &hook_files, &renewals);
+    for file in [directory.join("cli.ini"), PathBuf::from("/root/.config/letsencrypt/cli.ini")] {
+        let Some(text) = text(&file) else { continue };
+        found.extend(traps::options(&file, &text));
+        scripts.extend(option_hooks(&file, &text));
+    }
+    found.extend(scripts.iter().filter_map(|script| hooks::meddling(script, has_webroot)));
+    let is_hooked = facts::is_executable(&directory.join("renewal-hooks/pre/certbaton"));
+    let schedule = Schedule {
+        has_systemd: files::exists(Path::new("/run/systemd/system")),
+        units: units(),
+        cron: cron(),
+        certbots: certbots(),
+        is_hooked,
+        is_alone: !renewals.is_empty() && settings.hosts.len() < 2,
+    };
+    let month = SignedDuration::from_hours(30 * 24);
+    let shortest = lifetimes.into_iter().min();
+    let is_short = shortest.is_some_and(|lifetime| lifetime <= month);
+    let matters = is_short || schedule.cron.iter().any(|line| line.text.contains("certonly"));
+    let version = matters.then(|| version(settings)).flatten();
+    found.extend(schedule.findings(version));
+    if let Some(version) = version.filter(|_| is_short) {
+        let always = version.traps(None);
+        for trap in version.traps(shortest).into_iter().filter(|trap| !always.contains(trap)) {
+            let (what, remedy) = trap.split_once("; ").unwrap_or((&trap, "see its change log"));
+            found.push(finding(Severity::Problem, "version-trap", None, what, remedy));
+        }
+    }
+    found
+}
+
+/// The renewal files, and how long their certificates live.
+fn renewals(directory: &Path, known: &Lineages) -> (Vec<Renewal>, Vec<SignedDuration>) {
+    let mut lifetimes = Vec::new();
+    let renewal = |lineage: &crate::certbot::renewal::Lineage| {
+        let path = directory.join("renewal").join(format!("{}.conf", lineage.name));
+        let entries = configobj::parse(&files::read_trusted(&path).ok()?).ok()?;
+        let pem = files::read_trusted(&lineage.cert).ok()?;
+        let Certificate { not_before, not_after, .. } = certificate::from_pem(&pem).ok()?;
+        let name_set = certificate::name_set(&pem).ok()?;
+        lifetimes.push(not_after.duration_since(not_before));
+        Some(Renewal { path, entries, lineage: lineage.clone(), name_set, not_after })
+    };
+    let read = known.usable.iter().filter_map(renewal).collect();
+    (read, lifetimes)
+}
+
+fn hook_files(directory: &Path) -> Vec<HookFile> {
+    let mut found = Vec::new();
+    for stage in Stage::ALL {
+        let directory = directory.join("renewal-hooks").join(stage.directory());
+        for name in files::list(&directory).unwrap_or_default() {
+            let path = directory.join(&name);
+            let is_hidden = name.as_encoded_bytes().starts_with(b".");
+            if is_hidden || files::list(&path).is_ok() || !files::exists(&path) {
+                continue;
+            }
+            let is_executable = facts::is_executable(&path);
+            found.push(HookFile { stage, path, is_executable });
+        }
+    }
+    found
+}
+
+/// Everybody's hooks but our own: files, saved commands, and the scripts that those name.
+fn scripts(directory: &Path, hook_files: &[HookFile], renewals: &[Renewal]) -> Vec<Script> {
+    let mut found = Vec::new();
+    for HookFile { stage, path, .. } in hook_files.iter().filter(|hook| hook.is_run()) {
+        let text = text(path).filter(|text| !hooks::is_ours(text));
+        found.extend(text.map(|text| Script {
+            stage: *stage,
+            file: path.clone(),
+            line: None,
+            text,
+        }));
+    }
+    for renewal in renewals {
+        for (stage, key, command) in renewal.hooks().filter(|(.., text)| !hooks::is_ours(text)) {
+            let (file, line) = (renewal.path.clone(), Some(renewal.place(key)));
+            found.push(Script { stage, file, line, text: command.to_owned() });
+            let named = hooks::program(command).filter(|path| !path.starts_with(directory));
+            let Some((path, text)) = named.and_then(|path| Some((path, text(path)?))) else {
+                continue;
+            };
+            found.push(Script { stage, file: path.to_owned(), line: None, text });
+        }
+    }
+    found
+}
+
+/// The hooks of a cli.ini.
+fn option_hooks(file: &Path, text: &str) -> Vec<Script> {
+    let settings = ini::parse(text).into_iter().filter(|s| !hooks::is_ours(&s.value));
+    let found = settings.filter_map(|setting| {
+        let stage = match setting.key.replace('_', "-").as_str() {
+            "pre-hook" => Stage::Pre,
+            "deploy-hook" | "renew-hook" => Stage::Deploy,
+            "post-hook" => Stage::Post,
+            _ => return None,
+        };
+        let line = Some(file.display().to_string());
+        Some(Script { stage, file: file.to_owned(), line, text: setting.value })
+    });
+    found.collect()
+}
+
+/// A text that a person could have written.
+fn text(path: &Path) -> Option<String> {
+    let bytes = files::read_any(path).ok()?;
+    let is_text = bytes.len() <= LONGEST && !bytes.contains(&0);
+    is_text.then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// User and groups of Apache's children.
+fn apache_user(server: &Server) -> Option<(u32, Vec<u32>)> {
+    let child = process::children(server.process().pid).ok()?.into_iter().next()?;
+    let status = files::read_any(Path::new(&format!("/proc/{}/status", child.pid))).ok()?;
+    let status = String::from_utf8_lossy(&status).into_owned();
+    let numbers = |key: &str| -> Vec<u32> {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+        line.split_ascii_whitespace().filter_map(|n| n.parse().ok()).collect()
+    };
+    let user = numbers("Uid:").get(1).copied()?;
+    Some((user, [numbers("Gid:"), numbers("Groups:")].concat()))
+}
+
+fn fault(webroot: &Path, user: Option<&(u32, Vec<u32>)>) -> Option<Fault> {
+    if !files::exists(webroot) {
+        return Some(Fault::Missing);
+    }
+    if !facts::is_writable(webroot) {
+        return Some(Fault::ReadOnly);
+    }
+    let (user, groups) = user?;
+    let real = files::real_path(webroot).ok()?;
+    let below = real.join(".well-known/acme-challenge");
+    let mut way: Vec<&Path> = below.ancestors().collect();
+    way.reverse();
+    let closed = way.into_iter().find(|path| !facts::can_enter(path, *user, groups))?;
+    Some(Fault::Closed(closed.to_owned()))
+}
+
+fn units() -> Vec<schedule::Unit> {
+    let known = ["/usr/bin/systemctl", "/bin/systemctl"].map(PathBuf::from);
+    let Some(path) = known.into_iter().find(|path| facts::is_executable(path)) else {
+        return Vec::new();
+    };
+    let properties = "--property=Id,LoadState,ActiveState,UnitFileState,DropInPaths";
+    let arguments = ["show", properties].into_iter().chain(schedule::UNITS);
+    let program = Program {
+        path,
+        arguments: arguments.map(Into::into).collect(),
+        environment: vec![("LANG".into(), "C".into())],
+        directory: "/".into(),
+    };
+    // Without systemd it fails, and there is no unit.
+    let output = program.run(&Deadline::after(PATIENCE)).ok().filter(|o| o.status.success());
+    output.map_or_else(Vec::new, |o| schedule::units(&String::from_utf8_lossy(&o.stdout)))
+}
+
+fn cron() -> Vec<CronLine> {
+    let single = ["/etc/crontab", "/var/spool/cron/crontabs/root", "/var/spool/cron/root"];
+    let directories = [
+        "/etc/cron.d",
+        "/etc/cron.hourly",
+        "/etc/cron.daily",
+        "/etc/cron.weekly",
+        "/etc/cron.monthly",
+    ];
+    // cron(8) and run-parts(8) pass over names with a dot, a tilde, a hash.
+    let is_read = |name: &std::ffi::OsString| {
+        name.as_encoded_bytes()
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    };
+    let listed = directories.map(PathBuf::from).into_iter().flat_map(|directory| {
+        let names = files::list(&directory).unwrap_or_default().into_iter().filter(is_read);
+        names.map(move |name| directory.join(name)).collect::<Vec<_>>()
+    });
+    let all = single.map(PathBuf::from).into_iter().chain(listed);
+    let read = all.filter_map(|file| Some((text(&file)?, file)));
+    read.flat_map(|(text, file)| schedule::cron_lines(&file, &text).collect::<Vec<_>>()).collect()
+}
+
+/// The certbots here; a link to another one is that one.
+fn certbots() -> Vec<String> {
+    let known = [
+        "/usr/bin/certbot",
+        "/snap/bin/certbot",
+        "/usr/local/bin/certbot",
+        "/opt/certbot/bin/certbot",
+    ];
+    let mut seen = BTreeSet::new();
+    let there = known.into_iter().filter(|path| facts::is_executable(Path::new(path)));
+    let other =
+        there.filter(|path| files::real_path(Path::new(path)).is_ok_and(|real| seen.insert(real)));
+    other.map(str::to_owned).collect()
+}
+
+fn version(settings: &Settings) -> Option<Version> {
+    let mut run = survey::run_of(&survey::program(settings)?);
+    run.arguments.push("--version".into());
+    let output = run.run(&Deadline::after(survey::VERSION_TIME)).ok()?;
+    Version::parse(&String::from_utf8_lossy(&[output.stdout, output.stderr].concat()))
+}
+
+/// The files of the lineages as Apache may name them.
+pub fn lineage_files(known: &Lineages) -> Vec<Files> {
+    let read = |lineage: &crate::certbot::renewal::Lineage| {
+        let pem = files::read_trusted(&lineage.cert).ok()?;
+        Some(Files {
+            name: lineage.name.clone(),
+            live: lineage.fullchain.parent()?.to_owned(),
+            cert: files::real_path(&lineage.cert).ok()?,
+            fullchain: files::real_path(&lineage.fullchain).ok()?,
+            serial: certificate::from_pem(&pem).ok()?.serial,
+        })
+    };
+    known.usable.iter().filter_map(read).collect()
+}
+
+/// The disk itself.
+#[derive(Debug, Clone, Copy)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn certificate(&self, path: &Path) -> Option<OnDisk> {
+        let pem = files::read_any(path).ok()?;
+        Some(OnDisk {
+            serial: certificate::from_pem(&pem).ok()?.serial,
+            names: certificate::name_set(&pem).ok()?,
+            real: files::real_path(path).ok()?,
+            written: files::modified(path).ok()?,
+        })
+    }
+
+    fn belong_together(&self, certificate: &Path, key: &Path) -> Option<bool> {
+        let read = |path: &Path| files::read_any(path).ok();
+        certificate::key_matches(&read(certificate)?, &read(key)?).ok()
+    }
+}
+
+/// For systemd to answer, on a small machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Longer is no script.
+const LONGEST: usize = 256 * 1024;

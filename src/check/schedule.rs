@@ -1,0 +1,274 @@
+//! pure: what starts renewals on a host: timers and cron, twice or not at all.
+
+use std::path::Path;
+
+use crate::certbot::version::Version;
+use crate::check::faults::finding;
+use crate::check::finding::{Finding, Severity};
+
+/// What starts renewals, as far as files and systemd tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// systemd is the init system here.
+    pub has_systemd: bool,
+    /// What systemd says of the units that were asked for.
+    pub units: Vec<Unit>,
+    /// The lines of cron that run certbot.
+    pub cron: Vec<CronLine>,
+    /// The certbots that are installed, by their real paths.
+    pub certbots: Vec<String>,
+    /// certbaton's own pre-hook is there.
+    pub is_hooked: bool,
+    /// Something is renewed here, and no other host is configured that could order it.
+    pub is_alone: bool,
+}
+
+/// A line of a crontab, or a script of cron's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CronLine {
+    /// `FILE:LINE`.
+    pub place: String,
+    /// What stands there.
+    pub text: String,
+}
+
+/// What systemd knows of a unit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unit {
+    /// Its name.
+    pub id: String,
+    /// It is there.
+    pub is_loaded: bool,
+    /// It runs; a timer waits.
+    pub is_active: bool,
+    /// It is started at boot.
+    pub is_enabled: bool,
+    /// What is added to it.
+    pub drop_ins: String,
+}
+
+/// The units to ask for.
+pub const UNITS: [&str; 6] = [
+    "certbot.timer",
+    "snap.certbot.renew.timer",
+    "certbaton-renew.timer",
+    "certbaton-recover.timer",
+    "certbaton-recover.service",
+    "certbot.service",
+];
+
+/// The timers that renew.
+const RENEWING: [&str; 3] = ["certbot.timer", "snap.certbot.renew.timer", "certbaton-renew.timer"];
+
+/// What `systemctl show -p Id,LoadState,ActiveState,UnitFileState,DropInPaths` prints.
+pub fn units(printed: &str) -> Vec<Unit> {
+    let blocks = printed.split("\n\n").filter(|block| !block.trim().is_empty());
+    let unit = |block: &str| {
+        let mut unit = Unit::default();
+        for (key, value) in block.lines().filter_map(|line| line.split_once('=')) {
+            match key {
+                "Id" => value.clone_into(&mut unit.id),
+                "LoadState" => unit.is_loaded = value == "loaded",
+                "ActiveState" => unit.is_active = value == "active",
+                "UnitFileState" => unit.is_enabled = value.starts_with("enabled"),
+                "DropInPaths" => value.clone_into(&mut unit.drop_ins),
+                _ => {}
+            }
+        }
+        unit
+    };
+    blocks.map(unit).collect()
+}
+
+/// The lines of a crontab that run certbot.
+pub fn cron_lines<'a>(file: &'a Path, text: &'a str) -> impl Iterator<Item = CronLine> + 'a {
+    text.lines().enumerate().filter_map(move |(at, line)| {
+        let line = line.trim();
+        let runs = line.contains("certbot") && !line.starts_with('#') && !is_assignment(line);
+        let renews = ["renew", "certonly"].iter().any(|verb| line.contains(verb));
+        let place = format!("{}:{}", file.display(), at + 1);
+        (runs && renews).then(|| CronLine { place, text: line.to_owned() })
+    })
+}
+
+fn is_assignment(line: &str) -> bool {
+    line.split_once('=').is_some_and(|(name, _)| {
+        let name = name.trim();
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    })
+}
+
+impl Schedule {
+    fn unit(&self, id: &str) -> Option<&Unit> {
+        self.units.iter().find(|unit| unit.id == id && unit.is_loaded)
+    }
+
+    fn active(&self) -> Vec<&'static str> {
+        let active = |id: &&str| self.unit(id).is_some_and(|unit| unit.is_active);
+        RENEWING.into_iter().filter(active).collect()
+    }
+
+    /// Lines of cron that do something: Debian's own only without systemd.
+    fn effective(&self) -> impl Iterator<Item = &CronLine> {
+        let sleeps = |line: &&CronLine| {
+            let guarded = line.text.replace("\\!", "!").contains("! -d /run/systemd/system");
+            guarded && self.has_systemd
+        };
+        self.cron.iter().filter(move |line| !sleeps(line))
+    }
+
+    /// What is wrong with it.
+    pub fn findings(&self, version: Option<Version>) -> Vec<Finding> {
+        let warning = |code, place: Option<String>, what: String, remedy: &str| {
+            finding(Severity::Warning, code, place, what, remedy)
+        };
+        let mut found = Vec::new();
+        let active = self.active();
+        let mut before = active.first().map(|unit| (*unit).to_owned());
+        for line in self.effective() {
+            if let Some(other) = &before {
+                found.push(warning(
+                    "two-timers",
+                    Some(line.place.clone()),
+                    format!("cron runs certbot beside {other} ({})", line.text),
+                    "remove the line: one timer is enough, and two runs at once fail (Another instance of Certbot is already running)",
+                ));
+            }
+            before.get_or_insert_with(|| line.place.clone());
+            let old = Version { major: 3, minor: 2 };
+            if line.text.contains("certonly") && version.is_some_and(|version| version < old) {
+                found.push(warning(
+                    "certonly",
+                    Some(line.place.clone()),
+                    "certonly runs no hook of renewal-hooks before certbot 3.2, so nothing switches".to_owned(),
+                    "write certbot renew --cert-name NAME instead",
+                ));
+            }
+        }
+        if let [first, second, ..] = &self.certbots[..] {
+            found.push(warning(
+                "two-certbots",
+                Some(second.clone()),
+                format!("certbot is installed twice: {first} and {second}"),
+                "remove the one that is not wanted (apt-get remove certbot, or snap remove certbot)",
+            ));
+        }
+        if self.is_alone && self.has_systemd && self.starts_nothing() {
+            found.push(nobody_renews());
+        }
+        if self.is_hooked && self.has_systemd {
+            found.extend(self.unrepaired());
+        }
+        found
+    }
+
+    /// Neither a timer nor cron starts renewals here.
+    fn starts_nothing(&self) -> bool {
+        self.active().is_empty() && self.effective().next().is_none()
+    }
+
+    /// What brings the routes back when everything died.
+    fn unrepaired(&self) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let is_on = |id| self.unit(id).is_some_and(|unit| unit.is_active || unit.is_enabled);
+        if !is_on("certbaton-recover.timer") && !is_on("certbaton-recover.service") {
+            found.push(finding(
+                Severity::Warning,
+                "no-recovery",
+                Some("certbaton-recover.timer".into()),
+                "nothing gives routes back after a power cut: the unit is not enabled",
+                "systemctl enable --now certbaton-recover.timer certbaton-recover.service",
+            ));
+        }
+        let certbot = self.unit("certbot.service");
+        if certbot.is_some_and(|unit| !unit.drop_ins.contains("certbaton.conf")) {
+            found.push(finding(
+                Severity::Warning,
+                "no-drop-in",
+                Some("certbot.service.d/certbaton.conf".into()),
+                "nothing gives routes back when certbot.service is killed: the drop-in is missing",
+                "install certbaton's drop-in for certbot.service, then systemctl daemon-reload",
+            ));
+        }
+        found
+    }
+}
+
+/// No timer and no cron starts renewals.
+fn nobody_renews() -> Finding {
+    finding(
+        Severity::Problem,
+        "nobody-renews",
+        Some("certbot.timer".into()),
+        "no timer is active and no line of cron runs certbot: nobody renews",
+        "systemctl enable --now certbaton-renew.timer, or certbot.timer",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(id: &str) -> Unit {
+        Unit { id: id.into(), is_loaded: true, is_active: true, ..Unit::default() }
+    }
+
+    fn line(text: &str) -> CronLine {
+        let mut lines = cron_lines(Path::new("/c"), text);
+        lines.next().unwrap()
+    }
+
+    fn codes(schedule: &Schedule) -> Vec<String> {
+        let version = Version::parse("certbot 2.1.0");
+        schedule.findings(version).into_iter().map(|found| found.code).collect()
+    }
+
+    const DEBIAN: &str = "0 */12 * * * root test -x /usr/bin/certbot -a \\! -d /run/systemd/system && perl -e 'sleep int(rand(43200))' && certbot -q renew --no-random-sleep-on-renew";
+
+    #[test]
+    fn debians_own_line_of_cron_sleeps_under_systemd_and_works_without() {
+        let mut schedule = Schedule { has_systemd: true, is_alone: true, ..Schedule::default() };
+        schedule.units = vec![unit("certbot.timer")];
+        schedule.cron = vec![line(DEBIAN)];
+        assert_eq!(codes(&schedule), Vec::<String>::new());
+        schedule.units = Vec::new();
+        assert_eq!(codes(&schedule), ["nobody-renews"]);
+        schedule.has_systemd = false;
+        assert_eq!(codes(&schedule), Vec::<String>::new());
+        schedule.cron.push(line("17 3 * * * certbot renew -q"));
+        assert_eq!(codes(&schedule), ["two-timers"]);
+    }
+
+    #[test]
+    fn a_second_certbot_of_crons_is_found_and_certonly_too() {
+        let schedule = Schedule {
+            has_systemd: true,
+            units: vec![unit("certbaton-renew.timer")],
+            cron: vec![line(
+                "MAILTO=certbot renew\n# certbot renew\n@daily certbot certonly -d a.example",
+            )],
+            ..Schedule::default()
+        };
+        assert_eq!(codes(&schedule), ["two-timers", "certonly"]);
+        assert_eq!(schedule.cron[0].place, "/c:3");
+    }
+
+    #[test]
+    fn what_repairs_after_a_kill_has_to_be_there_where_hooks_are() {
+        let mut schedule = Schedule { has_systemd: true, is_hooked: true, ..Schedule::default() };
+        schedule.units = vec![unit("certbot.service")];
+        assert_eq!(codes(&schedule), ["no-recovery", "no-drop-in"]);
+        let service = "/usr/lib/systemd/system/certbot.service.d/certbaton.conf";
+        schedule.units[0].drop_ins = service.into();
+        schedule.units.push(unit("certbaton-recover.timer"));
+        assert_eq!(codes(&schedule), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_systemctl_prints_is_read() {
+        let printed = "Id=certbot.timer\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\nDropInPaths=\n\nId=x.timer\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\nDropInPaths=\n";
+        let read = units(printed);
+        assert_eq!(read.len(), 2);
+        assert!(read[0].is_active && read[0].is_enabled && !read[1].is_loaded);
+    }
+}

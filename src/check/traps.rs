@@ -1,0 +1,304 @@
+//! pure: traps of certbot's renewal files and its cli.ini.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::certbot::configobj::{Entry, Value};
+use crate::certbot::renewal::{Lineage, Refused};
+use crate::check::faults::finding;
+use crate::check::finding::{Finding, Severity};
+use crate::check::hooks::Stage;
+use crate::names::Hostname;
+
+/// A renewal file and what belongs to it.
+#[derive(Debug, Clone)]
+pub struct Renewal {
+    /// `renewal/NAME.conf`.
+    pub path: PathBuf,
+    /// Its keys.
+    pub entries: Vec<Entry>,
+    /// What they mean.
+    pub lineage: Lineage,
+    /// Every name of its certificate, wildcards too.
+    pub name_set: BTreeSet<String>,
+    /// Until when its certificate is valid.
+    pub not_after: Timestamp,
+}
+
+impl Renewal {
+    /// `FILE:LINE` of a key, of the file if it is not there.
+    pub fn place(&self, key: &str) -> String {
+        let entry = self.entries.iter().find(|entry| entry.key == key);
+        place(&self.path, entry.map(|entry| entry.line))
+    }
+
+    fn value(&self, key: &str) -> Option<&str> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        match &entry.value {
+            Value::Single(text) => Some(text),
+            Value::List(_) => None,
+        }
+    }
+
+    /// A finding about all of its names.
+    pub fn finding(
+        &self,
+        severity: Severity,
+        code: &str,
+        key: &str,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Finding {
+        let found = finding(severity, code, Some(self.place(key)), what, remedy);
+        Finding { names: self.lineage.names.clone(), ..found }
+    }
+
+    /// The hooks that are saved in it, with their keys.
+    pub fn hooks(&self) -> impl Iterator<Item = (Stage, &'static str, &str)> {
+        let Lineage { pre_hook, post_hook, renew_hook, .. } = &self.lineage;
+        let all = [
+            (Stage::Pre, "pre_hook", pre_hook),
+            (Stage::Deploy, "renew_hook", renew_hook),
+            (Stage::Post, "post_hook", post_hook),
+        ];
+        all.into_iter().filter_map(|(stage, key, hook)| Some((stage, key, hook.as_deref()?)))
+    }
+}
+
+/// What is wrong with a directory that certbot writes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not there.
+    Missing,
+    /// Nobody can write there.
+    ReadOnly,
+    /// Apache's user cannot enter this directory on the way to it.
+    Closed(PathBuf),
+}
+
+fn place(path: &Path, line: Option<usize>) -> String {
+    match line {
+        Some(line) => format!("{}:{line}", path.display()),
+        None => path.display().to_string(),
+    }
+}
+
+/// Traps of single renewal files; `in_directory` are the stages with a working hook in renewal-hooks.
+pub fn traps(renewal: &Renewal, in_directory: &BTreeSet<Stage>, now: Timestamp) -> Vec<Finding> {
+    let Lineage { name, authenticator, server, is_manual, cert, .. } = &renewal.lineage;
+    let mut found = Vec::new();
+    let unsaved = renewal.hooks().filter(|(stage, ..)| !in_directory.contains(stage));
+    let keys: Vec<&str> = unsaved.map(|(_, key, _)| key).collect();
+    if let Some(first) = keys.first() {
+        found.push(renewal.finding(
+            Severity::Warning,
+            "saved-hooks",
+            first,
+            format!("{} of {name} is saved here alone: certbot certonly runs no saved hook, and wipes them out of this file", keys.join(", ")),
+            "put the hooks into renewal-hooks/{pre,deploy,post} of certbot's directory",
+        ));
+    }
+    let wrong = match authenticator.as_str() {
+        "standalone" => Some((Severity::Problem, "standalone needs port 80, which Apache has")),
+        "apache" | "nginx" => Some((
+            Severity::Warning,
+            "a plugin that edits the server's configuration itself: it knows nothing of the other host",
+        )),
+        "manual" if !renewal.value("pref_challs").is_some_and(|p| p.contains("dns")) => {
+            Some((Severity::Warning, "manual answers challenges by hooks of its own"))
+        }
+        _ => None,
+    };
+    if let Some((severity, why)) = wrong {
+        found.push(renewal.finding(
+            severity,
+            "not-webroot",
+            "authenticator",
+            format!("{name} is not renewed by webroot ({why})"),
+            format!("run certbot reconfigure --cert-name {name} --webroot -w WEBROOT, or certbot certonly --webroot -w WEBROOT with its names"),
+        ));
+    }
+    if *is_manual {
+        found.push(renewal.finding(
+            Severity::Warning,
+            "autorenew-off",
+            "autorenew",
+            format!("certbot renew passes over {name}: autorenew is off"),
+            format!("run certbot reconfigure --cert-name {name} --autorenew, or remove the line"),
+        ));
+    }
+    if server.as_deref().is_some_and(|server| server.contains("staging")) {
+        found.push(renewal.finding(
+            Severity::Problem,
+            "staging",
+            "server",
+            format!("{name} is of a CA's staging environment, which no browser trusts"),
+            format!("run certbot certonly --webroot --cert-name {name} --server with the CA's real directory"),
+        ));
+    }
+    if renewal.not_after < now {
+        let what = format!("the certificate of {name} expired at {}", renewal.not_after);
+        let remedy = "see why no renewal succeeds: journalctl -u certbot, /var/log/letsencrypt/letsencrypt.log; then renew it: renew-coordinate, or certbot renew";
+        let expired =
+            finding(Severity::Problem, "expired", Some(cert.display().to_string()), what, remedy);
+        found.push(Finding { names: renewal.lineage.names.clone(), ..expired });
+    }
+    found
+}
+
+/// Webroots that are no use.
+pub fn webroots(renewal: &Renewal, fault: &dyn Fn(&Path) -> Option<Fault>) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    if !renewal.lineage.is_webroot() {
+        return found;
+    }
+    for name in &renewal.lineage.names {
+        let Some(webroot) = renewal.lineage.webroot_of(name) else {
+            let what = format!("no webroot of {name} is known");
+            let remedy = "run certbot certonly --webroot -w WEBROOT with all names of the lineage";
+            found.push(of(renewal, name, "webroot-unknown", "webroot_path", what, remedy.into()));
+            continue;
+        };
+        let Some(fault) = fault(webroot.as_path()) else { continue };
+        let key = if renewal.lineage.webroot_paths.contains(webroot) {
+            "webroot_path"
+        } else {
+            name.as_str()
+        };
+        found.push(match fault {
+            Fault::Missing => of(
+                renewal,
+                name,
+                "webroot-missing",
+                key,
+                format!("the webroot {webroot} is not there"),
+                format!("mkdir -p {webroot}, or name the directory that Apache serves: certbot certonly --webroot -w"),
+            ),
+            Fault::ReadOnly => of(
+                renewal,
+                name,
+                "webroot-read-only",
+                key,
+                format!("the webroot {webroot} cannot be written to"),
+                "mount it for writing, or take another webroot".into(),
+            ),
+            Fault::Closed(path) => {
+                let path = path.display();
+                let mut found = of(
+                    renewal,
+                    name,
+                    "webroot-unreadable",
+                    key,
+                    format!("Apache's user cannot enter this directory, so it denies every challenge in {webroot}"),
+                    format!("chmod o+x {path}"),
+                );
+                found.place = Some(path.to_string());
+                found
+            }
+        });
+    }
+    found
+}
+
+fn of(
+    renewal: &Renewal,
+    name: &Hostname,
+    code: &str,
+    key: &str,
+    what: String,
+    remedy: String,
+) -> Finding {
+    let found = renewal.finding(Severity::Problem, code, key, what, remedy);
+    Finding { names: vec![name.clone()], ..found }
+}
+
+/// What several lineages do to each other.
+pub fn together(renewals: &[Renewal]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (at, renewal) in renewals.iter().enumerate() {
+        let (before, name) = (&renewals[..at], &renewal.lineage.name);
+        if let Some(twin) = before.iter().find(|known| known.name_set == renewal.name_set) {
+            found.push(renewal.finding(
+                Severity::Warning,
+                "duplicate-lineage",
+                "cert",
+                format!("{name} and {} are for the same names: each renewal counts twice against the CA's limit", twin.lineage.name),
+                "see which one Apache serves, then certbot delete --cert-name the other",
+            ));
+        }
+        let Some(first) = before.first() else { continue };
+        if first.lineage.server != renewal.lineage.server {
+            found.push(renewal.finding(
+                Severity::Warning,
+                "another-server",
+                "server",
+                format!("{name} is of another CA than {}", first.lineage.name),
+                format!("if that is not wanted: certbot certonly --cert-name {name} --server with the same directory"),
+            ));
+        } else if first.value("account") != renewal.value("account") {
+            found.push(renewal.finding(
+                Severity::Warning,
+                "another-account",
+                "account",
+                format!("{name} is of another account at the CA than {}", first.lineage.name),
+                "write the same account into both files",
+            ));
+        }
+    }
+    found
+}
+
+/// A lineage that cannot be used.
+pub fn broken(refused: &Refused, directory: &Path) -> Finding {
+    let file = directory.join("renewal").join(format!("{}.conf", refused.name));
+    let (place, what) = match refused.reason.split_once(": ") {
+        Some((place, what)) if place.starts_with('/') => (place.to_owned(), what),
+        _ => (file.display().to_string(), refused.reason.as_str()),
+    };
+    let who = if refused.certbot_skips_it { "certbot" } else { "certbaton" };
+    finding(
+        Severity::Problem,
+        "renewal-broken",
+        Some(place),
+        format!("{who} cannot use the lineage {}: {what}", refused.name),
+        "repair the file, or certbot delete the lineage if nobody needs it",
+    )
+}
+
+/// Settings of `cli.ini` that keep renewals from being what they seem.
+pub fn options(file: &Path, text: &str) -> Vec<Finding> {
+    let off = |value: &str| ["false", "no", "0"].contains(&value.to_ascii_lowercase().as_str());
+    let settings = crate::certbot::ini::parse(text).into_iter();
+    let found = settings.filter_map(|setting| {
+        let (key, value) = (setting.key.replace('_', "-"), setting.value);
+        let (code, what, remedy) = match key.as_str() {
+            "no-directory-hooks" if !off(&value) => {
+                ("hooks-off", "certbot runs no hook of renewal-hooks", "remove the line")
+            }
+            "directory-hooks" if off(&value) => {
+                ("hooks-off", "certbot runs no hook of renewal-hooks", "remove the line")
+            }
+            "staging" | "test-cert" if !off(&value) => (
+                "staging",
+                "every certificate is of the CA's staging environment, which no browser trusts",
+                "remove the line",
+            ),
+            "dry-run" if !off(&value) => (
+                "dry-run",
+                "every renewal is a rehearsal: no certificate is kept",
+                "remove the line",
+            ),
+            _ => return None,
+        };
+        let is_key = |line: &str| {
+            let line = line.trim_start_matches(['-', ' ', '\t']);
+            line.strip_prefix(&setting.key)
+                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-'))
+        };
+        let line = text.lines().position(is_key).map(|at| at + 1);
+        Some(finding(Severity::Problem, code, Some(place(file, line)), what, remedy))
+    });
+    found.collect()
+}

@@ -1,0 +1,314 @@
+//! pure: what would happen to a renewal of each name on each host, now and with a host down.
+//!
+//! The CA takes one IPv6 address, whichever its resolver names first, and one
+//! IPv4 address only where no connection comes about. So all of a kind must do.
+
+use std::net::IpAddr;
+
+use crate::agent::report::HOOKS;
+use crate::check::culprit;
+use crate::check::finding::{Finding, Severity};
+use crate::check::inspection::Answerer;
+use crate::check::matrix::{Gathered, HostSeen, Told};
+use crate::check::outside;
+use crate::check::sight::Miss;
+use crate::names::Hostname;
+
+/// What would happen to one renewal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It succeeds as everything stands.
+    Works,
+    /// It succeeds, once certbaton has switched the route.
+    WorksSwitched,
+    /// It fails.
+    Fails(Vec<Finding>),
+    /// Nobody can tell.
+    Unknown(String),
+}
+
+/// What would happen to the renewals of one name on one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// The name.
+    pub name: Hostname,
+    /// Which of the hosts, by its place in `Gathered`.
+    pub host: usize,
+    /// If it renewed now.
+    pub now: Fate,
+    /// If another host, by its place, were down.
+    pub without: Vec<(usize, Fate)>,
+}
+
+/// The renewals of all names, and everything that is wrong, the worst first.
+pub fn verdict(gathered: &Gathered) -> (Vec<Renewal>, Vec<Finding>) {
+    let mut renewals = Vec::new();
+    for name in &gathered.names {
+        for (place, host) in gathered.hosts.iter().enumerate() {
+            let mut lineages = host.lineages(name).peekable();
+            // What is proven by DNS needs no route.
+            if lineages.peek().is_some()
+                && lineages.any(|lineage| lineage.authenticator == "webroot")
+            {
+                renewals.push(renewal(gathered, name, place, host));
+            }
+        }
+    }
+    let mut findings: Vec<Finding> = Vec::new();
+    for renewal in &renewals {
+        let without = renewal.without.iter().map(|(_, fate)| fate);
+        for fate in [&renewal.now].into_iter().chain(without) {
+            if let Fate::Fails(reasons) = fate {
+                findings.extend(reasons.iter().cloned().map(|mut reason| {
+                    reason.names = vec![renewal.name.clone()];
+                    reason
+                }));
+            }
+        }
+    }
+    let inspected = gathered.hosts.iter().filter_map(|host| host.inspection.as_ref().ok());
+    let inspected = inspected.flat_map(|inspection| inspection.findings.iter().cloned());
+    let mut all = known_by_its_line(inspected.collect(), findings);
+    all.extend(outside::findings(gathered));
+    (renewals, merged(all))
+}
+
+/// Of a cause that a host found in its own files and that is seen from outside too, only the former,
+/// which says more; but that it does harm is seen from outside.
+fn known_by_its_line(mut inspected: Vec<Finding>, seen: Vec<Finding>) -> Vec<Finding> {
+    let mut rest = Vec::new();
+    for seen in seen {
+        let same = |known: &&mut Finding| {
+            let is_same = if seen.place.is_some() {
+                known.place == seen.place
+            } else {
+                known.code == seen.code
+            };
+            let concerns = |name: &Hostname| known.names.is_empty() || known.names.contains(name);
+            is_same && known.host == seen.host && seen.names.iter().all(concerns)
+        };
+        // One switch concerns all names of a vhost; its host tells only the one that it was made for.
+        let is_abandoned = |known: &&mut Finding| {
+            seen.code == "abandoned-route" && known.code == seen.code && known.host == seen.host
+        };
+        if let Some(known) = inspected.iter_mut().find(is_abandoned) {
+            known.names.extend(seen.names);
+            known.names.sort();
+            known.names.dedup();
+        } else if let Some(known) = inspected.iter_mut().find(same) {
+            known.severity = known.severity.max(seen.severity);
+        } else {
+            rest.push(seen);
+        }
+    }
+    rest.extend(inspected);
+    rest
+}
+
+/// One finding per cause, with all its names; a cause that is a problem for one name is one.
+fn merged(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut all: Vec<Finding> = Vec::new();
+    for finding in findings {
+        let same = |other: &&mut Finding| {
+            (&other.code, &other.host, &other.place, &other.what, &other.remedy)
+                == (&finding.code, &finding.host, &finding.place, &finding.what, &finding.remedy)
+        };
+        match all.iter_mut().find(same) {
+            Some(known) => {
+                known.severity = known.severity.max(finding.severity);
+                if known.names.is_empty() || finding.names.is_empty() {
+                    known.names.clear();
+                } else {
+                    known.names.extend(finding.names);
+                    known.names.sort();
+                    known.names.dedup();
+                }
+            }
+            None => all.push(finding),
+        }
+    }
+    all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    all
+}
+
+fn renewal(gathered: &Gathered, name: &Hostname, place: usize, host: &HostSeen) -> Renewal {
+    let addresses = gathered.addresses(name);
+    let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) = addresses.into_iter().partition(IpAddr::is_ipv6);
+    let case = Case { gathered, name, host };
+    let now = case.now(&v6, &v4);
+    // What the CA falls back to is only asked for where there is a choice.
+    let mut without = Vec::new();
+    for (other, down) in gathered.hosts.iter().enumerate() {
+        let is_its = |address: &&IpAddr| {
+            gathered.owner(**address).is_some_and(|owner| owner.label == down.label)
+        };
+        if other != place && !v6.is_empty() && !v4.is_empty() && v6.iter().all(|a| is_its(&a)) {
+            without.push((other, case.without(down, &v4)));
+        }
+    }
+    Renewal { name: name.clone(), host: place, now, without }
+}
+
+struct Case<'a> {
+    gathered: &'a Gathered,
+    name: &'a Hostname,
+    host: &'a HostSeen,
+}
+
+/// What one address does to a renewal.
+enum At {
+    Fate(Fate),
+    /// No connection comes about.
+    Dead(Finding),
+}
+
+impl Case<'_> {
+    fn now(&self, v6: &[IpAddr], v4: &[IpAddr]) -> Fate {
+        if !self.host.has_nonce(self.name) {
+            return self.no_nonce();
+        }
+        let (first, second) = if v6.is_empty() { (v4, v6) } else { (v6, v4) };
+        if first.is_empty() {
+            // `outside` says what is wrong with the records.
+            return Fate::Fails(Vec::new());
+        }
+        let fates = first.iter().map(|address| match self.at(*address) {
+            At::Fate(fate) => fate,
+            At::Dead(finding) if second.is_empty() => Fate::Fails(vec![finding]),
+            At::Dead(finding) => self.fall_back(second, finding),
+        });
+        fates.reduce(worse).unwrap_or(Fate::Works)
+    }
+
+    /// The second kind of address is asked, since the first was dead by `finding`.
+    fn fall_back(&self, second: &[IpAddr], finding: Finding) -> Fate {
+        let fates = second.iter().map(|address| match self.at(*address) {
+            At::Fate(Fate::Fails(reasons)) if self.is_ours(*address) => Fate::Fails(reasons),
+            // What passes only by the first need not pass by the second.
+            At::Fate(Fate::Fails(_)) => Fate::Fails(vec![finding.clone()]),
+            At::Fate(fate) => fate,
+            At::Dead(other) => Fate::Fails(vec![finding.clone(), other]),
+        });
+        match fates.reduce(worse).unwrap_or(Fate::Works) {
+            Fate::Fails(mut reasons) => {
+                if !reasons.contains(&finding) {
+                    reasons.push(finding);
+                }
+                Fate::Fails(reasons)
+            }
+            fate => fate,
+        }
+    }
+
+    fn is_ours(&self, address: IpAddr) -> bool {
+        self.gathered.owner(address).is_some_and(|owner| owner.label == self.host.label)
+    }
+
+    /// If `down` were down, so that the CA goes to IPv4.
+    fn without(&self, down: &HostSeen, v4: &[IpAddr]) -> Fate {
+        if !self.host.has_nonce(self.name) {
+            return self.no_nonce();
+        }
+        let fates = v4.iter().map(|address| match self.at(*address) {
+            At::Fate(fate) => fate,
+            At::Dead(finding) => Fate::Fails(vec![finding]),
+        });
+        let fate = fates.reduce(worse).unwrap_or(Fate::Works);
+        match fate {
+            Fate::Fails(reasons) => {
+                let soften = |mut reason: Finding| {
+                    reason.severity = Severity::Warning;
+                    reason.what = format!(
+                        "were {} down, the CA would come to IPv4, and {}",
+                        down.label, reason.what
+                    );
+                    reason
+                };
+                Fate::Fails(reasons.into_iter().map(soften).collect())
+            }
+            fate => fate,
+        }
+    }
+
+    fn no_nonce(&self) -> Fate {
+        match (self.host.planting(self.name), &self.host.plantings) {
+            (Some(planting), _) => Fate::Fails(culprit::unplanted(self.host, planting)),
+            (None, Err(why)) => Fate::Unknown(why.clone()),
+            (None, Ok(_)) => Fate::Unknown("certbot's webroot for it is not known".to_owned()),
+        }
+    }
+
+    fn at(&self, address: IpAddr) -> At {
+        let cell = self.gathered.cell(self.name, &self.host.label, address);
+        let miss = match cell.told {
+            Told::Same => return At::Fate(Fate::Works),
+            Told::Unknown(why) => return At::Fate(Fate::Unknown(why)),
+            Told::Missed(miss) => miss,
+        };
+        if miss.falls_back() && !miss.redirected {
+            return At::Dead(culprit::dead(self.gathered, self.name, address, &miss));
+        }
+        let owner = self.gathered.owner(address);
+        At::Fate(match owner {
+            Some(owner) if owner.label == self.host.label => self.switched(address, &miss),
+            Some(owner)
+                if owner.report.as_ref().is_ok_and(|report| report.under_way)
+                    && culprit::is_local(owner, self.name) =>
+            {
+                Fate::Unknown(format!("{} renews it right now", owner.label))
+            }
+            // It is passed on rightly, as far as can be told, and not answered there.
+            Some(owner)
+                if self.is_passed_on(owner)
+                    && culprit::is_own_fault(self.gathered, self.name, self.host) =>
+            {
+                self.switched(address, &miss)
+            }
+            _ => Fate::Fails(vec![self.culprit(address, &miss)]),
+        })
+    }
+
+    fn culprit(&self, address: IpAddr, miss: &Miss) -> Finding {
+        culprit::culprit(self.gathered, self.name, self.host, address, miss)
+    }
+
+    fn is_passed_on(&self, owner: &HostSeen) -> bool {
+        let inspected = owner.inspected(self.name);
+        inspected.is_some_and(|known| matches!(known.answerer, Answerer::Passed(_)))
+    }
+
+    /// The nonce of this host does not come back at its own address: would it after a switch?
+    fn switched(&self, address: IpAddr, miss: &Miss) -> Fate {
+        let inspected = match (&self.host.inspection, self.host.inspected(self.name)) {
+            (_, Some(inspected)) => inspected,
+            (Err(why), None) => return Fate::Unknown(why.clone()),
+            (Ok(_), None) => return Fate::Unknown("its Apache was not looked at".to_owned()),
+        };
+        if !culprit::is_switchable(inspected) {
+            let found = culprit::culprit(self.gathered, self.name, self.host, address, miss);
+            return Fate::Fails(culprit::obstacles(self.host, inspected).unwrap_or(vec![found]));
+        }
+        let hooks = self.host.report.iter().filter_map(|report| report.certbot.as_ref());
+        let hooked =
+            hooks.into_iter().any(|certbot| HOOKS.iter().all(|h| certbot.hooks.contains(*h)));
+        if hooked || self.host.lineages(self.name).all(|lineage| lineage.own_hook) {
+            Fate::WorksSwitched
+        } else {
+            Fate::Fails(vec![culprit::no_hooks(self.host)])
+        }
+    }
+}
+
+/// Of two addresses that the CA may take, the one that it had better not.
+fn worse(one: Fate, other: Fate) -> Fate {
+    match (one, other) {
+        (Fate::Fails(mut one), Fate::Fails(other)) => {
+            one.extend(other);
+            Fate::Fails(one)
+        }
+        (fails @ Fate::Fails(_), _) | (_, fails @ Fate::Fails(_)) => fails,
+        (unknown @ Fate::Unknown(_), _) | (_, unknown @ Fate::Unknown(_)) => unknown,
+        (Fate::WorksSwitched, _) | (_, Fate::WorksSwitched) => Fate::WorksSwitched,
+        (Fate::Works, Fate::Works) => Fate::Works,
+    }
+}

@@ -1,0 +1,48 @@
+//! system: the command line of `certbaton check`, and what a person sees of it.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use clap::Args;
+
+use super::{Error, print};
+use crate::check::{self, Call};
+use crate::config::Settings;
+use crate::exit::Exit;
+use crate::names::Hostname;
+
+/// The exit code is 1 if anything is a problem, 0 if not, also where there are warnings.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Names; without any, all that certbot renews on any host.
+    #[arg(value_name = "NAME")]
+    names: Vec<Hostname>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(super) fn perform(
+        &self,
+        settings: &Settings,
+        config: Option<&Path>,
+    ) -> Result<Exit, Error> {
+        let certbaton = std::env::current_exe().map_err(Error::Program)?;
+        let call = Call { config, certbaton, names: &self.names };
+        let is_followed = io::stderr().is_terminal();
+        let say = move |line: &str| {
+            if is_followed {
+                // Nobody to tell if standard error is gone.
+                writeln!(io::stderr().lock(), "{line}").ok();
+            }
+        };
+        let summary = check::check(settings, &call, &say)?;
+        if self.json {
+            print(&(serde_json::to_string_pretty(&summary).map_err(Error::Json)? + "\n"));
+        } else {
+            print(&summary.table());
+        }
+        Ok(summary.exit())
+    }
+}

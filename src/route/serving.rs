@@ -1,0 +1,119 @@
+//! flow: proves that what was renewed on disk is served, on every address of this host that serves it.
+//!
+//! Only another certificate than the one on disk is a failure here. What else is
+//! wrong was so before, and undoing the switch would not mend it: it is told.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::ca::disk;
+use crate::ca::handshake;
+use crate::ca::resolve::{Resolve, System};
+use crate::ca::served::{Fault, OnDisk, judge};
+use crate::clock::{self, Deadline};
+use crate::names::Hostname;
+use crate::route::plan::TlsDoor;
+use crate::route::proof::{Error, addresses, may_be_absent};
+use crate::route::report::chain;
+use crate::sockets;
+
+/// Proves that every door serves the certificate that is on disk, by Apache's
+/// listeners and by those public addresses of its names that are this host's.
+/// What a person should know comes back.
+pub fn prove(
+    doors: &[TlsDoor],
+    listeners: &[SocketAddr],
+    time: Duration,
+) -> Result<Vec<String>, Error> {
+    let interfaces = sockets::interface_addresses().map_err(Error::Addresses)?;
+    let mut proof = Proof { asked: BTreeSet::new(), notes: Vec::new() };
+    let deadline = Deadline::after(time);
+    let public_deadline = Deadline::after(time.saturating_add(PUBLIC_TIME));
+    for door in doors {
+        let TlsDoor { name, port, elsewhere, .. } = door;
+        let disk = disk::read(&door.certificate)?;
+        for ip in addresses(door.address, *port, listeners, &interfaces, elsewhere) {
+            let address = SocketAddr::new(ip, *port);
+            match proof.one(name, address, &disk, &deadline) {
+                Err(Error::NoHandshake(failure)) if may_be_absent(address, listeners, &failure) => {
+                }
+                seen => seen?,
+            }
+        }
+        if door.address.is_some() {
+            continue;
+        }
+        for (name, ip) in public(door, listeners, &interfaces, &public_deadline) {
+            let address = SocketAddr::new(ip, *port);
+            match proof.one(name, address, &disk, &public_deadline) {
+                Err(Error::NoHandshake(failure))
+                    if !may_be_absent(address, listeners, &failure) =>
+                {
+                    // Apache serves it, as its listeners showed: a firewall, mostly.
+                    proof.notes.push(format!("the public address of {name}: {}", chain(&failure)));
+                }
+                Err(Error::NoHandshake(_)) => {}
+                seen => seen?,
+            }
+        }
+    }
+    Ok(proof.notes)
+}
+
+struct Proof {
+    asked: BTreeSet<(Hostname, SocketAddr)>,
+    notes: Vec<String>,
+}
+
+impl Proof {
+    fn one(
+        &mut self,
+        name: &Hostname,
+        address: SocketAddr,
+        disk: &OnDisk,
+        deadline: &Deadline,
+    ) -> Result<(), Error> {
+        if !self.asked.insert((name.clone(), address)) {
+            return Ok(());
+        }
+        let served = handshake::look(name, address, deadline);
+        let served = served.map_err(|failure| Error::NoHandshake(Box::new(failure)))?;
+        for fault in judge(&served, disk, name, clock::now()) {
+            if matches!(fault, Fault::Another { .. }) {
+                let (name, fault) = (name.clone(), Box::new(fault));
+                return Err(Error::OldCertificate { name, address, fault });
+            }
+            let note = format!("{name} on {} {fault}", address.ip());
+            self.notes.extend(Some(note).filter(|note| !self.notes.contains(note)));
+        }
+        Ok(())
+    }
+}
+
+/// Where DNS sends clients of the door's names, as far as that is this host and
+/// this door; what does not resolve now is not this proof's business.
+fn public<'a>(
+    door: &'a TlsDoor,
+    listeners: &[SocketAddr],
+    interfaces: &BTreeSet<IpAddr>,
+    deadline: &Deadline,
+) -> Vec<(&'a Hostname, IpAddr)> {
+    let is_heard = |ip: &IpAddr| {
+        listeners.iter().filter(|listener| listener.port() == door.port).any(|listener| {
+            let (own, any) = (listener.ip(), listener.ip().is_unspecified());
+            own == *ip || (any && (own.is_ipv6() || ip.is_ipv4()))
+        })
+    };
+    let is_here =
+        |ip: &IpAddr| interfaces.contains(ip) && !ip.is_loopback() && !door.elsewhere.contains(ip);
+    let of = |name: &'a Hostname| {
+        let found = System.addresses(name, deadline).unwrap_or_default();
+        let found: Vec<_> = found.into_iter().filter(|ip| is_here(ip) && is_heard(ip)).collect();
+        found.into_iter().map(move |ip| (name, ip))
+    };
+    door.names.iter().flat_map(of).collect()
+}
+
+/// For the public addresses of all names together, beyond the time of the local ones.
+const PUBLIC_TIME: Duration = Duration::from_secs(10);

@@ -1,0 +1,25 @@
+//! flow: `inspect` on every variant of Apache's configuration, held against who really answers.
+//!
+//! Where Apache or root is missing this says so on stderr and skips.
+
+#![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
+#![expect(clippy::unwrap_used, reason = "a test may be blunt")]
+
+/// Fails a check with a message, so that one run reports all.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(format!($($message)+));
+        }
+    };
+}
+
+#[expect(dead_code, reason = "shared with tests that need more")]
+#[path = "../apache/mod.rs"]
+mod apache;
+mod expected;
+#[expect(dead_code, reason = "shared with tests that need more")]
+#[path = "../fixture/mod.rs"]
+mod fixture;
+mod lineage;
+mod variants;
