@@ -15,6 +15,7 @@
 mod ca;
 #[path = "../machines/certbot.rs"]
 mod certbot;
+mod checked;
 #[path = "../machines/clean.rs"]
 mod clean;
 mod healthy;

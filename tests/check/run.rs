@@ -10,7 +10,7 @@ use std::time::Instant;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::lab;
-use crate::setup::{On, Pebble, Setup};
+use crate::setup::{On, Pebble, Renewal, Setup};
 use crate::stage::Stage;
 
 /// The lab, from the first set-up on.
@@ -44,7 +44,16 @@ fn one(setup: Setup) -> Result<(), Failed> {
     let began = Instant::now();
     let problems = catch_unwind(AssertUnwindSafe(|| {
         stage.set(&setup);
-        stage.tried(&setup)
+        let checked = Instant::now();
+        let mut problems = stage.checked(&setup);
+        let tried = Instant::now();
+        problems.extend(stage.tried(&setup));
+        note(&format!(
+            "{:.1} {:.1}",
+            (tried - checked).as_secs_f32(),
+            tried.elapsed().as_secs_f32()
+        ));
+        problems
     }));
     stage.restore(&setup);
     let problems = problems.unwrap_or_else(|panic| {
@@ -68,8 +77,14 @@ impl Stage {
             Pebble::Differs(_, vps, home) => (vps, home),
             Pebble::NotAsked(_) => return Vec::new(),
         };
+        if std::env::var_os("UNTRIED").is_some() {
+            return Vec::new();
+        }
         let mut problems = Vec::new();
         for (on, expected) in [(On::Vps, vps), (On::Home, home)] {
+            if matches!(expected, Renewal::Nothing | Renewal::Unknown) {
+                continue;
+            }
             let (found, why) = self.try_renewal(on, setup.lineage);
             if found != expected {
                 problems.push(format!("a renewal on {on:?}: {found:?}, not {expected:?}: {why}"));

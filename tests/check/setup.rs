@@ -7,6 +7,16 @@ pub(crate) enum On {
     Vps,
 }
 
+impl On {
+    /// As certbaton's configuration calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Home => "home",
+            Self::Vps => "vps",
+        }
+    }
+}
+
 /// Something that is changed. Apache is restarted where a file of its own was.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Change {
@@ -33,6 +43,16 @@ pub(crate) struct Expected {
     pub(crate) place: Place,
     /// A part of what is to be done.
     pub(crate) remedy: &'static str,
+    /// A renewal fails, or a wrong certificate is served.
+    pub(crate) is_problem: bool,
+}
+
+impl Expected {
+    /// Renewals go well.
+    pub(crate) const fn warns(mut self) -> Self {
+        self.is_problem = false;
+        self
+    }
 }
 
 /// Where it is to be found.
@@ -47,9 +67,13 @@ pub(crate) enum Place {
 }
 
 /// Whether a host could renew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Renewal {
+    /// It does not renew that lineage.
+    Nothing,
     Passes,
+    /// That cannot be told from where it is asked.
+    Unknown,
     Fails,
 }
 
@@ -78,6 +102,8 @@ pub(crate) struct Setup {
     pub(crate) vps: Renewal,
     pub(crate) home: Renewal,
     pub(crate) pebble: Pebble,
+    /// What becomes of the lineage becomes of all.
+    pub(crate) is_about_all: bool,
 }
 
 impl Setup {
@@ -92,6 +118,7 @@ impl Setup {
             vps: Renewal::Passes,
             home: Renewal::Passes,
             pebble: Pebble::Agrees,
+            is_about_all: false,
         }
     }
 
@@ -107,6 +134,16 @@ impl Setup {
 
     pub(crate) const fn finds(mut self, findings: &'static [Expected]) -> Self {
         self.findings = findings;
+        self
+    }
+
+    pub(crate) const fn home(mut self, renewal: Renewal) -> Self {
+        self.home = renewal;
+        self
+    }
+
+    pub(crate) const fn all(mut self) -> Self {
+        self.is_about_all = true;
         self
     }
 
@@ -138,7 +175,7 @@ pub(crate) const fn line(
     text: &'static str,
     remedy: &'static str,
 ) -> Expected {
-    Expected { on: Some(on), code, place: Place::Line(file, text), remedy }
+    Expected { on: Some(on), code, place: Place::Line(file, text), remedy, is_problem: true }
 }
 
 /// A finding with a place of these words.
@@ -148,7 +185,7 @@ pub(crate) const fn words(
     place: &'static str,
     remedy: &'static str,
 ) -> Expected {
-    Expected { on: Some(on), code, place: Place::Words(place), remedy }
+    Expected { on: Some(on), code, place: Place::Words(place), remedy, is_problem: true }
 }
 
 /// A finding that is no host's.
@@ -157,12 +194,12 @@ pub(crate) const fn public(
     place: &'static str,
     remedy: &'static str,
 ) -> Expected {
-    Expected { on: None, code, place: Place::Words(place), remedy }
+    Expected { on: None, code, place: Place::Words(place), remedy, is_problem: true }
 }
 
 /// A finding without a place.
 pub(crate) const fn host(on: On, code: &'static str, remedy: &'static str) -> Expected {
-    Expected { on: Some(on), code, place: Place::Nowhere, remedy }
+    Expected { on: Some(on), code, place: Place::Nowhere, remedy, is_problem: true }
 }
 
 pub(crate) const CLOUD: &str = "cloud.example.org";
