@@ -4,6 +4,7 @@ pub mod arguments;
 pub mod certificate;
 pub mod configobj;
 pub mod ini;
+pub mod installed;
 #[expect(clippy::disallowed_methods, reason = "owns certbot's renewal directory")]
 pub mod lineages;
 mod options;

@@ -13,21 +13,21 @@ use clap::{Args, Parser, Subcommand};
 use nix::unistd::geteuid;
 
 use crate::agent::carry;
-use crate::certbot::lineages::{self, lineages};
-use crate::certbot::scope::{self, Known, Origin, scope};
+use crate::certbot::lineages;
+use crate::certbot::scope;
 use crate::config::{self, Settings};
 use crate::exit::Exit;
 use crate::files;
+use crate::history::record::{By, RunId};
 use crate::lease::serve;
-use crate::names::{HostLabel, Hostname, Route, Webroot};
-use crate::route::order::{Options, Order, Report};
-use crate::route::plan::Switched;
+use crate::names::{HostLabel, Hostname, Webroot};
 use crate::route::report::{self, chain};
-use crate::route::switch;
 use crate::run::hook::{self, Call};
 use crate::run::keep;
 
 mod lease;
+mod status;
+mod switch;
 pub use coordinate::renew_coordinate;
 
 /// Lets two web servers that answer for the same names renew their certificates
@@ -52,9 +52,10 @@ pub struct Common {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Choose who answers the challenge path of names: this host or the peer.
-    Switch(Switch),
+    Switch(switch::Switch),
     /// Give back every route that no live renewal owns.
     Recover,
+    Status(status::Status),
     /// See every name as the CA sees it, from every host, and what is wrong.
     Check(check::Check),
     /// Who may renew now, and who waits.
@@ -80,33 +81,6 @@ enum Verb {
 
 fn host_label(text: &str) -> Result<HostLabel, String> {
     HostLabel::try_from(text.to_owned())
-}
-
-#[derive(Debug, Args)]
-struct Switch {
-    /// Who answers.
-    #[arg(value_enum)]
-    to: Side,
-    /// Names; without any, all that certbot renews by webroot, or all that are local.
-    #[arg(value_name = "NAME")]
-    names: Vec<Hostname>,
-    /// The webroot of the names, where certbot does not know it.
-    #[arg(long, value_name = "DIRECTORY")]
-    webroot: Option<Webroot>,
-    /// Print what would change as a unified diff, and change nothing.
-    #[arg(long)]
-    dry_run: bool,
-    /// Also change files that a control panel or a configuration manager writes.
-    #[arg(long)]
-    force_generated: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Side {
-    /// This host, from certbot's webroot.
-    Local,
-    /// Whoever the user's own configuration says.
-    Peer,
 }
 
 /// Why a program did not do what it was asked to.
@@ -164,6 +138,12 @@ pub enum Error {
     /// The report.
     #[error("cannot write the report as JSON")]
     Json(#[source] serde_json::Error),
+    /// Signals.
+    #[error("cannot take signals")]
+    Signals(#[source] io::Error),
+    /// A run that is not remembered.
+    #[error("no run {0} is remembered here; certbaton status --history lists those that are")]
+    NoRun(RunId),
     /// The arbiter.
     #[error(transparent)]
     Serve(#[from] serve::Error),
@@ -207,6 +187,13 @@ pub fn certbaton() -> Exit {
         Verb::Serve { caller, renew } => unprivileged_settings(&cli.common)
             .and_then(|set| Ok(serve::serve(&set, caller, *renew)?)),
         Verb::Switch(order) => settings(&cli.common).and_then(|set| order.perform(&set)),
+        Verb::Status(status) => {
+            let done = settings(&cli.common).and_then(|set| status.perform(&set, &cli.common));
+            return done.unwrap_or_else(|error| {
+                complain("certbaton", &chain(&error));
+                error.exit()
+            });
+        }
         Verb::Recover => settings(&cli.common).and_then(|set| Ok(hook::give_back(&set)?)),
         Verb::Keep => settings(&cli.common)
             .and_then(|set| Ok(keep::keep(&set, cli.common.config.as_deref())?)),
@@ -342,66 +329,12 @@ fn is_logged() -> bool {
     std::env::var("JOURNAL_STREAM").is_ok_and(|at| at == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
-impl Switch {
-    fn perform(&self, settings: &Settings) -> Result<(), Error> {
-        let order = match self.to {
-            Side::Local => Order::Add(self.routes(settings)?),
-            Side::Peer if self.names.is_empty() => Order::Only(Vec::new()),
-            Side::Peer => Order::Without(self.names.iter().cloned().collect()),
-        };
-        let options = &Options { force_generated: self.force_generated, ..Options::default() };
-        if self.dry_run {
-            let (diff, report) = switch::dry_run(settings, &order, options)?;
-            notes(&report);
-            print(&diff);
-        } else {
-            let _grant = hook::lease(settings)?.ok_or(Error::UnderWay)?;
-            let report = switch::switch(settings, &order, options)?;
-            notes(&report);
-            print(&summary(&report));
-        }
-        Ok(())
-    }
-
-    fn routes(&self, settings: &Settings) -> Result<Vec<Route>, Error> {
-        let found = lineages(&settings.certbot_directory)?;
-        let known = Known {
-            names: &self.names,
-            webroot: self.webroot.as_ref(),
-            invocation: None,
-            lineages: &found.usable,
-            refused: &found.refused,
-        };
-        let scope = scope(&known)?;
-        let routes: Vec<Route> = scope.lineages.into_iter().flat_map(|l| l.routes).collect();
-        if routes.is_empty() && scope.origin == Origin::Unknown {
-            return Err(Error::NoNames);
-        }
-        Ok(routes)
-    }
-}
-
-fn notes(report: &Report) {
-    let mut out = io::stderr().lock();
-    for note in &report.notes {
-        writeln!(out, "certbaton: note: {note}").ok();
-    }
-}
-
-fn summary(report: &Report) -> String {
-    let files = report.replaced.iter().map(|f| format!("changed {}\n", f.display()));
-    let mut text: String = files.collect();
-    for Switched { origin, routes, obstacles, .. } in &report.vhosts {
-        let names: Vec<&str> = routes.iter().map(|r| r.name.as_str()).collect();
-        let already = if obstacles.is_empty() { " (by its own configuration)" } else { "" };
-        text.push_str(
-            &["local: ", &names.join(" "), already, ", ", &origin.to_string(), "\n"].concat(),
-        );
-    }
-    if report.local.is_empty() && report.replaced.is_empty() {
-        text += "peer: nothing was local\n";
-    }
-    text
+/// Who typed this command, as far as sudo tells.
+fn person() -> By {
+    let words: Vec<_> = std::env::args_os().collect();
+    let pid = i32::try_from(std::process::id()).unwrap_or(0);
+    let sudo = std::env::var("SUDO_USER").ok().filter(|user| !user.is_empty());
+    By { user: Some(sudo.unwrap_or_else(|| "root".to_owned())), ..By::process(pid, &words) }
 }
 
 fn print(text: &str) {

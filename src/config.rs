@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::lease::times;
 use crate::names::{Destination, HostLabel};
+use crate::status::judgement::Thresholds;
 
 /// Where the configuration is, unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/certbaton/config.toml";
@@ -46,6 +47,8 @@ pub struct Settings {
     pub lease_grace: Duration,
     /// How long a switch may take until every address gives the right answer.
     pub proof_time: Duration,
+    /// From when on the age of a certificate is something that is wrong.
+    pub thresholds: Thresholds,
 }
 
 /// One of the hosts.
@@ -97,6 +100,7 @@ struct Fragment {
     certbot: CertbotFragment,
     lease: LeaseFragment,
     proof: ProofFragment,
+    status: StatusFragment,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -135,6 +139,24 @@ struct ProofFragment {
     time: Option<SignedDuration>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct StatusFragment {
+    warning_days: Option<u32>,
+    critical_days: Option<u32>,
+}
+
+impl StatusFragment {
+    fn thresholds(self, file: &str) -> Result<Thresholds, Error> {
+        let Self { warning_days, critical_days } = self;
+        if warning_days.zip(critical_days).is_some_and(|(warning, critical)| warning < critical) {
+            let (key, problem) = ("status.warning-days", "is less than critical-days");
+            return Err(Error::Value { file: file.to_owned(), key, problem });
+        }
+        Ok(Thresholds { warning_days, critical_days })
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -152,6 +174,7 @@ impl Default for Settings {
             lease_wait: Duration::from_mins(20),
             lease_grace: times::ARBITER,
             proof_time: Duration::from_secs(20),
+            thresholds: Thresholds::default(),
         }
     }
 }
@@ -253,6 +276,7 @@ impl Settings {
             lease_wait: positive("lease.wait", fragment.lease.wait, default.lease_wait)?,
             lease_grace: grace,
             proof_time: positive("proof.time", fragment.proof.time, default.proof_time)?,
+            thresholds: fragment.status.thresholds(file)?,
         })
     }
 
@@ -274,6 +298,16 @@ impl Settings {
     /// The journal of switches.
     pub fn journal(&self) -> PathBuf {
         self.state_directory.join("journal")
+    }
+
+    /// What the runs of this host did.
+    pub fn history(&self) -> PathBuf {
+        self.state_directory.join("history.jsonl")
+    }
+
+    /// What the other hosts said of themselves last.
+    pub fn peers(&self) -> PathBuf {
+        self.state_directory.join("peers")
     }
 
     /// What the last switch to this host wrote.
@@ -359,6 +393,8 @@ mod tests {
             "[proof]\ntime = \"0s\"",
             "[lease]\ngrace = \"900ms\"",
             "[lease]\ngrace = \"1h\"",
+            "[status]\nwarning-days = -1",
+            "[status]\nwarning-days = 3\ncritical-days = 4",
         ] {
             assert!(Settings::parse("f", text).is_err(), "{text}");
         }

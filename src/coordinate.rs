@@ -18,13 +18,15 @@ use jiff::{SignedDuration, Timestamp};
 use crate::agent::link::{self, Way, hosts};
 use crate::agent::report::{Lineage, Report};
 use crate::agent::wire::{Answer, Order, Renewed};
-use crate::clock::{self, Deadline};
+use crate::clock::{self, Deadline, Stopwatch};
 use crate::config::{Host, Settings};
 use crate::coordinate::outcome::{HostSummary, LineageSummary, Served, Summary, outcome};
 use crate::coordinate::plan::{Budget, HostPlan, Plan, Surveyed, Wish};
 use crate::coordinate::served::Known;
 use crate::exit::Exit;
 use crate::files;
+use crate::history::log::{Recorder, Start};
+use crate::history::record::{By, Event, Kind};
 use crate::lock;
 use crate::names::HostLabel;
 use crate::route::report::chain;
@@ -71,6 +73,8 @@ pub struct Call<'a> {
     pub certbaton: PathBuf,
     /// What is wanted.
     pub wish: Wish,
+    /// Who wants it.
+    pub by: By,
 }
 
 /// A line for whoever follows.
@@ -89,6 +93,7 @@ struct Coordinator<'a> {
     own: Option<HostLabel>,
     signals: Signals,
     say: &'a mut dyn FnMut(Said<'_>),
+    record: Recorder,
     /// Why it stops before its end.
     stopped: Option<String>,
 }
@@ -121,8 +126,17 @@ pub fn coordinate(
         if settings.hosts.is_empty() { Some(hosts[0].name.clone()) } else { settings.name.clone() };
     let way = |host: &Host| Way::to(settings, call.config, &call.certbaton, host);
     let ways = hosts.iter().map(way).collect();
-    let mut run = Coordinator { settings, call, ways, own, signals, say, stopped: None };
-    Ok(run.run(began))
+    let start = Start {
+        by: call.by.clone(),
+        lineages: call.wish.cert_names.iter().map(|name| name.as_str().to_owned()).collect(),
+        dry_run: call.wish.dry_run,
+        forced: call.wish.force,
+    };
+    let record = Recorder::begin(settings, Kind::Coordination, start);
+    let mut run = Coordinator { settings, call, ways, own, signals, say, record, stopped: None };
+    let summary = run.run(began);
+    run.record.end(summary.exit, &summary.failures().join("; "));
+    Ok(summary)
 }
 
 impl Coordinator<'_> {
@@ -216,7 +230,7 @@ impl Coordinator<'_> {
         let Some(renewal) = host.renewal.clone() else { return };
         let Some(index) = self.ways.iter().position(|way| way.name == host.name) else { return };
         (self.say)(Said::Progress(&format!("{}: renewing", host.name)));
-        let name = host.name.clone();
+        let (name, watch) = (host.name.clone(), Stopwatch::start());
         let (say, way) = (&mut *self.say, &self.ways[index]);
         let answer = way.ask(Order::Renew(renewal), &self.signals, |line| {
             say(Said::Progress(&format!("{name}: {line}")));
@@ -230,6 +244,13 @@ impl Coordinator<'_> {
                 (Vec::new(), Some(chain(&error)), busy)
             }
         };
+        let renewed = results.iter().filter(|result| result.before != result.after);
+        self.record.record(Event::Host {
+            host: host.name.to_string(),
+            renewed: renewed.map(|result| result.name.clone()).collect(),
+            failure: failure.clone(),
+            millis: u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
+        });
         let (after, skew) = self.look_again(index);
         let routes_back = after.as_ref().is_ok_and(|report| {
             report.under_way || (report.routes.local.is_empty() && !report.routes.pending)

@@ -22,6 +22,8 @@ pub enum Exit {
     Unsafe,
     /// The configuration is wrong.
     Config,
+    /// How things are, as Nagios reads it: what `certbaton status` found, and nothing else.
+    Found(u8),
 }
 
 impl Exit {
@@ -35,6 +37,7 @@ impl Exit {
             Self::Busy => 75,
             Self::Unsafe => 77,
             Self::Config => 78,
+            Self::Found(code) => code,
         }
     }
 

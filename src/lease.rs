@@ -10,6 +10,7 @@ pub mod holder;
 pub mod lines;
 mod overview;
 mod place;
+pub mod question;
 pub mod rules;
 pub mod serve;
 pub mod session;

@@ -11,12 +11,14 @@
 //! | [`agent`] | a host that another one asks: what may be asked, how, and what is done for it |
 //! | [`coordinate`] | `renew-coordinate`: all hosts, one after another |
 //! | [`check`] | what the CA sees of each name, and why |
+//! | [`history`] | what this host did: every run leaves a record |
+//! | [`status`] | all hosts as they are now, and what is wrong with them |
 //!
 //! Three kinds of module, told apart by the first line of each file:
 //! **pure** (values in, values out), **system** (one outside thing each, no
 //! decisions) and **flow** (the order of steps). The `disallowed-methods` of
 //! `clippy.toml` keep the pure and flow modules away from the system; the
-//! `expect` attributes here, in `certbot.rs` and in `lease.rs` are the complete list of owners.
+//! `expect` attributes here, in `certbot.rs`, `history.rs` and `lease.rs` are the complete list of owners.
 
 pub mod agent;
 pub mod apache;
@@ -35,6 +37,7 @@ pub mod exit;
 #[expect(clippy::disallowed_methods, reason = "owns files")]
 pub mod files;
 pub mod fingerprint;
+pub mod history;
 pub mod lease;
 pub mod lock;
 pub mod names;
@@ -44,4 +47,5 @@ pub mod route;
 pub mod run;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about sockets")]
 pub mod sockets;
+pub mod status;
 pub mod syslog;

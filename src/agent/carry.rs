@@ -24,6 +24,7 @@ use crate::names::Hostname;
 use crate::process::{self, Holder, Signal};
 use crate::route::report::chain;
 use crate::run::keeper::Signals;
+use crate::status::gather;
 
 /// Why an order was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +79,7 @@ pub fn carry(settings: &Settings) -> Result<(), Error> {
     let caller = Caller { signals: Signals::catch().map_err(Error::Caller)? };
     let done = order().and_then(|order| match order {
         Order::Survey => Ok(Answer::Survey(Box::new(survey::survey(settings)))),
+        Order::Status => Ok(Answer::Status(Box::new(gather::found(settings)))),
         Order::Renew(renewal) => Ok(Answer::Renewed(caller.renew(settings, &renewal)?)),
         Order::Inspect { names } => Ok(Answer::Inspected(Box::new(inspect(settings, &names)))),
         Order::Plant { names } => caller.plant(settings, &names),

@@ -23,6 +23,8 @@ pub struct Way {
     program: Option<Program>,
     /// The far side says Hello first.
     greets: bool,
+    /// How long it may be silent.
+    silence: Duration,
 }
 
 /// An agent that goes on with what it was ordered until this is dropped.
@@ -110,7 +112,7 @@ impl Way {
                 environment: Vec::new(),
                 directory: "/".into(),
             };
-            return Self { name, program: Some(program), greets: false };
+            return Self { name, program: Some(program), greets: false, silence: SILENCE };
         }
         let program = host.ssh.as_ref().map(|destination| {
             let mut arguments: Vec<_> = vec!["-F".into(), (&settings.ssh_config).into()];
@@ -122,7 +124,13 @@ impl Way {
             let path = PathBuf::from("/usr/bin/ssh");
             Program { path, arguments, environment: Vec::new(), directory: "/".into() }
         });
-        Self { name, program, greets: true }
+        Self { name, program, greets: true, silence: SILENCE }
+    }
+
+    /// Gives a silent host up after `patience`: for orders that leave nothing behind.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { silence: patience, ..self }
     }
 
     /// Sends `order`, follows the answers, returns the last.
@@ -157,7 +165,7 @@ impl Way {
                 // It has nothing left to do; ssh may.
                 agent.end(GOODBYE).map_err(Error::Pipe)?;
             }
-            Err(_) => call_off(&mut agent),
+            Err(_) => call_off(&mut agent, self.silence),
         }
         answer
     }
@@ -188,7 +196,7 @@ impl Way {
             agent.say(&line).ok();
         }
         loop {
-            match agent.next(&[stop], SILENCE).map_err(Error::Pipe)? {
+            match agent.next(&[stop], self.silence).map_err(Error::Pipe)? {
                 // An arbiter that may not hand orders on takes them for a word of the lease.
                 Next::Out(said) if lease::word::<lease::Answer>(&said).is_ok() => {
                     return Err(Error::NotServe);
@@ -208,7 +216,7 @@ impl Way {
                     agent.say(&line).map_err(Error::Pipe)?;
                 }
                 Next::Err(said) => complaint = wire::shown(&said),
-                Next::Silence => return Err(Error::Silent(SILENCE)),
+                Next::Silence => return Err(Error::Silent(self.silence)),
                 Next::Woken(_) => return Err(Error::CalledOff),
                 Next::Ended if complaint.is_empty() => {
                     return Err(Error::Closed("the connection was closed".into()));
@@ -220,10 +228,10 @@ impl Way {
 }
 
 /// Hangs up and waits until the agent has ended, which it does when the routes are back.
-fn call_off(agent: &mut Piped) {
+fn call_off(agent: &mut Piped, patience: Duration) {
     agent.hang_up();
     // Its pipes are drained, so that it is not held up by them.
-    while let Ok(Next::Out(_) | Next::Err(_)) = agent.next(&[], CALLED_OFF) {}
+    while let Ok(Next::Out(_) | Next::Err(_)) = agent.next(&[], patience) {}
 }
 
 /// As in the reference; the host's own ssh configuration, given with -F, cannot loosen them.
@@ -239,7 +247,7 @@ const SSH_OPTIONS: [&str; 9] = [
     "StrictHostKeyChecking=yes",
 ];
 
-/// Longer than a survey, or an agent between two signs of life.
+/// Longer than a survey, an agent between two signs of life, or one that ends certbot and waits for its keeper.
 const SILENCE: Duration = Duration::from_secs(150);
 
 /// For an agent to undo what it was to hold.
@@ -247,6 +255,3 @@ const UNDONE: Duration = Duration::from_secs(15);
 
 /// For an agent, or ssh, to end after the last word.
 const GOODBYE: Duration = Duration::from_secs(5);
-
-/// Longer than an agent needs to end certbot and wait for the keeper.
-const CALLED_OFF: Duration = Duration::from_secs(150);

@@ -9,13 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 use crate::agent::facts;
 use crate::agent::report::HOOKS;
 use crate::agent::report::{Certbot, Disk, Due, Issued, Lineage, Report, Routes};
-use crate::apache::server;
+use crate::apache::server::{self, Inquirer};
 use crate::certbot::certificate::{self, Certificate};
 use crate::certbot::lineages::lineages;
 use crate::certbot::renewal;
 use crate::certbot::version::{Age, Version};
 use crate::clock::{self, Deadline};
-use crate::command::Program;
+use crate::command::{self, Program};
 use crate::config::Settings;
 use crate::files;
 use crate::lock;
@@ -27,7 +27,7 @@ use crate::sockets;
 /// Looks at this host.
 pub fn survey(settings: &Settings) -> Report {
     let mut notes = Vec::new();
-    let (apache, routes) = routes(settings, &mut notes);
+    let Looked { failure, routes, .. } = apache(settings, &mut notes);
     let mut certbot = certbot(settings, &mut notes);
     let version = certbot.as_ref().and_then(|certbot| Version::parse(&certbot.version));
     let now = clock::now();
@@ -62,7 +62,7 @@ pub fn survey(settings: &Settings) -> Report {
     Report {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         addresses: sockets::interface_addresses().unwrap_or_default(),
-        apache,
+        apache: failure,
         routes,
         under_way: under_way(settings),
         certbot,
@@ -79,30 +79,56 @@ pub fn under_way(settings: &Settings) -> bool {
     files::exists(&path) && matches!(lock::attempt(&path), Ok(None))
 }
 
+/// Apache and the routes, as they were found.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// Why Apache cannot be used.
+    pub failure: Option<String>,
+    /// Who answers the challenges.
+    pub routes: Routes,
+    /// When Apache last loaded its configuration.
+    pub loaded: Option<Timestamp>,
+    /// When routes were last switched, by the journal.
+    pub since: Option<Timestamp>,
+    /// Who can be asked for more.
+    pub inquirer: Option<Inquirer>,
+}
+
 /// Why Apache cannot be used, and who answers the challenges.
-fn routes(settings: &Settings, notes: &mut Vec<String>) -> (Option<String>, Routes) {
-    let mut routes = Routes::default();
-    let looked = || -> Result<_, report::Error> {
+pub fn apache(settings: &Settings, notes: &mut Vec<String>) -> Looked {
+    let mut looked = Looked::default();
+    let look = |looked: &mut Looked| -> Result<_, report::Error> {
         let (journal, said) = install::read_journal(&settings.journal())?;
         let server = server::find(settings.pid_file.as_deref())?;
-        Ok((observe::observe(&server, journal)?, said))
+        looked.inquirer = Some(server.inquirer().clone());
+        let seen = observe::observe(&server, journal)?;
+        looked.loaded = server.loaded_at(Path::new(&seen.user.pid_file)).ok();
+        Ok((seen, said))
     };
-    let why = match looked() {
+    let routes = match look(&mut looked) {
         Ok((seen, said)) => {
             notes.extend(said.iter().map(ToString::to_string));
-            routes.local = seen.local.into_iter().map(|route| route.name).collect();
-            routes.damaged = seen.damaged.iter().map(ToString::to_string).collect();
-            routes.pending = seen.journal.pending;
-            return (None, routes);
+            looked.since = seen.journal.since;
+            Routes {
+                local: seen.local.into_iter().map(|route| route.name).collect(),
+                damaged: seen.damaged.iter().map(ToString::to_string).collect(),
+                pending: seen.journal.pending,
+            }
         }
-        Err(error) => chain(&error),
+        Err(error) => {
+            looked.failure = Some(chain(&error));
+            // Apache does not tell; the journal does.
+            let journal = install::read_journal(&settings.journal());
+            let (journal, _) = journal.unwrap_or_default();
+            looked.since = journal.since;
+            Routes {
+                local: journal.local.into_iter().map(|route| route.name).collect(),
+                damaged: Vec::new(),
+                pending: journal.pending,
+            }
+        }
     };
-    // Apache does not tell; the journal does.
-    if let Ok((journal, _)) = install::read_journal(&settings.journal()) {
-        routes.local = journal.local.into_iter().map(|route| route.name).collect();
-        routes.pending = journal.pending;
-    }
-    (Some(why), routes)
+    Looked { routes, ..looked }
 }
 
 /// The certbot of this host: the configured one, else that of its package, of snap, of an administrator.
@@ -126,17 +152,13 @@ pub fn run_of(program: &Path) -> Program {
 
 fn certbot(settings: &Settings, notes: &mut Vec<String>) -> Option<Certbot> {
     let program = program(settings)?;
-    let mut run = run_of(&program);
-    run.arguments.push("--version".into());
-    let output = match run.run(&Deadline::after(VERSION_TIME)) {
-        Ok(output) => output,
+    let version = match printed_version(&program) {
+        Ok(version) => version,
         Err(error) => {
             notes.push(chain(&error));
             return None;
         }
     };
-    let printed = [output.stdout, output.stderr].concat();
-    let version = String::from_utf8_lossy(&printed).trim().to_owned();
     let parsed = Version::parse(&version);
     if parsed.is_none() {
         notes.push(format!("{} --version prints no version: {version:?}", program.display()));
@@ -146,6 +168,28 @@ fn certbot(settings: &Settings, notes: &mut Vec<String>) -> Option<Certbot> {
     let hooks = HOOKS.iter().copied().filter(installed).map(str::to_owned).collect();
     let asks_ca = parsed.is_some_and(Version::asks_the_ca);
     Some(Certbot { program, version, asks_ca, traps: Vec::new(), hooks })
+}
+
+/// What `certbot --version` prints; it takes Python half a second.
+pub fn printed_version(program: &Path) -> Result<String, command::Error> {
+    let mut run = run_of(program);
+    run.arguments.push("--version".into());
+    let output = run.run(&Deadline::after(VERSION_TIME))?;
+    let printed = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&printed).trim().to_owned())
+}
+
+/// Why a lineage cannot be renewed now.
+pub fn obstacle(lineage: &renewal::Lineage) -> Option<String> {
+    webroots(lineage).into_iter().filter(|_| lineage.is_webroot()).find_map(|path| {
+        if !files::exists(&path) {
+            Some(format!("its webroot {} is not there", path.display()))
+        } else if !facts::is_writable(&path) {
+            Some(format!("its webroot {} cannot be written to", path.display()))
+        } else {
+            None
+        }
+    })
 }
 
 fn webroots(lineage: &renewal::Lineage) -> BTreeSet<PathBuf> {
@@ -162,16 +206,6 @@ fn describe(
     let pem = files::read_trusted(&lineage.cert).map_err(|error| chain(&error))?;
     let current = certificate::from_pem(&pem).map_err(|error| chain(&error))?;
     let name_set = certificate::name_set(&pem).map_err(|error| chain(&error))?;
-    let obstacle =
-        webroots(lineage).into_iter().filter(|_| lineage.is_webroot()).find_map(|path| {
-            if !files::exists(&path) {
-                Some(format!("its webroot {} is not there", path.display()))
-            } else if !facts::is_writable(&path) {
-                Some(format!("its webroot {} cannot be written to", path.display()))
-            } else {
-                None
-            }
-        });
     let own_hook =
         lineage.pre_hook.as_ref().is_some_and(|hook| hook.contains("certbaton-pre-hook"));
     let described = Lineage {
@@ -180,7 +214,7 @@ fn describe(
         name_set,
         server: lineage.server.clone(),
         authenticator: lineage.authenticator.clone(),
-        obstacle,
+        obstacle: obstacle(lineage),
         own_hook,
         serial: current.serial.clone(),
         not_after: current.not_after,

@@ -10,6 +10,7 @@ use crate::agent::report::Report;
 use crate::check::inspection::Inspection;
 use crate::check::sight::{Planting, Question, Sight};
 use crate::names::Hostname;
+use crate::status::overview::Found;
 
 /// The version of these words; both ends must have the same.
 pub const VERSION: u32 = 1;
@@ -44,6 +45,8 @@ pub struct Envelope {
 pub enum Order {
     /// Look at everything that matters to a renewal; change nothing.
     Survey,
+    /// Say how things are; change nothing.
+    Status,
     /// Run certbot.
     Renew(Renewal),
     /// Look at who answers the challenges of these names, and of all that certbot renews.
@@ -86,6 +89,8 @@ pub enum Answer {
     },
     /// What was found; the last answer to `Survey`.
     Survey(Box<Report>),
+    /// How things are; the last answer to `Status`.
+    Status(Box<Found>),
     /// What became of each lineage; the last answer to `Renew`.
     Renewed(Vec<Renewed>),
     /// Who answers; the last answer to `Inspect`.

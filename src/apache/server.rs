@@ -24,6 +24,8 @@ use crate::files;
 use crate::process::{self, PidFd, Process, Signal};
 use crate::sockets::{self, Descriptors};
 
+mod version;
+
 /// A running Apache, verified by its pid file, its program and its children.
 #[derive(Debug)]
 pub struct Server {

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::Parser;
 
-use super::{Common, Error, complain, is_logged, settings, start};
+use super::{Common, Error, complain, is_logged, person, settings, start};
 use crate::agent::wire::LineageName;
 use crate::clock::Stopwatch;
 use crate::coordinate::outcome::{LineageSummary, Outcome, Served, Summary, Verdict};
@@ -65,7 +65,7 @@ impl Coordinate {
             dry_run: self.dry_run,
         };
         let config = self.common.config.as_deref();
-        let call = Call { config, certbaton: this.with_file_name("certbaton"), wish };
+        let call = Call { config, certbaton: this.with_file_name("certbaton"), wish, by: person() };
         let summary = coordinate(&settings, &call, &mut progress())?;
         let text = if self.json {
             serde_json::to_string_pretty(&summary).map_err(Error::Json)? + "\n"

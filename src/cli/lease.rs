@@ -1,19 +1,15 @@
 //! flow: what a person asks the arbiter: who holds the lease, and to take it away.
 
 use std::path::Path;
-use std::time::Duration;
 
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::clock::Deadline;
 use crate::config::Settings;
 use crate::exit::Exit;
-use crate::lease::connection::{self, Connection, Way};
-use crate::lease::lines;
-use crate::lease::wire::{Answer, Ask, Hello, Purpose, Status, Token};
-use crate::process;
-use crate::route::report::chain;
+use crate::lease::connection;
+use crate::lease::question::{self, question};
+use crate::lease::wire::{Answer, Ask, Purpose, Status, Token};
 use crate::run::lease::described;
 
 #[derive(Debug, Clone, Subcommand)]
@@ -35,18 +31,9 @@ pub(super) enum Order {
 /// Why the arbiter did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The way to it.
+    /// No answer.
     #[error(transparent)]
-    Connection(#[from] connection::Error),
-    /// Our own program.
-    #[error(transparent)]
-    Process(#[from] process::Error),
-    /// The line to it.
-    #[error("the arbiter of the lease cannot be reached: {said}")]
-    Unreachable {
-        /// What ssh said, else what we saw.
-        said: String,
-    },
+    Question(#[from] question::Error),
     /// It said no.
     #[error("the arbiter refuses: {0}")]
     Refused(String),
@@ -62,8 +49,8 @@ impl Error {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Unreachable { .. } => Exit::Busy,
-            Self::Connection(connection::Error::None) => Exit::Config,
+            Self::Question(question::Error::Unreachable { .. }) => Exit::Busy,
+            Self::Question(question::Error::Connection(connection::Error::None)) => Exit::Config,
             _ => Exit::Failed,
         }
     }
@@ -108,31 +95,6 @@ impl Order {
     }
 }
 
-/// One question, one answer.
-fn question(
-    settings: &Settings,
-    config: Option<&Path>,
-    ask: &Ask,
-) -> Result<(Hello, Answer), Error> {
-    let program = process::executable(process::own()?.pid)?;
-    let way = Way::of(settings, &program, config)?;
-    let deadline = Deadline::after(PATIENCE);
-    let mut connection = Connection::open(&way)?;
-    let spoken = (|| {
-        let hello = connection.hello(&deadline)?;
-        connection.say(ask)?;
-        Ok((hello, connection.word(&deadline)?))
-    })();
-    match spoken {
-        Ok(answered) => Ok(answered),
-        Err(error @ connection::Error::Lines(lines::Error::Wire(_))) => Err(error.into()),
-        Err(error) => {
-            let said = connection.end();
-            Err(Error::Unreachable { said: if said.is_empty() { chain(&error) } else { said } })
-        }
-    }
-}
-
 fn text(arbiter: &str, status: &Status) -> String {
     let mut lines = Vec::new();
     match &status.holder {
@@ -161,9 +123,6 @@ fn text(arbiter: &str, status: &Status) -> String {
     }
     lines.join("\n") + "\n"
 }
-
-/// For a connection and an answer.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {

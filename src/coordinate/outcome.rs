@@ -178,6 +178,24 @@ impl Summary {
         }
     }
 
+    /// What went wrong, in short.
+    pub fn failures(&self) -> Vec<String> {
+        let mut list: Vec<String> = self.refused.iter().chain(&self.stopped).cloned().collect();
+        for host in &self.hosts {
+            list.extend(host.failure.iter().map(|why| format!("{}: {why}", host.name)));
+            let failed = host.lineages.iter().filter(|l| l.result == Outcome::Failed);
+            list.extend(failed.map(|lineage| {
+                let why = lineage.why.as_deref().unwrap_or("failed");
+                format!("{}: {}: {why}", host.name, lineage.name)
+            }));
+        }
+        let wrong = self.served.iter().filter(|served| served.verdict == Verdict::Wrong);
+        list.extend(
+            wrong.filter_map(|served| Some(format!("{}: {}", served.name, served.why.as_ref()?))),
+        );
+        list
+    }
+
     /// The report for people.
     pub fn table(&self) -> String {
         let mut rows =

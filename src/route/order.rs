@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::names::{Hostname, Route, Webroot};
 use crate::route::plan;
@@ -46,6 +47,8 @@ pub struct Report {
     pub reloaded: bool,
     /// What a person should know.
     pub notes: Vec<Note>,
+    /// How long each step took.
+    pub steps: Vec<(&'static str, Duration)>,
 }
 
 impl Report {

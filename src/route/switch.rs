@@ -5,6 +5,7 @@
 //! decided in `plan`, whether it may be installed in `oracle`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::apache::dump::Origin;
 use crate::apache::generated;
@@ -12,7 +13,7 @@ use crate::apache::oracle;
 use crate::apache::refusal::Refusal;
 use crate::apache::server::{self, Server};
 use crate::ca::probe;
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::config::Settings;
 use crate::files;
 use crate::lock::{self, Lock};
@@ -46,6 +47,7 @@ pub struct Run<'a> {
     installed: usize,
     signalled: bool,
     notes: Vec<Note>,
+    steps: Vec<(&'static str, Duration)>,
     _lock: Lock,
 }
 
@@ -109,6 +111,7 @@ pub fn begin<'a>(
     order: &'a Order,
     options: &'a Options,
 ) -> Result<Run<'a>, Error> {
+    let watch = Stopwatch::start();
     files::own_directory(&settings.runtime_directory, 0o755)?;
     // Ours to list; the arbiter, another user, passes through to its own part.
     files::own_directory(&settings.state_directory, 0o711)?;
@@ -137,6 +140,7 @@ pub fn begin<'a>(
         installed: 0,
         signalled: false,
         notes,
+        steps: vec![("look", watch.elapsed())],
         _lock: lock,
     })
 }
@@ -146,7 +150,10 @@ pub fn perform(run: &mut Run<'_>, steps: &[Step]) -> Result<(), Error> {
     let mut journalled = false;
     for (name, step) in steps {
         journalled |= *name == "journal";
-        if let Err(error) = step(run) {
+        let watch = Stopwatch::start();
+        let done = step(run);
+        run.steps.push((*name, watch.elapsed()));
+        if let Err(error) = done {
             return Err(if journalled { run.undo(error) } else { error });
         }
     }
@@ -363,6 +370,7 @@ impl Run<'_> {
             replaced,
             reloaded: self.signalled,
             notes: self.notes,
+            steps: self.steps,
         }
     }
 }

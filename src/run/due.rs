@@ -32,6 +32,14 @@ impl Certificates {
         !self.0.is_empty() && self.0.len() == now.0.len() && self.0.iter().zip(&now.0).all(renewed)
     }
 
+    /// The serial number of `lineage`'s, if it had one.
+    pub fn serial(&self, task: &Task, lineage: &str) -> Option<String> {
+        let Names::Lineages(needed) = &task.names else { return None };
+        let mut of = needed.iter().zip(&self.0).filter(|(needed, _)| needed.lineage == lineage);
+        let pem = of.next()?.1.as_ref()?;
+        certificate::from_pem(pem).ok().map(|certificate| certificate.serial)
+    }
+
     /// The first to expire, if it does so within `time`.
     pub fn expires_within(&self, time: Duration) -> Option<Timestamp> {
         let read = |pem: &Vec<u8>| certificate::from_pem(pem).ok().map(|c| c.not_after);

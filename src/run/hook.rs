@@ -11,9 +11,12 @@ use std::time::Duration;
 use crate::certbot::lineages::{self, lineages};
 use crate::certbot::running::{self, Running};
 use crate::certbot::scope::{self, Known, Origin, scope};
+use crate::clock::Stopwatch;
 use crate::config::Settings;
 use crate::exit::Exit;
 use crate::files;
+use crate::history::log::{Recorder, Start};
+use crate::history::record::{By, Kind};
 use crate::lock::Lock;
 use crate::names::{Hostname, Webroot};
 use crate::process::{self, Process};
@@ -88,6 +91,20 @@ impl Error {
 
 /// Before the first challenge: lease, routes, proof. Who calls it follows a failure with [`veto`].
 pub fn pre(settings: &Settings, call: &Call) -> Result<(), Error> {
+    let done = start(settings, call);
+    if let Err(error) = &done
+        && !matches!(error, Error::Refused(_))
+    {
+        // No keeper wrote it down.
+        let by = process::own().and_then(|own| process::parent(own.pid)).ok().flatten();
+        let start = Start { by: by.map(named).unwrap_or_default(), ..Start::default() };
+        let record = Recorder::hold_back(settings, Kind::Renewal, start);
+        record.end(error.exit().code(), &chain(error));
+    }
+    done
+}
+
+fn start(settings: &Settings, call: &Call) -> Result<(), Error> {
     let running = running::find(process::own()?.pid)?;
     let owner = owner(running.as_ref())?;
     // As directory hook and by flag: the second finds the keeper of the first.
@@ -100,7 +117,8 @@ pub fn pre(settings: &Settings, call: &Call) -> Result<(), Error> {
     let names = names(settings, call, running.as_ref())?;
     let mut keeper = keeper::start(call.program.clone(), call.config.as_deref())?;
     let forced = running.as_ref().is_some_and(|running| running.invocation.force_renewal);
-    keeper.send(&Task { owner, stoppable: running.is_some(), forced, names })?;
+    let dry_run = running.as_ref().is_some_and(|running| running.invocation.dry_run);
+    keeper.send(&Task { owner, stoppable: running.is_some(), forced, dry_run, names })?;
     let reply = match keeper.receive::<Reply>() {
         Err(error) => {
             // The keeper was killed, perhaps in the middle of a switch.
@@ -123,7 +141,16 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
         Some(reply) => Err(Error::Refused(reply)),
         // No run of ours: nothing to give back, but the certificate wants loading.
         None => {
-            switch::log(&keep::deploy(settings, &Order::Add(Vec::new()), &deployed)?);
+            let start = Start { by: named(owner), ..Start::default() };
+            let record = Recorder::hold_back(settings, Kind::Renewal, start);
+            let watch = Stopwatch::start();
+            let outcome = keep::deploy(settings, &Order::Add(Vec::new()), &deployed);
+            record.record(keep::record::switched(&outcome));
+            let failure = outcome.as_ref().err().map(|error| chain(error));
+            record.record(keep::record::deployed(&deployed, None, failure, watch));
+            let exit = outcome.as_ref().map_or_else(Exit::of, |_| Exit::Done);
+            record.end(exit.code(), "");
+            switch::log(&outcome?);
             Ok(())
         }
     }
@@ -144,10 +171,23 @@ pub fn give_back(settings: &Settings) -> Result<(), Error> {
     let Some(_grant) = lease(settings)? else { return Ok(()) };
     // Only who has the lease listens: this one's keeper was killed.
     files::remove_own(&settings.keeper_socket()).map_err(|error| Error::Switch(error.into()))?;
-    let report = switch::switch(settings, &Order::Only(Vec::new()), &Options::default())
-        .map_err(Error::StillLocal)?;
+    let start = Start { by: process::own().map(named).unwrap_or_default(), ..Start::default() };
+    let record = Recorder::hold_back(settings, Kind::Recovery, start);
+    let outcome = switch::switch(settings, &Order::Only(Vec::new()), &Options::default());
+    record.record(keep::record::switched(&outcome));
+    let outcome = outcome.map_err(Error::StillLocal);
+    match &outcome {
+        Ok(_) => record.end(Exit::Done.code(), ""),
+        Err(error) => record.end(error.exit().code(), &chain(error)),
+    }
+    let report = outcome?;
     switch::log(&report);
     Ok(())
+}
+
+/// A process as the history names it.
+fn named(process: Process) -> By {
+    By::process(process.pid, &process::argv(process.pid).unwrap_or_default())
 }
 
 /// This host's own lease, if nobody has it.

@@ -5,17 +5,17 @@
 //! routes go back first and the lease last.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Stopwatch};
 use crate::config::Settings;
 use crate::exit::Exit;
 use crate::files;
+use crate::history::log::Recorder;
+use crate::history::record::Event;
 use crate::process::{self, PidFd, Signal};
 use crate::route::order::{Options, Order, Report};
 use crate::route::proof;
@@ -29,6 +29,8 @@ use crate::run::messages::{Deployed, Message, Names, RenewalRun, Reply, Request,
 
 mod claim;
 mod loss;
+pub mod record;
+mod watch;
 
 /// Why a keeper ended other than by the end of its run.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +64,11 @@ struct Keeper<'a> {
     run: RenewalRun,
     /// Lineages whose certificate is served.
     served: BTreeSet<PathBuf>,
+    /// The certificates as they were at the beginning.
+    before: Certificates,
+    record: Recorder,
+    /// The first failure that a hook was told of.
+    told: Reply,
 }
 
 /// How a run came to its end.
@@ -90,36 +97,49 @@ pub fn keep(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
         Names::Proxied(_) => Vec::new(),
     });
     let before = Certificates::of(&task);
-    let mut keeper = Keeper { settings, task, owner, signals, run, served: BTreeSet::new() };
-    let (mut grant, without) = match keeper.acquire(&hook, config, &before) {
-        Ok(granted) => granted,
-        Err(error) => {
-            let exit = if let Error::Lease(error) = &error { error.exit() } else { Exit::Failed };
-            // Nobody listens any more if the hook is what ended.
-            hook.send(&Reply { exit: exit.code(), text: chain(&error) }).ok();
-            if matches!(error, Error::Abandoned) {
-                keeper.stop_owner();
-            }
-            return Err(error);
-        }
-    };
-    let token = grant.token.map(|token| format!(", token {}", token.0)).unwrap_or_default();
-    tracing::info!("lease granted to {}{token}", keeper.owner_name());
-    let held = if grant.waited && keeper.is_done(&before) {
-        hook.send(&Reply::done()).ok();
-        Ok(())
-    } else {
-        let listener = keeper::listen(&settings.keeper_socket())?;
-        let held = keeper.hold(&mut hook, &listener, &mut grant, without.as_ref());
-        files::remove_own(&settings.keeper_socket())?;
-        held
-    };
-    grant.release();
-    tracing::info!("lease released by {}{token}", keeper.owner_name());
-    held
+    let record = record::begin(settings, &task);
+    let (served, told) = (BTreeSet::new(), Reply::done());
+    let mut keeper = Keeper { settings, task, owner, signals, run, served, before, record, told };
+    let outcome = keeper.live(&mut hook, config);
+    keeper.ended(&outcome);
+    outcome
 }
 
 impl Keeper<'_> {
+    /// From the lease to its end.
+    fn live(&mut self, hook: &mut Channel, config: Option<&Path>) -> Result<(), Error> {
+        let (mut grant, without) = match self.acquire(hook, config) {
+            Ok(granted) => granted,
+            Err(error) => {
+                let exit =
+                    if let Error::Lease(error) = &error { error.exit() } else { Exit::Failed };
+                // Nobody listens any more if the hook is what ended.
+                hook.send(&Reply { exit: exit.code(), text: chain(&error) }).ok();
+                if matches!(error, Error::Abandoned) {
+                    self.stop_owner();
+                }
+                return Err(error);
+            }
+        };
+        let token = grant.token.map(|token| format!(", token {}", token.0)).unwrap_or_default();
+        tracing::info!("lease granted to {}{token}", self.owner_name());
+        self.granted(&grant, without.as_ref().map(|error| chain(error)).as_deref());
+        let held = if grant.waited && self.is_done() {
+            self.told.text = "another run has renewed everything meanwhile".into();
+            hook.send(&Reply::done()).ok();
+            Ok(())
+        } else {
+            let listener = keeper::listen(&self.settings.keeper_socket())?;
+            let held = self.hold(hook, &listener, &mut grant, without.as_ref());
+            files::remove_own(&self.settings.keeper_socket())?;
+            held
+        };
+        grant.release();
+        self.record.record(Event::Released);
+        tracing::info!("lease released by {}{token}", self.owner_name());
+        held
+    }
+
     /// From the switch to this host to the switch back. `without`: why there is no arbiter's lease.
     fn hold(
         &mut self,
@@ -133,7 +153,9 @@ impl Keeper<'_> {
             Names::Proxied(webroot) => Order::Proxied(webroot.clone()),
         };
         let begin = || {
-            let report = switch::switch(self.settings, &order, &Options::default())?;
+            let switched = switch::switch(self.settings, &order, &Options::default());
+            self.record.record(record::switched(&switched));
+            let report = switched?;
             switch::log(&report);
             Ok(self.prove_publicly(&report, without.is_some()))
         };
@@ -157,6 +179,7 @@ impl Keeper<'_> {
             }
             (Ok(Ok(())), None) => (Reply::done(), None),
         };
+        self.told(&reply);
         let heard = hook.send(&reply).is_ok() && hook.receive::<()>().is_ok();
         match end {
             Some(End::Lost) => return self.after_loss(listener, &reply),
@@ -167,6 +190,7 @@ impl Keeper<'_> {
             None => {}
         }
         let (end, waiting) = self.serve(listener, grant)?;
+        self.came_to(end);
         if end == End::Lost {
             let reply = self.lost(&grant.lost().unwrap_or_default());
             return self.after_loss(listener, &reply);
@@ -183,34 +207,11 @@ impl Keeper<'_> {
         } else {
             Vec::new()
         };
-        public::prove(&routes, self.settings.proof_time)
-    }
-
-    /// Does `work`; stops certbot as soon as the hook dies, since it would ask the CA at once,
-    /// and when the lease is lost.
-    fn watching<T>(
-        &self,
-        hook: Option<BorrowedFd<'_>>,
-        bell: Option<BorrowedFd<'_>>,
-        work: impl FnOnce() -> T,
-    ) -> Result<T, Error> {
-        let setup = |error| Error::Keeper(keeper::Error::Setup("watch its hook", error));
-        let (end, done) = io::pipe().map_err(setup)?;
-        let end = end.as_fd();
-        Ok(thread::scope(|scope| {
-            scope.spawn(move || {
-                // The hook says nothing while it waits: it can only have closed.
-                let of = |fd: Option<BorrowedFd<'_>>| fd.is_some_and(is_ready);
-                let sources: Vec<_> = [Some(end), hook, bell].into_iter().flatten().collect();
-                if keeper::wait(&sources, None).is_err() || is_ready(end) {
-                    return;
-                }
-                if of(bell) { self.end_owner() } else { self.stop_owner() }
-            });
-            let outcome = work();
-            drop(done);
-            outcome
-        }))
+        let watch = Stopwatch::start();
+        let proven = public::prove(&routes, self.settings.proof_time);
+        let names = routes.iter().map(|route| &route.name).collect();
+        self.proven(names, proven.as_ref().err().map(|error| chain(error)), watch);
+        proven
     }
 
     /// Does what the hooks ask until the run ends.
@@ -283,14 +284,20 @@ impl Keeper<'_> {
             Names::Proxied(_) => Order::Without(deployed.names.iter().cloned().collect()),
         };
         let work = || deploy(self.settings, &order, deployed);
-        Ok(match self.watching(None, grant.bell(), work)? {
+        let watch = Stopwatch::start();
+        let outcome = self.watching(None, grant.bell(), work)?;
+        self.record.record(record::switched(&outcome));
+        self.deployed(deployed, outcome.as_ref().err().map(|error| chain(error)), watch);
+        let reply = match outcome {
             Ok(report) => {
                 switch::log(&report);
                 self.served.extend(deployed.directory.clone());
                 Reply::done()
             }
             Err(error) => Reply { exit: Exit::of(&error).code(), text: chain(&error) },
-        })
+        };
+        self.told(&reply);
+        Ok(reply)
     }
 
     /// Gives everything back, tries again for a while if it must, and answers the post-hook.
@@ -305,6 +312,7 @@ impl Keeper<'_> {
         loop {
             let order = Order::Only(Vec::new());
             let outcome = switch::switch(self.settings, &order, &Options::default());
+            self.record.record(record::switched(&outcome));
             let reply = match &outcome {
                 Ok(report) => {
                     switch::log(report);
@@ -359,10 +367,6 @@ pub fn still_local(error: &report::Error) -> String {
         "{}; the challenge path may still be local: certbaton recover tries again",
         chain(error)
     )
-}
-
-fn is_ready(fd: BorrowedFd<'_>) -> bool {
-    keeper::wait(&[fd], Some(Duration::ZERO)).is_ok_and(|ready| ready[0])
 }
 
 /// For a hook to say what it wants.

@@ -19,6 +19,8 @@ pub struct Task {
     pub stoppable: bool,
     /// Certbot renews whether or not it is due.
     pub forced: bool,
+    /// Certbot only rehearses.
+    pub dry_run: bool,
     /// What to switch.
     pub names: Names,
 }

@@ -19,7 +19,6 @@ impl Keeper<'_> {
         &self,
         hook: &Channel,
         config: Option<&Path>,
-        before: &Certificates,
     ) -> Result<(Grant, Option<lease::Error>), Error> {
         let program = process::executable(process::own()?.pid)?;
         let mut asking = Asking::begin(self.settings, self.purpose(), &program, config)?;
@@ -32,7 +31,7 @@ impl Keeper<'_> {
                         format!("the arbiter of the lease, {arbiter}, cannot be reached ({said})");
                     let error = lease::Error::Unreachable { arbiter, said };
                     let within = self.settings.break_glass;
-                    let Some(end) = within.and_then(|time| before.expires_within(time)) else {
+                    let Some(end) = within.and_then(|time| self.before.expires_within(time)) else {
                         return Err(error.into());
                     };
                     let Some(grant) = asking.break_glass() else { return Err(error.into()) };
@@ -72,10 +71,10 @@ impl Keeper<'_> {
     }
 
     /// Whether others have renewed everything meanwhile; certbot, which does not know, is stopped.
-    pub(super) fn is_done(&self, before: &Certificates) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         if self.task.forced
             || !self.task.stoppable
-            || !before.all_renewed(&Certificates::of(&self.task))
+            || !self.before.all_renewed(&Certificates::of(&self.task))
         {
             return false;
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{End, Error, HOOK_PATIENCE, Keeper};
 use crate::exit::Exit;
+use crate::history::record::Event;
 use crate::process::Signal;
 use crate::route::report::chain;
 use crate::run::keeper;
@@ -18,6 +19,7 @@ impl Keeper<'_> {
         let stopped = if self.task.stoppable { "certbot was stopped" } else { "no more is proven" };
         let text = format!("the lease was lost: {why}; {stopped} and the routes go back");
         tracing::error!("{text}");
+        self.record.record(Event::Lost { why: why.to_owned() });
         Reply { exit: Exit::Failed.code(), text }
     }
 
@@ -27,6 +29,7 @@ impl Keeper<'_> {
         listener: &UnixListener,
         reply: &Reply,
     ) -> Result<(), Error> {
+        self.told(reply);
         let finished = self.finish(End::Lost, None);
         let mut told_to_end = false;
         loop {

@@ -1,0 +1,117 @@
+//! system: the command line of `certbaton switch`, and what a person sees of it.
+
+use std::io::{self, Write};
+
+use clap::Args;
+
+use super::{Error, person, print};
+use crate::certbot::lineages::lineages;
+use crate::certbot::scope::{Known, Origin, scope};
+use crate::config::Settings;
+use crate::exit::Exit;
+use crate::history::log::{Recorder, Start};
+use crate::history::record::Kind;
+use crate::names::{Hostname, Route, Webroot};
+use crate::route::order::{Options, Order, Report};
+use crate::route::plan::Switched;
+use crate::route::report::chain;
+use crate::route::switch;
+use crate::run::hook;
+use crate::run::keep;
+
+#[derive(Debug, Args)]
+pub(super) struct Switch {
+    /// Who answers.
+    #[arg(value_enum)]
+    to: Side,
+    /// Names; without any, all that certbot renews by webroot, or all that are local.
+    #[arg(value_name = "NAME")]
+    names: Vec<Hostname>,
+    /// The webroot of the names, where certbot does not know it.
+    #[arg(long, value_name = "DIRECTORY")]
+    webroot: Option<Webroot>,
+    /// Print what would change as a unified diff, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Also change files that a control panel or a configuration manager writes.
+    #[arg(long)]
+    force_generated: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Side {
+    /// This host, from certbot's webroot.
+    Local,
+    /// Whoever the user's own configuration says.
+    Peer,
+}
+
+impl Switch {
+    pub(super) fn perform(&self, settings: &Settings) -> Result<(), Error> {
+        let order = match self.to {
+            Side::Local => Order::Add(self.routes(settings)?),
+            Side::Peer if self.names.is_empty() => Order::Only(Vec::new()),
+            Side::Peer => Order::Without(self.names.iter().cloned().collect()),
+        };
+        let options = &Options { force_generated: self.force_generated, ..Options::default() };
+        if self.dry_run {
+            let (diff, report) = switch::dry_run(settings, &order, options)?;
+            notes(&report);
+            print(&diff);
+        } else {
+            let _grant = hook::lease(settings)?.ok_or(Error::UnderWay)?;
+            let start = Start { by: person(), ..Start::default() };
+            let record = Recorder::begin(settings, Kind::Switch, start);
+            let outcome = switch::switch(settings, &order, options);
+            record.record(keep::record::switched(&outcome));
+            match &outcome {
+                Ok(_) => record.end(Exit::Done.code(), ""),
+                Err(error) => record.end(Exit::of(error).code(), &chain(error)),
+            }
+            let report = outcome?;
+            notes(&report);
+            print(&summary(&report));
+        }
+        Ok(())
+    }
+
+    fn routes(&self, settings: &Settings) -> Result<Vec<Route>, Error> {
+        let found = lineages(&settings.certbot_directory)?;
+        let known = Known {
+            names: &self.names,
+            webroot: self.webroot.as_ref(),
+            invocation: None,
+            lineages: &found.usable,
+            refused: &found.refused,
+        };
+        let scope = scope(&known)?;
+        let routes: Vec<Route> = scope.lineages.into_iter().flat_map(|l| l.routes).collect();
+        if routes.is_empty() && scope.origin == Origin::Unknown {
+            return Err(Error::NoNames);
+        }
+        Ok(routes)
+    }
+}
+
+fn notes(report: &Report) {
+    let mut out = io::stderr().lock();
+    for note in &report.notes {
+        writeln!(out, "certbaton: note: {note}").ok();
+    }
+}
+
+fn summary(report: &Report) -> String {
+    let files = report.replaced.iter().map(|f| format!("changed {}\n", f.display()));
+    let mut text: String = files.collect();
+    for Switched { origin, routes, obstacles, .. } in &report.vhosts {
+        let names: Vec<&str> = routes.iter().map(|r| r.name.as_str()).collect();
+        let already = if obstacles.is_empty() { " (by its own configuration)" } else { "" };
+        text.push_str(
+            &["local: ", &names.join(" "), already, ", ", &origin.to_string(), "\n"].concat(),
+        );
+    }
+    if report.local.is_empty() && report.replaced.is_empty() {
+        text += "peer: nothing was local\n";
+    }
+    text
+}

@@ -1,0 +1,367 @@
+//! pure: what is written about a run: one event a line of JSON, appended when it happens.
+//!
+//! Events and not one record at the end: a keeper that is killed leaves a
+//! beginning without an end, and that is how its death is seen. Lines that are
+//! not understood are passed over, whether a power cut tore them or a newer
+//! certbaton wrote them.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::process::Process;
+use crate::route::order::Report;
+
+/// Names a run; sorts by its beginning.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RunId(String);
+
+/// One event of one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Entry {
+    /// When.
+    pub at: Timestamp,
+    /// Of which run.
+    pub run: RunId,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum Event {
+    /// The run began.
+    Began(Began),
+    /// The lease was asked for.
+    Asked {
+        /// Who grants it; none: the lock of this host.
+        arbiter: Option<String>,
+    },
+    /// The lease was granted.
+    Granted {
+        /// Its fencing token.
+        token: Option<u64>,
+        /// Why it was done without the arbiter, if so (`lease.break-glass`).
+        without: Option<String>,
+    },
+    /// Routes, and Apache, are as they were ordered to be; proven on every address.
+    Switched(Switched),
+    /// They could not be.
+    NotSwitched {
+        /// Why, and in what state things are.
+        why: String,
+    },
+    /// The names answer, as the CA asks, from outside of this host's own configuration.
+    Proven {
+        /// The names.
+        names: Vec<String>,
+        /// How long that took.
+        millis: u64,
+    },
+    /// They do not.
+    NotProven {
+        /// Why.
+        why: String,
+        /// How long that took.
+        millis: u64,
+    },
+    /// certbot got a certificate.
+    Deployed(Deployed),
+    /// The lease was lost.
+    Lost {
+        /// Why.
+        why: String,
+    },
+    /// A host was asked to renew by a coordinator, and answered.
+    Host {
+        /// Which.
+        host: String,
+        /// Lineages with a new certificate.
+        renewed: Vec<String>,
+        /// Why it did not do it.
+        failure: Option<String>,
+        /// How long that took.
+        millis: u64,
+    },
+    /// The lease is free.
+    Released,
+    /// The run is over.
+    Ended {
+        /// Exit code.
+        exit: u8,
+        /// What went wrong; empty: nothing.
+        text: String,
+    },
+    /// Of another version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What kind of run it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// One run of certbot, as its keeper saw it.
+    Renewal,
+    /// `certbaton switch`.
+    Switch,
+    /// `certbaton recover`, and what hooks give back when a keeper is gone.
+    Recovery,
+    /// `renew-coordinate`.
+    Coordination,
+}
+
+/// The beginning of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Began {
+    /// What kind.
+    pub kind: Kind,
+    /// On which host.
+    pub host: String,
+    /// Who wanted it.
+    pub by: By,
+    /// The process that writes this.
+    pub process: Process,
+    /// Which boot of the machine that process belongs to.
+    pub boot: String,
+    /// The lineages that it is about, as far as they are known before.
+    pub lineages: Vec<String>,
+    /// A rehearsal.
+    pub dry_run: bool,
+    /// Also what is not due.
+    pub forced: bool,
+}
+
+/// Who wanted a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct By {
+    /// The person, where one typed it.
+    pub user: Option<String>,
+    /// The process whose life the run's is.
+    pub pid: Option<i32>,
+    /// Its command line.
+    pub command: String,
+}
+
+/// A switch that was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Switched {
+    /// The names that this host answers now.
+    pub local: Vec<String>,
+    /// The names that went back to the peer.
+    pub returned: Vec<String>,
+    /// The files that were replaced.
+    pub files: Vec<String>,
+    /// Whether Apache was reloaded.
+    pub reloaded: bool,
+    /// How long each step took.
+    pub steps: Vec<Step>,
+}
+
+/// One step of a switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Step {
+    /// Its name.
+    pub name: String,
+    /// How long it took.
+    pub millis: u64,
+}
+
+/// A lineage that has a new certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Deployed {
+    /// Its name.
+    pub lineage: String,
+    /// Its host names.
+    pub names: Vec<String>,
+    /// Serial number of the certificate before, if there was one.
+    pub before: Option<String>,
+    /// Serial number of the new one, if it can be read.
+    pub serial: Option<String>,
+    /// Its end.
+    pub not_after: Option<Timestamp>,
+    /// Why it is not served as it should be; none: that is proven.
+    pub failure: Option<String>,
+    /// How long reload and proof took.
+    pub millis: u64,
+}
+
+/// An entry as a line, bounded in length.
+pub fn line(entry: &Entry) -> Result<Vec<u8>, serde_json::Error> {
+    let mut text =
+        serde_json::to_vec(&Entry { event: bounded(entry.event.clone()), ..entry.clone() })?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// The entries of a file, and how many of its lines are none.
+pub fn read(bytes: &[u8]) -> (Vec<Entry>, usize) {
+    let lines = bytes.split(|&b| b == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let mut damaged = 0;
+    let known = |line| {
+        let entry = serde_json::from_slice::<Entry>(line);
+        damaged += usize::from(entry.is_err());
+        entry.ok()
+    };
+    (lines.filter_map(known).collect(), damaged)
+}
+
+impl By {
+    /// A process with the command line `words`.
+    pub fn process(pid: i32, words: &[OsString]) -> Self {
+        let words: Vec<String> = words.iter().map(|w| w.to_string_lossy().into_owned()).collect();
+        Self { user: None, pid: Some(pid), command: command(&words) }
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        match (&self.user, self.pid) {
+            (Some(user), _) => format!("{} ({user})", self.command),
+            (None, Some(pid)) => format!("{}, process {pid}", self.command),
+            (None, None) => self.command.clone(),
+        }
+    }
+}
+
+impl From<&Report> for Switched {
+    fn from(report: &Report) -> Self {
+        let step = |(name, took): &(&str, Duration)| Step {
+            name: (*name).to_owned(),
+            millis: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        };
+        Self {
+            local: report.local.iter().map(|route| route.name.to_string()).collect(),
+            returned: report.returned.iter().map(ToString::to_string).collect(),
+            files: report.replaced.iter().map(|file| file.display().to_string()).collect(),
+            reloaded: report.reloaded,
+            steps: report.steps.iter().map(step).collect(),
+        }
+    }
+}
+
+/// A command line for people, without what nobody else should see.
+pub fn command(words: &[String]) -> String {
+    let mut shown: Vec<&str> = Vec::new();
+    let mut hidden = false;
+    for word in words {
+        let (option, value) =
+            word.split_once('=').map_or((word.as_str(), None), |(o, v)| (o, Some(v)));
+        let secret = option.starts_with("--") && SECRETS.iter().any(|part| option.contains(part));
+        match (hidden, secret && value.is_some()) {
+            (true, _) => shown.push("…"),
+            (false, true) => shown.extend([option, "…"]),
+            (false, false) => shown.push(word),
+        }
+        hidden = secret && value.is_none();
+    }
+    cut(shown.join(" "))
+}
+
+fn bounded(event: Event) -> Event {
+    match event {
+        Event::Began(began) => Event::Began(Began {
+            lineages: few(began.lineages),
+            by: By { command: cut(began.by.command), ..began.by },
+            ..began
+        }),
+        Event::Granted { token, without } => Event::Granted { token, without: without.map(cut) },
+        Event::Switched(switched) => Event::Switched(Switched {
+            local: few(switched.local),
+            returned: few(switched.returned),
+            files: few(switched.files),
+            ..switched
+        }),
+        Event::NotSwitched { why } => Event::NotSwitched { why: cut(why) },
+        Event::Proven { names, millis } => Event::Proven { names: few(names), millis },
+        Event::NotProven { why, millis } => Event::NotProven { why: cut(why), millis },
+        Event::Deployed(deployed) => Event::Deployed(Deployed {
+            names: few(deployed.names),
+            failure: deployed.failure.map(cut),
+            ..deployed
+        }),
+        Event::Lost { why } => Event::Lost { why: cut(why) },
+        Event::Host { host, renewed, failure, millis } => {
+            Event::Host { host, renewed: few(renewed), failure: failure.map(cut), millis }
+        }
+        Event::Ended { exit, text } => Event::Ended { exit, text: cut(text) },
+        short @ (Event::Asked { .. } | Event::Released | Event::Unknown) => short,
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+fn few(mut list: Vec<String>) -> Vec<String> {
+    list.truncate(LONGEST_LIST);
+    list
+}
+
+impl RunId {
+    /// Of the run that process `pid` began `at`.
+    pub fn new(at: Timestamp, pid: i32) -> Self {
+        let millis = at.subsec_millisecond().unsigned_abs();
+        Self(format!("{}.{millis:03}-{pid}", at.strftime("%Y%m%dT%H%M%S")))
+    }
+
+    /// Checks `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'T' | b'.' | b'-');
+        let good = (1..=40).contains(&text.len()) && text.bytes().all(plain);
+        good.then(|| Self(text.to_owned()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for RunId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| {
+            format!("not the id of a run, as certbaton status --history prints them: {text:?}")
+        })
+    }
+}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> Self {
+        id.0
+    }
+}
+
+impl std::fmt::Display for RunId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Characters of a text.
+const LONGEST_TEXT: usize = 2000;
+
+/// Names, or files, of one event.
+const LONGEST_LIST: usize = 1000;
+
+/// Parts of the names of options whose values are secret (`--eab-hmac-key` of certbot).
+const SECRETS: [&str; 4] = ["hmac-key", "secret", "password", "token"];
+
+#[cfg(test)]
+mod tests;

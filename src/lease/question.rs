@@ -1,0 +1,57 @@
+//! flow: one question to the arbiter, one answer: who holds the lease, or to take it away.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::clock::Deadline;
+use crate::config::Settings;
+use crate::lease::connection::{self, Connection, Way};
+use crate::lease::lines;
+use crate::lease::wire::{Answer, Ask, Hello};
+use crate::process;
+use crate::route::report::chain;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The way to it.
+    #[error(transparent)]
+    Connection(#[from] connection::Error),
+    /// Our own program.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// The line to it.
+    #[error("the arbiter of the lease cannot be reached: {said}")]
+    Unreachable {
+        /// What ssh said, else what we saw.
+        said: String,
+    },
+}
+
+/// Asks the arbiter of `settings`; `config` is the configuration file, for an arbiter on this host.
+pub fn question(
+    settings: &Settings,
+    config: Option<&Path>,
+    ask: &Ask,
+) -> Result<(Hello, Answer), Error> {
+    let program = process::executable(process::own()?.pid)?;
+    let way = Way::of(settings, &program, config)?;
+    let deadline = Deadline::after(PATIENCE);
+    let mut connection = Connection::open(&way)?;
+    let spoken = (|| {
+        let hello = connection.hello(&deadline)?;
+        connection.say(ask)?;
+        Ok((hello, connection.word(&deadline)?))
+    })();
+    match spoken {
+        Ok(answered) => Ok(answered),
+        Err(error @ connection::Error::Lines(lines::Error::Wire(_))) => Err(error.into()),
+        Err(error) => {
+            let said = connection.end();
+            Err(Error::Unreachable { said: if said.is_empty() { chain(&error) } else { said } })
+        }
+    }
+}
+
+/// For a connection and an answer.
+const PATIENCE: Duration = Duration::from_secs(20);

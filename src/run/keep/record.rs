@@ -1,0 +1,126 @@
+//! flow: what the keeper writes down of its run.
+
+use std::path::Path;
+
+use super::{End, Error, Keeper};
+use crate::certbot::certificate;
+use crate::clock::Stopwatch;
+use crate::config::Settings;
+use crate::exit::Exit;
+use crate::files;
+use crate::history::log::{Recorder, Start};
+use crate::history::record::{By, Deployed as DeployedRecord, Event, Kind, Switched};
+use crate::names::Hostname;
+use crate::process;
+use crate::route::order::Report;
+use crate::route::report::{self, chain};
+use crate::run::lease::Grant;
+use crate::run::messages::{Deployed, Names, Reply, Task};
+
+/// Begins the record of the run that `task` is about.
+pub(super) fn begin(settings: &Settings, task: &Task) -> Recorder {
+    let words = process::argv(task.owner.pid).unwrap_or_default();
+    let lineages = match &task.names {
+        Names::Lineages(needed) => needed.iter().map(|needed| needed.lineage.clone()).collect(),
+        Names::Proxied(_) => Vec::new(),
+    };
+    let by = By::process(task.owner.pid, &words);
+    let start = Start { by, lineages, dry_run: task.dry_run, forced: task.forced };
+    let recorder = Recorder::begin(settings, Kind::Renewal, start);
+    let arbiter = settings.arbiter.as_ref().map(ToString::to_string);
+    recorder.record(Event::Asked { arbiter });
+    recorder
+}
+
+/// A switch that was made, or why not.
+pub fn switched(outcome: &Result<Report, report::Error>) -> Event {
+    match outcome {
+        Ok(report) => Event::Switched(Switched::from(report)),
+        Err(error) => Event::NotSwitched { why: chain(error) },
+    }
+}
+
+/// A lineage that has a new certificate, and whether it is served.
+pub fn deployed(
+    deployed: &Deployed,
+    before: Option<String>,
+    failure: Option<String>,
+    watch: Stopwatch,
+) -> Event {
+    let directory = deployed.directory.as_deref();
+    let pem = directory.and_then(|path| files::read_any(&path.join("cert.pem")).ok());
+    let new = pem.and_then(|pem| certificate::from_pem(&pem).ok());
+    Event::Deployed(DeployedRecord {
+        lineage: lineage(deployed),
+        names: deployed.names.iter().map(ToString::to_string).collect(),
+        before,
+        serial: new.as_ref().map(|new| new.serial.clone()),
+        not_after: new.map(|new| new.not_after),
+        failure,
+        millis: millis(watch),
+    })
+}
+
+fn lineage(deployed: &Deployed) -> String {
+    let name = deployed.directory.as_deref().and_then(Path::file_name).unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+impl Keeper<'_> {
+    pub(super) fn granted(&self, grant: &Grant, without: Option<&str>) {
+        let token = grant.token.map(|token| token.0);
+        self.record.record(Event::Granted { token, without: without.map(str::to_owned) });
+    }
+
+    /// A proof that took as long as `watch` says.
+    pub(super) fn proven(&self, names: Vec<&Hostname>, failure: Option<String>, watch: Stopwatch) {
+        let millis = millis(watch);
+        let names: Vec<String> = names.into_iter().map(ToString::to_string).collect();
+        match failure {
+            Some(why) => self.record.record(Event::NotProven { why, millis }),
+            None if names.is_empty() => {}
+            None => self.record.record(Event::Proven { names, millis }),
+        }
+    }
+
+    /// A lineage that has a new certificate, and whether it is served.
+    pub(super) fn deployed(&self, new: &Deployed, failure: Option<String>, watch: Stopwatch) {
+        let before = self.before.serial(&self.task, &lineage(new));
+        self.record.record(deployed(new, before, failure, watch));
+    }
+
+    /// Remembers what a hook was told, if it was that something failed: it is how the run ends.
+    pub(super) fn told(&mut self, reply: &Reply) {
+        if reply.exit != 0 && self.told.exit == 0 {
+            self.told = reply.clone();
+        }
+    }
+
+    /// The same of how the run came to its end.
+    pub(super) fn came_to(&mut self, end: End) {
+        let text = match end {
+            End::OwnerEnded => format!("{} ended without its post-hook", self.owner_name()),
+            End::Signalled => "the keeper was told to end".to_owned(),
+            End::NotBegun | End::Finished | End::Lost => return,
+        };
+        // Another client may know no post-hook.
+        let exit = if self.task.stoppable { Exit::Failed } else { Exit::Done };
+        self.told(&Reply { exit: exit.code(), text });
+    }
+
+    /// The last line of the record.
+    pub(super) fn ended(self, outcome: &Result<(), Error>) {
+        match outcome {
+            Ok(()) => self.record.end(self.told.exit, &self.told.text),
+            Err(error @ Error::Stuck(_)) => {
+                self.record.end(Exit::NotUndone.code(), &chain(error));
+            }
+            Err(Error::Lease(error)) => self.record.end(error.exit().code(), &chain(error)),
+            Err(error) => self.record.end(Exit::Failed.code(), &chain(error)),
+        }
+    }
+}
+
+fn millis(watch: Stopwatch) -> u64 {
+    u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,232 @@
+//! flow: this host looked at, the others asked, all at once; nothing is changed.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::agent::link::Way;
+use crate::agent::link::hosts;
+use crate::agent::survey::{self, Looked};
+use crate::agent::wire::{Answer, Order};
+use crate::apache::server::Inquirer;
+use crate::certbot::certificate;
+use crate::certbot::installed;
+use crate::certbot::lineages::lineages;
+use crate::certbot::renewal;
+use crate::certbot::version::{Age, Version};
+use crate::clock;
+use crate::config::{Host, Settings};
+use crate::files;
+use crate::history::log;
+use crate::history::run::{self, Run};
+use crate::lease::question::question;
+use crate::lease::wire::{Answer as LeaseAnswer, Ask};
+use crate::route::report::chain;
+use crate::run::keeper::Signals;
+use crate::status::judgement;
+use crate::status::overview::{Found, HostStatus, LeaseStatus, LineageStatus, Overview, Versions};
+use crate::status::remembered::{self, Remembered};
+use crate::status::result;
+
+/// What the flow needs beside the settings.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// `--config`, for an arbiter on this host.
+    pub config: Option<&'a Path>,
+    /// The `certbaton` program.
+    pub certbaton: PathBuf,
+}
+
+/// Everything about all hosts.
+pub fn gather(settings: &Settings, call: &Call<'_>, signals: &Signals) -> Overview {
+    let hosts = hosts(settings);
+    let (hosts, lease) = thread::scope(|scope| {
+        let lease = scope.spawn(|| lease(settings, call));
+        let asked: Vec<_> = hosts
+            .iter()
+            .filter(|host| !is_own(settings, host))
+            .map(|host| scope.spawn(|| peer(settings, call, host, signals)))
+            .collect();
+        let own: Vec<HostStatus> = hosts
+            .iter()
+            .filter(|host| is_own(settings, host))
+            .map(|host| own(settings, host))
+            .collect();
+        // A thread that panicked has nothing to tell.
+        let peers = asked.into_iter().filter_map(|thread| thread.join().ok());
+        let mut all: Vec<HostStatus> = own.into_iter().chain(peers).collect();
+        all.sort_by_key(|status| hosts.iter().position(|host| host.name.as_str() == status.name));
+        (all, lease.join().unwrap_or_default())
+    });
+    let mut overview =
+        Overview { version: 1, at: clock::now(), exit: 0, wrong: Vec::new(), lease, hosts };
+    for host in &mut overview.hosts {
+        let lineages = host.found.iter_mut().flat_map(|found| &mut found.lineages);
+        lineages.for_each(|lineage| lineage.at(overview.at));
+    }
+    overview.wrong = judgement::wrong(&overview, settings.thresholds);
+    overview.exit = judgement::exit(&overview);
+    overview
+}
+
+fn is_own(settings: &Settings, host: &Host) -> bool {
+    settings.hosts.is_empty() || settings.name.as_ref() == Some(&host.name)
+}
+
+fn own(settings: &Settings, host: &Host) -> HostStatus {
+    let found = found(settings);
+    HostStatus {
+        name: host.name.to_string(),
+        own: true,
+        unreachable: None,
+        seen: Some(found.at),
+        found: Some(found),
+    }
+}
+
+fn peer(settings: &Settings, call: &Call<'_>, host: &Host, signals: &Signals) -> HostStatus {
+    let way = Way::to(settings, call.config, &call.certbaton, host).patient(PATIENCE);
+    let (unreachable, said) = match way.ask(Order::Status, signals, |_| {}) {
+        Ok(Answer::Status(found)) => {
+            let said = Remembered { seen: clock::now(), found: *found };
+            if let Err(error) = remembered::keep(settings, &host.name, &said) {
+                tracing::warn!("what {} says is not remembered: {}", host.name, chain(&error));
+            }
+            (None, Some(said))
+        }
+        Ok(_) => (
+            Some("another answer than to the question".to_owned()),
+            remembered::recall(settings, &host.name),
+        ),
+        Err(error) => (Some(chain(&error)), remembered::recall(settings, &host.name)),
+    };
+    let (seen, found) = said.map(|said| (said.seen, said.found)).unzip();
+    HostStatus { name: host.name.to_string(), own: false, unreachable, seen, found }
+}
+
+fn lease(settings: &Settings, call: &Call<'_>) -> LeaseStatus {
+    let Some(arbiter) = &settings.arbiter else { return LeaseStatus::default() };
+    let arbiter = Some(arbiter.to_string());
+    match question(settings, call.config, &Ask::Status) {
+        Ok((_, LeaseAnswer::Status(status))) => {
+            LeaseStatus { arbiter, now: Some(status), failure: None }
+        }
+        Ok((_, LeaseAnswer::Refused { why })) => {
+            LeaseStatus { arbiter, now: None, failure: Some(why) }
+        }
+        Ok((_, other)) => {
+            LeaseStatus { arbiter, now: None, failure: Some(format!("it said {other:?}")) }
+        }
+        Err(error) => LeaseStatus { arbiter, now: None, failure: Some(chain(&error)) },
+    }
+}
+
+/// This host, looked at.
+pub fn found(settings: &Settings) -> Found {
+    thread::scope(|scope| {
+        // Beside Apache, which takes longer.
+        let certbot = scope.spawn(|| certbot_version(settings));
+        let mut notes = Vec::new();
+        let looked = survey::apache(settings, &mut notes);
+        let apache = looked.inquirer.as_ref().and_then(Inquirer::version);
+        let (runs, switched) = history(settings, &mut notes);
+        let certbot = certbot.join().unwrap_or_default();
+        let parsed = certbot.as_ref().and_then(|v| Version::parse(&format!("certbot {v}")));
+        let lineages = known_lineages(settings, parsed, &runs, &mut notes);
+        let Looked { failure, routes, loaded, since, .. } = looked;
+        Found {
+            at: clock::now(),
+            versions: Versions { certbaton: env!("CARGO_PKG_VERSION").to_owned(), certbot, apache },
+            apache: failure,
+            last_reload: loaded,
+            under_way: survey::under_way(settings),
+            local: result::routes(&routes.local, &switched, &runs, since),
+            damaged: routes.damaged,
+            pending: routes.pending,
+            lineages,
+            last_run: result::last_run(&runs).cloned(),
+            notes,
+        }
+    })
+}
+
+type Switched = std::collections::BTreeMap<String, run::Local>;
+
+fn history(settings: &Settings, notes: &mut Vec<String>) -> (Vec<Run>, Switched) {
+    match log::read(settings) {
+        Ok(history) => (run::runs(&history.entries, log::is_alive), run::local(&history.entries)),
+        Err(error) => {
+            notes.push(chain(&error));
+            (Vec::new(), Switched::new())
+        }
+    }
+}
+
+/// By its package; Python itself is only asked where that does not tell.
+fn certbot_version(settings: &Settings) -> Option<String> {
+    let program = survey::program(settings)?;
+    installed::version(&program).or_else(|| {
+        let printed = survey::printed_version(&program).ok()?;
+        let mut versions = printed.lines().filter_map(|line| line.strip_prefix("certbot "));
+        versions.next_back().map(str::to_owned)
+    })
+}
+
+fn known_lineages(
+    settings: &Settings,
+    version: Option<Version>,
+    runs: &[Run],
+    notes: &mut Vec<String>,
+) -> Vec<LineageStatus> {
+    let known = match lineages(&settings.certbot_directory) {
+        Ok(known) => known,
+        Err(error) => {
+            notes.push(chain(&error));
+            return Vec::new();
+        }
+    };
+    notes.extend(known.refused.into_iter().map(|refused| refused.reason));
+    let now = clock::now();
+    let mut found = Vec::new();
+    for lineage in &known.usable {
+        match describe(lineage, version, runs, now) {
+            Ok(described) => found.push(described),
+            Err(why) => notes.push(format!("{}: {why}", lineage.name)),
+        }
+    }
+    found
+}
+
+fn describe(
+    lineage: &renewal::Lineage,
+    version: Option<Version>,
+    runs: &[Run],
+    now: Timestamp,
+) -> Result<LineageStatus, String> {
+    let pem = files::read_trusted(&lineage.cert).map_err(|error| chain(&error))?;
+    let current = certificate::from_pem(&pem).map_err(|error| chain(&error))?;
+    let names = certificate::name_set(&pem).map_err(|error| chain(&error))?;
+    let certificate::Certificate { not_before, not_after, .. } = current;
+    let age = Age { not_before, not_after, before_expiry: lineage.renew_before_expiry.as_deref() };
+    let renews_from = version.and_then(|version| version.due(&age));
+    let mut described = LineageStatus {
+        name: lineage.name.clone(),
+        names: names.into_iter().collect(),
+        issuer: current.issuer,
+        serial: current.serial,
+        not_before,
+        not_after,
+        days_left: 0,
+        renews_from,
+        automatic: !lineage.is_manual,
+        obstacle: survey::obstacle(lineage),
+        last: result::of_lineage(runs, &lineage.name, renews_from),
+    };
+    described.at(now);
+    Ok(described)
+}
+
+/// For a peer to answer; monitoring does not wait for ever.
+const PATIENCE: Duration = Duration::from_secs(20);

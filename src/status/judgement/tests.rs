@@ -1,0 +1,140 @@
+use jiff::SignedDuration;
+
+use super::*;
+use crate::history::run::Outcome;
+use crate::status::sample::{healthy, lineage, local, now};
+
+fn judged(change: impl FnOnce(&mut Overview)) -> (u8, Vec<(String, Severity)>) {
+    let mut status = healthy();
+    change(&mut status);
+    status.wrong = wrong(&status, Thresholds::default());
+    let told = status.wrong.iter().map(|wrong| (wrong.key.clone(), wrong.severity)).collect();
+    (exit(&status), told)
+}
+
+fn found(status: &mut Overview) -> &mut Found {
+    status.hosts[1].found.as_mut().unwrap()
+}
+
+fn only(key: &str, severity: Severity) -> (u8, Vec<(String, Severity)>) {
+    let exit = if severity == Severity::Warning { 1 } else { 2 };
+    (exit, vec![(key.to_owned(), severity)])
+}
+
+#[test]
+fn two_healthy_hosts_are_well() {
+    assert_eq!(judged(|_| {}), (0, vec![]));
+}
+
+#[test]
+fn age_is_judged_by_the_lifetime() {
+    let severity =
+        |lifetime, left| age(&lineage("a", lifetime, left), now(), Thresholds::default());
+    let both = (Some(Severity::Warning), Some(Severity::Critical));
+    assert_eq!(severity(90, 21), None);
+    assert_eq!((severity(90, 20), severity(90, 10)), both);
+    assert_eq!(severity(45, 11), None);
+    assert_eq!((severity(45, 10), severity(45, 5)), both);
+    assert_eq!(severity(6, 2), None);
+    assert_eq!(severity(6, 1), Some(Severity::Warning));
+    assert_eq!(severity(90, -1), Some(Severity::Critical));
+}
+
+#[test]
+fn what_is_renewed_late_on_purpose_is_no_warning_before() {
+    let mut late = lineage("a", 90, 15);
+    late.renews_from = Some(late.not_after - SignedDuration::from_hours(7 * 24));
+    assert_eq!(age(&late, now(), Thresholds::default()), None);
+}
+
+#[test]
+fn a_certificate_shorter_than_certbots_30_days_is_not_always_a_warning() {
+    let mut short = lineage("a", 6, 6);
+    short.renews_from = Some(short.not_after - SignedDuration::from_hours(30 * 24));
+    assert_eq!(age(&short, now(), Thresholds::default()), None);
+}
+
+#[test]
+fn configured_days_win() {
+    let days = Thresholds { warning_days: Some(40), critical_days: Some(30) };
+    let severity = |left| age(&lineage("a", 90, left), now(), days);
+    assert_eq!(severity(41), None);
+    assert_eq!((severity(40), severity(30)), (Some(Severity::Warning), Some(Severity::Critical)));
+}
+
+#[test]
+fn an_old_certificate_has_a_key_of_its_own() {
+    let old = judged(|status| found(status).lineages.push(lineage("b.example", 90, 3)));
+    assert_eq!(old, only("expiry/home/b.example", Severity::Critical));
+}
+
+#[test]
+fn a_local_route_is_critical_unless_somebody_renews() {
+    let abandoned = judged(|status| found(status).local.push(local()));
+    assert_eq!(abandoned, only("route/home", Severity::Critical));
+    let renewing = judged(|status| {
+        found(status).local.push(local());
+        found(status).under_way = true;
+    });
+    assert_eq!(renewing, (0, vec![]));
+}
+
+#[test]
+fn a_failed_or_dead_run_is_a_warning() {
+    for outcome in [Outcome::Failed, Outcome::Died] {
+        let told = judged(|status| found(status).last_run.as_mut().unwrap().outcome = outcome);
+        assert_eq!(told, only("last-run/home", Severity::Warning));
+    }
+}
+
+#[test]
+fn a_lineage_that_failed_is_told_once() {
+    let failed = |text: &str| {
+        let text = text.to_owned();
+        judged(move |status| {
+            let found = found(status);
+            let last = found.lineages[0].last.as_mut().unwrap();
+            last.result = LineageResult::Failed;
+            last.why = Some("no".into());
+            let run = found.last_run.as_mut().unwrap();
+            run.outcome = if text.is_empty() { Outcome::Done } else { Outcome::Failed };
+            run.text = text;
+        })
+    };
+    assert_eq!(failed(""), only("lineage/home/a.example", Severity::Warning));
+    assert_eq!(failed("no proof"), only("last-run/home", Severity::Warning));
+}
+
+#[test]
+fn an_unreachable_peer_is_a_warning_and_what_it_said_last_is_no_more() {
+    let told = judged(|status| {
+        let vps = &mut status.hosts[0];
+        vps.unreachable = Some("no route to host".into());
+        let said = vps.found.as_mut().unwrap();
+        said.local.push(local());
+        said.lineages[0] = lineage("a.example", 90, 1);
+    });
+    let warning = |key: &str| (key.to_owned(), Severity::Warning);
+    assert_eq!(told, (1, vec![warning("unreachable/vps"), warning("expiry/vps/a.example")]));
+}
+
+#[test]
+fn nothing_to_look_at_is_unknown() {
+    let (exit, _) = judged(|status| {
+        for host in &mut status.hosts {
+            host.found = None;
+            host.unreachable = Some("down".into());
+        }
+    });
+    assert_eq!(exit, 3);
+}
+
+#[test]
+fn the_worst_comes_first() {
+    let (exit, told) = judged(|status| {
+        status.hosts[0].unreachable = Some("down".into());
+        found(status).local.push(local());
+        status.lease.failure = Some("no answer".into());
+    });
+    assert_eq!((exit, told[0].0.as_str(), told.len()), (2, "route/home", 3));
+}

@@ -1,0 +1,153 @@
+//! pure: what the history says of a host now: its last run, each lineage's last result, who switched what.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::history::record::Kind;
+use crate::history::run::{Local, Outcome, Run};
+use crate::names::Hostname;
+use crate::status::overview::{LastResult, LineageResult, LocalRoute};
+
+/// The last run that was to renew something: `recover`, which comes after a death, does not hide it.
+pub fn last_run(runs: &[Run]) -> Option<&Run> {
+    let renewing = |run: &&Run| matches!(run.kind, Some(Kind::Renewal | Kind::Coordination));
+    runs.iter().filter(renewing).max_by_key(|run| run.last)
+}
+
+/// What the last run that was about `lineage` made of it. `renews_from`: of its certificate now.
+pub fn of_lineage(
+    runs: &[Run],
+    lineage: &str,
+    renews_from: Option<Timestamp>,
+) -> Option<LastResult> {
+    runs.iter().rev().find_map(|run| {
+        let told = |result, why| LastResult { run: run.id.clone(), at: run.last, result, why };
+        if let Some(deployed) = run.deployed.iter().rev().find(|d| d.lineage == lineage) {
+            let result = match &deployed.failure {
+                None => LineageResult::Renewed,
+                Some(_) => LineageResult::Failed,
+            };
+            return Some(told(result, deployed.failure.clone()));
+        }
+        if run.kind != Some(Kind::Renewal) || !run.lineages.iter().any(|name| name == lineage) {
+            return None;
+        }
+        let due = run.forced || renews_from.is_none_or(|from| from <= run.began);
+        match run.outcome {
+            Outcome::UnderWay => Some(told(LineageResult::UnderWay, None)),
+            Outcome::Done if run.dry_run => None,
+            _ if !due => Some(told(LineageResult::NotDue, None)),
+            // Another run has renewed it meanwhile.
+            Outcome::Done if !run.text.is_empty() => None,
+            Outcome::Done => {
+                // Which of the names failed, certbot's log knows.
+                let why = "certbot got no certificate; its log says why (/var/log/letsencrypt)";
+                let told = told(LineageResult::Failed, Some(why.to_owned()));
+                renews_from.is_some().then_some(told)
+            }
+            Outcome::Failed | Outcome::Died => Some(told(LineageResult::Failed, Some(run.words()))),
+        }
+    })
+}
+
+/// The names that are local now, with since when and by whom; `since` where the history does not know.
+pub fn routes(
+    names: &[Hostname],
+    switched: &BTreeMap<String, Local>,
+    runs: &[Run],
+    since: Option<Timestamp>,
+) -> Vec<LocalRoute> {
+    let route = |name: &Hostname| {
+        let local = switched.get(name.as_str());
+        let run = local.and_then(|local| runs.iter().find(|run| run.id == local.run));
+        LocalRoute {
+            name: name.to_string(),
+            since: local.map(|local| local.since).or(since),
+            run: local.map(|local| local.run.clone()),
+            by: run.filter(|run| run.kind.is_some()).map(|run| run.by.text()),
+        }
+    };
+    names.iter().map(route).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::record::{Deployed, RunId};
+    use crate::status::sample;
+    use jiff::SignedDuration;
+
+    fn result(change: impl FnOnce(&mut Run)) -> Option<LineageResult> {
+        let mut run = sample::run();
+        change(&mut run);
+        let due = run.began - SignedDuration::from_hours(1);
+        of_lineage(&[run], "a.example", Some(due)).map(|last| last.result)
+    }
+
+    fn deployed(failure: Option<&str>) -> Deployed {
+        Deployed {
+            lineage: "a.example".into(),
+            names: Vec::new(),
+            before: None,
+            serial: None,
+            not_after: None,
+            failure: failure.map(str::to_owned),
+            millis: 0,
+        }
+    }
+
+    #[test]
+    fn a_new_certificate_counts_if_it_is_served() {
+        let renewed = result(|run| run.deployed.push(deployed(None)));
+        assert_eq!(renewed, Some(LineageResult::Renewed));
+        let stale = result(|run| run.deployed.push(deployed(Some("the old one is served"))));
+        assert_eq!(stale, Some(LineageResult::Failed));
+    }
+
+    #[test]
+    fn what_was_due_and_got_nothing_failed() {
+        assert_eq!(result(|_| {}), Some(LineageResult::Failed));
+        assert_eq!(result(|run| run.outcome = Outcome::Died), Some(LineageResult::Failed));
+        assert_eq!(result(|run| run.dry_run = true), None);
+        assert_eq!(result(|run| run.outcome = Outcome::UnderWay), Some(LineageResult::UnderWay));
+        assert_eq!(result(|run| run.lineages.clear()), None);
+    }
+
+    #[test]
+    fn what_was_not_due_is_not_judged_by_the_runs_failure() {
+        let mut run = sample::run();
+        run.outcome = Outcome::Failed;
+        let later = Some(run.last);
+        let told = |run: &Run| of_lineage(std::slice::from_ref(run), "a.example", later);
+        assert_eq!(told(&run).unwrap().result, LineageResult::NotDue);
+        run.forced = true;
+        assert_eq!(told(&run).unwrap().result, LineageResult::Failed);
+    }
+
+    #[test]
+    fn a_recovery_does_not_hide_the_death_before_it() {
+        let dead = Run { outcome: Outcome::Died, ..sample::run() };
+        let recovery = Run {
+            id: RunId::new(sample::now(), 1),
+            kind: Some(Kind::Recovery),
+            last: sample::now(),
+            ..sample::run()
+        };
+        assert_eq!(last_run(&[dead.clone(), recovery]), Some(&dead));
+    }
+
+    #[test]
+    fn a_local_route_is_somebodys() {
+        let run = sample::run();
+        let name = Hostname::parse("a.example").unwrap();
+        let local = Local { since: run.began, run: run.id.clone() };
+        let switched = BTreeMap::from([("a.example".to_owned(), local)]);
+        let names = [name];
+        let known = routes(&names, &switched, std::slice::from_ref(&run), None);
+        assert_eq!(known[0].by.as_deref(), Some("certbot -q renew, process 41"));
+        assert_eq!(known[0].since, Some(run.began));
+        let unknown = routes(&names, &BTreeMap::new(), &[], Some(run.last));
+        assert_eq!((unknown[0].since, &unknown[0].by), (Some(run.last), &None));
+    }
+}

@@ -1,0 +1,58 @@
+use super::*;
+use crate::status::sample::{healthy, host, local, now};
+use jiff::SignedDuration;
+
+fn shown(overview: &Overview) -> String {
+    status(overview, Thresholds::default(), Colour::None)
+}
+
+#[test]
+fn a_healthy_host_in_a_few_lines() {
+    let mut overview = healthy();
+    overview.hosts = vec![host("home", true)];
+    let expected = "\
+home (this host)
+  certbaton 0.1.0, certbot 2.1.0, apache 2.4.62
+  apache loaded its configuration 2026-03-01 11:00 UTC, 60 min ago
+  challenge path: with the peer, nothing is switched
+  last renewal 20260301T100000.000-42: done, switched a.example
+  LINEAGE    EXPIRES     LEFT  NEXT DUE    LAST                NAMES                    ISSUER
+  a.example  2026-04-30  60 d  2026-03-31  renewed 2026-03-01  a.example www.a.example  Let's Encrypt E5
+
+lease: free, vps grants it, last token 0
+all is well
+";
+    assert_eq!(shown(&overview), expected);
+}
+
+#[test]
+fn without_a_terminal_there_is_no_colour_and_with_one_the_text_is_the_same() {
+    let mut overview = healthy();
+    overview.hosts[1].found.as_mut().unwrap().local.push(local());
+    let plain = shown(&overview);
+    assert!(!plain.contains('\x1b'));
+    let painted = status(&overview, Thresholds::default(), Colour::Ansi);
+    assert!(painted.contains("\x1b[31mlocal\x1b[0m"), "{painted}");
+    let escape = regex::Regex::new("\x1b\\[[0-9]+m").unwrap();
+    assert_eq!(escape.replace_all(&painted, ""), plain);
+}
+
+#[test]
+fn an_unreached_host_says_from_when_its_words_are() {
+    let mut overview = healthy();
+    overview.hosts[0].unreachable = Some("no route".into());
+    overview.hosts[0].seen = Some(now() - SignedDuration::from_hours(3));
+    let text = shown(&overview);
+    assert!(text.contains("vps: not reached, this is what it said 2026-03-01 09:00 UTC, 3 h ago"));
+    overview.hosts[0].found = None;
+    overview.hosts[0].seen = None;
+    assert!(shown(&overview).contains("vps: not reached, never seen"));
+}
+
+#[test]
+fn a_local_route_says_since_when_and_by_whom() {
+    let mut overview = healthy();
+    overview.hosts[1].found.as_mut().unwrap().local.push(local());
+    let line = "challenge path of a.example: local since 2026-03-01 11:00 UTC, 60 min, by certbot -q renew";
+    assert!(shown(&overview).contains(line));
+}
