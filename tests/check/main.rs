@@ -30,6 +30,7 @@ mod setup;
 #[path = "../apache/snapshot.rs"]
 mod snapshot;
 mod stage;
+mod transcripts;
 mod traps;
 mod wrong_home;
 mod wrong_names;

@@ -46,6 +46,7 @@ fn one(setup: Setup) -> Result<(), Failed> {
         stage.set(&setup);
         let checked = Instant::now();
         let mut problems = stage.checked(&setup);
+        problems.extend(stage.transcribed(&setup));
         let tried = Instant::now();
         problems.extend(stage.tried(&setup));
         note(&format!(
