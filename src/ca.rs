@@ -1,6 +1,8 @@
 //! Asking as the CA asks.
 
+pub mod caa;
 pub mod disk;
+pub mod dns;
 pub mod exchange;
 pub mod handshake;
 pub mod probe;

@@ -297,7 +297,9 @@ impl Coordinator<'_> {
             .filter_map(|host| Some((host.name.clone(), host.report.as_ref().ok()?.clone())))
             .collect();
         let complete = hosts.len() == surveyed.len();
-        let known = Known { hosts: &hosts, own: self.own.as_ref(), complete };
+        let own = self.own.as_ref();
+        let disks = own.map(|_| served::disks(self.settings)).unwrap_or_default();
+        let known = Known { hosts: &hosts, own, disks, complete };
         let mut served = Vec::new();
         for name in known.names() {
             let signalled = clock::ready(&[self.signals.as_fd()], Some(Duration::ZERO));

@@ -86,6 +86,9 @@ pub struct Lineage {
     pub own_hook: bool,
     /// Serial number of the certificate on disk.
     pub serial: String,
+    /// SHA-256 of that certificate in hex; none from a host that does not tell it yet.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
     /// End of validity.
     pub not_after: Timestamp,
     /// Whether certbot renews it.

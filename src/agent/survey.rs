@@ -10,6 +10,7 @@ use crate::agent::facts;
 use crate::agent::report::HOOKS;
 use crate::agent::report::{Certbot, Disk, Due, Issued, Lineage, Report, Routes};
 use crate::apache::server::{self, Inquirer};
+use crate::ca::served::OnDisk;
 use crate::certbot::certificate::{self, Certificate};
 use crate::certbot::lineages::lineages;
 use crate::certbot::renewal;
@@ -217,6 +218,7 @@ fn describe(
         obstacle: obstacle(lineage),
         own_hook,
         serial: current.serial.clone(),
+        fingerprint: OnDisk::from_pem(&pem, None).ok().and_then(|disk| disk.identity.fingerprint),
         not_after: current.not_after,
         due: due(lineage, &current, version, now),
         issued: issued(&lineage.cert, now),

@@ -181,7 +181,12 @@ fn word<T: DeserializeOwned>(line: &[u8]) -> Result<T, Error> {
 /// A program's line as text that is safe on a terminal: bounded, without control characters.
 pub fn shown(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(MAX_TEXT)]);
-    text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    harmless(text.trim_end())
+}
+
+/// Text without control characters.
+pub fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl LineageName {

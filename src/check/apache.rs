@@ -19,6 +19,9 @@ use crate::apache::vhosts::Vhost;
 use crate::names::{Hostname, Webroot};
 use crate::route::plan::{Configuration, answering_vhosts};
 
+#[cfg(test)]
+mod tests;
+
 /// Who answers, in one vhost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen<'a> {

@@ -1,5 +1,6 @@
 //! pure: which directive of which host keeps a nonce from coming back, and what to write instead.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::check::finding::{Finding, Severity};
@@ -73,19 +74,8 @@ pub fn dead(gathered: &Gathered, name: &Hostname, address: IpAddr, miss: &Miss) 
     if let Some(reason) = inspected.into_iter().find(|f| f.code == "apache-not-running") {
         return reason.clone();
     }
-    if let Err(why) = &owner.report {
-        return Finding {
-            severity: Severity::Warning,
-            code: "host-down".into(),
-            host: Some(owner.label.clone()),
-            names: Vec::new(),
-            place: Some(format!("{family} {address}")),
-            what: format!(
-                "it cannot be asked ({why}), and nobody takes a connection on port 80 there{eats}; the CA goes to {}",
-                other(address)
-            ),
-            remedy: "start it, or see to its network".to_owned(),
-        };
+    if let Some(down) = down(gathered, owner) {
+        return down;
     }
     let remedy = if miss.kind == Kind::Refused {
         "start Apache, and let it listen on that address: `Listen 80`, and `<VirtualHost *:80>`"
@@ -101,6 +91,35 @@ pub fn dead(gathered: &Gathered, name: &Hostname, address: IpAddr, miss: &Miss) 
         what: format!("nobody takes a connection on port 80{eats}"),
         remedy: remedy.to_owned(),
     }
+}
+
+/// A host that cannot be asked, and whether the CA can do without.
+pub fn down(gathered: &Gathered, host: &HostSeen) -> Option<Finding> {
+    let why = host.report.as_ref().err()?;
+    let is_its = |a: &IpAddr| gathered.owner(*a).is_some_and(|owner| owner.label == host.label);
+    let is_dead = |name: &Hostname, address: IpAddr| {
+        gathered.hosts.iter().any(|other| {
+            let told = gathered.cell(name, &other.label, address).told;
+            matches!(told, Told::Missed(miss) if miss.falls_back() && !miss.redirected)
+        })
+    };
+    let of_name = |name: &Hostname| -> Vec<IpAddr> {
+        let own = gathered.addresses(name).into_iter().filter(is_its);
+        own.filter(|address| is_dead(name, *address)).collect()
+    };
+    let dead: BTreeSet<IpAddr> = gathered.names.iter().flat_map(of_name).collect();
+    let (code, what) = match dead.first() {
+        Some(address) => (
+            "host-down",
+            format!(
+                "it is down, or cut off: it cannot be asked ({why}), and nobody takes a connection at {address}; the CA tries that and then goes to {}",
+                other(*address)
+            ),
+        ),
+        None => ("host-unreachable", format!("cannot be asked, so its side is unknown: {why}")),
+    };
+    let remedy = "see that it is up and that ssh to it works, then check again".to_owned();
+    Some(finding(host, code, None, what, remedy))
 }
 
 /// Nothing could be planted, so certbot cannot, either.
@@ -252,6 +271,19 @@ impl Case<'_> {
                 "give it back: certbaton recover".to_owned(),
             ),
             Answerer::Passed(directive) => self.passed_wrongly(directive),
+            Answerer::Webroot if self.lacks_v6() => finding(
+                host,
+                "no-record",
+                Some("DNS AAAA".to_owned()),
+                format!(
+                    "there is no AAAA record, so the CA comes to {} and never to {}",
+                    owner.label, host.label
+                ),
+                format!(
+                    "publish one with the address of {}, or let {} pass challenges on: {pass}",
+                    host.label, owner.label
+                ),
+            ),
             Answerer::Webroot => finding(
                 owner,
                 "not-passed-on",
@@ -313,6 +345,17 @@ impl Case<'_> {
             format!("`{}` {what}", directive.text),
             remedy,
         )
+    }
+
+    /// The host has IPv6, and the name none that would lead to another host than IPv4 does.
+    fn lacks_v6(&self) -> bool {
+        let owner = |address: IpAddr| self.gathered.owner(address).map(|owner| &owner.label);
+        let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) =
+            self.gathered.addresses(self.name).into_iter().partition(IpAddr::is_ipv6);
+        let same = |v6: IpAddr| v4.iter().any(|v4| owner(*v4) == owner(v6));
+        self.host.public_addresses().any(|address| address.is_ipv6())
+            && !v4.is_empty()
+            && v6.into_iter().all(same)
     }
 
     /// Where challenges of `host` have to go: as for a name that works, else an address of its.

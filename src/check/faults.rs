@@ -140,11 +140,11 @@ fn redirected(
     if !matches!(scheme, "http" | "https") || port.is_some_and(|port| port != 80 && port != 443) {
         let what =
             format!("{text} sends the CA to {authority}: it follows to ports 80 and 443 only");
-        return vec![finding(severity, "redirect-port", place, what, spare)];
+        return vec![finding(severity, "redirected", place, what, spare)];
     }
     let Ok(host) = Hostname::parse(host) else {
         let what = format!("{text} sends the CA to {host}, which is no public name");
-        return vec![finding(severity, "redirect-host", place, what, spare)];
+        return vec![finding(severity, "redirected", place, what, spare)];
     };
     let is_here = host == *name || vhosts(dump).iter().any(|vhost| vhost.is_named(&host));
     let is_meant = text.contains("acme-challenge");
@@ -153,7 +153,7 @@ fn redirected(
     }
     let what =
         format!("{text} sends the CA to {host}, which no <VirtualHost> of this host is named");
-    vec![finding(severity, "redirect-host", place, what, spare)]
+    vec![finding(severity, "redirected", place, what, spare)]
 }
 
 /// Generators and macros behind the lines that a switch would have to overrule.

@@ -164,9 +164,12 @@ fn tell(
         out.findings.extend(faults(dump, &texts, &renewed));
     }
     out.findings.extend(dead_lines(observed, &texts, &out.names));
-    out.findings.extend(observed.damaged.iter().map(leftovers::damaged));
+    for damage in &observed.damaged {
+        let file = observed.opened(Path::new(&damage.file)).unwrap_or(&damage.file);
+        out.findings.push(leftovers::damaged(file, damage.lines));
+    }
     match observed.oddities(server) {
-        Ok(odd) => out.findings.extend(odd.iter().map(|odd| leftovers::oddity(odd, &texts))),
+        Ok(odd) => out.findings.extend(leftovers::oddities(&odd, &texts)),
         Err(error) => out.findings.push(leftovers::unusable(&error)),
     }
 }
@@ -214,6 +217,10 @@ fn switchable(
 /// Lines for the challenge path that never decide, in the vhosts of the names.
 fn dead_lines(observed: &Observation, texts: &Texts<'_>, names: &[InspectedName]) -> Vec<Finding> {
     let mut found = Vec::new();
+    if !observed.damaged.is_empty() {
+        // What is left of our own lines comes before the user's.
+        return found;
+    }
     for vhost in vhosts(&observed.user) {
         let Some(name) = names.iter().find(|name| vhost.is_named(&name.name)) else { continue };
         let directory = name.webroot.as_ref().map(Webroot::challenge_directory);
@@ -222,10 +229,20 @@ fn dead_lines(observed: &Observation, texts: &Texts<'_>, names: &[InspectedName]
             let inside = vhost.own().chain(vhost.own().flat_map(|node| &node.children));
             let node = { inside }.find(|node| node.origin == origin);
             let text = node.map_or_else(|| "this line".to_owned(), |node| texts.text(node));
-            found.push(leftovers::dead(&origin, &text, texts));
+            if !is_repetition(&text, &name.answerer) {
+                found.push(leftovers::dead(&origin, &text, texts));
+            }
         }
     }
     found
+}
+
+/// Whether a line that never decides says what the deciding one says.
+fn is_repetition(text: &str, answerer: &Answerer) -> bool {
+    match answerer {
+        Answerer::Passed(by) => by.target.as_deref().is_some_and(|target| text.contains(target)),
+        _ => text.contains('!') && text.to_ascii_lowercase().contains("proxypass"),
+    }
 }
 
 /// The same finding of several names, once.
@@ -247,4 +264,38 @@ fn merged(findings: Vec<Finding>) -> Vec<Finding> {
     }
     out.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::inspection::Directive;
+
+    #[test]
+    fn a_dead_line_that_says_the_same_is_no_fault() {
+        let target = Some("http://vps/".to_owned());
+        let passed = Answerer::Passed(Directive { place: None, text: String::new(), target });
+        assert!(is_repetition("ProxyPass /.well-known/acme-challenge/ http://vps/", &passed));
+        assert!(!is_repetition("ProxyPass /.well-known/acme-challenge/ !", &passed));
+        assert!(is_repetition("ProxyPass /.well-known/acme-challenge/ !", &Answerer::Webroot));
+        assert!(!is_repetition("ProxyPass /.well-known/ http://vps/", &Answerer::Webroot));
+    }
+
+    #[test]
+    fn one_fault_of_several_names_is_one_finding_and_problems_come_first() {
+        let of = |name: &str, severity, code: &str| {
+            let mut found = finding(severity, code, None, "w", "r");
+            found.names = vec![Hostname::parse(name).unwrap()];
+            found
+        };
+        let (warning, problem) = (Severity::Warning, Severity::Problem);
+        let all = vec![
+            of("b.example", warning, "x"),
+            of("a.example", warning, "x"),
+            of("c.example", problem, "y"),
+        ];
+        let told = merged(all);
+        let told: Vec<_> = told.iter().map(|f| (f.code.as_str(), f.names.len())).collect();
+        assert_eq!(told, [("y", 1), ("x", 2)]);
+    }
 }

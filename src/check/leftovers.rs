@@ -7,10 +7,28 @@ use crate::check::faults::finding;
 use crate::check::finding::{Finding, Severity};
 use crate::names::Route;
 use crate::route::oddity::Oddity;
-use crate::route::report::{Damage, Error, chain};
+use crate::route::report::{Error, chain};
 
-/// What is odd about a file.
-pub fn oddity(oddity: &Oddity, texts: &Texts<'_>) -> Finding {
+/// What is odd about the files; lines of old hooks once for each file.
+pub fn oddities(odd: &[Oddity], texts: &Texts<'_>) -> Vec<Finding> {
+    let old_in = |odd: &Oddity, wanted: &str| matches!(odd, Oddity::Commented { file, .. } if file == wanted);
+    let tell = |(at, one): (usize, &Oddity)| {
+        let mut found = oddity(one, texts);
+        if let Oddity::Commented { file, .. } = one {
+            if odd[..at].iter().any(|before| old_in(before, file)) {
+                return None;
+            }
+            match odd[at + 1..].iter().filter(|after| old_in(after, file)).count() {
+                0 => {}
+                more => found.what = format!("{}, and {more} more in this file", found.what),
+            }
+        }
+        Some(found)
+    };
+    odd.iter().enumerate().filter_map(tell).collect()
+}
+
+fn oddity(oddity: &Oddity, texts: &Texts<'_>) -> Finding {
     let warning = |code, place, what, remedy: &str| {
         finding(Severity::Warning, code, Some(place), what, remedy)
     };
@@ -43,12 +61,11 @@ pub fn oddity(oddity: &Oddity, texts: &Texts<'_>) -> Finding {
 }
 
 /// Marked lines that are not as they were written.
-pub fn damaged(damage: &Damage) -> Finding {
-    let (first, last) = damage.lines;
+pub fn damaged(file: &str, (first, last): (u32, u32)) -> Finding {
     finding(
         Severity::Problem,
         "damaged-block",
-        Some(format!("{}:{first}", damage.file)),
+        Some(format!("{file}:{first}")),
         format!(
             "lines {first} to {last} were inserted by certbaton and changed since: they cannot be taken out"
         ),

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 
 use crate::agent::report::Lineage;
 use crate::ca::served::{self, Identity};
+use crate::check::culprit;
 use crate::check::finding::{Finding, Severity};
 use crate::check::inspection::Inspection;
 use crate::check::matrix::{Gathered, HostSeen, Told};
@@ -16,7 +17,7 @@ use crate::names::Hostname;
 
 /// All of it.
 pub fn findings(gathered: &Gathered) -> Vec<Finding> {
-    let mut found: Vec<Finding> = gathered.hosts.iter().flat_map(host).collect();
+    let mut found: Vec<Finding> = gathered.hosts.iter().flat_map(|h| host(gathered, h)).collect();
     for name in &gathered.names {
         found.extend(
             records(gathered, name).into_iter().map(|f| Finding { names: vec![name.clone()], ..f }),
@@ -53,16 +54,11 @@ fn of(host: &HostSeen, finding: Finding) -> Finding {
     Finding { host: Some(host.label.clone()), ..finding }
 }
 
-fn host(host: &HostSeen) -> Vec<Finding> {
+fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
     let mut found = Vec::new();
     let problem = Severity::Problem;
-    let report = match &host.report {
-        Ok(report) => report,
-        Err(why) => {
-            let what = format!("cannot be asked, so its side is unknown: {why}");
-            let remedy = "see that it is up and that ssh to it works, then check again";
-            return vec![of(host, finding(problem, "host-unreachable", None, what, remedy))];
-        }
+    let Ok(report) = &host.report else {
+        return culprit::down(gathered, host).into_iter().collect();
     };
     let has_told = |inspection: &Inspection| {
         inspection.findings.iter().any(|f| f.code.contains("apache") || f.code == "configtest")
@@ -176,12 +172,20 @@ fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
                     "let Apache listen there: Listen 443, SSLEngine on, SSLCertificateFile";
                 found.push(by(finding(Severity::Warning, "no-tls", place, what, remedy)));
             }
+            // Somebody else's, as the verdict on renewals says.
+            Some(_) if owner.is_none() && !gives_back(gathered, name, address) => {}
             Some((_, Ok(leaf))) => {
                 found.extend(certificate(leaf, &expected, place.as_ref()).map(by));
             }
         }
     }
     found
+}
+
+/// Whether any nonce comes back there.
+fn gives_back(gathered: &Gathered, name: &Hostname, address: IpAddr) -> bool {
+    let mut told = gathered.hosts.iter().map(|h| gathered.cell(name, &h.label, address).told);
+    told.any(|told| told == Told::Same)
 }
 
 /// Whether nobody takes a connection on port 80, either.

@@ -96,7 +96,7 @@ pub fn traps(renewal: &Renewal, in_directory: &BTreeSet<Stage>, now: Timestamp) 
             Severity::Warning,
             "saved-hooks",
             first,
-            format!("{} of {name} is saved here alone: certbot certonly runs no saved hook, and wipes them out of this file", keys.join(", ")),
+            format!("hooks of {name} are saved here alone ({}): certbot certonly runs none of them, and wipes them out of this file", keys.join(", ")),
             "put the hooks into renewal-hooks/{pre,deploy,post} of certbot's directory",
         ));
     }

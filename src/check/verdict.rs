@@ -66,11 +66,35 @@ pub fn verdict(gathered: &Gathered) -> (Vec<Renewal>, Vec<Finding>) {
             }
         }
     }
+    findings.extend(dead_ends(gathered));
     let inspected = gathered.hosts.iter().filter_map(|host| host.inspection.as_ref().ok());
     let inspected = inspected.flat_map(|inspection| inspection.findings.iter().cloned());
     let mut all = known_by_its_line(inspected.collect(), findings);
     all.extend(outside::findings(gathered));
     (renewals, merged(all))
+}
+
+/// Addresses where no connection comes about, also where the CA finds another.
+fn dead_ends(gathered: &Gathered) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for name in &gathered.names {
+        for address in gathered.addresses(name) {
+            let told = gathered.hosts.iter().map(|h| gathered.cell(name, &h.label, address).told);
+            let dead = told.into_iter().find_map(|told| match told {
+                Told::Missed(miss) if miss.falls_back() && !miss.redirected => Some(miss),
+                _ => None,
+            });
+            found.extend(dead.map(|miss| {
+                let finding = culprit::dead(gathered, name, address, &miss);
+                let severity = match finding.code.as_str() {
+                    "host-down" | "apache-not-running" => finding.severity,
+                    _ => Severity::Warning,
+                };
+                Finding { severity, names: vec![name.clone()], ..finding }
+            }));
+        }
+    }
+    found
 }
 
 /// Of a cause that a host found in its own files and that is seen from outside too, only the former,
@@ -312,3 +336,6 @@ fn worse(one: Fate, other: Fate) -> Fate {
         (Fate::Works, Fate::Works) => Fate::Works,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,15 +1,20 @@
 //! flow: whether each address of each name serves the certificate that its host has on disk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::agent::report::Report;
+use crate::agent::report::{Lineage, Report};
+use crate::ca::disk;
 use crate::ca::handshake;
 use crate::ca::resolve::{Resolve, System};
+use crate::ca::served::{Fault, Identity, OnDisk, judge};
 use crate::ca::validation::Failure;
-use crate::clock::Deadline;
+use crate::certbot::lineages::lineages;
+use crate::check::finding::Severity;
+use crate::clock::{self, Deadline};
+use crate::config::Settings;
 use crate::coordinate::outcome::{Served, Verdict};
 use crate::names::{HostLabel, Hostname};
 use crate::route::report::chain;
@@ -21,15 +26,27 @@ pub struct Known<'a> {
     pub hosts: &'a [(HostLabel, Report)],
     /// This host, which a loopback address means.
     pub own: Option<&'a HostLabel>,
+    /// What lies on its disk, by the lineage's name.
+    pub disks: BTreeMap<String, OnDisk>,
     /// All hosts could be asked, so that an address of none of them is behind a NAT.
     pub complete: bool,
 }
 
-/// What an address has to serve for a name.
-#[derive(Debug, PartialEq, Eq)]
+/// What an address has to serve for a name: one of these.
+#[derive(Debug)]
 struct Expected {
     owner: Option<String>,
-    serials: BTreeSet<String>,
+    any: Vec<OnDisk>,
+}
+
+/// What lies on this host's disk; what cannot be read is told by its survey.
+pub fn disks(settings: &Settings) -> BTreeMap<String, OnDisk> {
+    let known = lineages(&settings.certbot_directory).unwrap_or_default();
+    let read = known.usable.into_iter().filter_map(|lineage| {
+        let disk = disk::read(&lineage.cert).ok()?;
+        Some((lineage.name, disk))
+    });
+    read.collect()
 }
 
 impl Known<'_> {
@@ -55,9 +72,21 @@ impl Known<'_> {
         if owners.is_empty() {
             owners = self.hosts.iter().collect();
         }
-        let lineages = owners.iter().flat_map(|(_, report)| &report.lineages);
-        let of_name = lineages.filter(|lineage| lineage.names.contains(name));
-        Expected { owner, serials: of_name.map(|lineage| lineage.serial.clone()).collect() }
+        let lineages = owners.iter().flat_map(|(label, report)| {
+            report.lineages.iter().map(move |lineage| (label, lineage))
+        });
+        let of_name = lineages.filter(|(_, lineage)| lineage.names.contains(name));
+        Expected { owner, any: of_name.map(|(label, l)| self.on_disk(label, l)).collect() }
+    }
+
+    fn on_disk(&self, host: &HostLabel, lineage: &Lineage) -> OnDisk {
+        let told = Identity {
+            serial: lineage.serial.clone(),
+            not_after: lineage.not_after,
+            fingerprint: lineage.fingerprint.clone(),
+        };
+        let own = self.disks.get(&lineage.name).filter(|_| self.own == Some(host));
+        own.cloned().unwrap_or_else(|| OnDisk::told(told))
     }
 
     /// Asks every address of `name`.
@@ -80,38 +109,49 @@ impl Known<'_> {
     }
 
     fn check_at(&self, name: &Hostname, address: IpAddr) -> Served {
-        let Expected { owner, serials } = self.expected(name, address);
-        let served = handshake::look(name, SocketAddr::new(address, HTTPS), &Deadline::after(TIME));
-        let (verdict, why) = match served {
+        let Expected { owner, any } = self.expected(name, address);
+        let at = SocketAddr::new(address, HTTPS);
+        let (verdict, why) = match handshake::look(name, at, &Deadline::after(TIME)) {
             Err(Failure::Dial { source, .. }) if is_our_own_lack(&source) => {
                 (Verdict::Unknown, Some(format!("cannot be asked from here: {source}")))
             }
             Err(failure) => (Verdict::Wrong, Some(chain(&failure))),
-            Ok(chain) => match chain.leaf {
-                found if serials.contains(&found.serial) => (Verdict::Current, None),
-                found if owner.is_none() && !self.complete => (
-                    Verdict::Unknown,
-                    Some(format!(
-                        "serves the certificate {}, which may be that of a host that could not be asked",
-                        found.serial
-                    )),
-                ),
-                found => (Verdict::Wrong, Some(mismatch(&found.serial, &serials, owner.as_ref()))),
-            },
+            Ok(served) => {
+                let found = &served.identity;
+                match any.iter().find(|disk| disk.identity.is(found)) {
+                    Some(disk) => verdict(&judge(&served, disk, name, clock::now())),
+                    None if owner.is_none() && !self.complete => (
+                        Verdict::Unknown,
+                        Some(format!(
+                            "serves the certificate {found}, which may be that of a host that could not be asked"
+                        )),
+                    ),
+                    None => (Verdict::Wrong, Some(mismatch(found, &any, owner.as_ref()))),
+                }
+            }
         };
         Served { host: owner, name: name.clone(), address: Some(address), verdict, why }
     }
 }
 
-fn mismatch(found: &str, serials: &BTreeSet<String>, owner: Option<&String>) -> String {
+/// The certificate is the right one: whether anybody can use it, and what else is wrong.
+fn verdict(faults: &[Fault]) -> (Verdict, Option<String>) {
+    let is_wrong = faults.iter().any(|fault| fault.severity() == Severity::Problem);
+    let verdict = if is_wrong { Verdict::Wrong } else { Verdict::Current };
+    let why: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    (verdict, Some(why.join(", ")).filter(|why| !why.is_empty()))
+}
+
+fn mismatch(found: &Identity, any: &[OnDisk], owner: Option<&String>) -> String {
     let place = owner.map_or("any host".to_owned(), Clone::clone);
-    let expected: Vec<&str> = serials.iter().map(String::as_str).collect();
+    let expected: BTreeSet<String> = any.iter().map(|disk| disk.identity.to_string()).collect();
+    let expected: Vec<String> = expected.into_iter().collect();
     if expected.is_empty() {
         format!("serves the certificate {found}, but {place} has none of that name on disk")
     } else {
         format!(
-            "serves the certificate {found}, not the one on disk of {place} ({}): reload apache there",
-            expected.join(", ")
+            "serves the certificate {found}, not the one on disk of {place}, {}: reload apache there",
+            expected.join(" or ")
         )
     }
 }
@@ -132,7 +172,12 @@ mod tests {
     use crate::coordinate::plan::tests::{lineage, report};
 
     fn known(hosts: &[(HostLabel, Report)]) -> Known<'_> {
-        Known { hosts, own: hosts.first().map(|(label, _)| label), complete: true }
+        Known {
+            hosts,
+            own: hosts.first().map(|(label, _)| label),
+            disks: BTreeMap::new(),
+            complete: true,
+        }
     }
 
     #[test]
@@ -145,13 +190,24 @@ mod tests {
         let hosts = [host("vps", "AA", "192.0.2.1"), host("home", "BB", "2001:db8::1")];
         let name = Hostname::parse("a.example").unwrap();
         let expected = |address: &str| {
-            let Expected { owner, serials } =
-                known(&hosts).expected(&name, address.parse().unwrap());
+            let Expected { owner, any } = known(&hosts).expected(&name, address.parse().unwrap());
+            let serials: BTreeSet<String> = any.into_iter().map(|d| d.identity.serial).collect();
             (owner, serials.into_iter().collect::<Vec<_>>())
         };
         assert_eq!(expected("192.0.2.1"), (Some("vps".into()), vec!["AA".into()]));
         assert_eq!(expected("2001:db8::1"), (Some("home".into()), vec!["BB".into()]));
         assert_eq!(expected("127.0.0.1"), (Some("vps".into()), vec!["AA".into()]), "this host");
         assert_eq!(expected("198.51.100.7"), (None, vec!["AA".into(), "BB".into()]), "NAT");
+    }
+
+    #[test]
+    fn a_chain_that_lacks_something_is_told_and_no_failure_but_an_old_certificate_is() {
+        let incomplete = Fault::Incomplete { missing: "CN=E5".to_owned() };
+        let expired = Fault::Expired("2026-01-01T00:00:00Z".parse().unwrap());
+        assert_eq!(verdict(&[]), (Verdict::Current, None));
+        let (found, why) = verdict(std::slice::from_ref(&incomplete));
+        assert_eq!(found, Verdict::Current);
+        assert!(why.unwrap().contains("fullchain.pem"));
+        assert_eq!(verdict(&[expired, incomplete]).0, Verdict::Wrong);
     }
 }

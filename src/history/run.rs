@@ -74,12 +74,17 @@ pub struct Local {
     pub run: RunId,
 }
 
-/// All runs, in the order of their beginning; `alive` tells whether one without an end goes on.
+/// All runs, in the order of their beginning, whatever became of the clock; `alive` tells whether
+/// one without an end goes on.
 pub fn runs(entries: &[Entry], alive: impl Fn(&Began) -> bool) -> Vec<Run> {
-    let mut found: BTreeMap<&RunId, (Run, Option<&Began>)> = BTreeMap::new();
+    let mut places: BTreeMap<&RunId, usize> = BTreeMap::new();
+    let mut found: Vec<(Run, Option<&Began>)> = Vec::new();
     for entry in entries {
-        let (run, began) =
-            found.entry(&entry.run).or_insert_with(|| (Run::unknown(&entry.run, entry.at), None));
+        let place = *places.entry(&entry.run).or_insert_with(|| {
+            found.push((Run::unknown(&entry.run, entry.at), None));
+            found.len() - 1
+        });
+        let Some((run, began)) = found.get_mut(place) else { continue };
         if let Event::Began(event) = &entry.event {
             *began = Some(event);
         }
@@ -91,7 +96,7 @@ pub fn runs(entries: &[Entry], alive: impl Fn(&Began) -> bool) -> Vec<Run> {
         }
         run
     };
-    found.into_values().map(judged).collect()
+    found.into_iter().map(judged).collect()
 }
 
 /// Which names were switched to this host and not back, as far as the events tell.

@@ -153,6 +153,12 @@ impl Observation {
         self.journal.since.is_none() && !self.local.is_empty()
     }
 
+    /// The path by which Apache opened the file at `real`.
+    pub fn opened(&self, real: &Path) -> Option<&str> {
+        let mut files = self.snapshots.iter().filter(|(_, snapshot)| snapshot.path == real);
+        files.next().map(|(file, _)| file.as_str())
+    }
+
     /// The file with our lines for a route, and the first of them.
     pub fn block_of(&self, route: &Route) -> Option<(&str, u32)> {
         let found = self.marked.iter().find(|(known, ..)| known == route)?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::agent::link::Way;
 use crate::agent::link::hosts;
+use crate::agent::link::{self, Way};
 use crate::agent::survey::{self, Looked};
 use crate::agent::wire::{Answer, Order};
 use crate::apache::server::Inquirer;
@@ -100,6 +100,8 @@ fn peer(settings: &Settings, call: &Call<'_>, host: &Host, signals: &Signals) ->
             Some("another answer than to the question".to_owned()),
             remembered::recall(settings, &host.name),
         ),
+        // No way to it is configured, which is no fault (see `Overview`).
+        Err(link::Error::NoWay) => (None, None),
         Err(error) => (Some(chain(&error)), remembered::recall(settings, &host.name)),
     };
     let (seen, found) = said.map(|said| (said.seen, said.found)).unzip();

@@ -67,7 +67,8 @@ pub struct HostStatus {
     pub name: String,
     /// It is the one that was asked.
     pub own: bool,
-    /// Why it cannot be reached now.
+    /// Why it cannot be reached now. None, and nothing found: it is not asked from here, since its
+    /// `[[host]]` has no `ssh`, which is no fault.
     pub unreachable: Option<String>,
     /// When it said what follows; before now where it cannot be reached.
     pub seen: Option<Timestamp>,

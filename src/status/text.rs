@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
+use crate::agent::wire;
 use crate::history::run::Outcome;
 use crate::run::lease::described;
 use crate::status::judgement::{Thresholds, age, minute};
@@ -22,7 +24,7 @@ pub enum Colour {
 
 /// The whole status.
 pub fn status(overview: &Overview, thresholds: Thresholds, colour: Colour) -> String {
-    let mut text = String::new();
+    let (overview, mut text) = (&harmless(overview), String::new());
     for host in &overview.hosts {
         text += &of_host(host, overview.at, thresholds, colour);
         text.push('\n');
@@ -43,11 +45,30 @@ pub fn status(overview: &Overview, thresholds: Thresholds, colour: Colour) -> St
     text
 }
 
+/// The same without control characters: what a peer or a certificate says may not play with the terminal.
+fn harmless(overview: &Overview) -> Overview {
+    let value = serde_json::to_value(overview).map(plain);
+    // It was one a moment ago.
+    value.and_then(serde_json::from_value).unwrap_or_else(|_| overview.clone())
+}
+
+fn plain(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(wire::harmless(&text)),
+        Value::Array(list) => Value::Array(list.into_iter().map(plain).collect()),
+        Value::Object(map) => {
+            Value::Object(map.into_iter().map(|(key, value)| (key, plain(value))).collect())
+        }
+        other => other,
+    }
+}
+
 fn of_host(host: &HostStatus, now: Timestamp, thresholds: Thresholds, colour: Colour) -> String {
     let mut lines = Vec::new();
     let own = if host.own { " (this host)" } else { "" };
     let state = match (&host.unreachable, host.seen) {
-        (None, _) => String::new(),
+        (None, None) => ": not asked from here, since its [[host]] has no ssh".to_owned(),
+        (None, Some(_)) => String::new(),
         (Some(_), Some(seen)) => {
             let at = minute(seen);
             format!(

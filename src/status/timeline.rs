@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::agent::wire::harmless;
 use crate::history::record::{Deployed, Entry, Event, Switched};
 use crate::history::run::Run;
 
@@ -71,7 +72,7 @@ impl OneRun {
         for Timed { after_millis, entry } in &self.events {
             let took = seconds(*after_millis);
             // Writing to a string cannot fail.
-            writeln!(text, "{took:>10}  {}", words(&entry.event)).ok();
+            writeln!(text, "{took:>10}  {}", harmless(&words(&entry.event))).ok();
             if let Event::Switched(switched) = &entry.event {
                 for step in switched.steps.iter().filter(|step| step.millis > 0) {
                     let took = seconds(step.millis);
@@ -79,7 +80,7 @@ impl OneRun {
                 }
             }
         }
-        writeln!(text, "{:>10}  {}", seconds(self.millis), run.words()).ok();
+        writeln!(text, "{:>10}  {}", seconds(self.millis), harmless(&run.words())).ok();
         text
     }
 }
@@ -98,8 +99,8 @@ pub fn list(runs: &Runs) -> String {
             run.kind.map_or("run", |kind| kind.text()),
             run.outcome.text(),
             seconds(u64::try_from(took.as_millis()).unwrap_or_default()),
-            run.by.text(),
-            run.words().lines().next().unwrap_or_default(),
+            harmless(&run.by.text()),
+            harmless(run.words().lines().next().unwrap_or_default()),
         )
         .ok();
     }

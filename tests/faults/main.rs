@@ -29,9 +29,12 @@ mod lease;
 mod links;
 #[path = "../machines/scenario.rs"]
 mod scenario;
+#[path = "../schema/mod.rs"]
+mod schema;
 #[path = "../apache/snapshot.rs"]
 mod snapshot;
 mod state;
+mod status;
 mod turns;
 
 use scenario::{Certbots, Scenario};
@@ -54,6 +57,7 @@ fn main() {
             state::SCENARIOS,
             turns::SCENARIOS,
             coordinate::SCENARIOS,
+            status::SCENARIOS,
         ]
         .concat(),
     );

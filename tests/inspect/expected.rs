@@ -152,7 +152,7 @@ pub(crate) const ROWS: &[Row] = &[
     ("80-two-addresses-one-local", "passed six.conf:4", ""),
     ("81-included-relative", "passed snippets/acme.inc:1", ""),
     ("81-included-snippet", "passed snippets/acme.conf:1", ""),
-    ("82-old-hook-leftover", "passed site.conf:6", "old-hook=site.conf:4 old-hook=site.conf:5"),
+    ("82-old-hook-leftover", "passed site.conf:6", "old-hook=site.conf:4"),
     ("82-several-ca-files", "passed one.ca.conf:5 passed three.ca.conf:5", ""),
     ("83-prefork", "passed site.conf:4", ""),
     ("83-worker", "passed site.conf:4", ""),

@@ -44,6 +44,11 @@ pub(crate) fn make(directory: &Path, names: &[String], webroot: &Path) -> PathBu
 
 /// Writes the files of one more certificate into an archive.
 pub(crate) fn issue(archive: &Path, number: u32, names: &[String]) {
+    issue_until(archive, number, names, "20991231235959Z");
+}
+
+/// The same, valid until then.
+pub(crate) fn issue_until(archive: &Path, number: u32, names: &[String], until: &str) {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
     let mut subject = X509NameBuilder::new().unwrap();
@@ -55,8 +60,8 @@ pub(crate) fn issue(archive: &Path, number: u32, names: &[String]) {
     builder.set_serial_number(&Asn1Integer::from_bn(&serial).unwrap()).unwrap();
     builder.set_issuer_name(&subject).unwrap();
     builder.set_pubkey(&key).unwrap();
-    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-    builder.set_not_after(&Asn1Time::days_from_now(90).unwrap()).unwrap();
+    builder.set_not_before(&Asn1Time::from_str("20190101000000Z").unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::from_str(until).unwrap()).unwrap();
     let mut alternative = SubjectAlternativeName::new();
     for name in names {
         alternative.dns(name);

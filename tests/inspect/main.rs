@@ -22,4 +22,6 @@ mod expected;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 mod lineage;
+mod served;
+mod traps;
 mod variants;

@@ -190,7 +190,7 @@ fn each(check: impl Fn(&Fixture, &Backends, &Network) -> Result<(), String> + Sy
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     writeln!(std::io::stderr(), "{line}").unwrap_or_default();
 }
 

@@ -16,8 +16,11 @@ mod leftovers;
 mod refusals;
 mod renewals;
 mod scenario;
+#[path = "../schema/mod.rs"]
+mod schema;
 #[path = "../apache/snapshot.rs"]
 mod snapshot;
+mod status;
 
 use lab::Lab;
 use scenario::{Certbots, Scenario};
@@ -45,6 +48,7 @@ fn scenarios() -> Vec<Scenario> {
         refusals::SCENARIOS,
         hooks::SCENARIOS,
         kills::SCENARIOS,
+        status::SCENARIOS,
     ]
     .concat()
 }

@@ -1,10 +1,11 @@
 //! test: the mini validator, the webroot and the handshake, against real sockets and files.
-#![expect(clippy::unwrap_used, reason = "a test may be blunt")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may be blunt")]
 #![expect(clippy::disallowed_methods, reason = "a test makes the world it looks at")]
 
 mod addresses;
 mod answers;
 mod certificate;
+mod dns;
 mod handshake;
 mod redirects;
 mod server;

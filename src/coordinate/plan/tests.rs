@@ -15,6 +15,7 @@ pub(crate) fn lineage(name: &str, serial: &str) -> Lineage {
         obstacle: None,
         own_hook: false,
         serial: serial.into(),
+        fingerprint: None,
         not_after: day(40),
         due: Due::Now,
         issued: Vec::new(),

@@ -56,3 +56,24 @@ fn a_local_route_says_since_when_and_by_whom() {
     let line = "challenge path of a.example: local since 2026-03-01 11:00 UTC, 60 min, by certbot -q renew";
     assert!(shown(&overview).contains(line));
 }
+
+#[test]
+fn what_a_peer_says_cannot_play_with_the_terminal() {
+    let mut overview = healthy();
+    let found = overview.hosts[0].found.as_mut().unwrap();
+    found.notes.push("\x1b[2Jgone\n".into());
+    found.lineages[0].issuer = "CN=\x07bell".into();
+    let text = shown(&overview);
+    assert!(!text.contains(['\x1b', '\x07']) && text.contains("[2Jgone"), "{text}");
+}
+
+#[test]
+fn a_host_that_is_not_asked_from_here_is_no_fault() {
+    let mut overview = healthy();
+    overview.hosts[1].found = None;
+    overview.hosts[1].seen = None;
+    let wrong = crate::status::judgement::wrong(&overview, Thresholds::default());
+    assert_eq!(wrong, []);
+    assert_eq!(crate::status::judgement::exit(&overview), 0);
+    assert!(shown(&overview).contains("home (this host): not asked from here"));
+}

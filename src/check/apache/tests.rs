@@ -1,0 +1,126 @@
+//! pure: one vhost of a few lines, and who answers in it.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::apache::document::Document;
+use crate::apache::htaccess::Htaccess;
+use crate::apache::sample::{self, dump};
+
+/// Who answers in a vhost of `lines`, numbered from 4, and where they lead; the webroot is `/srv`.
+fn told_with(lines: &[&str], htaccess: &str) -> (Fate, Option<u32>, Option<String>, bool) {
+    let head = ["<VirtualHost *:80>", "ServerName a.example.org", "DocumentRoot /srv"];
+    let text = [&head, lines, &["</VirtualHost>"]].concat().join("\n");
+    let (dump, documents) = (dump(&text, &["rewrite", "alias"]), sample::documents(&text));
+    let webroot = Webroot::parse("/srv").unwrap();
+    let file = Htaccess::parse("/srv/.htaccess", &Document::parse(htaccess.into()).unwrap());
+    let htaccess = BTreeMap::from([(webroot.clone(), vec![file])]);
+    let user = Configuration { dump: &dump, documents: &documents, htaccess: &htaccess };
+    let name = Hostname::parse("a.example.org").unwrap();
+    let seen = answerer(user, &name, Some(&webroot)).unwrap();
+    assert!(seen.is_named && seen.vhost.is_some());
+    (seen.fate, seen.by.map(|node| node.origin.line), seen.target, seen.certain)
+}
+
+fn told(lines: &[&str]) -> (Fate, Option<u32>) {
+    let (fate, line, ..) = told_with(lines, "");
+    (fate, line)
+}
+
+fn target(lines: &[&str]) -> Option<String> {
+    told_with(lines, "").2
+}
+
+const PASS: &str = "ProxyPass /.well-known/acme-challenge/ http://vps/.well-known/acme-challenge/";
+const ENGINE: &str = "RewriteEngine On";
+
+#[test]
+fn the_first_phase_that_takes_the_request_decides() {
+    assert_eq!(told(&[]), (Fate::Webroot, Some(3)));
+    assert_eq!(told(&["Redirect / https://x/", PASS]), (Fate::Passed, Some(5)));
+    assert_eq!(
+        told(&["Alias /.well-known /acme", "Redirect / https://x/"]),
+        (Fate::Redirected, Some(5))
+    );
+    assert_eq!(told(&[PASS, ENGINE, "RewriteRule ^ https://x/ [R]"]), (Fate::Redirected, Some(6)));
+    let encoded = "ProxyPass / http://app/ mapping=encoded";
+    assert_eq!(told(&[ENGINE, "RewriteRule ^ https://x/ [R]", encoded]), (Fate::Passed, Some(6)));
+    assert_eq!(told(&["JkMount /* w"]), (Fate::Taken, Some(4)));
+    assert_eq!(told(&["Alias /.well-known /acme"]), (Fate::Elsewhere, Some(4)));
+    assert_eq!(told(&["RedirectMatch 404 /\\."]), (Fate::Denied, Some(4)));
+    assert_eq!(told(&["SetHandler server-status"]), (Fate::Taken, Some(4)));
+}
+
+#[test]
+fn a_target_is_told_as_the_ca_would_reach_it() {
+    let vps = Some("http://vps/.well-known/acme-challenge/".to_owned());
+    assert_eq!(target(&[PASS]), vps);
+    assert_eq!(target(&[ENGINE, "RewriteRule ^(.*)$ http://vps$1 [P]"]), vps);
+    assert_eq!(target(&[ENGINE, "RewriteRule ^ http://vps%{REQUEST_URI} [R]"]), vps);
+    assert_eq!(target(&["ProxyPassMatch ^(/.*)$ http://vps$1"]), vps);
+    assert_eq!(target(&["Redirect / http://vps/"]), vps);
+    assert_eq!(target(&["RedirectMatch ^/(.*)$ http://vps/$1"]), vps);
+    let host = Some("https://a.example.org/.well-known/acme-challenge/".to_owned());
+    assert_eq!(target(&[ENGINE, "RewriteRule ^ https://%{SERVER_NAME}%{REQUEST_URI} [R]"]), host);
+    assert_eq!(target(&[ENGINE, "RewriteRule ^ https://%{ENV:x}/ [R]"]), None);
+    assert_eq!(target(&["ProxyPass / http://${x}/"]), None);
+    assert_eq!(target(&["Alias /.well-known/acme-challenge/ /acme/"]).as_deref(), Some("/acme/"));
+}
+
+#[test]
+fn a_list_of_clients_is_for_others_and_a_list_of_exceptions_is_not() {
+    let rule = "RewriteRule ^ - [F]";
+    let robots = [ENGINE, "RewriteCond %{HTTP_USER_AGENT} SemrushBot", rule, PASS];
+    assert_eq!(told(&robots), (Fate::Passed, Some(7)));
+    assert_eq!(told(&robots[..3]), (Fate::Webroot, Some(3)));
+    let inside = [ENGINE, "RewriteCond %{REMOTE_ADDR} !^10\\.", rule, PASS];
+    assert_eq!(told_with(&inside, ""), (Fate::Denied, Some(6), None, false));
+}
+
+#[test]
+fn a_file_of_ones_own_goes_before_the_other_host() {
+    let rule = "RewriteRule ^/\\.well-known/acme-challenge/(.*)$ http://vps/$1 [P,L]";
+    let own = [ENGINE, "RewriteCond /srv/.well-known/acme-challenge/$1 !-f", rule];
+    assert_eq!(told(&own), (Fate::Webroot, Some(3)));
+}
+
+#[test]
+fn access_counts_for_what_is_passed_only_outside_of_directories() {
+    let denied = |open: &'static str, close| [open, "Require all denied", close, PASS];
+    assert_eq!(told(&denied("<Location />", "</Location>")), (Fate::Denied, Some(5)));
+    assert_eq!(told(&denied("<Directory /srv>", "</Directory>")), (Fate::Passed, Some(7)));
+    assert_eq!(told(&denied("<Directory /srv>", "</Directory>")[..3]), (Fate::Denied, Some(5)));
+    let by_host = ["<Location />", "Order allow,deny", "Deny from all", "</Location>"];
+    assert_eq!(told_with(&by_host, ""), (Fate::Denied, Some(6), None, true));
+}
+
+#[test]
+fn a_redirect_of_a_section_acts_on_what_is_passed_too() {
+    let section = ["<Location />", "Redirect permanent https://x/", "</Location>", PASS];
+    assert_eq!(told(&section), (Fate::Redirected, Some(5)));
+}
+
+#[test]
+fn htaccess_is_told_by_its_own_line() {
+    let allowed = ["<Directory /srv>", "AllowOverride All", "</Directory>"];
+    let rules = "RewriteEngine On\nRewriteRule ^ https://x/ [R]\n";
+    assert_eq!(told_with(&allowed, rules).1, Some(2));
+    assert_eq!(told_with(&allowed, "\nRequire all denied\n"), (Fate::Denied, Some(2), None, true));
+    assert_eq!(told_with(&[], rules).0, Fate::Webroot);
+}
+
+#[test]
+fn a_default_vhost_answers_for_names_that_none_has() {
+    let text = "<VirtualHost *:80>\nServerName a.example.org\nDocumentRoot /srv\n</VirtualHost>\n";
+    let dump = dump(text, &[]);
+    let (documents, htaccess) = (sample::documents(text), BTreeMap::new());
+    let user = Configuration { dump: &dump, documents: &documents, htaccess: &htaccess };
+    let name = Hostname::parse("b.example.org").unwrap();
+    let seen = answerer(user, &name, None).unwrap();
+    assert_eq!(
+        (seen.is_named, seen.fate),
+        (false, Fate::Elsewhere),
+        "certbot has no webroot for it"
+    );
+    assert_eq!(seen.target.as_deref(), Some("/srv/.well-known/acme-challenge/"));
+}

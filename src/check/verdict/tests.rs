@@ -1,0 +1,490 @@
+//! pure: invented hosts, what they would see, and what has to be said of it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+use crate::agent::report::Issued;
+use crate::check::inspection::{Directive, InspectedName, Inspection};
+use crate::check::sight::{Answer, Asked, Fault, Kind, Leaf, Planted, Planting, Presented, Sight};
+use crate::coordinate::plan::tests::{lineage, report};
+use crate::names::{HostLabel, Webroot};
+
+const VPS: usize = 0;
+const HOME: usize = 1;
+const V4: &str = "192.0.2.10";
+const V6: &str = "2001:db8::20";
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn label(host: usize) -> HostLabel {
+    HostLabel::parse(["vps", "home"][host]).unwrap()
+}
+
+fn directive(text: &str) -> Directive {
+    let target = text.split(' ').next_back().map(str::to_owned);
+    Directive { place: Some("/etc/apache2/x.conf:7".into()), text: text.into(), target }
+}
+
+fn missed(kind: Kind) -> Answer {
+    Answer::Missed(Miss { kind, url: None, redirected: false, why: format!("{kind:?}") })
+}
+
+fn leaf(serial: &str) -> Leaf {
+    Leaf { serial: serial.into(), not_after: Timestamp::MAX, faults: Vec::new() }
+}
+
+/// A on the vps, AAAA at home, which passes challenges on, as the lab has it.
+pub(crate) fn healthy() -> Gathered {
+    let name = lineage("a", "AA").names[0].clone();
+    let asked = |nonce: usize, at: &str, answer: Answer| Asked {
+        nonce: label(nonce),
+        address: Some(address(at)),
+        answer,
+    };
+    let presented = |at: &str, serial: &str| Presented {
+        address: address(at),
+        leaf: Some(leaf(serial)),
+        miss: None,
+    };
+    let host = |host: usize| {
+        let mut report = report(vec![lineage("a", ["AA", "BB"][host])]);
+        report.addresses =
+            [[V4, "2001:db8::10"], [V6, "::1"]][host].map(|text| text.parse().unwrap()).into();
+        let webroot = Webroot::parse("/var/www/html").unwrap();
+        let content = serde_json::from_value(format!("t{host}.x").into()).unwrap();
+        let answerer = match host {
+            VPS => Answerer::Webroot,
+            _ => Answerer::Passed(directive("ProxyPass /x http://vps/")),
+        };
+        let is_passed = host == HOME;
+        let inspected = InspectedName {
+            name: name.clone(),
+            lineages: vec!["a".into()],
+            webroot: Some(webroot.clone()),
+            vhost: Some("/etc/apache2/x.conf:1".into()),
+            answerer,
+            obstacles: Vec::new(),
+        };
+        let lacks = missed(Kind::Unreachable);
+        let fetched = vec![
+            asked(VPS, V6, Answer::Same),
+            asked(HOME, V6, missed(Kind::Status(404))),
+            asked(VPS, V4, if is_passed { lacks.clone() } else { Answer::Same }),
+            asked(HOME, V4, if is_passed { lacks } else { missed(Kind::Status(404)) }),
+        ];
+        let sight = Sight {
+            name: name.clone(),
+            addresses: vec![address(V6), address(V4)],
+            unresolved: None,
+            validated: Vec::new(),
+            fetched,
+            presented: vec![presented(V6, "BB"), presented(V4, "AA")],
+        };
+        HostSeen {
+            label: label(host),
+            is_own: host == HOME,
+            report: Ok(report),
+            skew: SignedDuration::ZERO,
+            inspection: Ok(Inspection { names: vec![inspected], findings: Vec::new() }),
+            plantings: Ok(vec![Planting {
+                webroot,
+                names: vec![name.clone()],
+                planted: Planted::Content(content),
+            }]),
+            sights: Ok(vec![sight]),
+        }
+    };
+    Gathered {
+        hosts: vec![host(VPS), host(HOME)],
+        names: vec![name.clone()],
+        ..Gathered::default()
+    }
+}
+
+/// All hosts see `answer` for the nonce of `nonce` at `at`.
+fn all_see(g: &mut Gathered, nonce: usize, at: &str, answer: &Answer) {
+    for host in &mut g.hosts {
+        for sight in host.sights.iter_mut().flatten() {
+            for asked in &mut sight.fetched {
+                if asked.nonce == label(nonce) && asked.address == Some(address(at)) {
+                    asked.answer = answer.clone();
+                }
+            }
+        }
+    }
+}
+
+fn sights(g: &mut Gathered) -> impl Iterator<Item = &mut Sight> {
+    g.hosts.iter_mut().flat_map(|host| host.sights.iter_mut().flatten())
+}
+
+fn answerer(g: &mut Gathered, host: usize, answerer: Answerer) {
+    g.hosts[host].inspection.as_mut().unwrap().names[0].answerer = answerer;
+}
+
+fn now(g: &Gathered, host: usize) -> Fate {
+    let (renewals, _) = verdict(g);
+    renewals.into_iter().find(|renewal| renewal.host == host).unwrap().now
+}
+
+/// `CODE HOST PLACE` of each finding.
+fn found(g: &Gathered) -> Vec<String> {
+    let words = |finding: Finding| {
+        let host = finding.host.map_or_else(|| "-".to_owned(), |host| host.to_string());
+        let place = finding.place.unwrap_or_default();
+        assert!(!finding.remedy.is_empty(), "{}", finding.code);
+        format!("{} {host} {place}", finding.code).trim_end().to_owned()
+    };
+    verdict(g).1.into_iter().map(words).collect()
+}
+
+fn severities(g: &Gathered) -> Vec<Severity> {
+    verdict(g).1.into_iter().map(|finding| finding.severity).collect()
+}
+
+#[test]
+fn a_healthy_pair_is_not_talked_about() {
+    let g = healthy();
+    assert_eq!(found(&g), [""; 0]);
+    assert_eq!((now(&g, VPS), now(&g, HOME)), (Fate::Works, Fate::WorksSwitched));
+    let (renewals, _) = verdict(&g);
+    assert_eq!(renewals[0].without, [(HOME, Fate::Works)]);
+}
+
+#[test]
+fn another_hosts_word_counts_before_ones_own() {
+    let mut g = healthy();
+    // Home cannot reach itself from inside; the vps can.
+    let own = g.hosts[HOME].sights.as_mut().unwrap();
+    own[0].fetched[0].answer = missed(Kind::BlackHole);
+    let cell = g.cell(&g.names[0].clone(), &label(VPS), address(V6));
+    assert!(cell.is_hairpin && cell.told == Told::Same, "{cell:?}");
+    assert_eq!(found(&g), [""; 0]);
+    // The other way round it is the world that cannot.
+    let mut g = healthy();
+    g.hosts[VPS].sights.as_mut().unwrap()[0].fetched[0].answer = missed(Kind::BlackHole);
+    assert_eq!(found(&g), ["ipv6-black-hole home AAAA 2001:db8::20"]);
+    assert_eq!(severities(&g), [Severity::Warning], "IPv4 does");
+}
+
+#[test]
+fn a_host_without_ipv4_says_nothing_about_ipv4() {
+    let g = healthy();
+    let cell = g.cell(&g.names[0], &label(VPS), address(V4));
+    assert!(cell.is_own_word && cell.witnesses == [label(VPS)], "{cell:?}");
+}
+
+#[test]
+fn the_line_that_keeps_the_vps_from_its_challenges_is_named() {
+    let place = "/etc/apache2/x.conf:7";
+    for (by, code) in [
+        (Answerer::Redirected(directive("Redirect / https://x/")), "redirected"),
+        (Answerer::Elsewhere(directive("Alias / /srv")), "wrong-directory"),
+        (Answerer::Denied(directive("Require all denied")), "denied"),
+        (Answerer::Taken(directive("MDomain a.example")), "taken"),
+        (Answerer::Passed(directive("ProxyPass / http://x/")), "wrong-target"),
+    ] {
+        let mut g = healthy();
+        all_see(&mut g, VPS, V6, &missed(Kind::Status(404)));
+        answerer(&mut g, HOME, by);
+        assert_eq!(found(&g), [format!("{code} home {place}")]);
+        assert_eq!(now(&g, HOME), Fate::WorksSwitched, "{code}");
+        assert_eq!(severities(&g), [Severity::Problem]);
+    }
+    let mut g = healthy();
+    all_see(&mut g, VPS, V6, &missed(Kind::Status(404)));
+    answerer(&mut g, HOME, Answerer::Webroot);
+    assert_eq!(found(&g)[0], "not-passed-on home /etc/apache2/x.conf:1");
+    answerer(&mut g, HOME, Answerer::Nobody);
+    assert_eq!(found(&g)[0], "no-vhost home /etc/apache2/x.conf:1");
+    answerer(&mut g, HOME, Answerer::Unknown);
+    assert_eq!(found(&g)[0], "unexplained home /etc/apache2/x.conf:1");
+}
+
+#[test]
+fn a_proxy_that_cannot_reach_its_target_is_told_from_one_that_has_the_wrong_one() {
+    let mut g = healthy();
+    all_see(&mut g, VPS, V6, &missed(Kind::Status(503)));
+    assert_eq!(found(&g), ["cannot-pass-on home /etc/apache2/x.conf:7"]);
+}
+
+#[test]
+fn the_vps_is_to_blame_for_what_it_does_with_what_home_passes_on() {
+    let mut g = healthy();
+    for at in [V4, V6] {
+        all_see(&mut g, VPS, at, &missed(Kind::Status(404)));
+    }
+    let obstacle = "/etc/apache2/y.conf:3: a macro".to_owned();
+    let known = &mut g.hosts[VPS].inspection.as_mut().unwrap().names[0];
+    known.answerer = Answerer::Elsewhere(directive("Alias / /srv"));
+    known.obstacles = vec![obstacle];
+    assert!(found(&g).iter().all(|f| f == "cannot-switch vps /etc/apache2/y.conf:3"));
+    assert!(matches!(now(&g, VPS), Fate::Fails(_)));
+    // Its own hooks would overrule that line.
+    g.hosts[VPS].inspection.as_mut().unwrap().names[0].obstacles.clear();
+    assert_eq!(now(&g, VPS), Fate::WorksSwitched);
+}
+
+#[test]
+fn a_route_that_was_left_switched_is_its_own_cause_unless_somebody_renews() {
+    let mut g = healthy();
+    all_see(&mut g, VPS, V6, &missed(Kind::Status(404)));
+    all_see(&mut g, HOME, V6, &Answer::Same);
+    let name = g.names[0].clone();
+    g.hosts[HOME].report.as_mut().unwrap().routes.local = vec![name];
+    assert_eq!(found(&g), ["abandoned-route home"]);
+    g.hosts[HOME].report.as_mut().unwrap().under_way = true;
+    assert_eq!(found(&g), [""; 0]);
+    assert!(matches!(now(&g, VPS), Fate::Unknown(_)));
+}
+
+#[test]
+fn a_switch_needs_hooks_and_lines_that_can_be_overruled() {
+    let mut g = healthy();
+    g.hosts[HOME].inspection.as_mut().unwrap().names[0].obstacles =
+        vec!["/etc/apache2/y.conf:3: in a macro; write it out".into()];
+    assert_eq!(found(&g), ["cannot-switch home /etc/apache2/y.conf:3"]);
+    let mut g = healthy();
+    let certbot = g.hosts[HOME].report.as_mut().unwrap().certbot.as_mut().unwrap();
+    certbot.hooks.remove("post");
+    assert_eq!(found(&g), ["hooks-missing home renewal-hooks"]);
+    assert!(matches!(now(&g, HOME), Fate::Fails(_)));
+    g.hosts[HOME].report.as_mut().unwrap().lineages[0].own_hook = true;
+    assert_eq!(now(&g, HOME), Fate::WorksSwitched);
+}
+
+#[test]
+fn a_webroot_that_is_not_there_is_named() {
+    let mut g = healthy();
+    let planted = &mut g.hosts[VPS].plantings.as_mut().unwrap()[0].planted;
+    *planted = Planted::Failed("webroot /var/www/html does not exist; create it".into());
+    assert_eq!(found(&g), ["webroot vps /var/www/html"]);
+}
+
+#[test]
+fn the_ca_falls_back_to_the_vps_where_home_is_down() {
+    let mut g = healthy();
+    for nonce in [VPS, HOME] {
+        all_see(&mut g, nonce, V6, &missed(Kind::Unreachable));
+    }
+    let home = &mut g.hosts[HOME];
+    home.report = Err("no route".into());
+    home.sights = Err("no route".into());
+    home.plantings = Err("no route".into());
+    home.inspection = Err("no route".into());
+    for sight in sights(&mut g) {
+        sight.presented.retain(|presented| presented.address == address(V4));
+    }
+    assert_eq!(now(&g, VPS), Fate::Works);
+    assert_eq!(found(&g), ["host-down home"]);
+    // Only its ssh.
+    let mut g = healthy();
+    g.hosts[HOME].report = Err("no route".into());
+    g.hosts[HOME].sights = Err("no route".into());
+    assert_eq!(found(&g), ["host-unreachable home"]);
+}
+
+#[test]
+fn apache_that_does_not_run_is_one_finding() {
+    let mut g = healthy();
+    for nonce in [VPS, HOME] {
+        all_see(&mut g, nonce, V6, &missed(Kind::Refused));
+    }
+    for sight in sights(&mut g) {
+        sight.presented[0].leaf = None;
+        let miss = Miss { kind: Kind::Refused, url: None, redirected: false, why: "no".into() };
+        sight.presented[0].miss = Some(miss);
+    }
+    assert_eq!(found(&g), ["nobody-listens home AAAA 2001:db8::20"]);
+    let stopped = Finding {
+        severity: Severity::Problem,
+        code: "apache-not-running".into(),
+        host: Some(label(HOME)),
+        names: Vec::new(),
+        place: None,
+        what: "it does not run".into(),
+        remedy: "start it".into(),
+    };
+    g.hosts[HOME].inspection.as_mut().unwrap().findings.push(stopped);
+    assert_eq!(found(&g), ["apache-not-running home"]);
+}
+
+#[test]
+fn an_address_of_nobody_is_stale_and_one_of_somebody_else_is_wrong() {
+    let mut g = healthy();
+    g.hosts[HOME].report.as_mut().unwrap().addresses.remove(&address(V6));
+    for sight in sights(&mut g) {
+        sight.presented.retain(|presented| presented.address == address(V4));
+    }
+    for nonce in [VPS, HOME] {
+        all_see(&mut g, nonce, V6, &missed(Kind::BlackHole));
+    }
+    assert_eq!(found(&g), ["stale-record - AAAA 2001:db8::20"]);
+    assert_eq!(now(&g, VPS), Fate::Works, "the CA falls back");
+    assert!(matches!(now(&g, HOME), Fate::Fails(_)));
+    for nonce in [VPS, HOME] {
+        all_see(&mut g, nonce, V6, &missed(Kind::Status(404)));
+    }
+    assert_eq!(found(&g), ["wrong-address - AAAA 2001:db8::20"]);
+}
+
+#[test]
+fn an_address_behind_a_nat_is_known_by_the_certificate_that_it_presents() {
+    let mut g = healthy();
+    g.hosts[VPS].report.as_mut().unwrap().addresses.remove(&address(V4));
+    assert_eq!(g.owner(address(V4)).map(|host| host.label.clone()), Some(label(VPS)));
+    assert_eq!(found(&g), [""; 0]);
+}
+
+#[test]
+fn of_several_addresses_each_must_do() {
+    let mut g = healthy();
+    let other = "2001:db8::66";
+    for sight in sights(&mut g) {
+        sight.addresses.push(address(other));
+        for nonce in [VPS, HOME] {
+            sight.fetched.push(Asked {
+                nonce: label(nonce),
+                address: Some(address(other)),
+                answer: missed(Kind::Another),
+            });
+        }
+    }
+    assert_eq!(found(&g), ["wrong-address - AAAA 2001:db8::66"]);
+    assert!(matches!(now(&g, VPS), Fate::Fails(_)));
+}
+
+#[test]
+fn a_name_with_one_kind_of_address_is_no_fault_where_all_can_renew() {
+    let mut g = healthy();
+    for sight in sights(&mut g) {
+        sight.addresses.retain(IpAddr::is_ipv6);
+    }
+    assert_eq!(found(&g), [""; 0]);
+    // Only A: the CA never comes home.
+    let mut g = healthy();
+    for sight in sights(&mut g) {
+        sight.addresses.retain(IpAddr::is_ipv4);
+    }
+    assert_eq!(found(&g), ["no-record home DNS AAAA"]);
+    assert_eq!(now(&g, VPS), Fate::Works);
+    for sight in sights(&mut g) {
+        sight.addresses.clear();
+    }
+    assert_eq!(found(&g), ["no-address - DNS"]);
+}
+
+#[test]
+fn what_is_presented_is_what_is_on_disk_and_whole() {
+    let mut g = healthy();
+    for sight in sights(&mut g) {
+        sight.presented[0].leaf = Some(leaf("0A"));
+    }
+    assert_eq!(found(&g), ["served-another home AAAA 2001:db8::20 port 443"]);
+    let mut g = healthy();
+    for sight in sights(&mut g) {
+        let fault = Fault {
+            severity: Severity::Warning,
+            code: "served-chain-incomplete".into(),
+            what: "w".into(),
+            remedy: "r".into(),
+        };
+        sight.presented[1].leaf.as_mut().unwrap().faults.push(fault);
+    }
+    assert_eq!(found(&g), ["served-chain-incomplete vps A 192.0.2.10 port 443"]);
+    let mut g = healthy();
+    for sight in sights(&mut g) {
+        sight.presented[1].leaf = None;
+        let miss = Miss { kind: Kind::Refused, url: None, redirected: false, why: "no".into() };
+        sight.presented[1].miss = Some(miss);
+    }
+    assert_eq!(found(&g), ["no-tls vps A 192.0.2.10 port 443"]);
+    assert_eq!(severities(&g), [Severity::Warning]);
+}
+
+#[test]
+fn clocks_limits_resolvers_and_unknown_names_are_told() {
+    let mut g = healthy();
+    g.hosts[VPS].skew = SignedDuration::from_mins(-10);
+    assert_eq!(found(&g), ["clock-skew vps"]);
+    let mut g = healthy();
+    for (n, host) in g.hosts.iter_mut().enumerate() {
+        let report = host.report.as_mut().unwrap();
+        let lineage = &mut report.lineages[0];
+        lineage.issued = (0..2)
+            .map(|m| Issued {
+                serial: format!("{n}{m}"),
+                not_before: report.clock,
+                name_set: lineage.name_set.clone(),
+            })
+            .collect();
+    }
+    assert_eq!(found(&g), ["duplicate-limit -"]);
+    let mut g = healthy();
+    g.hosts[VPS].sights.as_mut().unwrap()[0].addresses = vec![address(V4)];
+    assert_eq!(found(&g), ["split-dns - DNS"]);
+    let mut g = healthy();
+    for host in &mut g.hosts {
+        host.report.as_mut().unwrap().lineages.clear();
+    }
+    assert_eq!(found(&g), ["no-lineage -"]);
+}
+
+#[test]
+fn a_host_that_answers_only_in_part_is_told() {
+    let mut g = healthy();
+    g.hosts[HOME].inspection = Err("a line that is not understood".into());
+    assert_eq!(found(&g), ["unanswered home"]);
+    assert!(matches!(now(&g, HOME), Fate::Unknown(_)));
+}
+
+#[test]
+fn one_cause_is_told_once_for_all_names() {
+    let mut g = healthy();
+    all_see(&mut g, VPS, V6, &missed(Kind::Status(404)));
+    let name = Hostname::parse("b.example").unwrap();
+    for host in &mut g.hosts {
+        let inspected = &mut host.inspection.as_mut().unwrap().names;
+        inspected.push(InspectedName { name: name.clone(), ..inspected[0].clone() });
+        host.plantings.as_mut().unwrap()[0].names.push(name.clone());
+        host.report.as_mut().unwrap().lineages[0].names.push(name.clone());
+        let sights = host.sights.as_mut().unwrap();
+        sights.push(Sight { name: name.clone(), ..sights[0].clone() });
+    }
+    g.names.push(name);
+    let (_, findings) = verdict(&g);
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(findings[0].names, g.names);
+}
+
+#[test]
+fn what_a_host_knows_of_its_own_line_is_not_told_twice() {
+    let mut g = healthy();
+    all_see(&mut g, VPS, V6, &missed(Kind::Status(404)));
+    answerer(&mut g, HOME, Answerer::Denied(directive("Require all denied")));
+    let known = Finding {
+        severity: Severity::Warning,
+        code: "denied".into(),
+        host: Some(label(HOME)),
+        names: g.names.clone(),
+        place: Some("/etc/apache2/x.conf:7".into()),
+        what: "denies".into(),
+        remedy: "spare it".into(),
+    };
+    g.hosts[HOME].inspection.as_mut().unwrap().findings.push(known.clone());
+    assert_eq!(verdict(&g).1, [Finding { severity: Severity::Problem, ..known }]);
+}
+
+#[test]
+fn a_single_host_is_judged_by_its_own_word() {
+    let mut g = healthy();
+    g.hosts.remove(HOME);
+    for sight in sights(&mut g) {
+        sight.addresses = vec![address(V4)];
+        sight.fetched.retain(|asked| asked.nonce == label(VPS));
+    }
+    assert_eq!(found(&g), [""; 0]);
+    assert_eq!(now(&g, VPS), Fate::Works);
+}

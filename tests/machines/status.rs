@@ -1,0 +1,154 @@
+//! flow: `certbaton status` tells what became of each run, and ends as monitoring reads it.
+
+use nix::sys::signal::{Signal, kill};
+use serde_json::Value;
+
+use crate::Certbots::Debians;
+use crate::Scenario;
+use crate::clean::LINEAGES;
+use crate::host::Host;
+use crate::lab::{Lab, until};
+use crate::schema;
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario::new("status_tells_a_run_event_by_event", Debians, timeline),
+    Scenario::new("status_warns_of_a_renewal_that_was_stopped_and_why", Debians, stopped),
+    Scenario::new("status_warns_of_a_lineage_that_got_no_certificate", Debians, one_fails),
+    Scenario::new("status_tells_that_a_keeper_died", Debians, died),
+    Scenario::new("status_is_critical_where_nobody_owns_a_route", Debians, abandoned),
+];
+
+/// What `certbaton status --json` prints, and its exit code.
+fn status(host: &Host) -> (i32, Value) {
+    let done = host.run(&["certbaton", "status", "--json"]);
+    let told = serde_json::from_str(&done.out).unwrap_or_else(|_| panic!("{done:?}"));
+    schema::expect("status", &told);
+    (done.code(), told)
+}
+
+/// What `certbaton status` prints with these words.
+fn json(host: &Host, words: &[&str]) -> Value {
+    let done = host.run(&[&["certbaton", "status", "--json"], words].concat());
+    assert_eq!(done.code(), 0, "{done:?}");
+    serde_json::from_str(&done.out).unwrap()
+}
+
+/// The keys of what is wrong.
+fn wrong(told: &Value) -> Vec<&str> {
+    let list = told["wrong"].as_array().unwrap();
+    list.iter().map(|wrong| wrong["key"].as_str().unwrap()).collect()
+}
+
+fn last_run(told: &Value) -> &Value {
+    &told["hosts"][0]["found"]["last-run"]
+}
+
+fn timeline(lab: &Lab) {
+    lab.renew().succeed();
+    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    let (code, told) = status(&lab.home);
+    assert_eq!((code, wrong(&told)), (0, vec![]), "{told}");
+    let found = &told["hosts"][0]["found"];
+    for (lineage, name) in found["lineages"].as_array().unwrap().iter().zip(LINEAGES) {
+        assert_eq!(lineage["name"], name);
+        let serial = lineage["serial"].as_str().unwrap();
+        assert_eq!(lab.home.serial(name), format!("serial={serial}"));
+        let end = lab.home.sh(&format!(
+            "date -u +%Y-%m-%dT%H:%M:%SZ -d \"$(openssl x509 -noout -enddate \
+             -in /etc/letsencrypt/live/{name}/cert.pem | cut -d = -f 2)\""
+        ));
+        assert_eq!(lineage["not-after"], end.as_str());
+        assert_eq!(lineage["last"]["result"], "renewed");
+    }
+    assert_eq!(found["versions"]["certbot"], "2.1.0");
+    let id = last_run(&told)["id"].as_str().unwrap();
+    let one = lab.home.run(&["certbaton", "status", "--run", id]);
+    assert_eq!(one.code(), 0, "{one:?}");
+    let steps = [
+        "began, by /usr/bin/python3 /usr/bin/certbot renew",
+        "asked for this host's lock",
+        "lock granted",
+        "local: cloud.example.org",
+        "reload",
+        "prove",
+        "cloud.example.org: new certificate",
+        "served, proven in",
+        "wiki.example.org: new certificate",
+        "lease released",
+        "ended",
+        "renewed cloud.example.org git.example.org wiki.example.org",
+    ];
+    let mut rest = one.out.as_str();
+    for step in steps {
+        let at = rest.find(step).unwrap_or_else(|| panic!("no {step:?} in {}", one.out));
+        rest = &rest[at..];
+    }
+    schema::expect("run", &json(&lab.home, &["--run", id]));
+    schema::expect("history", &json(&lab.home, &["--history"]));
+    let list = lab.home.run(&["certbaton", "status", "--history"]).out;
+    assert!(list.contains(id) && list.contains("done"), "{list}");
+    let plain = lab.home.run(&["certbaton", "status"]);
+    assert!(!plain.out.contains('\x1b'), "{}", plain.out);
+    assert!(plain.out.contains("all is well"), "{}", plain.out);
+}
+
+fn stopped(lab: &Lab) {
+    lab.expect_untouched();
+    lab.home.site("mine", "<VirtualHost *:80>\n  ProxyPas / http://x/\n</VirtualHost>\n");
+    lab.note();
+    lab.renew().be_stopped();
+    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    let (code, told) = status(&lab.home);
+    assert_eq!(code, 1, "{told}");
+    assert_eq!(wrong(&told), ["apache/home", "last-run/home"]);
+    let run = last_run(&told);
+    assert_eq!(run["outcome"], "failed");
+    assert!(run["text"].as_str().unwrap().contains("ProxyPas"), "{run}");
+    let lineage = &told["hosts"][0]["found"]["lineages"][0];
+    assert_eq!(lineage["last"]["result"], "failed");
+}
+
+fn one_fails(lab: &Lab) {
+    let held = lab.ca.hold();
+    let since = lab.ca.mark();
+    let certbot = lab.renew().with(&["--cert-name", "wiki.example.org"]).start();
+    lab.await_challenge(since);
+    // The token is gone when the CA looks: its answer is no.
+    lab.home.sh("find /var/www -path '*/acme-challenge/*' ! -name who -delete");
+    drop(held);
+    assert_eq!(certbot.ended().code(), 1);
+    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    let (code, told) = status(&lab.home);
+    let key = "lineage/home/wiki.example.org";
+    assert_eq!((code, wrong(&told)), (1, vec![key]), "{told}");
+}
+
+fn died(lab: &Lab) {
+    let certbot = lab.renew().pre(&format!("certbaton-pre-hook && {}", lab.pausing())).start();
+    lab.await_pause();
+    let (code, told) = status(&lab.home);
+    assert_eq!((code, &last_run(&told)["outcome"]), (0, &Value::from("under-way")), "{told}");
+    kill(lab.home.keeper(), Signal::SIGKILL).unwrap();
+    certbot.signal(Signal::SIGKILL);
+    lab.go_on();
+    certbot.ended();
+    lab.home.sh("certbaton recover");
+    let (code, told) = status(&lab.home);
+    assert_eq!((code, &last_run(&told)["outcome"]), (1, &Value::from("died")), "{told}");
+    let list = lab.home.run(&["certbaton", "status", "--history"]).out;
+    let lines: Vec<&str> = list.lines().collect();
+    schema::expect("history", &json(&lab.home, &["--history", "5"]));
+    assert!(lines[0].contains("DIED") && lines[1].contains("recovery"), "{list}");
+}
+
+fn abandoned(lab: &Lab) {
+    lab.home.sh("certbaton switch local wiki.example.org");
+    let (code, told) = status(&lab.home);
+    assert_eq!(code, 2, "{told}");
+    let route = &told["hosts"][0]["found"]["local"][0];
+    assert_eq!(route["name"], "wiki.example.org");
+    assert_eq!(route["by"], "certbaton switch local wiki.example.org (root)");
+    assert!(route["since"].is_string(), "{route}");
+    lab.home.sh("certbaton switch peer");
+    assert_eq!(status(&lab.home).0, 0);
+}

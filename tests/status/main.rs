@@ -1,0 +1,124 @@
+//! flow: `certbaton status` as a program, on a tree of its own; two machines are in `machines` and `faults`.
+
+#![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
+#![expect(clippy::unwrap_used, reason = "a test may be blunt")]
+#![expect(clippy::print_stdout, reason = "a test says why it skips")]
+
+#[path = "../schema/mod.rs"]
+mod schema;
+#[path = "../coordinate/tree.rs"]
+mod tree;
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tree::Tree;
+
+fn run(tree: &Tree, program: &str, words: &[&str]) -> Output {
+    let certbaton = std::path::Path::new(env!("CARGO_BIN_EXE_certbaton"));
+    let mut command = Command::new(certbaton.with_file_name(program));
+    command.args(["--config".as_ref(), tree.config().as_os_str()]).args(words);
+    command.output().unwrap()
+}
+
+fn status(tree: &Tree, words: &[&str]) -> (i32, String) {
+    let output = run(tree, "certbaton", &[&["status"], words].concat());
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+fn json(tree: &Tree, schema: &str, words: &[&str]) -> (i32, Value) {
+    let (code, text) = status(tree, &[&["--json"], words].concat());
+    let value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{code}: {text}"));
+    schema::expect(schema, &value);
+    (code, value)
+}
+
+fn configure(tree: &Tree, more: &str) {
+    let mut file = fs::OpenOptions::new().append(true).open(tree.config()).unwrap();
+    file.write_all(more.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_host_without_apache_is_a_warning_and_its_certificates_are_told() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let (code, told) = json(&tree, "status", &[]);
+    assert_eq!((code, told["exit"].as_i64()), (1, Some(1)), "{told:#}");
+    assert!(told["wrong"][0]["key"].as_str().unwrap().starts_with("apache/"), "{told:#}");
+    let lineage = &told["hosts"][0]["found"]["lineages"][0];
+    assert_eq!((lineage["name"].as_str(), lineage["serial"].as_str()), (Some("a"), Some("01")));
+    let left = lineage["days-left"].as_i64().unwrap();
+    assert!((88..=90).contains(&left), "{left}");
+    assert_eq!(told["hosts"][0]["found"]["versions"]["certbot"], "2.1.0");
+    // To look is to change nothing.
+    assert_eq!(fs::read_dir(tree.base().join("state")).unwrap().count(), 0);
+    let (_, text) = status(&tree, &[]);
+    assert!(text.contains("WARNING: ") && !text.contains('\x1b'), "{text}");
+}
+
+#[test]
+fn days_of_the_configuration_decide() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    configure(&tree, "[status]\nwarning-days = 200\ncritical-days = 100\n");
+    let (code, told) = json(&tree, "status", &[]);
+    assert_eq!(code, 2);
+    assert!(told["wrong"][0]["key"].as_str().unwrap().starts_with("expiry/"), "{told:#}");
+}
+
+#[test]
+fn a_peer_that_cannot_be_reached_and_was_never_seen_is_said_and_one_without_a_way_is_no_fault() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let text = fs::read_to_string(tree.config()).unwrap();
+    let hosts = "[[host]]\nname = \"here\"\n[[host]]\nname = \"silent\"\n[[host]]\nname = \"there\"\nssh = \"nobody@there.invalid\"\n";
+    fs::write(tree.config(), format!("name = \"here\"\n{text}{hosts}")).unwrap();
+    let (code, told) = json(&tree, "status", &[]);
+    assert_eq!(code, 1);
+    let keys: Vec<&str> =
+        told["wrong"].as_array().unwrap().iter().map(|w| w["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["apache/here", "unreachable/there"], "{told:#}");
+    for host in [&told["hosts"][1], &told["hosts"][2]] {
+        assert_eq!((&host["found"], &host["seen"]), (&Value::Null, &Value::Null));
+    }
+    assert!(status(&tree, &[]).1.contains("there: not reached, never seen"));
+}
+
+#[test]
+fn what_runs_did_is_listed_and_told() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let (code, none) = json(&tree, "history", &["--history"]);
+    assert_eq!((code, none["runs"].as_array().unwrap().len()), (0, 0));
+    let switched = run(&tree, "certbaton", &["switch", "local", "a.example"]);
+    assert_eq!(switched.status.code(), Some(1), "{switched:?}");
+    let coordinated = run(&tree, "renew-coordinate", &["--json"]);
+    schema::expect("coordinate", &serde_json::from_slice(&coordinated.stdout).unwrap());
+    let (_, told) = json(&tree, "history", &["--history"]);
+    let kinds: Vec<&str> =
+        told["runs"].as_array().unwrap().iter().map(|run| run["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["switch", "coordination"]);
+    assert_eq!(told["runs"][0]["outcome"], "failed");
+    let id = told["runs"][0]["id"].as_str().unwrap();
+    let (_, one) = json(&tree, "run", &["--run", id]);
+    let events: Vec<&str> =
+        one["events"].as_array().unwrap().iter().map(|e| e["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["began", "not-switched", "ended"]);
+    let (_, last) = json(&tree, "history", &["--history", "1"]);
+    assert_eq!(last["runs"].as_array().unwrap().len(), 1);
+    assert_eq!(status(&tree, &["--run", "20200101T000000.000-1"]).0, 1);
+    assert_eq!(status(&tree, &["--run", "../x"]).0, 2);
+}
+
+#[test]
+fn a_torn_history_is_told_of_and_goes_on() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    run(&tree, "certbaton", &["switch", "local", "a.example"]);
+    let path = tree.base().join("state/history.jsonl");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 10]).unwrap();
+    let (code, told) = json(&tree, "history", &["--history"]);
+    assert_eq!((code, told["damaged"].as_u64()), (0, Some(1)), "{told:#}");
+    assert_eq!(told["runs"][0]["outcome"], "died", "its end is what was torn");
+    run(&tree, "certbaton", &["switch", "local", "a.example"]);
+    let (_, told) = json(&tree, "history", &["--history"]);
+    assert_eq!((told["runs"].as_array().unwrap().len(), told["damaged"].as_u64()), (2, Some(1)));
+}
