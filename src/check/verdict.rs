@@ -317,9 +317,17 @@ impl Case<'_> {
             hooks.into_iter().any(|certbot| HOOKS.iter().all(|h| certbot.hooks.contains(*h)));
         if hooked || self.host.lineages(self.name).all(|lineage| lineage.own_hook) {
             Fate::WorksSwitched
+        } else if self.leads_nowhere(address) {
+            Fate::Fails(vec![self.culprit(address, miss)])
         } else {
             Fate::Fails(vec![culprit::no_hooks(self.host)])
         }
+    }
+
+    /// No host gets a challenge answered by this address: a directive is to blame, more than that nothing switches it.
+    fn leads_nowhere(&self, address: IpAddr) -> bool {
+        let told = |host: &HostSeen| self.gathered.cell(self.name, &host.label, address).told;
+        self.gathered.hosts.iter().all(|host| told(host) != Told::Same)
     }
 }
 

@@ -85,7 +85,8 @@ fn foretold(report: &Value, lineage: &str, on: On) -> Renewal {
     let fates = own.flat_map(|name| name["renewals"].as_array().into_iter().flatten());
     let now = fates.filter(|fate| fate["host"] == on.name() && fate["without"].is_null());
     now.map(|fate| match fate["fate"].as_str() {
-        Some("works" | "works-switched") => Renewal::Passes,
+        Some("works") => Renewal::Passes,
+        Some("works-switched") => Renewal::Switched,
         Some("fails") => Renewal::Fails,
         _ => Renewal::Unknown,
     })
@@ -99,7 +100,8 @@ fn others(setup: &Setup, report: &Value) -> Vec<String> {
     for lineage in crate::clean::LINEAGES.iter().filter(|lineage| **lineage != setup.lineage) {
         for (on, own) in [(On::Vps, setup.vps), (On::Home, setup.home)] {
             let foretold = foretold(report, lineage, on);
-            if foretold != Renewal::Passes && (!setup.is_about_all || foretold != own) {
+            let usual = if on == On::Vps { Renewal::Passes } else { Renewal::Switched };
+            if foretold != if setup.is_about_all { own } else { usual } {
                 problems.push(format!("check foretells of {on:?} and {lineage}: {foretold:?}"));
             }
         }

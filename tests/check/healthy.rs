@@ -2,7 +2,7 @@
 
 use crate::setup::Change::{Address, Before, Edit, Run, Write};
 use crate::setup::On::{Home, Vps};
-use crate::setup::Renewal::Nothing;
+use crate::setup::Renewal::{Nothing, Passes};
 use crate::setup::{CLOUD, CLOUD_CONF, GIT, GIT_CONF, Setup, WIKI, WIKI_CONF};
 
 pub(crate) const SETUPS: &[Setup] = &[
@@ -88,6 +88,8 @@ pub(crate) const SETUPS: &[Setup] = &[
             ),
         ])
         .home(Nothing),
+    Setup::new("healthy_a_name_with_only_an_ipv6_address", WIKI)
+        .with(&[Address(WIKI, &["2001:db8::20"])]),
     Setup::new("healthy_http_2", WIKI).with(&[
         Run(Home, "a2enmod -q http2 > /dev/null"),
         Run(Vps, "a2enmod -q http2 > /dev/null"),
@@ -124,7 +126,8 @@ pub(crate) const SETUPS: &[Setup] = &[
         "\tRewriteEngine On
 \tRewriteCond /var/www/html/.well-known/acme-challenge/$1 !-f
 \tRewriteRule ^/\\.well-known/acme-challenge/([A-Za-z0-9_-]+)$ http://vps.example.org/.well-known/acme-challenge/$1 [P,L]",
-    )]),
+    )])
+    .home(Passes),
     Setup::new("healthy_a_variable_names_the_other_host", CLOUD).with(&[
         Write(Home, "/etc/apache2/conf-enabled/peer.conf", "Define PEER vps.example.org\n"),
         Edit(Home, CLOUD_CONF, "http://vps.example.org/", "http://${PEER}/"),

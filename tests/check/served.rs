@@ -24,26 +24,20 @@ pub(crate) const SETUPS: &[Setup] = &[
             Vps,
             "certbot renew -q --force-renewal --no-directory-hooks --cert-name wiki.example.org",
         )])
-        .finds(&[line(Vps, "served-another", WIKI_CONF, "SSLCertificateFile", "reload")]),
+        .finds(&[line(Vps, "old-certificate", WIKI_CONF, "SSLCertificateFile", "reload")]),
     Setup::new("home_serves_the_certificate_of_before", WIKI)
         .with(&[Run(Home, RENEWED)])
-        .finds(&[line(Home, "served-another", WIKI_CONF, "SSLCertificateFile", "reload")]),
+        .finds(&[line(Home, "old-certificate", WIKI_CONF, "SSLCertificateFile", "reload")]),
     Setup::new("home_does_not_send_the_chain", WIKI)
         .with(&[Edit(Home, WIKI_CONF, FULL, LEAF)])
-        .finds(&[line(
-            Home,
-            "served-chain-incomplete",
-            WIKI_CONF,
-            "SSLCertificateFile",
-            "fullchain.pem",
-        )]),
+        .finds(&[line(Home, "incomplete-chain", WIKI_CONF, "SSLCertificateFile", "fullchain.pem")]),
     Setup::new("home_serves_the_certificate_of_another_name", WIKI)
         .with(&[Edit(Home, WIKI_CONF, "live/wiki.example.org", "live/git.example.org")])
         .finds(&[line(
             Home,
-            "served-not-covered",
+            "wrong-certificate",
             WIKI_CONF,
             "SSLCertificateFile",
-            "fullchain.pem",
+            "live/wiki.example.org/fullchain.pem",
         )]),
 ];

@@ -71,7 +71,10 @@ pub(crate) enum Place {
 pub(crate) enum Renewal {
     /// It does not renew that lineage.
     Nothing,
+    /// As everything stands.
     Passes,
+    /// Once certbaton has switched the route.
+    Switched,
     /// That cannot be told from where it is asked.
     Unknown,
     Fails,
@@ -116,7 +119,7 @@ impl Setup {
             changes: &[],
             findings: &[],
             vps: Renewal::Passes,
-            home: Renewal::Passes,
+            home: Renewal::Switched,
             pebble: Pebble::Agrees,
             is_about_all: false,
         }
@@ -134,6 +137,11 @@ impl Setup {
 
     pub(crate) const fn finds(mut self, findings: &'static [Expected]) -> Self {
         self.findings = findings;
+        self
+    }
+
+    pub(crate) const fn vps(mut self, renewal: Renewal) -> Self {
+        self.vps = renewal;
         self
     }
 

@@ -2,13 +2,16 @@
 
 use crate::setup::Change::{Before, Edit, Run, Write};
 use crate::setup::On::Vps;
-use crate::setup::{GIT, Setup, WIKI, WIKI_CONF, line, words};
+use crate::setup::{Change, GIT, Setup, WIKI, WIKI_CONF, line, words};
+
+/// With its hooks it would switch, as home does, and all would be well.
+const NO_HOOKS: Change = Run(Vps, "rm /etc/letsencrypt/renewal-hooks/*/certbaton");
 
 const WIKI_RENEWAL: &str = "/etc/letsencrypt/renewal/wiki.example.org.conf";
 
 pub(crate) const SETUPS: &[Setup] = &[
     Setup::new("vps_asks_its_application_first", WIKI)
-        .with(&[Edit(
+        .with(&[NO_HOOKS, Edit(
             Vps,
             WIKI_CONF,
             "    ProxyPass        /.well-known",
@@ -17,11 +20,11 @@ pub(crate) const SETUPS: &[Setup] = &[
         .finds(&[line(Vps, "passed-on", WIKI_CONF, "ProxyPass        / ", "!")])
         .vps_fails(),
     Setup::new("vps_has_no_exclusion", WIKI)
-        .with(&[Edit(Vps, WIKI_CONF, "    ProxyPass        /.well-known/acme-challenge/ !\n", "")])
+        .with(&[NO_HOOKS, Edit(Vps, WIKI_CONF, "    ProxyPass        /.well-known/acme-challenge/ !\n", "")])
         .finds(&[line(Vps, "passed-on", WIKI_CONF, "ProxyPass        / ", "ProxyPass /.well-known/acme-challenge/ !")])
         .vps_fails(),
     Setup::new("vps_redirects_everything", WIKI)
-        .with(&[Before(
+        .with(&[NO_HOOKS, Before(
             Vps,
             WIKI_CONF,
             "# certbot on this host",
@@ -30,7 +33,7 @@ pub(crate) const SETUPS: &[Setup] = &[
         .finds(&[line(Vps, "redirected", WIKI_CONF, "RedirectMatch", "acme-challenge")])
         .vps_fails(),
     Setup::new("vps_answers_from_another_directory", WIKI)
-        .with(&[Before(
+        .with(&[NO_HOOKS, Before(
             Vps,
             WIKI_CONF,
             "# certbot on this host",
@@ -39,18 +42,18 @@ pub(crate) const SETUPS: &[Setup] = &[
         .finds(&[line(Vps, "wrong-directory", WIKI_CONF, "Alias", "/var/www/html")])
         .vps_fails(),
     Setup::new("vps_has_certbot_write_elsewhere", WIKI)
-        .with(&[
+        .with(&[NO_HOOKS,
             Run(Vps, "mkdir -p /var/www/elsewhere"),
             Edit(Vps, WIKI_RENEWAL, "/var/www/html", "/var/www/elsewhere"),
         ])
         .finds(&[line(Vps, "wrong-directory", WIKI_CONF, "DocumentRoot", "/var/www/html")])
         .vps_fails(),
     Setup::new("vps_has_no_webroot", WIKI)
-        .with(&[Edit(Vps, WIKI_RENEWAL, "/var/www/html", "/var/www/gone")])
-        .finds(&[line(Vps, "webroot-missing", WIKI_RENEWAL, "webroot_path", "mkdir")])
+        .with(&[NO_HOOKS, Edit(Vps, WIKI_RENEWAL, "/var/www/html", "/var/www/gone")])
+        .finds(&[words(Vps, "webroot", "/var/www/gone", "create it"),line(Vps, "webroot-missing", WIKI_RENEWAL, "webroot_path", "mkdir")])
         .vps_fails(),
     Setup::new("vps_wants_a_password", WIKI)
-        .with(&[
+        .with(&[NO_HOOKS,
             Write(Vps, "/etc/apache2/users", ""),
             Before(
                 Vps,
@@ -67,7 +70,7 @@ pub(crate) const SETUPS: &[Setup] = &[
         .finds(&[line(Vps, "denied", WIKI_CONF, "Require valid-user", "Require all granted")])
         .vps_fails(),
     Setup::new("vps_denies_what_begins_with_a_dot", GIT)
-        .with(&[Write(
+        .with(&[NO_HOOKS, Write(
             Vps,
             "/etc/apache2/conf-enabled/dots.conf",
             "<LocationMatch \"/\\.\">\n    Require all denied\n</LocationMatch>\n",
@@ -75,7 +78,7 @@ pub(crate) const SETUPS: &[Setup] = &[
         .finds(&[line(Vps, "denied", "/etc/apache2/conf-enabled/dots.conf", "Require all denied", "well-known")])
         .vps_fails(),
     Setup::new("vps_redirects_by_htaccess", WIKI)
-        .with(&[
+        .with(&[NO_HOOKS,
             Write(
                 Vps,
                 "/etc/apache2/conf-enabled/htaccess.conf",
@@ -90,7 +93,7 @@ pub(crate) const SETUPS: &[Setup] = &[
         .finds(&[line(Vps, "redirected", "/var/www/html/.htaccess", "RewriteRule", "RewriteCond")])
         .vps_fails(),
     Setup::new("vps_has_no_vhost_of_that_name", WIKI)
-        .with(&[
+        .with(&[NO_HOOKS,
             Run(Vps, "mkdir -p /var/www/wiki; sed -i 's:/var/www/html:/var/www/wiki:' /etc/letsencrypt/renewal/wiki.example.org.conf"),
             Edit(Vps, WIKI_CONF, "ServerName wiki.example.org\n    DocumentRoot /var/www/html", "ServerName wiki.example.com\n    DocumentRoot /var/www/wiki"),
         ])
