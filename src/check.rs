@@ -7,6 +7,7 @@
 //! | [`sight`] | what one host plants, and sees of a name: the words on the wire |
 //! | [`plant`] | planting |
 //! | [`look`] | seeing |
+//! | [`resolver`] | a name's records as the CA finds them |
 //! | [`gather`] | asking all hosts |
 //! | [`matrix`] | who answers whose nonce at which address, as far as others can tell |
 //! | [`verdict`] | what would happen to a renewal, and who is to blame |
@@ -39,6 +40,7 @@ pub mod matrix;
 pub mod outside;
 pub mod plant;
 pub mod reading;
+pub mod resolver;
 pub mod schedule;
 pub mod sight;
 pub mod summary;

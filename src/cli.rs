@@ -24,8 +24,10 @@ use crate::names::{HostLabel, Hostname, Webroot};
 use crate::route::report::{self, chain};
 use crate::run::hook::{self, Call};
 use crate::run::keep;
+use look::look;
 
 mod lease;
+mod look;
 mod status;
 mod switch;
 pub use coordinate::renew_coordinate;
@@ -194,9 +196,16 @@ pub fn certbaton() -> Exit {
                 error.exit()
             });
         }
-        Verb::Recover => settings(&cli.common).and_then(|set| Ok(hook::give_back(&set)?)),
-        Verb::Keep => settings(&cli.common)
-            .and_then(|set| Ok(keep::keep(&set, cli.common.config.as_deref())?)),
+        Verb::Recover => settings(&cli.common).and_then(|set| {
+            let done = hook::give_back(&set);
+            look(&set, &cli.common);
+            Ok(done?)
+        }),
+        Verb::Keep => settings(&cli.common).and_then(|set| {
+            let done = keep::keep(&set, cli.common.config.as_deref());
+            look(&set, &cli.common);
+            Ok(done?)
+        }),
         Verb::Lease(order) => {
             let config = cli.common.config.as_deref();
             settings(&cli.common).and_then(|set| Ok(order.perform(&set, config)?))

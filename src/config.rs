@@ -3,12 +3,15 @@
 //! Small on purpose: what can be found out is found out. Unknown keys are
 //! refused with line and column, since a misspelt one would be silent otherwise.
 
+pub mod notify;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use crate::config::notify::{MetricsFragment, Notify, NotifyFragment};
 use crate::lease::times;
 use crate::names::{Destination, HostLabel};
 use crate::status::judgement::Thresholds;
@@ -49,6 +52,10 @@ pub struct Settings {
     pub proof_time: Duration,
     /// From when on the age of a certificate is something that is wrong.
     pub thresholds: Thresholds,
+    /// Who is told of failures and recoveries.
+    pub notify: Notify,
+    /// Where node_exporter reads.
+    pub textfile: Option<PathBuf>,
 }
 
 /// One of the hosts.
@@ -101,6 +108,8 @@ struct Fragment {
     lease: LeaseFragment,
     proof: ProofFragment,
     status: StatusFragment,
+    notify: NotifyFragment,
+    metrics: MetricsFragment,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -175,6 +184,8 @@ impl Default for Settings {
             lease_grace: times::ARBITER,
             proof_time: Duration::from_secs(20),
             thresholds: Thresholds::default(),
+            notify: Notify::default(),
+            textfile: None,
         }
     }
 }
@@ -277,6 +288,8 @@ impl Settings {
             lease_grace: grace,
             proof_time: positive("proof.time", fragment.proof.time, default.proof_time)?,
             thresholds: fragment.status.thresholds(file)?,
+            notify: fragment.notify.check().map_err(|(key, problem)| wrong(key, problem))?,
+            textfile: fragment.metrics.check().map_err(|(key, problem)| wrong(key, problem))?,
         })
     }
 
@@ -330,6 +343,16 @@ impl Settings {
         self.runtime_directory.join("coordinate.lock")
     }
 
+    /// What was told, and what could not be yet.
+    pub fn told(&self) -> PathBuf {
+        self.state_directory.join("told.json")
+    }
+
+    /// The lock of whoever looks, measures and tells.
+    pub fn monitor_lock(&self) -> PathBuf {
+        self.runtime_directory.join("monitor.lock")
+    }
+
     /// Where the keeper listens.
     pub fn keeper_socket(&self) -> PathBuf {
         self.runtime_directory.join("keeper.sock")
@@ -342,61 +365,4 @@ impl Settings {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_said_is_the_default() {
-        assert_eq!(Settings::parse("f", "").unwrap(), Settings::default());
-    }
-
-    #[test]
-    fn durations_are_written_as_people_say_them() {
-        let settings = Settings::parse("f", "[lease]\nwait = \"1h 5m\"\n").unwrap();
-        assert_eq!(settings.lease_wait, Duration::from_mins(65));
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_where_it_stands() {
-        let error = Settings::parse("f", "[apache]\n  pid-fill = \"/x\"\n").unwrap_err();
-        let Error::Syntax { line, column, message, .. } = error else { panic!("{error}") };
-        assert_eq!((line, column), (2, 3));
-        assert!(message.contains("pid-fill"), "{message}");
-    }
-
-    const HOSTS: &str = "[[host]]\nname = \"vps\"\nssh = \"certbaton@vps.example.org\"\n[[host]]\nname = \"home\"\n";
-
-    #[test]
-    fn the_arbiter_is_one_of_the_hosts_and_can_be_reached() {
-        let parse = |name: &str, arbiter: &str| {
-            let text = format!("name = \"{name}\"\n[lease]\narbiter = \"{arbiter}\"\n{HOSTS}");
-            Settings::parse("f", &text)
-        };
-        let home = parse("home", "vps").unwrap();
-        assert_eq!(home.arbiter, HostLabel::parse("vps"));
-        assert_eq!(home.hosts[0].ssh, Destination::parse("certbaton@vps.example.org"));
-        assert!(parse("vps", "vps").is_ok());
-        assert!(parse("home", "home").is_ok());
-        assert!(parse("vps", "home").is_err(), "it cannot be reached");
-        assert!(parse("home", "other").is_err());
-        assert!(parse("other", "vps").is_err());
-        assert!(Settings::parse("f", &HOSTS.replace("certbaton@", "-oProxyCommand=")).is_err());
-    }
-
-    #[test]
-    fn values_that_could_hurt_are_refused() {
-        for text in [
-            "state-directory = \"x\"",
-            "[apache]\npid-file = \"x\"",
-            "[certbot]\nprogram = \"x\"",
-            "[lease]\nwait = \"-5s\"",
-            "[proof]\ntime = \"0s\"",
-            "[lease]\ngrace = \"900ms\"",
-            "[lease]\ngrace = \"1h\"",
-            "[status]\nwarning-days = -1",
-            "[status]\nwarning-days = 3\ncritical-days = 4",
-        ] {
-            assert!(Settings::parse("f", text).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

@@ -15,6 +15,11 @@ use jiff::Timestamp;
 use nix::unistd::geteuid;
 use rustix::io::Errno;
 
+mod guarded;
+mod publish;
+pub use guarded::{read_secret, trusted_program};
+pub use publish::publish;
+
 /// A file as it was when we read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -59,6 +64,14 @@ pub enum Error {
         /// Who may.
         problem: String,
     },
+    /// Others may read what is root's to know.
+    #[error("{} {problem}; whoever read it knows it (chown root, chmod go-rwx)", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Who may.
+        problem: String,
+    },
     /// Not a plain file.
     #[error("{} is not a regular file", .0.display())]
     NotRegular(PathBuf),
@@ -88,7 +101,7 @@ impl Error {
 
     /// The path is one that others may change: exit code 77.
     pub fn is_unsafe(&self) -> bool {
-        matches!(self, Self::Unsafe { .. })
+        matches!(self, Self::Unsafe { .. } | Self::Exposed { .. })
     }
 }
 

@@ -13,6 +13,7 @@
 //! | [`check`] | what the CA sees of each name, and why |
 //! | [`history`] | what this host did: every run leaves a record |
 //! | [`status`] | all hosts as they are now, and what is wrong with them |
+//! | [`monitor`] | telling people and monitoring what is wrong |
 //!
 //! Three kinds of module, told apart by the first line of each file:
 //! **pure** (values in, values out), **system** (one outside thing each, no
@@ -40,6 +41,7 @@ pub mod fingerprint;
 pub mod history;
 pub mod lease;
 pub mod lock;
+pub mod monitor;
 pub mod names;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about processes")]
 pub mod process;

@@ -3,10 +3,13 @@
 //! RFC 8659 and its parameters of RFC 8657, read as Boulder reads them
 //! (`va/caa.go`): stricter than the RFC in the case of the issuer's name.
 
+use serde::{Deserialize, Serialize};
+
 use crate::names::Hostname;
 
 /// One CAA record as it stands in DNS.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Record {
     /// Bit 128 is "critical"; Boulder takes bit 1, a common mistake, for it too.
     pub flags: u8,
@@ -17,7 +20,8 @@ pub struct Record {
 }
 
 /// The relevant resource record set: the records of the name, or of its nearest parent with any.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Relevant {
     /// Whose records these are.
     pub at: Hostname,

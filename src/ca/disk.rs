@@ -12,7 +12,7 @@ pub enum Error {
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// A certificate or key that cannot be read.
+    /// A certificate that cannot be read.
     #[error("{}", file.display())]
     Certificate {
         /// The file.
@@ -22,24 +22,19 @@ pub enum Error {
     },
 }
 
-/// The certificate in `file`, with the `chain.pem` and `privkey.pem` beside it as far as
-/// they are there; every client that has lineages calls them so.
+/// The certificate in `file`, with the `chain.pem` and `privkey.pem` beside it; every client
+/// that has lineages calls them so. What of those two cannot be read is not measured by.
 pub fn read(file: &Path) -> Result<OnDisk, Error> {
-    let beside = |name: &str| {
-        let path = file.with_file_name(name);
-        match files::read_trusted(&path) {
-            Ok(bytes) => Ok(Some((path, bytes))),
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error),
-        }
-    };
+    let beside = |name: &str| files::read_trusted(&file.with_file_name(name)).ok();
     let leaf = files::read_trusted(file)?;
-    let chain = beside("chain.pem")?.map(|(_, bytes)| bytes);
-    let in_file = |file: &Path| {
-        let file = file.to_owned();
-        move |source| Error::Certificate { file, source }
-    };
-    let disk = OnDisk::from_pem(&leaf, chain.as_deref()).map_err(in_file(file))?;
-    let Some((path, key)) = beside("privkey.pem")? else { return Ok(disk) };
-    Ok(disk.with_key(certificate::key_matches(&leaf, &key).map_err(in_file(&path))?))
+    let unreadable = |source| Error::Certificate { file: file.to_owned(), source };
+    let disk = OnDisk::from_pem(&leaf, None).map_err(unreadable)?;
+    let with_chain =
+        beside("chain.pem").and_then(|chain| OnDisk::from_pem(&leaf, Some(&chain)).ok());
+    let disk = with_chain.unwrap_or(disk);
+    let belongs = beside("privkey.pem").and_then(|key| certificate::key_matches(&leaf, &key).ok());
+    Ok(match belongs {
+        Some(belongs) => disk.with_key(belongs),
+        None => disk,
+    })
 }

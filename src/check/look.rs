@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::ca::dns::Nameservers;
 use crate::ca::exchange::DIAL_TIMEOUT;
 use crate::ca::handshake;
 use crate::ca::probe;
 use crate::ca::redirect::Ports;
-use crate::ca::resolve::{Resolve, System};
 use crate::ca::validation::choose;
+use crate::check::resolver::{Records, Resolver};
 use crate::check::sight::{Answer, Asked, Kind, Leaf, Miss, Presented, Question, Sight, Wanted};
 use crate::clock::{self, Deadline};
 use crate::names::{HostLabel, Hostname};
@@ -30,6 +31,7 @@ type Dialled = BTreeMap<SocketAddr, Option<Miss>>;
 struct Known {
     nonces: Vec<Wanted>,
     dialled: Dialled,
+    resolver: Resolver,
     deadline: Deadline,
 }
 
@@ -52,14 +54,19 @@ pub fn look(
 ) -> Result<Vec<Sight>, CalledOff> {
     let deadline = Deadline::after(TIME);
     let names: Vec<Hostname> = question.names.iter().map(|(name, _)| name.clone()).collect();
-    let resolve = move |name: Hostname| {
-        let found = System.addresses(&name, &deadline);
-        (name, found.map(v6_first).map_err(|error| error.to_string()))
+    let resolver = Resolver::new(Nameservers::system().ok());
+    let resolve = {
+        let resolver = resolver.clone();
+        move |name: Hostname| {
+            let records = resolver.records(&name, &deadline);
+            (name, records)
+        }
     };
-    let found: BTreeMap<Hostname, Result<Vec<IpAddr>, String>> =
+    let mut found: BTreeMap<Hostname, Records> =
         all(names, resolve, going_on)?.into_iter().collect();
 
-    let addresses: BTreeSet<IpAddr> = found.values().flatten().flatten().copied().collect();
+    let addresses: BTreeSet<IpAddr> =
+        found.values().flat_map(|records| records.addresses.iter().copied()).collect();
     let ports = [Ports::PUBLIC.http, Ports::PUBLIC.https];
     let doors = addresses.iter().flat_map(|address| ports.map(|port| (*address, port).into()));
     let dialled = all(doors.collect(), move |door| (door, dial(door, &deadline)), going_on)?;
@@ -67,16 +74,14 @@ pub fn look(
     let known = Known {
         nonces: question.nonces,
         dialled: dialled.into_iter().collect(),
+        resolver,
         deadline: Deadline::after(TIME),
     };
     let mut sights = Vec::new();
     let mut jobs = Vec::new();
     for (name, (host, nonces)) in question.names.into_iter().enumerate() {
-        let (addresses, unresolved) = match found.get(&host) {
-            Some(Ok(addresses)) => (addresses.clone(), None),
-            Some(Err(why)) => (Vec::new(), Some(why.clone())),
-            None => (Vec::new(), Some("it was not asked for in time".to_owned())),
-        };
+        let Records { addresses, unresolved, caa, caa_unknown } =
+            found.remove(&host).unwrap_or_default();
         for nonce in nonces.into_iter().filter(|nonce| *nonce < known.nonces.len()) {
             if !addresses.is_empty() {
                 let (host, addresses) = (host.clone(), addresses.clone());
@@ -95,7 +100,16 @@ pub fn look(
             address: *address,
         }));
         let (validated, fetched, presented) = (Vec::new(), Vec::new(), Vec::new());
-        sights.push(Sight { name: host, addresses, unresolved, validated, fetched, presented });
+        sights.push(Sight {
+            name: host,
+            addresses,
+            unresolved,
+            caa,
+            caa_unknown,
+            validated,
+            fetched,
+            presented,
+        });
     }
     for done in all(jobs, move |job| known.perform(job), going_on)? {
         match done {
@@ -140,14 +154,6 @@ fn all<T: Send + 'static, R: Send + 'static>(
             Err(RecvTimeoutError::Disconnected) => return Ok(found.into_values().collect()),
         }
     }
-}
-
-fn v6_first(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
-    for address in &mut addresses {
-        *address = address.to_canonical();
-    }
-    addresses.sort_by_key(IpAddr::is_ipv4);
-    addresses
 }
 
 /// Whether somebody takes connections there; `None`: somebody does.
@@ -203,7 +209,7 @@ impl Known {
         let Some(time) = self.time(VALIDATION_TIME) else { return self.late(nonce, None) };
         let file = self.nonces[nonce].content.nonce();
         let deadline = Deadline::after(time);
-        let report = probe::validate(name, file, Ports::PUBLIC, &System, &deadline);
+        let report = probe::validate(name, file, Ports::PUBLIC, &self.resolver, &deadline);
         self.asked(nonce, report.address, answer(&report))
     }
 
@@ -214,7 +220,7 @@ impl Known {
         let Some(time) = self.time(time) else { return Answer::Missed(Miss::not_asked(LATE)) };
         let file = self.nonces[nonce].content.nonce();
         let deadline = Deadline::after(time);
-        answer(&probe::fetch(name, file, address, Ports::PUBLIC, &System, &deadline))
+        answer(&probe::fetch(name, file, address, Ports::PUBLIC, &self.resolver, &deadline))
     }
 
     fn late(&self, nonce: usize, address: Option<IpAddr>) -> Asked {

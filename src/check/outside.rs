@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use jiff::SignedDuration;
 
 use crate::agent::report::Lineage;
+use crate::ca::caa::{Request, issuer, judge};
 use crate::ca::served::{self, Identity};
 use crate::check::culprit;
 use crate::check::finding::{Finding, Severity};
 use crate::check::inspection::Inspection;
 use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::check::sight::Leaf;
-use crate::coordinate::plan::{Budget, Surveyed};
+use crate::coordinate::plan::{Budget, LETS_ENCRYPT, Surveyed};
 use crate::names::Hostname;
 
 /// All of it.
@@ -109,6 +110,12 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
             "publish A and AAAA records",
         ));
     }
+    let unresolved = sights.iter().find_map(|(_, sight)| sight.unresolved.as_ref());
+    if let Some(why) = unresolved.filter(|_| !gathered.addresses(name).is_empty()) {
+        let (what, remedy) = parted(why, "see that the zone's name servers answer");
+        found.push(finding(Severity::Warning, "dns-failure", Some("DNS".into()), what, remedy));
+    }
+    found.extend(caa(gathered, name));
     let all_reached = gathered.hosts.iter().all(|host| host.report.is_ok());
     if all_reached && gathered.hosts.iter().all(|host| host.lineages(name).next().is_none()) {
         let what =
@@ -142,6 +149,37 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
         found.push(finding(Severity::Warning, "split-dns", Some("DNS".into()), what, remedy));
     }
     found
+}
+
+/// `WHAT; REMEDY`, as errors are written here.
+fn parted<'a>(text: &'a str, otherwise: &'a str) -> (String, &'a str) {
+    text.split_once("; ")
+        .map_or((text.to_owned(), otherwise), |(what, do_it)| (what.to_owned(), do_it))
+}
+
+/// Whether the CA of a lineage may issue for the name.
+fn caa(gathered: &Gathered, name: &Hostname) -> Option<Finding> {
+    let remedy = "see that the zone's name servers answer for CAA";
+    let told = |at: &str, code: &str, text: &str| {
+        let (what, remedy) = parted(text, remedy);
+        Some(finding(Severity::Problem, code, Some(format!("CAA of {at}")), what, remedy))
+    };
+    let lineages = gathered.hosts.iter().flat_map(|host| host.lineages(name));
+    let issuers: BTreeSet<&str> = lineages.filter_map(|lineage| issuer(server(lineage))).collect();
+    let why = gathered.sights(name).find_map(|(_, sight)| sight.caa_unknown.as_ref());
+    if let Some(why) = why {
+        return told(name.as_str(), "caa-failure", why);
+    }
+    let relevant = gathered.sights(name).find_map(|(_, sight)| sight.caa.as_ref())?;
+    issuers.into_iter().find_map(|issuer| {
+        let request = Request { issuer, wildcard: false, method: "http-01", account: None };
+        let objection = judge(Some(relevant), &request).err()?;
+        told(relevant.at.as_str(), "caa-forbids", &objection.to_string())
+    })
+}
+
+fn server(lineage: &Lineage) -> &str {
+    lineage.server.as_deref().unwrap_or(LETS_ENCRYPT)
 }
 
 /// What the addresses present, against what their hosts have on disk.

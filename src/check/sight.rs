@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::ca::caa::Relevant;
 use crate::ca::served::{self, OnDisk, ServedChain, judge};
 use crate::ca::validation::{Failure, MAX_RESPONSE_SIZE, Nonce};
 use crate::check::finding::Severity;
@@ -70,8 +71,12 @@ pub struct Sight {
     pub name: Hostname,
     /// Its addresses in the order of the answer, IPv6 first.
     pub addresses: Vec<IpAddr>,
-    /// Why it cannot be resolved.
+    /// What of its records cannot be had, and why.
     pub unresolved: Option<String>,
+    /// Its CAA records, or its nearest parent's.
+    pub caa: Option<Relevant>,
+    /// Why nobody can tell them, a CA included.
+    pub caa_unknown: Option<String>,
     /// What the CA would say of each nonce: one address of each kind, the second only if no
     /// connection comes about.
     pub validated: Vec<Asked>,

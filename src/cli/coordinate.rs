@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::Parser;
 
+use super::look::look;
 use super::{Common, Error, complain, is_logged, person, settings, start};
 use crate::agent::wire::LineageName;
 use crate::clock::Stopwatch;
@@ -76,6 +77,7 @@ impl Coordinate {
         io::stdout().lock().write_all(text.as_bytes()).ok();
         let exit = summary.exit();
         log(&summary);
+        look(&settings, &self.common);
         Ok(exit)
     }
 }

@@ -1,11 +1,14 @@
 //! system: a program that is talked to while it runs: lines out, bytes in, an end that is always seen.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::Pid;
 
 use crate::clock::{Deadline, ready};
 use crate::command::{Error, Program};
@@ -52,9 +55,26 @@ struct Lines {
 impl Program {
     /// Starts it in a process group of its own, so that a terminal's Ctrl-C is ours to pass on.
     pub fn talk(&self, max_line: usize) -> Result<Piped, Error> {
+        self.start(Stdio::piped(), max_line)
+    }
+
+    /// The same, with all of `input` on its standard input, whether it reads it or not.
+    pub fn talk_with(&self, input: &[u8], max_line: usize) -> Result<Piped, Error> {
+        // A file, since a pipe would have to be written to as fast as it is read.
+        let file = || -> io::Result<File> {
+            let mut file = File::from(memfd_create(c"input", MemfdFlags::CLOEXEC)?);
+            file.write_all(input)?;
+            file.rewind()?;
+            Ok(file)
+        };
+        let failed = |source| Error::Start { path: self.path.clone(), source };
+        self.start(file().map_err(failed)?.into(), max_line)
+    }
+
+    fn start(&self, stdin: Stdio, max_line: usize) -> Result<Piped, Error> {
         let failed = |source| Error::Start { path: self.path.clone(), source };
         let mut command = self.command()?;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.process_group(0).spawn().map_err(failed)?;
         let stdin = child.stdin.take().map(|pipe| File::from(OwnedFd::from(pipe)));
         let stdout = child.stdout.take().map(|pipe| File::from(OwnedFd::from(pipe)));
@@ -134,6 +154,12 @@ impl Piped {
             None => true,
         };
         if ended { self.child.wait().map(Some) } else { Ok(None) }
+    }
+
+    /// Kills it with all that it started and did not put into a group of its own.
+    pub fn kill_all(&self) {
+        // Ours until it is waited for, so its pid means its group. Gone already is fine.
+        rustix::process::kill_process_group(Pid::from_child(&self.child), Signal::KILL).ok();
     }
 
     fn heard(&mut self) -> Option<Next> {

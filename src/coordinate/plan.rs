@@ -307,7 +307,7 @@ fn limit_of(server: &str) -> Option<u32> {
 }
 
 /// certbot's default.
-const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
 /// For the limit; a CA that backdates a certificate by an hour is early by that hour.
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24 + 1);

@@ -224,13 +224,30 @@ impl By {
         Self { user: None, pid: Some(pid), command: command(&words) }
     }
 
-    /// For people.
+    /// For people, in short.
     pub fn text(&self) -> String {
+        let command = short(&self.command);
         match (&self.user, self.pid) {
-            (Some(user), _) => format!("{} ({user})", self.command),
-            (None, Some(pid)) => format!("{}, process {pid}", self.command),
-            (None, None) => self.command.clone(),
+            (Some(user), _) => format!("{command} ({user})"),
+            (None, Some(pid)) => format!("{command}, process {pid}"),
+            (None, None) => command,
         }
+    }
+}
+
+/// A command line without its interpreter, paths of programs, and what is too long to read.
+fn short(command: &str) -> String {
+    let mut words = command.split(' ').peekable();
+    let name = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
+    let mut program = words.next().map(name).unwrap_or_default();
+    let script = words.peek().is_some_and(|word| word.starts_with('/'));
+    if script && ["python", "perl", "sh", "bash"].iter().any(|i| program.starts_with(i)) {
+        program = words.next().map(name).unwrap_or_default();
+    }
+    let text = words.fold(program, |text, word| text + " " + word);
+    match text.char_indices().nth(READABLE) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
@@ -356,6 +373,9 @@ impl std::fmt::Display for RunId {
 
 /// Characters of a text.
 const LONGEST_TEXT: usize = 2000;
+
+/// Characters of a command line that people read.
+const READABLE: usize = 60;
 
 /// Names, or files, of one event.
 const LONGEST_LIST: usize = 1000;

@@ -27,33 +27,35 @@ pub fn prove(
     time: Duration,
 ) -> Result<Vec<String>, Error> {
     let interfaces = sockets::interface_addresses().map_err(Error::Addresses)?;
-    let mut proof = Proof { asked: BTreeSet::new(), notes: Vec::new() };
+    let mut proof = Proof { asked: BTreeSet::new(), told: BTreeSet::new(), notes: Vec::new() };
     let deadline = Deadline::after(time);
-    let public_deadline = Deadline::after(time.saturating_add(PUBLIC_TIME));
+    let mut disks = Vec::new();
     for door in doors {
         let TlsDoor { name, port, elsewhere, .. } = door;
         let disk = disk::read(&door.certificate)?;
         for ip in addresses(door.address, *port, listeners, &interfaces, elsewhere) {
             let address = SocketAddr::new(ip, *port);
-            match proof.one(name, address, &disk, &deadline) {
+            match proof.one(name, name, address, &disk, &deadline) {
                 Err(Error::NoHandshake(failure)) if may_be_absent(address, listeners, &failure) => {
                 }
                 seen => seen?,
             }
         }
-        if door.address.is_some() {
-            continue;
-        }
-        for (name, ip) in public(door, listeners, &interfaces, &public_deadline) {
-            let address = SocketAddr::new(ip, *port);
-            match proof.one(name, address, &disk, &public_deadline) {
-                Err(Error::NoHandshake(failure))
-                    if !may_be_absent(address, listeners, &failure) =>
-                {
+        disks.push(disk);
+    }
+    // Afterwards, since a resolver may take its time.
+    let deadline = Deadline::after(PUBLIC_TIME);
+    let any = doors.iter().zip(&disks).filter(|(door, _)| door.address.is_none());
+    for (door, disk) in any {
+        for (name, ip) in public(door, listeners, &interfaces, &deadline) {
+            let address = SocketAddr::new(ip, door.port);
+            match proof.one(&door.name, name, address, disk, &deadline) {
+                Err(Error::NoHandshake(failure)) => {
                     // Apache serves it, as its listeners showed: a firewall, mostly.
-                    proof.notes.push(format!("the public address of {name}: {}", chain(&failure)));
+                    let is_told = !may_be_absent(address, listeners, &failure);
+                    let note = format!("the public address of {name}: {}", chain(&failure));
+                    proof.notes.extend(is_told.then_some(note));
                 }
-                Err(Error::NoHandshake(_)) => {}
                 seen => seen?,
             }
         }
@@ -63,12 +65,15 @@ pub fn prove(
 
 struct Proof {
     asked: BTreeSet<(Hostname, SocketAddr)>,
+    /// What was said, by the first name of the vhost.
+    told: BTreeSet<(Hostname, SocketAddr, String)>,
     notes: Vec<String>,
 }
 
 impl Proof {
     fn one(
         &mut self,
+        door: &Hostname,
         name: &Hostname,
         address: SocketAddr,
         disk: &OnDisk,
@@ -84,8 +89,11 @@ impl Proof {
                 let (name, fault) = (name.clone(), Box::new(fault));
                 return Err(Error::OldCertificate { name, address, fault });
             }
-            let note = format!("{name} on {} {fault}", address.ip());
-            self.notes.extend(Some(note).filter(|note| !self.notes.contains(note)));
+            // One vhost may have many names, and all the same fault.
+            let about = (door.clone(), address, fault.to_string());
+            if self.told.insert(about) {
+                self.notes.push(format!("{name} on {} {fault}", address.ip()));
+            }
         }
         Ok(())
     }
@@ -115,5 +123,5 @@ fn public<'a>(
     door.names.iter().flat_map(of).collect()
 }
 
-/// For the public addresses of all names together, beyond the time of the local ones.
+/// For the public addresses of all names together.
 const PUBLIC_TIME: Duration = Duration::from_secs(10);

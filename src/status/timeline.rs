@@ -89,18 +89,18 @@ impl OneRun {
 pub fn list(runs: &Runs) -> String {
     let mut text = String::new();
     for run in &runs.runs {
-        let token = run.token.map(|token| format!(", token {token}")).unwrap_or_default();
+        let token = run.token.map(|token| format!("; token {token}")).unwrap_or_default();
         let took = SignedDuration::from_millis(i64::try_from(run.millis()).unwrap_or(i64::MAX));
         // Writing to a string cannot fail.
         writeln!(
             text,
-            "{:<26}  {:<12}  {:<9}  {:>8}  {}{token}; {}",
+            "{:<26}  {:<12}  {:<9}  {:>9}  {}; by {}{token}",
             run.id.as_str(),
             run.kind.map_or("run", |kind| kind.text()),
             run.outcome.text(),
             seconds(u64::try_from(took.as_millis()).unwrap_or_default()),
-            harmless(&run.by.text()),
             harmless(run.words().lines().next().unwrap_or_default()),
+            harmless(&run.by.text()),
         )
         .ok();
     }
@@ -256,7 +256,7 @@ renewal 20231114T221320.000-7 on home: done
         let runs = Runs { version: 1, runs: runs(&entries(), |_| false), damaged: 0 };
         assert_eq!(
             list(&runs),
-            "20231114T221320.000-7       renewal       done        5.401 s  certbot renew, process 5, token 9; renewed a\n"
+            "20231114T221320.000-7       renewal       done         5.401 s  renewed a; by certbot renew, process 5; token 9\n"
         );
     }
 }

@@ -190,7 +190,7 @@ impl Bench {
             fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect()
         };
         let mut left = left(&self.settings.state_directory);
-        let kept = [self.settings.journal(), self.settings.last_switch()];
+        let kept = [self.settings.journal(), self.settings.last_switch(), self.settings.history()];
         left.retain(|path| !kept.contains(path));
         ensure!(left.is_empty(), "left behind: {left:?}");
         Ok(())

@@ -125,9 +125,10 @@ fn a_switch_that_fails_forgets_nothing_that_is_pending() {
     with_strace(|bench| {
         // The files are the user's again, and Apache does not know it yet.
         crate::steps::abandon(bench, Goal::Peer, 4)?;
-        for call in ["fdatasync", "write"] {
+        // The first write is that of the history, which fails no switch.
+        for (call, nth) in [("fdatasync", 1), ("write", 2)] {
             let (trace, inject) =
-                (format!("trace={call}"), format!("inject={call}:error=ENOSPC:when=1"));
+                (format!("trace={call}"), format!("inject={call}:error=ENOSPC:when={nth}"));
             let output = bench.meddled(Goal::Local, &["-e", &trace, "-e", &inject]);
             ensure!(output.status.code() == Some(1), "{call}: {}", told(&output));
         }

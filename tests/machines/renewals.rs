@@ -7,6 +7,7 @@ use crate::lab::Lab;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("home_renews_all_lineages_and_gives_back_one_by_one", Both, home_renews),
+    Scenario::new("a_chain_that_is_not_sent_is_told_and_undoes_nothing", Debians, leaf_alone),
     Scenario::new("the_vps_renews_through_home", Debians, vps_renews),
     Scenario::new("a_name_that_two_lineages_share_stays_until_both_have_it", Sampled, overlap),
     Scenario::new("a_lineage_that_fails_takes_no_other_with_it", Sampled, one_fails),
@@ -35,6 +36,24 @@ fn home_renews(lab: &Lab) {
          git.example.org vps vps vps home\n\
          wiki.example.org vps vps vps vps\n"
     );
+}
+
+fn leaf_alone(lab: &Lab) {
+    let site = "/etc/apache2/sites-available/git.example.org.conf";
+    lab.home.replace(site, "git.example.org/fullchain.pem", "git.example.org/cert.pem");
+    lab.home.reload();
+    lab.note();
+    let (since, cursor) = (lab.ca.mark(), lab.home.cursor());
+    lab.renew().with(&["--cert-name", "git.example.org"]).succeed();
+    lab.expect_issued(since, 1);
+    lab.expect_served(&["git.example.org"]);
+    let told = lab.home.journal(&cursor);
+    // By its public address too.
+    for address in ["::1", "2001:db8::20"] {
+        let note = format!("git.example.org on {address} does not send the certificate of ");
+        assert!(told.contains(&note), "{address}: {told}");
+    }
+    assert!(told.contains("use fullchain.pem, not cert.pem"), "{told}");
 }
 
 fn vps_renews(lab: &Lab) {

@@ -15,6 +15,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("status_warns_of_a_renewal_that_was_stopped_and_why", Debians, stopped),
     Scenario::new("status_warns_of_a_lineage_that_got_no_certificate", Debians, one_fails),
     Scenario::new("status_tells_that_a_keeper_died", Debians, died),
+    Scenario::new(
+        "a_history_that_cannot_be_written_fails_no_renewal_status_goes_on",
+        Debians,
+        unwritable,
+    ),
     Scenario::new("status_is_critical_where_nobody_owns_a_route", Debians, abandoned),
 ];
 
@@ -65,7 +70,7 @@ fn timeline(lab: &Lab) {
     let one = lab.home.run(&["certbaton", "status", "--run", id]);
     assert_eq!(one.code(), 0, "{one:?}");
     let steps = [
-        "began, by /usr/bin/python3 /usr/bin/certbot renew",
+        "began, by certbot renew",
         "asked for this host's lock",
         "lock granted",
         "local: cloud.example.org",
@@ -151,4 +156,17 @@ fn abandoned(lab: &Lab) {
     assert!(route["since"].is_string(), "{route}");
     lab.home.sh("certbaton switch peer");
     assert_eq!(status(&lab.home).0, 0);
+}
+
+fn unwritable(lab: &Lab) {
+    let cursor = lab.home.cursor();
+    lab.home.sh("mkdir -p -m 711 /var/lib/certbaton; mkdir /var/lib/certbaton/history.jsonl");
+    lab.renew().with(&["--cert-name", "wiki.example.org"]).succeed();
+    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    let told = lab.home.journal(&cursor);
+    assert_eq!(told.matches("no whole record of this run").count(), 1, "{told}");
+    let (code, told) = status(&lab.home);
+    assert_eq!(code, 0, "{told}");
+    let notes = told["hosts"][0]["found"]["notes"].to_string();
+    assert!(notes.contains("history.jsonl"), "{told}");
 }

@@ -79,6 +79,7 @@ fn v4_is_not_asked_if_v6_answers_wrong_or_breaks_off() {
     }
 }
 
+// Boulder: va/dns.go, getAddrs
 #[test]
 fn a_name_without_addresses_or_unknown_is_asked_nothing() {
     let ports = Ports { http: 1, https: 1 };

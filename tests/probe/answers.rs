@@ -71,6 +71,7 @@ fn of_a_body_127_bytes_pass_and_128_do_not() {
     }
 }
 
+// Boulder: processHTTPValidation, `io.LimitedReader`
 #[test]
 fn what_lies_beyond_the_limit_is_never_waited_for() {
     let report = probe(|_| Act::Hold(answer(200, &padded(128))), &later());
@@ -96,6 +97,7 @@ fn white_space_at_the_end_is_trimmed_as_unicode_has_it() {
     }
 }
 
+// Boulder: processHTTPValidation; Go's `net/http` reads the framing
 #[test]
 fn every_framing_of_http_1_passes() {
     let content = nonce().content;
@@ -133,6 +135,7 @@ fn half_an_answer_is_none_even_if_the_half_is_the_nonce() {
     }
 }
 
+// Boulder: fallbackErr, not op "dial"
 #[test]
 fn a_reset_before_or_within_the_answer_is_no_answer() {
     let half = body_after("HTTP/1.1 200 OK\r\nContent-Length: 120", b"x");
@@ -142,6 +145,7 @@ fn a_reset_before_or_within_the_answer_is_no_answer() {
     }
 }
 
+// Boulder: processHTTPValidation, the deadline of its context
 #[test]
 fn whoever_stalls_is_left_at_the_deadline_wherever_he_stalls() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 120\r\n".to_vec();
@@ -162,6 +166,7 @@ fn whoever_stalls_is_left_at_the_deadline_wherever_he_stalls() {
     }
 }
 
+// Boulder: preresolvedDialer.DialContext, the deadline of its context
 #[test]
 fn after_the_deadline_nothing_is_asked() {
     let server = Server::start(V4, |_| Act::Reply(good()));
@@ -171,6 +176,7 @@ fn after_the_deadline_nothing_is_asked() {
     assert!(server.requests().is_empty());
 }
 
+// Boulder: fallbackErr, op "dial"
 #[test]
 fn nobody_listening_is_a_failed_dial_which_names_url_address_and_cause() {
     let closed = closed(V4, 0).unwrap();

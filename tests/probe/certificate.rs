@@ -17,14 +17,21 @@ pub(crate) fn self_signed(name: &str) -> Pair {
     signed(name, None)
 }
 
+/// A lineage.
+pub(crate) struct Issued {
+    pub(crate) leaf: Pair,
+    pub(crate) issuer: X509,
+    pub(crate) disk: OnDisk,
+}
+
 /// A certificate for `name`, its issuer's, and both as they are on disk.
-pub(crate) fn issued(name: &str) -> (Pair, X509, OnDisk) {
+pub(crate) fn issued(name: &str) -> Issued {
     let root = self_signed("root.invalid");
     let issuer = signed("issuer.invalid", Some(&root));
     let leaf = signed(name, Some(&issuer));
     let pem = |certificate: &X509| certificate.to_pem().unwrap();
     let disk = OnDisk::from_pem(&pem(&leaf.0), Some(&pem(&issuer.0))).unwrap();
-    (leaf, issuer.0, disk.with_key(true))
+    Issued { leaf, issuer: issuer.0, disk: disk.with_key(true) }
 }
 
 fn signed(name: &str, issuer: Option<&Pair>) -> Pair {

@@ -1,7 +1,7 @@
 //! test: DNS as the CA asks it, against dnsmasq, and against servers that misbehave.
 
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use certbaton::ca::caa::{self, Objection, Request};
 use certbaton::ca::dns::{Answer, Error, Nameservers};
+use certbaton::ca::resolve::Resolve;
 use certbaton::clock::{Deadline, Stopwatch};
 
 use crate::server::{V4, later, name};
@@ -226,4 +227,19 @@ fn silence_ends_at_the_deadline_by_udp_and_by_tcp() {
         assert!(matches!(found, Err(Error::Silent { .. })), "{found:?}");
         assert!(watch.elapsed() < Duration::from_secs(2), "{:?}", watch.elapsed());
     }
+}
+
+// Boulder: va/dns.go, getAddrs
+#[test]
+fn one_family_that_fails_does_not_hide_the_other_and_both_are_an_error() {
+    const AAAA: u8 = 28;
+    let half = play(|query| {
+        let is_v6 = query[query.len() - 3] == AAAA;
+        vec![if is_v6 { fails(query, 2) } else { reply(query, 4) }]
+    });
+    let found = Nameservers::these(vec![half]).addresses(&name("a.example"), &later());
+    assert_eq!(found.unwrap(), [IpAddr::from([192, 0, 2, 4])]);
+    let none = Nameservers::these(vec![play(|query| vec![fails(query, 2)])]);
+    let error = none.addresses(&name("a.example"), &later()).unwrap_err();
+    assert!(error.to_string().contains("SERVFAIL about AAAA of a.example"), "{error}");
 }

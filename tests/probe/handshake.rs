@@ -9,7 +9,7 @@ use certbaton::clock;
 use certbaton::fingerprint::fingerprint;
 use openssl::ssl::{NameType, SniError, SslContext, SslMethod, SslVersion};
 
-use crate::certificate::{acceptor, issued, self_signed};
+use crate::certificate::{Issued, acceptor, issued, self_signed};
 use crate::server::{Act, NAME, Server, V4, V6, good, later, name, soon};
 
 #[test]
@@ -39,7 +39,7 @@ fn the_leaf_is_the_one_for_the_name() {
 
 #[test]
 fn the_chain_is_all_that_was_sent_by_tls_1_2_as_by_1_3() {
-    let (leaf, issuer, disk) = issued(NAME);
+    let Issued { leaf, issuer, disk } = issued(NAME);
     for version in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
         for sends_issuer in [true, false] {
             let mut tls = acceptor(&leaf);

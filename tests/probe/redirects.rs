@@ -54,6 +54,7 @@ fn four_statuses_are_followed_and_303_is_not() {
     assert_eq!(refusal(303, "http://site.example/moved"), Refusal::Status(303));
 }
 
+// Boulder: processHTTPValidation; Go's `redirectBehavior` decides what a redirect is
 #[test]
 fn a_redirect_without_location_and_other_3xx_are_wrong_statuses() {
     let (_, report) = via(305, "http://site.example/moved");
@@ -63,6 +64,7 @@ fn a_redirect_without_location_and_other_3xx_are_wrong_statuses() {
     assert!(matches!(report.verdict, Err(Failure::Status { status: 302, .. })), "{report:?}");
 }
 
+// Boulder: processRedirect, `req.URL` as Go resolved it
 #[test]
 fn a_relative_location_stays_with_host_and_address() {
     for (location, path) in [
@@ -79,6 +81,7 @@ fn a_relative_location_stays_with_host_and_address() {
     }
 }
 
+// Boulder: setupHTTPValidation; Go's `refererForURL`
 #[test]
 fn the_second_request_names_the_new_host_and_where_it_came_from() {
     let (server, report) = via(301, "http://other.example/moved");
@@ -204,6 +207,7 @@ fn tls_before_1_2_is_refused() {
     assert!(matches!(report.verdict, Err(Failure::Handshake { .. })), "{report:?}");
 }
 
+// Boulder: fallbackErr, not op "dial"
 #[test]
 fn plain_http_where_tls_was_promised_and_a_handshake_that_hangs_are_no_failed_dials() {
     let mute = TcpListener::bind((V4, 0)).unwrap();
@@ -225,6 +229,7 @@ fn plain_http_where_tls_was_promised_and_a_handshake_that_hangs_are_no_failed_di
     talk.join().unwrap();
 }
 
+// Boulder: fallbackErr, op "dial"
 #[test]
 fn https_that_nobody_serves_is_a_failed_dial() {
     let closed = closed(V4, 0).unwrap();

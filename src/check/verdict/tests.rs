@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::agent::report::Issued;
+use crate::ca::caa::{Record, Relevant};
 use crate::check::inspection::{Directive, InspectedName, Inspection};
 use crate::check::sight::{Answer, Asked, Fault, Kind, Leaf, Planted, Planting, Presented, Sight};
 use crate::coordinate::plan::tests::{lineage, report};
@@ -78,6 +79,8 @@ pub(crate) fn healthy() -> Gathered {
             name: name.clone(),
             addresses: vec![address(V6), address(V4)],
             unresolved: None,
+            caa: None,
+            caa_unknown: None,
             validated: Vec::new(),
             fetched,
             presented: vec![presented(V6, "BB"), presented(V4, "AA")],
@@ -430,6 +433,27 @@ fn clocks_limits_resolvers_and_unknown_names_are_told() {
         host.report.as_mut().unwrap().lineages.clear();
     }
     assert_eq!(found(&g), ["no-lineage -"]);
+}
+
+#[test]
+fn a_ca_that_may_not_issue_is_told_by_the_record() {
+    let mut g = healthy();
+    let zone = Hostname::parse("example").unwrap();
+    let value = "ca.example; validationmethods=dns-01".to_owned();
+    let record = Record { flags: 0, tag: "issue".into(), value };
+    for sight in sights(&mut g) {
+        sight.caa = Some(Relevant { at: zone.clone(), records: vec![record.clone()] });
+    }
+    assert_eq!(found(&g), ["caa-forbids - CAA of example"]);
+    for host in &mut g.hosts {
+        host.report.as_mut().unwrap().lineages[0].server = Some("https://ca.lan/dir".into());
+    }
+    assert_eq!(found(&g), [""; 0], "nobody knows that CA's name");
+    for sight in sights(&mut g) {
+        sight.caa_unknown = Some("SERVFAIL; see to it".into());
+        sight.unresolved = Some("SERVFAIL for AAAA".into());
+    }
+    assert_eq!(found(&g), ["caa-failure - CAA of a.example", "dns-failure - DNS"]);
 }
 
 #[test]

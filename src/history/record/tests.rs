@@ -55,3 +55,13 @@ fn ids_sort_by_time_and_hold_nothing_strange() {
     assert!(RunId::new(at(1), 9) < RunId::new(at(2), 1));
     assert!(RunId::parse("../x").is_none() && RunId::parse("").is_none());
 }
+
+#[test]
+fn a_command_line_is_short_for_people() {
+    let by = |command: &str| By { user: None, pid: Some(5), command: command.into() }.text();
+    assert_eq!(by("/usr/bin/python3 /usr/bin/certbot -q renew"), "certbot -q renew, process 5");
+    assert_eq!(by("/usr/bin/certbaton recover"), "certbaton recover, process 5");
+    assert_eq!(by("/bin/sh -c x"), "sh -c x, process 5");
+    let long = by(&format!("certbot {}", "--x ".repeat(99)));
+    assert!(long.ends_with("…, process 5") && long.chars().count() < 80, "{long}");
+}

@@ -1,0 +1,163 @@
+//! system: carries one message out of this host, in bounded time: to a program, or by HTTP.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::blocking::Client;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{StatusCode, redirect, retry};
+
+use crate::clock::{self, Deadline};
+use crate::command::piped::Next;
+use crate::command::{self, Program};
+use crate::config::notify::{Command, Post};
+use crate::files;
+
+/// Why a message was not delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The program, or the file with header lines.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The program did not start.
+    #[error(transparent)]
+    Command(#[from] command::Error),
+    /// The way to the program.
+    #[error("cannot talk to {}", program.display())]
+    Talk {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The program failed.
+    #[error("{} ended with {status}: {said}", program.display())]
+    Failed {
+        /// The program.
+        program: PathBuf,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// What it said last on standard error.
+        said: String,
+    },
+    /// It took too long.
+    #[error("{to} did not take it in {} s", patience.as_secs())]
+    Slow {
+        /// The program or host.
+        to: String,
+        /// How long it had.
+        patience: Duration,
+    },
+    /// The header file.
+    #[error("{}:{line}: not a header line, such as `Authorization: Bearer …`", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+    },
+    /// Nobody answered, or not as one should.
+    #[error("cannot post to {host}")]
+    Post {
+        /// Of the URL, which may itself be a secret.
+        host: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// Somebody answered, but did not take it.
+    #[error("{host} answered {status}")]
+    Refused {
+        /// Of the URL, which may itself be a secret.
+        host: String,
+        /// The answer.
+        status: StatusCode,
+    },
+}
+
+/// Gives `body` to the program on standard input, `variables` in its environment.
+pub fn run(
+    command: &Command,
+    body: &[u8],
+    variables: &[(&str, String)],
+    patience: Duration,
+) -> Result<(), Error> {
+    let deadline = Deadline::after(patience);
+    let path = files::trusted_program(&command.program)?;
+    let fixed = [("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")];
+    let mut environment: Vec<_> = fixed.map(|(key, value)| (key.into(), value.into())).to_vec();
+    environment.extend(variables.iter().map(|(key, value)| (key.into(), value.into())));
+    let arguments = command.arguments.iter().map(Into::into).collect();
+    let program = Program { path: path.clone(), arguments, environment, directory: "/".into() };
+    let failed = |source| Error::Talk { program: path.clone(), source };
+    let mut running = program.talk_with(body, MAX_LINE)?;
+    let mut said = String::new();
+    while let Some(left) = deadline.remaining() {
+        match running.next(&[], left).map_err(failed)? {
+            Next::Err(line) => said = String::from_utf8_lossy(&line).into_owned(),
+            Next::Ended => break,
+            Next::Out(_) | Next::Woken(_) | Next::Silence => {}
+        }
+    }
+    let left = deadline.remaining().unwrap_or_default();
+    match running.end(left).map_err(failed)? {
+        None => {
+            running.kill_all();
+            Err(Error::Slow { to: path.display().to_string(), patience })
+        }
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(Error::Failed { program: path, status, said }),
+    }
+}
+
+/// Posts `body`, which is JSON. Certificates are verified, redirects are failures.
+pub fn post(post: &Post, body: &[u8], patience: Duration) -> Result<(), Error> {
+    let host = post.url.host_str().unwrap_or_default().to_owned();
+    let headers = headers(post)?;
+    let (url, body, to) = (post.url.clone(), body.to_owned(), host.clone());
+    let work = move || -> Result<(), Error> {
+        let failed =
+            |error: reqwest::Error| Error::Post { host: to.clone(), source: error.without_url() };
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .no_proxy()
+            .timeout(patience)
+            .user_agent(concat!("certbaton/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(failed)?;
+        let answer = client.post(url).headers(headers).body(body).send().map_err(failed)?;
+        let status = answer.status();
+        if status.is_success() { Ok(()) } else { Err(Error::Refused { host: to.clone(), status }) }
+    };
+    // The client's own timeout does not hold for the resolver.
+    let done = clock::within(&Deadline::after(patience), work);
+    done.unwrap_or(Err(Error::Slow { to: host, patience }))
+}
+
+fn headers(post: &Post) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let Some(path) = &post.header_file else { return Ok(headers) };
+    let bytes = files::read_secret(path)?;
+    for (index, line) in bytes.split(|&b| b == b'\n').enumerate() {
+        let line = line.trim_ascii();
+        if line.is_empty() || line.starts_with(b"#") {
+            continue;
+        }
+        let header = || {
+            let colon = line.iter().position(|&b| b == b':')?;
+            let name = HeaderName::from_bytes(line[..colon].trim_ascii()).ok()?;
+            let mut value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
+            value.set_sensitive(true);
+            Some((name, value))
+        };
+        let wrong = || Error::Header { path: path.clone(), line: index + 1 };
+        let (name, value) = header().ok_or_else(wrong)?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// Longer lines of a program come in pieces.
+const MAX_LINE: usize = 500;

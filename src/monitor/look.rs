@@ -1,0 +1,180 @@
+//! flow: one look at all hosts: metrics written, and what has changed told.
+//!
+//! At the end of what a keeper, a coordinator or `recover` does, when nothing
+//! waits for it any more. Whatever fails here fails nothing else: it is in the log.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::config::Settings;
+use crate::config::notify::Notify;
+use crate::files;
+use crate::lock::{self, Lock, Pending};
+use crate::monitor::deliver;
+use crate::monitor::message::{Message, message};
+use crate::monitor::metrics::metrics;
+use crate::monitor::told::{Ledger, Seen};
+use crate::route::report::chain;
+use crate::status::overview::Overview;
+
+/// Why nothing was looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another one looks all the time.
+    #[error("another certbaton has been at it for {} s", .0.as_secs())]
+    Busy(Duration),
+    /// The lock.
+    #[error(transparent)]
+    Lock(#[from] lock::Error),
+    /// Waiting for it.
+    #[error("cannot wait for another certbaton")]
+    Wait(#[source] std::io::Error),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] files::Error),
+}
+
+/// What each way of telling has said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct Told {
+    command: Ledger,
+    url: Ledger,
+}
+
+/// Looks by `status`, if anybody wants to know, and tells; not if there is nothing to rely on.
+pub fn look(settings: &Settings, status: impl FnOnce() -> Option<Overview>) {
+    let wants_to_know = settings.textfile.is_some() || settings.notify != Notify::default();
+    if wants_to_know && let Err(error) = look_and_tell(settings, status) {
+        tracing::error!(
+            "cannot look for what is to be told: {}; the next run tries again",
+            chain(&error)
+        );
+    }
+}
+
+fn look_and_tell(
+    settings: &Settings,
+    status: impl FnOnce() -> Option<Overview>,
+) -> Result<(), Error> {
+    files::own_directory(&settings.runtime_directory, 0o755)?;
+    files::own_directory(&settings.state_directory, 0o700)?;
+    // Who looked first must not tell last.
+    let _lock = lock(settings)?;
+    let Some(status) = status() else { return Ok(()) };
+    if let Some(path) = &settings.textfile {
+        let text = metrics(&status, env!("CARGO_PKG_VERSION"));
+        if let Err(error) = files::publish(path, text.as_bytes()) {
+            tracing::error!("metrics: {}", chain(&error));
+        }
+    }
+    if settings.notify != Notify::default() {
+        tell(settings, &status);
+    }
+    Ok(())
+}
+
+fn lock(settings: &Settings) -> Result<Lock, Error> {
+    let path = settings.monitor_lock();
+    let pending = Pending::start(lock::open(&path)?, &path)?;
+    clock::ready(&[pending.as_fd()], Some(PATIENCE)).map_err(Error::Wait)?;
+    Ok(pending.take().ok_or(Error::Busy(PATIENCE))??)
+}
+
+/// Takes in what is seen, keeps it, and delivers what waits.
+fn tell(settings: &Settings, status: &Overview) {
+    let now = clock::now();
+    let own = status.hosts.iter().find(|host| host.own);
+    let from = own.map_or("this host", |host| host.name.as_str());
+    let seen = Seen::of(status);
+    let before = recall(settings);
+    let mut told = before.clone().unwrap_or_default();
+    // A way that is configured no more has said nothing when it comes back.
+    let Notify { command, post } = &settings.notify;
+    let ways = [(&mut told.command, command.is_some()), (&mut told.url, post.is_some())];
+    for (ledger, is_configured) in ways {
+        if is_configured {
+            ledger.see(&seen, now);
+        } else {
+            *ledger = Ledger::default();
+        }
+    }
+    // Before anything is delivered: what is killed meanwhile says it again, with its time.
+    if before.as_ref() != Some(&told) {
+        remember(settings, &told);
+    }
+    let mut delivered = told.clone();
+    if let Some(command) = command {
+        let run = |message: &Message<'_>, body: &[u8]| {
+            deliver::run(command, body, &message.variables(), PATIENCE)
+        };
+        deliver_by(run, &mut delivered.command, from, now);
+    }
+    if let Some(post) = post {
+        let run = |_: &Message<'_>, body: &[u8]| deliver::post(post, body, PATIENCE);
+        deliver_by(run, &mut delivered.url, from, now);
+    }
+    if delivered != told {
+        remember(settings, &delivered);
+    }
+}
+
+/// Delivers what `ledger` has to say, if anything.
+fn deliver_by(
+    run: impl FnOnce(&Message<'_>, &[u8]) -> Result<(), deliver::Error>,
+    ledger: &mut Ledger,
+    from: &str,
+    now: Timestamp,
+) {
+    let Some(message) = message(ledger, from, now) else { return };
+    let body = match serde_json::to_vec(&message) {
+        Ok(body) => body,
+        Err(error) => return tracing::error!("notification: {error}"),
+    };
+    match run(&message, &body) {
+        Ok(()) => ledger.delivered(),
+        Err(error) => tracing::error!(
+            "notification not delivered: {}; it is kept and sent later: {}",
+            chain(&error),
+            message.text
+        ),
+    }
+}
+
+/// What was told; what cannot be read is told again rather than never.
+fn recall(settings: &Settings) -> Option<Told> {
+    let path = settings.told();
+    let damaged = |why: String| {
+        tracing::warn!(
+            "what was told is forgotten, so it is told again: {}: {why}",
+            path.display()
+        );
+        None
+    };
+    match files::read_trusted(&path) {
+        Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(told) => Some(told),
+            Err(error) => damaged(error.to_string()),
+        },
+        Err(error) if error.is_missing() => None,
+        Err(error) => damaged(chain(&error)),
+    }
+}
+
+fn remember(settings: &Settings, told: &Told) {
+    let path = settings.told();
+    let written = match serde_json::to_vec(told) {
+        Ok(text) => files::write_own(&path, &text).map_err(|error| chain(&error)),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(why) = written {
+        tracing::error!("what is told cannot be noted down, and will be told again: {why}");
+    }
+}
+
+/// For another certbaton that looks, for the program, and for the answer to a post.
+const PATIENCE: Duration = Duration::from_secs(15);

@@ -1,0 +1,123 @@
+//! pure: the message that a person or a program gets (doc/schema/notify.json).
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::monitor::told::{Change, Event, Ledger};
+use crate::status::overview::Severity;
+
+/// All that changed since the last message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Message<'a> {
+    /// 1; counts up when a field changes its meaning or goes away.
+    pub version: u32,
+    /// The host that sends it.
+    pub from: &'a str,
+    /// When it was sent.
+    pub at: Timestamp,
+    /// `recovery` only if nothing of it is a failure.
+    pub event: Event,
+    /// The worst of it.
+    pub severity: Severity,
+    /// All of it in plain text, the field that most chat programs show.
+    pub text: String,
+    /// Each change, the oldest first.
+    pub changes: &'a [Change],
+    /// How many older changes are left out, since they could not be delivered for too long.
+    pub omitted: u64,
+    /// How many problems there are now.
+    pub open: usize,
+}
+
+/// What `ledger` has to say, if anything.
+pub fn message<'a>(ledger: &'a Ledger, from: &'a str, at: Timestamp) -> Option<Message<'a>> {
+    let changes = ledger.waiting();
+    let failures = || changes.iter().filter(|change| change.event == Event::Failure);
+    let worst = failures().map(|change| change.severity).max();
+    let severity = worst.or_else(|| changes.iter().map(|change| change.severity).max())?;
+    let event = if worst.is_some() { Event::Failure } else { Event::Recovery };
+    let (omitted, open) = (ledger.omitted(), ledger.open());
+    let text = text(changes, from, omitted, open);
+    Some(Message { version: 1, from, at, event, severity, text, changes, omitted, open })
+}
+
+fn text(changes: &[Change], from: &str, omitted: u64, open: usize) -> String {
+    let mut text = String::new();
+    for change in changes {
+        let word = match (change.event, change.severity) {
+            (Event::Failure, Severity::Critical) => "CRITICAL",
+            (Event::Failure, Severity::Warning) => "WARNING",
+            (Event::Recovery, _) => "over",
+        };
+        // Writing to a string cannot fail.
+        writeln!(text, "{word}: {}", change.text).ok();
+    }
+    if omitted > 0 {
+        writeln!(text, "({omitted} older changes could not be delivered)").ok();
+    }
+    let left = match open {
+        0 => "nothing is wrong now".to_owned(),
+        1 => "1 problem now".to_owned(),
+        more => format!("{more} problems now"),
+    };
+    text + &format!("certbaton on {from}: {left}")
+}
+
+impl Message<'_> {
+    /// The essence, for programs that read no JSON.
+    pub fn variables(&self) -> [(&'static str, String); 4] {
+        let word = |value: serde_json::Result<String>| {
+            value.unwrap_or_default().trim_matches('"').to_owned()
+        };
+        [
+            ("CERTBATON_EVENT", word(serde_json::to_string(&self.event))),
+            ("CERTBATON_SEVERITY", word(serde_json::to_string(&self.severity))),
+            ("CERTBATON_FROM", self.from.to_owned()),
+            ("CERTBATON_TEXT", self.text.clone()),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::told::{Problem, Seen};
+    use jiff::SignedDuration;
+
+    fn problem(key: &str, severity: Severity) -> Problem {
+        let host = Some("home".to_owned());
+        let text = format!("home: {key} is wrong");
+        Problem { key: key.into(), severity, host, text, patience: SignedDuration::ZERO }
+    }
+
+    fn see(ledger: &mut Ledger, problems: &[Problem], second: i64) {
+        let seen = Seen { problems: problems.to_vec(), ..Seen::default() };
+        ledger.see(&seen, Timestamp::from_second(second).unwrap());
+    }
+
+    #[test]
+    fn one_message_holds_all_that_changed() {
+        let mut ledger = Ledger::default();
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(message(&ledger, "vps", now), None);
+        let (a, b) = (problem("a", Severity::Warning), problem("b", Severity::Critical));
+        see(&mut ledger, &[a.clone(), b.clone()], 1);
+        let first = message(&ledger, "vps", now).unwrap();
+        assert_eq!((first.event, first.severity, first.open), (Event::Failure, b.severity, 2));
+        assert_eq!(
+            first.text,
+            "WARNING: home: a is wrong\nCRITICAL: home: b is wrong\ncertbaton on vps: 2 problems now"
+        );
+        ledger.delivered();
+        see(&mut ledger, &[a], 2);
+        let second = message(&ledger, "vps", now).unwrap();
+        assert_eq!((second.event, second.severity), (Event::Recovery, Severity::Critical));
+        assert_eq!(second.text, "over: home: b is wrong\ncertbaton on vps: 1 problem now");
+        let variables = second.variables();
+        assert_eq!(variables[0], ("CERTBATON_EVENT", "recovery".to_owned()));
+        assert_eq!(variables[1], ("CERTBATON_SEVERITY", "critical".to_owned()));
+    }
+}

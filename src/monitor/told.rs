@@ -1,0 +1,192 @@
+//! pure: what was told, what is wrong now, and what is therefore to be said.
+//!
+//! One [`Ledger`] for each way of telling. It turns what is wrong *now* into
+//! what has *changed*, once each, and keeps what could not be delivered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::status::overview::{Overview, Severity, Wrong};
+
+/// Something that is wrong now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What it is, the same as long as it lasts.
+    pub key: String,
+    /// How bad.
+    pub severity: Severity,
+    /// Where; none if that is no host's.
+    pub host: Option<String>,
+    /// What, where, and what to do, for a person; may change while the problem lasts.
+    pub text: String,
+    /// It is told only if it lasts that long: a line that drops now and then is no news.
+    pub patience: SignedDuration,
+}
+
+/// What can be seen now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// All that is wrong.
+    pub problems: Vec<Problem>,
+    /// Hosts of which nothing can be seen now: what was wrong there counts as still wrong.
+    pub blind: BTreeSet<String>,
+}
+
+impl Seen {
+    /// What a status says.
+    pub fn of(status: &Overview) -> Self {
+        let hosts = || status.hosts.iter();
+        let problem = |Wrong { key, severity, text }: &Wrong| {
+            let mut parts = key.split('/');
+            let (kind, named) = (parts.next(), parts.next());
+            let host = hosts().find(|host| Some(host.name.as_str()) == named);
+            // Home lines get a new address once a day, machines are rebooted.
+            let is_fleeting = matches!(kind, Some("unreachable" | "lease"));
+            let patience = if is_fleeting { PATIENCE } else { SignedDuration::ZERO };
+            let (key, text, host) = (key.clone(), text.clone(), host.map(|host| host.name.clone()));
+            Problem { key, severity: *severity, host, text, patience }
+        };
+        let blind = hosts().filter(|host| !host.is_fresh()).map(|host| host.name.clone());
+        Self { problems: status.wrong.iter().map(problem).collect(), blind: blind.collect() }
+    }
+}
+
+/// What became of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// It is there, or it got worse.
+    Failure,
+    /// It is over.
+    Recovery,
+}
+
+/// One thing to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Change {
+    /// What became of it.
+    pub event: Event,
+    /// Which problem.
+    pub key: String,
+    /// How bad; after a recovery, how bad it was.
+    pub severity: Severity,
+    /// Where; none if that is no host's.
+    pub host: Option<String>,
+    /// What, where, and what to do; after a recovery, as it was last told.
+    pub text: String,
+    /// When this became known here.
+    pub at: Timestamp,
+    /// Since when the problem has been known here.
+    pub since: Timestamp,
+}
+
+/// A problem that is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Open {
+    /// As how bad it was told; none if it was not yet.
+    told: Option<Severity>,
+    host: Option<String>,
+    text: String,
+    since: Timestamp,
+}
+
+/// What one way of telling has said, and has yet to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Ledger {
+    open: BTreeMap<String, Open>,
+    /// Not delivered yet, the oldest first.
+    waiting: Vec<Change>,
+    /// How many more there were, and are forgotten.
+    omitted: u64,
+}
+
+impl Ledger {
+    /// Takes in what is seen `now`.
+    pub fn see(&mut self, seen: &Seen, now: Timestamp) {
+        for problem in &seen.problems {
+            let Problem { key, severity, host, text, patience } = problem;
+            let open = self.open.entry(key.clone()).or_insert_with(|| Open {
+                told: None,
+                host: host.clone(),
+                text: short(text),
+                since: now,
+            });
+            let lasts = open.told.is_some() || now.duration_since(open.since) >= *patience;
+            if lasts && open.told < Some(*severity) {
+                open.text = short(text);
+                let (host, text, since) = (open.host.clone(), open.text.clone(), open.since);
+                let (event, key, at) = (Event::Failure, key.clone(), now);
+                self.waiting.push(Change {
+                    event,
+                    key,
+                    severity: *severity,
+                    host,
+                    text,
+                    at,
+                    since,
+                });
+            }
+            if lasts {
+                // It may have eased: that is not said, but worse again is.
+                open.told = Some(*severity);
+            }
+        }
+        let is_there: BTreeSet<&str> = seen.problems.iter().map(|p| p.key.as_str()).collect();
+        let is_over = |key: &str, open: &Open| {
+            let is_hidden = open.host.as_ref().is_some_and(|host| seen.blind.contains(host));
+            !is_there.contains(key) && !is_hidden
+        };
+        for (key, open) in self.open.extract_if(.., |key, open| is_over(key, open)) {
+            let Open { told: Some(severity), host, text, since } = open else { continue };
+            let (event, at) = (Event::Recovery, now);
+            self.waiting.push(Change { event, key, severity, host, text, at, since });
+        }
+        let excess = self.waiting.len().saturating_sub(MAX_WAITING);
+        self.waiting.drain(..excess);
+        self.omitted += excess as u64;
+    }
+
+    /// What has to be said.
+    pub fn waiting(&self) -> &[Change] {
+        &self.waiting
+    }
+
+    /// How many older changes could not be kept.
+    pub fn omitted(&self) -> u64 {
+        self.omitted
+    }
+
+    /// How many problems there are that were told, or are about to be.
+    pub fn open(&self) -> usize {
+        self.open.values().filter(|open| open.told.is_some()).count()
+    }
+
+    /// All of it has been said.
+    pub fn delivered(&mut self) {
+        self.waiting.clear();
+        self.omitted = 0;
+    }
+}
+
+/// What a screen takes, without what could confuse a terminal or a mail.
+fn short(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(plain).take(MAX_TEXT).collect()
+}
+
+/// How long a host may be out of reach before that is told.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+
+/// So many undelivered changes are kept: the newest.
+pub const MAX_WAITING: usize = 50;
+
+/// Characters of a problem's text.
+const MAX_TEXT: usize = 1000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! flow: `certbaton check` and its agent as programs, on a tree of their own; two machines are in the lab.
+
+#![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
+#![expect(clippy::unwrap_used, reason = "a test may be blunt")]
+#![expect(clippy::print_stdout, reason = "a test says why it skips")]
+
+#[path = "../schema/mod.rs"]
+mod schema;
+#[path = "../coordinate/tree.rs"]
+mod tree;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use certbaton::agent::wire::{Answer, answer};
+use certbaton::check::sight::Planted;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tree::Tree;
+
+const PLANT: &str = r#"{"version":1,"order":{"plant":{"names":["a.example","b.example"]}}}"#;
+
+fn agent(tree: &Tree, order: &str) -> Child {
+    let mut agent = Command::new(env!("CARGO_BIN_EXE_certbaton"))
+        .args(["--config".as_ref(), tree.config().as_os_str(), "agent".as_ref()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(agent.stdin.as_mut().unwrap(), "{order}").unwrap();
+    agent
+}
+
+fn first_answer(agent: &mut Child) -> Answer {
+    let mut line = Vec::new();
+    let mut out = BufReader::new(agent.stdout.take().unwrap());
+    out.read_until(b'\n', &mut line).unwrap();
+    answer(&line).unwrap()
+}
+
+/// What lies below the webroot of `tree`.
+fn planted(tree: &Tree) -> Vec<PathBuf> {
+    let directory = tree.base().join("www/.well-known/acme-challenge");
+    fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn what_is_planted_is_there_until_the_caller_hangs_up_or_the_agent_is_ended() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    for by_signal in [false, true] {
+        let mut agent = agent(&tree, PLANT);
+        let Answer::Planted(plantings) = first_answer(&mut agent) else { panic!("not planted") };
+        assert_eq!(plantings.len(), 1, "{plantings:?}");
+        let names: Vec<&str> =
+            plantings[0].names.iter().map(certbaton::names::Hostname::as_str).collect();
+        assert_eq!(names, ["a.example"], "only what certbot knows");
+        let Planted::Content(content) = &plantings[0].planted else { panic!("{plantings:?}") };
+        let nonce = content.nonce();
+        let file = tree.base().join("www/.well-known/acme-challenge").join(nonce.token.as_str());
+        assert_eq!(fs::read_to_string(file).unwrap(), nonce.content);
+        if by_signal {
+            let pid = Pid::from_raw(i32::try_from(agent.id()).unwrap());
+            kill(pid, Signal::SIGTERM).unwrap();
+        } else {
+            drop(agent.stdin.take());
+        }
+        agent.wait().unwrap();
+        assert_eq!(planted(&tree), Vec::<PathBuf>::new());
+        assert!(!tree.base().join("www/.well-known").exists());
+    }
+}
+
+#[test]
+fn an_order_of_the_future_is_refused_in_words() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let mut agent = agent(&tree, r#"{"version":1,"order":{"conquer":{}}}"#);
+    let Answer::Failed { why, .. } = first_answer(&mut agent) else { panic!("not refused") };
+    assert!(why.contains("not understood"), "{why}");
+    agent.wait().unwrap();
+}
+
+#[test]
+fn a_host_alone_is_checked_and_the_report_is_as_its_schema_says() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let check = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_certbaton"));
+        command.args(["--config".as_ref(), tree.config().as_os_str(), "check".as_ref()]);
+        let output = command.args(words).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, text) = check(&["--json"]);
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    schema::expect("check", &report);
+    assert_eq!((code, report["exit"].as_u64()), (Some(1), Some(1)), "{report:#}");
+    assert_eq!(report["names"][0]["name"], "a.example");
+    let findings = report["findings"].as_array().unwrap();
+    let codes: Vec<&str> = findings.iter().map(|f| f["code"].as_str().unwrap()).collect();
+    assert!(codes.contains(&"no-address") && codes.contains(&"apache-not-running"), "{codes:?}");
+    assert_eq!(planted(&tree), Vec::<PathBuf>::new());
+}

@@ -1,0 +1,69 @@
+//! test: the proof after a deploy hook: what fails it, and what is only told.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use certbaton::route::plan::TlsDoor;
+use certbaton::route::proof::Error;
+use certbaton::route::serving::prove;
+use openssl::x509::X509;
+
+use crate::certificate::{Issued, Pair, acceptor, issued};
+use crate::server::{Act, NAME, Server, V4, good, name};
+
+/// Proves a server that has `leaf` and sends `chain`, by the lineage of `disk`.
+fn proven(leaf: &Pair, chain: &[&X509], disk: &Issued) -> Result<Vec<String>, Error> {
+    let mut tls = acceptor(leaf);
+    for certificate in chain {
+        tls.add_extra_chain_cert((*certificate).clone()).unwrap();
+    }
+    let listener = TcpListener::bind((V4, 0)).unwrap();
+    let server = Server::on(listener, Some(tls.build()), |_| Act::Reply(good()));
+    let directory = tempfile::tempdir().unwrap();
+    let write = |file: &str, bytes: Vec<u8>| {
+        fs::write(directory.path().join(file), bytes).unwrap();
+        directory.path().join(file)
+    };
+    write("chain.pem", disk.issuer.to_pem().unwrap());
+    write("privkey.pem", disk.leaf.1.private_key_to_pem_pkcs8().unwrap());
+    let door = |address| TlsDoor {
+        name: name(NAME),
+        names: vec![name(NAME)],
+        address,
+        elsewhere: [].into(),
+        port: server.port(),
+        certificate: write("cert.pem", disk.leaf.0.to_pem().unwrap()),
+    };
+    let listeners = [SocketAddr::new(V4, server.port())];
+    let found = prove(&[door(None)], &listeners, Duration::from_secs(10));
+    // By its own address as by any.
+    let again = prove(&[door(Some(V4))], &listeners, Duration::from_secs(10));
+    assert_eq!(format!("{found:?}"), format!("{again:?}"));
+    found
+}
+
+#[test]
+fn an_old_certificate_fails_the_deploy_hook_and_a_missing_chain_is_told() {
+    if !nix::unistd::geteuid().is_root() {
+        return println!("skipped: only root's files are trusted");
+    }
+    let (new, old) = (issued(NAME), issued(NAME));
+    let notes = proven(&new.leaf, &[&new.issuer], &new).unwrap();
+    assert!(notes.is_empty(), "{notes:?}");
+
+    let notes = proven(&new.leaf, &[], &new).unwrap();
+    assert_eq!(
+        notes,
+        [
+            "site.example on 127.0.0.1 does not send the certificate of CN=issuer.invalid, which clients need; \
+          use fullchain.pem, not cert.pem, in SSLCertificateFile (SSLCertificateChainFile before apache 2.4.8)"
+        ]
+    );
+
+    let failure = proven(&old.leaf, &[&old.issuer], &new).unwrap_err();
+    assert!(matches!(failure, Error::OldCertificate { .. }), "{failure:?}");
+    let text = failure.to_string();
+    assert!(text.starts_with("site.example on 127.0.0.1:"), "{text}");
+    assert!(text.contains("which is on disk; reload apache"), "{text}");
+}
