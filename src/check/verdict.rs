@@ -27,6 +27,16 @@ pub enum Fate {
     Unknown(String),
 }
 
+impl Fate {
+    /// Whether it fails for this reason, among others.
+    fn has(&self, reason: &Finding) -> bool {
+        let same = |known: &Finding| {
+            (&known.code, &known.host, &known.place) == (&reason.code, &reason.host, &reason.place)
+        };
+        matches!(self, Self::Fails(reasons) if reasons.iter().any(same))
+    }
+}
+
 /// What would happen to the renewals of one name on one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewal {
@@ -59,7 +69,10 @@ pub fn verdict(gathered: &Gathered) -> (Vec<Renewal>, Vec<Finding>) {
         let without = renewal.without.iter().map(|(_, fate)| fate);
         for fate in [&renewal.now].into_iter().chain(without) {
             if let Fate::Fails(reasons) = fate {
-                findings.extend(reasons.iter().cloned().map(|mut reason| {
+                // What fails anyhow need not be said again of a host that is down.
+                let now = std::ptr::eq(fate, &renewal.now);
+                let anew = |reason: &&Finding| now || !renewal.now.has(reason);
+                findings.extend(reasons.iter().filter(anew).cloned().map(|mut reason| {
                     reason.names = vec![renewal.name.clone()];
                     reason
                 }));
@@ -70,7 +83,16 @@ pub fn verdict(gathered: &Gathered) -> (Vec<Renewal>, Vec<Finding>) {
     let inspected = gathered.hosts.iter().filter_map(|host| host.inspection.as_ref().ok());
     let inspected = inspected.flat_map(|inspection| inspection.findings.iter().cloned());
     let mut all = known_by_its_line(inspected.collect(), findings);
-    all.extend(outside::findings(gathered));
+    let outside = outside::findings(gathered);
+    let by_line = |seen: &Finding| {
+        let same = |known: &&Finding| {
+            known.host == seen.host && known.names.iter().any(|name| seen.names.contains(name))
+        };
+        seen.code.starts_with("served-")
+            && all.iter().filter(same).any(|known| OF_CERTIFICATES.contains(&&*known.code))
+    };
+    let outside: Vec<Finding> = outside.into_iter().filter(|seen| !by_line(seen)).collect();
+    all.extend(outside);
     (renewals, merged(all))
 }
 
@@ -191,6 +213,9 @@ impl Case<'_> {
         if !self.host.has_nonce(self.name) {
             return self.no_nonce();
         }
+        if let Some(finding) = self.stopped() {
+            return Fate::Fails(vec![finding]);
+        }
         let (first, second) = if v6.is_empty() { (v4, v6) } else { (v6, v4) };
         if first.is_empty() {
             // `outside` says what is wrong with the records.
@@ -232,6 +257,9 @@ impl Case<'_> {
     fn without(&self, down: &HostSeen, v4: &[IpAddr]) -> Fate {
         if !self.host.has_nonce(self.name) {
             return self.no_nonce();
+        }
+        if let Some(finding) = self.stopped() {
+            return Fate::Fails(vec![finding]);
         }
         let fates = v4.iter().map(|address| match self.at(*address) {
             At::Fate(fate) => fate,
@@ -312,16 +340,31 @@ impl Case<'_> {
             let found = culprit::culprit(self.gathered, self.name, self.host, address, miss);
             return Fate::Fails(culprit::obstacles(self.host, inspected).unwrap_or(vec![found]));
         }
-        let hooks = self.host.report.iter().filter_map(|report| report.certbot.as_ref());
-        let hooked =
-            hooks.into_iter().any(|certbot| HOOKS.iter().all(|h| certbot.hooks.contains(*h)));
-        if hooked || self.host.lineages(self.name).all(|lineage| lineage.own_hook) {
+        if self.is_hooked() {
             Fate::WorksSwitched
         } else if self.leads_nowhere(address) {
             Fate::Fails(vec![self.culprit(address, miss)])
         } else {
             Fate::Fails(vec![culprit::no_hooks(self.host)])
         }
+    }
+
+    /// What certbaton's own pre-hook stops at, or certbot, wherever the CA comes to.
+    fn stopped(&self) -> Option<Finding> {
+        let findings = &self.host.inspection.as_ref().ok()?.findings;
+        let stops = |finding: &&Finding| match finding.code.as_str() {
+            "configtest" | "damaged-block" => self.is_hooked(),
+            "webroot-unreadable" => finding.names.contains(self.name),
+            _ => false,
+        };
+        findings.iter().find(stops).cloned()
+    }
+
+    /// Whether a renewal switches.
+    fn is_hooked(&self) -> bool {
+        let certbot = self.host.report.as_ref().ok().and_then(|report| report.certbot.as_ref());
+        certbot.is_some_and(|certbot| HOOKS.iter().all(|hook| certbot.hooks.contains(*hook)))
+            || self.host.lineages(self.name).all(|lineage| lineage.own_hook)
     }
 
     /// No host gets a challenge answered by this address: a directive is to blame, more than that nothing switches it.
@@ -344,6 +387,9 @@ fn worse(one: Fate, other: Fate) -> Fate {
         (Fate::Works, Fate::Works) => Fate::Works,
     }
 }
+
+/// What a host's own files tell of its certificates, more than a handshake does.
+const OF_CERTIFICATES: [&str; 3] = ["old-certificate", "incomplete-chain", "wrong-certificate"];
 
 #[cfg(test)]
 pub(crate) mod tests;

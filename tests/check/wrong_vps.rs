@@ -17,7 +17,12 @@ pub(crate) const SETUPS: &[Setup] = &[
             "    ProxyPass        /.well-known",
             "    ProxyPass        / https://home.example.org/\n    ProxyPass        /.well-known",
         )])
-        .finds(&[line(Vps, "passed-on", WIKI_CONF, "ProxyPass        / ", "!")])
+        .finds(&[
+            line(Vps, "passed-on", WIKI_CONF, "ProxyPass        / ", "!"),
+            line(Vps, "dead-line", WIKI_CONF, "acme-challenge/ !", "move it before").warns(),
+            // The same on port 443.
+            words(Vps, "dead-line", WIKI_CONF, "move it before").warns(),
+        ])
         .vps_fails(),
     Setup::new("vps_has_no_exclusion", WIKI)
         .with(&[NO_HOOKS, Edit(Vps, WIKI_CONF, "    ProxyPass        /.well-known/acme-challenge/ !\n", "")])
@@ -46,11 +51,12 @@ pub(crate) const SETUPS: &[Setup] = &[
             Run(Vps, "mkdir -p /var/www/elsewhere"),
             Edit(Vps, WIKI_RENEWAL, "/var/www/html", "/var/www/elsewhere"),
         ])
-        .finds(&[line(Vps, "wrong-directory", WIKI_CONF, "DocumentRoot", "/var/www/html")])
+        .finds(&[line(Vps, "wrong-directory", WIKI_CONF, "DocumentRoot", "/var/www/elsewhere")])
         .vps_fails(),
     Setup::new("vps_has_no_webroot", WIKI)
         .with(&[NO_HOOKS, Edit(Vps, WIKI_RENEWAL, "/var/www/html", "/var/www/gone")])
-        .finds(&[words(Vps, "webroot", "/var/www/gone", "create it"),line(Vps, "webroot-missing", WIKI_RENEWAL, "webroot_path", "mkdir")])
+        .finds(&[words(Vps, "webroot", "/var/www/gone", "create it"),line(Vps, "webroot-missing", WIKI_RENEWAL, "webroot_path", "mkdir"),
+            line(Vps, "wrong-directory", WIKI_CONF, "DocumentRoot", "directory that is served")])
         .vps_fails(),
     Setup::new("vps_wants_a_password", WIKI)
         .with(&[NO_HOOKS,
@@ -76,7 +82,8 @@ pub(crate) const SETUPS: &[Setup] = &[
             "<LocationMatch \"/\\.\">\n    Require all denied\n</LocationMatch>\n",
         )])
         .finds(&[line(Vps, "denied", "/etc/apache2/conf-enabled/dots.conf", "Require all denied", "well-known")])
-        .vps_fails(),
+        .vps_fails()
+        .all(),
     Setup::new("vps_redirects_by_htaccess", WIKI)
         .with(&[NO_HOOKS,
             Write(
@@ -91,12 +98,17 @@ pub(crate) const SETUPS: &[Setup] = &[
             ),
         ])
         .finds(&[line(Vps, "redirected", "/var/www/html/.htaccess", "RewriteRule", "RewriteCond")])
-        .vps_fails(),
+        .vps_fails()
+        .all(),
     Setup::new("vps_has_no_vhost_of_that_name", WIKI)
         .with(&[NO_HOOKS,
             Run(Vps, "mkdir -p /var/www/wiki; sed -i 's:/var/www/html:/var/www/wiki:' /etc/letsencrypt/renewal/wiki.example.org.conf"),
             Edit(Vps, WIKI_CONF, "ServerName wiki.example.org\n    DocumentRoot /var/www/html", "ServerName wiki.example.com\n    DocumentRoot /var/www/wiki"),
         ])
-        .finds(&[words(Vps, "no-vhost", "000-default.conf:1", "ServerName wiki.example.org")])
+        .finds(&[
+            words(Vps, "no-vhost", "000-default.conf:1", "ServerName wiki.example.org"),
+            words(Vps, "wrong-directory", "000-default.conf:12", "/var/www/wiki"),
+            words(Vps, "served-another", "A 192.0.2.10 port 443", "vhost"),
+        ])
         .vps_fails(),
 ];
