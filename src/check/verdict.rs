@@ -28,12 +28,18 @@ pub enum Fate {
 }
 
 impl Fate {
-    /// Whether it fails for this reason, among others.
+    /// Why it fails, if it does.
+    fn reasons(&self) -> &[Finding] {
+        match self {
+            Self::Fails(reasons) => reasons,
+            _ => &[],
+        }
+    }
+
     fn has(&self, reason: &Finding) -> bool {
-        let same = |known: &Finding| {
+        self.reasons().iter().any(|known| {
             (&known.code, &known.host, &known.place) == (&reason.code, &reason.host, &reason.place)
-        };
-        matches!(self, Self::Fails(reasons) if reasons.iter().any(same))
+        })
     }
 }
 
@@ -66,18 +72,13 @@ pub fn verdict(gathered: &Gathered) -> (Vec<Renewal>, Vec<Finding>) {
     }
     let mut findings: Vec<Finding> = Vec::new();
     for renewal in &renewals {
-        let without = renewal.without.iter().map(|(_, fate)| fate);
-        for fate in [&renewal.now].into_iter().chain(without) {
-            if let Fate::Fails(reasons) = fate {
-                // What fails anyhow need not be said again of a host that is down.
-                let now = std::ptr::eq(fate, &renewal.now);
-                let anew = |reason: &&Finding| now || !renewal.now.has(reason);
-                findings.extend(reasons.iter().filter(anew).cloned().map(|mut reason| {
-                    reason.names = vec![renewal.name.clone()];
-                    reason
-                }));
-            }
-        }
+        // What fails anyhow need not be said again of a host that is down.
+        let without = renewal.without.iter().flat_map(|(_, fate)| fate.reasons());
+        let anew = without.filter(|reason| !renewal.now.has(reason));
+        findings.extend(renewal.now.reasons().iter().chain(anew).cloned().map(|mut reason| {
+            reason.names = vec![renewal.name.clone()];
+            reason
+        }));
     }
     findings.extend(dead_ends(gathered));
     let inspected = gathered.hosts.iter().filter_map(|host| host.inspection.as_ref().ok());
