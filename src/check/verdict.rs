@@ -214,8 +214,8 @@ impl Case<'_> {
         if !self.host.has_nonce(self.name) {
             return self.no_nonce();
         }
-        if let Some(finding) = self.stopped() {
-            return Fate::Fails(vec![finding]);
+        if let Some(reasons) = self.stopped() {
+            return Fate::Fails(reasons);
         }
         let (first, second) = if v6.is_empty() { (v4, v6) } else { (v6, v4) };
         if first.is_empty() {
@@ -259,8 +259,8 @@ impl Case<'_> {
         if !self.host.has_nonce(self.name) {
             return self.no_nonce();
         }
-        if let Some(finding) = self.stopped() {
-            return Fate::Fails(vec![finding]);
+        if let Some(reasons) = self.stopped() {
+            return Fate::Fails(reasons);
         }
         let fates = v4.iter().map(|address| match self.at(*address) {
             At::Fate(fate) => fate,
@@ -350,15 +350,19 @@ impl Case<'_> {
         }
     }
 
-    /// What certbaton's own pre-hook stops at, or certbot, wherever the CA comes to.
-    fn stopped(&self) -> Option<Finding> {
+    /// What certbaton's own pre-hook stops at, or certbot, or the CA, wherever that comes to.
+    fn stopped(&self) -> Option<Vec<Finding>> {
+        if outside::caa(self.gathered, self.name).is_some_and(|told| told.code == "caa-forbids") {
+            // `outside` says what is wrong with the records.
+            return Some(Vec::new());
+        }
         let findings = &self.host.inspection.as_ref().ok()?.findings;
         let stops = |finding: &&Finding| match finding.code.as_str() {
             "configtest" | "damaged-block" => self.is_hooked(),
             "webroot-unreadable" => finding.names.contains(self.name),
             _ => false,
         };
-        findings.iter().find(stops).cloned()
+        findings.iter().find(stops).map(|finding| vec![finding.clone()])
     }
 
     /// Whether a renewal switches.
