@@ -94,14 +94,14 @@ fn foretold(report: &Value, lineage: &str, on: On) -> Renewal {
     .unwrap_or(Renewal::Nothing)
 }
 
-/// The lineages that a set-up is not about renew as before, unless all are the same.
+/// The lineages that a set-up is not about renew as before, where not all are alike.
 fn others(setup: &Setup, report: &Value) -> Vec<String> {
     let mut problems = Vec::new();
     for lineage in crate::clean::LINEAGES.iter().filter(|lineage| **lineage != setup.lineage) {
         for (on, own) in [(On::Vps, setup.vps), (On::Home, setup.home)] {
             let foretold = foretold(report, lineage, on);
             let usual = if on == On::Vps { Renewal::Passes } else { Renewal::Switched };
-            if foretold != if setup.is_about_all { own } else { usual } {
+            if foretold != if setup.alike.contains(&on) { own } else { usual } {
                 problems.push(format!("check foretells of {on:?} and {lineage}: {foretold:?}"));
             }
         }

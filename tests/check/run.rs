@@ -78,9 +78,6 @@ impl Stage {
             Pebble::Differs(_, vps, home) => (vps, home),
             Pebble::NotAsked(_) => return Vec::new(),
         };
-        if std::env::var_os("UNTRIED").is_some() {
-            return Vec::new();
-        }
         let mut problems = Vec::new();
         for (on, expected) in [(On::Vps, vps), (On::Home, home)] {
             for (switch, passes) in attempts(setup, expected) {

@@ -105,8 +105,8 @@ pub(crate) struct Setup {
     pub(crate) vps: Renewal,
     pub(crate) home: Renewal,
     pub(crate) pebble: Pebble,
-    /// What becomes of the lineage becomes of all.
-    pub(crate) is_about_all: bool,
+    /// On these hosts, what becomes of the lineage becomes of all.
+    pub(crate) alike: &'static [On],
 }
 
 impl Setup {
@@ -121,7 +121,7 @@ impl Setup {
             vps: Renewal::Passes,
             home: Renewal::Switched,
             pebble: Pebble::Agrees,
-            is_about_all: false,
+            alike: &[],
         }
     }
 
@@ -150,8 +150,15 @@ impl Setup {
         self
     }
 
+    /// All lineages on both hosts.
     pub(crate) const fn all(mut self) -> Self {
-        self.is_about_all = true;
+        self.alike = &[On::Home, On::Vps];
+        self
+    }
+
+    /// All lineages at home.
+    pub(crate) const fn all_at_home(mut self) -> Self {
+        self.alike = &[On::Home];
         self
     }
 

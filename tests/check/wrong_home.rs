@@ -170,7 +170,9 @@ pub(crate) const SETUPS: &[Setup] = &[
         )])
         .finds(&[line(Home, "damaged-block", WIKI_CONF, "# certbaton", "delete these lines"),
             line(Home, "not-passed-on", WIKI_CONF, "<VirtualHost *:80>", "ProxyPass")])
-        .nobody_renews(),
+        .nobody_renews()
+        // No switch at all is made beside lines that somebody changed.
+        .all_at_home(),
     Setup::new("home_has_no_hooks", WIKI)
         .with(&[Run(Home, "rm /etc/letsencrypt/renewal-hooks/*/certbaton")])
         .finds(&[words(Home, "hooks-missing", "renewal-hooks", "certbaton install")])
