@@ -158,19 +158,29 @@ fn parted<'a>(text: &'a str, otherwise: &'a str) -> (String, &'a str) {
 }
 
 /// Whether the CA of a lineage may issue for the name.
-fn caa(gathered: &Gathered, name: &Hostname) -> Option<Finding> {
+pub fn caa(gathered: &Gathered, name: &Hostname) -> Option<Finding> {
     let remedy = "see that the zone's name servers answer for CAA";
     let told = |at: &str, code: &str, text: &str| {
         let (what, remedy) = parted(text, remedy);
         Some(finding(Severity::Problem, code, Some(format!("CAA of {at}")), what, remedy))
     };
-    let lineages = gathered.hosts.iter().flat_map(|host| host.lineages(name));
-    let issuers: BTreeSet<&str> = lineages.filter_map(|lineage| issuer(server(lineage))).collect();
     let why = gathered.sights(name).find_map(|(_, sight)| sight.caa_unknown.as_ref());
     if let Some(why) = why {
         return told(name.as_str(), "caa-failure", why);
     }
     let relevant = gathered.sights(name).find_map(|(_, sight)| sight.caa.as_ref())?;
+    let mut issue = relevant.records.iter().filter(|r| r.tag.eq_ignore_ascii_case("issue"));
+    let for_nobody =
+        issue.clone().next().is_some() && issue.all(|r| r.value.trim_start().starts_with(';'));
+    let lineages = gathered.hosts.iter().flat_map(|host| host.lineages(name));
+    // What a CA calls itself in CAA is known of some; none may issue where nobody may.
+    let issuers: BTreeSet<&str> = lineages
+        .filter_map(|lineage| {
+            let directory = server(lineage);
+            let host = || directory.strip_prefix("https://")?.split(['/', ':']).next();
+            issuer(directory).or_else(|| host().filter(|_| for_nobody))
+        })
+        .collect();
     issuers.into_iter().find_map(|issuer| {
         let request = Request { issuer, wildcard: false, method: "http-01", account: None };
         let objection = judge(Some(relevant), &request).err()?;

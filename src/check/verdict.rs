@@ -28,6 +28,22 @@ pub enum Fate {
     Unknown(String),
 }
 
+impl Fate {
+    /// Why it fails, if it does.
+    fn reasons(&self) -> &[Finding] {
+        match self {
+            Self::Fails(reasons) => reasons,
+            _ => &[],
+        }
+    }
+
+    fn has(&self, reason: &Finding) -> bool {
+        self.reasons().iter().any(|known| {
+            (&known.code, &known.host, &known.place) == (&reason.code, &reason.host, &reason.place)
+        })
+    }
+}
+
 /// What would happen to the renewals of one name on one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewal {
@@ -57,21 +73,28 @@ pub fn verdict(gathered: &Gathered) -> (Vec<Renewal>, Vec<Finding>) {
     }
     let mut findings: Vec<Finding> = Vec::new();
     for renewal in &renewals {
-        let without = renewal.without.iter().map(|(_, fate)| fate);
-        for fate in [&renewal.now].into_iter().chain(without) {
-            if let Fate::Fails(reasons) = fate {
-                findings.extend(reasons.iter().cloned().map(|mut reason| {
-                    reason.names = vec![renewal.name.clone()];
-                    reason
-                }));
-            }
-        }
+        // What fails anyhow need not be said again of a host that is down.
+        let without = renewal.without.iter().flat_map(|(_, fate)| fate.reasons());
+        let anew = without.filter(|reason| !renewal.now.has(reason));
+        findings.extend(renewal.now.reasons().iter().chain(anew).cloned().map(|mut reason| {
+            reason.names = vec![renewal.name.clone()];
+            reason
+        }));
     }
     findings.extend(dead_ends(gathered));
     let inspected = gathered.hosts.iter().filter_map(|host| host.inspection.as_ref().ok());
     let inspected = inspected.flat_map(|inspection| inspection.findings.iter().cloned());
     let mut all = known_by_its_line(inspected.collect(), findings);
-    all.extend(outside::findings(gathered));
+    let outside = outside::findings(gathered);
+    let by_line = |seen: &Finding| {
+        let same = |known: &&Finding| {
+            known.host == seen.host && known.names.iter().any(|name| seen.names.contains(name))
+        };
+        seen.code.starts_with("served-")
+            && all.iter().filter(same).any(|known| OF_CERTIFICATES.contains(&&*known.code))
+    };
+    let outside: Vec<Finding> = outside.into_iter().filter(|seen| !by_line(seen)).collect();
+    all.extend(outside);
     (renewals, merged(all))
 }
 
@@ -192,6 +215,9 @@ impl Case<'_> {
         if !self.host.has_nonce(self.name) {
             return self.no_nonce();
         }
+        if let Some(reasons) = self.stopped() {
+            return Fate::Fails(reasons);
+        }
         let (first, second) = if v6.is_empty() { (v4, v6) } else { (v6, v4) };
         if first.is_empty() {
             // `outside` says what is wrong with the records.
@@ -233,6 +259,9 @@ impl Case<'_> {
     fn without(&self, down: &HostSeen, v4: &[IpAddr]) -> Fate {
         if !self.host.has_nonce(self.name) {
             return self.no_nonce();
+        }
+        if let Some(reasons) = self.stopped() {
+            return Fate::Fails(reasons);
         }
         let fates = v4.iter().map(|address| match self.at(*address) {
             At::Fate(fate) => fate,
@@ -313,14 +342,41 @@ impl Case<'_> {
             let found = culprit::culprit(self.gathered, self.name, self.host, address, miss);
             return Fate::Fails(culprit::obstacles(self.host, inspected).unwrap_or(vec![found]));
         }
-        let hooks = self.host.report.iter().filter_map(|report| report.certbot.as_ref());
-        let hooked =
-            hooks.into_iter().any(|certbot| HOOKS.iter().all(|h| certbot.hooks.contains(*h)));
-        if hooked || self.host.lineages(self.name).all(|lineage| lineage.own_hook) {
+        if self.is_hooked() {
             Fate::WorksSwitched
+        } else if self.leads_nowhere(address) {
+            Fate::Fails(vec![self.culprit(address, miss)])
         } else {
             Fate::Fails(vec![culprit::no_hooks(self.host)])
         }
+    }
+
+    /// What certbaton's own pre-hook stops at, or certbot, or the CA, wherever that comes to.
+    fn stopped(&self) -> Option<Vec<Finding>> {
+        if outside::caa(self.gathered, self.name).is_some_and(|told| told.code == "caa-forbids") {
+            // `outside` says what is wrong with the records.
+            return Some(Vec::new());
+        }
+        let findings = &self.host.inspection.as_ref().ok()?.findings;
+        let stops = |finding: &&Finding| match finding.code.as_str() {
+            "configtest" | "damaged-block" => self.is_hooked(),
+            "webroot-unreadable" => finding.names.contains(self.name),
+            _ => false,
+        };
+        findings.iter().find(stops).map(|finding| vec![finding.clone()])
+    }
+
+    /// Whether a renewal switches.
+    fn is_hooked(&self) -> bool {
+        let certbot = self.host.report.as_ref().ok().and_then(|report| report.certbot.as_ref());
+        certbot.is_some_and(|certbot| HOOKS.iter().all(|hook| certbot.hooks.contains(*hook)))
+            || self.host.lineages(self.name).all(|lineage| lineage.own_hook)
+    }
+
+    /// No host gets a challenge answered by this address: a directive is to blame, more than that nothing switches it.
+    fn leads_nowhere(&self, address: IpAddr) -> bool {
+        let told = |host: &HostSeen| self.gathered.cell(self.name, &host.label, address).told;
+        self.gathered.hosts.iter().all(|host| told(host) != Told::Same)
     }
 }
 
@@ -337,6 +393,9 @@ fn worse(one: Fate, other: Fate) -> Fate {
         (Fate::Works, Fate::Works) => Fate::Works,
     }
 }
+
+/// What a host's own files tell of its certificates, more than a handshake does.
+const OF_CERTIFICATES: [&str; 3] = ["old-certificate", "incomplete-chain", "wrong-certificate"];
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -457,6 +457,45 @@ fn a_ca_that_may_not_issue_is_told_by_the_record() {
 }
 
 #[test]
+fn where_nobody_may_issue_no_ca_may() {
+    let mut g = healthy();
+    for host in &mut g.hosts {
+        host.report.as_mut().unwrap().lineages[0].server = Some("https://ca.lan/dir".into());
+    }
+    let at = Hostname::parse("example").unwrap();
+    let record = Record { flags: 0, tag: "issue".into(), value: ";".into() };
+    for sight in sights(&mut g) {
+        sight.caa = Some(Relevant { at: at.clone(), records: vec![record.clone()] });
+    }
+    assert_eq!(found(&g), ["caa-forbids - CAA of example"]);
+    assert!(matches!(now(&g, VPS), Fate::Fails(_)));
+}
+
+#[test]
+fn what_the_pre_hook_stops_at_is_foretold() {
+    for (code, names) in [
+        ("damaged-block", vec![]),
+        ("configtest", vec![]),
+        ("webroot-unreadable", vec![Hostname::parse("a.example").unwrap()]),
+    ] {
+        let mut g = healthy();
+        let host = Some(g.hosts[HOME].label.clone());
+        g.hosts[HOME].inspection.as_mut().unwrap().findings.push(Finding {
+            severity: Severity::Problem,
+            code: code.into(),
+            host,
+            names,
+            place: Some("/etc/x:3".into()),
+            what: "wrong".into(),
+            remedy: "correct it".into(),
+        });
+        assert_eq!(found(&g), [format!("{code} home /etc/x:3")]);
+        assert!(matches!(now(&g, HOME), Fate::Fails(_)), "{code}");
+        assert_eq!(now(&g, VPS), Fate::Works, "{code}");
+    }
+}
+
+#[test]
 fn a_host_that_answers_only_in_part_is_told() {
     let mut g = healthy();
     g.hosts[HOME].inspection = Err("a line that is not understood".into());

@@ -1,0 +1,126 @@
+//! flow: one lab, one set-up after another: changed, checked, tried, changed back.
+
+use std::fmt::Write;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::lab;
+use crate::setup::{On, Pebble, Renewal, Setup};
+use crate::stage::Stage;
+
+/// The lab, from the first set-up on.
+static STAGE: Mutex<Option<Stage>> = Mutex::new(None);
+
+/// Performs those that are asked for, and takes the lab down.
+pub(crate) fn perform(setups: &[Setup]) -> ! {
+    let mut arguments = Arguments::from_args();
+    // One lab.
+    arguments.test_threads = Some(1);
+    if let Some(obstacle) = lab::obstacle() {
+        let skipped = move || {
+            println!("skipped: what check says of two machines: {obstacle}");
+            Ok(())
+        };
+        libtest_mimic::run(&arguments, vec![Trial::test("a_lab_is_possible", skipped)]).exit();
+    }
+    fs::remove_file(table()).ok();
+    let trials = setups.iter().map(|&setup| Trial::test(setup.name, move || one(setup)));
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let stage = STAGE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(stage) = stage {
+        stage.lab.down();
+    }
+    conclusion.exit();
+}
+
+fn one(setup: Setup) -> Result<(), Failed> {
+    let mut guard = STAGE.lock().unwrap_or_else(PoisonError::into_inner);
+    let stage = &*guard.get_or_insert_with(Stage::new);
+    let began = Instant::now();
+    let problems = catch_unwind(AssertUnwindSafe(|| {
+        stage.set(&setup);
+        let checked = Instant::now();
+        let mut problems = stage.checked(&setup);
+        problems.extend(stage.transcribed(&setup));
+        let tried = Instant::now();
+        problems.extend(stage.tried(&setup));
+        note(&format!(
+            "{:.1} {:.1}",
+            (tried - checked).as_secs_f32(),
+            tried.elapsed().as_secs_f32()
+        ));
+        problems
+    }));
+    stage.restore(&setup);
+    let problems = problems.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        vec![text.unwrap_or_else(|| format!("{:?}", panic.downcast_ref::<&str>()))]
+    });
+    note(&format!(
+        "| {} | {} | {:.1} |",
+        setup.name,
+        if problems.is_empty() { "ok" } else { "FAILED" },
+        began.elapsed().as_secs_f32()
+    ));
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n").into()) }
+}
+
+impl Stage {
+    /// What the CA makes of both hosts, where that is not what the set-up says.
+    fn tried(&self, setup: &Setup) -> Vec<String> {
+        let (vps, home) = match setup.pebble {
+            Pebble::Agrees => (setup.vps, setup.home),
+            Pebble::Differs(_, vps, home) => (vps, home),
+            Pebble::NotAsked(_) => return Vec::new(),
+        };
+        let mut problems = Vec::new();
+        for (on, expected) in [(On::Vps, vps), (On::Home, home)] {
+            for (switch, passes) in attempts(setup, expected) {
+                let switch = switch && self.switches(on);
+                let (passed, why) = self.try_renewal(on, setup.lineage, switch);
+                if passed != passes {
+                    problems.push(format!(
+                        "a renewal on {on:?}, switched {switch}: {passed}, not {passes}: {why}"
+                    ));
+                }
+            }
+        }
+        problems
+    }
+}
+
+/// What to try where a renewal is said to go so: whether switched, and whether it passes.
+///
+/// Of what is broken, usually only what fails is tried, and all of it in a full run.
+fn attempts(setup: &Setup, renewal: Renewal) -> Vec<(bool, bool)> {
+    let all = full() || setup.findings.is_empty();
+    match renewal {
+        Renewal::Passes if all => vec![(false, true)],
+        Renewal::Switched if full() => vec![(false, false), (true, true)],
+        Renewal::Switched if all => vec![(true, true)],
+        Renewal::Fails => vec![(true, false)],
+        _ => Vec::new(),
+    }
+}
+
+/// Whether everything is wanted, however long it takes.
+fn full() -> bool {
+    std::env::var_os("CERTBATON_FULL").is_some()
+}
+
+/// One line of the table of results.
+fn note(line: &str) {
+    let mut text = fs::read_to_string(table()).unwrap_or_default();
+    writeln!(text, "{line}").ok();
+    fs::write(table(), text).ok();
+}
+
+/// Where the results of the last run are.
+fn table() -> std::path::PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("check.md")
+}
