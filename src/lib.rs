@@ -14,6 +14,7 @@
 //! | [`history`] | what this host did: every run leaves a record |
 //! | [`status`] | all hosts as they are now, and what is wrong with them |
 //! | [`monitor`] | telling people and monitoring what is wrong |
+//! | [`setup`] | setting a host up and taking it back |
 //!
 //! Three kinds of module, told apart by the first line of each file:
 //! **pure** (values in, values out), **system** (one outside thing each, no
@@ -47,6 +48,7 @@ pub mod names;
 pub mod process;
 pub mod route;
 pub mod run;
+pub mod setup;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about sockets")]
 pub mod sockets;
 pub mod status;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::agent::facts;
 use crate::agent::survey::under_way;
@@ -24,7 +25,9 @@ use crate::names::{Hostname, Route, Webroot};
 use crate::route::install;
 use crate::route::observe::{self, Observation};
 use crate::route::plan::{self, Configuration};
+use crate::route::proof;
 use crate::route::report::{self, chain};
+use crate::route::serving;
 
 /// Looks at this host: `names`, and all that certbot renews here.
 pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
@@ -107,7 +110,29 @@ fn certificates(
         let found = tls::faults(dump, &texts, &name.name, &held, &RealDisk, loaded);
         out.findings.extend(found);
     }
+    if is_busy {
+        return;
+    }
+    // What the dates of files cannot tell, the listeners do: a reload that came to nothing.
+    for lineage in &files {
+        let doors = plan::tls_doors(dump, &lineage.live);
+        let seen =
+            server.listeners().map(|listeners| serving::prove(&doors, &listeners, HANDSHAKES));
+        if let Ok(Err(proof::Error::OldCertificate { name, address, fault })) = seen
+            && !out.findings.iter().any(|f| f.code == OLD && f.names.contains(&name))
+        {
+            let place = Some(address.to_string());
+            let found = finding(Severity::Problem, OLD, place, fault.what(), fault.remedy());
+            out.findings.push(Finding { names: vec![name], ..found });
+        }
+    }
 }
+
+/// The code of a certificate that is on disk and not served.
+const OLD: &str = "old-certificate";
+
+/// For the handshakes of one lineage's vhosts.
+const HANDSHAKES: Duration = Duration::from_secs(5);
 
 fn look(settings: &Settings) -> Result<(Server, Observation), report::Error> {
     let (journal, _) = install::read_journal(&settings.journal())?;

@@ -1,0 +1,3 @@
+//! Setting a host up and taking it back: `init`, `install`, `uninstall`.
+
+pub mod change;
