@@ -343,6 +343,11 @@ impl Settings {
         self.runtime_directory.join("coordinate.lock")
     }
 
+    /// The lock that every agent takes before it runs certbot.
+    pub fn agent_lock(&self) -> PathBuf {
+        self.runtime_directory.join("agent.lock")
+    }
+
     /// What was told, and what could not be yet.
     pub fn told(&self) -> PathBuf {
         self.state_directory.join("told.json")

@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 
 use certbaton::agent::report::{Due, Report};
 use certbaton::agent::wire::{Answer, answer};
+use rustix::fs::FlockOperation;
 use tree::Tree;
 
 const SURVEY: &str = r#"{"version":1,"order":"survey"}"#;
@@ -116,6 +117,50 @@ fn hanging_up_interrupts_certbot_and_the_agent_waits_for_its_end() {
     drop(agent.stdin.take());
     assert_eq!(agent.wait().unwrap().code(), Some(1));
     assert_eq!(tree.said("end"), "interrupted\n");
+}
+
+#[test]
+fn two_coordinators_run_certbot_in_turn() {
+    let long = "mkdir busy || echo two >> overlaps; /bin/sleep 0.3; rmdir busy; echo one >> runs";
+    let Some(tree) = Tree::plant(long) else { return };
+    let both = [tree.agent(RENEW), tree.agent(RENEW)];
+    for mut agent in both {
+        let answers: Vec<_> = BufReader::new(agent.stdout.take().unwrap())
+            .split(b'\n')
+            .map(|line| answer(&line.unwrap()).unwrap())
+            .collect();
+        assert!(matches!(answers.last(), Some(Answer::Renewed(_))), "{answers:?}");
+        assert!(agent.wait().unwrap().success());
+    }
+    assert_eq!(tree.said("runs"), "one\none\n");
+    assert_eq!(tree.said("overlaps"), "");
+}
+
+#[test]
+fn a_certbot_that_comes_second_after_all_waits_for_its_turn_again() {
+    // What certbot does when it finds the lock taken, which the agent just saw free.
+    let second = "echo run >> runs; [ ! -e held ] || exit 0; : > started\n\
+                  while [ ! -e held ]; do /bin/sleep 0.02; done\n\
+                  echo 'Another instance of Certbot is already running.' >&2; exit 1";
+    let Some(tree) = Tree::plant(second) else { return };
+    let mut agent = tree.agent(RENEW);
+    let lock = fs::File::create(tree.base().join("le/.certbot.lock")).unwrap();
+    while !tree.base().join("started").exists() {
+        assert_eq!(agent.try_wait().unwrap(), None, "it ended without a certbot");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+    fs::write(tree.base().join("held"), "").unwrap();
+    let mut lines = BufReader::new(agent.stdout.take().unwrap()).split(b'\n');
+    let mut next = || answer(&lines.next().unwrap().unwrap()).unwrap();
+    assert!(matches!(next(), Answer::Line { text } if text.starts_with("Another instance")));
+    let waiting = format!("waiting: another certbot, process {}, runs here", std::process::id());
+    assert_eq!(next(), Answer::Line { text: waiting });
+    rustix::fs::fcntl_lock(&lock, FlockOperation::Unlock).unwrap();
+    let Answer::Renewed(results) = next() else { panic!("no result") };
+    assert_eq!(results[0].status, Some(0));
+    assert!(agent.wait().unwrap().success());
+    assert_eq!(tree.said("runs"), "run\nrun\n");
 }
 
 #[test]

@@ -1,0 +1,229 @@
+//! flow: one order to renew: certbot is run when its turn comes, watched to its end, and read by its files.
+//!
+//! certbot never outlives whoever ordered it, and its keeper's end is waited for.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{BEAT, Caller, Error, Other, say};
+use crate::agent::survey::{self, serials};
+use crate::agent::wire::{self, Answer, MAX_TEXT, Renewal, Renewed};
+use crate::certbot::running::LOCK_FILE;
+use crate::clock::{self, Deadline};
+use crate::command::piped::{Next, Piped};
+use crate::config::Settings;
+use crate::files;
+use crate::lock::{self, Lock};
+use crate::process::{self, Holder, Signal};
+
+impl Caller {
+    /// Runs certbot once, or once per name, and tells by its files what came of it.
+    pub(super) fn renew(
+        &self,
+        settings: &Settings,
+        renewal: &Renewal,
+    ) -> Result<Vec<Renewed>, Error> {
+        let program = survey::program(settings).ok_or(Error::NoCertbot)?;
+        let known = serials(settings);
+        for name in &renewal.cert_names {
+            if known.iter().all(|(known, _)| known != name.as_str()) {
+                return Err(Error::NoLineage(name.as_str().to_owned()));
+            }
+        }
+        let runs: Vec<Option<&str>> = match &renewal.cert_names[..] {
+            [] => vec![None],
+            names => names.iter().map(|name| Some(name.as_str())).collect(),
+        };
+        let mut results = Vec::new();
+        for name in runs {
+            let (before, status) = self.in_turn(settings, &program, renewal, name)?;
+            let after = serials(settings);
+            let of = |list: &[(String, String)], name: &str| {
+                list.iter().find(|(known, _)| known == name).map(|(_, serial)| serial.clone())
+            };
+            let touched = after.iter().filter(|(known, _)| name.is_none_or(|name| name == known));
+            results.extend(touched.map(|(name, serial)| Renewed {
+                name: name.clone(),
+                before: of(&before, name),
+                after: Some(serial.clone()),
+                status,
+            }));
+        }
+        Ok(results)
+    }
+
+    /// One run of certbot when no other runs: what was there before, and its exit code.
+    ///
+    /// Between the look at certbot's lock and the start of ours, certbot's own timer may
+    /// be quicker. Then ours ends at once, and waits for its turn once more.
+    #[expect(clippy::type_complexity, reason = "serial numbers by name")]
+    fn in_turn(
+        &self,
+        settings: &Settings,
+        program: &Path,
+        renewal: &Renewal,
+        name: Option<&str>,
+    ) -> Result<(Vec<(String, String)>, Option<i32>), Error> {
+        let deadline = Deadline::after(settings.lease_wait);
+        loop {
+            let _turn = self.wait_for_others(settings, &deadline)?;
+            let before = serials(settings);
+            match self.certbot(settings, program, renewal, name)? {
+                Run::Second => {}
+                Run::Ended(status) => return Ok((before, status)),
+            }
+        }
+    }
+
+    /// certbot does not wait for another certbot (`lock.py`); this does, and for agents of other coordinators.
+    fn wait_for_others(&self, settings: &Settings, deadline: &Deadline) -> Result<Lock, Error> {
+        files::own_directory(&settings.runtime_directory, 0o755)?;
+        let mut told = None;
+        let mut turn = None;
+        loop {
+            if turn.is_none() {
+                turn = lock::attempt(&settings.agent_lock())?;
+            }
+            // What cannot be seen from here, certbot itself will tell.
+            let other = match (certbots_lock(settings), turn.take()) {
+                (None, Some(turn)) => return Ok(turn),
+                (Some(pid), held) => {
+                    turn = held;
+                    Other::Certbot(pid)
+                }
+                (None, None) => Other::Agent,
+            };
+            if told != Some(other) {
+                say(&Answer::Line { text: format!("waiting: {other} runs here") })?;
+                told = Some(other);
+            }
+            if deadline.remaining().is_none() {
+                return Err(Error::Busy { other, waited: settings.lease_wait });
+            }
+            let stdin = io::stdin();
+            let sources = [stdin.as_fd(), self.signals.as_fd()];
+            if clock::ready(&sources, Some(LOOK_AGAIN)).map_err(Error::Caller)?.contains(&true) {
+                return Err(Error::CalledOff);
+            }
+        }
+    }
+
+    /// One run of certbot.
+    fn certbot(
+        &self,
+        settings: &Settings,
+        program: &Path,
+        renewal: &Renewal,
+        name: Option<&str>,
+    ) -> Result<Run, Error> {
+        let mut run = survey::run_of(program);
+        let mut words = vec!["renew", "--non-interactive", "--no-random-sleep-on-renew"];
+        words.extend(name.iter().flat_map(|name| ["--cert-name", name]));
+        words.extend(renewal.force.then_some("--force-renewal"));
+        words.extend(renewal.dry_run.then_some("--dry-run"));
+        run.arguments.extend(words.into_iter().map(Into::into));
+        if settings.certbot_directory != Settings::default().certbot_directory {
+            run.arguments.extend(["--config-dir".into(), (&settings.certbot_directory).into()]);
+        }
+        tracing::info!("certbot renew started for the coordinator");
+        let mut certbot = run.talk(MAX_TEXT)?;
+        certbot.hang_up();
+        let (mut is_ours, mut is_anothers) = (false, false);
+        let heard = self.follow(&mut certbot, || match certbots_lock(settings) {
+            Some(pid) if is_below_us(pid) => is_ours = true,
+            Some(_) => is_anothers = true,
+            None => {}
+        });
+        if heard.is_err() {
+            stop(&mut certbot);
+        }
+        let back = wait_for_the_end_of_the_run(settings);
+        heard?;
+        if !back {
+            tracing::warn!("the run's keeper still holds the lease");
+        }
+        let status = certbot.end(Duration::ZERO).map_err(Error::Caller)?;
+        let code = status.and_then(|status| status.code());
+        let is_second = is_anothers && !is_ours && code == Some(1);
+        Ok(if is_second { Run::Second } else { Run::Ended(code) })
+    }
+
+    /// Passes on what certbot prints until it ends; an error if nobody hears it any more.
+    ///
+    /// `at_a_line` is called before each.
+    fn follow(&self, certbot: &mut Piped, mut at_a_line: impl FnMut()) -> Result<(), Error> {
+        let stdin = io::stdin();
+        let sources = [stdin.as_fd(), self.signals.as_fd()];
+        loop {
+            match certbot.next(&sources, BEAT).map_err(Error::Caller)? {
+                // Blank lines and the rules that certbot draws between its paragraphs.
+                Next::Out(line) | Next::Err(line)
+                    if line.iter().all(|b| b.is_ascii_whitespace() || *b == b'-') => {}
+                Next::Out(line) | Next::Err(line) => {
+                    at_a_line();
+                    say(&Answer::Line { text: wire::shown(&line) })?;
+                }
+                Next::Silence => say(&Answer::Alive)?,
+                Next::Woken(_) => return Err(Error::CalledOff),
+                Next::Ended => return Ok(()),
+            }
+        }
+    }
+}
+
+/// How a run of certbot ended.
+enum Run {
+    /// With this exit code, or none if a signal ended it.
+    Ended(Option<i32>),
+    /// It failed, and all that it said it said while another certbot held the lock.
+    Second,
+}
+
+/// Who holds certbot's lock, as far as that can be seen.
+fn certbots_lock(settings: &Settings) -> Option<i32> {
+    match process::lock_holder(&settings.certbot_directory.join(LOCK_FILE)) {
+        Ok(Some(Holder::Pid(pid))) => Some(pid),
+        _ => None,
+    }
+}
+
+/// Whether this process started that one, or who started it.
+fn is_below_us(pid: i32) -> bool {
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    process::ancestors(pid).is_ok_and(|all| all.iter().any(|process| process.pid == own))
+}
+
+/// Ends certbot: an interrupt first, with which it cleans up best; each bounded.
+fn stop(certbot: &mut Piped) {
+    for (signal, patience) in [
+        (Signal::INT, Duration::from_secs(10)),
+        (Signal::TERM, Duration::from_secs(5)),
+        (Signal::INT, Duration::from_secs(5)),
+        (Signal::KILL, Duration::from_secs(5)),
+    ] {
+        certbot.signal(signal);
+        if matches!(certbot.end(patience), Ok(Some(_)) | Err(_)) {
+            return;
+        }
+    }
+}
+
+/// Waits until the keeper of the run has given back routes and lease; says whether it has.
+fn wait_for_the_end_of_the_run(settings: &Settings) -> bool {
+    let deadline = Deadline::after(KEEPER_TIME);
+    while survey::under_way(settings) {
+        // It is another process, and may be another run's by now.
+        if clock::pause(LOOK_AGAIN, &deadline).is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Between two looks at what cannot be waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// For a keeper to give everything back; `recover` goes on where it gives up.
+const KEEPER_TIME: Duration = Duration::from_mins(2);
