@@ -37,32 +37,37 @@ pub(crate) fn search<S: System>(system: &S, depth: usize, limit: usize) -> Found
     // Each state with the one it was first reached from.
     let mut seen: HashMap<u128, Option<(u128, S::Step)>> = HashMap::new();
     let begin = system.begin();
+    let fault = system.fault(&begin);
     seen.insert(mark(&begin), None);
+    let mut found = Found { states: 1, depth: 0, fault };
     let mut level = vec![begin];
-    for reached in 0..=depth {
+    while found.fault.is_none() && found.depth < depth && !level.is_empty() {
         let mut next = Vec::new();
-        for state in &level {
-            let here = mark(state);
-            if let Some(fault) = system.fault(state) {
-                let fault = format!("{fault}\n{}", way(&seen, here));
-                return Found { states: seen.len(), depth: reached, fault: Some(fault) };
-            }
-            if reached == depth || seen.len() >= limit {
-                continue;
-            }
-            for (step, after) in system.steps(state) {
-                if let Entry::Vacant(new) = seen.entry(mark(&after)) {
-                    new.insert(Some((here, step)));
+        let is_last = found.depth + 1 == depth;
+        'level: for state in level {
+            let here = mark(&state);
+            for (step, after) in system.steps(&state) {
+                let mark = mark(&after);
+                if seen.len() >= limit {
+                    break 'level;
+                }
+                let Entry::Vacant(new) = seen.entry(mark) else { continue };
+                new.insert(Some((here, step)));
+                if let Some(fault) = system.fault(&after) {
+                    found.fault = Some(format!("{fault}\n{}", way(&seen, mark)));
+                    break 'level;
+                }
+                // The last level is the largest, and leads nowhere.
+                if !is_last {
                     next.push(after);
                 }
             }
         }
-        if next.is_empty() {
-            return Found { states: seen.len(), depth: reached, fault: None };
-        }
         level = next;
+        found.depth += 1;
     }
-    Found { states: seen.len(), depth, fault: None }
+    found.states = seen.len();
+    found
 }
 
 fn mark(state: &impl Hash) -> u128 {
