@@ -94,6 +94,16 @@ pub enum Error {
         /// What it is.
         what: String,
     },
+    /// None is there, but somebody in a container answers.
+    #[error(
+        "apache is not running here, but {} (process {pid}) in a container listens on port 80: run certbaton in there, beside certbot", program.display()
+    )]
+    Contained {
+        /// Its process.
+        pid: i32,
+        /// Its program, or who passes the port on to it.
+        program: PathBuf,
+    },
     /// Apache refuses the configuration on disk.
     #[error(
         "{complaint}; this is what apache says of its configuration: repair it first ({})", by_hand.test()

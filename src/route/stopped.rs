@@ -33,7 +33,9 @@ pub fn without_apache(
         return Err(cause);
     }
     match reason {
-        server::Error::NotRunning { .. } | server::Error::Other { .. } => {
+        server::Error::NotRunning { .. }
+        | server::Error::Other { .. }
+        | server::Error::Contained { .. } => {
             let replaced = take_out(settings, &journal)?;
             if server::find(settings.pid_file.as_deref()).is_ok() {
                 install::record(&settings.journal(), &pending(&journal))?;

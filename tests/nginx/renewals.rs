@@ -12,7 +12,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("an_nginx_that_fails_its_test_is_not_reloaded", Debians, broken),
     Scenario::new("an_nginx_that_keeps_the_old_certificate_is_told", Debians, keeps),
     Scenario::new("a_challenge_that_does_not_arrive_stops_certbot", Debians, not_through),
-    Scenario::new("an_nginx_that_is_not_configured_is_told_by_what_to_write", Debians, unconfigured),
+    Scenario::new(
+        "an_nginx_that_is_not_configured_is_told_by_what_to_write",
+        Debians,
+        unconfigured,
+    ),
     Scenario::new("nothing_is_switched_and_status_and_check_say_so", Debians, looked_at),
 ];
 
@@ -88,13 +92,21 @@ fn keeps(lab: &Lab) {
     let config = format!("{CONFIGURED}[proof]\ntime = \"3s\"\n");
     let nginx = Nginx::instead_of_apache(lab, &config);
     let live = "/etc/letsencrypt/live/git.example.org";
-    lab.vps.sh(&format!("mkdir -p /root/scenario; cp -L {live}/fullchain.pem {live}/privkey.pem /root/scenario/"));
+    lab.vps.sh(&format!(
+        "mkdir -p /root/scenario; cp -L {live}/fullchain.pem {live}/privkey.pem /root/scenario/"
+    ));
     lab.vps.replace("/etc/nginx/sites-enabled/git.example.org", live, "/root/scenario");
     let cursor = lab.vps.cursor();
     lab.renew_on(&lab.vps).with(&["--cert-name", "git.example.org"]).succeed();
     let told = lab.vps.journal(&cursor);
-    assert!(told.contains("git.example.org on 127.0.0.1:443 still serves the certificate"), "{told}");
-    assert!(told.contains("see that its configuration names the lineage's fullchain.pem"), "{told}");
+    assert!(
+        told.contains("git.example.org on 127.0.0.1:443 still serves the certificate"),
+        "{told}"
+    );
+    assert!(
+        told.contains("see that its configuration names the lineage's fullchain.pem"),
+        "{told}"
+    );
     nginx.expect_same_process();
 }
 
@@ -112,7 +124,10 @@ fn not_through(lab: &Lab) {
     lab.renew_on(&lab.vps).be_stopped();
     lab.expect_not_asked(since);
     let told = lab.vps.journal(&cursor);
-    assert!(told.contains("git.example.org does not answer from /var/www/html for the CA"), "{told}");
+    assert!(
+        told.contains("git.example.org does not answer from /var/www/html for the CA"),
+        "{told}"
+    );
 }
 
 fn unconfigured(lab: &Lab) {
@@ -121,7 +136,8 @@ fn unconfigured(lab: &Lab) {
     lab.renew_on(&lab.vps).be_stopped();
     lab.expect_not_asked(since);
     let told = lab.vps.journal(&cursor);
-    let (_, line) = told.split_once("above its first section: ").unwrap_or_else(|| panic!("{told}"));
+    let (_, line) =
+        told.split_once("above its first section: ").unwrap_or_else(|| panic!("{told}"));
     let line = &line[..=line.find('}').unwrap()];
     // What is told to be written does it.
     lab.vps.write("/etc/certbaton/config.toml", line);

@@ -17,7 +17,10 @@ fn a_foreground_apache_that_is_pid_1_of_its_container() {
 
         // From outside it is another's: what is found there must not be taken for this host's.
         let said = refused(&tree.certbaton(&["switch", "local", NAME]));
-        assert!(said.contains("apache is not running"), "{said}");
+        assert!(
+            said.contains("in a container listens on port 80: run certbaton in there"),
+            "{said}"
+        );
 
         // What a container usually may not do is said, and nothing is changed.
         let bound = ["/usr/bin/setpriv", "--bounding-set=-sys_admin"];

@@ -1,6 +1,7 @@
 //! system: which process is the Apache of this host.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -42,12 +43,11 @@ fn named_pid(path: &Path) -> Result<i32, Error> {
 /// Servers of containers are visible from outside: only our own pid namespace counts. A
 /// program that some user runs is no server of this host's either, whatever it is called.
 fn only_pid() -> Result<i32, Error> {
-    let namespace = |pid: &str| files::link_target(Path::new(&format!("/proc/{pid}/ns/pid")));
-    let ours = namespace("self")?;
+    let ours = own_namespace()?;
     let mut parents = Vec::new();
     for pid in process::all()? {
         let is_server = |pid| process::executable(pid).is_ok_and(|p| is_apache(&p));
-        if !is_server(pid) || namespace(&pid.to_string()).is_ok_and(|n| n != ours) {
+        if !is_server(pid) || namespace(pid).is_ok_and(|n| n != ours) {
             continue;
         }
         match process::parent(pid) {
@@ -72,8 +72,20 @@ fn only_pid() -> Result<i32, Error> {
 fn another() -> Option<Error> {
     let Process { pid, .. } = sockets::holder(HTTP_PORT).ok()??;
     let program = without_deleted(&process::executable(pid).ok()?);
+    let is_passed_on = PASSING_ON.iter().any(|name| program.ends_with(name));
+    if is_passed_on || own_namespace().ok()? != namespace(pid).ok()? {
+        return Some(Error::Contained { pid, program });
+    }
     let unit = unit_of(pid, |cgroup| crate::foreign::known::unit(cgroup, &program));
     Some(Error::Other { pid, suggestion: suggestion(&program, unit.as_deref()), program })
+}
+
+fn namespace(pid: impl fmt::Display) -> Result<PathBuf, files::Error> {
+    files::link_target(Path::new(&format!("/proc/{pid}/ns/pid")))
+}
+
+fn own_namespace() -> Result<PathBuf, files::Error> {
+    namespace("self")
 }
 
 fn not_running(why: String) -> Error {
@@ -118,6 +130,9 @@ fn is_apache(program: &Path) -> bool {
 }
 
 const MPMS: [&str; 6] = ["-prefork", "-worker", "-event", ".prefork", ".worker", ".event"];
+
+/// What listens for a container: Docker's and Podman's.
+const PASSING_ON: [&str; 4] = ["docker-proxy", "rootlessport", "pasta", "slirp4netns"];
 
 const HTTP_PORT: u16 = 80;
 
