@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::config::notify::{MetricsFragment, Notify, NotifyFragment};
-use crate::config::web_server::{WebServer, WebServerFragment};
+use crate::config::web_server::{ApacheFragment, WebServer, WebServerFragment};
 use crate::lease::times;
 use crate::names::{Destination, HostLabel};
 use crate::status::judgement::Thresholds;
@@ -115,12 +115,6 @@ struct Fragment {
     status: StatusFragment,
     notify: NotifyFragment,
     metrics: MetricsFragment,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct ApacheFragment {
-    pid_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -250,18 +244,8 @@ impl Settings {
                 Some(_) => {}
             }
         }
-        let pid_file = fragment.apache.pid_file;
-        if pid_file.as_deref().is_some_and(Path::is_relative) {
-            return Err(wrong("apache.pid-file", "is not an absolute path"));
-        }
-        if pid_file.is_some() && fragment.web_server.is_some() {
-            return Err(wrong(
-                "web-server",
-                "is there beside apache.pid-file: which of the two is it?",
-            ));
-        }
-        let web_server = fragment.web_server.map(WebServerFragment::check).transpose();
-        let web_server = web_server.map_err(|(key, problem)| wrong(key, problem))?;
+        let (pid_file, web_server) = web_server::checked(fragment.apache, fragment.web_server)
+            .map_err(|(key, problem)| wrong(key, problem))?;
         let certbot_program = fragment.certbot.program;
         if certbot_program.as_deref().is_some_and(Path::is_relative) {
             return Err(wrong("certbot.program", "is not an absolute path"));

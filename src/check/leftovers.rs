@@ -71,7 +71,7 @@ pub fn damaged(file: &str, (first, last): (u32, u32), by_hand: &ByHand) -> Findi
         format!(
             "lines {first} to {last} were inserted by certbaton and changed since: they cannot be taken out"
         ),
-        &format!("delete these lines by hand, then run {}", by_hand.reload()),
+        format!("delete these lines by hand, then run {}", by_hand.reload()),
     )
 }
 

@@ -1,6 +1,7 @@
-//! pure: `[web-server]`: how another web server than Apache is tested and reloaded.
+//! pure: `[apache]` and `[web-server]`: which Apache, or how another web server is tested and reloaded.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -22,6 +23,12 @@ impl fmt::Display for WebServer {
     }
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ApacheFragment {
+    pid_file: Option<PathBuf>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct WebServerFragment {
@@ -29,11 +36,51 @@ pub(super) struct WebServerFragment {
     reload: Vec<String>,
 }
 
-impl WebServerFragment {
-    /// An error is the key, and what is wrong with it.
-    pub(super) fn check(self) -> Result<WebServer, (&'static str, &'static str)> {
-        let of = |key, words| Command::parse(words).map_err(|problem| (key, problem));
-        let test = of("web-server.test", self.test)?;
-        Ok(WebServer { test, reload: of("web-server.reload", self.reload)? })
+/// Which key, and what is wrong with it.
+type Wrong = (&'static str, &'static str);
+
+/// Apache's pid file, and the web server in its place: at most one of the two.
+pub(super) fn checked(
+    apache: ApacheFragment,
+    other: Option<WebServerFragment>,
+) -> Result<(Option<PathBuf>, Option<WebServer>), Wrong> {
+    let pid_file = apache.pid_file;
+    if pid_file.as_deref().is_some_and(Path::is_relative) {
+        return Err(("apache.pid-file", "is not an absolute path"));
+    }
+    if pid_file.is_some() && other.is_some() {
+        return Err(("web-server", "is there beside apache.pid-file: which of the two is it?"));
+    }
+    let of = |key, words| Command::parse(words).map_err(|problem| (key, problem));
+    let other = other.map(|WebServerFragment { test, reload }| {
+        let test = of("web-server.test", test)?;
+        Ok(WebServer { test, reload: of("web-server.reload", reload)? })
+    });
+    Ok((pid_file, other.transpose()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Settings;
+
+    const NGINX: &str = "[web-server]\ntest = [\"/usr/sbin/nginx\", \"-t\"]\n";
+
+    #[test]
+    fn another_web_server_has_a_test_and_a_reload() {
+        let text = format!("{NGINX}reload = [\"/bin/systemctl\", \"reload\", \"nginx\"]\n");
+        let server = Settings::parse("f", &text).unwrap().web_server.unwrap();
+        assert_eq!(server.to_string(), "nginx");
+        assert_eq!(server.reload.to_string(), "/bin/systemctl reload nginx");
+    }
+
+    #[test]
+    fn half_of_it_a_shells_words_and_two_servers_are_refused() {
+        let said = |text: &str| Settings::parse("f", text).unwrap_err().to_string();
+        assert!(said(NGINX).contains("missing field `reload`"), "{}", said(NGINX));
+        for reload in ["[\"nginx\"]", "[]", "\"nginx -s reload\""] {
+            said(&format!("{NGINX}reload = {reload}\n"));
+        }
+        let both = format!("{NGINX}reload = [\"/bin/x\"]\n[apache]\npid-file = \"/run/a\"\n");
+        assert!(said(&both).contains("which of the two"), "{}", said(&both));
     }
 }

@@ -22,11 +22,11 @@ pub fn perform(
     files::own_directory(&settings.runtime_directory, 0o755)?;
     files::own_directory(&settings.state_directory, 0o711)?;
     let _lock = lock::acquire(&settings.switch_lock(), settings.proof_time * 3)?;
-    let mut report = Report::default();
-    report.local = match order {
+    let local = match order {
         Order::Only(routes) | Order::Add(routes) => routes.clone(),
         Order::Without(_) | Order::Proxied(_) => Vec::new(),
     };
+    let mut report = Report { local, ..Report::default() };
     if !options.reload {
         return Ok(report);
     }

@@ -65,5 +65,5 @@ fn an_old_certificate_fails_the_deploy_hook_and_a_missing_chain_is_told() {
     assert!(matches!(failure, Error::OldCertificate { .. }), "{failure:?}");
     let text = failure.to_string();
     assert!(text.starts_with("site.example on 127.0.0.1:"), "{text}");
-    assert!(text.contains("which is on disk; reload apache"), "{text}");
+    assert!(text.contains("which is on disk; reload its web server"), "{text}");
 }
