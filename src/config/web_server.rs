@@ -52,11 +52,10 @@ pub(super) fn checked(
         return Err(("web-server", "is there beside apache.pid-file: which of the two is it?"));
     }
     let of = |key, words| Command::parse(words).map_err(|problem| (key, problem));
-    let other = other.map(|WebServerFragment { test, reload }| {
-        let test = of("web-server.test", test)?;
-        Ok(WebServer { test, reload: of("web-server.reload", reload)? })
-    });
-    Ok((pid_file, other.transpose()?))
+    let Some(WebServerFragment { test, reload }) = other else { return Ok((pid_file, None)) };
+    let test = of("web-server.test", test)?;
+    let reload = of("web-server.reload", reload)?;
+    Ok((pid_file, Some(WebServer { test, reload })))
 }
 
 #[cfg(test)]

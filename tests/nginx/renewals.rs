@@ -25,6 +25,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 fn together(lab: &Lab) {
     let done = tool().arg("lease").output().unwrap();
     assert!(done.status.success(), "lab lease: {done:?}");
+    [&lab.home, &lab.vps].into_iter().for_each(Host::directory_hooks);
     for (host, more) in [(&lab.home, ""), (&lab.vps, CONFIGURED)] {
         let path = "/etc/certbaton/config.toml";
         let text = host.read(path).replace("[lease]\narbiter = \"vps\"\n", "") + more;
@@ -56,7 +57,6 @@ fn renews(lab: &Lab) {
 fn by_unit(lab: &Lab) {
     let nginx = Nginx::instead_of_apache(lab, "");
     together(lab);
-    [&lab.home, &lab.vps].map(Host::directory_hooks);
     let since = lab.ca.mark();
     let drop_in = "/run/systemd/system/certbaton-renew.service.d";
     lab.vps.sh(&format!("mkdir -p {drop_in}"));
