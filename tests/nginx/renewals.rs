@@ -179,6 +179,4 @@ fn looked_at(lab: &Lab) {
     for part in ["if vps renewed now: succeeds (all 4 names)", "nothing wrong"] {
         assert!(check.out.contains(part), "{part}: {}", check.out);
     }
-    let check = lab.vps.run(&["certbaton", "check", "--json"]);
-    crate::schema::expect("check", &serde_json::from_str(&check.out).unwrap());
 }
