@@ -1,5 +1,6 @@
 //! What Apache's configuration means, and the server that runs it.
 
+pub mod by_hand;
 pub mod complaint;
 pub mod dead;
 pub mod directories;

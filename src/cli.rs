@@ -111,6 +111,11 @@ pub enum Error {
         "certbot renews nothing by webroot here; name what to switch: certbaton switch local NAME --webroot DIRECTORY"
     )]
     NoNames,
+    /// Another web server than Apache.
+    #[error(
+        "nothing can be switched here: the configuration says that the web server is {0} ([web-server]); the other host passes the challenge path on to it"
+    )]
+    Unswitchable(String),
     /// The switch.
     #[error(transparent)]
     Switch(#[from] report::Error),

@@ -4,6 +4,7 @@
 //! refused with line and column, since a misspelt one would be silent otherwise.
 
 pub mod notify;
+pub mod web_server;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::config::notify::{MetricsFragment, Notify, NotifyFragment};
+use crate::config::web_server::{ApacheFragment, WebServer, WebServerFragment};
 use crate::lease::times;
 use crate::names::{Destination, HostLabel};
 use crate::status::judgement::Thresholds;
@@ -28,6 +30,8 @@ pub struct Settings {
     pub runtime_directory: PathBuf,
     /// Which Apache, where several run.
     pub pid_file: Option<PathBuf>,
+    /// The web server, where it is not Apache and nothing is switched.
+    pub web_server: Option<WebServer>,
     /// certbot's configuration directory, where its command line does not tell.
     pub certbot_directory: PathBuf,
     /// The certbot that the coordinator starts; found where packages put it if `None`.
@@ -104,18 +108,13 @@ struct Fragment {
     state_directory: Option<PathBuf>,
     runtime_directory: Option<PathBuf>,
     apache: ApacheFragment,
+    web_server: Option<WebServerFragment>,
     certbot: CertbotFragment,
     lease: LeaseFragment,
     proof: ProofFragment,
     status: StatusFragment,
     notify: NotifyFragment,
     metrics: MetricsFragment,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct ApacheFragment {
-    pid_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -172,6 +171,7 @@ impl Default for Settings {
             state_directory: "/var/lib/certbaton".into(),
             runtime_directory: "/run/certbaton".into(),
             pid_file: None,
+            web_server: None,
             certbot_directory: "/etc/letsencrypt".into(),
             certbot_program: None,
             duplicates_per_week: None,
@@ -244,10 +244,8 @@ impl Settings {
                 Some(_) => {}
             }
         }
-        let pid_file = fragment.apache.pid_file;
-        if pid_file.as_deref().is_some_and(Path::is_relative) {
-            return Err(wrong("apache.pid-file", "is not an absolute path"));
-        }
+        let (pid_file, web_server) = web_server::checked(fragment.apache, fragment.web_server)
+            .map_err(|(key, problem)| wrong(key, problem))?;
         let certbot_program = fragment.certbot.program;
         if certbot_program.as_deref().is_some_and(Path::is_relative) {
             return Err(wrong("certbot.program", "is not an absolute path"));
@@ -279,6 +277,7 @@ impl Settings {
                 default.runtime_directory,
             )?,
             pid_file,
+            web_server,
             certbot_directory: absolute(
                 "certbot.config-directory",
                 fragment.certbot.config_directory,

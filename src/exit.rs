@@ -2,6 +2,7 @@
 
 use crate::apache::server;
 use crate::files;
+use crate::foreign::control;
 use crate::lock;
 use crate::route::report::Error;
 
@@ -54,7 +55,9 @@ impl Exit {
             Error::NotUndone { .. } | Error::LeftBehind(_) => Self::NotUndone,
             Error::Undone(cause) => Self::of(cause),
             Error::Lock(lock::Error::Busy { .. }) => Self::Busy,
-            Error::File(error) | Error::Apache(server::Error::File(error)) => of_file(error),
+            Error::File(error)
+            | Error::Apache(server::Error::File(error))
+            | Error::Foreign(control::Error::File(error)) => of_file(error),
             _ => Self::Failed,
         }
     }

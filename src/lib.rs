@@ -3,6 +3,7 @@
 //! | folder | knows |
 //! | --- | --- |
 //! | [`apache`] | what Apache's configuration means, and the server that runs it |
+//! | [`foreign`] | a web server that is not Apache, on a host where nothing is switched |
 //! | [`route`] | switching: what to insert, how it is installed, proven and undone |
 //! | [`ca`] | asking as the CA asks |
 //! | [`certbot`] | certbot's files, command line and process |
@@ -39,6 +40,7 @@ pub mod exit;
 #[expect(clippy::disallowed_methods, reason = "owns files")]
 pub mod files;
 pub mod fingerprint;
+pub mod foreign;
 pub mod history;
 pub mod lease;
 pub mod lock;

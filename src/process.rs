@@ -142,13 +142,29 @@ pub fn ancestors(pid: i32) -> Result<Vec<Process>, Error> {
     Ok(found)
 }
 
-/// The processes whose parent is `pid`.
-pub fn children(pid: i32) -> Result<Vec<Process>, Error> {
-    let refused = |source| Error::Refused { action: "list the children of", pid, source };
+/// The pids of all processes that `/proc` shows.
+pub fn all() -> Result<Vec<i32>, Error> {
+    let refused = |source| Error::Refused { action: "list all from", pid: 1, source };
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").map_err(refused)? {
         let name = entry.map_err(refused)?.file_name();
-        let Some(child) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        found.extend(name.to_str().and_then(|name| name.parse::<i32>().ok()));
+    }
+    Ok(found)
+}
+
+/// Whether it runs for root, by its effective user (`Uid:` of proc_pid_status(5)).
+pub fn is_roots(pid: i32) -> Result<bool, Error> {
+    let status = read(pid, "status", "look at")?;
+    let status = String::from_utf8_lossy(&status);
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    Ok(users.split_ascii_whitespace().nth(1) == Some("0"))
+}
+
+/// The processes whose parent is `pid`.
+pub fn children(pid: i32) -> Result<Vec<Process>, Error> {
+    let mut found = Vec::new();
+    for child in all()? {
         match stat(child) {
             Ok(stat) if stat.parent == pid => {
                 found.push(Process { pid: child, start_time: stat.start_time });

@@ -16,3 +16,4 @@ pub mod report;
 pub mod serving;
 pub mod stopped;
 pub mod switch;
+pub mod unswitched;

@@ -15,7 +15,7 @@ use nix::sys::socket::{SockaddrStorage, getsockname, getsockopt};
 use rustix::io::Errno;
 use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 
-use crate::process::PidFd;
+use crate::process::{self, PidFd, Process};
 
 /// Descriptors of one kind: number and inode.
 pub type Descriptors = BTreeMap<i32, u64>;
@@ -117,16 +117,43 @@ fn asked<'a>(
 /// Looks for `held` in the kernel's tables of the network namespace of `pid`: some
 /// milliseconds each, since it walks all their hash chains.
 fn listed(pid: i32, held: &BTreeSet<u64>) -> io::Result<BTreeMap<u64, SocketAddr>> {
+    let mut found = tables(Path::new(&format!("/proc/{pid}/net")))?;
+    found.retain(|inode, _| held.contains(inode));
+    Ok(found)
+}
+
+/// The listening sockets of `directory`'s tables.
+fn tables(directory: &Path) -> io::Result<BTreeMap<u64, SocketAddr>> {
     let mut found = BTreeMap::new();
     for table in ["tcp", "tcp6"] {
-        let text = match fs::read_to_string(format!("/proc/{pid}/net/{table}")) {
+        let text = match fs::read_to_string(directory.join(table)) {
             // No such table: a kernel without IPv6.
             Err(error) if is_gone(&error) => continue,
             text => text?,
         };
-        found.extend(text.lines().filter_map(listener).filter(|(inode, _)| held.contains(inode)));
+        found.extend(text.lines().filter_map(listener));
     }
     Ok(found)
+}
+
+/// All addresses on which anybody listens by TCP in our own network namespace.
+pub fn all_listening() -> io::Result<BTreeMap<u64, SocketAddr>> {
+    tables(Path::new("/proc/thread-self/net"))
+}
+
+/// Who listens on `port`, in our own network namespace: of several the one that was first.
+pub fn holder(port: u16) -> io::Result<Option<Process>> {
+    let mut wanted = all_listening()?;
+    wanted.retain(|_, address| address.port() == port);
+    let mut found: Vec<Process> = Vec::new();
+    for pid in process::all().map_err(io::Error::other)? {
+        // One that may not be looked at is none that can be named.
+        let Ok(held) = held(pid) else { continue };
+        if held.sockets.values().any(|inode| wanted.contains_key(inode)) {
+            found.extend(process::identify(pid).ok());
+        }
+    }
+    Ok(found.into_iter().min_by_key(|process| (process.start_time, process.pid)))
 }
 
 /// The addresses of this host's interfaces, link-local ones excepted: they need a zone.
@@ -179,7 +206,7 @@ mod tests {
         let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
         let v6 = TcpListener::bind("[::1]:0").unwrap();
         let connected = std::net::TcpStream::connect(v4.local_addr().unwrap()).unwrap();
-        let own = PidFd::open(crate::process::own().unwrap()).unwrap();
+        let own = PidFd::open(process::own().unwrap()).unwrap();
         let pid = own.process().pid;
         let held = held(pid).unwrap();
         let listed = listed(pid, &held.sockets.values().copied().collect()).unwrap();

@@ -22,7 +22,7 @@ pub struct Report {
     pub clock: Timestamp,
     /// The addresses of its interfaces.
     pub addresses: BTreeSet<IpAddr>,
-    /// Why Apache's configuration cannot be used; `None`: its configtest passes.
+    /// Why the configuration of Apache, or of what is in its place, cannot be used; `None`: its own test passes.
     pub apache: Option<String>,
     /// Who answers the challenges.
     pub routes: Routes,

@@ -18,7 +18,9 @@ use crate::certbot::version::{Age, Version};
 use crate::clock::{self, Deadline};
 use crate::command::{self, Program};
 use crate::config::Settings;
+use crate::config::web_server::WebServer;
 use crate::files;
+use crate::foreign::control;
 use crate::lock;
 use crate::route::install;
 use crate::route::observe;
@@ -93,10 +95,15 @@ pub struct Looked {
     pub since: Option<Timestamp>,
     /// Who can be asked for more.
     pub inquirer: Option<Inquirer>,
+    /// The web server, if it is not Apache.
+    pub foreign: Option<String>,
 }
 
 /// Why Apache cannot be used, and who answers the challenges.
 pub fn apache(settings: &Settings, notes: &mut Vec<String>) -> Looked {
+    if let Some(server) = &settings.web_server {
+        return foreign(settings, server);
+    }
     let mut looked = Looked::default();
     let look = |looked: &mut Looked| -> Result<_, report::Error> {
         let (journal, said) = install::read_journal(&settings.journal())?;
@@ -118,18 +125,28 @@ pub fn apache(settings: &Settings, notes: &mut Vec<String>) -> Looked {
         }
         Err(error) => {
             looked.failure = Some(chain(&error));
-            // Apache does not tell; the journal does.
-            let journal = install::read_journal(&settings.journal());
-            let (journal, _) = journal.unwrap_or_default();
-            looked.since = journal.since;
-            Routes {
-                local: journal.local.into_iter().map(|route| route.name).collect(),
-                damaged: Vec::new(),
-                pending: journal.pending,
-            }
+            return journalled(settings, looked);
         }
     };
     Looked { routes, ..looked }
+}
+
+/// Apache does not tell; the journal does.
+fn journalled(settings: &Settings, looked: Looked) -> Looked {
+    let (journal, _) = install::read_journal(&settings.journal()).unwrap_or_default();
+    let routes = Routes {
+        local: journal.local.into_iter().map(|route| route.name).collect(),
+        damaged: Vec::new(),
+        pending: journal.pending,
+    };
+    Looked { routes, since: journal.since, ..looked }
+}
+
+/// The same of a web server where nothing is switched, unless it was Apache before.
+fn foreign(settings: &Settings, server: &WebServer) -> Looked {
+    let failure = control::test(server).err().map(|error| chain(&error));
+    let foreign = Some(server.to_string());
+    journalled(settings, Looked { failure, foreign, ..Looked::default() })
 }
 
 /// The certbot of this host: the configured one, else that of its package, of snap, of an administrator.

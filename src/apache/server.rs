@@ -5,7 +5,7 @@
 //! each of them changes what is active.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -17,14 +17,21 @@ use jiff::Timestamp;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
+use crate::apache::by_hand::ByHand;
 use crate::apache::complaint::complaint;
 use crate::clock::{Deadline, Stopwatch, pause};
-use crate::command::{self, Program};
+use crate::command::Program;
 use crate::files;
 use crate::process::{self, PidFd, Process, Signal};
 use crate::sockets::{self, Descriptors};
 
+mod error;
+mod find;
+mod modules;
 mod version;
+
+pub use error::Error;
+pub use find::find;
 
 /// A running Apache, verified by its pid file, its program and its children.
 #[derive(Debug)]
@@ -37,7 +44,9 @@ pub struct Server {
 #[derive(Debug, Clone)]
 pub struct Inquirer {
     program: Program,
-    info_module: PathBuf,
+    /// `None`: built in.
+    info_module: Option<PathBuf>,
+    by_hand: ByHand,
 }
 
 /// A file to be checked in the place of a real one.
@@ -49,64 +58,6 @@ pub struct Candidate<'a> {
     pub substitute: &'a Path,
 }
 
-/// What went wrong with Apache.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// None is there.
-    #[error("apache is not running{0}; certbaton never starts it: check systemctl status apache2")]
-    NotRunning(String),
-    /// More than one is there.
-    #[error(
-        "several apaches are running (pids {0}); set pid-file in [apache] of the configuration"
-    )]
-    Several(String),
-    /// The pid file names something else.
-    #[error("pid file {} names process {pid}, which is {what}, not a running apache", path.display())]
-    NotApache {
-        /// The pid file.
-        path: PathBuf,
-        /// Its pid.
-        pid: i32,
-        /// What it is.
-        what: String,
-    },
-    /// Apache refuses the configuration on disk.
-    #[error(
-        "{0}; this is what apache says of its configuration: repair it first (apache2ctl configtest)"
-    )]
-    Configtest(String),
-    /// Apache refuses our candidate.
-    #[error("apache refuses the configuration with the inserted lines: {0}")]
-    Candidate(String),
-    /// No private mount namespace.
-    #[error(
-        "cannot check a candidate before it is installed: no private mount namespace (CAP_SYS_ADMIN is needed)"
-    )]
-    Namespace(#[source] io::Error),
-    /// The parent ended during a reload.
-    #[error(
-        "apache (pid {0}) ended while it reloaded; see its error log, then start it: systemctl start apache2"
-    )]
-    Died(i32),
-    /// Old processes go on accepting connections.
-    #[error(
-        "apache was told to reload, but {0} processes of the old configuration still accept connections after {1:?}"
-    )]
-    NotDeaf(usize, Duration),
-    /// A program could not be run.
-    #[error(transparent)]
-    Command(#[from] command::Error),
-    /// A file could not be read.
-    #[error(transparent)]
-    File(#[from] files::Error),
-    /// A process could not be looked at.
-    #[error(transparent)]
-    Process(#[from] process::Error),
-    /// `/proc` could not be read.
-    #[error("cannot read the sockets of apache (pid {0})")]
-    Sockets(i32, #[source] io::Error),
-}
-
 /// The processes that serve the old configuration, noted before a reload.
 #[derive(Debug)]
 pub struct OldGeneration {
@@ -115,73 +66,6 @@ pub struct OldGeneration {
     pipes: Descriptors,
     /// The parent's listening sockets.
     listening: Descriptors,
-}
-
-/// Finds the Apache that `pid_file` names, or the only one that runs here.
-pub fn find(pid_file: Option<&Path>) -> Result<Server, Error> {
-    let pid = match pid_file {
-        Some(path) => named_pid(path)?,
-        None => only_pid()?,
-    };
-    Server::open(process::identify(pid)?)
-}
-
-fn named_pid(path: &Path) -> Result<i32, Error> {
-    let text = match files::read_any(path) {
-        Err(error) if error.is_missing() => {
-            return Err(Error::NotRunning(format!(" (no pid file {})", path.display())));
-        }
-        text => text?,
-    };
-    let pid = String::from_utf8_lossy(&text).trim().parse().unwrap_or(0);
-    let wrong = |what: String| Error::NotApache { path: path.to_owned(), pid, what };
-    match process::executable(pid) {
-        Ok(program) if is_apache(&program) => Ok(pid),
-        Ok(program) => Err(wrong(program.display().to_string())),
-        Err(process::Error::Gone(_)) => {
-            Err(Error::NotRunning(format!(" (stale pid file {})", path.display())))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Servers of containers are visible from outside: only our own pid namespace counts.
-fn only_pid() -> Result<i32, Error> {
-    let namespace = |pid: &str| files::link_target(Path::new(&format!("/proc/{pid}/ns/pid")));
-    let ours = namespace("self")?;
-    let mut parents = Vec::new();
-    for name in files::list(Path::new("/proc"))? {
-        let Some(pid) = name.to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
-        let is_server = |pid| process::executable(pid).is_ok_and(|p| is_apache(&p));
-        if !is_server(pid) || namespace(&pid.to_string()).is_ok_and(|n| n != ours) {
-            continue;
-        }
-        match process::parent(pid) {
-            Ok(Some(parent)) if is_server(parent.pid) => {}
-            Ok(_) => parents.push(pid),
-            Err(process::Error::Gone(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    match parents[..] {
-        [] => Err(Error::NotRunning(String::new())),
-        [pid] => Ok(pid),
-        _ => {
-            let pids: Vec<String> = parents.iter().map(ToString::to_string).collect();
-            Err(Error::Several(pids.join(", ")))
-        }
-    }
-}
-
-/// The kernel marks a program that an upgrade replaced.
-fn without_deleted(program: &Path) -> PathBuf {
-    let bytes = program.as_os_str().as_bytes();
-    OsStr::from_bytes(bytes.strip_suffix(b" (deleted)").unwrap_or(bytes)).into()
-}
-
-fn is_apache(program: &Path) -> bool {
-    let program = without_deleted(program);
-    matches!(program.file_name().and_then(OsStr::to_str), Some("apache2" | "httpd"))
 }
 
 impl Server {
@@ -195,19 +79,30 @@ impl Server {
             Some((OsString::from_vec(name), OsString::from_vec(value)))
         });
         let program = Program {
-            path: without_deleted(&process::executable(parent.pid)?),
+            path: own_program(parent)?,
             arguments: question_arguments(argv.get(1..).unwrap_or_default()),
             environment: environment.collect(),
             directory: process::working_directory(parent.pid)?,
         };
         let maps = files::read_any(Path::new(&format!("/proc/{}/maps", parent.pid)))?;
-        let info_module = module_directory(&maps).join("mod_info.so");
-        Ok(Self { parent: handle, inquirer: Inquirer { program, info_module } })
+        let info_module = modules::info_module(&maps, &program)?;
+        let by_hand = find::by_hand(parent, &program.path, &program.arguments);
+        Ok(Self { parent: handle, inquirer: Inquirer { program, info_module, by_hand } })
     }
 
     /// Who asks it.
     pub fn inquirer(&self) -> &Inquirer {
         &self.inquirer
+    }
+
+    /// How a person handles it.
+    pub fn by_hand(&self) -> &ByHand {
+        &self.inquirer.by_hand
+    }
+
+    /// That it ended.
+    pub fn died(&self) -> Error {
+        Error::Died { pid: self.process().pid, start: self.by_hand().start() }
     }
 
     /// The parent process.
@@ -267,13 +162,12 @@ impl Server {
     /// Waits until no process of `old` can accept a connection any more: from
     /// then on only the new configuration answers new connections.
     pub fn wait_deaf(&self, old: &OldGeneration, patience: Duration) -> Result<(), Error> {
-        let pid = self.process().pid;
         let watch = Stopwatch::start();
         let deadline = Deadline::after(patience);
         loop {
             let hearing = self.hearing(old)?;
             if self.parent.wait_exit(Duration::ZERO)? {
-                return Err(Error::Died(pid));
+                return Err(self.died());
             }
             if hearing == Some(0) {
                 return Ok(());
@@ -335,8 +229,11 @@ impl Inquirer {
         hear: &mut (dyn FnMut(&[u8]) + Send),
     ) -> Result<(), Error> {
         let mut program = self.program.clone();
-        let load = [b"LoadModule info_module \"", self.info_module.as_os_str().as_bytes(), b"\""];
-        program.arguments.extend(["-C".into(), OsString::from_vec(load.concat()), "-t".into()]);
+        if let Some(module) = &self.info_module {
+            let load = [b"LoadModule info_module \"", module.as_os_str().as_bytes(), b"\""];
+            program.arguments.extend(["-C".into(), OsString::from_vec(load.concat())]);
+        }
+        program.arguments.push("-t".into());
         for part in ["INCLUDES", "MODULES", "VHOSTS", "RUN_CFG", "CONFIG"] {
             program.arguments.extend(["-D".into(), format!("DUMP_{part}").into()]);
         }
@@ -354,7 +251,10 @@ impl Inquirer {
         };
         match (status.success(), candidates.is_empty()) {
             (true, _) => Ok(()),
-            (false, true) => Err(Error::Configtest(complaint(&stderr))),
+            (false, true) => {
+                let by_hand = Box::new(self.by_hand.clone());
+                Err(Error::Configtest { complaint: complaint(&stderr), by_hand })
+            }
             (false, false) => Err(Error::Candidate(complaint(&stderr))),
         }
     }
@@ -369,6 +269,12 @@ fn hears(process: Process, listening: &Descriptors) -> Result<bool, Error> {
     }
     let held = sockets::held(pid).map_err(|e| Error::Sockets(pid, e))?;
     Ok(held.sockets.values().any(|inode| listening.values().any(|old| old == inode)))
+}
+
+/// The program that a process runs: whoever can put another in its place would be root by our questions.
+fn own_program(process: Process) -> Result<PathBuf, Error> {
+    let program = find::without_deleted(&process::executable(process.pid)?);
+    Ok(files::trusted_program(&program)?)
 }
 
 /// The server's arguments without those that say what to do with it.
@@ -386,18 +292,6 @@ fn question_arguments(arguments: &[OsString]) -> Vec<OsString> {
         }
     }
     out
-}
-
-/// Where the server's modules come from, by what it has mapped.
-fn module_directory(maps: &[u8]) -> PathBuf {
-    let text = String::from_utf8_lossy(maps);
-    let paths = text.lines().filter_map(|line| line.split_ascii_whitespace().nth(5));
-    let module = paths.map(Path::new).find(|path| {
-        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        name.starts_with("mod_") && path.extension().is_some_and(|e| e == "so")
-    });
-    let directory = module.and_then(Path::parent);
-    directory.unwrap_or(Path::new("/usr/lib/apache2/modules")).to_owned()
 }
 
 /// Makes this thread see each candidate in the place of the real file.
@@ -427,11 +321,5 @@ mod tests {
             |words: &[&str]| -> Vec<OsString> { words.iter().map(Into::into).collect() };
         let given = arguments(&["-d", "/s", "-k", "start", "-DX", "-kgraceful"]);
         assert_eq!(question_arguments(&given), arguments(&["-d", "/s", "-DX"]));
-    }
-
-    #[test]
-    fn modules_are_found_where_the_server_has_them() {
-        let maps = b"7f00-7f01 r--p 0 fe:00 1 /lib/libc.so.6\n7f02-7f03 r-xp 0 fe:00 2 /opt/httpd/modules/mod_proxy.so\n";
-        assert_eq!(module_directory(maps), Path::new("/opt/httpd/modules"));
     }
 }

@@ -184,7 +184,7 @@ impl Fault {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Another { .. } => {
-                "reload apache, and if that does not help let SSLCertificateFile of this vhost name the lineage's fullchain.pem"
+                "reload its web server, and if that does not help let that (SSLCertificateFile of this vhost) name the lineage's fullchain.pem"
             }
             Self::Expired(_) => "renew it: certbot renew",
             Self::NotYet(_) => "set the clock of this host: timedatectl status",

@@ -127,7 +127,7 @@ pub fn meddling(script: &Script, webroot: bool) -> Option<Finding> {
         code,
         Some(place(at)),
         format!("this hook {what} ({})", line.trim()),
-        "remove the line: certbaton reloads Apache where that is needed; elsewhere write systemctl reload apache2",
+        "remove the line: certbaton reloads Apache where that is needed; elsewhere reload, as in systemctl reload apache2",
     ))
 }
 

@@ -1,6 +1,7 @@
 //! flow: this host's own half of a check: everything is looked at, nothing is changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,13 +22,15 @@ use crate::check::leftovers;
 use crate::check::reading::{self, RealDisk};
 use crate::check::tls::{self, Files};
 use crate::config::Settings;
+use crate::config::web_server::WebServer;
+use crate::foreign::{control, served};
 use crate::names::{Hostname, Route, Webroot};
 use crate::route::install;
 use crate::route::observe::{self, Observation};
 use crate::route::plan::{self, Configuration};
 use crate::route::proof;
 use crate::route::report::{self, chain};
-use crate::route::serving;
+use crate::route::serving::{self, Knowledge};
 
 /// Looks at this host: `names`, and all that certbot renews here.
 pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
@@ -57,8 +60,15 @@ pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
     }
     let was_busy = under_way(settings);
     let mut apache = None;
-    match look(settings) {
-        Ok((server, seen)) => {
+    match settings.web_server.as_ref().map_or_else(|| look(settings).map(Some), |_| Ok(None)) {
+        Ok(None) => {
+            let is_busy = was_busy || under_way(settings);
+            settings
+                .web_server
+                .iter()
+                .for_each(|server| foreign(server, &known, is_busy, &mut out));
+        }
+        Ok(Some((server, seen))) => {
             let hooked = |name: &InspectedName| is_hooked(settings, &known.usable, name);
             tell(&server, &seen, &hooked, &mut out);
             let is_busy = was_busy || under_way(settings);
@@ -75,7 +85,7 @@ pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
             let nobody = matches!(
                 error,
                 report::Error::Apache(
-                    server::Error::NotRunning(_) | server::Error::NotApache { .. }
+                    server::Error::NotRunning { .. } | server::Error::NotApache { .. }
                 )
             );
             if nobody {
@@ -107,7 +117,8 @@ fn certificates(
     for name in &out.names {
         let held: Vec<&Files> =
             files.iter().filter(|files| name.lineages.contains(&files.name)).collect();
-        let found = tls::faults(dump, &texts, &name.name, &held, &RealDisk, loaded);
+        let (name, by_hand) = (&name.name, server.by_hand());
+        let found = tls::faults(dump, &texts, name, &held, &RealDisk, loaded, by_hand);
         out.findings.extend(found);
     }
     if is_busy {
@@ -116,14 +127,39 @@ fn certificates(
     // What the dates of files cannot tell, the listeners do: a reload that came to nothing.
     for lineage in &files {
         let doors = plan::tls_doors(dump, &lineage.live);
-        let seen =
-            server.listeners().map(|listeners| serving::prove(&doors, &listeners, HANDSHAKES));
-        if let Ok(Err(proof::Error::OldCertificate { name, address, fault })) = seen
-            && !out.findings.iter().any(|f| f.code == OLD && f.names.contains(&name))
+        let seen = server
+            .listeners()
+            .map(|listeners| serving::prove(&doors, &listeners, HANDSHAKES, Knowledge::Configured));
+        if let Ok(Err(proof::Error::OldCertificate { name, address, fault })) = seen {
+            old(&name, address, fault.what(), fault.remedy().to_owned(), out);
+        }
+    }
+}
+
+/// A certificate that is on disk and not served, if that is not known already.
+fn old(name: &Hostname, address: SocketAddr, what: String, remedy: String, out: &mut Inspection) {
+    if !out.findings.iter().any(|f| f.code == OLD && f.names.contains(name)) {
+        let found = finding(Severity::Problem, OLD, Some(address.to_string()), what, remedy);
+        out.findings.push(Finding { names: vec![name.clone()], ..found });
+    }
+}
+
+/// What can be seen of a web server whose configuration is its own.
+fn foreign(server: &WebServer, known: &Lineages, is_busy: bool, out: &mut Inspection) {
+    out.findings.extend(control::test(server).err().map(|error| leftovers::broken(&error)));
+    if is_busy {
+        return;
+    }
+    for lineage in reading::lineage_files(known) {
+        if let Err(proof::Error::OldCertificate { name, address, fault }) =
+            served::look(&lineage.live, HANDSHAKES)
         {
-            let place = Some(address.to_string());
-            let found = finding(Severity::Problem, OLD, place, fault.what(), fault.remedy());
-            out.findings.push(Finding { names: vec![name], ..found });
+            let remedy = format!(
+                "{}; and see that it names {}",
+                server.reload,
+                lineage.live.join("fullchain.pem").display()
+            );
+            old(&name, address, fault.what(), remedy, out);
         }
     }
 }
@@ -191,10 +227,10 @@ fn tell(
     out.findings.extend(dead_lines(observed, &texts, &out.names));
     for damage in &observed.damaged {
         let file = observed.opened(Path::new(&damage.file)).unwrap_or(&damage.file);
-        out.findings.push(leftovers::damaged(file, damage.lines));
+        out.findings.push(leftovers::damaged(file, damage.lines, server.by_hand()));
     }
     match observed.oddities(server) {
-        Ok(odd) => out.findings.extend(leftovers::oddities(&odd, &texts)),
+        Ok(odd) => out.findings.extend(leftovers::oddities(&odd, &texts, server.by_hand())),
         Err(error) => out.findings.push(leftovers::unusable(&error)),
     }
 }

@@ -1,19 +1,21 @@
 //! pure: what lies about in the files of Apache's configuration: lines of old hooks, damaged blocks, copies, dead lines.
 
+use crate::apache::by_hand::ByHand;
 use crate::apache::dump::Origin;
 use crate::apache::server;
 use crate::check::directive::Texts;
 use crate::check::faults::finding;
 use crate::check::finding::{Finding, Severity};
+use crate::foreign::control;
 use crate::names::Route;
 use crate::route::oddity::Oddity;
 use crate::route::report::{Error, chain};
 
 /// What is odd about the files; lines of old hooks once for each file.
-pub fn oddities(odd: &[Oddity], texts: &Texts<'_>) -> Vec<Finding> {
+pub fn oddities(odd: &[Oddity], texts: &Texts<'_>, by_hand: &ByHand) -> Vec<Finding> {
     let old_in = |odd: &Oddity, wanted: &str| matches!(odd, Oddity::Commented { file, .. } if file == wanted);
     let tell = |(at, one): (usize, &Oddity)| {
-        let mut found = oddity(one, texts);
+        let mut found = oddity(one, texts, by_hand);
         if let Oddity::Commented { file, .. } = one {
             if odd[..at].iter().any(|before| old_in(before, file)) {
                 return None;
@@ -28,7 +30,7 @@ pub fn oddities(odd: &[Oddity], texts: &Texts<'_>) -> Vec<Finding> {
     odd.iter().enumerate().filter_map(tell).collect()
 }
 
-fn oddity(oddity: &Oddity, texts: &Texts<'_>) -> Finding {
+fn oddity(oddity: &Oddity, texts: &Texts<'_>, by_hand: &ByHand) -> Finding {
     let warning = |code, place, what, remedy: &str| {
         finding(Severity::Warning, code, Some(place), what, remedy)
     };
@@ -37,7 +39,7 @@ fn oddity(oddity: &Oddity, texts: &Texts<'_>) -> Finding {
             "unloaded-change",
             file.clone(),
             "changed after apache last loaded its configuration: the next reload, a renewal's too, activates it".to_owned(),
-            "run apache2ctl configtest, then systemctl reload apache2",
+            &format!("run {}, then {}", by_hand.test(), by_hand.reload()),
         ),
         Oddity::Commented { file, line, text } => warning(
             "old-hook",
@@ -49,19 +51,19 @@ fn oddity(oddity: &Oddity, texts: &Texts<'_>) -> Finding {
             "site-copied",
             file.clone(),
             format!("a regular file, not a link to {}: edits there have no effect", namesake.display()),
-            "compare the two, keep the one that is wanted in sites-available, then remove this one and run a2ensite",
+            "compare the two, keep the one that is wanted in sites-available, then remove this one and link it (a2ensite)",
         ),
         Oddity::Unlinked { file, namesake: None } => warning(
             "site-not-linked",
             file.clone(),
             "a regular file, not a link to sites-available: a2dissite does not know it".to_owned(),
-            "move it to sites-available, then run a2ensite",
+            "move it to sites-available, then link it (a2ensite)",
         ),
     }
 }
 
 /// Marked lines that are not as they were written.
-pub fn damaged(file: &str, (first, last): (u32, u32)) -> Finding {
+pub fn damaged(file: &str, (first, last): (u32, u32), by_hand: &ByHand) -> Finding {
     finding(
         Severity::Problem,
         "damaged-block",
@@ -69,7 +71,7 @@ pub fn damaged(file: &str, (first, last): (u32, u32)) -> Finding {
         format!(
             "lines {first} to {last} were inserted by certbaton and changed since: they cannot be taken out"
         ),
-        "delete these lines by hand, then run systemctl reload apache2",
+        format!("delete these lines by hand, then run {}", by_hand.reload()),
     )
 }
 
@@ -96,26 +98,52 @@ pub fn abandoned(route: &Route, place: Option<String>) -> Finding {
     found
 }
 
+/// The web server, which is not Apache, does not pass its own test.
+pub fn broken(error: &control::Error) -> Finding {
+    finding(
+        Severity::Problem,
+        "web-server-test",
+        None,
+        chain(error),
+        "correct its configuration: until then no new certificate can be loaded",
+    )
+}
+
 /// Why Apache's configuration cannot be looked at.
 pub fn unusable(error: &Error) -> Finding {
     let problem = |code, place, what: String, remedy: &str| {
         finding(Severity::Problem, code, place, what, remedy)
     };
     match error {
-        Error::Apache(server::Error::Configtest(complaint)) => {
+        Error::Apache(server::Error::Configtest { complaint, by_hand }) => {
             let (place, what) = placed(complaint);
             problem(
                 "configtest",
                 place,
                 format!("apache refuses its configuration: {what}"),
                 &format!(
-                    "correct this line ({what}), then run apache2ctl configtest; until then apache cannot be reloaded"
+                    "correct this line ({what}), then run {}; until then apache cannot be reloaded",
+                    by_hand.test()
                 ),
             )
         }
-        Error::Apache(server::Error::NotRunning(_) | server::Error::NotApache { .. }) => {
-            problem("apache-not-running", None, chain(error), "start it: systemctl start apache2")
+        Error::Apache(server::Error::NotRunning { start, .. }) => {
+            problem("apache-not-running", None, chain(error), &format!("start it: {start}"))
         }
+        Error::Apache(server::Error::NotApache { .. }) => problem(
+            "apache-not-running",
+            None,
+            chain(error),
+            "start it, or name the right pid file ([apache] pid-file)",
+        ),
+        Error::Apache(server::Error::Other { program, suggestion, .. }) => problem(
+            "other-web-server",
+            None,
+            format!("apache is not running, {} answers on port 80", program.display()),
+            &format!(
+                "if that is meant so, write above the first section of config.toml: {suggestion}"
+            ),
+        ),
         Error::Apache(server::Error::Several(_)) => problem(
             "several-apaches",
             None,

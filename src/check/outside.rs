@@ -62,13 +62,14 @@ fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
         return dead::down(gathered, host).into_iter().collect();
     };
     let has_told = |inspection: &Inspection| {
-        inspection.findings.iter().any(|f| f.code.contains("apache") || f.code == "configtest")
+        inspection.findings.iter().any(|f| {
+            f.code.contains("apache") || f.code.contains("web-server") || f.code == "configtest"
+        })
     };
     if let Some(why) = &report.apache
         && !host.inspection.as_ref().is_ok_and(has_told)
     {
-        let remedy =
-            "correct it until apachectl configtest says Syntax OK, and see that Apache runs";
+        let remedy = "correct it until it passes its own test, and see that it runs";
         found.push(of(host, finding(problem, "apache", None, why.clone(), remedy)));
     }
     if host.skew.abs() > SKEW {

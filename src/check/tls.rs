@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::apache::by_hand::ByHand;
 use crate::apache::dump::{Dump, Node};
 use crate::apache::vhosts::{Vhost, answering};
 use crate::check::directive::Texts;
@@ -56,6 +57,7 @@ pub fn faults(
     lineages: &[&Files],
     disk: &dyn Disk,
     loaded: Option<Timestamp>,
+    by_hand: &ByHand,
 ) -> Vec<Finding> {
     let vhost = answering(dump, None, HTTPS_PORT, name);
     let on = vhost
@@ -84,8 +86,8 @@ pub fn faults(
                 path.display()
             );
             let place = Some(texts.place(&node.origin));
-            let remedy = "systemctl reload apache2; and let a deploy hook do so";
-            wrong.push(finding(Severity::Problem, "old-certificate", place, what, remedy));
+            let remedy = format!("{}; and let a deploy hook do so", by_hand.reload());
+            wrong.push(finding(Severity::Problem, "old-certificate", place, what, &*remedy));
         }
     }
     wrong.retain(|found| !is_served || found.code == "old-certificate");
@@ -225,7 +227,8 @@ mod tests {
         };
         let name = Hostname::parse("a.example.org").unwrap();
         let loaded = Timestamp::from_second(10).ok();
-        let found = faults(&dump, &texts, &name, &[&files], &Sample, loaded);
+        let by_hand = ByHand::installed(Path::new("/usr/sbin/apache2"), None, true);
+        let found = faults(&dump, &texts, &name, &[&files], &Sample, loaded, &by_hand);
         found.into_iter().map(|f| format!("{}:{}", f.code, f.place.unwrap_or_default())).collect()
     }
 

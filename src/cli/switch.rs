@@ -48,6 +48,11 @@ pub(super) enum Side {
 
 impl Switch {
     pub(super) fn perform(&self, settings: &Settings) -> Result<(), Error> {
+        if let Some(server) = &settings.web_server
+            && (self.to == Side::Local || self.dry_run)
+        {
+            return Err(Error::Unswitchable(server.to_string()));
+        }
         let order = match self.to {
             Side::Local => Order::Add(self.routes(settings)?),
             Side::Peer if self.names.is_empty() => Order::Only(Vec::new()),

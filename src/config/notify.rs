@@ -1,5 +1,6 @@
 //! pure: `[notify]` and `[metrics]`: who is told, and where monitoring reads.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
@@ -21,6 +22,30 @@ pub struct Command {
     pub program: PathBuf,
     /// Arguments.
     pub arguments: Vec<String>,
+}
+
+impl Command {
+    /// The program's absolute path, then its arguments; an error is what is wrong.
+    pub(super) fn parse(words: Vec<String>) -> Result<Self, &'static str> {
+        let mut words = words.into_iter();
+        let program = words.next().map(PathBuf::from).filter(|path| path.is_absolute());
+        let program = program.ok_or("does not begin with the absolute path of a program")?;
+        let arguments: Vec<String> = words.collect();
+        // What execve(2) would end at.
+        let is_cut = |text: &str| text.contains('\0');
+        if arguments.iter().any(|word| is_cut(word)) || is_cut(&program.to_string_lossy()) {
+            return Err("contains a NUL");
+        }
+        Ok(Self { program, arguments })
+    }
+}
+
+impl fmt::Display for Command {
+    /// For people, not for a shell.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.program.display())?;
+        self.arguments.iter().try_for_each(|word| write!(f, " {word}"))
+    }
 }
 
 /// Where the message goes by HTTP.
@@ -51,19 +76,11 @@ type Wrong = (&'static str, &'static str);
 
 impl NotifyFragment {
     pub(super) fn check(self) -> Result<Notify, Wrong> {
-        let command = self.command.map(|words| {
-            let mut words = words.into_iter();
-            let program = words.next().map(PathBuf::from).filter(|path| path.is_absolute());
-            let program = program.ok_or("does not begin with the absolute path of a program")?;
-            let arguments: Vec<String> = words.collect();
-            // What execve(2) would end at.
-            let is_cut = |text: &str| text.contains('\0');
-            if arguments.iter().any(|word| is_cut(word)) || is_cut(&program.to_string_lossy()) {
-                return Err("contains a NUL");
-            }
-            Ok(Command { program, arguments })
-        });
-        let command = command.transpose().map_err(|problem| ("notify.command", problem))?;
+        let command = self
+            .command
+            .map(Command::parse)
+            .transpose()
+            .map_err(|problem| ("notify.command", problem))?;
         if self.header_file.as_deref().is_some_and(Path::is_relative) {
             return Err(("notify.header-file", "is not an absolute path"));
         }

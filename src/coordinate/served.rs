@@ -150,7 +150,7 @@ fn mismatch(found: &Identity, any: &[OnDisk], owner: Option<&String>) -> String 
         format!("serves the certificate {found}, but {place} has none of that name on disk")
     } else {
         format!(
-            "serves the certificate {found}, not the one on disk of {place}, {}: reload apache there",
+            "serves the certificate {found}, not the one on disk of {place}, {}: reload its web server",
             expected.join(" or ")
         )
     }

@@ -161,7 +161,7 @@ pub struct Switched {
     pub returned: Vec<String>,
     /// The files that were replaced.
     pub files: Vec<String>,
-    /// Whether Apache was reloaded.
+    /// Whether Apache, or what is in its place, was reloaded.
     pub reloaded: bool,
     /// How long each step took.
     pub steps: Vec<Step>,
@@ -261,7 +261,7 @@ impl From<&Report> for Switched {
             local: report.local.iter().map(|route| route.name.to_string()).collect(),
             returned: report.returned.iter().map(ToString::to_string).collect(),
             files: report.replaced.iter().map(|file| file.display().to_string()).collect(),
-            reloaded: report.reloaded,
+            reloaded: report.reloaded.is_some(),
             steps: report.steps.iter().map(step).collect(),
         }
     }

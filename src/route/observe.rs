@@ -230,8 +230,14 @@ impl Observation {
             }
             let Some(document) = self.documents.get(file) else { continue };
             found.extend(oddity::commented(file, document));
-            if oddity::is_site(Path::new(file)) && files::is_plain_file(Path::new(file)) {
-                let namesake = oddity::namesake(Path::new(file)).filter(|path| files::exists(path));
+            let namesake = oddity::namesake(Path::new(file));
+            // Elsewhere than on Debian a directory of that name may have no other beside it.
+            let is_laid_out = namesake.as_deref().and_then(Path::parent).is_some_and(files::exists);
+            if oddity::is_site(Path::new(file))
+                && is_laid_out
+                && files::is_plain_file(Path::new(file))
+            {
+                let namesake = namesake.filter(|path| files::exists(path));
                 found.push(Oddity::Unlinked { file: file.clone(), namesake });
             }
         }

@@ -58,7 +58,7 @@ pub fn commented<'a>(
     })
 }
 
-/// Whether `file` stands in sites-enabled.
+/// Whether `file` stands in sites-enabled, as Debian lays its files out if there is a `namesake`'s directory.
 pub fn is_site(file: &Path) -> bool {
     file.parent().and_then(Path::file_name).is_some_and(|d| d == "sites-enabled")
 }

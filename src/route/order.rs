@@ -43,8 +43,8 @@ pub struct Report {
     pub vhosts: Vec<plan::Switched>,
     /// The files that were replaced.
     pub replaced: Vec<PathBuf>,
-    /// Whether Apache was reloaded.
-    pub reloaded: bool,
+    /// The web server that was reloaded, as people call it.
+    pub reloaded: Option<String>,
     /// What a person should know.
     pub notes: Vec<Note>,
     /// How long each step took.
@@ -66,8 +66,8 @@ impl Report {
             Some(format!("given back to the peer: {returned}{still}"))
         } else if !self.replaced.is_empty() && !local.is_empty() {
             Some(format!("switched to this host: {local}"))
-        } else if self.reloaded {
-            Some(format!("apache reloaded{still}"))
+        } else if let Some(server) = &self.reloaded {
+            Some(format!("{server} reloaded{still}"))
         } else if !local.is_empty() {
             Some(format!("answered by this host without a switch: {local}"))
         } else {

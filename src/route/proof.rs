@@ -70,6 +70,18 @@ pub enum Error {
         /// What is served, and what is on disk.
         fault: Box<Fault>,
     },
+    /// The same of a web server that is not Apache, some time after its reload.
+    #[error("{name} on {address} still {} after {} s of reloading; see that its configuration names the lineage's fullchain.pem", fault.what(), waited.as_secs())]
+    NotReloaded {
+        /// The name.
+        name: Hostname,
+        /// The address asked.
+        address: SocketAddr,
+        /// What is served, and what is on disk.
+        fault: Box<Fault>,
+        /// How long was waited.
+        waited: Duration,
+    },
     /// What is on disk cannot be read.
     #[error(transparent)]
     Disk(#[from] disk::Error),

@@ -9,6 +9,7 @@ use crate::apache::refusal::Refusal;
 use crate::apache::server;
 use crate::certbot::certificate;
 use crate::files;
+use crate::foreign::control;
 use crate::lock;
 use crate::route::proof;
 
@@ -138,6 +139,9 @@ pub enum Error {
     /// Apache.
     #[error(transparent)]
     Apache(#[from] server::Error),
+    /// A web server that is not Apache.
+    #[error(transparent)]
+    Foreign(#[from] control::Error),
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),

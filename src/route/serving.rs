@@ -18,6 +18,15 @@ use crate::route::proof::{Error, addresses, may_be_absent};
 use crate::route::report::chain;
 use crate::sockets;
 
+/// How it is known that a door serves the certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knowledge {
+    /// The server's configuration says so.
+    Configured,
+    /// It may: whoever serves one for other names there is somebody else.
+    Guessed,
+}
+
 /// Proves that every door serves the certificate that is on disk, by Apache's
 /// listeners and by those public addresses of its names that are this host's.
 /// What a person should know comes back.
@@ -25,9 +34,11 @@ pub fn prove(
     doors: &[TlsDoor],
     listeners: &[SocketAddr],
     time: Duration,
+    knowledge: Knowledge,
 ) -> Result<Vec<String>, Error> {
     let interfaces = sockets::interface_addresses().map_err(Error::Addresses)?;
-    let mut proof = Proof { asked: BTreeSet::new(), told: BTreeSet::new(), notes: Vec::new() };
+    let (asked, told, notes) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    let mut proof = Proof { knowledge, asked, told, notes };
     let deadline = Deadline::after(time);
     let mut disks = Vec::new();
     for door in doors {
@@ -64,6 +75,7 @@ pub fn prove(
 }
 
 struct Proof {
+    knowledge: Knowledge,
     asked: BTreeSet<(Hostname, SocketAddr)>,
     /// What was said, by the first name of the vhost.
     told: BTreeSet<(Hostname, SocketAddr, String)>,
@@ -84,8 +96,13 @@ impl Proof {
         }
         let served = handshake::look(name, address, deadline);
         let served = served.map_err(|failure| Error::NoHandshake(Box::new(failure)))?;
-        for fault in judge(&served, disk, name, clock::now()) {
+        let faults = judge(&served, disk, name, clock::now());
+        let is_for_it = !faults.iter().any(|fault| matches!(fault, Fault::NotCovered(_)));
+        for fault in faults {
             if matches!(fault, Fault::Another { .. }) {
+                if self.knowledge == Knowledge::Guessed && !is_for_it {
+                    continue;
+                }
                 let (name, fault) = (name.clone(), Box::new(fault));
                 return Err(Error::OldCertificate { name, address, fault });
             }

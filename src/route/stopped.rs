@@ -33,7 +33,9 @@ pub fn without_apache(
         return Err(cause);
     }
     match reason {
-        server::Error::NotRunning(_) => {
+        server::Error::NotRunning { .. }
+        | server::Error::Other { .. }
+        | server::Error::Contained { .. } => {
             let replaced = take_out(settings, &journal)?;
             if server::find(settings.pid_file.as_deref()).is_ok() {
                 install::record(&settings.journal(), &pending(&journal))?;
@@ -44,7 +46,7 @@ pub fn without_apache(
             let returned = if replaced.is_empty() { Vec::new() } else { names.collect() };
             Ok(Some(Report { returned, replaced, notes, ..Report::default() }))
         }
-        server::Error::Configtest(complaint) if journal == Journal::default() => {
+        server::Error::Configtest { complaint, .. } if journal == Journal::default() => {
             notes.push(Note::unasked(complaint));
             Ok(Some(Report { notes, ..Report::default() }))
         }

@@ -27,8 +27,9 @@ use crate::route::order::{Options, Order, Report};
 use crate::route::plan::{self, Door, Plan};
 use crate::route::proof;
 use crate::route::report::{Error, Note, chain};
-use crate::route::serving;
+use crate::route::serving::{self, Knowledge};
 use crate::route::stopped;
+use crate::route::unswitched;
 
 /// Everything one switch knows while it runs.
 pub struct Run<'a> {
@@ -65,8 +66,17 @@ pub const STEPS: [Step; 7] = [
     ("settle", settle),
 ];
 
-/// Switches the routes as `order` says.
+/// Switches the routes as `order` says; where the web server is not Apache, what is left of that.
 pub fn switch(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
+    let Some(server) = &settings.web_server else { return by_apache(settings, order, options) };
+    if files::exists(&settings.journal()) {
+        // From when it was Apache.
+        by_apache(settings, &Order::Only(Vec::new()), &Options::default())?;
+    }
+    unswitched::perform(settings, server, order, options)
+}
+
+fn by_apache(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
     let mut run = match begin(settings, order, options) {
         Err(cause) => match stopped::without_apache(settings, order, options, cause)? {
             Some(report) => return Ok(report),
@@ -289,7 +299,8 @@ fn prove(run: &mut Run<'_>) -> Result<(), Error> {
     }
     if let Some(directory) = &run.options.certificate {
         let doors = plan::tls_doors(&run.observed.user, directory);
-        let found = serving::prove(&doors, &listeners, run.settings.proof_time)?;
+        let found =
+            serving::prove(&doors, &listeners, run.settings.proof_time, Knowledge::Configured)?;
         run.notes.extend(found.into_iter().map(Note));
     }
     Ok(())
@@ -341,7 +352,7 @@ impl Run<'_> {
         }
         if self.signalled {
             if !self.server.is_alive()? {
-                return Err(server::Error::Died(self.server.process().pid).into());
+                return Err(self.server.died().into());
             }
             install::reload(&self.server, self.settings.proof_time)?;
         }
@@ -368,7 +379,7 @@ impl Run<'_> {
             returned: returned.into_iter().collect(),
             vhosts: self.plan.vhosts,
             replaced,
-            reloaded: self.signalled,
+            reloaded: self.signalled.then(|| "apache".to_owned()),
             notes: self.notes,
             steps: self.steps,
         }

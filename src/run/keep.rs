@@ -202,7 +202,7 @@ impl Keeper<'_> {
     fn prove_publicly(&self, report: &Report, all: bool) -> Result<(), proof::Error> {
         let routes = if all {
             report.local.clone()
-        } else if self.settings.arbiter.is_some() {
+        } else if self.settings.arbiter.is_some() || self.settings.web_server.is_some() {
             public::unswitched(report)
         } else {
             Vec::new()

@@ -142,10 +142,15 @@ pub fn found(settings: &Settings) -> Found {
         let certbot = certbot.join().unwrap_or_default();
         let parsed = certbot.as_ref().and_then(|v| Version::parse(&format!("certbot {v}")));
         let lineages = known_lineages(settings, parsed, &runs, &mut notes);
-        let Looked { failure, routes, loaded, since, .. } = looked;
+        let Looked { failure, routes, loaded, since, foreign, .. } = looked;
         Found {
             at: clock::now(),
-            versions: Versions { certbaton: env!("CARGO_PKG_VERSION").to_owned(), certbot, apache },
+            versions: Versions {
+                certbaton: env!("CARGO_PKG_VERSION").to_owned(),
+                certbot,
+                apache,
+                web_server: foreign,
+            },
             apache: failure,
             last_reload: loaded,
             under_way: survey::under_way(settings),

@@ -125,7 +125,11 @@ fn of_fresh(name: &str, found: &Found, add: &mut dyn FnMut(String, Severity, Str
         add(format!("damaged/{name}"), Severity::Warning, damage.clone());
     }
     if let Some(why) = &found.apache {
-        add(format!("apache/{name}"), Severity::Warning, format!("apache cannot be asked: {why}"));
+        let text = match &found.versions.web_server {
+            Some(server) => format!("the configuration of {server} is not in order: {why}"),
+            None => format!("apache cannot be asked: {why}"),
+        };
+        add(format!("apache/{name}"), Severity::Warning, text);
     }
     if let Some(run) = &found.last_run {
         let how = match run.outcome {

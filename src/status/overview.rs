@@ -84,7 +84,7 @@ pub struct Found {
     pub at: Timestamp,
     /// The programs.
     pub versions: Versions,
-    /// Why Apache's configuration cannot be used; none: its configtest passes.
+    /// Why the configuration of Apache, or of what is in its place, cannot be used; none: its own test passes.
     pub apache: Option<String>,
     /// When Apache last loaded its configuration, by whomever.
     pub last_reload: Option<Timestamp>,
@@ -112,8 +112,11 @@ pub struct Versions {
     pub certbaton: String,
     /// certbot; none: not installed, or not found out.
     pub certbot: Option<String>,
-    /// Apache; none: not found out.
+    /// Apache; none: not found out, or the web server is another one.
     pub apache: Option<String>,
+    /// The web server where it is not Apache, without its version.
+    #[serde(default)]
+    pub web_server: Option<String>,
 }
 
 /// A name that is switched to a host.

@@ -87,6 +87,7 @@ pub(crate) fn host(name: &str, own: bool) -> HostStatus {
             certbaton: "0.1.0".into(),
             certbot: Some("2.1.0".into()),
             apache: Some("2.4.62".into()),
+            web_server: None,
         },
         apache: None,
         last_reload: Some(ago(1)),

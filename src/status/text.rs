@@ -91,9 +91,13 @@ fn of_host(host: &HostStatus, now: Timestamp, thresholds: Thresholds, colour: Co
 fn of_found(found: &Found, now: Timestamp, colour: Colour) -> Vec<String> {
     let missing = || "not found".to_owned();
     let certbot = found.versions.certbot.clone().unwrap_or_else(missing);
-    let apache = found.versions.apache.clone().unwrap_or_else(missing);
+    let foreign = found.versions.web_server.as_ref();
+    let server = foreign.map_or_else(
+        || format!("apache {}", found.versions.apache.clone().unwrap_or_else(missing)),
+        |foreign| format!("web server {foreign}"),
+    );
     let certbaton = &found.versions.certbaton;
-    let mut lines = vec![format!("  certbaton {certbaton}, certbot {certbot}, apache {apache}")];
+    let mut lines = vec![format!("  certbaton {certbaton}, certbot {certbot}, {server}")];
     if let Some(at) = found.last_reload {
         lines.push(format!(
             "  apache loaded its configuration {}, {} ago",
@@ -102,7 +106,11 @@ fn of_found(found: &Found, now: Timestamp, colour: Colour) -> Vec<String> {
         ));
     }
     if found.local.is_empty() {
-        lines.push("  challenge path: with the peer, nothing is switched".to_owned());
+        let path = match foreign {
+            Some(_) => "this host answers what the other one passes on, nothing is switched here",
+            None => "with the peer, nothing is switched",
+        };
+        lines.push(format!("  challenge path: {path}"));
     }
     for route in &found.local {
         let since = route.since.map_or_else(String::new, |at| {

@@ -156,7 +156,7 @@ fn of_switch(switched: &Switched) -> String {
         parts.push(format!("changed {}", switched.files.join(" ")));
     }
     if switched.reloaded {
-        parts.push("apache reloaded".to_owned());
+        parts.push("web server reloaded".to_owned());
     }
     if parts.is_empty() { "nothing to switch".to_owned() } else { parts.join("; ") }
 }
@@ -238,7 +238,7 @@ renewal 20231114T221320.000-7 on home: done
    0.000 s  began, by certbot renew, process 5
    0.003 s  asked vps for the lease
    0.120 s  lease granted, token 9
-   0.300 s  local: a.example; changed /f; apache reloaded
+   0.300 s  local: a.example; changed /f; web server reloaded
                 0.031 s  reload
    5.300 s  a: new certificate 02, was 01, until 2024-02-12; served, proven in 0.212 s
    5.400 s  lease released

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use certbaton::route::plan::TlsDoor;
 use certbaton::route::proof::Error;
-use certbaton::route::serving::prove;
+use certbaton::route::serving::{Knowledge, prove};
 use openssl::x509::X509;
 
 use crate::certificate::{Issued, Pair, acceptor, issued};
@@ -14,6 +14,15 @@ use crate::server::{Act, NAME, Server, V4, good, name};
 
 /// Proves a server that has `leaf` and sends `chain`, by the lineage of `disk`.
 fn proven(leaf: &Pair, chain: &[&X509], disk: &Issued) -> Result<Vec<String>, Error> {
+    proven_by(Knowledge::Configured, leaf, chain, disk)
+}
+
+fn proven_by(
+    knowledge: Knowledge,
+    leaf: &Pair,
+    chain: &[&X509],
+    disk: &Issued,
+) -> Result<Vec<String>, Error> {
     let mut tls = acceptor(leaf);
     for certificate in chain {
         tls.add_extra_chain_cert((*certificate).clone()).unwrap();
@@ -36,9 +45,9 @@ fn proven(leaf: &Pair, chain: &[&X509], disk: &Issued) -> Result<Vec<String>, Er
         certificate: write("cert.pem", disk.leaf.0.to_pem().unwrap()),
     };
     let listeners = [SocketAddr::new(V4, server.port())];
-    let found = prove(&[door(None)], &listeners, Duration::from_secs(10));
+    let found = prove(&[door(None)], &listeners, Duration::from_secs(10), knowledge);
     // By its own address as by any.
-    let again = prove(&[door(Some(V4))], &listeners, Duration::from_secs(10));
+    let again = prove(&[door(Some(V4))], &listeners, Duration::from_secs(10), knowledge);
     assert_eq!(format!("{found:?}"), format!("{again:?}"));
     found
 }
@@ -65,5 +74,19 @@ fn an_old_certificate_fails_the_deploy_hook_and_a_missing_chain_is_told() {
     assert!(matches!(failure, Error::OldCertificate { .. }), "{failure:?}");
     let text = failure.to_string();
     assert!(text.starts_with("site.example on 127.0.0.1:"), "{text}");
-    assert!(text.contains("which is on disk; reload apache"), "{text}");
+    assert!(text.contains("which is on disk; reload its web server"), "{text}");
+}
+
+#[test]
+fn where_the_server_is_only_guessed_another_services_certificate_is_told_and_an_old_one_fails() {
+    if !nix::unistd::geteuid().is_root() {
+        return println!("skipped: only root's files are trusted");
+    }
+    let (new, old, other) = (issued(NAME), issued(NAME), issued("other.example"));
+    let guessed = |of: &Issued| proven_by(Knowledge::Guessed, &of.leaf, &[&of.issuer], &new);
+    let notes = guessed(&other).unwrap();
+    assert!(notes[0].contains("serves a certificate that is not for site.example"), "{notes:?}");
+    assert!(matches!(guessed(&old), Err(Error::OldCertificate { .. })));
+    let configured = proven(&other.leaf, &[&other.issuer], &new);
+    assert!(matches!(configured, Err(Error::OldCertificate { .. })), "{configured:?}");
 }

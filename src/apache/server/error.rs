@@ -1,0 +1,110 @@
+//! pure: what can be wrong with the running Apache, in the words of a message.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::apache::by_hand::ByHand;
+use crate::command;
+use crate::files;
+use crate::process;
+
+/// What went wrong with Apache.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// None is there.
+    #[error("apache is not running{why}; certbaton never starts it: {start}")]
+    NotRunning {
+        /// How that is known, in brackets; may be empty.
+        why: String,
+        /// What starts it.
+        start: String,
+    },
+    /// None is there, but another web server.
+    #[error(
+        "apache is not running, but {} (process {pid}) listens on port 80; if that is the web server of this host, add to /etc/certbaton/config.toml above its first section: {suggestion}", program.display()
+    )]
+    Other {
+        /// Its process.
+        pid: i32,
+        /// Its program.
+        program: PathBuf,
+        /// A line of the configuration.
+        suggestion: String,
+    },
+    /// More than one is there.
+    #[error(
+        "several apaches are running (pids {0}); set pid-file in [apache] of the configuration"
+    )]
+    Several(String),
+    /// The pid file names something else.
+    #[error("pid file {} names process {pid}, which is {what}, not a running apache", path.display())]
+    NotApache {
+        /// The pid file.
+        path: PathBuf,
+        /// Its pid.
+        pid: i32,
+        /// What it is.
+        what: String,
+    },
+    /// None is there, but somebody in a container answers.
+    #[error(
+        "apache is not running here, but {} (process {pid}) in a container listens on port 80: run certbaton in there, beside certbot", program.display()
+    )]
+    Contained {
+        /// Its process.
+        pid: i32,
+        /// Its program, or who passes the port on to it.
+        program: PathBuf,
+    },
+    /// Apache refuses the configuration on disk.
+    #[error(
+        "{complaint}; this is what apache says of its configuration: repair it first ({})", by_hand.test()
+    )]
+    Configtest {
+        /// What it says.
+        complaint: String,
+        /// How it is handled.
+        by_hand: Box<ByHand>,
+    },
+    /// Apache refuses our candidate.
+    #[error("apache refuses the configuration with the inserted lines: {0}")]
+    Candidate(String),
+    /// No private mount namespace.
+    #[error(
+        "cannot check a candidate before it is installed, so nothing is: no private mount namespace (it needs CAP_SYS_ADMIN; in a container, start that with the capability SYS_ADMIN and without an AppArmor profile that denies mounts)"
+    )]
+    Namespace(#[source] io::Error),
+    /// The parent ended during a reload.
+    #[error(
+        "apache (pid {pid}) ended while it reloaded; see its error log, then start it: {start}"
+    )]
+    Died {
+        /// It was.
+        pid: i32,
+        /// What starts it.
+        start: String,
+    },
+    /// Nothing prints what the configuration means.
+    #[error(
+        "apache's mod_info.so, which tells what its configuration means, is in none of {0}, and is not built in; install it where apache's other modules are"
+    )]
+    NoInfoModule(String),
+    /// Old processes go on accepting connections.
+    #[error(
+        "apache was told to reload, but {0} processes of the old configuration still accept connections after {1:?}"
+    )]
+    NotDeaf(usize, Duration),
+    /// A program could not be run.
+    #[error(transparent)]
+    Command(#[from] command::Error),
+    /// A file could not be read.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// A process could not be looked at.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// `/proc` could not be read.
+    #[error("cannot read the sockets of apache (pid {0})")]
+    Sockets(i32, #[source] io::Error),
+}

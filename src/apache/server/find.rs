@@ -1,0 +1,152 @@
+//! system: which process is the Apache of this host.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::{Error, Server};
+use crate::apache::by_hand::{ByHand, controls, unit};
+use crate::files;
+use crate::foreign::known::suggestion;
+use crate::process::{self, Process};
+use crate::sockets;
+
+/// Finds the Apache that `pid_file` names, or the only one that runs here.
+pub fn find(pid_file: Option<&Path>) -> Result<Server, Error> {
+    let pid = match pid_file {
+        Some(path) => named_pid(path)?,
+        None => only_pid()?,
+    };
+    Server::open(process::identify(pid)?)
+}
+
+fn named_pid(path: &Path) -> Result<i32, Error> {
+    let text = match files::read_any(path) {
+        Err(error) if error.is_missing() => {
+            return Err(not_running(format!(" (no pid file {})", path.display())));
+        }
+        text => text?,
+    };
+    let pid = String::from_utf8_lossy(&text).trim().parse().unwrap_or(0);
+    let wrong = |what: String| Error::NotApache { path: path.to_owned(), pid, what };
+    match process::executable(pid) {
+        Ok(program) if is_apache(&program) => Ok(pid),
+        Ok(program) => Err(wrong(program.display().to_string())),
+        Err(process::Error::Gone(_)) => {
+            Err(not_running(format!(" (stale pid file {})", path.display())))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Servers of containers are visible from outside: only our own pid namespace counts. A
+/// program that some user runs is no server of this host's either, whatever it is called.
+fn only_pid() -> Result<i32, Error> {
+    let ours = own_namespace()?;
+    let mut parents = Vec::new();
+    for pid in process::all()? {
+        let is_server = |pid| process::executable(pid).is_ok_and(|p| is_apache(&p));
+        if !is_server(pid) || namespace(pid).is_ok_and(|n| n != ours) {
+            continue;
+        }
+        match process::parent(pid) {
+            Ok(Some(parent)) if is_server(parent.pid) => {}
+            Ok(_) if matches!(process::is_roots(pid), Ok(false)) => {}
+            Ok(_) => parents.push(pid),
+            Err(process::Error::Gone(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match parents[..] {
+        [] => Err(another().unwrap_or_else(|| not_running(String::new()))),
+        [pid] => Ok(pid),
+        _ => {
+            let pids: Vec<String> = parents.iter().map(ToString::to_string).collect();
+            Err(Error::Several(pids.join(", ")))
+        }
+    }
+}
+
+/// Who answers on port 80 in Apache's place, and what to write for it.
+fn another() -> Option<Error> {
+    let Process { pid, .. } = sockets::holder(HTTP_PORT).ok()??;
+    let program = without_deleted(&process::executable(pid).ok()?);
+    let is_passed_on = PASSING_ON.iter().any(|name| program.ends_with(name));
+    if is_passed_on || own_namespace().ok()? != namespace(pid).ok()? {
+        return Some(Error::Contained { pid, program });
+    }
+    let unit = unit_of(pid, |cgroup| crate::foreign::known::unit(cgroup, &program));
+    Some(Error::Other { pid, suggestion: suggestion(&program, unit.as_deref()), program })
+}
+
+fn namespace(pid: impl fmt::Display) -> Result<PathBuf, files::Error> {
+    files::link_target(Path::new(&format!("/proc/{pid}/ns/pid")))
+}
+
+fn own_namespace() -> Result<PathBuf, files::Error> {
+    namespace("self")
+}
+
+fn not_running(why: String) -> Error {
+    let known = ["/usr/sbin/apache2", "/usr/sbin/httpd", "/usr/bin/httpd"].map(Path::new);
+    let program = known.into_iter().find(|path| files::exists(path)).unwrap_or(known[0]);
+    let has_systemd = files::exists(Path::new("/run/systemd/system"));
+    let start = ByHand::installed(program, control(program), has_systemd).start();
+    Error::NotRunning { why, start }
+}
+
+/// How `process` is handled by a person.
+pub(super) fn by_hand(
+    process: Process,
+    program: &Path,
+    arguments: &[std::ffi::OsString],
+) -> ByHand {
+    let unit = unit_of(process.pid, unit);
+    ByHand::running(program, arguments, control(program), unit, process.pid)
+}
+
+fn control(program: &Path) -> Option<PathBuf> {
+    controls(program).into_iter().find(|path| files::exists(path))
+}
+
+fn unit_of(pid: i32, unit: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let cgroup = files::read_any(Path::new(&format!("/proc/{pid}/cgroup"))).ok()?;
+    unit(&String::from_utf8_lossy(&cgroup))
+}
+
+/// The kernel marks a program that an upgrade replaced.
+pub(super) fn without_deleted(program: &Path) -> PathBuf {
+    let bytes = program.as_os_str().as_bytes();
+    OsStr::from_bytes(bytes.strip_suffix(b" (deleted)").unwrap_or(bytes)).into()
+}
+
+/// By the names that distributions give it: SUSE has one program for each MPM.
+fn is_apache(program: &Path) -> bool {
+    let program = without_deleted(program);
+    let Some(name) = program.file_name().and_then(OsStr::to_str) else { return false };
+    let of_an_mpm = || name.strip_prefix("httpd").is_some_and(|rest| MPMS.contains(&rest));
+    matches!(name, "apache2" | "httpd") || of_an_mpm()
+}
+
+const MPMS: [&str; 6] = ["-prefork", "-worker", "-event", ".prefork", ".worker", ".event"];
+
+/// What listens for a container: Docker's and Podman's.
+const PASSING_ON: [&str; 4] = ["docker-proxy", "rootlessport", "pasta", "slirp4netns"];
+
+const HTTP_PORT: u16 = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_distributions_program_is_known() {
+        for known in ["/usr/sbin/apache2", "/usr/sbin/httpd (deleted)", "/usr/sbin/httpd-prefork"] {
+            assert!(is_apache(Path::new(known)), "{known}");
+        }
+        for other in ["/usr/sbin/nginx", "/usr/sbin/apache2ctl", "/usr/sbin/httpd-x", "/"] {
+            assert!(!is_apache(Path::new(other)), "{other}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! flow: an Apache that its administrator built into a prefix of its own, with its own `-d` and `-f`.
+
+use crate::alone;
+use crate::apache::Network;
+use crate::tree::{NAME, SITE, Tree, refused};
+
+#[test]
+fn a_self_built_prefix_with_its_own_arguments() {
+    alone("prefix::a_self_built_prefix_with_its_own_arguments", |network| {
+        let tree = lay(network);
+        tree.start();
+        tree.expect_switched_and_given_back(SITES, &|words| tree.certbaton(words));
+        // Its own words are what tests it, and a signal is what reloads it.
+        tree.write("opt/web/etc/sites-enabled/broken.conf", "Nonsense\n");
+        let said = refused(&tree.certbaton(&["switch", "local", NAME]));
+        assert!(said.contains("sites-enabled/broken.conf:1: Invalid command 'Nonsense'"), "{said}");
+        assert!(said.contains(&format!("repair it first ({} -t)", tree.command_line())), "{said}");
+    });
+}
+
+/// As `./configure --prefix` and `apachectl -k start` make it. The relative `-f` is below `ServerRoot`
+/// (httpd(8)); a `sites-enabled` without the directory that a2ensite links from is not Debian's.
+fn lay(network: &Network) -> Tree {
+    let tree = Tree::lay("opt/web/bin/httpd", "opt/web/modules", "opt/web/logs/httpd.pid", network);
+    tree.write("opt/web/etc/my.conf", CONF);
+    tree.write(SITES, SITE);
+    tree.with(&["-d", "@/opt/web", "-f", "etc/my.conf", "-DWITH_SITES"])
+}
+
+const SITES: &str = "opt/web/etc/sites-enabled/one.conf";
+
+const CONF: &str = "ServerRoot \"@/opt/web\"
+ServerName base.example.org
+PidFile logs/httpd.pid
+ErrorLog logs/error_log
+LogLevel notice
+Listen 80
+User daemon
+Group daemon
+LoadModule mpm_event_module modules/mod_mpm_event.so
+LoadModule authz_core_module modules/mod_authz_core.so
+LoadModule alias_module modules/mod_alias.so
+LoadModule proxy_module modules/mod_proxy.so
+LoadModule proxy_http_module modules/mod_proxy_http.so
+<IfDefine WITH_SITES>
+IncludeOptional etc/sites-enabled/*.conf
+</IfDefine>
+";
