@@ -8,13 +8,13 @@
 //! | [`plant`] | planting |
 //! | [`look`] | seeing |
 //! | [`resolver`] | a name's records as the CA finds them |
-//! | [`gather`] | asking all hosts |
+//! | [`mod@gather`] | asking all hosts |
 //! | [`matrix`] | who answers whose nonce at which address, as far as others can tell |
 //! | [`verdict`] | what would happen to a renewal, and who is to blame |
 //! | [`culprit`] | the directive that keeps a nonce from coming back |
 //! | [`dead`] | addresses where nobody takes a connection |
 //! | [`outside`] | what is wrong outside of Apache: records, certificates, clocks, limits |
-//! | [`summary`] | what people and programs are told |
+//! | [`mod@summary`] | what people and programs are told |
 //! | [`inspect`] | the order of looking at one host |
 //! | [`apache`] | who answers a challenge, by Apache's configuration |
 //! | [`directive`] | a directive as people find it |

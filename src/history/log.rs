@@ -1,7 +1,7 @@
 //! system: the file that events are appended to, in the state directory: `history.jsonl`.
 //!
 //! One `write(2)` with `O_APPEND` a line, so that several processes may write.
-//! At [`LIMIT`] the file becomes `history.1.jsonl`, and the one before goes.
+//! At `LIMIT` the file becomes `history.1.jsonl`, and the one before goes.
 //! Nothing that fails here fails a renewal: it is said once, in the log.
 
 use std::fs::{self, File, OpenOptions};
