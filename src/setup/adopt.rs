@@ -7,9 +7,10 @@ pub mod apache;
 pub mod commands;
 pub mod deed;
 pub mod hooks;
+pub mod marks;
 pub mod restored;
 pub mod saved;
-pub mod site;
+pub mod sites;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,9 +19,9 @@ use crate::agent::facts;
 use crate::apache::dump::{self, Origin};
 use crate::apache::server;
 use crate::certbot::configobj;
+use crate::certbot::lineages;
 use crate::certbot::running::LOCK_FILE;
-use crate::check::faults::finding;
-use crate::check::finding::{Finding, Severity};
+use crate::check::finding::Finding;
 use crate::check::hooks::{self as known, HookFile};
 use crate::check::reading;
 use crate::check::schedule;
@@ -32,7 +33,8 @@ use crate::route::oddity;
 use crate::route::report;
 use crate::setup::adopt::deed::{Deed, deed};
 use crate::setup::adopt::hooks::{Kind, Script};
-use crate::setup::change::{Change, What};
+use crate::setup::adopt::sites::Twin;
+use crate::setup::change::Change;
 
 /// What an old set-up comes to; empty if there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +44,13 @@ pub struct Adoption {
     pub changes: Vec<Change>,
     /// What only a person can decide.
     pub findings: Vec<Finding>,
+}
+
+impl Adoption {
+    fn add(&mut self, other: Self) {
+        self.changes.extend(other.changes);
+        self.findings.extend(other.findings);
+    }
 }
 
 /// Why nothing can be adopted; nothing was changed.
@@ -76,6 +85,9 @@ pub enum Error {
     /// A switch's own errors.
     #[error(transparent)]
     Route(#[from] report::Error),
+    /// certbot's lineages.
+    #[error(transparent)]
+    Lineages(#[from] lineages::Error),
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
@@ -168,22 +180,18 @@ impl Old {
             Kind::Renewal => saved::in_renewal(&configobj::parse(&bytes).unwrap_or_default()),
             Kind::Options => saved::in_options(&String::from_utf8_lossy(&bytes)),
         };
-        let others = saved.into_iter().filter(|saved| !known::is_ours(&saved.command));
-        let hooks: Vec<_> = others
-            .map(|saved| {
-                let deed = self.judge(&saved.command);
-                (saved, deed)
-            })
-            .collect();
+        let judged = saved.into_iter().filter_map(|saved| {
+            let deed = self.judge(&saved.command)?;
+            Some((saved, deed))
+        });
+        let hooks = judged.collect();
         self.settings.push(hooks::Settings { path, bytes, kind, hooks });
         Ok(())
     }
 
     fn script(&mut self, path: PathBuf) -> Result<(), Error> {
-        let Some(text) = reading::text(&path).filter(|text| !known::is_ours(text)) else {
-            return Ok(());
-        };
-        let deed = self.judge(&text);
+        let judged = reading::text(&path).and_then(|text| self.judge(&text));
+        let Some(deed) = judged else { return Ok(()) };
         let mode = if files::is_plain_file(&path) {
             Some(facts::mode(&path).map_err(|source| Error::Mode(path.clone(), source))?)
         } else {
@@ -193,13 +201,16 @@ impl Old {
         Ok(())
     }
 
-    fn judge(&mut self, text: &str) -> Deed {
+    /// What a hook does; none if it is certbaton's own.
+    fn judge(&mut self, text: &str) -> Option<Deed> {
         let found = deed(text, &reading::text);
         if hooks::is_proof(&found) {
             let named = known::program(text).and_then(reading::text);
             self.texts.extend(named.into_iter().chain([text.to_owned()]));
+        } else if known::is_ours(text) {
+            return None;
         }
-        found
+        Some(found)
     }
 
     fn is_proven(&self) -> bool {
@@ -212,8 +223,9 @@ impl Old {
     /// target alone (`perlrun(1)`, -i), unless it is told to follow.
     fn writes_to(&self, file: &Path, real: &Path) -> bool {
         let names = |path: &Path| {
-            let directory = path.parent().and_then(Path::to_str).unwrap_or_default();
-            oddity::is_site(path) || self.texts.iter().any(|text| text.contains(directory))
+            let in_text =
+                |directory: &str| self.texts.iter().any(|text| sites::names(text, directory));
+            oddity::is_site(path) || path.parent().and_then(Path::to_str).is_some_and(in_text)
         };
         let follows = || self.texts.iter().any(|text| text.contains("--follow-symlinks"));
         if files::is_plain_file(file) {
@@ -228,57 +240,23 @@ impl Old {
         for (name, document) in &observed.documents {
             let file = Path::new(name);
             let real = files::real_path(file)?;
-            if !self.writes_to(file, &real) || !seen.insert(real.clone()) {
-                continue;
-            }
-            let namesake = oddity::namesake(file)
-                .filter(|_| oddity::is_site(file) && files::is_plain_file(file));
-            let namesake = namesake.filter(|path| files::exists(path));
-            let twin = namesake.as_deref().map(files::read_trusted).transpose()?;
-            let live = document.bytes();
-            let judged = site::judge(live, twin.as_deref());
-            let line = |at: usize| Some(format!("{name}:{at}"));
-            for at in judged.unsure {
-                let text = live.split(|&b| b == b'\n').nth(at - 1).unwrap_or_default();
-                let text = String::from_utf8_lossy(text.trim_ascii()).into_owned();
-                out.findings.push(finding(
-                    Severity::Warning,
-                    "old-hook-line",
-                    line(at),
-                    format!("commented out, by the old hook or by a person: {text}"),
-                    "remove the # if the line is wanted, then run systemctl reload apache2",
-                ));
-            }
-            if let (Some(twin), Some(path)) = (&twin, &namesake) {
-                if judged.after == *twin {
-                    let target =
-                        Path::new("../sites-available").join(file.file_name().unwrap_or_default());
-                    let why = format!(
-                        "the old hook made a file of the link; but for its # it is the same as {}",
-                        path.display()
-                    );
-                    out.changes.push(Change {
-                        path: file.to_owned(),
-                        what: What::Link { target },
-                        why,
-                    });
-                    continue;
-                }
-                let at = site::first_difference(&judged.after, twin);
-                out.findings.push(finding(
-                    Severity::Warning,
-                    "site-differs",
-                    line(at),
-                    format!("the old hook made a file of the link, and it differs from {} by more than its #: it stays a file", path.display()),
-                    format!("apache reads this one: bring the other up to date (diff {0} {name}), then ln -sfn ../sites-available/{1} {name}", path.display(), file.file_name().unwrap_or_default().display()),
-                ));
-            }
-            if judged.after != live {
-                let why = "without the # that the old hook put before ProxyPass lines".to_owned();
-                let what = What::Write { bytes: judged.after, mode: 0o644 };
-                out.changes.push(Change { path: real, what, why });
+            if self.writes_to(file, &real) && seen.insert(real.clone()) {
+                let twin = twin(file, &real)?;
+                out.add(sites::site(name, &real, document.bytes(), twin.as_ref()));
             }
         }
         Ok(())
     }
+}
+
+/// The file that a link of this name would lead to, where a regular file stands.
+fn twin(file: &Path, real: &Path) -> Result<Option<Twin>, Error> {
+    let is_copy = oddity::is_site(file) && files::is_plain_file(file);
+    let Some(path) = oddity::namesake(file).filter(|path| is_copy && files::exists(path)) else {
+        return Ok(None);
+    };
+    if files::real_path(&path)? == real {
+        return Ok(None);
+    }
+    Ok(Some(Twin { bytes: files::read_trusted(&path)?, path }))
 }

@@ -8,7 +8,6 @@
 #[expect(dead_code, reason = "shared with tests that need more")]
 #[path = "../apache/mod.rs"]
 mod apache;
-#[expect(dead_code, reason = "shared with tests that need more")]
 #[path = "../inspect/lineage.rs"]
 mod lineage;
 mod place;

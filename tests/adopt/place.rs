@@ -6,13 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use certbaton::apache::server;
-use certbaton::certbot::lineages::lineages;
 use certbaton::config::Settings;
 use certbaton::files;
 use certbaton::route::journal::Journal;
 use certbaton::route::observe::{self, Observation};
-use certbaton::route::order::{Options, Order};
-use certbaton::route::switch;
 use certbaton::setup::adopt::{self, Adoption, Error};
 use certbaton::setup::change::{Change, What};
 
@@ -124,7 +121,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn observed(&self) -> (server::Server, Observation) {
+    pub(crate) fn observed(&self) -> (server::Server, Observation) {
         let server = server::find(Some(&self.layout.pid_file())).unwrap();
         let observed = observe::observe(&server, Journal::default()).unwrap();
         (server, observed)
@@ -145,13 +142,7 @@ impl<'a> Place<'a> {
         let (adoption, asked) = self.adoption();
         asked.unwrap();
         adoption.changes.iter().for_each(|change| self.apply(change));
-        let options = Options { reload: true, ..Options::default() };
-        let settings = self.settings();
-        let report = switch::switch(&settings, &Order::Only(Vec::new()), &options).unwrap();
-        assert!(report.reloaded);
-        let (server, observed) = self.observed();
-        let known = lineages(&self.certbot()).unwrap();
-        adopt::apache::prove(&server, &observed, &known).unwrap();
+        assert!(adopt::apache::settle(&self.settings()).unwrap().reloaded);
         assert!(self.server.as_mut().unwrap().is_the_same());
         assert!(apache::configtest(&self.layout).status.success());
         adoption

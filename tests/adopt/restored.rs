@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use certbaton::setup::adopt::Adoption;
+
 use crate::place::{Place, on_a_network};
 
 /// Ways to write it: as in the article, at the start of the line, without an anchor, with sed, for the challenge path alone.
@@ -21,9 +23,9 @@ const RESTART: &str = "systemctl restart apache2";
 
 #[test]
 fn however_often_it_ran_the_link_is_back_and_no_byte_is_lost() {
-    on_a_network(|network| {
-        for off in OFF {
-            for times in [1, 2] {
+    for off in OFF {
+        for times in [1, 2] {
+            on_a_network(|network| {
                 let mut place = Place::new(network);
                 let (tree, renewal) = (place.tree(), fs::read(place.renewal()).unwrap());
                 assert!(place.is_proxied());
@@ -40,10 +42,10 @@ fn however_often_it_ran_the_link_is_back_and_no_byte_is_lost() {
                 assert!(fs::symlink_metadata(place.enabled()).unwrap().is_symlink());
                 assert_eq!(fs::read(place.renewal()).unwrap(), renewal);
                 assert!(place.is_proxied());
-                assert_eq!(place.adoption().0, certbaton::setup::adopt::Adoption::default());
-            }
+                assert_eq!(place.adoption().0, Adoption::default());
+            });
         }
-    });
+    }
 }
 
 #[test]

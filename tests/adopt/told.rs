@@ -1,8 +1,14 @@
 //! flow: what is not certain stays as it is, and a person is told; what Apache refuses is not offered as good.
 
 use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
-use certbaton::setup::adopt::{Adoption, Error};
+use certbaton::names::{Hostname, Route, Webroot};
+use certbaton::route::order::{Options, Order};
+use certbaton::route::switch;
+use certbaton::setup::adopt::{self, Adoption, Error};
 use certbaton::setup::change::What;
 
 use crate::place::{Place, SITE, on_a_network};
@@ -115,4 +121,50 @@ fn what_apache_refuses_or_would_mean_more_is_found_before_it_is_done() {
         assert!(said.to_string().contains("site.conf:7"), "{said}");
         assert_eq!(place.differing(&tree), Vec::<std::path::PathBuf>::new());
     });
+}
+
+#[test]
+fn while_certbot_runs_or_a_route_is_switched_nothing_is_offered() {
+    on_a_network(|network| {
+        let place = Place::new(network);
+        place.save(&format!("pre_hook = \"{OFF}\"\n"));
+        let refused = || {
+            let (_, observed) = place.observed();
+            adopt::adoption(&place.settings(), &observed).unwrap_err()
+        };
+        let certbot = LockedBy::certbot(&place.certbot().join(".certbot.lock"));
+        assert!(matches!(refused(), Error::Busy));
+        drop(certbot);
+        let webroot = place.layout.server_root().join("www");
+        let route = Route {
+            name: Hostname::parse("one.example.org").unwrap(),
+            webroot: Webroot::parse(webroot.to_str().unwrap()).unwrap(),
+        };
+        let order = Order::Add(vec![route]);
+        switch::switch(&place.settings(), &order, &Options::default()).unwrap();
+        assert!(matches!(refused(), Error::Switched(name) if name == "one.example.org"));
+    });
+}
+
+/// A process that holds a file's lock as certbot does (`lock.py`).
+struct LockedBy(Child);
+
+impl LockedBy {
+    fn certbot(file: &Path) -> Self {
+        const HOLD: &str = "import fcntl, sys\nf = open(sys.argv[1], 'w')\n\
+                            fcntl.lockf(f, fcntl.LOCK_EX)\nprint(flush=True)\nsys.stdin.read()\n";
+        let mut python = Command::new("/usr/bin/python3");
+        python.args(["-c", HOLD]).arg(file).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = python.spawn().unwrap();
+        let held = child.stdout.as_mut().unwrap().read(&mut [0]).unwrap();
+        assert_eq!(held, 1, "the lock is not held");
+        Self(child)
+    }
+}
+
+impl Drop for LockedBy {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
 }

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::apache::dump::{Dump, Reading};
-use crate::apache::server::{self, Candidate, Inquirer, Server};
-use crate::certbot::lineages::Lineages;
+use crate::apache::server::{self, Candidate, Inquirer};
+use crate::certbot::lineages::{Lineages, lineages};
 use crate::config::Settings;
 use crate::files;
 use crate::names::Route;
+use crate::route::journal::Journal;
 use crate::route::observe::{self, Observation};
+use crate::route::order::{Options, Order, Report};
 use crate::route::plan::{self, Door};
-use crate::route::proof;
+use crate::route::{proof, report, switch};
 use crate::setup::adopt::{Error, restored};
 use crate::setup::change::{Change, What};
 
@@ -78,13 +80,25 @@ fn content(change: &Change, all: &[Change]) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// Proves that no name whose challenge path is passed on is answered from this host's webroot.
+/// Has Apache load what was adopted, gracefully, and proves it.
 ///
-/// For Apache after its reload; `observed` is its configuration by then.
-pub fn prove(server: &Server, observed: &Observation, known: &Lineages) -> Result<(), Error> {
+/// By then no name whose challenge path is passed on may answer from this host's webroot.
+pub fn settle(settings: &Settings) -> Result<Report, Error> {
+    let options = Options { reload: true, ..Options::default() };
+    let report = switch::switch(settings, &Order::Only(Vec::new()), &options)?;
+    let server = server::find(settings.pid_file.as_deref())?;
+    let observed = observe::observe(&server, Journal::default())?;
+    let known = lineages(&settings.certbot_directory)?;
+    let listeners = server.listeners()?;
+    proof::peer(&passed(&observed, &known)?, &listeners).map_err(report::Error::from)?;
+    Ok(report)
+}
+
+/// The doors of certbot's names that lead to another host.
+fn passed(observed: &Observation, known: &Lineages) -> Result<Vec<Door>, Error> {
     let webroots = known.usable.iter().filter(|lineage| lineage.is_webroot());
-    let routes: BTreeSet<Route> = webroots
-        .flat_map(|lineage| lineage.names.iter().map(move |name| (lineage, name)))
+    let names = webroots.flat_map(|lineage| lineage.names.iter().map(move |name| (lineage, name)));
+    let routes: BTreeSet<Route> = names
         .filter_map(|(lineage, name)| {
             Some(Route { name: name.clone(), webroot: lineage.webroot_of(name)?.clone() })
         })
@@ -92,15 +106,15 @@ pub fn prove(server: &Server, observed: &Observation, known: &Lineages) -> Resul
     let htaccess = observe::htaccess(routes.iter().map(|route| &route.webroot))?;
     let (dump, documents) = (&observed.user, &observed.documents);
     let user = plan::Configuration { dump, documents, htaccess: &htaccess };
-    let mut passed: Vec<Door> = Vec::new();
+    let mut passed = Vec::new();
     for route in routes {
-        // What cannot be switched was never passed on by a line that a hook could take away.
+        // What cannot be switched was never passed on by a line that a hook takes away.
         let Ok(plan) = plan::plan(user, &[route]) else { continue };
-        let is_passed = |door: &Door| {
-            let through = |v: &&plan::Switched| door.vhost.as_ref() == Some(&v.origin);
-            plan.vhosts.iter().find(through).is_some_and(|vhost| !vhost.obstacles.is_empty())
+        let is_passed = |door: &&Door| {
+            let mut through = plan.vhosts.iter().filter(|vhost| !vhost.obstacles.is_empty());
+            through.any(|vhost| door.vhost.as_ref() == Some(&vhost.origin))
         };
-        passed.extend(plan.doors.iter().filter(|door| is_passed(door)).cloned());
+        passed.extend(plan.doors.iter().filter(is_passed).cloned());
     }
-    Ok(proof::peer(&passed, &server.listeners()?).map_err(crate::route::report::Error::from)?)
+    Ok(passed)
 }

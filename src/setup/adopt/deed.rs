@@ -33,37 +33,38 @@ pub struct Mixture {
 
 /// Judges a script or command; `read` gives the texts of the scripts that it runs by their paths.
 pub fn deed(text: &str, read: &dyn Fn(&Path) -> Option<String>) -> Deed {
-    let (mut seen, mut all) = (Seen::default(), None);
-    if is_shell(text) {
-        all = commands(text);
+    let commands = if is_shell(text) { commands(text) } else { None };
+    let Some(commands) = commands else { return opaque(text) };
+    let mut seen = Seen::default();
+    commands.iter().for_each(|command| seen.see(command, read));
+    let is_all = seen.rest.is_empty();
+    match seen.toggle {
+        Some(_) if is_all && !seen.is_mixed => Deed::Toggles,
+        Some((script, line, toggle)) => {
+            Deed::Both(Mixture { script, line, toggle, rest: seen.rest })
+        }
+        // One that only stops Apache makes room for another server: certbot's own, in standalone.
+        None if is_all && (seen.restarts || seen.stops && seen.starts) => Deed::Restarts,
+        None => Deed::Else,
     }
-    let Some(all) = all else {
-        let line = text.lines().position(|line| {
-            !line.trim_start().starts_with('#') && line.to_ascii_lowercase().contains(PROXY_PASS)
-        });
-        return line.map_or(Deed::Else, |at| {
-            let toggle = text.lines().nth(at).unwrap_or_default().trim().to_owned();
-            Deed::Both(Mixture { script: None, line: at + 1, toggle, rest: Vec::new() })
-        });
-    };
-    for command in &all {
-        seen.see(command, read);
-    }
-    let Some((script, line, toggle)) = seen.toggle else {
-        let only = seen.restarts && seen.rest.is_empty();
-        return if only { Deed::Restarts } else { Deed::Else };
-    };
-    if seen.rest.is_empty() && !seen.is_mixed {
-        Deed::Toggles
-    } else {
-        Deed::Both(Mixture { script, line, toggle, rest: seen.rest })
-    }
+}
+
+/// Judges a text that cannot be followed.
+fn opaque(text: &str) -> Deed {
+    let mut lines = text.lines().map(str::trim).zip(1..);
+    let found = lines.find(|(line, _)| !line.starts_with('#') && mentions(line));
+    found.map_or(Deed::Else, |(toggle, line)| {
+        let toggle = toggle.to_owned();
+        Deed::Both(Mixture { script: None, line, toggle, rest: Vec::new() })
+    })
 }
 
 /// What the commands come to.
 #[derive(Default)]
 struct Seen {
     toggle: Option<(Option<PathBuf>, usize, String)>,
+    stops: bool,
+    starts: bool,
     restarts: bool,
     is_mixed: bool,
     rest: Vec<String>,
@@ -81,9 +82,12 @@ impl Seen {
         } else if command.is_opaque {
             self.rest.push(command.text.clone());
         } else if controls_apache(words) {
-            self.restarts |= !words.iter().any(|w| w.contains("reload") || w == "graceful");
-        } else if let Some((path, text)) = named(words, read) {
-            match deed(&text, &|_| None) {
+            let has = |order: &str| words.iter().any(|word| word == order);
+            self.stops |= has("stop") || has("graceful-stop");
+            self.starts |= has("start");
+            self.restarts |= has("restart") || has("try-restart");
+        } else if let Some((path, inner)) = named(name, words, read) {
+            match inner {
                 Deed::Toggles => {
                     self.toggle.get_or_insert_with(here);
                 }
@@ -95,7 +99,7 @@ impl Seen {
                 }
                 Deed::Else => self.rest.push(command.text.clone()),
             }
-        } else if !is_nothing(name, words) {
+        } else if !is_nothing(name) {
             self.rest.push(command.text.clone());
         }
     }
@@ -107,15 +111,29 @@ fn is_shell(text: &str) -> bool {
         return true;
     };
     let mut words = line.split(|c: char| c == '/' || c.is_whitespace());
-    words.any(|word| matches!(word, "sh" | "bash" | "dash" | "ash" | "ksh" | "zsh"))
+    words.any(|word| SHELLS.contains(&word))
 }
+
+const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ash", "ksh", "zsh"];
 
 /// The command behind words of the shell and behind programs that only start it.
 fn without_prefix(words: &[String]) -> &[String] {
     const BEFORE: [&str; 12] =
         ["do", "then", "else", "if", "elif", "while", "until", "!", "{", "sudo", "exec", "time"];
-    let at = words.iter().position(|word| !BEFORE.contains(&word.as_str()));
+    let leads = |word: &String| BEFORE.contains(&word.as_str()) || is_assignment(word);
+    let at = words.iter().position(|word| !leads(word));
     at.map_or(&[], |at| &words[at..])
+}
+
+fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    })
+}
+
+/// Whether it is about ProxyPass lines.
+fn mentions(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("proxypass")
 }
 
 /// What an editor changes.
@@ -127,7 +145,6 @@ enum Extent {
 
 /// What of ProxyPass lines an editor changes in place, if it does.
 fn edits(name: &str, words: &[String]) -> Option<Extent> {
-    let mentions = |text: &str| text.to_ascii_lowercase().contains(PROXY_PASS);
     let is_in_place = words.iter().any(|word| {
         let short = word.strip_prefix('-').filter(|rest| !rest.starts_with('-'));
         word.starts_with("--in-place") || short.is_some_and(|rest| rest.contains('i'))
@@ -178,39 +195,35 @@ fn controls_apache(words: &[String]) -> bool {
         && (of_apache || words[1..].iter().any(names))
 }
 
-/// What a shell was given to run, or the script that the words name.
+/// What a shell was given to run, or the script that the words name, and what that does.
 fn named(
+    name: &str,
     words: &[String],
     read: &dyn Fn(&Path) -> Option<String>,
-) -> Option<(Option<PathBuf>, String)> {
-    if let [shell, option, text, ..] = words
-        && is_shell(&format!("#!{shell}"))
+) -> Option<(Option<PathBuf>, Deed)> {
+    let no_further = |_: &Path| None;
+    if let [_, option, text, ..] = words
+        && SHELLS.contains(&name)
         && option == "-c"
     {
-        return Some((None, text.clone()));
+        return Some((None, deed(text, &no_further)));
     }
     let line = words.join(" ");
     let path = hooks::program(&line)?;
-    Some((Some(path.to_owned()), read(path)?))
+    let text = read(path)?;
+    let inner = if name == "perl" { opaque(&text) } else { deed(&text, &no_further) };
+    Some((Some(path.to_owned()), inner))
 }
 
 /// Commands that only lead others, or tell somebody.
-fn is_nothing(name: &str, words: &[String]) -> bool {
+fn is_nothing(name: &str) -> bool {
     const HARMLESS: [&str; 26] = [
         "for", "done", "fi", "esac", "}", "in", "[", "[[", "test", "set", "exit", "return", "true",
         "false", ":", "sleep", "echo", "printf", "logger", "cd", "shift", "local", "export",
         "sync", "wait", "case",
     ];
-    let is_assignment = |word: &String| {
-        word.split_once('=').is_some_and(|(name, _)| {
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        })
-    };
-    HARMLESS.contains(&name) || words.iter().all(is_assignment)
+    HARMLESS.contains(&name)
 }
-
-/// In lower case.
-const PROXY_PASS: &str = "proxypass";
 
 #[cfg(test)]
 mod tests {
@@ -231,7 +244,7 @@ mod tests {
             format!("sh -c \"sed -i 's/#ProxyPass/ProxyPass/' /x\"; /etc/init.d/apache2 restart"),
             format!("#!/bin/bash\nset -e\n# before\n{OFF}\napache2ctl configtest && apachectl -k graceful\nexit 0\n"),
             "#!/bin/sh\nfor f in /etc/apache2/sites-enabled/*.conf; do\n  sed -i -e 's/^#*ProxyPass/ProxyPass/' \"$f\"\ndone\nlogger done\n".into(),
-            format!("case \"$1\" in off) {OFF};; on) sudo perl -i -pe 's/#(ProxyPass)/$1/' /x;; esac"),
+            format!("LANG=C {OFF}\ncase \"$1\" in off) {OFF};; on) sudo perl -i -pe 's/#(ProxyPass)/$1/' /x;; esac"),
         ] {
             assert_eq!(of(&text), Deed::Toggles, "{text}");
         }
@@ -240,9 +253,12 @@ mod tests {
     #[test]
     fn a_restart_alone_is_told_from_a_reload_and_from_other_services() {
         assert_eq!(of("systemctl restart apache2"), Deed::Restarts);
-        assert_eq!(of("systemctl stop apache2.service"), Deed::Restarts);
+        assert_eq!(of("service apache2 stop; sleep 1; service apache2 start"), Deed::Restarts);
         for text in [
             "systemctl reload apache2",
+            // For certbot's standalone.
+            "systemctl stop apache2.service",
+            "systemctl start apache2",
             "systemctl restart apache2 postfix",
             "systemctl restart postfix",
             "cp a b; systemctl restart apache2",
@@ -282,6 +298,7 @@ mod tests {
         assert_eq!(deed("/off", &read), Deed::Toggles);
         assert_eq!(deed("bash /off now; systemctl restart apache2", &read), Deed::Toggles);
         assert_eq!(deed("/other", &read), Deed::Else);
+        assert!(matches!(deed("perl /mixed", &read), Deed::Both(_)));
         let mixture = Mixture {
             script: Some("/mixed".into()),
             line: 3,
