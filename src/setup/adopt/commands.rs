@@ -190,7 +190,8 @@ impl Reader<'_> {
             self.line += usize::from(c == '\n');
         }
         if !command.words.is_empty() {
-            command.text = command.text.trim_end_matches(['&', ' ', '\t']).to_owned();
+            let end = command.text.trim_end_matches(['&', ' ', '\t']).len();
+            command.text.truncate(end);
             self.found.push(command);
         }
     }

@@ -36,7 +36,9 @@ pub fn deed(text: &str, read: &dyn Fn(&Path) -> Option<String>) -> Deed {
     let commands = if is_shell(text) { commands(text) } else { None };
     let Some(commands) = commands else { return opaque(text) };
     let mut seen = Seen::default();
-    commands.iter().for_each(|command| seen.see(command, read));
+    for command in &commands {
+        seen.see(command, read);
+    }
     let is_all = seen.rest.is_empty();
     match seen.toggle {
         Some(_) if is_all && !seen.is_mixed => Deed::Toggles,
@@ -44,7 +46,7 @@ pub fn deed(text: &str, read: &dyn Fn(&Path) -> Option<String>) -> Deed {
             Deed::Both(Mixture { script, line, toggle, rest: seen.rest })
         }
         // One that only stops Apache makes room for another server: certbot's own, in standalone.
-        None if is_all && (seen.restarts || seen.stops && seen.starts) => Deed::Restarts,
+        None if is_all && seen.restarts() => Deed::Restarts,
         None => Deed::Else,
     }
 }
@@ -63,14 +65,18 @@ fn opaque(text: &str) -> Deed {
 #[derive(Default)]
 struct Seen {
     toggle: Option<(Option<PathBuf>, usize, String)>,
-    stops: bool,
-    starts: bool,
-    restarts: bool,
+    /// Words to the tools that control Apache.
+    orders: Vec<String>,
     is_mixed: bool,
     rest: Vec<String>,
 }
 
 impl Seen {
+    fn restarts(&self) -> bool {
+        let has = |orders: &[&str]| self.orders.iter().any(|word| orders.contains(&word.as_str()));
+        has(&["restart", "try-restart"]) || has(&["stop", "graceful-stop"]) && has(&["start"])
+    }
+
     fn see(&mut self, command: &Command, read: &dyn Fn(&Path) -> Option<String>) {
         let words = without_prefix(&command.words);
         let Some(first) = words.first() else { return };
@@ -82,16 +88,13 @@ impl Seen {
         } else if command.is_opaque {
             self.rest.push(command.text.clone());
         } else if controls_apache(words) {
-            let has = |order: &str| words.iter().any(|word| word == order);
-            self.stops |= has("stop") || has("graceful-stop");
-            self.starts |= has("start");
-            self.restarts |= has("restart") || has("try-restart");
+            self.orders.extend_from_slice(&words[1..]);
         } else if let Some((path, inner)) = named(name, words, read) {
             match inner {
                 Deed::Toggles => {
                     self.toggle.get_or_insert_with(here);
                 }
-                Deed::Restarts => self.restarts = true,
+                Deed::Restarts => self.orders.push("restart".to_owned()),
                 Deed::Both(inner) => {
                     self.is_mixed = true;
                     self.toggle = Some((path, inner.line, inner.toggle));
@@ -241,7 +244,7 @@ mod tests {
             OFF.to_owned(),
             format!("{OFF}; systemctl restart apache2"),
             format!("{OFF} && service apache2 restart >/dev/null 2>&1"),
-            format!("sh -c \"sed -i 's/#ProxyPass/ProxyPass/' /x\"; /etc/init.d/apache2 restart"),
+            "sh -c \"sed -i 's/#ProxyPass/ProxyPass/' /x\"; /etc/init.d/apache2 restart".into(),
             format!("#!/bin/bash\nset -e\n# before\n{OFF}\napache2ctl configtest && apachectl -k graceful\nexit 0\n"),
             "#!/bin/sh\nfor f in /etc/apache2/sites-enabled/*.conf; do\n  sed -i -e 's/^#*ProxyPass/ProxyPass/' \"$f\"\ndone\nlogger done\n".into(),
             format!("LANG=C {OFF}\ncase \"$1\" in off) {OFF};; on) sudo perl -i -pe 's/#(ProxyPass)/$1/' /x;; esac"),
