@@ -32,7 +32,7 @@ use crate::route::observe::Observation;
 use crate::route::oddity;
 use crate::route::report;
 use crate::setup::adopt::deed::{Deed, deed};
-use crate::setup::adopt::hooks::{Kind, Script};
+use crate::setup::adopt::hooks::{Kind, SavedHooks, Script};
 use crate::setup::adopt::sites::Twin;
 use crate::setup::change::Change;
 
@@ -117,9 +117,9 @@ pub fn adoption(settings: &Settings, observed: &Observation) -> Result<Adoption,
     }
     let mut out = Adoption::default();
     old.sites(observed, &mut out)?;
-    out.changes.extend(old.settings.iter().filter_map(hooks::Settings::change));
+    out.changes.extend(old.saved.iter().filter_map(SavedHooks::change));
     out.changes.extend(old.scripts.iter().filter_map(Script::change));
-    out.findings.extend(old.settings.iter().flat_map(hooks::Settings::findings));
+    out.findings.extend(old.saved.iter().flat_map(SavedHooks::findings));
     out.findings.extend(old.scripts.iter().filter_map(Script::finding));
     let scheduled = old.scheduled.into_iter();
     out.findings.extend(scheduled.map(|line| hooks::scheduled(line.place, &line.text)));
@@ -128,7 +128,7 @@ pub fn adoption(settings: &Settings, observed: &Observation) -> Result<Adoption,
 
 /// Everything that runs at a renewal, and what it does.
 struct Old {
-    settings: Vec<hooks::Settings>,
+    saved: Vec<SavedHooks>,
     scripts: Vec<Script>,
     scheduled: Vec<schedule::CronLine>,
     /// The texts of what toggles, which name the files that it changes.
@@ -138,7 +138,7 @@ struct Old {
 impl Old {
     fn read(directory: &Path) -> Result<Self, Error> {
         let mut old = Self {
-            settings: Vec::new(),
+            saved: Vec::new(),
             scripts: Vec::new(),
             scheduled: Vec::new(),
             texts: Vec::new(),
@@ -151,11 +151,11 @@ impl Old {
         for name in names {
             let bytes = name.as_encoded_bytes();
             if bytes.ends_with(b".conf") && !bytes.starts_with(b".") {
-                old.settings(renewals.join(&name), Kind::Renewal)?;
+                old.saved_in(renewals.join(&name), Kind::Renewal)?;
             }
         }
         for path in reading::options_files(directory) {
-            old.settings(path, Kind::Options)?;
+            old.saved_in(path, Kind::Options)?;
         }
         for hook in reading::hook_files(directory).into_iter().filter(HookFile::is_run) {
             old.script(hook.path)?;
@@ -170,7 +170,7 @@ impl Old {
         Ok(old)
     }
 
-    fn settings(&mut self, path: PathBuf, kind: Kind) -> Result<(), Error> {
+    fn saved_in(&mut self, path: PathBuf, kind: Kind) -> Result<(), Error> {
         let bytes = match files::read_trusted(&path) {
             Err(error) if error.is_missing() => return Ok(()),
             bytes => bytes?,
@@ -185,7 +185,7 @@ impl Old {
             Some((saved, deed))
         });
         let hooks = judged.collect();
-        self.settings.push(hooks::Settings { path, bytes, kind, hooks });
+        self.saved.push(SavedHooks { path, bytes, kind, hooks });
         Ok(())
     }
 

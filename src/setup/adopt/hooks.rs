@@ -10,7 +10,7 @@ use crate::setup::change::{Change, What};
 
 /// A file of certbot's in which hooks are saved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct SavedHooks {
     /// The file.
     pub path: PathBuf,
     /// Its content.
@@ -51,7 +51,7 @@ fn is_old(deed: &Deed) -> bool {
     matches!(deed, Deed::Toggles | Deed::Restarts)
 }
 
-impl Settings {
+impl SavedHooks {
     /// Takes the old hooks out.
     pub fn change(&self) -> Option<Change> {
         let old: Vec<&Saved> =
@@ -112,11 +112,11 @@ fn told(deed: &Deed, (file, line): (&Path, usize), key: &str, command: &str) -> 
                 Some(script) => place(script, *within),
                 None => place(file, line + within - 1),
             };
-            let keep = if rest.is_empty() { String::new() } else { rest.join("; ") };
-            let remedy = if keep.is_empty() {
+            let remedy = if rest.is_empty() {
                 "take that part out".to_owned()
             } else {
-                format!("take that out, and every restart of Apache; what is to stay: {keep}")
+                let rest = rest.join("; ");
+                format!("take that out, and every restart of Apache; what is to stay: {rest}")
             };
             Some(finding(
                 Severity::Problem,
@@ -175,7 +175,7 @@ mod tests {
             (saved("renew_hook", 3), Deed::Else),
         ];
         let bytes = b"pre_hook\npost_hook\nrenew_hook\n".to_vec();
-        let file = Settings { path: "/r".into(), bytes, kind: Kind::Renewal, hooks };
+        let file = SavedHooks { path: "/r".into(), bytes, kind: Kind::Renewal, hooks };
         let change = file.change().unwrap();
         assert_eq!(change.what, What::Write { bytes: b"renew_hook\n".to_vec(), mode: 0o644 });
         assert!(change.why.contains("pre_hook, post_hook taken out"), "{}", change.why);
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn what_does_both_is_not_touched_and_the_rest_is_told() {
         let hooks = vec![(saved("pre_hook", 7), mixture())];
-        let file = Settings { path: "/r".into(), bytes: Vec::new(), kind: Kind::Options, hooks };
+        let file = SavedHooks { path: "/r".into(), bytes: Vec::new(), kind: Kind::Options, hooks };
         assert_eq!(file.change(), None);
         let told = file.findings().next().unwrap();
         assert_eq!(told.place.as_deref(), Some("/r:7"));
