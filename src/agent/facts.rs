@@ -30,6 +30,11 @@ pub fn is_executable(path: &Path) -> bool {
     files::exists(path) && access(path, Access::EXEC_OK).is_ok()
 }
 
+/// The permission bits of `path`, links followed.
+pub fn mode(path: &Path) -> io::Result<u32> {
+    Ok(rustix::fs::stat(path)?.st_mode & 0o7777)
+}
+
 /// Whether a user in `groups` may pass through the directory `path`; with an access list, that is not told.
 pub fn can_enter(path: &Path, user: u32, groups: &[u32]) -> bool {
     let Ok(stat) = rustix::fs::stat(path) else { return true };

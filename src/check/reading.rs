@@ -46,7 +46,7 @@ pub fn certbot(settings: &Settings, known: &Lineages, server: Option<&Server>) -
     found.extend(hook_files.iter().filter_map(HookFile::ignored));
     let has_webroot = renewals.iter().any(|renewal| renewal.lineage.is_webroot());
     let mut scripts = scripts(directory, &hook_files, &renewals);
-    for file in [directory.join("cli.ini"), PathBuf::from("/root/.config/letsencrypt/cli.ini")] {
+    for file in options_files(directory) {
         let Some(text) = text(&file) else { continue };
         found.extend(traps::options(&file, &text));
         scripts.extend(option_hooks(&file, &text));
@@ -93,7 +93,13 @@ fn renewals(directory: &Path, known: &Lineages) -> (Vec<Renewal>, Vec<SignedDura
     (read, lifetimes)
 }
 
-fn hook_files(directory: &Path) -> Vec<HookFile> {
+/// Where root's certbot reads its options from.
+pub(crate) fn options_files(directory: &Path) -> [PathBuf; 2] {
+    [directory.join("cli.ini"), PathBuf::from("/root/.config/letsencrypt/cli.ini")]
+}
+
+/// The files below renewal-hooks.
+pub(crate) fn hook_files(directory: &Path) -> Vec<HookFile> {
     let mut found = Vec::new();
     for stage in Stage::ALL {
         let directory = directory.join("renewal-hooks").join(stage.directory());
@@ -153,7 +159,7 @@ fn option_hooks(file: &Path, text: &str) -> Vec<Script> {
 }
 
 /// A text that a person could have written.
-fn text(path: &Path) -> Option<String> {
+pub(crate) fn text(path: &Path) -> Option<String> {
     let bytes = files::read_any(path).ok()?;
     let is_text = bytes.len() <= LONGEST && !bytes.contains(&0);
     is_text.then(|| String::from_utf8_lossy(&bytes).into_owned())
@@ -207,6 +213,24 @@ fn units() -> Vec<schedule::Unit> {
 }
 
 fn cron() -> Vec<CronLine> {
+    let read = cron_texts().into_iter();
+    read.flat_map(|(file, text)| schedule::cron_lines(&file, &text).collect::<Vec<_>>()).collect()
+}
+
+/// What runs at its time: the files of cron and the units that this host's owner wrote.
+pub(crate) fn schedules() -> Vec<(PathBuf, String)> {
+    let below = |directory: &Path| -> Vec<PathBuf> {
+        let names = files::list(directory).unwrap_or_default();
+        names.into_iter().map(|name| directory.join(name)).collect()
+    };
+    let units = below(Path::new("/etc/systemd/system"));
+    let drop_ins = units.iter().filter(|path| path.extension().is_some_and(|e| e == "d"));
+    let all: Vec<PathBuf> = drop_ins.flat_map(|path| below(path)).chain(units.clone()).collect();
+    let read = all.into_iter().filter_map(|file| Some((file.clone(), text(&file)?)));
+    read.chain(cron_texts()).collect()
+}
+
+fn cron_texts() -> Vec<(PathBuf, String)> {
     let single = ["/etc/crontab", "/var/spool/cron/crontabs/root", "/var/spool/cron/root"];
     let directories = [
         "/etc/cron.d",
@@ -226,8 +250,7 @@ fn cron() -> Vec<CronLine> {
         names.map(move |name| directory.join(name)).collect::<Vec<_>>()
     });
     let all = single.map(PathBuf::from).into_iter().chain(listed);
-    let read = all.filter_map(|file| Some((text(&file)?, file)));
-    read.flat_map(|(text, file)| schedule::cron_lines(&file, &text).collect::<Vec<_>>()).collect()
+    all.filter_map(|file| Some((file.clone(), text(&file)?))).collect()
 }
 
 /// The certbots here; a link to another one is that one.

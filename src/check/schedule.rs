@@ -91,6 +91,18 @@ pub fn cron_lines<'a>(file: &'a Path, text: &'a str) -> impl Iterator<Item = Cro
     })
 }
 
+/// The lines of a crontab, script or unit that comment ProxyPass lines out or in.
+pub fn toggles<'a>(file: &'a Path, text: &'a str) -> impl Iterator<Item = CronLine> + 'a {
+    text.lines().zip(1..).filter_map(move |(line, at)| {
+        let line = line.trim();
+        let is_toggle = !line.starts_with(['#', ';'])
+            && line.to_ascii_lowercase().contains("proxypass")
+            && ["perl", "sed"].iter().any(|editor| line.contains(editor));
+        let place = format!("{}:{at}", file.display());
+        is_toggle.then(|| CronLine { place, text: line.to_owned() })
+    })
+}
+
 fn is_assignment(line: &str) -> bool {
     line.split_once('=').is_some_and(|(name, _)| {
         let name = name.trim();
@@ -251,6 +263,13 @@ mod tests {
         };
         assert_eq!(codes(&schedule), ["two-timers", "certonly"]);
         assert_eq!(schedule.cron[0].place, "/c:3");
+    }
+
+    #[test]
+    fn a_line_that_toggles_is_found_wherever_it_is_started_from() {
+        let text = "# perl ProxyPass\nExecStartPre=/usr/bin/perl -pi -e s/ProxyPass/#ProxyPass/ /x\nExecStart=sed x\n";
+        let found: Vec<_> = toggles(Path::new("/u"), text).map(|line| line.place).collect();
+        assert_eq!(found, ["/u:2"]);
     }
 
     #[test]

@@ -1,0 +1,120 @@
+//! flow: asks Apache what adopted sites would mean before they are, and proves them afterwards.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::apache::dump::{Dump, Reading};
+use crate::apache::server::{self, Candidate, Inquirer};
+use crate::certbot::lineages::{Lineages, lineages};
+use crate::config::Settings;
+use crate::files;
+use crate::names::Route;
+use crate::route::journal::Journal;
+use crate::route::observe::{self, Observation};
+use crate::route::order::{Options, Order, Report};
+use crate::route::plan::{self, Door};
+use crate::route::{proof, report, switch};
+use crate::setup::adopt::{Error, restored};
+use crate::setup::change::{Change, What};
+
+/// Asks Apache about its configuration with `changes` in place; nothing is changed.
+///
+/// Apache must take it, and nothing but ProxyPass lines may be new in it. Of
+/// the changes, those to files that Apache reads now are looked at; a file that
+/// it does not read yet is not part of the question.
+pub fn question(
+    settings: &Settings,
+    inquirer: &Inquirer,
+    before: &Dump,
+    changes: &[Change],
+) -> Result<(), Error> {
+    files::own_directory(&settings.state_directory, 0o711)?;
+    let directory = files::temporary_directory(&settings.state_directory)?;
+    let read: BTreeSet<PathBuf> =
+        before.includes.iter().filter_map(|i| files::real_path(Path::new(&i.file)).ok()).collect();
+    let mut pairs = Vec::new();
+    for (index, change) in changes.iter().enumerate() {
+        let Some(real) = files::real_path(&change.path).ok().filter(|real| read.contains(real))
+        else {
+            continue;
+        };
+        let Some(bytes) = content(change, changes)? else { continue };
+        let substitute = directory.path().join(index.to_string());
+        files::write_scratch(&substitute, &bytes)?;
+        pairs.push((substitute, real));
+    }
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let candidates: Vec<Candidate<'_>> =
+        pairs.iter().map(|(substitute, real)| Candidate { real, substitute }).collect();
+    let mut reading = Reading::default();
+    match inquirer.dump(&candidates, &mut |part| reading.push(part)) {
+        Err(server::Error::Candidate(complaint)) => return Err(Error::Candidate(complaint)),
+        asked => asked?,
+    }
+    match restored::stranger(before, &reading.finish()?) {
+        Some(origin) => Err(Error::Stranger(origin)),
+        None => Ok(()),
+    }
+}
+
+/// What Apache would read at the path of `change`; nothing if it only changes rights.
+fn content(change: &Change, all: &[Change]) -> Result<Option<Vec<u8>>, Error> {
+    match &change.what {
+        What::Mode(_) => Ok(None),
+        What::Write { bytes, .. } => Ok(Some(bytes.clone())),
+        What::Link { target } => {
+            let target = change.path.parent().unwrap_or(Path::new("/")).join(target);
+            let real = files::real_path(&target)?;
+            let written = all.iter().find_map(|other| match &other.what {
+                What::Write { bytes, .. }
+                    if files::real_path(&other.path).is_ok_and(|p| p == real) =>
+                {
+                    Some(bytes.clone())
+                }
+                _ => None,
+            });
+            Ok(Some(written.map_or_else(|| files::read_trusted(&target), Ok)?))
+        }
+    }
+}
+
+/// Has Apache load what was adopted, gracefully, and proves it.
+///
+/// By then no name whose challenge path is passed on may answer from this host's webroot.
+pub fn settle(settings: &Settings) -> Result<Report, Error> {
+    let options = Options { reload: true, ..Options::default() };
+    let report = switch::switch(settings, &Order::Only(Vec::new()), &options)?;
+    let server = server::find(settings.pid_file.as_deref())?;
+    let observed = observe::observe(&server, Journal::default())?;
+    let known = lineages(&settings.certbot_directory)?;
+    let listeners = server.listeners()?;
+    proof::peer(&passed(&observed, &known)?, &listeners).map_err(report::Error::from)?;
+    Ok(report)
+}
+
+/// The doors of certbot's names that lead to another host.
+fn passed(observed: &Observation, known: &Lineages) -> Result<Vec<Door>, Error> {
+    let webroots = known.usable.iter().filter(|lineage| lineage.is_webroot());
+    let names = webroots.flat_map(|lineage| lineage.names.iter().map(move |name| (lineage, name)));
+    let routes: BTreeSet<Route> = names
+        .filter_map(|(lineage, name)| {
+            Some(Route { name: name.clone(), webroot: lineage.webroot_of(name)?.clone() })
+        })
+        .collect();
+    let htaccess = observe::htaccess(routes.iter().map(|route| &route.webroot))?;
+    let (dump, documents) = (&observed.user, &observed.documents);
+    let user = plan::Configuration { dump, documents, htaccess: &htaccess };
+    let mut passed = Vec::new();
+    for route in routes {
+        // What cannot be switched was never passed on by a line that a hook takes away.
+        let Ok(plan) = plan::plan(user, &[route]) else { continue };
+        let is_passed = |door: &&Door| {
+            let mut through = plan.vhosts.iter().filter(|vhost| !vhost.obstacles.is_empty());
+            through.any(|vhost| door.vhost.as_ref() == Some(&vhost.origin))
+        };
+        passed.extend(plan.doors.iter().filter(is_passed).cloned());
+    }
+    Ok(passed)
+}

@@ -1,0 +1,208 @@
+//! pure: what becomes of each hook of certbot's once an old set-up is proven: a change, or a word to a person.
+
+use std::path::{Path, PathBuf};
+
+use crate::check::faults::finding;
+use crate::check::finding::{Finding, Severity};
+use crate::setup::adopt::deed::{Deed, Mixture};
+use crate::setup::adopt::saved::{self, Saved};
+use crate::setup::change::{Change, What};
+
+/// A file of certbot's in which hooks are saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedHooks {
+    /// The file.
+    pub path: PathBuf,
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// Whose it is.
+    pub kind: Kind,
+    /// The hooks in it, but for certbaton's own.
+    pub hooks: Vec<(Saved, Deed)>,
+}
+
+/// Who writes a file of settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `renewal/NAME.conf`: certbot.
+    Renewal,
+    /// `cli.ini`: a person.
+    Options,
+}
+
+/// A script in renewal-hooks that certbot runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// The file.
+    pub path: PathBuf,
+    /// Its permission bits; none if it is a link, whose rights are another file's.
+    pub mode: Option<u32>,
+    /// What it does.
+    pub deed: Deed,
+}
+
+/// Whether a hook, or what is scheduled, shows that the old set-up is in use.
+pub fn is_proof(deed: &Deed) -> bool {
+    matches!(deed, Deed::Toggles | Deed::Both(_))
+}
+
+/// Whether it is of the old set-up and nothing else.
+fn is_old(deed: &Deed) -> bool {
+    matches!(deed, Deed::Toggles | Deed::Restarts)
+}
+
+impl SavedHooks {
+    /// Takes the old hooks out.
+    pub fn change(&self) -> Option<Change> {
+        let old: Vec<&Saved> =
+            self.hooks.iter().filter(|(_, deed)| is_old(deed)).map(|(saved, _)| saved).collect();
+        if old.is_empty() {
+            return None;
+        }
+        let (bytes, how) = match self.kind {
+            Kind::Renewal => (saved::without(&self.bytes, &old), "taken out"),
+            Kind::Options => (saved::commented_out(&self.bytes, &old), "commented out"),
+        };
+        let keys: Vec<&str> = old.iter().map(|saved| saved.key.as_str()).collect();
+        let why = format!("the old hook's {} {how}: {INSTEAD}", keys.join(", "));
+        Some(Change { path: self.path.clone(), what: What::Write { bytes, mode: 0o644 }, why })
+    }
+
+    /// What of it a person has to see to.
+    pub fn findings(&self) -> impl Iterator<Item = Finding> {
+        self.hooks.iter().filter_map(|(saved, deed)| {
+            let place = (self.path.as_path(), saved.lines.0);
+            told(deed, place, &saved.key, &saved.command)
+        })
+    }
+}
+
+impl Script {
+    /// Puts it out of use: certbot passes over what cannot be run (`hooks.py:list_hooks`).
+    pub fn change(&self) -> Option<Change> {
+        let mode = self.mode.filter(|_| is_old(&self.deed))?;
+        let why = format!("the old hook, which certbot then ignores: {INSTEAD}");
+        Some(Change { path: self.path.clone(), what: What::Mode(mode & !0o111), why })
+    }
+
+    /// What of it a person has to see to.
+    pub fn finding(&self) -> Option<Finding> {
+        let path = &self.path;
+        if is_old(&self.deed) {
+            return self.mode.is_none().then(|| {
+                finding(
+                    Severity::Problem,
+                    "old-hook-link",
+                    Some(path.display().to_string()),
+                    "a link to the script of the old hook, which stays in use",
+                    format!("remove the link: rm {}", path.display()),
+                )
+            });
+        }
+        told(&self.deed, (path, 1), "this script", "")
+    }
+}
+
+fn told(deed: &Deed, (file, line): (&Path, usize), key: &str, command: &str) -> Option<Finding> {
+    let place = |file: &Path, line: usize| Some(format!("{}:{line}", file.display()));
+    match deed {
+        Deed::Toggles | Deed::Restarts => None,
+        Deed::Both(Mixture { script, line: within, toggle, rest }) => {
+            let place = match script {
+                Some(script) => place(script, *within),
+                None => place(file, line + within - 1),
+            };
+            let remedy = if rest.is_empty() {
+                "take that part out".to_owned()
+            } else {
+                let rest = rest.join("; ");
+                format!("take that out, and every restart of Apache; what is to stay: {rest}")
+            };
+            Some(finding(
+                Severity::Problem,
+                "old-hook-mixed",
+                place,
+                format!("the old hook, and more than that; it was not touched ({toggle})"),
+                format!("{remedy}; {INSTEAD}"),
+            ))
+        }
+        Deed::Else => {
+            let command = if command.is_empty() { String::new() } else { format!(" ({command})") };
+            Some(finding(
+                Severity::Warning,
+                "hook-stays",
+                place(file, line),
+                format!("{key} does something else and stays{command}"),
+                "remove it by hand if it belongs to the old hook",
+            ))
+        }
+    }
+}
+
+/// A line that is run at its time and does what the hook did.
+pub fn scheduled(place: String, text: &str) -> Finding {
+    finding(
+        Severity::Problem,
+        "old-hook-scheduled",
+        Some(place),
+        format!("the old hook, started from here; it was not touched ({text})"),
+        format!("take that part out; {INSTEAD}"),
+    )
+}
+
+const INSTEAD: &str = "certbaton's hooks switch, switch back and reload by themselves";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::hooks::Stage;
+
+    fn saved(key: &str, line: usize) -> Saved {
+        let lines = (line, line);
+        Saved { stage: Stage::Pre, key: key.into(), command: "c".into(), lines }
+    }
+
+    fn mixture() -> Deed {
+        let rest = vec!["cp a b".to_owned(), "cp c d".to_owned()];
+        Deed::Both(Mixture { script: None, line: 1, toggle: "perl x".into(), rest })
+    }
+
+    #[test]
+    fn a_file_loses_its_old_hooks_and_the_others_are_named() {
+        let hooks = vec![
+            (saved("pre_hook", 1), Deed::Toggles),
+            (saved("post_hook", 2), Deed::Restarts),
+            (saved("renew_hook", 3), Deed::Else),
+        ];
+        let bytes = b"pre_hook\npost_hook\nrenew_hook\n".to_vec();
+        let file = SavedHooks { path: "/r".into(), bytes, kind: Kind::Renewal, hooks };
+        let change = file.change().unwrap();
+        assert_eq!(change.what, What::Write { bytes: b"renew_hook\n".to_vec(), mode: 0o644 });
+        assert!(change.why.contains("pre_hook, post_hook taken out"), "{}", change.why);
+        let told: Vec<Finding> = file.findings().collect();
+        assert_eq!(told.len(), 1);
+        assert!(told[0].to_string().starts_with("/r:3: renew_hook does something else"));
+    }
+
+    #[test]
+    fn what_does_both_is_not_touched_and_the_rest_is_told() {
+        let hooks = vec![(saved("pre_hook", 7), mixture())];
+        let file = SavedHooks { path: "/r".into(), bytes: Vec::new(), kind: Kind::Options, hooks };
+        assert_eq!(file.change(), None);
+        let told = file.findings().next().unwrap();
+        assert_eq!(told.place.as_deref(), Some("/r:7"));
+        assert!(told.remedy.contains("what is to stay: cp a b; cp c d"), "{}", told.remedy);
+        let script = Script { path: "/s".into(), mode: Some(0o755), deed: mixture() };
+        assert_eq!(script.change(), None);
+        assert_eq!(script.finding().unwrap().code, "old-hook-mixed");
+    }
+
+    #[test]
+    fn a_script_stays_and_cannot_be_run_and_a_link_is_a_persons() {
+        let script = |mode| Script { path: "/s".into(), mode, deed: Deed::Toggles };
+        assert_eq!(script(Some(0o4755)).change().unwrap().what, What::Mode(0o4644));
+        assert_eq!(script(Some(0o755)).finding(), None);
+        assert_eq!(script(None).change(), None);
+        assert_eq!(script(None).finding().unwrap().code, "old-hook-link");
+    }
+}

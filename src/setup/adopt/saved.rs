@@ -1,0 +1,124 @@
+//! pure: hooks that are saved in certbot's renewal files and options, found and taken out, all other bytes kept.
+
+use crate::certbot::configobj::{Entry, Value};
+use crate::certbot::ini;
+use crate::check::hooks::Stage;
+
+/// A hook in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// When certbot runs it.
+    pub stage: Stage,
+    /// As it is called there.
+    pub key: String,
+    /// What is run.
+    pub command: String,
+    /// Its first and last line, from 1.
+    pub lines: (usize, usize),
+}
+
+/// The hooks of a renewal file, by its entries.
+pub fn in_renewal(entries: &[Entry]) -> Vec<Saved> {
+    let hooks = entries.iter().filter(|entry| entry.section == ["renewalparams"]);
+    let saved = hooks.filter_map(|entry| {
+        let stage = stage(&entry.key)?;
+        let command = match &entry.value {
+            Value::Single(text) => text.clone(),
+            Value::List(items) => items.join(", "),
+        };
+        // Only a triple-quoted value has line ends, and has them all.
+        let last = entry.line + command.matches('\n').count();
+        (command != "None").then(|| Saved {
+            stage,
+            key: entry.key.clone(),
+            command,
+            lines: (entry.line, last),
+        })
+    });
+    saved.collect()
+}
+
+/// The hooks of a `cli.ini`.
+pub fn in_options(text: &str) -> Vec<Saved> {
+    let one = |(line, at): (&str, usize)| {
+        let setting = ini::parse(line).pop()?;
+        let stage = stage(&setting.key.replace('-', "_"))?;
+        Some(Saved { stage, key: setting.key, command: setting.value, lines: (at, at) })
+    };
+    text.lines().zip(1..).filter_map(one).collect()
+}
+
+fn stage(key: &str) -> Option<Stage> {
+    Some(match key {
+        "pre_hook" => Stage::Pre,
+        "renew_hook" | "deploy_hook" => Stage::Deploy,
+        "post_hook" => Stage::Post,
+        _ => return None,
+    })
+}
+
+/// `bytes` without the lines of `gone`.
+pub fn without(bytes: &[u8], gone: &[&Saved]) -> Vec<u8> {
+    each_line(bytes, gone, |_| Vec::new())
+}
+
+/// `bytes` with the lines of `gone` commented out, each below a line that says why.
+pub fn commented_out(bytes: &[u8], gone: &[&Saved]) -> Vec<u8> {
+    each_line(bytes, gone, |line| {
+        let end: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
+        [NOTE.as_bytes(), end, b"# ", line].concat()
+    })
+}
+
+/// Above a line that was commented out.
+const NOTE: &str =
+    "# certbaton init: commented out, certbaton's own hooks in renewal-hooks do this now";
+
+fn each_line(bytes: &[u8], chosen: &[&Saved], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let is_chosen = |at: &usize| chosen.iter().any(|s| (s.lines.0..=s.lines.1).contains(at));
+    let lines = bytes.split_inclusive(|&b| b == b'\n').zip(1..);
+    lines.flat_map(|(line, at)| if is_chosen(&at) { change(line) } else { line.to_vec() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certbot::configobj;
+
+    const RENEWAL: &str = "# renew_before_expiry = 30 days\r
+version = 2.1.0\r
+[renewalparams]\r
+authenticator = webroot\r
+pre_hook = \"perl -pi -e 's/^(\\s*)(ProxyPass)/$1#$2/' /x\" # mine\r
+renew_hook = '''a \"b\"\r
+c 'd''''\r
+server = s\r
+post_hook = None\r
+[[webroot_map]]\r
+pre_hook = /srv/www";
+
+    #[test]
+    fn a_hook_leaves_a_renewal_file_and_nothing_else_does() {
+        let found = in_renewal(&configobj::parse(RENEWAL.as_bytes()).unwrap());
+        let told: Vec<_> = found.iter().map(|s| (s.key.as_str(), s.lines)).collect();
+        assert_eq!(told, [("pre_hook", (5, 5)), ("renew_hook", (6, 7))]);
+        let left = without(RENEWAL.as_bytes(), &[&found[0]]);
+        let expected = RENEWAL.split_inclusive('\n').enumerate().filter(|(at, _)| *at != 4);
+        assert_eq!(left, expected.map(|(_, l)| l).collect::<String>().into_bytes());
+        let left = without(RENEWAL.as_bytes(), &found.iter().collect::<Vec<_>>());
+        assert!(String::from_utf8(left).unwrap().contains("webroot\r\nserver = s\r\n"));
+    }
+
+    #[test]
+    fn an_option_is_commented_out_below_the_reason() {
+        let text = "# all\npre-hook = perl x\nrenew-hook: y\n; pre-hook = z\nkey-type = rsa\npost_hook = z";
+        let found = in_options(text);
+        let told: Vec<_> = found.iter().map(|s| (s.command.as_str(), s.lines.0)).collect();
+        assert_eq!(told, [("perl x", 2), ("y", 3), ("z", 6)]);
+        let left = String::from_utf8(commented_out(text.as_bytes(), &[&found[0], &found[2]]));
+        let expected = format!(
+            "# all\n{NOTE}\n# pre-hook = perl x\nrenew-hook: y\n; pre-hook = z\nkey-type = rsa\n{NOTE}\n# post_hook = z"
+        );
+        assert_eq!(left.unwrap(), expected);
+    }
+}
