@@ -35,24 +35,40 @@ pub(crate) fn debian(changes: &str, version: &str) -> Result<String, Error> {
         return Err(Error::NoVersion(version.to_owned()));
     }
     let entries = releases.iter().map(|(release, date, items)| {
-        let lines: String = items.iter().map(|item| format!("  * {item}\n")).collect();
+        let lines: String = items.iter().map(|item| filled(item)).collect();
         let date = date.strftime("%a, %d %b %Y 00:00:00 +0000");
         format!("certbaton ({release}-1) unstable; urgency=medium\n\n{lines}\n -- {MAINTAINER}  {date}\n")
     });
     Ok(entries.collect::<Vec<_>>().join("\n"))
 }
 
-/// The items of a list, their continuation lines joined and indented as Debian has them.
+/// The items of a list, each on one line.
 fn items(body: &str) -> Vec<String> {
     let mut items: Vec<String> = Vec::new();
     for line in body.lines() {
         if let Some(item) = line.strip_prefix("- ") {
             items.push(item.to_owned());
         } else if let (Some(item), true) = (items.last_mut(), line.starts_with("  ")) {
-            item.extend(["\n    ", line.trim()]);
+            item.extend([" ", line.trim()]);
         }
     }
     items
+}
+
+/// In lines of at most 80 characters, which lintian wants.
+fn filled(item: &str) -> String {
+    let mut text = String::from("  *");
+    let mut width = text.len();
+    for word in item.split_whitespace() {
+        let length = word.chars().count() + 1;
+        if width + length > 80 {
+            text += "\n   ";
+            width = 3;
+        }
+        text.extend([" ", word]);
+        width += length;
+    }
+    text + "\n"
 }
 
 #[cfg(test)]
@@ -61,10 +77,12 @@ mod tests {
 
     #[test]
     fn a_release_becomes_an_entry() {
-        let text = "# Changelog\n\n## [Unreleased]\n\n- later\n\n## [1.2.0] - 2026-11-26\n\n### Added\n\n- one\n  thing\n- two\n";
-        let expected = "certbaton (1.2.0-1) unstable; urgency=medium\n\n  * one\n    thing\n  * two\n\n \
+        let text = "# Changelog\n\n## [Unreleased]\n\n- later\n\n## [1.2.0] - 2026-11-26\n\n### Added\n\n- one\n  thing\n- two\n\n";
+        let expected = "certbaton (1.2.0-1) unstable; urgency=medium\n\n  * one thing\n  * two\n\n \
                         -- The certbaton developers <certbaton@packages.invalid>  Thu, 26 Nov 2026 00:00:00 +0000\n";
         assert_eq!(debian(text, "1.2.0").unwrap(), expected);
+        assert_eq!(filled(&"x".repeat(76)), format!("  * {}\n", "x".repeat(76)));
+        assert_eq!(filled(&"four ".repeat(16)), format!("  *{}\n    four\n", " four".repeat(15)));
         assert!(matches!(debian(text, "1.3.0"), Err(Error::NoVersion(_))));
         assert!(matches!(debian("\n## [1.0.0] - soon\n", "1.0.0"), Err(Error::Date { .. })));
     }
