@@ -2,11 +2,12 @@
 # The machine `home`, with dpkg as on any Debian.
 
 # The machine sees this host's /var/lib/dpkg, read-only: it gets a copy. dpkg may start units, as this host may forbid it,
-# and leaves out no documentation.
+# and leaves out no documentation. Any Debian has had a persistent timer before.
 prepare() {
     home cp -a /var/lib/dpkg /var/tmp/dpkg
     home mount --bind /var/tmp/dpkg /var/lib/dpkg
     home rm -f /usr/sbin/policy-rc.d
+    home mkdir -p /var/lib/systemd/timers
     home sh -c 'rm -f /etc/dpkg/dpkg.cfg.d/*'
 }
 
@@ -63,7 +64,7 @@ used() {
         echo key > /var/lib/certbaton-ssh/.ssh/authorized_keys; echo 7 > /var/lib/certbaton/arbiter/token'
     home systemctl --quiet enable --now certbaton-renew.timer
     home systemctl start certbaton-recover.service
-    home touch /var/lib/systemd/timers/stamp-certbaton-renew.timer
+    home test -e /var/lib/systemd/timers/stamp-certbaton-renew.timer
     home certbaton switch local git.example.org > "$scratch/log"
 }
 

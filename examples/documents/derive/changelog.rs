@@ -9,14 +9,13 @@ const MAINTAINER: &str = "The certbaton developers <certbaton@packages.invalid>"
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The newest release is another.
-    #[error("CHANGELOG.md tells of no {0}: it wants a heading `## [{0}] - YYYY-MM-DD`, as Cargo.toml has that version")]
+    #[error(
+        "CHANGELOG.md tells of no {0}: it wants a heading `## [{0}] - YYYY-MM-DD`, as Cargo.toml has that version"
+    )]
     NoVersion(String),
     /// No date.
     #[error("CHANGELOG.md: `{line}` has no date such as 2026-11-26")]
-    Date {
-        line: String,
-        source: jiff::Error,
-    },
+    Date { line: String, source: jiff::Error },
 }
 
 /// One entry for each release; what is not released yet is not told.

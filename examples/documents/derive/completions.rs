@@ -7,7 +7,7 @@ use clap::Command;
 use clap_complete::Shell;
 use clap_complete::generate;
 
-use crate::Document;
+use super::Document;
 
 /// Each in a folder of its shell, named as that shell looks for it.
 pub(crate) fn completions() -> Vec<Document> {

@@ -12,8 +12,8 @@ use certbaton::cli::commands;
 use clap::Command;
 use clap_mangen::Man;
 
-use crate::Document;
-use crate::keys;
+use super::Document;
+use super::keys;
 
 const SOURCE: &str = concat!("certbaton ", env!("CARGO_PKG_VERSION"));
 

@@ -24,9 +24,9 @@ pub(crate) fn keys(readme: &str) -> Vec<Key> {
 pub(crate) fn roff(keys: &[Key]) -> String {
     let mut text = String::new();
     for Key { names, default, meaning } in keys {
-        text += &format!(".TP\n{}\n{}.\n", inline(names), inline(meaning));
+        text.extend([".TP\n", &inline(names), "\n", &inline(meaning), ".\n"]);
         if !default.is_empty() {
-            text += &format!("Default: {}.\n", inline(default));
+            text.extend(["Default: ", &inline(default), ".\n"]);
         }
     }
     text
