@@ -13,6 +13,8 @@ build() {
     old=$scratch/old.deb
     dpkg-deb --root-owner-group -Zgzip -z1 --build "$scratch/old" "$old" > "$scratch/log"
     echo "ok: packaging/build-deb: version $version"
+    (cd "$top" && cargo tree --quiet --locked --features static --invert openssl-src) > "$scratch/log"
+    echo "ok: with the feature static OpenSSL is built along"
 }
 
 contents() {
@@ -34,7 +36,7 @@ contents() {
         find completions/bash -type f -printf '/usr/share/bash-completion/completions/%f\n'
         find completions/zsh -type f -printf '/usr/share/zsh/vendor-completions/%f\n'
         find completions/fish -type f -printf '/usr/share/fish/vendor_completions.d/%f\n'
-        printf '/usr/share/doc/certbaton/%s\n' README.md changelog.gz changelog.Debian.gz copyright \
+        printf '/usr/share/doc/certbaton/%s\n' README.md crates changelog.gz changelog.Debian.gz copyright \
             examples/ssh/{config,authorized_keys}) | sort > "$scratch/expected"
     sed -n 's|.* \(/usr/share/\)|\1|p' "$scratch/contents" | sort | diff "$scratch/expected" - ||
         fail "the package has other documentation"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2016  # what is in single quotes is for the machine
 # The machine `home`, with dpkg as on any Debian.
 
 # The machine sees this host's /var/lib/dpkg, read-only: it gets a copy. dpkg may start units, as this host may forbid it,
