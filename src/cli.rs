@@ -4,12 +4,13 @@
 //! `certbaton`, and silence for the hooks.
 
 mod check;
+mod commands;
 mod coordinate;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
 use nix::unistd::geteuid;
 
 use crate::agent::carry;
@@ -30,6 +31,8 @@ mod lease;
 mod look;
 mod status;
 mod switch;
+pub use commands::commands;
+use commands::{DEPLOY, POST, PRE, Program};
 pub use coordinate::renew_coordinate;
 
 /// Lets two web servers that answer for the same names renew their certificates
@@ -238,31 +241,30 @@ struct Hook {
 
 /// Takes the lease and routes the challenge path to this host, or stops certbot.
 pub fn pre_hook() -> Exit {
-    let done = hook("certbaton-pre-hook", hook::pre);
+    let done = hook(PRE, hook::pre);
     if let Err(error) = &done {
         hook::veto(&chain(error));
     }
-    concluded("certbaton-pre-hook", done)
+    concluded(PRE.name, done)
 }
 
 /// Gives the renewed lineage's names back and proves that its certificate is served.
 pub fn deploy_hook() -> Exit {
-    let program = "certbaton-deploy-hook";
-    concluded(program, hook(program, hook::deploy))
+    concluded(DEPLOY.name, hook(DEPLOY, hook::deploy))
 }
 
 /// Gives everything else back and releases the lease.
 pub fn post_hook() -> Exit {
-    let program = "certbaton-post-hook";
-    concluded(program, hook(program, |settings, _| hook::post(settings)))
+    concluded(POST.name, hook(POST, |settings, _| hook::post(settings)))
 }
 
 fn hook(
-    program: &'static str,
+    program: Program,
     act: fn(&Settings, &Call) -> Result<(), hook::Error>,
 ) -> Result<(), Error> {
-    let cli = Hook::parse();
-    start(program);
+    let given = program.command().get_matches();
+    let cli = Hook::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
+    start(program.name);
     let settings = settings(&cli.common)?;
     Ok(act(&settings, &cli.call()?)?)
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use clap::Parser;
+use clap::{Command, CommandFactory, Parser};
 
 use super::look::look;
 use super::{Common, Error, complain, is_logged, person, settings, start};
@@ -40,6 +40,11 @@ struct Coordinate {
 
 fn label(text: &str) -> Result<HostLabel, String> {
     text.to_owned().try_into()
+}
+
+/// All that it understands.
+pub(super) fn command() -> Command {
+    Coordinate::command()
 }
 
 /// The whole of `renew-coordinate`.

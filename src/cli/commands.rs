@@ -1,0 +1,39 @@
+//! pure: all programs as clap knows them: to parse their arguments, and for manual pages and completions.
+
+use clap::{Command, CommandFactory};
+
+use super::{Certbaton, Hook, coordinate};
+
+/// One of certbot's hooks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Program {
+    pub(super) name: &'static str,
+    about: &'static str,
+}
+
+pub(super) const PRE: Program = Program {
+    name: "certbaton-pre-hook",
+    about: "certbot's pre-hook: takes the lease, routes the challenge path to this host and proves it, or stops certbot",
+};
+
+pub(super) const DEPLOY: Program = Program {
+    name: "certbaton-deploy-hook",
+    about: "certbot's deploy-hook: gives the renewed lineage's names back and proves that its certificate is served",
+};
+
+pub(super) const POST: Program = Program {
+    name: "certbaton-post-hook",
+    about: "certbot's post-hook: gives everything else back, proves it and releases the lease",
+};
+
+impl Program {
+    pub(super) fn command(self) -> Command {
+        Hook::command().name(self.name).about(self.about)
+    }
+}
+
+/// The five programs, with all that they understand.
+pub fn commands() -> [Command; 5] {
+    let [pre, deploy, post] = [PRE, DEPLOY, POST].map(Program::command);
+    [Certbaton::command(), pre, deploy, post, coordinate::command()]
+}

@@ -1,0 +1,88 @@
+# shellcheck shell=bash disable=SC2154,SC2016  # what is in single quotes is for the machine
+# The machine `home`, with dpkg as on any Debian.
+
+# The machine sees this host's /var/lib/dpkg, read-only: it gets a copy. dpkg may start units, as this host may forbid it,
+# and leaves out no documentation. Any Debian has had a persistent timer before.
+prepare() {
+    home cp -a /var/lib/dpkg /var/tmp/dpkg
+    home mount --bind /var/tmp/dpkg /var/lib/dpkg
+    home rm -f /usr/sbin/policy-rc.d
+    home mkdir -p /var/lib/systemd/timers
+    home sh -c 'rm -f /etc/dpkg/dpkg.cfg.d/*'
+}
+
+install() {
+    local package=${*: -1} status=0
+    home sh -c 'cat > /var/tmp/certbaton.deb' < "$package"
+    home dpkg "${@:1:$#-1}" --install /var/tmp/certbaton.deb < /dev/null > "$scratch/dpkg" 2>&1 || status=$?
+    home rm /var/tmp/certbaton.deb
+    return $status
+}
+
+# PACKAGE is there, but dpkg does not know it.
+lacking() {
+    home sh -c "cp /var/lib/dpkg/status /var/tmp/status &&
+        awk -v RS= -v ORS='\n\n' '!/^Package: $1\n/' /var/tmp/status > /var/lib/dpkg/status"
+}
+nothing_lacking() { home mv /var/tmp/status /var/lib/dpkg/status; }
+
+# VERSION is installed, and everything is as it has to be
+installed() {
+    local unit
+    same "$(home dpkg-query -W -f '${db:Status-Status} ${Version}' certbaton)" "installed $1" "dpkg"
+    same "$(home certbaton --version)" "certbaton ${version%-*}" "certbaton --version"
+    same "$(home getent passwd certbaton | cut -d : -f 1,6,7)" certbaton:/var/lib/certbaton-ssh:/bin/sh "the user"
+    same "$(home stat -c '%n %a %U:%G' /run/certbaton/arbiter /var/lib/certbaton{,/arbiter,-ssh,-ssh/.ssh} | xargs)" \
+        "/run/certbaton/arbiter 700 certbaton:certbaton /var/lib/certbaton 711 root:root /var/lib/certbaton/arbiter 700 certbaton:certbaton /var/lib/certbaton-ssh 755 root:root /var/lib/certbaton-ssh/.ssh 755 root:root" \
+        "the directories"
+    for unit in certbaton-recover.service certbaton-recover.timer; do
+        same "$(home systemctl is-enabled $unit)" enabled "$unit"
+    done
+    same "$(home systemctl is-active certbaton-recover.timer)" active certbaton-recover.timer
+    same "$(home systemctl is-enabled certbaton-renew.timer || true)" disabled certbaton-renew.timer
+    home systemctl show -p ExecStopPost certbot.service | grep -q /usr/bin/certbaton || fail "certbot.service does not recover"
+    home systemd-analyze verify certbaton-{recover,renew}.{service,timer} > "$scratch/log" 2>&1
+    must_fail grep certbaton "$scratch/log"
+    home visudo --quiet --check
+    home man --where certbaton renew-coordinate certbaton.toml > "$scratch/log"
+}
+
+# What a package leaves until it is purged.
+removed() {
+    must_fail home test -e /usr/bin/certbaton
+    must_fail home systemctl --quiet is-active certbaton-recover.timer
+    must_fail home systemctl cat certbaton-recover.timer > "$scratch/log" 2>&1
+    same "$(home systemctl show -p ExecStopPost certbot.service)" "" certbot.service
+    home getent passwd certbaton > "$scratch/log"
+    local hook
+    for hook in pre deploy post; do home "/etc/letsencrypt/renewal-hooks/$hook/certbaton"; done
+}
+
+# As months of work leave a host: configuration, keys, state, the coordinator's timer and its stamp.
+used() {
+    home sh -c 'mkdir -p /etc/certbaton && : > /etc/certbaton/config.toml && : > /etc/certbaton/id_ed25519
+        echo key > /var/lib/certbaton-ssh/.ssh/authorized_keys; echo 7 > /var/lib/certbaton/arbiter/token'
+    home systemctl --quiet enable --now certbaton-renew.timer
+    home systemctl start certbaton-recover.service
+    home test -e /var/lib/systemd/timers/stamp-certbaton-renew.timer
+    home certbaton switch local git.example.org > "$scratch/log"
+}
+
+# Every file: path, type, mode, owner, link, and its bytes; of /usr its time instead, since it is large. Not what others
+# write of every package: dpkg's database, caches and logs; copies of the account files, as every tool that adds a user
+# leaves them; and what systemd writes while it runs.
+tree() {
+    home find / -xdev \( -path /var/lib/dpkg -o -path /var/tmp/dpkg -o -path /var/log -o -path /var/cache -o -path /run \
+        -o -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path '/var/tmp/systemd-private-*' \) -prune \
+        -o ! -path '/etc/*-' -printf '%p %y %m %U:%G %l\n' | sort
+    home find /usr -xdev -printf '%p %y %m %U:%G %l %s' \( -type d -printf '\n' -o -printf ' %T@\n' \) | sed '/ d /s/ [0-9]*$//' | sort
+    home find /etc /var/lib -xdev -path /var/lib/dpkg -prune -o -type f ! -path '/etc/*-' -exec sha256sum {} + | sort -k 2
+}
+
+unchanged() {
+    tree > "$scratch/after"
+    diff "$scratch/before" "$scratch/after" || fail "$1: the machine is not as before"
+    same "$(home find /run /tmp /var/tmp -name '*certbaton*')" '' "$1: left behind"
+    same "$(home dpkg-query -W -f '${db:Status-Status}' certbaton 2> /dev/null || true)" '' "$1: dpkg"
+    echo "ok: $1: the machine is as before"
+}
