@@ -8,7 +8,6 @@ use crate::exit::Exit;
 use crate::files;
 use crate::lock;
 use crate::route::report::{self, chain};
-use crate::run;
 use crate::setup::{configuration, found, keys, ledger, machine, ssh};
 
 /// Why not. Unless it says otherwise, nothing was changed.
@@ -139,9 +138,6 @@ pub enum Error {
     /// Another set-up.
     #[error(transparent)]
     Lock(#[from] lock::Error),
-    /// The lease of this host.
-    #[error(transparent)]
-    Lease(#[from] run::hook::Error),
     /// Files are in place, and something after them failed.
     #[error("{}; the files are in place: repair that and run this again, or take them back with certbaton uninstall", chain(.0.as_ref()))]
     Halfway(Box<Error>),
@@ -157,14 +153,14 @@ impl Error {
             Self::Nobody | Self::OtherConfig(_) | Self::Missing(_) => Exit::Usage,
             Self::UnderWay(_) | Self::Lock(lock::Error::Busy { .. }) => Exit::Busy,
             Self::Configuration(_) | Self::Config(_) => Exit::Config,
-            Self::Halfway(_) | Self::HalfBack(_) => Exit::NotUndone,
-            Self::Ledger(ledger::Error::NotUndone { .. }) => Exit::NotUndone,
+            Self::Halfway(_)
+            | Self::HalfBack(_)
+            | Self::Ledger(ledger::Error::NotUndone { .. }) => Exit::NotUndone,
             Self::Ledger(error) if error.is_unsafe() => Exit::Unsafe,
             Self::File(error) | Self::NoProgram { source: error, .. } if error.is_unsafe() => {
                 Exit::Unsafe
             }
             Self::Switch(error) | Self::Unswitchable(error) => Exit::of(error),
-            Self::Lease(error) => error.exit(),
             _ => Exit::Failed,
         }
     }

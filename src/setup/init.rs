@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use crate::agent::survey;
 use crate::config::{self, Settings};
 use crate::files;
 use crate::files::place::{self, State};
@@ -14,7 +13,7 @@ use crate::setup::keys::{self, CallerKey};
 use crate::setup::ledger::Ledger;
 use crate::setup::manifest::Manifest;
 use crate::setup::payload::ProgramDirectory;
-use crate::setup::perform::{Consent, Outcome, Person, Work, perform};
+use crate::setup::perform::{Consent, Outcome, Person, Work, is_held, perform};
 use crate::setup::wanted::{Text, Wanted};
 use crate::setup::{found, install, machine, ssh};
 
@@ -100,7 +99,7 @@ fn begin(
     call: &Call<'_>,
     person: &mut dyn Person,
 ) -> Result<(Work, ProgramDirectory, Manifest), Error> {
-    if survey::under_way(call.settings) {
+    if is_held(&call.settings.lease_lock())? {
         return Err(Error::UnderWay("a renewal is under way on this host".into()));
     }
     let programs = install::programs(call.program)?;

@@ -32,10 +32,7 @@ pub fn install(
 pub fn programs(program: &Path) -> Result<ProgramDirectory, Error> {
     let directory = program.parent().unwrap_or(Path::new("/"));
     for name in PROGRAMS {
-        let source = match files::trusted_program(&directory.join(name)) {
-            Ok(_) => continue,
-            Err(source) => source,
-        };
+        let Err(source) = files::trusted_program(&directory.join(name)) else { continue };
         let directory = directory.display().to_string();
         return Err(Error::NoProgram { program: name, directory, source });
     }

@@ -35,7 +35,7 @@ impl PublicKey {
         if !KINDS.contains(&kind) || !blob.chars().all(plain) {
             return None;
         }
-        let bytes = base64::decode_block(blob).ok().filter(|_| blob.len() % 4 == 0)?;
+        let bytes = base64::decode_block(blob).ok().filter(|_| blob.len().is_multiple_of(4))?;
         let padding = blob.bytes().rev().take_while(|b| *b == b'=').count();
         let bytes = bytes[..bytes.len().checked_sub(padding)?].to_vec();
         let length = u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?);

@@ -124,6 +124,18 @@ pub fn perform(
     Ok(Outcome::Done)
 }
 
+/// Whether somebody holds the lock at `path` for longer than `certbaton recover` does when nothing is to be done.
+pub fn is_held(path: &Path) -> Result<bool, Error> {
+    if !files::exists(path) {
+        return Ok(false);
+    }
+    match lock::acquire(path, MOMENT) {
+        Ok(_) => Ok(false),
+        Err(lock::Error::Busy { .. }) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Nobody else sets this host up meanwhile.
 pub fn exclusive(settings: &Settings) -> Result<Lock, Error> {
     files::own_directory(&settings.runtime_directory, 0o755)?;
@@ -161,10 +173,8 @@ fn effects(ledger: &mut Ledger, work: &Work) -> Result<(), Error> {
         machine::systemctl(&["daemon-reload"])?;
     }
     for unit in &work.units {
-        match is_timer(unit) {
-            true => machine::systemctl(&["enable", "--now", unit])?,
-            false => machine::systemctl(&["enable", unit])?,
-        }
+        let now: &[&str] = if is_timer(unit) { &["--now"] } else { &[] };
+        machine::systemctl(&[&["enable"], now, &[unit]].concat())?;
     }
     Ok(())
 }
@@ -176,6 +186,9 @@ pub fn is_timer(unit: &str) -> bool {
 
 /// Where units of an administrator are.
 pub const UNITS: &str = "/etc/systemd/system";
+
+/// For a look at what no renewal owns.
+pub const MOMENT: Duration = Duration::from_secs(3);
 
 /// For another set-up to end.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -11,13 +11,12 @@ use crate::lock;
 use crate::route::order::{Options, Order};
 use crate::route::report::chain;
 use crate::route::switch;
-use crate::run::hook;
 use crate::setup::error::Error;
 use crate::setup::install::is_packaged;
 use crate::setup::ledger::{Ledger, ORIGINALS};
 use crate::setup::manifest::Fate;
 use crate::setup::payload::{PROGRAMS, RECOVER, RENEW_TIMER};
-use crate::setup::perform::{Consent, Outcome, Person, exclusive, is_timer};
+use crate::setup::perform::{Consent, MOMENT, Outcome, Person, exclusive, is_held, is_timer};
 use crate::setup::{machine, serving};
 
 /// What is taken back, and what stays.
@@ -53,7 +52,7 @@ pub fn uninstall(
     let _setup = exclusive(settings)?;
     let busy = || Error::UnderWay("a renewal is under way on this host".into());
     let _coordinator = lock::attempt(&settings.coordinator_lock())?.ok_or_else(busy)?;
-    let _lease = hook::lease(settings)?.ok_or_else(busy)?;
+    let _lease = lock::acquire(&settings.lease_lock(), MOMENT).map_err(|_| busy())?;
     let given_back = switch::switch(settings, &Order::Only(Vec::new()), &Options::default())?;
     switch::log(&given_back);
     // From here on nothing may begin again.
@@ -67,13 +66,10 @@ pub fn uninstall(
 
 /// Refuses while anybody renews who would miss something of this host.
 fn under_way(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
-    let is_held = |path: PathBuf| -> Result<bool, Error> {
-        Ok(files::exists(&path) && lock::attempt(&path)?.is_none())
-    };
-    if is_held(settings.lease_lock())? {
+    if is_held(&settings.lease_lock())? {
         return Err(Error::UnderWay("a renewal is under way on this host".into()));
     }
-    if is_held(settings.coordinator_lock())? {
+    if is_held(&settings.coordinator_lock())? {
         return Err(Error::UnderWay("renew-coordinate runs on this host".into()));
     }
     let is_arbiter = settings.arbiter.is_some() && settings.arbiter == settings.name;
@@ -134,7 +130,7 @@ fn tell(plan: &Plan, ledger: &Ledger, person: &mut dyn Person) {
             Fate::Remove => person.tell(&format!("remove {path}\n")),
             Fate::PutBack(_) => person.tell(&format!("put back {path} as it was before\n")),
             Fate::Link(to) => {
-                person.tell(&format!("put back the link {path} to {}\n", to.display()))
+                person.tell(&format!("put back the link {path} to {}\n", to.display()));
             }
             Fate::Mode(mode) => person.tell(&format!("mode of {path} back to {mode:04o}\n")),
             Fate::Edited => person.tell(&format!("leave {path}: it was changed since\n")),

@@ -48,8 +48,10 @@ impl Wanted {
         let write = |path, bytes| {
             Verdict::Change(Change { path, what: What::Write { bytes, mode }, why: why.clone() })
         };
+        let is_edited = text == Text::Whole
+            && manifest.entry(&path).is_some()
+            && !manifest.is_ours(&path, state);
         match state {
-            State::Absent => write(path, bytes),
             State::File { bytes: now, mode: bits } if *now == bytes => {
                 // certbot passes over a hook that cannot be run (hooks.py:list_hooks).
                 if mode & 0o111 != 0 && bits & 0o111 == 0 {
@@ -62,13 +64,10 @@ impl Wanted {
             State::File { .. } if packaged => {
                 Verdict::Left(format!("{} is the package's, and was edited", path.display()))
             }
-            State::File { .. } if text == Text::Merged || manifest.is_ours(&path, state) => {
-                write(path, bytes)
-            }
-            State::File { .. } if manifest.entry(&path).is_some() => {
+            State::File { .. } if is_edited => {
                 Verdict::Left(format!("{} was edited since certbaton wrote it", path.display()))
             }
-            State::File { .. } => write(path, bytes),
+            State::Absent | State::File { .. } => write(path, bytes),
             State::Link { target } => {
                 let (path, target) = (path.display(), target.display());
                 Verdict::Left(format!("{path} is a link to {target}"))

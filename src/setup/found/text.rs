@@ -48,7 +48,9 @@ fn switched(vhost: &Switched, diff: &str) -> String {
         Some(first) => {
             writeln!(text, "these lines, to overrule {first}").ok();
             let names: Vec<&Hostname> = vhost.routes.iter().map(|route| &route.name).collect();
-            inserted(diff, &names).iter().for_each(|line| text += &format!("      {line}\n"));
+            for line in inserted(diff, &names) {
+                writeln!(text, "      {line}").ok();
+            }
         }
     }
     text

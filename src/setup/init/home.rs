@@ -9,13 +9,13 @@ use nix::unistd::User;
 
 use super::{Call, HOST_KEY, Next, begin, configure, merged, text};
 use crate::agent::link::Way;
-use crate::agent::wire::Order;
+use crate::agent::wire::{Order, harmless};
 use crate::config::{self, Settings};
 use crate::files;
 use crate::files::place;
 use crate::lease::question::{self, question};
 use crate::lease::wire::Ask;
-use crate::names::Destination;
+use crate::names::{Destination, HostLabel};
 use crate::route::report::chain;
 use crate::setup::configuration::{Pair, ssh_config};
 use crate::setup::error::Error;
@@ -64,7 +64,7 @@ pub fn home(call: &Call<'_>, order: &Home, person: &mut dyn Person) -> Result<Ne
     let wanted = Wanted { path: config, bytes, mode: 0o644, why, text: Text::Whole };
     work.add(wanted, &manifest, false)?;
     let key = Key::known_or_new(call)?;
-    for wanted in key.files()? {
+    for wanted in key.files() {
         work.add(wanted, &manifest, false)?;
     }
     work.enable(RENEW_TIMER);
@@ -154,7 +154,7 @@ impl Key {
         Ok(Self { caller, new: Some((private, public)), public: false })
     }
 
-    fn files(&self) -> Result<Vec<Wanted>, Error> {
+    fn files(&self) -> Vec<Wanted> {
         let mut files = Vec::new();
         if let Some((private, _)) = &self.new {
             files.push(Wanted {
@@ -174,7 +174,7 @@ impl Key {
             let path = own("id_ed25519.pub");
             files.push(Wanted { path, bytes, mode: 0o644, why, text: Text::Merged });
         }
-        Ok(files)
+        files
     }
 }
 
@@ -215,10 +215,9 @@ impl Drop for Remote<'_> {
     }
 }
 
-fn prefixed(host: &crate::names::HostLabel, text: &str) -> String {
-    text.lines().fold(String::new(), |all, line| {
-        all + &format!("{host}: {}", crate::agent::wire::harmless(line)).trim_end() + "\n"
-    })
+fn prefixed(host: &HostLabel, text: &str) -> String {
+    let line = |line: &str| format!("{host}: {}", harmless(line)).trim_end().to_owned() + "\n";
+    text.lines().map(line).collect()
 }
 
 /// The vps's host key, vouched for by the person or by what root trusts already.

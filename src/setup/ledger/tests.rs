@@ -67,8 +67,8 @@ fn everything_comes_back_from_the_manifest_alone() {
 fn what_fails_on_the_way_leaves_everything_as_before() {
     let scratch = Scratch::new();
     scratch.put("old", "theirs");
-    scratch.put("file", "");
-    let impossible = scratch.write("file/below", "x");
+    place::make_directory(&scratch.at("open"), 0o777).unwrap();
+    let impossible = scratch.write("open/x", "x");
     let changes = [scratch.write("old", "ours"), scratch.write("d/new", "new"), impossible];
     let failed = scratch.ledger().apply(&changes).unwrap_err();
     assert!(matches!(failed, Error::Undone(_)), "{failed}");
