@@ -163,6 +163,7 @@ pub fn remove_empty(path: &Path) -> Result<bool, Error> {
 pub fn remove_all(path: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => super::remove_own(path),
         removed => removed.map_err(Error::system("remove", path)),
     }
 }
@@ -236,5 +237,7 @@ mod tests {
         assert!(refused.is_unsafe(), "{refused}");
         assert!(remove_empty(&open).unwrap() && remove_empty(&open).unwrap());
         assert!(!remove_empty(scratch.path()).unwrap());
+        remove_all(&path).unwrap();
+        assert_eq!(state(&path).unwrap(), State::Absent);
     }
 }

@@ -53,13 +53,13 @@ fn pasted(site: &Site) {
 fn login(site: &Site) {
     let (home, vps) = (&site.lab.home, &site.lab.vps);
     // What a person has: a key for root's login, and the host key, met before.
-    home.sh("mkdir -m 700 /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519");
+    home.sh("mkdir -p -m 700 /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519");
     let key = home.read("/root/.ssh/id_ed25519.pub");
     let host_key = vps.read("/etc/ssh/ssh_host_ed25519_key.pub");
     home.write("/root/.ssh/known_hosts", &format!("vps.example.org {host_key}"));
     let with = |login| [&HOME[..], &["--ssh", login]].concat();
     certbaton(home, &with("root@vps.example.org")).expect(1, &["Permission denied"]);
-    vps.sh("mkdir -m 700 /root/.ssh");
+    vps.sh("mkdir -p -m 700 /root/.ssh");
     vps.write("/root/.ssh/authorized_keys", &key);
     let login = ["init", "--role", "home", "--ssh", "root@vps.example.org", "--yes"];
     certbaton(home, &login).expect(
@@ -109,6 +109,6 @@ fn login(site: &Site) {
     );
     assert_eq!(home.sh("ls /etc/certbaton"), "config.toml");
     certbaton(vps, &["uninstall", "--yes"]).expect(0, &["remove the user and the group certbaton"]);
-    home.sh("rm -r /etc/certbaton /root/.ssh");
-    vps.sh("rm -r /root/.ssh /root/line");
+    home.sh("rm -r /etc/certbaton /root/.ssh/*");
+    vps.sh("rm -r /root/.ssh/* /root/line");
 }

@@ -48,7 +48,7 @@ fn rehearsal(site: &Site) {
         "www.cloud.example.org in /var/www/html",
         "wiki.example.org in /var/www/letsencrypt",
         "/etc/apache2/sites-enabled/cloud.example.org.conf:1): these lines, to overrule /etc/apache2/sites-enabled/cloud.example.org.conf:8",
-        "      ProxyPass \"!\"",
+        "      ProxyPass !",
         "which is to be compared",
         "ssh = \"certbaton@vps.example.org\"",
         "new /etc/certbaton/id_ed25519, mode 0600",
