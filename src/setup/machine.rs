@@ -105,7 +105,8 @@ pub fn make_directories() -> Result<(), Error> {
 /// Removes user and group.
 pub fn remove_account() -> Result<(), Error> {
     if account().is_some() {
-        run("/usr/sbin/userdel", &[ACCOUNT])?;
+        // A caller may still be connected; nothing but what goes here belongs to it.
+        run("/usr/sbin/userdel", &["--force", ACCOUNT])?;
     }
     // userdel takes it along where USERGROUPS_ENAB says so (login.defs(5)).
     if Group::from_name(ACCOUNT).is_ok_and(|group| group.is_some()) {

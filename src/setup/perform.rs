@@ -161,6 +161,9 @@ fn effects(ledger: &mut Ledger, work: &Work) -> Result<(), Error> {
     ledger.manifest.account |= work.account;
     for unit in &work.units {
         ledger.manifest.unit(unit);
+        if is_timer(unit) && !files::exists(Path::new(STAMPS)) {
+            ledger.manifest.directory(STAMPS.into());
+        }
     }
     ledger.save()?;
     if work.account {
@@ -183,6 +186,9 @@ fn effects(ledger: &mut Ledger, work: &Work) -> Result<(), Error> {
 pub fn is_timer(unit: &str) -> bool {
     Path::new(unit).extension().is_some_and(|kind| kind == "timer")
 }
+
+/// Where systemd notes when timers with Persistent= ran last (systemd.timer(5)).
+pub const STAMPS: &str = "/var/lib/systemd/timers";
 
 /// Where units of an administrator are.
 pub const UNITS: &str = "/etc/systemd/system";

@@ -16,7 +16,9 @@ use crate::setup::install::is_packaged;
 use crate::setup::ledger::{Ledger, ORIGINALS};
 use crate::setup::manifest::Fate;
 use crate::setup::payload::{PROGRAMS, RECOVER, RENEW_TIMER};
-use crate::setup::perform::{Consent, MOMENT, Outcome, Person, exclusive, is_held, is_timer};
+use crate::setup::perform::{
+    Consent, MOMENT, Outcome, Person, STAMPS, exclusive, is_held, is_timer,
+};
 use crate::setup::{machine, serving};
 
 /// What is taken back, and what stays.
@@ -191,8 +193,7 @@ fn stop(units: &[String]) -> Result<(), Error> {
     for unit in units {
         machine::systemctl(&["disable", "--now", unit])?;
         if is_timer(unit) {
-            // Persistent=: when it last ran (systemd.timer(5)).
-            files::remove_own(&Path::new("/var/lib/systemd/timers").join(format!("stamp-{unit}")))?;
+            files::remove_own(&Path::new(STAMPS).join(format!("stamp-{unit}")))?;
         }
     }
     Ok(())

@@ -62,15 +62,9 @@ impl Lab {
     /// Brings it up with the programs just built, installed as a package does.
     pub(crate) fn up() -> Self {
         let lab = Self::bare();
-        lab.install();
+        install();
         lab.furnish();
         lab
-    }
-
-    /// Installs as a package does.
-    pub(crate) fn install(&self) {
-        let installed = tool().arg("install").arg(programs()).status().unwrap();
-        assert!(installed.success());
     }
 
     /// Brings it up; what a killed test run left goes first.
@@ -98,6 +92,12 @@ impl Lab {
         let done = self.guard.wait().unwrap();
         assert!(done.success(), "lab down: {done}");
     }
+}
+
+/// Installs the programs just built on both machines, as a package does.
+pub(crate) fn install() {
+    let installed = tool().arg("install").arg(programs()).status().unwrap();
+    assert!(installed.success());
 }
 
 /// Where the programs just built are.

@@ -10,7 +10,7 @@ fn moments() -> Vec<u32> {
     if std::env::var_os("CERTBATON_FULL").is_some() {
         (1..60).collect()
     } else {
-        vec![1, 2, 4, 9, 21, 34]
+        vec![1, 6, 15, 32]
     }
 }
 

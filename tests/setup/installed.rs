@@ -1,5 +1,6 @@
 //! flow: what `install` puts in place, keeps, and takes away again.
 
+use crate::lab::install;
 use crate::site::{Rule, Site, certbaton};
 
 pub(crate) const RULES: &[Rule] = &[
@@ -87,7 +88,7 @@ fn asked(site: &Site) {
 fn packaged(site: &Site) {
     let home = &site.lab.home;
     home.sh("mkdir -p /root/bin; mv /usr/local/bin/* /root/bin/");
-    site.lab.install();
+    install();
     home.sh("mkdir -p /etc/letsencrypt/renewal-hooks/deploy");
     home.directory_hooks();
     home.sh("systemctl enable -q --now certbaton-recover.timer; systemctl enable -q certbaton-recover.service");

@@ -74,3 +74,43 @@ fn inserted<'a>(diff: &'a str, names: &[&Hostname]) -> Vec<&'a str> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apache::dump::Origin;
+    use crate::apache::obstacles::Obstacles;
+    use crate::names::{Route, Webroot};
+    use crate::route::block;
+
+    fn at(line: u32) -> Origin {
+        Origin { file: "/s.conf".into(), line }
+    }
+
+    fn vhost(name: &str, obstacles: Obstacles) -> Switched {
+        let name = Hostname::parse(name).unwrap();
+        let route = Route { name, webroot: Webroot::parse("/w").unwrap() };
+        Switched { origin: at(1), routes: vec![route], names: Vec::new(), obstacles }
+    }
+
+    #[test]
+    fn each_vhost_shows_its_own_lines_and_what_they_overrule() {
+        let proxied = || Obstacles { proxied: Some(at(8)), ..Obstacles::default() };
+        let (one, two) = (vhost("a.example", proxied()), vhost("b.example", proxied()));
+        let block = |vhost: &Switched, line: &str| {
+            let block = block::render(&vhost.routes, &[line.to_owned()], b"\n");
+            String::from_utf8(block).unwrap().replace("    ", "+    ").replacen('+', "+", 1)
+        };
+        let diff = block(&one, "ProxyPass !") + &block(&two, "Alias x y");
+        assert_eq!(
+            switched(&one, &diff),
+            "  a.example (/s.conf:1): these lines, to overrule /s.conf:8\n      ProxyPass !\n"
+        );
+        assert!(switched(&two, &diff).ends_with("\n      Alias x y\n"));
+        let free = switched(&vhost("a.example", Obstacles::default()), &diff);
+        assert_eq!(
+            free,
+            "  a.example (/s.conf:1): nothing, it answers from the webroot as it is\n"
+        );
+    }
+}
