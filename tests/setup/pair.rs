@@ -71,7 +71,7 @@ fn login(site: &Site) {
         ],
     );
     // Somebody who is not root but may become it.
-    vps.sh("useradd -m me; mkdir -m 700 /home/me/.ssh; cp /root/.ssh/authorized_keys /home/me/.ssh/; chown -R me: /home/me/.ssh
+    vps.sh("useradd -r -m me; mkdir -m 700 /home/me/.ssh; cp /root/.ssh/authorized_keys /home/me/.ssh/; chown -R me: /home/me/.ssh
          echo 'me ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/me");
     let said = certbaton(home, &with("me@vps.example.org"))
         .expect(0, &["nothing to change on this host", "vps: nothing to change on this host"]);
