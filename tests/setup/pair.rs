@@ -93,7 +93,7 @@ fn login(site: &Site) {
         "home",
     ]);
     until("the renewal", || home.path("/run/certbaton/keeper.sock").exists());
-    until_within("home to have the lease", Duration::from_secs(60), || {
+    until_within("home to have the lease", Duration::from_mins(1), || {
         certbaton(vps, &["lease", "show"]).out.contains("home (host")
     });
     certbaton(home, &["uninstall", "--yes"]).expect(75, &["under way", "nothing was changed"]);
