@@ -29,6 +29,7 @@ use look::look;
 
 mod lease;
 mod look;
+mod setup;
 mod status;
 mod switch;
 pub use commands::commands;
@@ -63,6 +64,9 @@ enum Verb {
     Status(status::Status),
     /// See every name as the CA sees it, from every host, and what is wrong.
     Check(check::Check),
+    Init(setup::Init),
+    Install(setup::Install),
+    Uninstall(setup::Uninstall),
     /// Who may renew now, and who waits.
     #[command(subcommand)]
     Lease(lease::Order),
@@ -157,6 +161,9 @@ pub enum Error {
     /// The arbiter.
     #[error(transparent)]
     Serve(#[from] serve::Error),
+    /// A set-up.
+    #[error(transparent)]
+    Setup(#[from] crate::setup::error::Error),
     /// Where the program itself is.
     #[error("cannot find the certbaton program beside this one")]
     Program(#[source] io::Error),
@@ -175,6 +182,7 @@ impl Error {
             Self::Lease(error) => error.exit(),
             Self::Agent(error) => error.exit(),
             Self::Coordinate(error) => error.exit(),
+            Self::Setup(error) => error.exit(),
             Self::Serve(error) if error.is_unsafe() => Exit::Unsafe,
             _ => Exit::Failed,
         }
@@ -193,6 +201,18 @@ pub fn certbaton() -> Exit {
                 Err(error) => Err(error),
             }
         }
+        Verb::Init(init) => {
+            let config = cli.common.config.as_deref();
+            let again = || settings(&cli.common);
+            match again().and_then(|set| init.perform(&set, config, again)) {
+                Ok(exit) => return exit,
+                Err(error) => Err(error),
+            }
+        }
+        Verb::Install(install) => settings(&cli.common)
+            .and_then(|set| install.perform(&set, cli.common.config.as_deref())),
+        Verb::Uninstall(uninstall) => settings(&cli.common)
+            .and_then(|set| uninstall.perform(&set, cli.common.config.as_deref())),
         // The arbiter needs nothing of root's.
         Verb::Serve { caller, renew } => unprivileged_settings(&cli.common)
             .and_then(|set| Ok(serve::serve(&set, caller, *renew)?)),

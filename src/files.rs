@@ -16,6 +16,7 @@ use nix::unistd::geteuid;
 use rustix::io::Errno;
 
 mod guarded;
+pub mod place;
 mod publish;
 pub use guarded::{read_secret, trusted_program};
 pub use publish::publish;

@@ -1,4 +1,40 @@
 //! Setting a host up and taking it back: `init`, `install`, `uninstall`.
+//!
+//! | module | knows |
+//! | --- | --- |
+//! | [`change`] | one change of a file, as it is shown before it is made |
+//! | [`payload`] | the files of `hooks/`, and where they go |
+//! | [`wanted`] | which change a wanted file needs, from how it is |
+//! | [`configuration`] | the configuration of two hosts |
+//! | [`keys`] | public keys of ssh, and the lines that hold them |
+//! | [`manifest`] | what was written, and how each of it is taken back |
+//! | [`ledger`] | making changes so that they can be taken back |
+//! | [`serving`] | changes of what Apache reads |
+//! | [`show`] | changes for people |
+//! | [`machine`] | systemd, the user certbaton, sudo |
+//! | [`ssh`] | OpenSSH's programs |
+//! | [`found`] | what a set-up finds out by itself |
+//! | [`perform`] | shown, agreed to, done |
+//! | [`install`] | what an installation needs beside its programs |
+//! | [`init`] | one of two hosts that share a lease |
+//! | [`uninstall`] | everything taken back |
+//! | [`error`] | why not |
 
 pub mod adopt;
 pub mod change;
+pub mod configuration;
+pub mod error;
+pub mod found;
+pub mod init;
+pub mod install;
+pub mod keys;
+pub mod ledger;
+pub mod machine;
+pub mod manifest;
+pub mod payload;
+pub mod perform;
+pub mod serving;
+pub mod show;
+pub mod ssh;
+pub mod uninstall;
+pub mod wanted;

@@ -12,6 +12,7 @@ use crate::agent::wire::{self, Answer, MAX_ANSWER};
 use crate::command::piped::{Next, Piped};
 use crate::command::{self, Program};
 use crate::exit::Exit;
+use crate::process;
 
 /// Why an order was not handed on.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum Error {
     /// sudo did not start.
     #[error(transparent)]
     Command(#[from] command::Error),
+    /// Our own program.
+    #[error(transparent)]
+    Process(#[from] process::Error),
     /// A pipe.
     #[error("the way to the agent broke")]
     Pipe(#[source] io::Error),
@@ -31,9 +35,11 @@ pub enum Error {
 ///
 /// `input` says nothing more: that it can be read means that the caller has hung up.
 pub fn relay(order: &[u8], input: BorrowedFd<'_>, output: &mut impl Write) -> Result<(), Error> {
+    // Where it was installed; the rule of sudoers names the same.
+    let certbaton = process::executable(process::own()?.pid)?;
     let sudo = Program {
         path: PathBuf::from("/usr/bin/sudo"),
-        arguments: ["-n", "/usr/bin/certbaton", "agent"].map(Into::into).to_vec(),
+        arguments: vec!["-n".into(), certbaton.into(), "agent".into()],
         environment: vec![("LANG".into(), "C.UTF-8".into())],
         directory: "/".into(),
     };

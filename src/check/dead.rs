@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::agent::link;
 use crate::check::culprit::{finding, other, record};
 use crate::check::finding::{Finding, Severity};
 use crate::check::matrix::{Gathered, HostSeen, Told};
@@ -66,6 +67,13 @@ pub fn down(gathered: &Gathered, host: &HostSeen) -> Option<Finding> {
         own.filter(|address| is_dead(name, *address)).collect()
     };
     let dead: BTreeSet<IpAddr> = gathered.names.iter().flat_map(of_name).collect();
+    // Configured so, as on a vps that never calls home; that is no fault of either.
+    if dead.is_empty() && *why == link::Error::NoWay.to_string() {
+        let what = "not asked from here, so its side is unknown".to_owned();
+        let remedy = "run certbaton check there, which can ask both".to_owned();
+        let found = finding(host, "host-not-asked", None, what, remedy);
+        return Some(Finding { severity: Severity::Warning, ..found });
+    }
     let (code, what) = match dead.first() {
         Some(address) => (
             "host-down",

@@ -23,6 +23,11 @@ pub(super) struct Check {
 }
 
 impl Check {
+    /// Of everything, for people.
+    pub(super) fn all() -> Self {
+        Self { names: Vec::new(), json: false }
+    }
+
     pub(super) fn perform(
         &self,
         settings: &Settings,

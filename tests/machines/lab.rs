@@ -59,8 +59,16 @@ pub(crate) fn obstacle() -> Option<String> {
 }
 
 impl Lab {
-    /// Brings it up with the programs just built; what a killed test run left goes first.
+    /// Brings it up with the programs just built, installed as a package does.
     pub(crate) fn up() -> Self {
+        let lab = Self::bare();
+        install();
+        lab.furnish();
+        lab
+    }
+
+    /// Brings it up; what a killed test run left goes first.
+    pub(crate) fn bare() -> Self {
         if Path::new(STATE).exists() {
             assert!(tool().arg("down").status().unwrap().success(), "an earlier lab stays up");
         }
@@ -68,19 +76,14 @@ impl Lab {
         let said = String::from_utf8_lossy(&up.stderr);
         assert!(up.status.success(), "lab up: {said}");
         let guard = guard();
-        let programs = Path::new(env!("CARGO_BIN_EXE_certbaton")).parent().unwrap();
-        let installed = tool().arg("install").arg(programs).status().unwrap();
-        assert!(installed.success());
-        let lab = Self {
+        Self {
             home: Host::new("home"),
             vps: Host::new("vps"),
             ca: Ca::new(Path::new(STATE)),
             certbot: DEBIANS,
             expected: Mutex::default(),
             guard,
-        };
-        lab.furnish();
-        lab
+        }
     }
 
     /// The end of the guard's input is what it waits for.
@@ -89,6 +92,17 @@ impl Lab {
         let done = self.guard.wait().unwrap();
         assert!(done.success(), "lab down: {done}");
     }
+}
+
+/// Installs the programs just built on both machines, as a package does.
+pub(crate) fn install() {
+    let installed = tool().arg("install").arg(programs()).status().unwrap();
+    assert!(installed.success());
+}
+
+/// Where the programs just built are.
+pub(crate) fn programs() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_certbaton")).parent().unwrap()
 }
 
 /// Takes the lab down when this process ends, by whatever.

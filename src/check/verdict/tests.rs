@@ -287,6 +287,13 @@ fn the_ca_falls_back_to_the_vps_where_home_is_down() {
     g.hosts[HOME].report = Err("no route".into());
     g.hosts[HOME].sights = Err("no route".into());
     assert_eq!(found(&g), ["host-unreachable home"]);
+    // Nothing says how to ask it, which is no fault.
+    let none = crate::agent::link::Error::NoWay.to_string();
+    g.hosts[HOME].report = Err(none.clone());
+    g.hosts[HOME].sights = Err(none);
+    assert_eq!(found(&g), ["host-not-asked home"]);
+    let (_, findings) = verdict(&g);
+    assert!(findings.iter().all(|finding| finding.severity == Severity::Warning));
 }
 
 #[test]

@@ -1,0 +1,255 @@
+//! system: the command lines of `certbaton init`, `install` and `uninstall`, and the person who is asked.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::net::IpAddr;
+use std::path::Path;
+
+use clap::{Args, ValueEnum};
+
+use super::check::Check;
+use super::{Error, host_label, print};
+use crate::config::{self, Settings};
+use crate::exit::Exit;
+use crate::names::{Destination, HostLabel, Hostname};
+use crate::setup::error::Error as Refusal;
+use crate::setup::init::{self, Call, Home, Next};
+use crate::setup::install::install;
+use crate::setup::keys::{CallerKey, Fingerprint, SSH_PORT};
+use crate::setup::perform::{Consent, Person};
+use crate::setup::ssh::{Login, Terminal};
+use crate::setup::uninstall::uninstall;
+
+/// Put hooks, units, sudoers, user and directories in place, where no package did.
+#[derive(Debug, Args)]
+pub(super) struct Install {
+    #[command(flatten)]
+    how: How,
+}
+
+/// Give back every route, remove what install and init put in place, and say what stays.
+#[derive(Debug, Args)]
+pub(super) struct Uninstall {
+    #[command(flatten)]
+    how: How,
+}
+
+/// Set this host up as one of two that share a lease; run again, it changes nothing.
+///
+/// It ends with a check, and as that ends; with 75 if a line has to be pasted on the vps first.
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// Which of the two this host is; the vps grants the lease, home calls and coordinates.
+    #[arg(long, value_enum)]
+    role: Option<Role>,
+    /// On home: the vps's name or address, for ssh.
+    #[arg(long, value_name = "HOST", value_parser = host)]
+    vps: Option<String>,
+    /// On home: where the vps's sshd listens, if not on 22.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// On home: a login on the vps that works already, of root or of one who may sudo without password.
+    #[arg(long, value_name = "USER@HOST", value_parser = destination)]
+    ssh: Option<Destination>,
+    /// On home: the fingerprint of the vps's host key, as `ssh-keygen -l` prints it there.
+    #[arg(long, value_name = "SHA256:…", value_parser = Fingerprint::parse)]
+    host_key: Option<Fingerprint>,
+    /// On the vps: home's public key; `init` on home prints it.
+    #[arg(long, value_name = "KEY", value_parser = CallerKey::parse)]
+    home_key: Option<CallerKey>,
+    /// What this host is called in the configuration, if not as its role.
+    #[arg(long, value_name = "NAME", value_parser = host_label)]
+    name: Option<HostLabel>,
+    /// On home: what the vps is called, if not `vps`.
+    #[arg(long, value_name = "NAME", value_parser = host_label)]
+    vps_name: Option<HostLabel>,
+    #[command(flatten)]
+    how: How,
+    /// Leave the check to whoever called.
+    #[arg(long, hide = true)]
+    no_check: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Role {
+    /// Public, on IPv4: it grants the lease.
+    Vps,
+    /// Where every challenge arrives: it calls.
+    Home,
+}
+
+/// How changes are agreed to.
+#[derive(Debug, Args)]
+struct How {
+    /// Ask nothing.
+    #[arg(long)]
+    yes: bool,
+    /// Show everything and change nothing.
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
+}
+
+impl How {
+    fn consent(&self) -> Consent {
+        match self {
+            Self { dry_run: true, .. } => Consent::Rehearsal,
+            Self { yes: true, .. } => Consent::Given,
+            _ if is_terminal() => Consent::Ask,
+            _ => Consent::Nobody,
+        }
+    }
+}
+
+impl Install {
+    pub(super) fn perform(&self, settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
+        only_default(config)?;
+        let program = std::env::current_exe().map_err(Error::Program)?;
+        install(settings, &program, &mut Console, self.how.consent())?;
+        Ok(())
+    }
+}
+
+impl Uninstall {
+    pub(super) fn perform(&self, settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
+        only_default(config)?;
+        let program = std::env::current_exe().map_err(Error::Program)?;
+        uninstall(settings, config, &program, &mut Console, self.how.consent())?;
+        Ok(())
+    }
+}
+
+impl Init {
+    pub(super) fn perform(
+        &self,
+        settings: &Settings,
+        config: Option<&Path>,
+        again: impl Fn() -> Result<Settings, Error>,
+    ) -> Result<Exit, Error> {
+        only_default(config)?;
+        let program = std::env::current_exe().map_err(Error::Program)?;
+        let role = self.role(settings)?;
+        let label = |given: &Option<HostLabel>, usual: &str| {
+            // The usual ones are labels.
+            given.clone().or_else(|| HostLabel::parse(usual)).ok_or(Refusal::Missing("--name"))
+        };
+        let (vps, home) = match role {
+            Role::Vps => (label(&self.name, "vps")?, label(&None, "home")?),
+            Role::Home => (label(&self.vps_name, "vps")?, label(&self.name, "home")?),
+        };
+        let call = Call {
+            settings,
+            program: &program,
+            consent: self.how.consent(),
+            vps,
+            home,
+            // An earlier set-up of Perl hooks joins in here.
+            adopted: Vec::new(),
+        };
+        let next = match role {
+            Role::Vps => init::vps(&call, self.home_key.as_ref(), &mut Console)?,
+            Role::Home => init::home(&call, &self.home(settings)?, &mut Console)?,
+        };
+        match next {
+            Next::Nothing => Ok(Exit::Done),
+            Next::Paste => Ok(Exit::Busy),
+            Next::Check if self.no_check => Ok(Exit::Done),
+            Next::Check => {
+                print("\n");
+                Check::all().perform(&again()?, config)
+            }
+        }
+    }
+
+    /// As it was told, else as the configuration has it, else as the person says.
+    fn role(&self, settings: &Settings) -> Result<Role, Refusal> {
+        let (role, wrong) = match (self.role, &settings.name, &settings.arbiter) {
+            (Some(role), ..) => (role, None),
+            (None, Some(name), Some(arbiter)) if name == arbiter => (Role::Vps, None),
+            (None, Some(_), Some(_)) => (Role::Home, None),
+            _ if self.home_key.is_some() => (Role::Vps, None),
+            _ if self.vps.is_some() || self.ssh.is_some() => (Role::Home, None),
+            _ => (Role::Home, Some("which host is this? add --role vps or --role home")),
+        };
+        let Some(wrong) = wrong else { return Ok(role) };
+        if self.how.consent() != Consent::Ask {
+            return Err(Refusal::Missing(wrong));
+        }
+        let is_vps = Console.agrees("Is this host the vps, the one with the A record?");
+        Ok(if is_vps.map_err(Refusal::Answer)? { Role::Vps } else { Role::Home })
+    }
+
+    fn home(&self, settings: &Settings) -> Result<Home, Refusal> {
+        if self.home_key.is_some() {
+            return Err(Refusal::Missing("--home-key is for the vps: certbaton init --role vps"));
+        }
+        let login = self.ssh.clone().map(login);
+        let resolved = login.as_ref().filter(|_| self.vps.is_none()).and_then(Login::resolved);
+        let (named, port) = resolved.unzip();
+        let known = || {
+            let arbiter =
+                settings.hosts.iter().find(|h| Some(&h.name) == settings.arbiter.as_ref());
+            let way = arbiter?.ssh.as_ref()?.as_str();
+            host(way.split_once('@')?.1).ok()
+        };
+        let vps = self.vps.clone().or(named.and_then(|named| host(&named).ok())).or_else(known);
+        let vps = vps.ok_or(Refusal::Missing(
+            "where is the vps? add --vps HOST, its name or address for ssh",
+        ))?;
+        Ok(Home {
+            host: vps,
+            port: self.port.or(port).unwrap_or(SSH_PORT),
+            fingerprint: self.host_key.clone(),
+            login,
+        })
+    }
+}
+
+fn only_default(config: Option<&Path>) -> Result<(), Refusal> {
+    match config.filter(|path| *path != Path::new(config::DEFAULT_PATH)) {
+        None => Ok(()),
+        Some(other) => Err(Refusal::OtherConfig(other.to_owned())),
+    }
+}
+
+/// A name or an address, as ssh knows it.
+fn host(text: &str) -> Result<String, String> {
+    let address = text.parse::<IpAddr>().map(|address| address.to_string());
+    address.or_else(|_| Hostname::parse(text).map(String::from)).map_err(|error| error.to_string())
+}
+
+fn destination(text: &str) -> Result<Destination, String> {
+    Destination::parse(text).ok_or_else(|| format!("not a login as in USER@HOST: {text:?}"))
+}
+
+/// Whoever called sudo has the keys, the agent and the ssh configuration that are meant.
+fn login(destination: Destination) -> Login {
+    let user = std::env::var("SUDO_USER").ok().filter(|user| !user.is_empty() && user != "root");
+    let wanted = ["HOME", "PATH", "LANG", "TERM", "SSH_AUTH_SOCK", "SSH_ASKPASS", "DISPLAY"];
+    let environment = wanted.iter().filter_map(|name| {
+        let value = std::env::var_os(name)?;
+        Some((OsString::from(name), value))
+    });
+    let terminal = if is_terminal() { Terminal::Present } else { Terminal::Absent };
+    Login { destination, user, environment: environment.collect(), terminal }
+}
+
+fn is_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Standard output, and answers from standard input.
+struct Console;
+
+impl Person for Console {
+    fn tell(&mut self, text: &str) {
+        print(text);
+    }
+
+    fn agrees(&mut self, question: &str) -> io::Result<bool> {
+        print(&format!("{question} [y/N] "));
+        io::stdout().lock().flush()?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+    }
+}

@@ -1,0 +1,167 @@
+//! pure: why a host was not set up or taken back, and in what state it is now.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::config;
+use crate::exit::Exit;
+use crate::files;
+use crate::lock;
+use crate::route::report::{self, chain};
+use crate::setup::{configuration, found, keys, ledger, machine, ssh};
+
+/// Why not. Unless it says otherwise, nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody can be asked.
+    #[error(
+        "this is no terminal, so nobody can be asked; nothing was changed: add --yes to make the changes above, or --dry-run to look only"
+    )]
+    Nobody,
+    /// The person said no.
+    #[error("nothing was changed")]
+    Declined,
+    /// The terminal.
+    #[error("cannot read the answer; nothing was changed")]
+    Answer(#[source] io::Error),
+    /// Another configuration file.
+    #[error(
+        "units and hooks read /etc/certbaton/config.toml, so that is the one to set up: leave --config {} out", .0.display()
+    )]
+    OtherConfig(PathBuf),
+    /// What a command needs to know.
+    #[error("{0}")]
+    Missing(&'static str),
+    /// A renewal.
+    #[error("{0}; nothing was changed: wait for its end, then run this again")]
+    UnderWay(String),
+    /// A program that belongs to it.
+    #[error("{program} has to be beside certbaton, in {directory}; copy it there")]
+    NoProgram {
+        /// Which.
+        program: &'static str,
+        /// Where.
+        directory: String,
+        /// Why it cannot be used.
+        source: files::Error,
+    },
+    /// A path that needs quotes.
+    #[error(
+        "the programs are in {}, which cannot be written into units and sudoers; copy them to /usr/local/bin", .0.display()
+    )]
+    ProgramDirectory(PathBuf),
+    /// Another user of that name.
+    #[error(
+        "the user certbaton has the home directory {}, not /var/lib/certbaton-ssh: it is somebody else's; rename it (usermod -l)", .0.display()
+    )]
+    ForeignAccount(PathBuf),
+    /// No user.
+    #[error(
+        "there is no user certbaton, and no systemd to make it: useradd --system --home-dir /var/lib/certbaton-ssh --shell /bin/sh certbaton, then run this again"
+    )]
+    NoAccount,
+    /// A host key that nobody vouched for.
+    #[error(
+        "nobody has said yet that {host} has the key {fingerprint}; compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there, then add --host-key {fingerprint}"
+    )]
+    Unproven {
+        /// The host.
+        host: String,
+        /// What it says itself.
+        fingerprint: keys::Fingerprint,
+    },
+    /// Another host key.
+    #[error(
+        "{host} has not the key {wanted}, but {found}: it is another host, or somebody is between"
+    )]
+    OtherKey {
+        /// The host.
+        host: String,
+        /// What was asked for.
+        wanted: keys::Fingerprint,
+        /// What it has.
+        found: String,
+    },
+    /// No host key.
+    #[error("{0} has no host key that ssh-keyscan finds; does sshd run there, on this port?")]
+    NoKey(String),
+    /// No host key by the login.
+    #[error(
+        "{0} has no /etc/ssh/ssh_host_ed25519_key.pub; leave --ssh out and give --host-key SHA256:…"
+    )]
+    NoKeyFile(String),
+    /// A key of ours that is none.
+    #[error("{}: {problem}", path.display())]
+    OwnKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The way to the vps.
+    #[error(
+        "everything is in place here, but {host} does not answer as it should: {said}; repair that, then run this again"
+    )]
+    Way {
+        /// The vps.
+        host: String,
+        /// What it, or ssh, said.
+        said: String,
+    },
+    /// What a set-up starts from.
+    #[error(transparent)]
+    Found(#[from] found::Error),
+    /// It cannot be switched.
+    #[error("a renewal on this host would fail, so nothing was changed: {}", chain(.0))]
+    Unswitchable(report::Error),
+    /// Apache and its routes.
+    #[error(transparent)]
+    Switch(#[from] report::Error),
+    /// The configuration file.
+    #[error(transparent)]
+    Configuration(#[from] configuration::Error),
+    /// The configuration file, read again.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// Files.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The machine.
+    #[error(transparent)]
+    Machine(#[from] machine::Error),
+    /// ssh.
+    #[error(transparent)]
+    Ssh(#[from] ssh::Error),
+    /// Another set-up.
+    #[error(transparent)]
+    Lock(#[from] lock::Error),
+    /// Files are in place, and something after them failed.
+    #[error("{}; the files are in place: repair that and run this again, or take them back with certbaton uninstall", chain(.0.as_ref()))]
+    Halfway(Box<Error>),
+    /// Something was taken back, and something not.
+    #[error("{}; not everything was taken back: repair that and run certbaton uninstall again", chain(.0.as_ref()))]
+    HalfBack(Box<Error>),
+}
+
+impl Error {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Nobody | Self::OtherConfig(_) | Self::Missing(_) => Exit::Usage,
+            Self::UnderWay(_) | Self::Lock(lock::Error::Busy { .. }) => Exit::Busy,
+            Self::Configuration(_) | Self::Config(_) => Exit::Config,
+            Self::Halfway(_)
+            | Self::HalfBack(_)
+            | Self::Ledger(ledger::Error::NotUndone { .. }) => Exit::NotUndone,
+            Self::Ledger(error) if error.is_unsafe() => Exit::Unsafe,
+            Self::File(error) | Self::NoProgram { source: error, .. } if error.is_unsafe() => {
+                Exit::Unsafe
+            }
+            Self::Switch(error) | Self::Unswitchable(error) => Exit::of(error),
+            _ => Exit::Failed,
+        }
+    }
+}

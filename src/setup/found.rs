@@ -1,0 +1,120 @@
+//! flow: what a set-up finds out by itself: Apache, certbot, lineages, and what a renewal would switch. Nothing is changed.
+
+mod text;
+
+use std::path::{Path, PathBuf};
+
+use crate::agent::survey;
+use crate::apache::server;
+use crate::certbot::installed;
+use crate::certbot::lineages::{self, lineages};
+use crate::certbot::renewal::{Lineage, Refused};
+use crate::certbot::scope::{self, Known, scope};
+use crate::config::Settings;
+use crate::files;
+use crate::names::Route;
+use crate::route::order::{Options, Order, Report};
+use crate::route::report;
+use crate::route::switch;
+
+/// All of it.
+#[derive(Debug)]
+pub struct Found {
+    /// Apache's pid.
+    pub pid: i32,
+    /// Its version, if it tells.
+    pub apache: Option<String>,
+    /// certbot's program.
+    pub certbot: PathBuf,
+    /// Its version, if it tells.
+    pub version: Option<String>,
+    /// What it renews by a webroot.
+    pub lineages: Vec<Lineage>,
+    /// What it may renew, but cannot be read.
+    pub refused: Vec<Refused>,
+    /// What a renewal of all of it would switch, or why it could not.
+    pub switch: Result<(String, Report), report::Error>,
+}
+
+/// What is missing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Apache.
+    #[error(transparent)]
+    Apache(#[from] server::Error),
+    /// certbot.
+    #[error(
+        "certbot is not there; install it (apt install certbot), or name it in [certbot] program of /etc/certbaton/config.toml"
+    )]
+    NoCertbot,
+    /// Its files.
+    #[error(transparent)]
+    Lineages(#[from] lineages::Error),
+    /// No certificate.
+    #[error(
+        "certbot renews nothing by webroot here ({}); get a certificate first: certbot certonly --webroot -w DIRECTORY -d NAME", .0.join("renewal").display()
+    )]
+    NoLineages(PathBuf),
+    /// Its names.
+    #[error(transparent)]
+    Scope(Box<scope::Error>),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] files::Error),
+}
+
+/// Looks.
+pub fn find(settings: &Settings) -> Result<Found, Error> {
+    let server = server::find(settings.pid_file.as_deref())?;
+    let certbot = survey::program(settings).ok_or(Error::NoCertbot)?;
+    let version = installed::version(&certbot).or_else(|| {
+        let printed = survey::printed_version(&certbot).ok()?;
+        printed.lines().find_map(|line| line.strip_prefix("certbot ")).map(str::to_owned)
+    });
+    let known = lineages(&settings.certbot_directory)?;
+    let refused: Vec<Refused> =
+        known.refused.into_iter().filter(|refused| !refused.certbot_skips_it).collect();
+    let all: Vec<Lineage> = known.usable.into_iter().filter(Lineage::is_webroot).collect();
+    if all.is_empty() && refused.is_empty() {
+        return Err(Error::NoLineages(settings.certbot_directory.clone()));
+    }
+    let scope = scope(&Known {
+        names: &[],
+        webroot: None,
+        invocation: None,
+        lineages: &all,
+        refused: &refused,
+    })
+    .map_err(|error| Error::Scope(Box::new(error)))?;
+    let routes = scope.lineages.into_iter().flat_map(|lineage| lineage.routes).collect();
+    let switch = rehearse(settings, routes)?;
+    Ok(Found {
+        pid: server.process().pid,
+        apache: server.inquirer().version(),
+        certbot,
+        version,
+        lineages: all,
+        refused,
+        switch,
+    })
+}
+
+/// A rehearsal leaves nothing behind: what it needs to write goes elsewhere where certbaton has no place yet.
+fn rehearse(
+    settings: &Settings,
+    routes: Vec<Route>,
+) -> Result<Result<(String, Report), report::Error>, Error> {
+    let order = Order::Add(routes);
+    let options = Options::default();
+    let is_there = [&settings.state_directory, &settings.runtime_directory];
+    if is_there.iter().all(|directory| files::exists(directory)) {
+        return Ok(switch::dry_run(settings, &order, &options));
+    }
+    let scratch = files::temporary_directory(Path::new("/run"))?;
+    let elsewhere = Settings {
+        state_directory: scratch.path().join("state"),
+        runtime_directory: scratch.path().join("run"),
+        ..settings.clone()
+    };
+    Ok(switch::dry_run(&elsewhere, &order, &options))
+}

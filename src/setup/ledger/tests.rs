@@ -1,0 +1,97 @@
+//! system: changes in a scratch directory, made, cut off, undone.
+
+use super::*;
+
+struct Scratch {
+    directory: tempfile::TempDir,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::open(&self.at("state")).unwrap()
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        place::create(&self.at(name), text.as_bytes(), 0o640, self.directory.path()).unwrap();
+    }
+
+    fn write(&self, name: &str, text: &str) -> Change {
+        let what = What::Write { bytes: text.into(), mode: 0o644 };
+        Change { path: self.at(name), what, why: String::new() }
+    }
+
+    fn text(&self, name: &str) -> String {
+        String::from_utf8(files::read_any(&self.at(name)).unwrap()).unwrap()
+    }
+
+    fn back(&self) {
+        let ledger = self.ledger();
+        for entry in ledger.manifest.files.iter().rev() {
+            let state = place::state(&entry.path).unwrap();
+            ledger.follow(&entry.path, &entry.fate(&state)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn everything_comes_back_from_the_manifest_alone() {
+    let scratch = Scratch::new();
+    scratch.put("old", "theirs");
+    scratch.put("copy", "a copy");
+    let link = What::Link { target: "old".into() };
+    let link = Change { path: scratch.at("copy"), what: link, why: String::new() };
+    let changes = [scratch.write("old", "ours"), scratch.write("a/b/new", "new"), link];
+    scratch.ledger().apply(&changes).unwrap();
+    assert_eq!(scratch.text("old"), "ours");
+    assert_eq!(scratch.text("copy"), "ours", "through the link");
+    assert_eq!(scratch.ledger().manifest.directories, [scratch.at("a"), scratch.at("a/b")]);
+    let State::File { mode, .. } = place::state(&scratch.at("old")).unwrap() else { panic!() };
+    assert_eq!(mode, 0o640, "its own");
+    // A second version, and only its own bytes are known to be ours.
+    scratch.ledger().apply(&[scratch.write("old", "ours again")]).unwrap();
+    scratch.back();
+    assert_eq!(scratch.text("old"), "theirs");
+    assert_eq!(scratch.text("copy"), "a copy");
+    assert!(!files::exists(&scratch.at("a/b/new")));
+}
+
+#[test]
+fn what_fails_on_the_way_leaves_everything_as_before() {
+    let scratch = Scratch::new();
+    scratch.put("old", "theirs");
+    place::make_directory(&scratch.at("open"), 0o777).unwrap();
+    let impossible = scratch.write("open/x", "x");
+    let changes = [scratch.write("old", "ours"), scratch.write("d/new", "new"), impossible];
+    let failed = scratch.ledger().apply(&changes).unwrap_err();
+    assert!(matches!(failed, Error::Undone(_)), "{failed}");
+    assert_eq!(scratch.text("old"), "theirs");
+    assert!(!files::exists(&scratch.at("d")) && !files::exists(&scratch.at("state")));
+}
+
+#[test]
+fn a_run_that_was_cut_off_after_the_manifest_can_be_repeated_and_taken_back() {
+    let scratch = Scratch::new();
+    scratch.put("old", "theirs");
+    let changes = [scratch.write("old", "ours"), scratch.write("new", "new")];
+    let mut ledger = scratch.ledger();
+    for change in &changes {
+        let state = place::state(&change.path).unwrap();
+        ledger.prepare(change, &state).unwrap();
+    }
+    ledger.save().unwrap();
+    scratch.back();
+    assert_eq!(scratch.text("old"), "theirs");
+    scratch.ledger().apply(&changes).unwrap();
+    assert_eq!(scratch.text("new"), "new");
+    scratch.back();
+    assert_eq!(scratch.text("old"), "theirs");
+    assert!(!files::exists(&scratch.at("new")));
+}

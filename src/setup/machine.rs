@@ -1,0 +1,132 @@
+//! system: what a set-up needs of the machine beside files: systemd, the user certbaton, sudo's own check.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::{Group, User};
+
+use crate::agent::facts;
+use crate::clock::Deadline;
+use crate::command::{self, Program};
+use crate::files;
+
+/// The user that the arbiter runs as, and its group.
+pub const ACCOUNT: &str = "certbaton";
+
+/// Its home directory, which sshd looks into.
+pub const ACCOUNT_HOME: &str = "/var/lib/certbaton-ssh";
+
+/// What did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It did not start, or did not end.
+    #[error(transparent)]
+    Command(#[from] command::Error),
+    /// It said no.
+    #[error("{command} failed: {said}")]
+    Failed {
+        /// The whole command.
+        command: String,
+        /// What it said.
+        said: String,
+    },
+}
+
+/// The user certbaton.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its home directory.
+    pub home: PathBuf,
+}
+
+/// Runs a program of the system's; what it printed.
+pub fn run(path: &str, arguments: &[&str]) -> Result<String, Error> {
+    let program = Program {
+        path: path.into(),
+        arguments: arguments.iter().map(Into::into).collect(),
+        environment: vec![
+            ("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into()),
+            ("LANG".into(), "C.UTF-8".into()),
+        ],
+        directory: "/".into(),
+    };
+    let output = program.run(&Deadline::after(PATIENCE))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = [output.stderr, output.stdout].concat();
+    let said = String::from_utf8_lossy(&said);
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let said = if lines.is_empty() { output.status.to_string() } else { lines.join("; ") };
+    Err(Error::Failed { command: [&[path], arguments].concat().join(" "), said })
+}
+
+/// Whether systemd is the init system here (`sd_booted(3)`).
+pub fn has_systemd() -> bool {
+    files::exists(Path::new("/run/systemd/system"))
+}
+
+/// systemctl with these arguments.
+pub fn systemctl(arguments: &[&str]) -> Result<(), Error> {
+    run(SYSTEMCTL, &[&["--quiet"], arguments].concat()).map(drop)
+}
+
+/// What systemd says of whether `unit` starts at boot: `enabled`, `disabled`, `masked`, … (systemctl(1)).
+pub fn enabled(unit: &str) -> String {
+    match run(SYSTEMCTL, &["is-enabled", unit]) {
+        Ok(said) => said.trim().to_owned(),
+        // It says so and ends with 1.
+        Err(Error::Failed { said, .. }) => said.lines().next().unwrap_or_default().to_owned(),
+        Err(Error::Command(_)) => String::new(),
+    }
+}
+
+/// Whether `unit` runs, or is a timer that waits.
+pub fn is_active(unit: &str) -> bool {
+    systemctl(&["is-active", unit]).is_ok()
+}
+
+/// The user certbaton, if there is one.
+pub fn account() -> Option<Account> {
+    let user = User::from_name(ACCOUNT).ok().flatten()?;
+    Some(Account { home: user.dir })
+}
+
+/// Makes the user by its sysusers.d file.
+pub fn make_account() -> Result<(), Error> {
+    run("/usr/bin/systemd-sysusers", &["certbaton.conf"]).map(drop)
+}
+
+/// Makes the directories of its tmpfiles.d file.
+pub fn make_directories() -> Result<(), Error> {
+    run("/usr/bin/systemd-tmpfiles", &["--create", "certbaton.conf"]).map(drop)
+}
+
+/// Removes user and group.
+pub fn remove_account() -> Result<(), Error> {
+    if account().is_some() {
+        // A caller may still be connected; nothing but what goes here belongs to it.
+        run("/usr/sbin/userdel", &["--force", ACCOUNT])?;
+    }
+    // userdel takes it along where USERGROUPS_ENAB says so (login.defs(5)).
+    if Group::from_name(ACCOUNT).is_ok_and(|group| group.is_some()) {
+        run("/usr/sbin/groupdel", &[ACCOUNT])?;
+    }
+    Ok(())
+}
+
+/// Whether sudo is here.
+pub fn has_sudo() -> bool {
+    facts::is_executable(Path::new(VISUDO)) && files::exists(Path::new("/etc/sudoers.d"))
+}
+
+/// Has sudo read the candidate `file`, with a mode that it accepts.
+pub fn check_sudoers(file: &Path) -> Result<(), Error> {
+    run(VISUDO, &["-q", "-c", "-f", &file.display().to_string()]).map(drop)
+}
+
+const SYSTEMCTL: &str = "/usr/bin/systemctl";
+const VISUDO: &str = "/usr/sbin/visudo";
+
+/// For any of these; a stopped unit may take its own time to end.
+const PATIENCE: Duration = Duration::from_mins(4);

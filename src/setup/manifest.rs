@@ -1,0 +1,263 @@
+//! pure: what a set-up wrote on this host, so that exactly that can be taken back: `installed.json`.
+//!
+//! It is on disk before anything that it tells of, so each entry says what may
+//! be there, not what is: only a look at the file tells.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::files::place::State;
+use crate::fingerprint::fingerprint;
+use crate::setup::change::{Change, What};
+
+/// All that was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Manifest {
+    /// 1.
+    pub version: u32,
+    /// Directories that were not there, in the order in which they were made.
+    pub directories: Vec<PathBuf>,
+    /// Files, in the order in which they were written.
+    pub files: Vec<Entry>,
+    /// Units of systemd's that were enabled.
+    pub units: Vec<String>,
+    /// The user certbaton was made.
+    pub account: bool,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Entry {
+    /// Where.
+    pub path: PathBuf,
+    /// What was put there, the last last; the one before may still be there if a run was cut off.
+    pub wrote: Vec<Wrote>,
+    /// What was there before the first.
+    pub before: Before,
+}
+
+/// What was put at a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Wrote {
+    /// A regular file.
+    File {
+        /// Of its bytes, in hexadecimal.
+        sha256: String,
+    },
+    /// A link.
+    Link {
+        /// Where it points.
+        target: PathBuf,
+    },
+    /// Permission bits alone.
+    Mode {
+        /// The bits.
+        mode: u32,
+    },
+}
+
+/// What was at a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Before {
+    /// Nothing.
+    Absent,
+    /// A regular file.
+    File {
+        /// Of its bytes, in hexadecimal.
+        sha256: String,
+        /// Its permission bits.
+        mode: u32,
+        /// A copy of it, with owner, attributes and times.
+        copy: PathBuf,
+    },
+    /// A link.
+    Link {
+        /// Where it pointed.
+        target: PathBuf,
+    },
+    /// The same file, with these permission bits.
+    Mode {
+        /// The bits.
+        mode: u32,
+    },
+}
+
+/// What is to become of a file when everything is taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It is as it was before already.
+    Back,
+    /// It is removed.
+    Remove,
+    /// A copy takes its place.
+    PutBack(PathBuf),
+    /// A link takes its place.
+    Link(PathBuf),
+    /// It gets these permission bits.
+    Mode(u32),
+    /// It was changed since, and stays.
+    Edited,
+}
+
+impl Wrote {
+    /// What `what` puts there.
+    pub fn of(what: &What) -> Self {
+        match what {
+            What::Write { bytes, .. } => Self::File { sha256: sha256(bytes) },
+            What::Link { target } => Self::Link { target: target.clone() },
+            What::Mode(mode) => Self::Mode { mode: *mode },
+        }
+    }
+
+    fn is_there(&self, state: &State) -> bool {
+        match (self, state) {
+            (Self::File { sha256: wrote }, State::File { bytes, .. }) => *wrote == sha256(bytes),
+            (Self::Link { target }, State::Link { target: now }) => target == now,
+            (Self::Mode { mode }, State::File { mode: now, .. }) => mode == now,
+            _ => false,
+        }
+    }
+}
+
+impl Entry {
+    /// Whether what is there now was put there by certbaton.
+    pub fn is_intact(&self, state: &State) -> bool {
+        self.wrote.iter().any(|wrote| wrote.is_there(state))
+    }
+
+    fn was(&self, state: &State) -> bool {
+        match (&self.before, state) {
+            (Before::Absent, State::Absent) => true,
+            (Before::File { sha256: before, mode, .. }, State::File { bytes, mode: now }) => {
+                *before == sha256(bytes) && mode == now
+            }
+            (Before::Link { target }, State::Link { target: now }) => target == now,
+            (Before::Mode { mode }, State::File { mode: now, .. }) => mode == now,
+            _ => false,
+        }
+    }
+
+    /// How what was there before comes back.
+    pub fn fate(&self, state: &State) -> Fate {
+        if self.was(state) {
+            return Fate::Back;
+        }
+        if !self.is_intact(state) {
+            // Somebody removed it; what was there before certbaton came is still due.
+            return match (&self.before, state) {
+                (Before::Absent | Before::Mode { .. }, State::Absent) => Fate::Back,
+                _ => Fate::Edited,
+            };
+        }
+        match &self.before {
+            Before::Absent => Fate::Remove,
+            Before::File { copy, .. } => Fate::PutBack(copy.clone()),
+            Before::Link { target } => Fate::Link(target.clone()),
+            Before::Mode { mode } => Fate::Mode(*mode),
+        }
+    }
+}
+
+impl Manifest {
+    /// Nothing was done.
+    pub fn new() -> Self {
+        Self { version: 1, ..Self::default() }
+    }
+
+    /// Reads it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+
+    /// As bytes for its file.
+    pub fn bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// What is known of `path`.
+    pub fn entry(&self, path: &Path) -> Option<&Entry> {
+        self.files.iter().find(|entry| entry.path == path)
+    }
+
+    /// Whether `path` is in a state that certbaton, or nobody, has left it in.
+    pub fn is_ours(&self, path: &Path, state: &State) -> bool {
+        self.entry(path).is_some_and(|entry| entry.is_intact(state))
+    }
+
+    /// Whether it has to be copied before `change`: it is somebody else's file.
+    pub fn needs_copy(&self, change: &Change, state: &State) -> bool {
+        let replaces = !matches!(change.what, What::Mode(_));
+        let is_known = self.entry(&change.path).is_some_and(|entry| {
+            matches!(entry.before, Before::Absent | Before::Link { .. } | Before::File { .. })
+                && (entry.is_intact(state) || entry.was(state))
+        });
+        replaces && matches!(state, State::File { .. }) && !is_known
+    }
+
+    /// Takes down `change` of what is in `state`; `copy` is where a copy of it is, if it needs one.
+    pub fn record(&mut self, change: &Change, state: &State, copy: PathBuf) {
+        let needs_copy = self.needs_copy(change, state);
+        let wrote = Wrote::of(&change.what);
+        let before = match (state, &change.what) {
+            (State::File { mode, .. }, What::Mode(_)) => Before::Mode { mode: *mode },
+            (State::File { bytes, mode }, _) => {
+                Before::File { sha256: sha256(bytes), mode: *mode, copy }
+            }
+            (State::Link { target }, _) => Before::Link { target: target.clone() },
+            (State::Absent | State::Other, _) => Before::Absent,
+        };
+        let Some(entry) = self.files.iter_mut().find(|entry| entry.path == change.path) else {
+            let path = change.path.clone();
+            return self.files.push(Entry { path, wrote: vec![wrote], before });
+        };
+        if needs_copy {
+            // Its bits were changed by certbaton before; those of before that are the user's.
+            let before = match (&entry.before, before) {
+                (Before::Mode { mode }, Before::File { sha256, copy, .. })
+                    if entry.is_intact(state) =>
+                {
+                    Before::File { sha256, mode: *mode, copy }
+                }
+                (_, before) => before,
+            };
+            *entry = Entry { path: entry.path.clone(), wrote: vec![wrote], before };
+            return;
+        }
+        entry.wrote.retain(|known| *known != wrote);
+        entry.wrote.push(wrote);
+        let surplus = entry.wrote.len().saturating_sub(KEPT);
+        entry.wrote.drain(..surplus);
+    }
+
+    /// Takes down that `path` is not there yet.
+    pub fn directory(&mut self, path: PathBuf) {
+        if !self.directories.contains(&path) {
+            self.directories.push(path);
+        }
+    }
+
+    /// Takes down that `unit` is being enabled.
+    pub fn unit(&mut self, unit: &str) {
+        if !self.units.iter().any(|known| known == unit) {
+            self.units.push(unit.to_owned());
+        }
+    }
+}
+
+/// In hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    fingerprint(bytes, 32)
+}
+
+/// The last two, and a mode beside them.
+const KEPT: usize = 3;
+
+#[cfg(test)]
+mod tests;

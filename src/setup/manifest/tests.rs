@@ -1,0 +1,81 @@
+//! pure: what comes back of what was written, replaced, edited, or never got so far.
+
+use super::*;
+
+fn file(text: &str) -> State {
+    State::File { bytes: text.into(), mode: 0o644 }
+}
+
+fn write(text: &str) -> Change {
+    let what = What::Write { bytes: text.into(), mode: 0o644 };
+    Change { path: "/f".into(), what, why: String::new() }
+}
+
+/// The manifest after these changes, each of what was there then.
+fn after(changes: &[(&Change, &State)]) -> Manifest {
+    let mut manifest = Manifest::new();
+    for (change, state) in changes {
+        manifest.record(change, state, "/kept/0".into());
+    }
+    Manifest::parse(&manifest.bytes().unwrap()).unwrap()
+}
+
+fn fate(manifest: &Manifest, now: &State) -> Fate {
+    manifest.files[0].fate(now)
+}
+
+#[test]
+fn a_new_file_goes_if_it_is_as_it_was_written() {
+    let manifest = after(&[(&write("a"), &State::Absent)]);
+    assert_eq!(fate(&manifest, &file("a")), Fate::Remove);
+    assert_eq!(fate(&manifest, &file("a and more")), Fate::Edited);
+    assert_eq!(fate(&manifest, &State::Link { target: "/x".into() }), Fate::Edited);
+    assert_eq!(fate(&manifest, &State::Absent), Fate::Back);
+}
+
+#[test]
+fn what_was_replaced_comes_back_also_after_a_second_version() {
+    let manifest = after(&[(&write("a"), &file("theirs")), (&write("b"), &file("a"))]);
+    let back = Fate::PutBack("/kept/0".into());
+    assert_eq!(fate(&manifest, &file("b")), back);
+    assert_eq!(fate(&manifest, &file("a")), back, "the second was cut off");
+    assert_eq!(fate(&manifest, &file("theirs")), Fate::Back, "so was the first");
+    assert_eq!(fate(&manifest, &file("c")), Fate::Edited);
+    assert_eq!(fate(&manifest, &State::Absent), Fate::Edited, "somebody removed it");
+}
+
+#[test]
+fn only_what_is_somebody_elses_is_copied() {
+    let manifest = after(&[(&write("a"), &State::Absent)]);
+    assert!(!manifest.needs_copy(&write("b"), &file("a")));
+    assert!(manifest.needs_copy(&write("b"), &file("edited")));
+    assert!(!manifest.needs_copy(&write("b"), &State::Absent));
+    let mode = Change { what: What::Mode(0o755), ..write("") };
+    assert!(!manifest.needs_copy(&mode, &file("edited")));
+}
+
+#[test]
+fn an_edited_file_that_is_written_again_is_theirs_to_get_back() {
+    let manifest = after(&[(&write("a"), &State::Absent), (&write("b"), &file("edited"))]);
+    assert_eq!(fate(&manifest, &file("b")), Fate::PutBack("/kept/0".into()));
+    assert_eq!(fate(&manifest, &file("edited")), Fate::Back);
+}
+
+#[test]
+fn bits_and_links_come_back() {
+    let mode = Change { what: What::Mode(0o755), ..write("") };
+    let manifest = after(&[(&mode, &file("x"))]);
+    let now = State::File { bytes: b"x".to_vec(), mode: 0o755 };
+    assert_eq!(fate(&manifest, &now), Fate::Mode(0o644));
+    let manifest = after(&[(&mode, &file("x")), (&write("y"), &now)]);
+    let Before::File { mode, .. } = manifest.files[0].before else { panic!() };
+    assert_eq!(mode, 0o644);
+    let link = Change { what: What::Link { target: "../a".into() }, ..write("") };
+    let manifest = after(&[(&link, &State::Link { target: "../b".into() })]);
+    assert_eq!(fate(&manifest, &State::Link { target: "../a".into() }), Fate::Link("../b".into()));
+}
+
+#[test]
+fn a_manifest_of_another_shape_is_refused() {
+    assert!(Manifest::parse(br#"{"version":1,"surprise":[]}"#).is_err());
+}

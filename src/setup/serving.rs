@@ -1,0 +1,104 @@
+//! flow: changes of files that Apache reads: it sees them only after its own configtest, and is reloaded, never restarted.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::apache::dump::Reading;
+use crate::apache::server::{self, Candidate, Server};
+use crate::config::Settings;
+use crate::files;
+use crate::route::install;
+use crate::route::report;
+use crate::setup::change::{Change, What};
+
+/// A running Apache that reads what is to be changed.
+#[derive(Debug)]
+pub struct Reader {
+    server: Server,
+}
+
+/// The Apache that reads one of `changes`, once it has accepted all of them; `None` if none is its affair.
+pub fn accepting(settings: &Settings, changes: &[Change]) -> Result<Option<Reader>, report::Error> {
+    let Some((reader, read)) = reader(settings, changes.iter().map(|change| &*change.path))? else {
+        return Ok(None);
+    };
+    let scratch = files::temporary_directory(Path::new("/run"))?;
+    let mut substitutes: Vec<(PathBuf, PathBuf)> = Vec::new();
+    for (index, change) in changes.iter().enumerate() {
+        let Ok(real) = files::real_path(&change.path) else { continue };
+        let bytes = match &change.what {
+            What::Write { bytes, .. } => bytes.clone(),
+            What::Link { target } => linked(change, target, changes)?,
+            What::Mode(_) => continue,
+        };
+        if read.contains(&real) {
+            let substitute = scratch.path().join(index.to_string());
+            files::write_scratch(&substitute, &bytes)?;
+            substitutes.push((real, substitute));
+        }
+    }
+    let candidates: Vec<Candidate<'_>> =
+        substitutes.iter().map(|(real, substitute)| Candidate { real, substitute }).collect();
+    if !candidates.is_empty() {
+        reader.server.inquirer().dump(&candidates, &mut |_| {})?;
+    }
+    Ok(Some(reader))
+}
+
+/// The bytes that a link to `target` in the place of a change's file would lead to.
+fn linked(change: &Change, target: &Path, changes: &[Change]) -> Result<Vec<u8>, report::Error> {
+    let at = change.path.parent().unwrap_or(Path::new("/")).join(target);
+    let same = |other: &&Change| {
+        files::real_path(&other.path).ok() == files::real_path(&at).ok() || other.path == at
+    };
+    match changes.iter().filter(same).find_map(|other| match &other.what {
+        What::Write { bytes, .. } => Some(bytes.clone()),
+        _ => None,
+    }) {
+        Some(bytes) => Ok(bytes),
+        None => Ok(files::read_any(&at)?),
+    }
+}
+
+/// The Apache that reads one of `paths`, and all that it reads.
+pub fn reader<'a>(
+    settings: &Settings,
+    paths: impl Iterator<Item = &'a Path>,
+) -> Result<Option<(Reader, BTreeSet<PathBuf>)>, report::Error> {
+    // What it has in its own directories; the rest is none of its affairs, and it need not be asked.
+    let paths: Vec<&Path> = paths.filter(|path| !is_ours(path)).collect();
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    let server = server::find(settings.pid_file.as_deref())?;
+    let mut reading = Reading::default();
+    server.inquirer().dump(&[], &mut |part| reading.push(part))?;
+    let opened = reading.includes().iter().map(|include| PathBuf::from(&include.file));
+    let read: BTreeSet<PathBuf> =
+        opened.flat_map(|file| [files::real_path(&file).ok(), Some(file)]).flatten().collect();
+    let is_read = paths.iter().any(|path| {
+        read.contains(*path) || files::real_path(path).is_ok_and(|real| read.contains(&real))
+    });
+    Ok(is_read.then_some((Reader { server }, read)))
+}
+
+impl Reader {
+    /// Has it load what is there now, and waits until only that can answer.
+    pub fn reload(&self, settings: &Settings) -> Result<(), report::Error> {
+        install::reload(&self.server, settings.proof_time)
+    }
+
+    /// Asks it whether what is there now can be loaded.
+    pub fn accepts(&self) -> Result<(), report::Error> {
+        Ok(self.server.inquirer().dump(&[], &mut |_| {})?)
+    }
+}
+
+/// Files that no Apache reads.
+fn is_ours(path: &Path) -> bool {
+    ["/etc/certbaton", "/etc/systemd", "/etc/sudoers.d", "/etc/sysusers.d", "/etc/tmpfiles.d"]
+        .iter()
+        .any(|directory| path.starts_with(directory))
+        || path.starts_with("/var/lib/certbaton-ssh")
+        || path.file_name().is_some_and(|name| name == "certbaton")
+}

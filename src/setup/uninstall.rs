@@ -1,0 +1,226 @@
+//! flow: takes certbaton off this host: routes first, then what starts it, then every file that is as it was written.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::Settings;
+use crate::files;
+use crate::files::place;
+use crate::lease::question::question;
+use crate::lease::wire::{Answer, Ask};
+use crate::lock;
+use crate::route::order::{Options, Order};
+use crate::route::report::chain;
+use crate::route::switch;
+use crate::setup::error::Error;
+use crate::setup::install::is_packaged;
+use crate::setup::ledger::{Ledger, ORIGINALS};
+use crate::setup::manifest::Fate;
+use crate::setup::payload::{PROGRAMS, RECOVER, RENEW_TIMER};
+use crate::setup::perform::{
+    Consent, MOMENT, Outcome, Person, STAMPS, exclusive, is_held, is_timer,
+};
+use crate::setup::{machine, serving};
+
+/// What is taken back, and what stays.
+#[derive(Debug, Default)]
+struct Plan {
+    fates: Vec<(PathBuf, Fate)>,
+    stays: Vec<String>,
+}
+
+/// Leaves routes and files as they were before certbaton came.
+pub fn uninstall(
+    settings: &Settings,
+    config: Option<&Path>,
+    program: &Path,
+    person: &mut dyn Person,
+    consent: Consent,
+) -> Result<Outcome, Error> {
+    under_way(settings, config)?;
+    let ledger = Ledger::open(&settings.state_directory)?;
+    let plan = plan(settings, &ledger, program)?;
+    tell(&plan, &ledger, person);
+    match consent {
+        Consent::Rehearsal => {
+            person.tell("rehearsed only: nothing was changed\n");
+            return Ok(Outcome::Rehearsed);
+        }
+        Consent::Nobody => return Err(Error::Nobody),
+        Consent::Ask if !person.agrees("Do this?").map_err(Error::Answer)? => {
+            return Err(Error::Declined);
+        }
+        Consent::Ask | Consent::Given => {}
+    }
+    let _setup = exclusive(settings)?;
+    let busy = || Error::UnderWay("a renewal is under way on this host".into());
+    let _coordinator = lock::attempt(&settings.coordinator_lock())?.ok_or_else(busy)?;
+    let _lease = lock::acquire(&settings.lease_lock(), MOMENT).map_err(|_| busy())?;
+    let given_back = switch::switch(settings, &Order::Only(Vec::new()), &Options::default())?;
+    switch::log(&given_back);
+    // From here on nothing may begin again.
+    take_back(settings, &ledger, &plan, person)
+        .map_err(|error| Error::HalfBack(Box::new(error)))?;
+    for line in &plan.stays {
+        person.tell(&format!("stays: {line}\n"));
+    }
+    Ok(Outcome::Done)
+}
+
+/// Refuses while anybody renews who would miss something of this host.
+fn under_way(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
+    if is_held(&settings.lease_lock())? {
+        return Err(Error::UnderWay("a renewal is under way on this host".into()));
+    }
+    if is_held(&settings.coordinator_lock())? {
+        return Err(Error::UnderWay("renew-coordinate runs on this host".into()));
+    }
+    let is_arbiter = settings.arbiter.is_some() && settings.arbiter == settings.name;
+    // An arbiter that is broken is no reason to keep it.
+    if is_arbiter
+        && let Ok((_, Answer::Status(status))) = question(settings, config, &Ask::Status)
+        && let Some(holder) = status.holder.filter(|holder| holder.connected)
+    {
+        let why = format!("{} holds the lease that this host grants, and renews", holder.name);
+        return Err(Error::UnderWay(why));
+    }
+    Ok(())
+}
+
+fn plan(settings: &Settings, ledger: &Ledger, program: &Path) -> Result<Plan, Error> {
+    let mut plan = Plan::default();
+    for entry in ledger.manifest.files.iter().rev() {
+        let state = place::state(&entry.path)?;
+        let fate = entry.fate(&state);
+        if fate == Fate::Edited {
+            plan.stays.push(format!("{}, which was changed since", entry.path.display()));
+        }
+        plan.fates.push((entry.path.clone(), fate));
+    }
+    if plan.has_edited() && files::exists(&settings.state_directory.join(ORIGINALS)) {
+        let originals = settings.state_directory.join(ORIGINALS);
+        plan.stays.push(format!("{}, what was there before", originals.display()));
+    }
+    let directory = program.parent().unwrap_or(Path::new("/")).display();
+    if is_packaged() {
+        plan.stays.push("what the package installed: apt purge certbaton removes it".into());
+    } else {
+        let programs = PROGRAMS.map(|name| format!("{directory}/{name}")).join(" ");
+        plan.stays.push(format!("the programs: rm {programs}"));
+    }
+    if let Some(arbiter) = settings.arbiter.as_ref().filter(|a| settings.name.as_ref() != Some(a)) {
+        let key = "the line with this host's key";
+        plan.stays.push(format!("on {arbiter}: all of it, and {key}; uninstall it there too"));
+    }
+    Ok(plan)
+}
+
+impl Plan {
+    fn has_edited(&self) -> bool {
+        self.fates.iter().any(|(_, fate)| *fate == Fate::Edited)
+    }
+}
+
+fn tell(plan: &Plan, ledger: &Ledger, person: &mut dyn Person) {
+    person.tell("give back every route to the peer\n");
+    for unit in &ledger.manifest.units {
+        person.tell(&format!("stop and disable {unit}\n"));
+    }
+    for (path, fate) in &plan.fates {
+        let path = path.display();
+        match fate {
+            Fate::Back => {}
+            Fate::Remove => person.tell(&format!("remove {path}\n")),
+            Fate::PutBack(_) => person.tell(&format!("put back {path} as it was before\n")),
+            Fate::Link(to) => {
+                person.tell(&format!("put back the link {path} to {}\n", to.display()));
+            }
+            Fate::Mode(mode) => person.tell(&format!("mode of {path} back to {mode:04o}\n")),
+            Fate::Edited => person.tell(&format!("leave {path}: it was changed since\n")),
+        }
+    }
+    person.tell("remove journal, history and locks\n");
+    if ledger.manifest.account && !is_packaged() {
+        person.tell("remove the user and the group certbaton\n");
+    }
+}
+
+fn take_back(
+    settings: &Settings,
+    ledger: &Ledger,
+    plan: &Plan,
+    person: &mut dyn Person,
+) -> Result<(), Error> {
+    let manifest = &ledger.manifest;
+    if machine::has_systemd() {
+        stop(&manifest.units)?;
+    }
+    let due = plan.fates.iter().filter(|(_, fate)| !matches!(fate, Fate::Back | Fate::Edited));
+    let apache = serving::reader(settings, due.map(|(path, _)| path.as_path()))?;
+    for (path, fate) in &plan.fates {
+        ledger.follow(path, fate)?;
+    }
+    if let Some((apache, _)) = apache {
+        apache.accepts()?;
+        apache.reload(settings)?;
+    }
+    if machine::has_systemd() {
+        machine::systemctl(&["daemon-reload"])?;
+        for unit in UNITS {
+            // Only what failed and is gone is still listed.
+            machine::systemctl(&["reset-failed", unit]).ok();
+        }
+    }
+    remove_state(settings, plan)?;
+    for directory in manifest.directories.iter().rev() {
+        place::remove_empty(directory)?;
+    }
+    if is_packaged() {
+        if machine::has_systemd() {
+            // The package's own places, as it left them.
+            machine::make_directories()?;
+        }
+    } else if manifest.account
+        && let Err(error) = machine::remove_account()
+    {
+        let why = chain(&error);
+        person.tell(&format!("stays: the user certbaton ({why}); userdel certbaton removes it\n"));
+    }
+    Ok(())
+}
+
+/// Only what was enabled by a set-up; what a package enabled is the package's.
+fn stop(units: &[String]) -> Result<(), Error> {
+    for unit in units {
+        machine::systemctl(&["disable", "--now", unit])?;
+        if is_timer(unit) {
+            files::remove_own(&Path::new(STAMPS).join(format!("stamp-{unit}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Journal, history, locks, lease: nobody's but ours. The manifest goes last.
+fn remove_state(settings: &Settings, plan: &Plan) -> Result<(), Error> {
+    let keys = Path::new(machine::ACCOUNT_HOME);
+    for directory in [keys.join(".ssh"), keys.to_owned()] {
+        place::remove_empty(&directory)?;
+    }
+    place::remove_all(&settings.runtime_directory)?;
+    let keeps = plan.has_edited();
+    let state = &settings.state_directory;
+    let manifest = Path::new("installed.json");
+    let entries = if files::exists(state) { files::list(state)? } else { Vec::new() };
+    for entry in entries {
+        let is_kept = keeps && entry == ORIGINALS;
+        if entry != manifest.as_os_str() && !is_kept {
+            place::remove_all(&state.join(entry))?;
+        }
+    }
+    files::remove_own(&state.join(manifest))
+        .or_else(|error| if error.is_missing() { Ok(()) } else { Err(error) })?;
+    place::remove_empty(state)?;
+    Ok(())
+}
+
+/// All that may have run.
+const UNITS: [&str; 4] = [RECOVER[0], RECOVER[1], RENEW_TIMER, "certbaton-renew.service"];
