@@ -136,15 +136,7 @@ impl Init {
             Role::Vps => (label(&self.name, "vps")?, label(&None, "home")?),
             Role::Home => (label(&self.vps_name, "vps")?, label(&self.name, "home")?),
         };
-        let call = Call {
-            settings,
-            program: &program,
-            consent: self.how.consent(),
-            vps,
-            home,
-            // An earlier set-up of Perl hooks joins in here.
-            adopted: Vec::new(),
-        };
+        let call = Call { settings, program: &program, consent: self.how.consent(), vps, home };
         let next = match role {
             Role::Vps => init::vps(&call, self.home_key.as_ref(), &mut Console)?,
             Role::Home => init::home(&call, &self.home(settings)?, &mut Console)?,

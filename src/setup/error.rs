@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::files;
 use crate::lock;
 use crate::route::report::{self, chain};
-use crate::setup::{configuration, found, keys, ledger, machine, ssh};
+use crate::setup::{adopt, configuration, found, keys, ledger, machine, ssh};
 
 /// Why not. Unless it says otherwise, nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,9 @@ pub enum Error {
     /// The person said no.
     #[error("nothing was changed")]
     Declined,
+    /// Somebody else was quicker.
+    #[error("{} was changed since it was shown; nothing was changed: run this again", .0.display())]
+    Moved(PathBuf),
     /// The terminal.
     #[error("cannot read the answer; nothing was changed")]
     Answer(#[source] io::Error),
@@ -117,6 +120,9 @@ pub enum Error {
     /// Apache and its routes.
     #[error(transparent)]
     Switch(#[from] report::Error),
+    /// What an old set-up left.
+    #[error(transparent)]
+    Adopt(#[from] adopt::Error),
     /// The configuration file.
     #[error(transparent)]
     Configuration(#[from] configuration::Error),
@@ -151,7 +157,10 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Nobody | Self::OtherConfig(_) | Self::Missing(_) => Exit::Usage,
-            Self::UnderWay(_) | Self::Lock(lock::Error::Busy { .. }) => Exit::Busy,
+            Self::UnderWay(_)
+            | Self::Lock(lock::Error::Busy { .. })
+            | Self::Adopt(adopt::Error::Busy)
+            | Self::Found(found::Error::Adopt(adopt::Error::Busy)) => Exit::Busy,
             Self::Configuration(_) | Self::Config(_) => Exit::Config,
             Self::Halfway(_)
             | Self::HalfBack(_)

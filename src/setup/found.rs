@@ -5,7 +5,7 @@ mod text;
 use std::path::{Path, PathBuf};
 
 use crate::agent::survey;
-use crate::apache::server;
+use crate::apache::server::{self, Server};
 use crate::certbot::installed;
 use crate::certbot::lineages::{self, lineages};
 use crate::certbot::renewal::{Lineage, Refused};
@@ -13,17 +13,18 @@ use crate::certbot::scope::{self, Known, scope};
 use crate::config::Settings;
 use crate::files;
 use crate::names::Route;
+use crate::route::install;
+use crate::route::observe;
 use crate::route::order::{Options, Order, Report};
 use crate::route::report;
 use crate::route::switch;
+use crate::setup::adopt::{self, Adoption};
 
 /// All of it.
 #[derive(Debug)]
 pub struct Found {
-    /// Apache's pid.
-    pub pid: i32,
-    /// Its version, if it tells.
-    pub apache: Option<String>,
+    /// Who serves the names.
+    pub web_server: WebServer,
     /// certbot's program.
     pub certbot: PathBuf,
     /// Its version, if it tells.
@@ -34,6 +35,22 @@ pub struct Found {
     pub refused: Vec<Refused>,
     /// What a renewal of all of it would switch, or why it could not.
     pub switch: Result<(String, Report), report::Error>,
+    /// What old hooks left behind, and what is to become of it.
+    pub adoption: Adoption,
+}
+
+/// The web server of a host.
+#[derive(Debug)]
+pub enum WebServer {
+    /// Apache.
+    Apache {
+        /// Its pid.
+        pid: i32,
+        /// Its version, if it tells.
+        version: Option<String>,
+    },
+    /// The one of `[web-server]`, by its name; nothing is ever switched in it.
+    Other(String),
 }
 
 /// What is missing.
@@ -61,11 +78,22 @@ pub enum Error {
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
+    /// The old set-up.
+    #[error(transparent)]
+    Adopt(#[from] adopt::Error),
 }
 
 /// Looks.
 pub fn find(settings: &Settings) -> Result<Found, Error> {
-    let server = server::find(settings.pid_file.as_deref())?;
+    let (web_server, adoption) = match &settings.web_server {
+        Some(other) => (WebServer::Other(other.to_string()), Adoption::default()),
+        None => {
+            let server = server::find(settings.pid_file.as_deref())?;
+            let adoption = adoption(settings, &server)?;
+            let version = server.inquirer().version();
+            (WebServer::Apache { pid: server.process().pid, version }, adoption)
+        }
+    };
     let certbot = survey::program(settings).ok_or(Error::NoCertbot)?;
     let version = installed::version(&certbot).or_else(|| {
         let printed = survey::printed_version(&certbot).ok()?;
@@ -88,15 +116,20 @@ pub fn find(settings: &Settings) -> Result<Found, Error> {
     .map_err(|error| Error::Scope(Box::new(error)))?;
     let routes = scope.lineages.into_iter().flat_map(|lineage| lineage.routes).collect();
     let switch = rehearse(settings, routes)?;
-    Ok(Found {
-        pid: server.process().pid,
-        apache: server.inquirer().version(),
-        certbot,
-        version,
-        lineages: all,
-        refused,
-        switch,
-    })
+    Ok(Found { web_server, certbot, version, lineages: all, refused, switch, adoption })
+}
+
+/// The old set-up, once Apache has accepted its files as they are to become.
+fn adoption(settings: &Settings, server: &Server) -> Result<Adoption, adopt::Error> {
+    let (journal, _) = install::read_journal(&settings.journal())?;
+    let observed = match observe::observe(server, journal) {
+        // A renewal would say why it fails, and so does what comes next.
+        Err(_) => return Ok(Adoption::default()),
+        Ok(observed) => observed,
+    };
+    let found = adopt::adoption(settings, &observed)?;
+    adopt::apache::question(server.inquirer(), &observed.user, &found.changes)?;
+    Ok(found)
 }
 
 /// A rehearsal leaves nothing behind: what it needs to write goes elsewhere where certbaton has no place yet.

@@ -6,7 +6,6 @@ use crate::config::{self, Settings};
 use crate::files;
 use crate::files::place::{self, State};
 use crate::names::HostLabel;
-use crate::setup::change::Change;
 use crate::setup::configuration::Pair;
 use crate::setup::error::Error;
 use crate::setup::keys::{self, CallerKey};
@@ -34,8 +33,6 @@ pub struct Call<'a> {
     pub vps: HostLabel,
     /// What home is called.
     pub home: HostLabel,
-    /// What an earlier set-up on this host makes necessary.
-    pub adopted: Vec<Change>,
 }
 
 /// What is left to be done.
@@ -106,13 +103,15 @@ fn begin(
     let ledger = Ledger::open(&call.settings.state_directory)?;
     let found = found::find(call.settings)?;
     person.tell(&found.to_string());
+    let adopted = found.adoption.changes;
     match found.switch {
         // What is about to be repaired may be the reason.
-        Err(error) if call.adopted.is_empty() => return Err(Error::Unswitchable(error)),
+        Err(error) if adopted.is_empty() => return Err(Error::Unswitchable(error)),
         _ => {}
     }
     let mut work = install::work(call.settings, &programs, &ledger.manifest)?;
-    work.changes.extend(call.adopted.iter().cloned());
+    work.adopts = !adopted.is_empty();
+    work.changes.extend(adopted);
     Ok((work, programs, ledger.manifest))
 }
 

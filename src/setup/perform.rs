@@ -12,7 +12,7 @@ use crate::setup::change::{Change, What};
 use crate::setup::error::Error;
 use crate::setup::ledger::Ledger;
 use crate::setup::payload::SUDOERS;
-use crate::setup::{machine, serving, show};
+use crate::setup::{adopt, machine, serving, show};
 
 /// Who is told, and asked.
 pub trait Person {
@@ -44,6 +44,8 @@ pub struct Work {
     pub account: bool,
     /// Its directories are made.
     pub directories: bool,
+    /// Among the files are those of an old set-up.
+    pub adopts: bool,
     /// Units to enable, and to start if they are timers.
     pub units: Vec<&'static str>,
     /// What is not done, and why.
@@ -64,7 +66,7 @@ pub enum Outcome {
 impl Work {
     /// Nothing is to be done.
     pub fn is_empty(&self) -> bool {
-        let Self { changes, account, directories, units, notes: _ } = self;
+        let Self { changes, account, directories, units, adopts: _, notes: _ } = self;
         changes.is_empty() && !account && !directories && units.is_empty()
     }
 }
@@ -84,8 +86,11 @@ pub fn perform(
         person.tell("nothing to change on this host\n");
         return Ok(Outcome::Nothing);
     }
+    let mut shown = Vec::new();
     for change in &work.changes {
-        person.tell(&show::change(change, &place::state(&change.path)?));
+        let state = place::state(&change.path)?;
+        person.tell(&show::change(change, &state));
+        shown.push(state);
     }
     if work.account {
         person.tell("make the user certbaton: systemd-sysusers certbaton.conf\n");
@@ -112,13 +117,20 @@ pub fn perform(
         return Ok(Outcome::Done);
     }
     let _lock = exclusive(settings)?;
+    for (change, shown) in work.changes.iter().zip(&shown) {
+        if place::state(&change.path)? != *shown {
+            return Err(Error::Moved(change.path.clone()));
+        }
+    }
     check_sudoers(&work.changes)?;
     let apache = serving::accepting(settings, &work.changes)?;
     let mut ledger = Ledger::open(&settings.state_directory)?;
     ledger.apply(&work.changes)?;
     let halfway = |error: Error| Error::Halfway(Box::new(error));
     effects(&mut ledger, work).map_err(halfway)?;
-    if let Some(apache) = apache {
+    if work.adopts {
+        adopt::apache::settle(settings).map_err(|error| halfway(error.into()))?;
+    } else if let Some(apache) = apache {
         apache.reload(settings).map_err(|error| halfway(error.into()))?;
     }
     Ok(Outcome::Done)

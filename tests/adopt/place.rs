@@ -134,7 +134,7 @@ impl<'a> Place<'a> {
         let settings = self.settings();
         let adoption = adopt::adoption(&settings, &observed).unwrap();
         let inquirer = server.inquirer();
-        let asked = adopt::apache::question(&settings, inquirer, &observed.user, &adoption.changes);
+        let asked = adopt::apache::question(inquirer, &observed.user, &adoption.changes);
         (adoption, asked)
     }
 

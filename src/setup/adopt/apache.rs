@@ -22,14 +22,9 @@ use crate::setup::change::{Change, What};
 /// Apache must take it, and nothing but ProxyPass lines may be new in it. Of
 /// the changes, those to files that Apache reads now are looked at; a file that
 /// it does not read yet is not part of the question.
-pub fn question(
-    settings: &Settings,
-    inquirer: &Inquirer,
-    before: &Dump,
-    changes: &[Change],
-) -> Result<(), Error> {
-    files::own_directory(&settings.state_directory, 0o711)?;
-    let directory = files::temporary_directory(&settings.state_directory)?;
+pub fn question(inquirer: &Inquirer, before: &Dump, changes: &[Change]) -> Result<(), Error> {
+    // Not where the state will be: a rehearsal leaves nothing behind.
+    let directory = files::temporary_directory(Path::new("/run"))?;
     let read: BTreeSet<PathBuf> =
         before.includes.iter().filter_map(|i| files::real_path(Path::new(&i.file)).ok()).collect();
     let mut pairs = Vec::new();

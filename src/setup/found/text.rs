@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::Found;
+use super::{Found, WebServer};
 use crate::names::Hostname;
 use crate::route::plan::Switched;
 use crate::route::report::chain;
@@ -11,7 +11,12 @@ impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let version = |version: &Option<String>| version.clone().unwrap_or("?".into());
         writeln!(f, "found on this host")?;
-        writeln!(f, "  apache {}, process {}", version(&self.apache), self.pid)?;
+        match &self.web_server {
+            WebServer::Apache { pid, version: known } => {
+                writeln!(f, "  apache {}, process {pid}", version(known))?;
+            }
+            WebServer::Other(name) => writeln!(f, "  {name}, by [web-server]")?,
+        }
         writeln!(f, "  certbot {}, {}", version(&self.version), self.certbot.display())?;
         for lineage in &self.lineages {
             writeln!(f, "  lineage {}", lineage.name)?;
@@ -20,6 +25,15 @@ impl fmt::Display for Found {
                 let webroot = webroot.map_or("no webroot".into(), ToString::to_string);
                 writeln!(f, "    {name} in {webroot}")?;
             }
+        }
+        for finding in &self.adoption.findings {
+            writeln!(f, "an old hook, and only you can decide: {finding}")?;
+        }
+        if let WebServer::Other(name) = &self.web_server {
+            return writeln!(f, "nothing is ever switched in {name}");
+        }
+        if !self.adoption.changes.is_empty() {
+            writeln!(f, "hooks of an older set-up switch here; they are taken out of use below")?;
         }
         writeln!(f, "a renewal on this host would switch")?;
         match &self.switch {
