@@ -1,5 +1,6 @@
 //! certbot's own files, command line and process.
 
+pub mod account;
 pub mod arguments;
 pub mod certificate;
 pub mod configobj;

@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use nix::unistd::geteuid;
 
 use crate::agent::carry;
+use crate::certbot::account;
 use crate::certbot::lineages;
 use crate::certbot::scope;
 use crate::config::{self, Settings};
@@ -28,6 +29,7 @@ use look::look;
 
 mod lease;
 mod look;
+mod render;
 mod status;
 mod switch;
 pub use coordinate::renew_coordinate;
@@ -60,6 +62,10 @@ enum Verb {
     Status(status::Status),
     /// See every name as the CA sees it, from every host, and what is wrong.
     Check(check::Check),
+    /// Write a whole gateway from one small description: the files of both machines.
+    Render(render::Render),
+    /// Print the thumbprint of this host's ACME account, for `render --layout stateless`.
+    Thumbprint(render::Account),
     /// Who may renew now, and who waits.
     #[command(subcommand)]
     Lease(lease::Order),
@@ -149,6 +155,33 @@ pub enum Error {
     /// The arbiter.
     #[error(transparent)]
     Serve(#[from] serve::Error),
+    /// No thumbprint.
+    #[error(
+        "--layout stateless needs the VPS's account: --thumbprint \"$(ssh VPS certbaton thumbprint)\", or --account FILE"
+    )]
+    NoThumbprint,
+    /// A thumbprint for nothing.
+    #[error("only --layout stateless answers by an account's thumbprint")]
+    NeedlessThumbprint,
+    /// An account's key that cannot be used.
+    #[error("{}", path.display())]
+    Account {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: account::Error,
+    },
+    /// The tunnel's key.
+    #[error("{} does not hold an update key: one word without quotes, backslashes and $", .0.display())]
+    UpdateKey(PathBuf),
+    /// No account.
+    #[error(
+        "certbot has no account here that renews a certificate; get the first one, then ask again"
+    )]
+    NoAccount,
+    /// Several accounts.
+    #[error("certbot renews with several accounts; name a lineage ({0})")]
+    SeveralAccounts(String),
     /// Where the program itself is.
     #[error("cannot find the certbaton program beside this one")]
     Program(#[source] io::Error),
@@ -162,6 +195,7 @@ impl Error {
             Self::UnderWay => Exit::Busy,
             Self::File(error) if error.is_unsafe() => Exit::Unsafe,
             Self::Config(_) | Self::NotText(_) => Exit::Config,
+            Self::NoThumbprint | Self::NeedlessThumbprint | Self::SeveralAccounts(_) => Exit::Usage,
             Self::Switch(error) => Exit::of(error),
             Self::Hook(error) => error.exit(),
             Self::Lease(error) => error.exit(),
@@ -201,6 +235,8 @@ pub fn certbaton() -> Exit {
             look(&set, &cli.common);
             Ok(done?)
         }),
+        Verb::Render(render) => render.perform(),
+        Verb::Thumbprint(account) => settings(&cli.common).and_then(|set| account.perform(&set)),
         Verb::Keep => settings(&cli.common).and_then(|set| {
             let done = keep::keep(&set, cli.common.config.as_deref());
             look(&set, &cli.common);
