@@ -1,6 +1,7 @@
 //! What Apache's configuration means, and the server that runs it.
 
 pub mod complaint;
+pub mod condition;
 pub mod dead;
 pub mod directories;
 pub mod document;

@@ -17,6 +17,7 @@
 //! | [`summary`] | what people and programs are told |
 //! | [`inspect`] | the order of looking at one host |
 //! | [`apache`] | who answers a challenge, by Apache's configuration |
+//! | `account` | whether a stateless layout answers for the right account |
 //! | [`directive`] | a directive as people find it |
 //! | [`faults`] | what keeps a challenge from certbot's webroot |
 //! | [`leftovers`] | what lies about in the files of Apache's configuration |
@@ -26,6 +27,7 @@
 //! | [`hooks`] | hooks of others |
 //! | [`schedule`] | what starts renewals |
 
+mod account;
 pub mod apache;
 pub mod culprit;
 pub mod dead;

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{Error, print};
 use crate::certbot::account;
+use crate::certbot::accounts;
 use crate::certbot::lineages::lineages;
 use crate::config::Settings;
 use crate::files::{self, Leaf};
@@ -15,7 +16,6 @@ use crate::render::challenge::Layout;
 use crate::render::description::Description;
 use crate::render::gateway::{MARK, Rendered, gateway};
 use crate::render::words::Credential;
-use crate::route::report::chain;
 
 /// Without `--to`, prints the files. Needs neither root nor a network.
 #[derive(Debug, Args)]
@@ -137,10 +137,7 @@ impl Account {
             if self.lineage.as_ref().is_some_and(|wanted| *wanted != lineage.name) {
                 continue;
             }
-            let (Some(server), Some(id)) = (&lineage.server, &lineage.account) else { continue };
-            let Some(file) = account::key_file(directory, server, id) else { continue };
-            let thumbprint = of_key(&file).inspect_err(|error| note(&chain(error)));
-            let Ok(thumbprint) = thumbprint else { continue };
+            let Some(thumbprint) = accounts::of_lineage(directory, &lineage) else { continue };
             if found.iter().all(|(known, _)| *known != thumbprint) {
                 found.push((thumbprint, lineage.name));
             }
