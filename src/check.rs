@@ -92,6 +92,17 @@ pub fn check(
     call: &Call<'_>,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Summary, Error> {
+    let gathered = ask(settings, call, say)?;
+    let gathered = Gathered { duplicates_per_week: settings.duplicates_per_week, ..gathered };
+    Ok(summary(&gathered, clock::now()))
+}
+
+/// Asks every host, and leaves it to others to judge.
+pub fn ask(
+    settings: &Settings,
+    call: &Call<'_>,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Gathered, Error> {
     let signals = Signals::catch().map_err(Error::Signals)?;
     let hosts = hosts(settings);
     let own = match &settings.hosts[..] {
@@ -100,7 +111,5 @@ pub fn check(
     };
     let ways: Vec<Way> =
         hosts.iter().map(|host| Way::to(settings, call.config, &call.certbaton, host)).collect();
-    let gathered = gather(&ways, own.as_ref(), call.names, &signals, say)?;
-    let gathered = Gathered { duplicates_per_week: settings.duplicates_per_week, ..gathered };
-    Ok(summary(&gathered, clock::now()))
+    Ok(gather(&ways, own.as_ref(), call.names, &signals, say)?)
 }

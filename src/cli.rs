@@ -163,6 +163,9 @@ pub enum Error {
     /// A thumbprint for nothing.
     #[error("only --layout stateless answers by an account's thumbprint")]
     NeedlessThumbprint,
+    /// Nothing to prove.
+    #[error("certbot renews nothing by webroot on any host; name a description")]
+    NoNamesToProve,
     /// An account's key that cannot be used.
     #[error("{}", path.display())]
     Account {
@@ -235,7 +238,10 @@ pub fn certbaton() -> Exit {
             look(&set, &cli.common);
             Ok(done?)
         }),
-        Verb::Render(render) => render.perform(),
+        Verb::Render(render) => match render.perform(&cli.common) {
+            Ok(exit) => return exit,
+            Err(error) => Err(error),
+        },
         Verb::Thumbprint(account) => settings(&cli.common).and_then(|set| account.perform(&set)),
         Verb::Keep => settings(&cli.common).and_then(|set| {
             let done = keep::keep(&set, cli.common.config.as_deref());

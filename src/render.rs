@@ -9,6 +9,7 @@
 //! | [`firewall`] | nftables |
 //! | [`services`] | fail2ban and inadyn |
 //! | [`gateway`] | all files together |
+//! | [`layout`] | which layout is in place, and whether it does what it promises |
 //!
 //! Rendering looks at nothing but the description: no root, no network, no clock.
 
@@ -16,6 +17,7 @@ pub mod challenge;
 pub mod description;
 pub mod firewall;
 pub mod gateway;
+pub mod layout;
 
 pub mod services;
 pub mod site;

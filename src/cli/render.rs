@@ -5,30 +5,37 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Error, print};
+use super::{Common, Error, print, settings};
 use crate::certbot::account;
 use crate::certbot::accounts;
 use crate::certbot::lineages::lineages;
+use crate::check::{self, Call};
 use crate::config::Settings;
+use crate::exit::Exit;
 use crate::files::{self, Leaf};
-use crate::names::Thumbprint;
+use crate::names::{Hostname, Thumbprint};
 use crate::render::challenge::Layout;
 use crate::render::description::Description;
 use crate::render::gateway::{MARK, Rendered, gateway};
+use crate::render::layout::{self, Kind, Proof};
 use crate::render::words::Credential;
 
-/// Without `--to`, prints the files. Needs neither root nor a network.
+/// Without `--to`, prints the files. Needs neither root nor a network, but with `--check`.
 #[derive(Debug, Args)]
 pub(super) struct Render {
     /// The description: names, backends, addresses (doc/render.md).
-    #[arg(value_name = "DESCRIPTION")]
-    description: PathBuf,
+    #[arg(value_name = "DESCRIPTION", required_unless_present = "check")]
+    description: Option<PathBuf>,
+    /// Render nothing, but prove the layout that is in place: of the names of the description, else
+    /// of all that certbot renews, by asking all hosts as the CA would. As root.
+    #[arg(long, conflicts_with_all = ["to", "thumbprint", "account"])]
+    check: bool,
     /// Write the files below this directory, as vps/etc/… and home/etc/….
     #[arg(long, value_name = "DIRECTORY")]
     to: Option<PathBuf>,
-    /// Who answers the challenge path at home.
-    #[arg(long, value_enum, default_value_t = Choice::Switch)]
-    layout: Choice,
+    /// Who answers the challenge path at home; switch without.
+    #[arg(long, value_enum)]
+    layout: Option<Choice>,
     /// Of the VPS's account, for stateless; `certbaton thumbprint` prints it there.
     #[arg(long, value_name = "THUMBPRINT", conflicts_with = "account")]
     thumbprint: Option<Thumbprint>,
@@ -48,8 +55,37 @@ pub(super) enum Choice {
 }
 
 impl Render {
-    pub(super) fn perform(&self) -> Result<(), Error> {
-        let description = read(&self.description)?;
+    pub(super) fn perform(&self, common: &Common) -> Result<Exit, Error> {
+        let description = self.description.as_deref().map(read).transpose()?;
+        match description {
+            Some(description) if !self.check => self.render(&description).map(|()| Exit::Done),
+            description => self.prove(&settings(common)?, common, description.as_ref()),
+        }
+    }
+
+    /// One line for each name.
+    fn prove(
+        &self,
+        settings: &Settings,
+        common: &Common,
+        description: Option<&Description>,
+    ) -> Result<Exit, Error> {
+        let certbaton = std::env::current_exe().map_err(Error::Program)?;
+        let names: Vec<Hostname> =
+            description.iter().flat_map(|d| &d.sites).flat_map(|site| site.names.clone()).collect();
+        let call = Call { config: common.config.as_deref(), certbaton, names: &names };
+        let gathered = check::ask(settings, &call, &|_| ())?;
+        let wanted = self.layout.map(Choice::kind);
+        let proofs: Vec<Proof> =
+            gathered.names.iter().map(|name| layout::prove(&gathered, name, wanted)).collect();
+        proofs.iter().for_each(|proof| print(&format!("{proof}\n")));
+        if proofs.is_empty() {
+            return Err(Error::NoNamesToProve);
+        }
+        Ok(if proofs.iter().all(Proof::holds) { Exit::Done } else { Exit::Failed })
+    }
+
+    fn render(&self, description: &Description) -> Result<(), Error> {
         let layout = self.layout()?;
         let key_file = description.tunnel.as_ref().and_then(|t| t.update_key_file.as_ref());
         let key = match (key_file, &self.to) {
@@ -57,7 +93,7 @@ impl Render {
             (None, _) | (_, None) => None,
             (Some(file), Some(_)) => Some(update_key(Path::new(file.as_str()))?),
         };
-        let files = gateway(&description, &layout, key.as_ref());
+        let files = gateway(description, &layout, key.as_ref());
         let Some(directory) = &self.to else {
             files
                 .iter()
@@ -83,12 +119,22 @@ impl Render {
             (None, Some(file)) => Some(of_key(file)?),
             (None, None) => None,
         };
-        match (self.layout, told) {
+        match (self.layout.unwrap_or(Choice::Switch), told) {
             (Choice::Stateless, Some(thumbprint)) => Ok(Layout::Stateless(thumbprint)),
             (Choice::Stateless, None) => Err(Error::NoThumbprint),
             (_, Some(_)) => Err(Error::NeedlessThumbprint),
             (Choice::Switch, None) => Ok(Layout::Switch),
             (Choice::Fallthrough, None) => Ok(Layout::Fallthrough),
+        }
+    }
+}
+
+impl Choice {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Switch => Kind::Switch,
+            Self::Fallthrough => Kind::Fallthrough,
+            Self::Stateless => Kind::Stateless,
         }
     }
 }
