@@ -99,7 +99,9 @@ pub fn prove(gathered: &Gathered, name: &Hostname, wanted: Option<Kind>) -> Proo
     };
     proof.host = Some(host.label.clone());
     let Some(inspected) = host.inspected(name) else {
-        proof.lacks = Some("its Apache could not be looked at".to_owned());
+        let why =
+            host.inspection.as_ref().err().map_or("nobody knows the name there", String::as_str);
+        proof.lacks = Some(format!("{} could not be looked at: {why}", host.label));
         return proof;
     };
     (proof.kind, proof.place) = layout(inspected);

@@ -11,7 +11,7 @@ use crate::render::words::Path;
 
 /// What `a2enmod` has to enable on either machine.
 pub const MODULES: &str =
-    "alias auth_basic authn_file authz_user headers proxy proxy_http remoteip rewrite ssl";
+    "alias auth_basic authn_file authz_user env headers proxy proxy_http remoteip rewrite ssl";
 
 /// The vhosts of a site on the VPS.
 pub fn on_vps(gateway: &Description, site: &Site) -> String {
