@@ -37,7 +37,8 @@ pub(super) struct Render {
     #[arg(long, value_enum)]
     layout: Option<Choice>,
     /// Of the VPS's account, for stateless; `certbaton thumbprint` prints it there.
-    #[arg(long, value_name = "THUMBPRINT", conflicts_with = "account")]
+    // It may begin with a hyphen.
+    #[arg(long, value_name = "THUMBPRINT", conflicts_with = "account", allow_hyphen_values = true)]
     thumbprint: Option<Thumbprint>,
     /// The key of the VPS's account (accounts/…/private_key.json) instead.
     #[arg(long, value_name = "FILE")]

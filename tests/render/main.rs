@@ -124,6 +124,15 @@ fn what_cannot_be_rendered_is_said_and_nothing_is_written() {
 }
 
 #[test]
+fn a_thumbprint_may_begin_with_a_hyphen() {
+    let thumbprint = THUMBPRINT.replace('N', "-");
+    let words = ["--layout", "stateless", "--thumbprint", &thumbprint];
+    let said = render(Path::new(EXAMPLE), &words);
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(text.contains(&format!("}}.{thumbprint}\"")), "{said:?}");
+}
+
+#[test]
 fn an_accounts_key_gives_its_thumbprint() {
     let scratch = tempfile::tempdir().unwrap();
     let key = scratch.path().join("private_key.json");
