@@ -94,8 +94,7 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused() {
-        let refused =
-            [r#"{}"#, r#"{"kty":"oct","k":"x"}"#, r#"{"kty":"EC","crv":"P-256","x":"a"}"#];
+        let refused = ["{}", r#"{"kty":"oct","k":"x"}"#, r#"{"kty":"EC","crv":"P-256","x":"a"}"#];
         assert!(refused.iter().all(|text| thumbprint(text.as_bytes()).is_err()));
         assert!(thumbprint(br#"{"kty":"RSA","e":"AQAB","n":"a b"}"#).is_err());
     }

@@ -79,7 +79,9 @@ impl Render {
         let wanted = self.layout.map(Choice::kind);
         let proofs: Vec<Proof> =
             gathered.names.iter().map(|name| layout::prove(&gathered, name, wanted)).collect();
-        proofs.iter().for_each(|proof| print(&format!("{proof}\n")));
+        for proof in &proofs {
+            print(&format!("{proof}\n"));
+        }
         if proofs.is_empty() {
             return Err(Error::NoNamesToProve);
         }
@@ -96,9 +98,9 @@ impl Render {
         };
         let files = gateway(description, &layout, key.as_ref());
         let Some(directory) = &self.to else {
-            files
-                .iter()
-                .for_each(|f| print(&format!("==> {} <==\n{}\n", f.path.display(), f.text)));
+            for file in &files {
+                print(&format!("==> {} <==\n{}\n", file.path.display(), file.text));
+            }
             return Ok(());
         };
         let leaves: Vec<Leaf<'_>> = files.iter().map(leaf).collect();

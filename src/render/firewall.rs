@@ -48,7 +48,7 @@ table {table} {{
 "
     );
     if let Some(interface) = door.interface.filter(|_| door.shields) {
-        text += &format!(
+        let forward = format!(
             "    # The tunnel gives every machine behind this one an address that the world can reach.
     chain forward {{
         type filter hook forward priority filter; policy accept;
@@ -59,6 +59,7 @@ table {table} {{
     }}
 "
         );
+        text.push_str(&forward);
     }
     text + "}\n"
 }

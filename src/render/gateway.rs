@@ -66,6 +66,10 @@ fn apache(sites: impl Iterator<Item = String>, directory: &str) -> String {
         "The vhosts on port 443 appear with their certificates: reload Apache, run certbot with certbaton's hooks, and they are there.",
     ));
     let head: String = lines.into_iter().map(|line| line + "\n").collect();
-    let sites: String = sites.map(|site| format!("\n{site}")).collect();
-    format!("{head}\n{directory}{sites}")
+    let mut text = format!("{head}\n{directory}");
+    for site in sites {
+        text.push('\n');
+        text.push_str(&site);
+    }
+    text
 }

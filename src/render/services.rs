@@ -33,14 +33,14 @@ pub const PLACEHOLDER: &str = "put-the-update-key-here";
 pub fn tunnel(tunnel: &Tunnel, key: Option<&str>) -> String {
     let Tunnel { user, id, .. } = tunnel;
     let key = key.unwrap_or(PLACEHOLDER);
-    let mut text: String = wrapped(
+    let head: String = wrapped(
         "The password is the tunnel's update key (its page, Advanced), not that of the account. Debian's inadyn runs as debian-inadyn: install this with owner root, group debian-inadyn and mode 640.",
     )
     .into_iter()
     .map(|line| line + "\n")
     .collect();
-    text += &format!(
-        "period = 300
+    format!(
+        "{head}period = 300
 
 provider default@tunnelbroker.net {{
     username = \"{user}\"
@@ -48,6 +48,5 @@ provider default@tunnelbroker.net {{
     hostname = \"{id}\"
 }}
 "
-    );
-    text
+    )
 }

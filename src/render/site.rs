@@ -128,10 +128,9 @@ fn vhosts(site: &Site, webroot: &Webroot, plain: &[String], secure: &[String]) -
         format!("SSLCertificateFile \"{live}/fullchain.pem\""),
         format!("SSLCertificateKeyFile \"{live}/privkey.pem\""),
     ];
-    let mut text = section("<VirtualHost *:80>", &[&names, plain].concat());
-    text += &format!("\n<IfFile \"{live}/fullchain.pem\">\n");
-    text += &section("<VirtualHost *:443>", &[&names, &tls[..], secure].concat());
-    text + "</IfFile>\n"
+    let plain = section("<VirtualHost *:80>", &[&names, plain].concat());
+    let secure = section("<VirtualHost *:443>", &[&names, &tls[..], secure].concat());
+    [&plain, "\n<IfFile \"", &live, "/fullchain.pem\">\n", &secure, "</IfFile>\n"].concat()
 }
 
 /// The challenge directory, for everybody; once for all sites of a machine.
@@ -143,6 +142,9 @@ pub fn directory(webroot: &Webroot) -> String {
 
 fn section(open: &str, lines: &[String]) -> String {
     let name = open[1..].split([' ', '>']).next().unwrap_or_default();
-    let body: String = lines.iter().map(|line| format!("    {line}\n")).collect();
-    format!("{open}\n{body}</{name}>\n")
+    let mut text = format!("{open}\n");
+    for line in lines {
+        text.extend(["    ", line, "\n"]);
+    }
+    text + "</" + name + ">\n"
 }
