@@ -1,7 +1,7 @@
 //! system: what `certbaton render` writes, and what the programs that read it say.
 
 #![expect(clippy::disallowed_methods, reason = "tests own their processes and files")]
-#![expect(clippy::unwrap_used, reason = "a test may be blunt")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may be blunt")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
