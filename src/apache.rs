@@ -2,6 +2,7 @@
 
 pub mod by_hand;
 pub mod complaint;
+pub mod condition;
 pub mod dead;
 pub mod directories;
 pub mod document;

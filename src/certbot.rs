@@ -1,5 +1,7 @@
 //! certbot's own files, command line and process.
 
+pub mod account;
+pub mod accounts;
 pub mod arguments;
 pub mod certificate;
 pub mod configobj;

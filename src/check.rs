@@ -17,6 +17,7 @@
 //! | [`mod@summary`] | what people and programs are told |
 //! | [`inspect`] | the order of looking at one host |
 //! | [`apache`] | who answers a challenge, by Apache's configuration |
+//! | `account` | whether a stateless layout answers for the right account |
 //! | [`directive`] | a directive as people find it |
 //! | [`faults`] | what keeps a challenge from certbot's webroot |
 //! | [`leftovers`] | what lies about in the files of Apache's configuration |
@@ -26,6 +27,7 @@
 //! | [`hooks`] | hooks of others |
 //! | [`schedule`] | what starts renewals |
 
+mod account;
 pub mod apache;
 pub mod culprit;
 pub mod dead;
@@ -90,6 +92,17 @@ pub fn check(
     call: &Call<'_>,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Summary, Error> {
+    let gathered = ask(settings, call, say)?;
+    let gathered = Gathered { duplicates_per_week: settings.duplicates_per_week, ..gathered };
+    Ok(summary(&gathered, clock::now()))
+}
+
+/// Asks every host, and leaves it to others to judge.
+pub fn ask(
+    settings: &Settings,
+    call: &Call<'_>,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Gathered, Error> {
     let signals = Signals::catch().map_err(Error::Signals)?;
     let hosts = hosts(settings);
     let own = match &settings.hosts[..] {
@@ -98,7 +111,5 @@ pub fn check(
     };
     let ways: Vec<Way> =
         hosts.iter().map(|host| Way::to(settings, call.config, &call.certbaton, host)).collect();
-    let gathered = gather(&ways, own.as_ref(), call.names, &signals, say)?;
-    let gathered = Gathered { duplicates_per_week: settings.duplicates_per_week, ..gathered };
-    Ok(summary(&gathered, clock::now()))
+    Ok(gather(&ways, own.as_ref(), call.names, &signals, say)?)
 }

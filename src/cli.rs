@@ -14,6 +14,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand};
 use nix::unistd::geteuid;
 
 use crate::agent::carry;
+use crate::certbot::account;
 use crate::certbot::lineages;
 use crate::certbot::scope;
 use crate::config::{self, Settings};
@@ -29,6 +30,7 @@ use look::look;
 
 mod lease;
 mod look;
+mod render;
 mod setup;
 mod status;
 mod switch;
@@ -67,6 +69,10 @@ enum Verb {
     Init(setup::Init),
     Install(setup::Install),
     Uninstall(setup::Uninstall),
+    /// Write a whole gateway from one small description: the files of both machines.
+    Render(render::Render),
+    /// Print the thumbprint of this host's ACME account, for `render --layout stateless`.
+    Thumbprint(render::Account),
     /// Who may renew now, and who waits.
     #[command(subcommand)]
     Lease(lease::Order),
@@ -164,6 +170,36 @@ pub enum Error {
     /// A set-up.
     #[error(transparent)]
     Setup(#[from] crate::setup::error::Error),
+    /// No thumbprint.
+    #[error(
+        "--layout stateless needs the VPS's account: --thumbprint \"$(ssh VPS certbaton thumbprint)\", or --account FILE"
+    )]
+    NoThumbprint,
+    /// A thumbprint for nothing.
+    #[error("only --layout stateless answers by an account's thumbprint")]
+    NeedlessThumbprint,
+    /// Nothing to prove.
+    #[error("certbot renews nothing by webroot on any host; name a description")]
+    NoNamesToProve,
+    /// An account's key that cannot be used.
+    #[error("{}", path.display())]
+    Account {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: account::Error,
+    },
+    /// The tunnel's key.
+    #[error("{} does not hold an update key: one word without quotes, backslashes and $", .0.display())]
+    UpdateKey(PathBuf),
+    /// No account.
+    #[error(
+        "certbot has no account here that renews a certificate; get the first one, then ask again"
+    )]
+    NoAccount,
+    /// Several accounts.
+    #[error("certbot renews with several accounts; name a lineage ({0})")]
+    SeveralAccounts(String),
     /// Where the program itself is.
     #[error("cannot find the certbaton program beside this one")]
     Program(#[source] io::Error),
@@ -177,6 +213,7 @@ impl Error {
             Self::UnderWay => Exit::Busy,
             Self::File(error) if error.is_unsafe() => Exit::Unsafe,
             Self::Config(_) | Self::NotText(_) => Exit::Config,
+            Self::NoThumbprint | Self::NeedlessThumbprint | Self::SeveralAccounts(_) => Exit::Usage,
             Self::Switch(error) => Exit::of(error),
             Self::Hook(error) => error.exit(),
             Self::Lease(error) => error.exit(),
@@ -229,6 +266,11 @@ pub fn certbaton() -> Exit {
             look(&set, &cli.common);
             Ok(done?)
         }),
+        Verb::Render(render) => match render.perform(&cli.common) {
+            Ok(exit) => return exit,
+            Err(error) => Err(error),
+        },
+        Verb::Thumbprint(account) => settings(&cli.common).and_then(|set| account.perform(&set)),
         Verb::Keep => settings(&cli.common).and_then(|set| {
             let done = keep::keep(&set, cli.common.config.as_deref());
             look(&set, &cli.common);

@@ -98,6 +98,17 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// What is wrong with the `text` of `file`, and where.
+    pub(crate) fn syntax(file: &str, text: &str, error: &toml::de::Error) -> Self {
+        let at = error.span().map_or(0, |span| span.start);
+        let before = text.get(..at).unwrap_or("");
+        let column = before.len() - before.rfind('\n').map_or(0, |n| n + 1) + 1;
+        let (line, message) = (before.matches('\n').count() + 1, error.message());
+        Self::Syntax { file: file.into(), line, column, message: message.into() }
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Fragment {
@@ -193,13 +204,8 @@ impl Default for Settings {
 impl Settings {
     /// Reads the text of `file`.
     pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
-        let fragment: Fragment = toml::from_str(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            let before = text.get(..at).unwrap_or("");
-            let column = before.len() - before.rfind('\n').map_or(0, |n| n + 1) + 1;
-            let (line, message) = (before.matches('\n').count() + 1, error.message());
-            Error::Syntax { file: file.into(), line, column, message: message.into() }
-        })?;
+        let fragment: Fragment =
+            toml::from_str(text).map_err(|error| Error::syntax(file, text, &error))?;
         let wrong = |key, problem| Error::Value { file: file.to_owned(), key, problem };
         let absolute = |key, given: Option<PathBuf>, default: PathBuf| {
             let path = given.unwrap_or(default);

@@ -18,8 +18,10 @@ use rustix::io::Errno;
 mod guarded;
 pub mod place;
 mod publish;
+mod tree;
 pub use guarded::{read_secret, trusted_program};
 pub use publish::publish;
+pub use tree::{Leaf, write_tree};
 
 /// A file as it was when we read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +78,12 @@ pub enum Error {
     /// Not a plain file.
     #[error("{} is not a regular file", .0.display())]
     NotRegular(PathBuf),
+    /// Something else than a directory, links included.
+    #[error("{} is not a directory, or reached by a link; move it away", .0.display())]
+    NotADirectory(PathBuf),
+    /// Somebody else wrote it.
+    #[error("{} is not of certbaton's making and was left as it is; move it away, or choose another directory", .0.display())]
+    Foreign(PathBuf),
     /// It has other names, which a rename would leave behind.
     #[error("{} has {links} hard links, which a replacement would part; copy it instead of linking", path.display())]
     HardLinks {

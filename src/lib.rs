@@ -15,6 +15,7 @@
 //! | [`history`] | what this host did: every run leaves a record |
 //! | [`status`] | all hosts as they are now, and what is wrong with them |
 //! | [`monitor`] | telling people and monitoring what is wrong |
+//! | [`render`] | a whole gateway, as files for both machines, from one small description |
 //! | [`setup`] | setting a host up and taking it back |
 //!
 //! Three kinds of module, told apart by the first line of each file:
@@ -48,6 +49,7 @@ pub mod monitor;
 pub mod names;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about processes")]
 pub mod process;
+pub mod render;
 pub mod route;
 pub mod run;
 pub mod setup;

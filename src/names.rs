@@ -25,6 +25,9 @@ pub enum Error {
     /// Not base64url.
     #[error("not a challenge token (base64url characters only): {0:?}")]
     Token(String),
+    /// Not a thumbprint.
+    #[error("not the thumbprint of an account (43 base64url characters): {0:?}")]
+    Thumbprint(String),
 }
 
 /// A DNS host name, lower case, without a final dot.
@@ -183,6 +186,52 @@ impl Token {
     /// The URL path under which the token is fetched.
     pub fn url_path(&self) -> String {
         format!("{CHALLENGE_PATH}{}", self.0)
+    }
+}
+
+/// The RFC 7638 thumbprint of an ACME account's key, by SHA-256: 43 characters of base64url (RFC 8555 §8.1).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Thumbprint(String);
+
+impl Thumbprint {
+    /// Checks `text`.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        match Token::parse(text) {
+            Ok(Token(text)) if text.len() == 43 => Ok(Self(text)),
+            _ => Err(Error::Thumbprint(text.to_owned())),
+        }
+    }
+
+    /// What a CA wants to see for `token` of this account: the key authorization.
+    pub fn authorizes(&self, token: &Token) -> String {
+        format!("{}.{}", token.0, self.0)
+    }
+}
+
+impl fmt::Display for Thumbprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Thumbprint {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self, Error> {
+        Self::parse(&text)
+    }
+}
+
+impl std::str::FromStr for Thumbprint {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::parse(text)
+    }
+}
+
+impl From<Thumbprint> for String {
+    fn from(thumbprint: Thumbprint) -> Self {
+        thumbprint.0
     }
 }
 

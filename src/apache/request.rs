@@ -13,6 +13,8 @@ pub struct Request {
     host: Hostname,
     path: String,
     file: Option<String>,
+    /// certbot's file for the token, and whether it is there.
+    planted: Option<(String, bool)>,
 }
 
 impl Request {
@@ -26,14 +28,61 @@ impl Request {
 
     /// The request for `token` of `host`.
     pub fn for_token(host: &Hostname, token: &str) -> Self {
-        Self { host: host.clone(), path: format!("{CHALLENGE_PATH}{token}"), file: None }
+        Self {
+            host: host.clone(),
+            path: format!("{CHALLENGE_PATH}{token}"),
+            file: None,
+            planted: None,
+        }
     }
 
-    /// The same once it is mapped to a token file in `directory`, which exists.
+    /// The same once it is mapped to a token file in `directory`; it exists unless it was said not to.
     #[must_use]
     pub fn mapped_to(&self, directory: &Path) -> Self {
+        Self { file: Some(self.file_in(directory)), ..self.clone() }
+    }
+
+    /// The same, of a token that certbot on this host has put into `directory`, or, if not
+    /// `is_there`, that another host has somewhere else.
+    #[must_use]
+    pub fn planted(&self, directory: &Path, is_there: bool) -> Self {
+        Self { planted: Some((self.file_in(directory), is_there)), ..self.clone() }
+    }
+
+    fn file_in(&self, directory: &Path) -> String {
         let token = self.path.strip_prefix(CHALLENGE_PATH).unwrap_or(Self::SAMPLE);
-        Self { file: Some(directory.join(token).display().to_string()), ..self.clone() }
+        directory.join(token).display().to_string()
+    }
+
+    /// Whether there is a file at `path`, if that is known; doubled slashes mean nothing.
+    pub fn has(&self, path: &str) -> Option<bool> {
+        let is_at = |file: &str| {
+            let parts = |path: &str| {
+                path.split('/').filter(|p| !p.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+            };
+            path.starts_with('/') && parts(path) == parts(file)
+        };
+        match (&self.planted, &self.file) {
+            (Some((file, is_there)), _) if is_at(file) => Some(*is_there),
+            (_, Some(file)) if is_at(file) => Some(true),
+            _ => None,
+        }
+    }
+
+    /// A text of `mod_rewrite` with its variables filled in, if all are known.
+    pub fn filled(&self, text: &[u8]) -> Option<String> {
+        let text = String::from_utf8_lossy(text).into_owned();
+        let (mut out, mut rest) = (String::new(), text.as_str());
+        while let Some(at) = rest.find("%{") {
+            let end = at + rest[at..].find('}')? + 1;
+            out += &rest[..at];
+            out += &match &rest[at..end] {
+                "%{SERVER_NAME}" => self.host.to_string(),
+                variable => self.variable(variable.as_bytes())?,
+            };
+            rest = &rest[end..];
+        }
+        (!rest.contains('%')).then(|| out + rest)
     }
 
     /// The file it is mapped to, if it is that far.

@@ -4,7 +4,7 @@
 //! request knows: what is not certain is `Maybe`, and callers treat it as an
 //! obstacle. Follows `apply_rewrite_list` and `parseargline` (`mod_rewrite.c`).
 
-use crate::apache::document::is_space;
+use crate::apache::condition::{all_conditions, arguments_of, condition, flag_list, negation};
 use crate::apache::dump::Node;
 pub use crate::apache::likelihood::Likelihood;
 use crate::apache::pattern::Pattern;
@@ -36,16 +36,19 @@ pub struct Touch<'a> {
     pub effect: Effect,
     /// Its `RewriteCond` lines.
     pub conditions: Vec<&'a Node>,
+    /// What its pattern sees.
+    subject: Vec<u8>,
 }
 
 impl Touch<'_> {
     /// Whether a CA's request for a file that exists is more likely than not to meet the conditions:
     /// a list of clients is for others, a list of exceptions hardly names the CA.
     pub fn is_likely(&self, request: &Request) -> bool {
+        let rule = Rule::parse(&self.rule.arguments);
         self.conditions.iter().all(|node| {
             let pattern = arguments_of(&node.arguments).nth(1).unwrap_or_default();
             let (inverse, text) = negation(&pattern);
-            match condition(&node.arguments, request) {
+            match condition(&node.arguments, request, &|text| rule.filled(text, &self.subject)) {
                 (Likelihood::Maybe, _) => inverse != text.starts_with(b"-"),
                 (known, or) => known == Likelihood::Yes || or,
             }
@@ -97,7 +100,10 @@ pub fn touch<'a>(
                     (Likelihood::Yes, Effect::Pass) if rule.is_last() => return None,
                     // A skip or chain after a dash decides about later rules: not followed.
                     (_, Effect::Pass) if !rule.jumps() => {}
-                    _ => return Some(Touch { rule: node, likelihood, effect, conditions }),
+                    _ => {
+                        let subject = subject.to_vec();
+                        return Some(Touch { rule: node, likelihood, effect, conditions, subject });
+                    }
                 }
             }
             _ => {}
@@ -145,7 +151,17 @@ impl Rule {
         if pattern.matches(subject) == negated {
             return Likelihood::No;
         }
-        all_conditions(conditions, request)
+        all_conditions(conditions, request, &|text| self.filled(text, subject))
+    }
+
+    /// What of a condition's text the groups of the pattern fill in (`do_expand`): `None` where it cannot be told.
+    fn filled(&self, text: &[u8], subject: &[u8]) -> Option<Vec<u8>> {
+        let is_group = |pair: &[u8]| pair[0] == b'$' && pair[1].is_ascii_digit();
+        if !text.windows(2).any(is_group) {
+            return Some(text.to_vec());
+        }
+        let (negated, pattern) = self.compiled();
+        pattern.filter(|_| !negated)?.substitute(subject, text)
     }
 
     fn effect(&self, subject: &[u8]) -> Effect {
@@ -188,95 +204,6 @@ impl Rule {
         let path = self.substitution.split(|&b| b == b'?').next().unwrap_or_default();
         Effect::Path(pattern.filter(|_| known).and_then(|p| p.substitute(subject, path)))
     }
-}
-
-/// All conditions of a rule, with `[OR]` groups.
-fn all_conditions(conditions: &[&Node], request: &Request) -> Likelihood {
-    let mut all = Likelihood::Yes;
-    let mut group = Likelihood::No;
-    for node in conditions {
-        let (one, or) = condition(&node.arguments, request);
-        group = group.or(one);
-        if !or {
-            all = all.and(group);
-            group = Likelihood::No;
-        }
-    }
-    all
-}
-
-fn condition(arguments: &[u8], request: &Request) -> (Likelihood, bool) {
-    let mut words = arguments_of(arguments);
-    let (test, pattern) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let flags = flag_list(&words.next().unwrap_or_default());
-    let flag =
-        |names: [&str; 2]| flags.iter().any(|f| names.iter().any(|n| n.eq_ignore_ascii_case(f)));
-    let (inverse, text) = negation(&pattern);
-    let holds = match request.variable(&test) {
-        Some(value) => holds(&value, text, flag(["NC", "nocase"]), request),
-        None => Likelihood::Maybe,
-    };
-    (if inverse { !holds } else { holds }, flag(["OR", "ornext"]))
-}
-
-/// One test of a known value; a file that the request is mapped to exists.
-fn holds(value: &str, pattern: &[u8], caseless: bool, request: &Request) -> Likelihood {
-    match pattern {
-        [b'=', text @ ..] => {
-            let text = if text == b"\"\"" { b"" } else { text };
-            let equal = if caseless {
-                text.eq_ignore_ascii_case(value.as_bytes())
-            } else {
-                text == value.as_bytes()
-            };
-            equal.into()
-        }
-        b"-f" | b"-s" | b"-F" if request.file() == Some(value) => Likelihood::Yes,
-        b"-d" if request.file() == Some(value) => Likelihood::No,
-        [b'-' | b'<' | b'>', ..] => Likelihood::Maybe,
-        _ => Pattern::compile(pattern, caseless)
-            .map_or(Likelihood::Maybe, |p| p.matches(value.as_bytes()).into()),
-    }
-}
-
-fn negation(pattern: &[u8]) -> (bool, &[u8]) {
-    match pattern.strip_prefix(b"!") {
-        Some(rest) => (true, rest),
-        None => (false, pattern),
-    }
-}
-
-fn flag_list(word: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(word);
-    let inner = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or("");
-    inner.split(',').map(|flag| flag.trim().to_owned()).filter(|flag| !flag.is_empty()).collect()
-}
-
-/// The words of `RewriteRule` and `RewriteCond`: quotes count only at the start
-/// of a word, a backslash keeps a blank inside, and nothing is unescaped.
-fn arguments_of(text: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let start = rest.iter().position(|&b| !is_space(b))?;
-        rest = &rest[start..];
-        let quote = Some(rest[0]).filter(|b| matches!(b, b'"' | b'\''));
-        let from = usize::from(quote.is_some());
-        let mut end = from;
-        while end < rest.len() {
-            match quote {
-                Some(quote) if rest[end] == quote => break,
-                None if is_space(rest[end]) => break,
-                _ if rest[end] == b'\\' && rest.get(end + 1).is_some_and(|&b| is_space(b)) => {
-                    end += 2;
-                }
-                _ => end += 1,
-            }
-        }
-        let end = end.min(rest.len());
-        let word = rest[from..end].to_vec();
-        rest = rest.get(end + 1..).unwrap_or(&[]);
-        Some(word)
-    })
 }
 
 #[cfg(test)]

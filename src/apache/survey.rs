@@ -32,6 +32,7 @@ pub fn obstacles(
     htaccess: &[Htaccess],
 ) -> Result<Obstacles, Vec<Refusal>> {
     let directory = webroot.challenge_directory();
+    let request = &request.planted(&directory, true);
     let sections = applied(vhost, request, &directory);
     let levels = levels(&sections, htaccess, request, &directory);
     let mut refusals = hopeless(vhost, request, &levels);

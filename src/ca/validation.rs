@@ -11,7 +11,7 @@ use std::sync::Arc;
 use reqwest::Url;
 
 use crate::ca::redirect::{Host, Ports, Refusal, Target};
-use crate::names::{Hostname, Token};
+use crate::names::{Hostname, Thumbprint, Token};
 
 /// Boulder's `maxResponseSize`: an answer that fills it has failed, so 127
 /// bytes is the most that passes.
@@ -133,6 +133,14 @@ pub enum Failure {
         /// The rule.
         source: Refusal,
     },
+}
+
+impl Failure {
+    /// Not what was planted, but what a CA wants to see for `account`: another host answers for it.
+    pub fn authorizes(&self, nonce: &Nonce, account: Option<&Thumbprint>) -> bool {
+        let Self::Mismatch { got, .. } = self else { return false };
+        account.is_some_and(|account| account.authorizes(&nonce.token) == *got)
+    }
 }
 
 /// What a failure says about who is there.

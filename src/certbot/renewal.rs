@@ -37,6 +37,8 @@ pub struct Lineage {
     pub renew_hook: Option<String>,
     /// The ACME server's directory.
     pub server: Option<String>,
+    /// Which of its accounts (`accounts/SERVER/ID`).
+    pub account: Option<String>,
     /// How long before its end it is renewed, as the person wrote it.
     pub renew_before_expiry: Option<String>,
     /// `renew` passes over it (`autorenew = False`, `storage.py:autorenewal_is_enabled`).
@@ -151,6 +153,7 @@ pub fn parse(file: &Path, text: &[u8]) -> Result<Lineage, Error> {
         post_hook: hook("post_hook")?,
         renew_hook: hook("renew_hook")?,
         server: conf.optional(PARAMETERS, "server")?,
+        account: conf.optional(PARAMETERS, "account")?,
         renew_before_expiry: conf.optional(&[], "renew_before_expiry")?,
         is_manual: conf
             .optional(PARAMETERS, "autorenew")?

@@ -19,6 +19,7 @@ use crate::apache::vhosts::Vhost;
 use crate::names::{Hostname, Webroot};
 use crate::route::plan::{Configuration, answering_vhosts};
 
+mod account;
 #[cfg(test)]
 mod tests;
 
@@ -54,6 +55,17 @@ pub enum Fate {
     Denied,
     /// A script, a handler, a module.
     Taken,
+    /// The thumbprint of an account, which is the target.
+    Account,
+}
+
+/// Whose token is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Of this host's certbot: its file is in the webroot.
+    Own,
+    /// Of another host's: it is not.
+    Another,
 }
 
 /// Who answers `name` on port 80; of several addresses, one where it is not the webroot.
@@ -63,8 +75,12 @@ pub fn answerer<'a>(
     user: Configuration<'a>,
     name: &Hostname,
     webroot: Option<&Webroot>,
+    whose: Whose,
 ) -> Option<Seen<'a>> {
-    let request = Request::new(name);
+    let mut request = Request::new(name);
+    if let Some(webroot) = webroot {
+        request = request.planted(&webroot.challenge_directory(), whose == Whose::Own);
+    }
     let doors = answering_vhosts(user.dump, name).into_iter();
     let seen = doors.map(|(_, vhost)| {
         let (fate, by, target, certain) = follow(user, &vhost, &request, webroot);
@@ -100,7 +116,7 @@ fn follow<'a>(
     let rule = by_rules(&book, request, webroot, &user.dump.document_root, vhost)
         .filter(|_| engine && !pass.is_some_and(|pass| pass.encoded));
     let found = match (rule, pass) {
-        (Some(found), _) => found,
+        (Some(found), _) => account::or(found, vhost, &levels),
         (None, Some(pass)) => passed(pass, request),
         (None, None) => by_mapping(user, vhost, request, webroot, &sections),
     };
@@ -114,6 +130,7 @@ fn follow<'a>(
     } else {
         redirected_late(&levels, request, false)
     };
+    let later = later.map(|found| account::or(found, vhost, &levels));
     refused(&levels, here).or(later).unwrap_or(found)
 }
 
@@ -157,7 +174,7 @@ fn by_rules<'a>(
 /// What a rule does that changes the request.
 fn ruled<'a>(touch: &Touch<'a>, request: &Request, subject: &[u8]) -> Found<'a> {
     let url = || {
-        let text = known(&touch.substitution(), request)?;
+        let text = request.filled(&touch.substitution())?;
         let text = match touch.pattern() {
             Some(pattern) => pattern.substitute(subject, text.as_bytes())?,
             None => text.into_bytes(),
@@ -343,22 +360,6 @@ fn redirected_late<'a>(
 /// Whether a level counts for a request that is for no file of this host.
 fn is_late(level: &Level<'_>) -> bool {
     level.section.is_some_and(|s| s.stage >= Stage::Location)
-}
-
-/// A text of `mod_rewrite` with the variables that are known filled in.
-fn known(text: &[u8], request: &Request) -> Option<String> {
-    let text = String::from_utf8_lossy(text).into_owned();
-    let (mut out, mut rest) = (String::new(), text.as_str());
-    while let Some(at) = rest.find("%{") {
-        let end = at + rest[at..].find('}')? + 1;
-        out += &rest[..at];
-        out += &match &rest[at..end] {
-            "%{SERVER_NAME}" => request.host().to_string(),
-            variable => request.variable(variable.as_bytes())?,
-        };
-        rest = &rest[end..];
-    }
-    (!rest.contains('%')).then(|| out + rest)
 }
 
 fn without_token(text: &str) -> String {

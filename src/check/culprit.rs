@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::check::account;
 use crate::check::finding::{Finding, Severity};
 use crate::check::inspection::{Answerer, Directive, InspectedName};
 use crate::check::matrix::{Gathered, HostSeen, Told};
@@ -28,8 +29,12 @@ pub fn culprit(
     if owner.report.is_err() {
         return case.silent_owner();
     }
-    let answerer = owner.inspected(name).map_or(&Answerer::Unknown, |known| &known.answerer);
-    if owner.label == host.label { case.own(owner, answerer) } else { case.passed_on(answerer) }
+    let inspected = owner.inspected(name);
+    if owner.label == host.label {
+        case.own(owner, inspected.map_or(&Answerer::Unknown, |known| &known.answerer))
+    } else {
+        case.passed_on(inspected.map_or(&Answerer::Unknown, InspectedName::for_others))
+    }
 }
 
 /// Whether the `<VirtualHost>` of `name` on `host` is switched to it; a switch concerns all its names.
@@ -198,6 +203,11 @@ impl Case<'_> {
                 "give it back: certbaton recover".to_owned(),
             ),
             Answerer::Passed(directive) => self.passed_wrongly(directive),
+            Answerer::Account(directive)
+                if let Some(found) = account::another(owner, host, self.name, directive) =>
+            {
+                found
+            }
             Answerer::Webroot if self.lacks_v6() => finding(
                 host,
                 "no-record",
@@ -287,7 +297,7 @@ impl Case<'_> {
     /// Where challenges of `host` have to go: as for a name that works, else an address of its.
     fn target(&self) -> String {
         let inspected = self.owner.inspection.iter().flat_map(|inspection| &inspection.names);
-        let mut good = inspected.filter_map(|known| match &known.answerer {
+        let mut good = inspected.filter_map(|known| match known.for_others() {
             Answerer::Passed(directive) => {
                 let cell = self.gathered.cell(&known.name, &self.host.label, self.address);
                 directive.target.clone().filter(|_| cell.told == Told::Same)
@@ -342,7 +352,7 @@ impl Case<'_> {
                     "write <Location {CHALLENGE_PATH}> Require all granted </Location>; {instead}"
                 ),
             ),
-            Answerer::Taken(directive) => {
+            Answerer::Taken(directive) | Answerer::Account(directive) => {
                 ("taken", told(directive, "takes the challenge path"), instead.to_owned())
             }
             Answerer::Nobody => (

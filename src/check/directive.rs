@@ -53,16 +53,18 @@ impl Texts<'_> {
             Fate::Elsewhere => Answerer::Elsewhere(self.directive(seen)),
             Fate::Denied => Answerer::Denied(self.directive(seen)),
             Fate::Taken => Answerer::Taken(self.directive(seen)),
+            Fate::Account => Answerer::Account(self.directive(seen)),
         }
     }
 }
 
 /// As the manual writes what a dump gives in lower case.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "Alias",
     "AliasMatch",
     "Deny",
     "DocumentRoot",
+    "ErrorDocument",
     "Order",
     "ProxyPass",
     "ProxyPassMatch",

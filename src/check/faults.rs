@@ -68,7 +68,7 @@ pub fn faults(dump: &Dump, texts: &Texts<'_>, renewed: &Renewed<'_>) -> Vec<Find
             format!("{text}: mod_md renews this name itself and answers the challenge path with 404 before anything else"),
             "remove the name from MDomain, or set MDRenewMode manual".into(),
         ),
-        Fate::Taken => found(
+        Fate::Taken | Fate::Account => found(
             "taken",
             format!("{text} answers the challenge path itself, without certbot's files"),
             "exclude /.well-known/acme-challenge/ from it on the host that uses certbot --webroot".into(),

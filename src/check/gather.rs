@@ -224,10 +224,13 @@ fn questions(names: &[Hostname], ways: &[Way], plantings: &[Told<Vec<Planting>>]
         let of_hosts = ways.iter().zip(plantings);
         let nonces = of_hosts.filter_map(|(way, plantings)| {
             let of_name = |planting: &&Planting| planting.names.contains(name);
-            match &plantings.as_ref().ok()?.iter().find(of_name)?.planted {
-                Planted::Content(content) => {
-                    Some(Wanted { host: way.name.clone(), content: content.clone() })
-                }
+            let planting = plantings.as_ref().ok()?.iter().find(of_name)?;
+            match &planting.planted {
+                Planted::Content(content) => Some(Wanted {
+                    host: way.name.clone(),
+                    content: content.clone(),
+                    account: planting.account.clone(),
+                }),
                 Planted::Failed(_) => None,
             }
         });

@@ -13,7 +13,7 @@ use crate::apache::server::{self, Server};
 use crate::apache::vhosts::vhosts;
 use crate::certbot::lineages::{Lineages, lineages};
 use crate::certbot::renewal::Lineage;
-use crate::check::apache::{Fate, Seen, answerer};
+use crate::check::apache::{Fate, Seen, Whose, answerer};
 use crate::check::directive::Texts;
 use crate::check::faults::{Renewed, faults, finding, unswitchable};
 use crate::check::finding::{Finding, Severity};
@@ -54,6 +54,7 @@ pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
             webroot: holds.filter(|l| l.is_webroot()).find_map(|l| l.webroot_of(&name).cloned()),
             vhost: None,
             answerer: Answerer::Unknown,
+            otherwise: None,
             obstacles: Vec::new(),
             name,
         });
@@ -206,7 +207,7 @@ fn tell(
     let dump = &observed.user;
     let user = Configuration { dump, documents: &observed.documents, htaccess: &htaccess };
     for name in &mut out.names {
-        let Some(seen) = answerer(user, &name.name, name.webroot.as_ref()) else {
+        let Some(seen) = answerer(user, &name.name, name.webroot.as_ref(), Whose::Own) else {
             name.answerer = Answerer::Nobody;
             continue;
         };
@@ -217,6 +218,10 @@ fn tell(
             continue;
         }
         name.answerer = texts.answerer(&seen);
+        if let Some(others) = answerer(user, &name.name, name.webroot.as_ref(), Whose::Another) {
+            name.otherwise =
+                Some(texts.answerer(&others)).filter(|others| *others != name.answerer);
+        }
         let Some(webroot) = name.webroot.clone() else { continue };
         let switched = seen.fate == Fate::Webroot
             || switchable(user, name, &webroot, &seen, &texts, &mut out.findings);

@@ -29,8 +29,18 @@ pub struct InspectedName {
     pub vhost: Option<String>,
     /// Who answers.
     pub answerer: Answerer,
+    /// Who answers for tokens that no file is there for, if another does.
+    #[serde(default)]
+    pub otherwise: Option<Answerer>,
     /// Whether a switch could make the webroot answer; else why not (`FILE:LINE: …`).
     pub obstacles: Vec<String>,
+}
+
+impl InspectedName {
+    /// Who answers for tokens of other hosts.
+    pub fn for_others(&self) -> &Answerer {
+        self.otherwise.as_ref().unwrap_or(&self.answerer)
+    }
 }
 
 /// Who answers the challenge path.
@@ -49,6 +59,8 @@ pub enum Answerer {
     Denied(Directive),
     /// A script, a handler, a module.
     Taken(Directive),
+    /// An ACME account's thumbprint, which is the target.
+    Account(Directive),
     /// No vhost of that name on port 80, or no Apache.
     Nobody,
     /// It cannot be told.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::ca::webroot;
+use crate::certbot::accounts;
 use crate::certbot::lineages::lineages;
 use crate::check::sight::{Planted, Planting};
 use crate::config::Settings;
-use crate::names::{Hostname, Webroot};
+use crate::names::{Hostname, Thumbprint, Webroot};
 use crate::route::report::chain;
 
 /// What is planted, for as long as this lives.
@@ -20,14 +21,15 @@ pub struct Bed {
 
 /// Plants for those of `names` that certbot proves by a webroot here; for all such if there are none.
 pub fn plant(settings: &Settings, names: &[Hostname]) -> Bed {
-    let mut webroots: BTreeMap<Webroot, Vec<Hostname>> = BTreeMap::new();
+    let mut webroots: BTreeMap<(Webroot, Option<Thumbprint>), Vec<Hostname>> = BTreeMap::new();
     let known = lineages(&settings.certbot_directory).unwrap_or_default();
     for lineage in known.usable.iter().filter(|lineage| lineage.is_webroot()) {
+        let account = accounts::of_lineage(&settings.certbot_directory, lineage);
         for name in &lineage.names {
             if let Some(webroot) = lineage.webroot_of(name)
                 && (names.is_empty() || names.contains(name))
             {
-                let of = webroots.entry(webroot.clone()).or_default();
+                let of = webroots.entry((webroot.clone(), account.clone())).or_default();
                 if !of.contains(name) {
                     of.push(name.clone());
                 }
@@ -35,7 +37,7 @@ pub fn plant(settings: &Settings, names: &[Hostname]) -> Bed {
         }
     }
     let mut bed = Bed::default();
-    for (webroot, names) in webroots {
+    for ((webroot, account), names) in webroots {
         let planted = match webroot::plant(&webroot) {
             Ok(file) => {
                 let content = file.nonce().clone().into();
@@ -44,7 +46,7 @@ pub fn plant(settings: &Settings, names: &[Hostname]) -> Bed {
             }
             Err(error) => Planted::Failed(chain(&error)),
         };
-        bed.plantings.push(Planting { webroot, names, planted });
+        bed.plantings.push(Planting { webroot, names, planted, account });
     }
     bed
 }

@@ -13,7 +13,7 @@ use crate::ca::caa::Relevant;
 use crate::ca::served::{self, OnDisk, ServedChain, judge};
 use crate::ca::validation::{Failure, MAX_RESPONSE_SIZE, Nonce};
 use crate::check::finding::Severity;
-use crate::names::{HostLabel, Hostname, Token, Webroot};
+use crate::names::{HostLabel, Hostname, Thumbprint, Token, Webroot};
 use crate::route::report::chain;
 
 /// The content of a planted file: its name, a dot, and what only its host knew.
@@ -31,6 +31,9 @@ pub struct Planting {
     pub names: Vec<Hostname>,
     /// What was planted, or why it could not be.
     pub planted: Planted,
+    /// The account that they are proven for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Thumbprint>,
 }
 
 /// Whether a file could be planted.
@@ -61,6 +64,9 @@ pub struct Wanted {
     pub host: HostLabel,
     /// What has to come back.
     pub content: Content,
+    /// Or what the CA would want to see for this account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Thumbprint>,
 }
 
 /// A name as one host sees it.

@@ -328,7 +328,7 @@ impl Case<'_> {
 
     fn is_passed_on(&self, owner: &HostSeen) -> bool {
         let inspected = owner.inspected(self.name);
-        inspected.is_some_and(|known| matches!(known.answerer, Answerer::Passed(_)))
+        inspected.is_some_and(|known| matches!(known.for_others(), Answerer::Passed(_)))
     }
 
     /// The nonce of this host does not come back at its own address: would it after a switch?

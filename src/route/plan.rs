@@ -247,6 +247,7 @@ fn insert(bytes: &[u8], inserts: &[(usize, Vec<u8>)]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::apache::sample;
+    use crate::render::challenge::Layout;
 
     /// The lines that are added to a file of vhosts so that `names` are answered from `/srv`.
     fn added(text: &str, names: &[&str]) -> Result<Vec<String>, String> {
@@ -287,6 +288,27 @@ mod tests {
     #[test]
     fn what_answers_already_gets_no_line() {
         assert_eq!(added(&vhost(&[]), &["a.example.org"]), Ok(vec![]));
+    }
+
+    #[test]
+    fn only_one_rendered_layout_needs_a_switch() {
+        let (webroot, vps) = (Webroot::parse("/srv").unwrap(), Hostname::parse("vps").unwrap());
+        let thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs".parse().unwrap();
+        let of = |layout: &Layout| {
+            let lines = layout.lines(&webroot, &vps);
+            let lines = ["RewriteEngine On"].into_iter().chain(lines.iter().map(String::as_str));
+            added(&vhost(&lines.collect::<Vec<_>>()), &["a.example.org"])
+        };
+        assert_eq!(of(&Layout::Switch).unwrap(), [OPEN, "ProxyPass !", "</Location>"]);
+        assert_eq!(of(&Layout::Fallthrough), Ok(vec![]));
+        assert_eq!(of(&Layout::Stateless(thumbprint)), Ok(vec![]));
+        // A file of another directory is not the one that certbot writes.
+        let elsewhere = Layout::Fallthrough.lines(&Webroot::parse("/other").unwrap(), &vps);
+        let elsewhere =
+            ["RewriteEngine On"].into_iter().chain(elsewhere.iter().map(String::as_str));
+        assert!(
+            !added(&vhost(&elsewhere.collect::<Vec<_>>()), &["a.example.org"]).unwrap().is_empty()
+        );
     }
 
     #[test]

@@ -8,7 +8,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::certbot::accounts;
+use crate::certbot::arguments::Invocation;
 use crate::certbot::lineages::{self, lineages};
+use crate::certbot::renewal::Lineage;
 use crate::certbot::running::{self, Running};
 use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::clock::Stopwatch;
@@ -18,7 +21,7 @@ use crate::files;
 use crate::history::log::{Recorder, Start};
 use crate::history::record::{By, Kind};
 use crate::lock::Lock;
-use crate::names::{Hostname, Webroot};
+use crate::names::{Hostname, Thumbprint, Webroot};
 use crate::process::{self, Process};
 use crate::route::order::{Options, Order};
 use crate::route::report::{self, chain};
@@ -263,16 +266,39 @@ fn names(settings: &Settings, call: &Call, running: Option<&Running>) -> Result<
     if scope.lineages.is_empty() && scope.origin == Origin::Unknown {
         return Ok(Names::Proxied(call.webroot.clone()));
     }
-    let certificate = |name: &str| {
-        found.usable.iter().find(|lineage| lineage.name == name).map(|lineage| lineage.cert.clone())
-    };
+    let known = |name: &str| found.usable.iter().find(|lineage| lineage.name == name);
+    let invocation = running.map(|r| &r.invocation);
     let needed = scope.lineages.into_iter().map(|scoped| Needed {
-        certificate: certificate(&scoped.name),
+        certificate: known(&scoped.name).map(|lineage| lineage.cert.clone()),
+        account: account(directory, invocation, known(&scoped.name)),
         lineage: scoped.name,
         routes: scoped.routes,
     });
     Ok(Names::Lineages(needed.collect()))
 }
+
+/// The account that certbot is about to use.
+///
+/// certbot asks staging when it only rehearses, unless it was told another server (`cli_utils.py:set_test_server_options`).
+fn account(
+    directory: &Path,
+    invocation: Option<&Invocation>,
+    lineage: Option<&Lineage>,
+) -> Option<Thumbprint> {
+    let saved = lineage.and_then(|lineage| lineage.server.as_deref());
+    let given = invocation.and_then(|invocation| invocation.server.as_deref());
+    let server = given.or(saved).unwrap_or(PRODUCTION);
+    let rehearses = invocation.is_some_and(|invocation| invocation.dry_run);
+    let server = if rehearses && server == PRODUCTION { STAGING } else { server };
+    let id = lineage.filter(|_| saved == Some(server)).and_then(|l| l.account.as_deref());
+    accounts::of_server(directory, server, id)
+}
+
+/// certbot's default.
+const PRODUCTION: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+/// Where it rehearses.
+const STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
 
 /// Stops the certbot that runs this pre-hook, which would ignore its exit code
 /// and ask the CA; nothing if no certbot does.

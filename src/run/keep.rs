@@ -208,7 +208,8 @@ impl Keeper<'_> {
             Vec::new()
         };
         let watch = Stopwatch::start();
-        let proven = public::prove(&routes, self.settings.proof_time);
+        let proven =
+            public::prove(&routes, &|name| self.run.account(name), self.settings.proof_time);
         let names = routes.iter().map(|route| &route.name).collect();
         self.proven(names, proven.as_ref().err().map(|error| chain(error)), watch);
         proven

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Hostname, Route, Webroot};
+use crate::names::{Hostname, Route, Thumbprint, Webroot};
 use crate::process::Process;
 
 /// What the pre-hook asks of the keeper it starts.
@@ -44,6 +44,8 @@ pub struct Needed {
     pub routes: Vec<Route>,
     /// Its certificate, if it has one already.
     pub certificate: Option<PathBuf>,
+    /// The account that its names are proven for, as far as it is known.
+    pub account: Option<Thumbprint>,
 }
 
 /// What a hook asks of the keeper.
@@ -108,6 +110,12 @@ impl RenewalRun {
         routes
     }
 
+    /// The account that `name` is proven for.
+    pub fn account(&self, name: &Hostname) -> Option<&Thumbprint> {
+        let has = |needed: &&Needed| needed.routes.iter().any(|route| route.name == *name);
+        self.needed.iter().filter(has).find_map(|needed| needed.account.as_ref())
+    }
+
     /// Notes that `deployed` needs nothing any more.
     ///
     /// By the lineage's name, else by its names alone: a new lineage may be
@@ -148,6 +156,7 @@ mod tests {
             lineage: lineage.into(),
             routes: names.iter().map(route).collect(),
             certificate: None,
+            account: None,
         }
     }
 

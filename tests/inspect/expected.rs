@@ -165,4 +165,7 @@ pub(crate) const ROWS: &[Row] = &[
     ("87-mod-md", "taken conf-enabled/md.conf:1", "mod-md=conf-enabled/md.conf:1"),
     ("88-second-port", "passed site.conf:5", ""),
     ("89-static", "webroot", ""),
+    ("90-file-else-account", "webroot", ""),
+    ("90-file-else-other-host", "webroot", ""),
+    ("90-file-else-proxy", "webroot", ""),
 ];

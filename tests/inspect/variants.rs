@@ -115,7 +115,7 @@ fn told(answerer: &Answerer) -> (&'static str, Option<&Directive>) {
         Answerer::Redirected(by) => ("redirected", Some(by)),
         Answerer::Elsewhere(by) => ("elsewhere", Some(by)),
         Answerer::Denied(by) => ("denied", Some(by)),
-        Answerer::Taken(by) => ("taken", Some(by)),
+        Answerer::Taken(by) | Answerer::Account(by) => ("taken", Some(by)),
         Answerer::Nobody => ("nobody", None),
         Answerer::Unknown => ("unknown", None),
     }
@@ -131,7 +131,7 @@ fn expect_kind(fixture: &Fixture, answerer: &Answerer) -> Result<(), String> {
         Before::Redirect => matches!(answerer, Answerer::Redirected(_)),
         Before::Status(404) => matches!(answerer, Answerer::Taken(_) | Answerer::Elsewhere(_)),
         Before::Status(_) => matches!(answerer, Answerer::Denied(_)),
-        Before::Body(_) => matches!(answerer, Answerer::Taken(_)),
+        Before::Body(_) => matches!(answerer, Answerer::Taken(_) | Answerer::Account(_)),
     };
     ensure!(agrees, "{answerer:?}, but {:?} answers", fixture.expect.before);
     Ok(())

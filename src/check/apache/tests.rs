@@ -6,9 +6,19 @@ use super::*;
 use crate::apache::document::Document;
 use crate::apache::htaccess::Htaccess;
 use crate::apache::sample::{self, dump};
+use crate::names::Thumbprint;
+use crate::render::challenge::Layout;
 
 /// Who answers in a vhost of `lines`, numbered from 4, and where they lead; the webroot is `/srv`.
 fn told_with(lines: &[&str], htaccess: &str) -> (Fate, Option<u32>, Option<String>, bool) {
+    told_of(lines, htaccess, Whose::Own)
+}
+
+fn told_of(
+    lines: &[&str],
+    htaccess: &str,
+    whose: Whose,
+) -> (Fate, Option<u32>, Option<String>, bool) {
     let head = ["<VirtualHost *:80>", "ServerName a.example.org", "DocumentRoot /srv"];
     let text = [&head, lines, &["</VirtualHost>"]].concat().join("\n");
     let (dump, documents) = (dump(&text, &["rewrite", "alias"]), sample::documents(&text));
@@ -17,7 +27,7 @@ fn told_with(lines: &[&str], htaccess: &str) -> (Fate, Option<u32>, Option<Strin
     let htaccess = BTreeMap::from([(webroot.clone(), vec![file])]);
     let user = Configuration { dump: &dump, documents: &documents, htaccess: &htaccess };
     let name = Hostname::parse("a.example.org").unwrap();
-    let seen = answerer(user, &name, Some(&webroot)).unwrap();
+    let seen = answerer(user, &name, Some(&webroot), whose).unwrap();
     assert!(seen.is_named && seen.vhost.is_some());
     (seen.fate, seen.by.map(|node| node.origin.line), seen.target, seen.certain)
 }
@@ -116,11 +126,47 @@ fn a_default_vhost_answers_for_names_that_none_has() {
     let (documents, htaccess) = (sample::documents(text), BTreeMap::new());
     let user = Configuration { dump: &dump, documents: &documents, htaccess: &htaccess };
     let name = Hostname::parse("b.example.org").unwrap();
-    let seen = answerer(user, &name, None).unwrap();
+    let seen = answerer(user, &name, None, Whose::Own).unwrap();
     assert_eq!(
         (seen.is_named, seen.fate),
         (false, Fate::Elsewhere),
         "certbot has no webroot for it"
     );
     assert_eq!(seen.target.as_deref(), Some("/srv/.well-known/acme-challenge/"));
+}
+
+#[test]
+fn a_rendered_layout_answers_its_own_tokens_and_those_of_the_other_host() {
+    let told = |layout: &Layout, whose| {
+        let (webroot, vps) = (Webroot::parse("/srv").unwrap(), Hostname::parse("vps").unwrap());
+        let lines: Vec<String> =
+            layout.lines(&webroot, &vps).into_iter().filter(|l| !l.starts_with('#')).collect();
+        let lines: Vec<&str> =
+            [ENGINE].into_iter().chain(lines.iter().map(String::as_str)).collect();
+        let (fate, _, target, certain) = told_of(&lines, "", whose);
+        assert!(certain);
+        (fate, target)
+    };
+    let vps = Some("http://vps/.well-known/acme-challenge/".to_owned());
+    let account = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
+    let stateless = Layout::Stateless(Thumbprint::parse(account).unwrap());
+    assert_eq!(told(&Layout::Switch, Whose::Own), (Fate::Passed, vps.clone()));
+    assert_eq!(told(&Layout::Switch, Whose::Another), (Fate::Passed, vps.clone()));
+    assert_eq!(told(&Layout::Fallthrough, Whose::Own), (Fate::Webroot, None));
+    assert_eq!(told(&Layout::Fallthrough, Whose::Another), (Fate::Passed, vps));
+    assert_eq!(told(&stateless, Whose::Own), (Fate::Webroot, None));
+    assert_eq!(told(&stateless, Whose::Another), (Fate::Account, Some(account.to_owned())));
+}
+
+#[test]
+fn a_responder_in_a_section_answers_for_the_account_of_its_document() {
+    let lines = [
+        "<LocationMatch \"^/\\.well-known/acme-challenge/(?<token>[A-Za-z0-9_-]+)$\">",
+        ENGINE,
+        "RewriteRule ^ - [L,R=200]",
+        "ErrorDocument 200 \"%{env:MATCH_TOKEN}.NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs\"",
+        "</LocationMatch>",
+    ];
+    let (fate, line, ..) = told_of(&lines, "", Whose::Another);
+    assert_eq!((fate, line), (Fate::Account, Some(7)));
 }

@@ -66,6 +66,7 @@ pub(crate) fn healthy() -> Gathered {
             webroot: Some(webroot.clone()),
             vhost: Some("/etc/apache2/x.conf:1".into()),
             answerer,
+            otherwise: None,
             obstacles: Vec::new(),
         };
         let lacks = missed(Kind::Unreachable);
@@ -94,6 +95,7 @@ pub(crate) fn healthy() -> Gathered {
             plantings: Ok(vec![Planting {
                 webroot,
                 names: vec![name.clone()],
+                account: None,
                 planted: Planted::Content(content),
             }]),
             sights: Ok(vec![sight]),
