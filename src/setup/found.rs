@@ -85,14 +85,13 @@ pub enum Error {
 
 /// Looks.
 pub fn find(settings: &Settings) -> Result<Found, Error> {
-    let (web_server, adoption) = match &settings.web_server {
-        Some(other) => (WebServer::Other(other.to_string()), Adoption::default()),
-        None => {
-            let server = server::find(settings.pid_file.as_deref())?;
-            let adoption = adoption(settings, &server)?;
-            let version = server.inquirer().version();
-            (WebServer::Apache { pid: server.process().pid, version }, adoption)
-        }
+    let (web_server, adoption) = if let Some(other) = &settings.web_server {
+        (WebServer::Other(other.to_string()), Adoption::default())
+    } else {
+        let server = server::find(settings.pid_file.as_deref())?;
+        let adoption = adoption(settings, &server)?;
+        let version = server.inquirer().version();
+        (WebServer::Apache { pid: server.process().pid, version }, adoption)
     };
     let certbot = survey::program(settings).ok_or(Error::NoCertbot)?;
     let version = installed::version(&certbot).or_else(|| {
@@ -122,11 +121,8 @@ pub fn find(settings: &Settings) -> Result<Found, Error> {
 /// The old set-up, once Apache has accepted its files as they are to become.
 fn adoption(settings: &Settings, server: &Server) -> Result<Adoption, adopt::Error> {
     let (journal, _) = install::read_journal(&settings.journal())?;
-    let observed = match observe::observe(server, journal) {
-        // A renewal would say why it fails, and so does what comes next.
-        Err(_) => return Ok(Adoption::default()),
-        Ok(observed) => observed,
-    };
+    // A renewal would say why not, and so does what comes next.
+    let Ok(observed) = observe::observe(server, journal) else { return Ok(Adoption::default()) };
     let found = adopt::adoption(settings, &observed)?;
     adopt::apache::question(server.inquirer(), &observed.user, &found.changes)?;
     Ok(found)
