@@ -89,10 +89,13 @@ pub fn controls(program: &Path) -> Vec<PathBuf> {
 /// What a terminal, cron or another service started is in theirs: only a unit
 /// that is called as an Apache is believed to be its own.
 pub fn unit(cgroup: &str) -> Option<String> {
-    let path = cgroup.lines().find_map(|line| {
-        line.strip_prefix("0::").or_else(|| line.split_once(":name=systemd:").map(|(_, p)| p))
-    })?;
-    let unit = path.rsplit('/').next()?.strip_suffix(".service")?;
+    // Where both hierarchies are mounted, only one of them is systemd's.
+    let systemds = |line: &'_ str| line.starts_with("0::") || line.contains(":name=systemd:");
+    let mut services = cgroup
+        .lines()
+        .filter(|line| systemds(line))
+        .filter_map(|line| line.rsplit(['/', ':']).next()?.strip_suffix(".service"));
+    let unit = services.next()?;
     let is_plain = unit.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@:".contains(&b));
     let is_apaches = ["apache", "httpd"].iter().any(|name| unit.contains(name));
     (is_plain && is_apaches).then(|| unit.to_owned())
@@ -162,6 +165,7 @@ mod tests {
         assert_eq!(of("0::/system.slice/apache2.service\n"), "apache2");
         assert_eq!(of("0::/system.slice/system-httpd.slice/httpd@web.service\n"), "httpd@web");
         assert_eq!(of("12:pids:/x\n1:name=systemd:/system.slice/httpd.service\n0::/\n"), "httpd");
+        assert_eq!(of("1:name=systemd:/\n0::/system.slice/apache2.service\n"), "apache2");
         for other in ["0::/system.slice/cron.service", "0::/", "0::/user.slice/session-3.scope"] {
             assert_eq!(of(other), "", "{other}");
         }

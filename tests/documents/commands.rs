@@ -22,6 +22,64 @@ pub(crate) const COMMANDS: &[(&str, Run)] = &[
         "certbot certonly --webroot -w /var/www/html -d www.example.org --pre-hook certbaton-pre-hook --deploy-hook certbaton-deploy-hook --post-hook certbaton-post-hook",
         In("tests/machines/hooks.rs", "certonly_for_a_new_name_just_works_on_home"),
     ),
+    (
+        "apt install ./certbaton_0.1.0-1_amd64.deb",
+        In("tests/quickstart/check", "Set up both hosts in ten minutes"),
+    ),
+    ("apt purge certbaton", In("tests/quickstart/check", "Take it all back")),
+    ("certbaton init --role vps", In("tests/quickstart/check", "Set up both hosts in ten minutes")),
+    (
+        "certbaton init --role home --vps vps.example.org --host-key SHA256:…",
+        In("tests/quickstart/check", "Set up both hosts in ten minutes"),
+    ),
+    (
+        "certbaton init --role vps --home-key 'ssh-ed25519 …'",
+        In("tests/quickstart/check", "Set up both hosts in ten minutes"),
+    ),
+    (
+        "certbaton init --role home --vps vps.example.org --ssh root@vps.example.org",
+        In("tests/quickstart/check", "--ssh root@vps.example.org"),
+    ),
+    ("renew-coordinate --dry-run", In("tests/quickstart/check", "renew-coordinate --dry-run")),
+    (
+        "renew-coordinate --force-renewal",
+        In("tests/quickstart/check", "renew-coordinate --force-renewal"),
+    ),
+    ("certbaton init --role home", In("tests/quickstart/check", "certbaton init --role home")),
+    ("certbaton init", In("tests/setup/pair.rs", "\"init\"")),
+    ("certbaton render", In("tests/render/main.rs", "render")),
+    ("certbaton install", In("tests/setup/installed.rs", "\"install\"")),
+    ("certbaton uninstall", In("tests/quickstart/check", "Take it all back")),
+    (
+        "certbaton render gateway.toml --to gateway",
+        In("tests/render/main.rs", "gateway.example.toml"),
+    ),
+    ("certbaton render --check", In("tests/gateway/layouts.rs", "\"--check\"")),
+    ("certbaton agent", In("tests/agent/main.rs", "agent")),
+    ("certbaton serve --as home", In("tests/faults/lease.rs", "home")),
+    ("certbaton lease show", In("tests/faults/state.rs", "\"lease\"")),
+    (
+        "certbaton lease break TOKEN",
+        In("tests/faults/state.rs", "&[\"certbaton\", \"lease\", \"break\""),
+    ),
+    ("certbot certonly --webroot", In("tests/machines/hooks.rs", "certonly")),
+    ("certbot revoke", ByHand("certbot's own, after a loss")),
+    ("systemctl reload apache2", In("tests/machines/host.rs", "systemctl reload apache2")),
+    (
+        "rustup target add x86_64-unknown-linux-musl",
+        ByHand("no other toolchain is fetched by a test"),
+    ),
+    (
+        "cargo build --release --features static --target x86_64-unknown-linux-musl",
+        ByHand("needs that toolchain"),
+    ),
+    (
+        "cargo run --example documents target/documents",
+        In(
+            "packaging/build-deb",
+            "cargo run --quiet --locked --example documents target/documents",
+        ),
+    ),
     ("certbot renew", In("tests/machines/renewals.rs", "certbot_on(&lab.vps, \"renew\")")),
     (
         r"certbaton switch local\|peer [NAME…]",

@@ -1,6 +1,6 @@
 //! system: which process is the Apache of this host.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -53,6 +53,8 @@ fn only_pid() -> Result<i32, Error> {
         match process::parent(pid) {
             Ok(Some(parent)) if is_server(parent.pid) => {}
             Ok(_) if matches!(process::is_roots(pid), Ok(false)) => {}
+            // Somebody else's configtest, or a question of ours.
+            Ok(_) if process::argv(pid).is_ok_and(|argv| only_passes(&argv)) => {}
             Ok(_) => parents.push(pid),
             Err(process::Error::Gone(_)) => {}
             Err(error) => return Err(error.into()),
@@ -129,6 +131,30 @@ fn is_apache(program: &Path) -> bool {
     matches!(name, "apache2" | "httpd") || of_an_mpm()
 }
 
+/// Whether a process with these arguments answers a question or gives an order, and ends (main.c, httpd(8)).
+fn only_passes(argv: &[OsString]) -> bool {
+    let mut rest = argv.iter().skip(1);
+    while let Some(argument) = rest.next() {
+        let Some(letters) = argument.as_bytes().strip_prefix(b"-") else { continue };
+        for (at, letter) in letters.iter().enumerate() {
+            match letter {
+                b't' | b'S' | b'M' | b'V' | b'v' | b'L' | b'l' | b'h' => return true,
+                b'D' | b'd' | b'f' | b'C' | b'c' | b'e' | b'E' | b'k' => {
+                    let glued = &letters[at + 1..];
+                    let next = if glued.is_empty() { rest.next() } else { None };
+                    let value = next.map_or(glued, |next| next.as_bytes());
+                    if *letter == b'k' && value != b"start" {
+                        return true;
+                    }
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+    false
+}
+
 const MPMS: [&str; 6] = ["-prefork", "-worker", "-event", ".prefork", ".worker", ".event"];
 
 /// What listens for a container: Docker's and Podman's.
@@ -139,6 +165,32 @@ const HTTP_PORT: u16 = 80;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_is_no_server() {
+        let passes = |line: &str| {
+            let argv: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            only_passes(&argv)
+        };
+        for server in [
+            "apache2 -k start",
+            "httpd -DFOREGROUND",
+            "httpd -d /t -f /S -kstart",
+            "httpd",
+            "httpd -X -D t",
+        ] {
+            assert!(!passes(server), "{server}");
+        }
+        for other in [
+            "apache2 -t",
+            "httpd -d /x -C LoadModule -t -D DUMP_CONFIG",
+            "httpd -tS",
+            "httpd -k graceful",
+            "httpd -kstop",
+        ] {
+            assert!(passes(other), "{other}");
+        }
+    }
 
     #[test]
     fn every_distributions_program_is_known() {
