@@ -102,7 +102,7 @@ fn not_running(why: String) -> Error {
 pub(super) fn by_hand(
     process: Process,
     program: &Path,
-    arguments: &[std::ffi::OsString],
+    arguments: &[OsString],
 ) -> ByHand {
     let unit = unit_of(process.pid, unit);
     ByHand::running(program, arguments, control(program), unit, process.pid)
