@@ -99,11 +99,7 @@ fn not_running(why: String) -> Error {
 }
 
 /// How `process` is handled by a person.
-pub(super) fn by_hand(
-    process: Process,
-    program: &Path,
-    arguments: &[OsString],
-) -> ByHand {
+pub(super) fn by_hand(process: Process, program: &Path, arguments: &[OsString]) -> ByHand {
     let unit = unit_of(process.pid, unit);
     ByHand::running(program, arguments, control(program), unit, process.pid)
 }
