@@ -35,6 +35,22 @@ pub enum Consent {
     Nobody,
 }
 
+impl Consent {
+    /// Whether what was shown is done now; a rehearsal ends here.
+    pub fn is_given(self, person: &mut dyn Person) -> Result<bool, Error> {
+        match self {
+            Self::Given => Ok(true),
+            Self::Nobody => Err(Error::Nobody),
+            Self::Ask if person.agrees("Do this?").map_err(Error::Answer)? => Ok(true),
+            Self::Ask => Err(Error::Declined),
+            Self::Rehearsal => {
+                person.tell("rehearsed only: nothing was changed\n");
+                Ok(false)
+            }
+        }
+    }
+}
+
 /// What is to be done on this host.
 #[derive(Debug, Default)]
 pub struct Work {
@@ -102,16 +118,8 @@ pub fn perform(
         person.tell(&format!("enable {unit}\n"));
     }
     person.tell(also.unwrap_or_default());
-    match consent {
-        Consent::Rehearsal => {
-            person.tell("rehearsed only: nothing was changed\n");
-            return Ok(Outcome::Rehearsed);
-        }
-        Consent::Nobody => return Err(Error::Nobody),
-        Consent::Ask if !person.agrees("Do this?").map_err(Error::Answer)? => {
-            return Err(Error::Declined);
-        }
-        Consent::Ask | Consent::Given => {}
+    if !consent.is_given(person)? {
+        return Ok(Outcome::Rehearsed);
     }
     if work.is_empty() {
         return Ok(Outcome::Done);

@@ -40,16 +40,8 @@ pub fn uninstall(
     let ledger = Ledger::open(&settings.state_directory)?;
     let plan = plan(settings, &ledger, program)?;
     tell(&plan, &ledger, person);
-    match consent {
-        Consent::Rehearsal => {
-            person.tell("rehearsed only: nothing was changed\n");
-            return Ok(Outcome::Rehearsed);
-        }
-        Consent::Nobody => return Err(Error::Nobody),
-        Consent::Ask if !person.agrees("Do this?").map_err(Error::Answer)? => {
-            return Err(Error::Declined);
-        }
-        Consent::Ask | Consent::Given => {}
+    if !consent.is_given(person)? {
+        return Ok(Outcome::Rehearsed);
     }
     let _setup = exclusive(settings)?;
     let busy = || Error::UnderWay("a renewal is under way on this host".into());
