@@ -1,0 +1,146 @@
+//! pure: why a program did not do what it was asked to, and the exit code that tells it.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::lease;
+use crate::agent::carry;
+use crate::certbot::account;
+use crate::certbot::lineages;
+use crate::certbot::scope;
+use crate::config;
+use crate::exit::Exit;
+use crate::files;
+use crate::history::record::RunId;
+use crate::lease::serve;
+use crate::route::report;
+use crate::run::hook;
+use crate::run::keep;
+
+/// Why a program did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not root.
+    #[error("only root may do this")]
+    NotRoot,
+    /// The configuration file.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The configuration file is not text.
+    #[error("{} is not UTF-8", .0.display())]
+    NotText(PathBuf),
+    /// certbot's files.
+    #[error(transparent)]
+    Lineages(#[from] lineages::Error),
+    /// The names.
+    #[error(transparent)]
+    Scope(#[from] scope::Error),
+    /// No name.
+    #[error(
+        "certbot renews nothing by webroot here; name what to switch: certbaton switch local NAME --webroot DIRECTORY"
+    )]
+    NoNames,
+    /// Another web server than Apache.
+    #[error(
+        "nothing can be switched here: the configuration says that the web server is {0} ([web-server]); the other host passes the challenge path on to it"
+    )]
+    Unswitchable(String),
+    /// The switch.
+    #[error(transparent)]
+    Switch(#[from] report::Error),
+    /// A hook.
+    #[error(transparent)]
+    Hook(#[from] hook::Error),
+    /// Somebody renews.
+    #[error(
+        "a renewal is under way on this host, and its routes are not touched; wait for its end, or stop its certbot"
+    )]
+    UnderWay,
+    /// The keeper.
+    #[error(transparent)]
+    Keep(#[from] keep::Error),
+    /// What a person asks the arbiter.
+    #[error(transparent)]
+    Lease(#[from] lease::Error),
+    /// The agent.
+    #[error(transparent)]
+    Agent(#[from] carry::Error),
+    /// The coordinator.
+    #[error(transparent)]
+    Coordinate(#[from] crate::coordinate::Error),
+    /// The check.
+    #[error(transparent)]
+    Check(#[from] crate::check::Error),
+    /// The report.
+    #[error("cannot write the report as JSON")]
+    Json(#[source] serde_json::Error),
+    /// Signals.
+    #[error("cannot take signals")]
+    Signals(#[source] io::Error),
+    /// A run that is not remembered.
+    #[error("no run {0} is remembered here; certbaton status --history lists those that are")]
+    NoRun(RunId),
+    /// The arbiter.
+    #[error(transparent)]
+    Serve(#[from] serve::Error),
+    /// A set-up.
+    #[error(transparent)]
+    Setup(#[from] crate::setup::error::Error),
+    /// No thumbprint.
+    #[error(
+        "--layout stateless needs the VPS's account: --thumbprint \"$(ssh VPS certbaton thumbprint)\", or --account FILE"
+    )]
+    NoThumbprint,
+    /// A thumbprint for nothing.
+    #[error("only --layout stateless answers by an account's thumbprint")]
+    NeedlessThumbprint,
+    /// Nothing to prove.
+    #[error("certbot renews nothing by webroot on any host; name a description")]
+    NoNamesToProve,
+    /// An account's key that cannot be used.
+    #[error("{}", path.display())]
+    Account {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: account::Error,
+    },
+    /// The tunnel's key.
+    #[error("{} does not hold an update key: one word without quotes, backslashes and $", .0.display())]
+    UpdateKey(PathBuf),
+    /// No account.
+    #[error(
+        "certbot has no account here that renews a certificate; get the first one, then ask again"
+    )]
+    NoAccount,
+    /// Several accounts.
+    #[error("certbot renews with several accounts; name a lineage ({0})")]
+    SeveralAccounts(String),
+    /// Where the program itself is.
+    #[error("cannot find the certbaton program beside this one")]
+    Program(#[source] io::Error),
+}
+
+impl Error {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NotRoot => Exit::Unsafe,
+            Self::UnderWay => Exit::Busy,
+            Self::File(error) if error.is_unsafe() => Exit::Unsafe,
+            Self::Config(_) | Self::NotText(_) => Exit::Config,
+            Self::NoThumbprint | Self::NeedlessThumbprint | Self::SeveralAccounts(_) => Exit::Usage,
+            Self::Switch(error) => Exit::of(error),
+            Self::Hook(error) => error.exit(),
+            Self::Lease(error) => error.exit(),
+            Self::Agent(error) => error.exit(),
+            Self::Coordinate(error) => error.exit(),
+            Self::Setup(error) => error.exit(),
+            Self::Serve(error) if error.is_unsafe() => Exit::Unsafe,
+            _ => Exit::Failed,
+        }
+    }
+}
