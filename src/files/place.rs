@@ -9,9 +9,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{
-    Error, STAGED, copy_attributes, real_path, sync_directory, trusted, trusted_directories,
-};
+use super::replace::copy_attributes;
+use super::{Error, STAGED, real_path, sync_directory, trusted, trusted_directories};
 
 /// What is at a path; a link is not followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
