@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::apache::dump::Reading;
-use crate::apache::server::{self, Candidate, Server};
+use crate::apache::server::{self, Candidate, Inquirer, Server};
 use crate::config::Settings;
 use crate::files;
 use crate::route::install;
@@ -22,42 +22,57 @@ pub fn accepting(settings: &Settings, changes: &[Change]) -> Result<Option<Reade
     let Some((reader, read)) = reader(settings, changes.iter().map(|change| &*change.path))? else {
         return Ok(None);
     };
-    let scratch = files::temporary_directory(Path::new("/run"))?;
-    let mut substitutes: Vec<(PathBuf, PathBuf)> = Vec::new();
-    for (index, change) in changes.iter().enumerate() {
-        let Ok(real) = files::real_path(&change.path) else { continue };
-        let bytes = match &change.what {
-            What::Write { bytes, .. } => bytes.clone(),
-            What::Link { target } => linked(change, target, changes)?,
-            What::Mode(_) => continue,
-        };
-        if read.contains(&real) {
-            let substitute = scratch.path().join(index.to_string());
-            files::write_scratch(&substitute, &bytes)?;
-            substitutes.push((real, substitute));
-        }
-    }
-    let candidates: Vec<Candidate<'_>> =
-        substitutes.iter().map(|(real, substitute)| Candidate { real, substitute }).collect();
-    if !candidates.is_empty() {
-        reader.server.inquirer().dump(&candidates, &mut |_| {})?;
-    }
+    ask(reader.server.inquirer(), &read, changes, &mut |_| {})?;
     Ok(Some(reader))
 }
 
-/// The bytes that a link to `target` in the place of a change's file would lead to.
-fn linked(change: &Change, target: &Path, changes: &[Change]) -> Result<Vec<u8>, report::Error> {
-    let at = change.path.parent().unwrap_or(Path::new("/")).join(target);
-    let same = |other: &&Change| {
-        files::real_path(&other.path).ok() == files::real_path(&at).ok() || other.path == at
-    };
-    match changes.iter().filter(same).find_map(|other| match &other.what {
-        What::Write { bytes, .. } => Some(bytes.clone()),
-        _ => None,
-    }) {
-        Some(bytes) => Ok(bytes),
-        None => Ok(files::read_any(&at)?),
+/// Has Apache read its configuration with `changes` in place of those of its files that it `read`; says whether there are any.
+///
+/// What it prints goes to `hear`. A file that it does not read yet is not part of the question.
+pub fn ask(
+    inquirer: &Inquirer,
+    read: &BTreeSet<PathBuf>,
+    changes: &[Change],
+    hear: &mut (dyn FnMut(&[u8]) + Send),
+) -> Result<bool, report::Error> {
+    // Not where the state will be: a rehearsal leaves nothing behind.
+    let scratch = files::temporary_directory(Path::new("/run"))?;
+    let mut substitutes: Vec<(PathBuf, PathBuf)> = Vec::new();
+    for (index, change) in changes.iter().enumerate() {
+        let Some(real) = files::real_path(&change.path).ok().filter(|real| read.contains(real))
+        else {
+            continue;
+        };
+        let Some(bytes) = content(change, changes)? else { continue };
+        let substitute = scratch.path().join(index.to_string());
+        files::write_scratch(&substitute, &bytes)?;
+        substitutes.push((real, substitute));
     }
+    if substitutes.is_empty() {
+        return Ok(false);
+    }
+    let candidates: Vec<Candidate<'_>> =
+        substitutes.iter().map(|(real, substitute)| Candidate { real, substitute }).collect();
+    inquirer.dump(&candidates, hear)?;
+    Ok(true)
+}
+
+/// What would be read at the path of `change`; nothing if it only changes rights.
+fn content(change: &Change, all: &[Change]) -> Result<Option<Vec<u8>>, report::Error> {
+    let target = match &change.what {
+        What::Mode(_) => return Ok(None),
+        What::Write { bytes, .. } => return Ok(Some(bytes.clone())),
+        What::Link { target } => change.path.parent().unwrap_or(Path::new("/")).join(target),
+    };
+    let real = files::real_path(&target).ok();
+    let is_it = |other: &Change| {
+        other.path == target || (real.is_some() && files::real_path(&other.path).ok() == real)
+    };
+    let written = all.iter().find_map(|other| match &other.what {
+        What::Write { bytes, .. } if is_it(other) => Some(bytes.clone()),
+        _ => None,
+    });
+    Ok(Some(written.map_or_else(|| files::read_trusted(&target), Ok)?))
 }
 
 /// The Apache that reads one of `paths`, and all that it reads.

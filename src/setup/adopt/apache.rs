@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::apache::dump::{Dump, Reading};
-use crate::apache::server::{self, Candidate, Inquirer};
+use crate::apache::server::{self, Inquirer};
 use crate::certbot::lineages::{Lineages, lineages};
 use crate::config::Settings;
 use crate::files;
@@ -15,7 +15,8 @@ use crate::route::order::{Options, Order, Report};
 use crate::route::plan::{self, Door};
 use crate::route::{proof, report, switch};
 use crate::setup::adopt::{Error, restored};
-use crate::setup::change::{Change, What};
+use crate::setup::change::Change;
+use crate::setup::serving;
 
 /// Asks Apache about its configuration with `changes` in place; nothing is changed.
 ///
@@ -23,55 +24,19 @@ use crate::setup::change::{Change, What};
 /// the changes, those to files that Apache reads now are looked at; a file that
 /// it does not read yet is not part of the question.
 pub fn question(inquirer: &Inquirer, before: &Dump, changes: &[Change]) -> Result<(), Error> {
-    // Not where the state will be: a rehearsal leaves nothing behind.
-    let directory = files::temporary_directory(Path::new("/run"))?;
     let read: BTreeSet<PathBuf> =
         before.includes.iter().filter_map(|i| files::real_path(Path::new(&i.file)).ok()).collect();
-    let mut pairs = Vec::new();
-    for (index, change) in changes.iter().enumerate() {
-        let Some(real) = files::real_path(&change.path).ok().filter(|real| read.contains(real))
-        else {
-            continue;
-        };
-        let Some(bytes) = content(change, changes)? else { continue };
-        let substitute = directory.path().join(index.to_string());
-        files::write_scratch(&substitute, &bytes)?;
-        pairs.push((substitute, real));
-    }
-    if pairs.is_empty() {
-        return Ok(());
-    }
-    let candidates: Vec<Candidate<'_>> =
-        pairs.iter().map(|(substitute, real)| Candidate { real, substitute }).collect();
     let mut reading = Reading::default();
-    match inquirer.dump(&candidates, &mut |part| reading.push(part)) {
-        Err(server::Error::Candidate(complaint)) => return Err(Error::Candidate(complaint)),
+    match serving::ask(inquirer, &read, changes, &mut |part| reading.push(part)) {
+        Ok(false) => return Ok(()),
+        Err(report::Error::Apache(server::Error::Candidate(complaint))) => {
+            return Err(Error::Candidate(complaint));
+        }
         asked => asked?,
-    }
+    };
     match restored::stranger(before, &reading.finish()?) {
         Some(origin) => Err(Error::Stranger(origin)),
         None => Ok(()),
-    }
-}
-
-/// What Apache would read at the path of `change`; nothing if it only changes rights.
-fn content(change: &Change, all: &[Change]) -> Result<Option<Vec<u8>>, Error> {
-    match &change.what {
-        What::Mode(_) => Ok(None),
-        What::Write { bytes, .. } => Ok(Some(bytes.clone())),
-        What::Link { target } => {
-            let target = change.path.parent().unwrap_or(Path::new("/")).join(target);
-            let real = files::real_path(&target)?;
-            let written = all.iter().find_map(|other| match &other.what {
-                What::Write { bytes, .. }
-                    if files::real_path(&other.path).is_ok_and(|p| p == real) =>
-                {
-                    Some(bytes.clone())
-                }
-                _ => None,
-            });
-            Ok(Some(written.map_or_else(|| files::read_trusted(&target), Ok)?))
-        }
     }
 }
 
