@@ -4,7 +4,6 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -49,12 +48,10 @@ pub(crate) fn perform(rules: &[Rule]) -> ! {
 fn one((_, act): Rule) -> Result<(), Failed> {
     let mut guard = SITE.lock().unwrap_or_else(PoisonError::into_inner);
     let site = &*guard.get_or_insert_with(Site::new);
-    let began = Instant::now();
     let done = catch_unwind(AssertUnwindSafe(|| {
         act(site);
         site.is_as_before();
     }));
-    println!("{:.1} s", began.elapsed().as_secs_f32());
     let Err(panic) = done else { return Ok(()) };
     site.clear();
     let text = panic.downcast_ref::<String>().cloned();
