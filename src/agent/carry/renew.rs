@@ -16,7 +16,7 @@ use crate::command::piped::{Next, Piped};
 use crate::config::Settings;
 use crate::files;
 use crate::lock::{self, Lock};
-use crate::process::{self, Holder, Signal};
+use crate::process::{self, Holder, Process, Signal};
 
 impl Caller {
     /// Runs certbot once, or once per name, and tells by its files what came of it.
@@ -81,19 +81,14 @@ impl Caller {
     fn wait_for_others(&self, settings: &Settings, deadline: &Deadline) -> Result<Lock, Error> {
         files::own_directory(&settings.runtime_directory, 0o755)?;
         let mut told = None;
-        let mut turn = None;
         loop {
-            if turn.is_none() {
-                turn = lock::attempt(&settings.agent_lock())?;
-            }
             // What cannot be seen from here, certbot itself will tell.
-            let other = match (certbots_lock(settings), turn.take()) {
-                (None, Some(turn)) => return Ok(turn),
-                (Some(pid), held) => {
-                    turn = held;
-                    Other::Certbot(pid)
-                }
-                (None, None) => Other::Agent,
+            let other = match certbots_lock(settings) {
+                Some(pid) => Other::Certbot(pid),
+                None => match lock::attempt(&settings.agent_lock())? {
+                    Some(turn) => return Ok(turn),
+                    None => Other::Agent,
+                },
             };
             if told != Some(other) {
                 say(&Answer::Line { text: format!("waiting: {other} runs here") })?;
@@ -191,8 +186,8 @@ fn certbots_lock(settings: &Settings) -> Option<i32> {
 
 /// Whether this process started that one, or who started it.
 fn is_below_us(pid: i32) -> bool {
-    let own = i32::try_from(std::process::id()).unwrap_or_default();
-    process::ancestors(pid).is_ok_and(|all| all.iter().any(|process| process.pid == own))
+    let is_own = |own: Process| process::ancestors(pid).is_ok_and(|all| all.contains(&own));
+    process::own().is_ok_and(is_own)
 }
 
 /// Ends certbot: an interrupt first, with which it cleans up best; each bounded.
