@@ -1,15 +1,5 @@
 # shellcheck shell=bash disable=SC2154,SC2016  # what is in single quotes is for the machine
-# The machine `home`, with dpkg as on any Debian.
-
-# The machine sees this host's /var/lib/dpkg, read-only: it gets a copy. dpkg may start units, as this host may forbid it,
-# and leaves out no documentation. Any Debian has had a persistent timer before.
-prepare() {
-    home cp -a /var/lib/dpkg /var/tmp/dpkg
-    home mount --bind /var/tmp/dpkg /var/lib/dpkg
-    home rm -f /usr/sbin/policy-rc.d
-    home mkdir -p /var/lib/systemd/timers
-    home sh -c 'rm -f /etc/dpkg/dpkg.cfg.d/*'
-}
+# What the package does to the machine `home`.
 
 install() {
     local package=${*: -1} status=0
@@ -68,19 +58,8 @@ used() {
     home certbaton switch local git.example.org > "$scratch/log"
 }
 
-# Every file: path, type, mode, owner, link, and its bytes; of /usr its time instead, since it is large. Not what others
-# write of every package: dpkg's database, caches and logs; copies of the account files, as every tool that adds a user
-# leaves them; and what systemd writes while it runs.
-tree() {
-    home find / -xdev \( -path /var/lib/dpkg -o -path /var/tmp/dpkg -o -path /var/log -o -path /var/cache -o -path /run \
-        -o -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path '/var/tmp/systemd-private-*' \) -prune \
-        -o ! -path '/etc/*-' -printf '%p %y %m %U:%G %l\n' | sort
-    home find /usr -xdev -printf '%p %y %m %U:%G %l %s' \( -type d -printf '\n' -o -printf ' %T@\n' \) | sed '/ d /s/ [0-9]*$//' | sort
-    home find /etc /var/lib -xdev -path /var/lib/dpkg -prune -o -type f ! -path '/etc/*-' -exec sha256sum {} + | sort -k 2
-}
-
 unchanged() {
-    tree > "$scratch/after"
+    tree home > "$scratch/after"
     diff "$scratch/before" "$scratch/after" || fail "$1: the machine is not as before"
     same "$(home find /run /tmp /var/tmp -name '*certbaton*')" '' "$1: left behind"
     same "$(home dpkg-query -W -f '${db:Status-Status}' certbaton 2> /dev/null || true)" '' "$1: dpkg"

@@ -111,7 +111,7 @@ answers() { enter "$1" systemctl show -p Version > /dev/null 2>&1; }
 # a unit of this host's packages that cannot run in a container is worth a warning, no more
 await_boot() {
     local answer
-    await 30 "systemd on $1" answers "$1"
+    await "systemd on $1" answers "$1"
     answer=$(enter "$1" systemctl is-system-running --wait) || say "$1 is $answer: $(failed_units "$1")"
     enter "$1" systemctl --quiet is-active apache2.service ssh.service || die "apache2 or ssh does not run on $1"
 }
@@ -121,7 +121,7 @@ failed_units() { enter "$1" systemctl --failed --no-legend --plain | cut -d ' ' 
 # SIGKILL to every process of the machine; nspawn itself notices and ends
 cut_power() {
     echo 1 > "$cgroup/$1/cgroup.kill"
-    await 10 "$1 to end" is_cut "$1"
+    await "$1 to end" is_cut "$1"
 }
 is_cut() { grep -qx 'populated 0' "$cgroup/$1/cgroup.events"; }
 

@@ -59,9 +59,9 @@ inside() {
     )
 }
 
-# await SECONDS WHAT CMD...: polls CMD until it succeeds
+# await WHAT CMD...: polls CMD until it succeeds; a busy machine takes its time
 await() {
-    local until=$((SECONDS + $1)) what=$2; shift 2
+    local until=$((SECONDS + 60)) what=$1; shift
     until "$@"; do
         [ $SECONDS -lt "$until" ] || die "gave up waiting for $what"
         sleep 0.05
@@ -74,14 +74,14 @@ is_empty() { grep -qx 'populated 0' "$cgroup/cgroup.events"; }
 kill_all() {
     [ -n "$cgroup_root" ] && [ -d "$cgroup" ] || return 0
     echo 1 > "$cgroup/cgroup.kill"
-    await 20 "the lab's processes to end" is_empty
+    await "the lab's processes to end" is_empty
     find "$cgroup" -depth -type d -exec rmdir {} +
 }
 
 remove_state() {
     [ -d "$state" ] || return 0
     # namespaces end a moment after their last process: no mount may be left below what is removed
-    await 20 "the lab's mounts to go" no_mounts
+    await "the lab's mounts to go" no_mounts
     rm -rf --one-file-system "$state"
 }
 

@@ -67,7 +67,7 @@ start_ca() {
     in_ca env -i PATH=/usr/bin PEBBLE_AUTHZREUSE=0 PEBBLE_VA_NOSLEEP=1 PEBBLE_WFE_NONCEREJECT=0 \
         setsid pebble -strict -config "$dir/pebble.json" -dnsserver 127.0.0.1:53 \
         < /dev/null > "$state/log/pebble.log" 2>&1 &
-    await 10 "pebble" fetch_issuing_root
+    await "pebble" fetch_issuing_root
 }
 
 # hostsdir is read again when a file in it appears or changes: a test adds names by adding a file
@@ -75,7 +75,7 @@ start_dns() {
     in_ca setsid dnsmasq --keep-in-foreground --conf-file=/dev/null --pid-file="$state/dnsmasq.pid" --user=root --no-resolv \
         --no-hosts --hostsdir="$state/dns" --local=/example.org/ --local-ttl=0 --log-queries --log-facility=- "$@" \
         < /dev/null >> "$state/log/dnsmasq.log" 2>&1 &
-    await 10 "the name server" test -s "$state/dnsmasq.pid"
+    await "the name server" test -s "$state/dnsmasq.pid"
 }
 
 # what dnsmasq reads only once: it is started anew, with more options
@@ -83,7 +83,7 @@ restart_dns() {
     local pid
     pid=$(< "$state/dnsmasq.pid")
     kill "$pid"
-    await 10 "the name server to end" is_gone "$pid"
+    await "the name server to end" is_gone "$pid"
     rm -f "$state/dnsmasq.pid"
     start_dns "$@"
 }

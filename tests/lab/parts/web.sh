@@ -71,7 +71,7 @@ enable_sites() {
     enter "$1" apache2ctl -t 2> /dev/null || enter "$1" apache2ctl -t
     # not a reload: after that, processes of the old generation still answer now and then, and the CA asks next
     enter "$1" systemctl restart apache2.service
-    await 10 "the new vhosts of $1" serves_tls "$1"
+    await "the new vhosts of $1" serves_tls "$1"
 }
 
 serves_tls() {
@@ -86,7 +86,7 @@ doors_open() {
     local name family=-6
     [ "$1" = home ] || family=-4
     for name in "${names[@]}"; do
-        await 10 "https://$name on $1" fetch $family "https://$name/"
+        await "https://$name on $1" fetch $family "https://$name/"
     done
 }
 
