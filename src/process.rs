@@ -161,6 +161,12 @@ pub fn is_roots(pid: i32) -> Result<bool, Error> {
     Ok(users.split_ascii_whitespace().nth(1) == Some("0"))
 }
 
+/// The systemd service that it runs in, without `.service`; none where it is in a session, or where there is no systemd.
+pub fn service(pid: i32) -> Result<Option<String>, Error> {
+    let cgroup = read(pid, "cgroup", "find the service of")?;
+    Ok(parse_service(&String::from_utf8_lossy(&cgroup)))
+}
+
 /// The processes whose parent is `pid`.
 pub fn children(pid: i32) -> Result<Vec<Process>, Error> {
     let mut found = Vec::new();
@@ -295,6 +301,15 @@ fn refused(action: &'static str, pid: i32, source: io::Error) -> Error {
     if gone { Error::Gone(pid) } else { Error::Refused { action, pid, source } }
 }
 
+/// The service of a `/proc/PID/cgroup` (cgroups(7)).
+fn parse_service(cgroup: &str) -> Option<String> {
+    // Where both hierarchies are mounted, only one of them is systemd's.
+    let systemds = |line: &&str| line.starts_with("0::") || line.contains(":name=systemd:");
+    let service =
+        |line: &str| Some(line.rsplit(['/', ':']).next()?.strip_suffix(".service")?.to_owned());
+    cgroup.lines().filter(systemds).find_map(service)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,6 +325,23 @@ mod tests {
         }
         assert_eq!(parse_stat(b"42 (cut) S 41 7"), None);
         assert_eq!(parse_stat(b""), None);
+    }
+
+    #[test]
+    fn a_service_is_told_by_systemds_hierarchy() {
+        for (cgroup, service) in [
+            ("0::/system.slice/apache2.service\n", Some("apache2")),
+            ("0::/system.slice/system-httpd.slice/httpd@web.service\n", Some("httpd@web")),
+            (
+                "12:pids:/x.service\n1:name=systemd:/system.slice/httpd.service\n0::/\n",
+                Some("httpd"),
+            ),
+            ("1:name=systemd:/\n0::/system.slice/apache2.service\n", Some("apache2")),
+            ("0::/user.slice/session-3.scope\n", None),
+            ("0::/\n", None),
+        ] {
+            assert_eq!(parse_service(cgroup).as_deref(), service, "{cgroup}");
+        }
     }
 
     #[test]

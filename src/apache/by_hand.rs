@@ -84,21 +84,12 @@ pub fn controls(program: &Path) -> Vec<PathBuf> {
     ["apache2ctl", "apachectl"].iter().map(|name| program.with_file_name(name)).collect()
 }
 
-/// The name of Apache's own unit in a `/proc/PID/cgroup` (cgroups(7)), without `.service`.
+/// Whether a service is an Apache's own, by its name.
 ///
-/// What a terminal, cron or another service started is in theirs: only a unit
-/// that is called as an Apache is believed to be its own.
-pub fn unit(cgroup: &str) -> Option<String> {
-    // Where both hierarchies are mounted, only one of them is systemd's.
-    let systemds = |line: &'_ str| line.starts_with("0::") || line.contains(":name=systemd:");
-    let mut services = cgroup
-        .lines()
-        .filter(|line| systemds(line))
-        .filter_map(|line| line.rsplit(['/', ':']).next()?.strip_suffix(".service"));
-    let unit = services.next()?;
-    let is_plain = unit.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@:".contains(&b));
-    let is_apaches = ["apache", "httpd"].iter().any(|name| unit.contains(name));
-    (is_plain && is_apaches).then(|| unit.to_owned())
+/// What a terminal, cron or another service started is in theirs.
+pub fn is_apaches(service: &str) -> bool {
+    let is_plain = service.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@:".contains(&b));
+    is_plain && ["apache", "httpd"].iter().any(|name| service.contains(name))
 }
 
 const FOREGROUND: &[u8] = b"-DFOREGROUND";
@@ -160,14 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn only_an_apaches_unit_is_its_own() {
-        let of = |text| unit(text).unwrap_or_default();
-        assert_eq!(of("0::/system.slice/apache2.service\n"), "apache2");
-        assert_eq!(of("0::/system.slice/system-httpd.slice/httpd@web.service\n"), "httpd@web");
-        assert_eq!(of("12:pids:/x\n1:name=systemd:/system.slice/httpd.service\n0::/\n"), "httpd");
-        assert_eq!(of("1:name=systemd:/\n0::/system.slice/apache2.service\n"), "apache2");
-        for other in ["0::/system.slice/cron.service", "0::/", "0::/user.slice/session-3.scope"] {
-            assert_eq!(of(other), "", "{other}");
+    fn only_an_apaches_service_is_its_own() {
+        for service in ["apache2", "httpd@web", "apache2@one"] {
+            assert!(is_apaches(service), "{service}");
+        }
+        for other in ["cron", "", "apache2\\x20two"] {
+            assert!(!is_apaches(other), "{other}");
         }
     }
 }

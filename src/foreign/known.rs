@@ -31,12 +31,9 @@ const KNOWN: [(&str, &[&str], &[&str]); 4] = [
     ("lighttpd", &["-tt", "-f", "/etc/lighttpd/lighttpd.conf"], &[]),
 ];
 
-/// The unit of a `/proc/PID/cgroup` (cgroups(7)) that has the name of `program`, without `.service`.
-pub fn unit(cgroup: &str, program: &Path) -> Option<String> {
-    let name = program.file_name()?.to_str()?;
-    let wanted = format!("{name}.service");
-    let is_in_it = cgroup.lines().any(|line| line.rsplit('/').next() == Some(&wanted));
-    is_in_it.then(|| name.to_owned())
+/// Whether `service` is the program's own, by its name.
+pub fn is_its_own(service: &str, program: &Path) -> bool {
+    program.file_name().is_some_and(|name| name == service)
 }
 
 fn quoted(words: &[&str]) -> String {
@@ -52,8 +49,7 @@ mod tests {
     #[test]
     fn what_is_to_be_written_is_what_the_configuration_takes() {
         let nginx = Path::new("/usr/sbin/nginx");
-        let unit = unit("0::/system.slice/nginx.service\n", nginx);
-        let line = suggestion(nginx, unit.as_deref());
+        let line = suggestion(nginx, Some("nginx"));
         assert_eq!(
             line,
             r#"web-server = { test = ["/usr/sbin/nginx", "-t"], reload = ["/usr/bin/systemctl", "reload", "nginx"] }"#
@@ -70,10 +66,11 @@ mod tests {
     }
 
     #[test]
-    fn another_services_unit_is_not_its_own() {
+    fn another_programs_service_is_not_its_own() {
         let program = Path::new("/usr/sbin/nginx");
-        for other in ["0::/", "0::/system.slice/docker.service", "0::/user.slice/session-1.scope"] {
-            assert_eq!(unit(other, program), None, "{other}");
+        assert!(is_its_own("nginx", program));
+        for other in ["", "docker", "nginx-exporter"] {
+            assert!(!is_its_own(other, program), "{other}");
         }
     }
 }

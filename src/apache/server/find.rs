@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::{Error, Server};
-use crate::apache::by_hand::{ByHand, controls, unit};
+use crate::apache::by_hand::{ByHand, controls, is_apaches};
 use crate::files;
-use crate::foreign::known::suggestion;
+use crate::foreign::known::{is_its_own, suggestion};
 use crate::process::{self, Process};
 use crate::sockets;
 
@@ -78,8 +78,8 @@ fn another() -> Option<Error> {
     if is_passed_on || own_namespace().ok()? != namespace(pid).ok()? {
         return Some(Error::Contained { pid, program });
     }
-    let unit = unit_of(pid, |cgroup| crate::foreign::known::unit(cgroup, &program));
-    Some(Error::Other { pid, suggestion: suggestion(&program, unit.as_deref()), program })
+    let service = service(pid, |name| is_its_own(name, &program));
+    Some(Error::Other { pid, suggestion: suggestion(&program, service.as_deref()), program })
 }
 
 fn namespace(pid: impl fmt::Display) -> Result<PathBuf, files::Error> {
@@ -100,17 +100,16 @@ fn not_running(why: String) -> Error {
 
 /// How `process` is handled by a person.
 pub(super) fn by_hand(process: Process, program: &Path, arguments: &[OsString]) -> ByHand {
-    let unit = unit_of(process.pid, unit);
-    ByHand::running(program, arguments, control(program), unit, process.pid)
+    let service = service(process.pid, |name| is_apaches(name));
+    ByHand::running(program, arguments, control(program), service, process.pid)
 }
 
 fn control(program: &Path) -> Option<PathBuf> {
     controls(program).into_iter().find(|path| files::exists(path))
 }
 
-fn unit_of(pid: i32, unit: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let cgroup = files::read_any(Path::new(&format!("/proc/{pid}/cgroup"))).ok()?;
-    unit(&String::from_utf8_lossy(&cgroup))
+fn service(pid: i32, is_own: impl FnOnce(&String) -> bool) -> Option<String> {
+    process::service(pid).ok()?.filter(is_own)
 }
 
 /// The kernel marks a program that an upgrade replaced.
