@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::host::Output;
 use crate::setup::{Expected, On, Place, Renewal, Setup};
 use crate::stage::Stage;
+use crate::two_hosts::host::Output;
 
 impl Stage {
     /// Everything that `check` says and should not, or does not and should.
@@ -97,7 +97,9 @@ fn foretold(report: &Value, lineage: &str, on: On) -> Renewal {
 /// The lineages that a set-up is not about renew as before, where not all are alike.
 fn others(setup: &Setup, report: &Value) -> Vec<String> {
     let mut problems = Vec::new();
-    for lineage in crate::clean::LINEAGES.iter().filter(|lineage| **lineage != setup.lineage) {
+    for lineage in
+        crate::two_hosts::clean::LINEAGES.iter().filter(|lineage| **lineage != setup.lineage)
+    {
         for (on, own) in [(On::Vps, setup.vps), (On::Home, setup.home)] {
             let foretold = foretold(report, lineage, on);
             let usual = if on == On::Vps { Renewal::Passes } else { Renewal::Switched };

@@ -6,41 +6,22 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may be blunt")]
-#![expect(
-    dead_code,
-    reason = "the machines are shared with another target, which uses more of them"
-)]
 
-#[path = "../machines/ca.rs"]
-mod ca;
-#[path = "../machines/certbot.rs"]
-mod certbot;
 mod checked;
-#[path = "../machines/clean.rs"]
-mod clean;
 mod healthy;
-#[path = "../machines/host.rs"]
-mod host;
-#[path = "../machines/lab.rs"]
-mod lab;
 mod renewal;
 mod run;
 mod served;
 mod setup;
-#[path = "../apache/snapshot.rs"]
-mod snapshot;
 mod stage;
 mod transcripts;
 mod traps;
+#[expect(dead_code, reason = "shared with targets that use more of it")]
+#[path = "../two_hosts/mod.rs"]
+mod two_hosts;
 mod wrong_home;
 mod wrong_names;
 mod wrong_vps;
-
-/// A lab of our own, beside whatever else is up.
-pub(crate) const NAME: &str = "certbaton-lab-check-tests";
-
-/// Where it keeps its logs and files.
-pub(crate) const STATE: &str = "/run/certbaton-lab-check-tests";
 
 fn main() {
     run::perform(

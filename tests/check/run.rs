@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use crate::lab;
 use crate::setup::{On, Pebble, Renewal, Setup};
 use crate::stage::Stage;
+use crate::two_hosts::lab;
 
 /// The lab, from the first set-up on.
 static STAGE: Mutex<Option<Stage>> = Mutex::new(None);

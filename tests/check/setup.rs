@@ -140,11 +140,6 @@ impl Setup {
         self
     }
 
-    pub(crate) const fn vps(mut self, renewal: Renewal) -> Self {
-        self.vps = renewal;
-        self
-    }
-
     pub(crate) const fn home(mut self, renewal: Renewal) -> Self {
         self.home = renewal;
         self

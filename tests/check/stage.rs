@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use crate::STATE;
-use crate::host::{Host, Started};
-use crate::lab::{Lab, tool, until};
 use crate::setup::{Change, On, Setup};
+use crate::two_hosts::host::{Host, Started};
+use crate::two_hosts::lab::STATE;
+use crate::two_hosts::lab::{Lab, tool, until};
 
 /// The lab, set up as its administrator did, and what makes more of the Internet.
 #[derive(Debug)]

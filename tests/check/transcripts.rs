@@ -7,9 +7,9 @@ use std::fs;
 
 use regex::Regex;
 
-use crate::lab::repository;
 use crate::setup::Setup;
 use crate::stage::Stage;
+use crate::two_hosts::lab::repository;
 
 /// A block of the README, and how it comes about.
 #[derive(Debug, Clone, Copy)]

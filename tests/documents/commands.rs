@@ -64,7 +64,7 @@ pub(crate) const COMMANDS: &[(&str, Run)] = &[
     ),
     ("certbot certonly --webroot", In("tests/machines/hooks.rs", "certonly")),
     ("certbot revoke", ByHand("certbot's own, after a loss")),
-    ("systemctl reload apache2", In("tests/machines/host.rs", "systemctl reload apache2")),
+    ("systemctl reload apache2", In("tests/two_hosts/host.rs", "systemctl reload apache2")),
     (
         "rustup target add x86_64-unknown-linux-musl",
         ByHand("no other toolchain is fetched by a test"),

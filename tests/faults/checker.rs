@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::host::Host;
+use crate::two_hosts::host::Host;
 
 /// Microseconds of the machines' one clock.
 pub(crate) type Micros = u64;

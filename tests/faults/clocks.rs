@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::Certbots::{Debians, Full};
-use crate::Scenario;
 use crate::deaths::expect_no_overlap;
-use crate::host::Host;
-use crate::lab::Lab;
 use crate::lease::{GRACE, ONE};
+use crate::two_hosts::host::Host;
+use crate::two_hosts::lab::Lab;
+use crate::two_hosts::scenario::Certbots::{Debians, Full};
+use crate::two_hosts::scenario::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new(

@@ -2,12 +2,12 @@
 
 use nix::sys::signal::Signal;
 
-use crate::Certbots::{Debians, Sampled};
-use crate::Scenario;
-use crate::clean::LINEAGES;
-use crate::host::{Host, Output};
-use crate::lab::{Lab, until};
 use crate::lease::ONE;
+use crate::two_hosts::clean::LINEAGES;
+use crate::two_hosts::host::{Host, Output};
+use crate::two_hosts::lab::{Lab, until};
+use crate::two_hosts::scenario::Certbots::{Debians, Sampled};
+use crate::two_hosts::scenario::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("the_coordinator_renews_both_hosts_and_each_serves_its_own", Sampled, both_hosts),
@@ -79,7 +79,7 @@ fn one_on_each_host(lab: &Lab) {
     let cursor = lab.vps.cursor();
     let since = lab.ca.mark();
     let both = [&lab.home, &lab.vps].map(|host| host.start(&words(&ONE)));
-    for done in both.map(crate::host::Started::ended) {
+    for done in both.map(crate::two_hosts::host::Started::ended) {
         assert_eq!(done.code(), 0, "{done:?}");
     }
     // Who comes while the other's certbot runs may find the certificate renewed already.

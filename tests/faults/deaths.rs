@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::Certbots::{Debians, Full};
-use crate::Scenario;
-use crate::clean::NAMES;
-use crate::host::Host;
-use crate::lab::{Lab, until, until_within};
 use crate::lease::{DEADLINE, GRACE, GRACE_LEAST, ONE, expect_within, kill_hard};
+use crate::two_hosts::clean::NAMES;
+use crate::two_hosts::host::Host;
+use crate::two_hosts::lab::{Lab, until, until_within};
+use crate::two_hosts::scenario::Certbots::{Debians, Full};
+use crate::two_hosts::scenario::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
@@ -295,7 +295,7 @@ impl Host {
     /// Cuts its power, or gives it back and waits for its boot.
     pub(crate) fn power(&self, on: bool) {
         let verb = if on { "boot" } else { "cut" };
-        let done = crate::lab::tool().args([verb, self.name]).output().unwrap();
+        let done = crate::two_hosts::lab::tool().args([verb, self.name]).output().unwrap();
         assert!(done.status.success(), "{done:?}");
     }
 }

@@ -1,9 +1,9 @@
 //! flow: what expires soon is renewed without the arbiter, where that is allowed and the path is proven ours.
 
-use crate::Certbots::Debians;
-use crate::Scenario;
-use crate::lab::{Lab, until};
 use crate::lease::ONE;
+use crate::two_hosts::lab::{Lab, until};
+use crate::two_hosts::scenario::Certbots::Debians;
+use crate::two_hosts::scenario::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("08_break_glass_renews_without_the_arbiter_what_expires_soon", Debians, broken),

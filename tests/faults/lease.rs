@@ -7,8 +7,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::checker::Event;
-use crate::host::{Host, Started};
-use crate::lab::{Lab, tool, until, until_within};
+use crate::two_hosts::host::{Host, Started};
+use crate::two_hosts::lab::{Lab, tool, until, until_within};
 
 /// The arbiter grants anew this long after a holder's last word.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
@@ -31,7 +31,6 @@ pub(crate) struct Holding<'a> {
     pub(crate) host: &'a Host,
     pub(crate) certbot: Started,
     pub(crate) token: u64,
-    pub(crate) since: Instant,
 }
 
 /// The vps is arbiter, and both hosts reach each other.
@@ -85,14 +84,13 @@ impl Lab {
         until_within("the pre-hook's end", Duration::from_mins(1), || {
             host.path("/run/paused").exists()
         });
-        let since = Instant::now();
         let granted = self.events(&cursor);
         let Some(Event::Granted { token, .. }) =
             granted.iter().rev().find(|e| matches!(e, Event::Granted { .. }))
         else {
             panic!("nothing was granted: {granted:?}")
         };
-        Holding { host, token: *token, certbot, since }
+        Holding { host, token: *token, certbot }
     }
 
     /// A certbot on `host` that waits for the lease.

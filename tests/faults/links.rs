@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::Certbots::{Debians, Full};
-use crate::Scenario;
 use crate::deaths::expect_no_overlap;
-use crate::lab::{Lab, until};
 use crate::lease::{DEADLINE, DEADLINE_LEAST, GRACE, GRACE_LEAST, ONE, expect_within};
+use crate::two_hosts::lab::{Lab, until};
+use crate::two_hosts::scenario::Certbots::{Debians, Full};
+use crate::two_hosts::scenario::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new(
@@ -101,7 +101,7 @@ fn link_down(lab: &Lab) {
     lab.granted(&cursor, &lab.vps, GRACE + MARGIN);
     lab.expect_not_asked(since);
     up();
-    until("the routes", || lab.ca.answers(&crate::clean::NAMES) == ["vps"; 4]);
+    until("the routes", || lab.ca.answers(&crate::two_hosts::clean::NAMES) == ["vps"; 4]);
     lab.vps.await_pause();
     lab.vps.go_on();
     let done = waiting.ended();

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::Certbots::{Debians, Full};
-use crate::Scenario;
 use crate::deaths::expect_no_overlap;
-use crate::lab::Lab;
 use crate::lease::{GRACE, GRACE_LEAST, ONE, acquire, expect_within};
+use crate::two_hosts::lab::Lab;
+use crate::two_hosts::scenario::Certbots::{Debians, Full};
+use crate::two_hosts::scenario::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new(

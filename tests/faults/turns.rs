@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::Certbots::Debians;
-use crate::Scenario;
 use crate::checker;
-use crate::clean::LINEAGES;
-use crate::lab::{Lab, until_within};
 use crate::lease::ONE;
-use crate::scenario::full;
+use crate::two_hosts::clean::LINEAGES;
+use crate::two_hosts::lab::{Lab, until_within};
+use crate::two_hosts::scenario::Certbots::Debians;
+use crate::two_hosts::scenario::Scenario;
+use crate::two_hosts::scenario::full;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("00_the_checker_finds_every_overlap", Debians, the_checker),
@@ -68,7 +68,7 @@ fn same_second(lab: &Lab) {
     }
     for round in 1..=rounds {
         let at = lab.vps.sh("date -u -d '+4 seconds' '+%Y-%m-%d %H:%M:%S UTC'");
-        let ran = |host: &crate::host::Host| {
+        let ran = |host: &crate::two_hosts::host::Host| {
             host.sh("systemctl show -p InvocationID --value certbot.service")
         };
         let before = [ran(&lab.home), ran(&lab.vps)];
@@ -81,7 +81,7 @@ fn same_second(lab: &Lab) {
         }
         until_within("both runs", Duration::from_mins(2), || {
             let over = |host| {
-                let said = crate::host::Host::sh(
+                let said = crate::two_hosts::host::Host::sh(
                     host,
                     "systemctl show -p ActiveState --value certbot.service",
                 );
@@ -92,7 +92,7 @@ fn same_second(lab: &Lab) {
                 && over(&lab.home)
                 && over(&lab.vps)
         });
-        let began = |host: &crate::host::Host| {
+        let began = |host: &crate::two_hosts::host::Host| {
             host.sh("date -d \"$(systemctl show -p ExecMainStartTimestamp --value certbot.service)\" +%s")
         };
         assert_eq!(began(&lab.home), began(&lab.vps), "the same second");

@@ -1,12 +1,12 @@
 //! flow: each layout of the challenge path renews as it promises, and says when it cannot.
 
-use crate::Certbots::{Debians, Full};
-use crate::Scenario;
-use crate::clean::LINEAGES;
-use crate::host::Host;
-use crate::lab::Lab;
-use crate::scenario::full;
 use crate::stage::rendered;
+use crate::two_hosts::clean::LINEAGES;
+use crate::two_hosts::host::Host;
+use crate::two_hosts::lab::Lab;
+use crate::two_hosts::scenario::Certbots::{Debians, Full};
+use crate::two_hosts::scenario::Scenario;
+use crate::two_hosts::scenario::full;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("switch_renews_on_both_hosts_one_after_another", Full, switch),

@@ -1,8 +1,8 @@
 //! flow: what the gateway serves to the Internet, by both doors.
 
-use crate::Certbots::Debians;
-use crate::Scenario;
-use crate::lab::{Lab, repository};
+use crate::two_hosts::lab::{Lab, repository};
+use crate::two_hosts::scenario::Certbots::Debians;
+use crate::two_hosts::scenario::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("both_doors_lead_to_the_application", Debians, doors),
@@ -44,7 +44,7 @@ fn doors(lab: &Lab) {
         redirected(lab, family);
         password(lab, family);
         let talk = repository("tests/gateway/talk.py").display().to_string();
-        let root = format!("{}/ca/root.pem", crate::STATE);
+        let root = format!("{}/ca/root.pem", crate::two_hosts::lab::STATE);
         let talked = lab.ca.start(&[&talk, &root, address, "cloud.example.org"]).ended();
         assert_eq!(talked.out, "baton\n", "{family}: {talked:?}");
     }
@@ -85,7 +85,7 @@ fn password(lab: &Lab, family: &str) {
 
 /// fail2ban's filter finds each wrong password in Apache's log, with the client's own address.
 fn jailed(lab: &Lab) {
-    let told = |host: &crate::host::Host| {
+    let told = |host: &crate::two_hosts::host::Host| {
         host.sh("fail2ban-regex -o ip /var/log/apache2/error.log apache-auth")
     };
     assert!(told(&lab.home).contains("2001:db8::1"), "{}", told(&lab.home));

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::host::{Host, Output};
-use crate::lab::{Lab, tool, until};
+use crate::two_hosts::host::{Host, Output};
+use crate::two_hosts::lab::{Lab, tool, until};
 
 /// The names of the lab, in sites with and without password; the last has no certificate yet.
 const DESCRIPTION: &str = r#"
@@ -98,7 +98,7 @@ impl Lab {
 
     /// A client on the Internet asks; the answer's head and body.
     pub(crate) fn ask(&self, words: &[&str]) -> Output {
-        let root = format!("{}/ca/root.pem", crate::STATE);
+        let root = format!("{}/ca/root.pem", crate::two_hosts::lab::STATE);
         let curl = ["curl", "-sS", "-i", "--max-time", "10", "--cacert", &root];
         self.ca.start(&[&curl, words].concat()).ended()
     }

@@ -2,10 +2,10 @@
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::Certbots::{Both, Debians, Sampled};
-use crate::Scenario;
-use crate::clean::{LINEAGES, NAMES};
-use crate::lab::{Lab, until};
+use crate::two_hosts::clean::{LINEAGES, NAMES};
+use crate::two_hosts::lab::{Lab, until};
+use crate::two_hosts::scenario::Certbots::{Both, Debians, Sampled};
+use crate::two_hosts::scenario::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("hooks_that_run_twice_in_a_run_work_once", Both, twice),
@@ -184,7 +184,7 @@ fn two_at_once(lab: &Lab) {
 
 fn load(lab: &Lab) {
     let tool = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/load.py");
-    let root = format!("{}/ca/root.pem", crate::STATE);
+    let root = format!("{}/ca/root.pem", crate::two_hosts::lab::STATE);
     let urls: Vec<String> =
         NAMES.iter().flat_map(|n| [format!("http://{n}/"), format!("https://{n}/")]).collect();
     let words: Vec<&str> =

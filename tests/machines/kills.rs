@@ -2,11 +2,11 @@
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::Certbots::{Debians, Full, Sampled};
-use crate::Scenario;
-use crate::clean::NAMES;
-use crate::host::Started;
-use crate::lab::{Lab, until};
+use crate::two_hosts::clean::NAMES;
+use crate::two_hosts::host::Started;
+use crate::two_hosts::lab::{Lab, until};
+use crate::two_hosts::scenario::Certbots::{Debians, Full, Sampled};
+use crate::two_hosts::scenario::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("certbot_terminated_while_the_lease_is_waited_for", Full, waiting::<TERM>),
@@ -181,7 +181,7 @@ fn keeper_in_challenge(lab: &Lab) {
     let done = certbot.ended();
     assert_eq!(done.code(), 0, "{done:?}");
     lab.expect_issued(since, 3);
-    lab.expect_served(&crate::clean::LINEAGES);
+    lab.expect_served(&crate::two_hosts::clean::LINEAGES);
 }
 
 fn keeper_deployed(lab: &Lab) {

@@ -1,9 +1,9 @@
 //! flow: configurations as people have them: many files, two webroots, what an older hook left, what nobody loaded.
 
-use crate::Certbots::{Debians, Sampled};
-use crate::Scenario;
 use crate::hooks::new_name;
-use crate::lab::Lab;
+use crate::two_hosts::lab::Lab;
+use crate::two_hosts::scenario::Certbots::{Debians, Sampled};
+use crate::two_hosts::scenario::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("two_webroots_in_one_vhost", Sampled, one_vhost),

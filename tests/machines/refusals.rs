@@ -1,9 +1,9 @@
 //! flow: what cannot succeed is refused before the CA is asked, and touches nothing.
 
-use crate::Certbots::{Both, Debians, Sampled};
-use crate::Scenario;
-use crate::clean::LINEAGES;
-use crate::lab::{Lab, until};
+use crate::two_hosts::clean::LINEAGES;
+use crate::two_hosts::lab::{Lab, until};
+use crate::two_hosts::scenario::Certbots::{Both, Debians, Sampled};
+use crate::two_hosts::scenario::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("a_configuration_that_somebody_broke_is_refused_by_its_line", Both, broken),

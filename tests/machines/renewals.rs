@@ -1,9 +1,9 @@
 //! flow: renewals that go well, or as well as they can.
 
-use crate::Certbots::{Both, Debians, Sampled};
-use crate::Scenario;
-use crate::clean::{LINEAGES, NAMES};
-use crate::lab::Lab;
+use crate::two_hosts::clean::{LINEAGES, NAMES};
+use crate::two_hosts::lab::Lab;
+use crate::two_hosts::scenario::Certbots::{Both, Debians, Sampled};
+use crate::two_hosts::scenario::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("home_renews_all_lineages_and_gives_back_one_by_one", Both, home_renews),

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use crate::clean::LINEAGES;
-use crate::host::Host;
-use crate::lab::{Lab, until};
+use crate::two_hosts::clean::LINEAGES;
+use crate::two_hosts::host::Host;
+use crate::two_hosts::lab::{Lab, until};
 
 /// What `config.toml` has to say.
 pub(crate) const CONFIGURED: &str = "[web-server]\ntest = [\"/usr/sbin/nginx\", \"-t\"]\n\

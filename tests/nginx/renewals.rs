@@ -1,11 +1,11 @@
 //! flow: what renewing on an nginx host is, and what it must not be.
 
-use crate::Certbots::{Debians, Sampled};
-use crate::Scenario;
-use crate::clean::LINEAGES;
 use crate::foreign::{CONFIGURED, Nginx};
-use crate::host::Host;
-use crate::lab::{Lab, tool};
+use crate::two_hosts::clean::LINEAGES;
+use crate::two_hosts::host::Host;
+use crate::two_hosts::lab::{Lab, tool};
+use crate::two_hosts::scenario::Certbots::{Debians, Sampled};
+use crate::two_hosts::scenario::Scenario;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("the_vps_renews_behind_nginx_and_nginx_serves_it", Sampled, renews),

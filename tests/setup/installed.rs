@@ -1,7 +1,7 @@
 //! flow: what `install` puts in place, keeps, and takes away again.
 
-use crate::lab::install;
 use crate::site::{Rule, Site, certbaton};
+use crate::two_hosts::lab::install;
 
 pub(crate) const RULES: &[Rule] = &[
     ("install_puts_everything_in_place_and_uninstall_takes_it_away", all),

@@ -5,34 +5,15 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may be blunt")]
-#![expect(
-    dead_code,
-    reason = "the machines are shared with another target, which uses more of them"
-)]
 
-#[path = "../machines/ca.rs"]
-mod ca;
-#[path = "../machines/certbot.rs"]
-mod certbot;
-#[path = "../machines/clean.rs"]
-mod clean;
 mod cut;
-#[path = "../machines/host.rs"]
-mod host;
 mod installed;
-#[path = "../machines/lab.rs"]
-mod lab;
 mod pair;
 mod refused;
 mod site;
-#[path = "../apache/snapshot.rs"]
-mod snapshot;
-
-/// A lab of our own, beside whatever else is up.
-pub(crate) const NAME: &str = "certbaton-lab-setup-tests";
-
-/// Where it keeps its logs and files.
-pub(crate) const STATE: &str = "/run/certbaton-lab-setup-tests";
+#[expect(dead_code, reason = "shared with targets that use more of it")]
+#[path = "../two_hosts/mod.rs"]
+mod two_hosts;
 
 fn main() {
     site::perform(&[refused::RULES, installed::RULES, cut::RULES, pair::RULES].concat());

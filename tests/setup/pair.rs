@@ -1,7 +1,7 @@
 //! flow: two hosts that share a lease, by a line that is pasted and by a login that works; renewals; and back.
 
-use crate::lab::{until, until_within};
 use crate::site::{Rule, Site, certbaton};
+use crate::two_hosts::lab::{until, until_within};
 use std::time::Duration;
 
 pub(crate) const RULES: &[Rule] = &[

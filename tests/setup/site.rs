@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use crate::host::{Host, Output};
-use crate::lab::{self, Lab, programs};
-use crate::snapshot::{Snapshot, differing, taken, timeless};
+use crate::two_hosts::host::{Host, Output};
+use crate::two_hosts::lab::{self, Lab, programs};
+use crate::two_hosts::snapshot::{Snapshot, differing, taken, timeless};
 
 /// A rule that holds on the machines.
 pub(crate) type Rule = (&'static str, fn(&Site));

@@ -7,7 +7,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::lab::{tool, until};
+use super::lab::{tool, until};
 
 /// A machine.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use crate::lab::{self, DEBIANS, Lab, NEWEST};
+use super::lab::{self, DEBIANS, Lab, NEWEST};
 
 /// A rule that holds on the machines.
 #[derive(Debug, Clone, Copy)]
@@ -28,11 +28,21 @@ pub(crate) enum Certbots {
     Full,
 }
 
+/// What a target does before each scenario, and after it, whatever became of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around {
+    pub(crate) prepare: fn(&Lab),
+    pub(crate) tidy: fn(&Lab),
+}
+
+/// Nothing: `begin` and `reset` are enough.
+pub(crate) const NOTHING_AROUND: Around = Around { prepare: |_| {}, tidy: |_| {} };
+
 /// The lab, from the first scenario on.
 static LAB: Mutex<Option<Lab>> = Mutex::new(None);
 
 /// Performs those that are asked for, and takes the lab down.
-pub(crate) fn perform(scenarios: &[Scenario]) -> ! {
+pub(crate) fn perform(scenarios: &[Scenario], around: Around) -> ! {
     let mut arguments = Arguments::from_args();
     // One lab.
     arguments.test_threads = Some(1);
@@ -43,7 +53,7 @@ pub(crate) fn perform(scenarios: &[Scenario]) -> ! {
         };
         libtest_mimic::run(&arguments, vec![Trial::test("a_lab_is_possible", skipped)]).exit();
     }
-    let trials = scenarios.iter().flat_map(|scenario| scenario.trials(full())).collect();
+    let trials = scenarios.iter().flat_map(|scenario| scenario.trials(around, full())).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     let lab = LAB.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(lab) = lab {
@@ -62,7 +72,7 @@ impl Scenario {
         Self { name, act, certbots }
     }
 
-    fn trials(self, full: bool) -> Vec<Trial> {
+    fn trials(self, around: Around, full: bool) -> Vec<Trial> {
         let certbots: &[&str] = match (self.certbots, full) {
             (Certbots::Debians, _) | (Certbots::Sampled, false) => &[DEBIANS],
             (Certbots::Both, _) | (_, true) => &[DEBIANS, NEWEST],
@@ -70,12 +80,12 @@ impl Scenario {
         };
         let trial = |&certbot: &&'static str| {
             let with = if certbot == DEBIANS { "debians" } else { "newest" };
-            Trial::test(format!("{}::{with}", self.name), move || self.perform(certbot))
+            Trial::test(format!("{}::{with}", self.name), move || self.perform(around, certbot))
         };
         certbots.iter().map(trial).collect()
     }
 
-    fn perform(self, certbot: &'static str) -> Result<(), Failed> {
+    fn perform(self, around: Around, certbot: &'static str) -> Result<(), Failed> {
         let mut guard = LAB.lock().unwrap_or_else(PoisonError::into_inner);
         if guard.is_none() {
             *guard = Some(Lab::up());
@@ -86,7 +96,7 @@ impl Scenario {
         let cursors = [&lab.home, &lab.vps].map(|host| (host, host.cursor()));
         let since = lab.ca.mark();
         let checked = catch_unwind(AssertUnwindSafe(|| {
-            crate::prepare(lab);
+            (around.prepare)(lab);
             lab.begin();
             (self.act)(lab);
             lab.problems()
@@ -99,7 +109,7 @@ impl Scenario {
                 Some(text.unwrap_or_else(|| format!("{:?}", panic.downcast_ref::<&str>())))
             }
         };
-        crate::tidy(lab);
+        (around.tidy)(lab);
         let told = problem.map(|problem| {
             let journals = cursors.iter().map(|(host, cursor)| {
                 let journal = catch_unwind(AssertUnwindSafe(|| host.journal(cursor)));

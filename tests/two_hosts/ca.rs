@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::host::Host;
+use super::host::Host;
 
 /// The CA.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Ca {
     }
 
     /// Starts a program on the Internet.
-    pub(crate) fn start(&self, words: &[&str]) -> crate::host::Started {
+    pub(crate) fn start(&self, words: &[&str]) -> super::host::Started {
         self.host.start(words)
     }
 }

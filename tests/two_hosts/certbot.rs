@@ -1,8 +1,8 @@
 //! system: certbot runs on a machine, with the hooks.
 
-use crate::ca::{Mark, Work};
-use crate::host::{Host, Output, Started};
-use crate::lab::{Lab, repository, until};
+use super::ca::{Mark, Work};
+use super::host::{Host, Output, Started};
+use super::lab::{Lab, repository, until};
 
 /// A certbot about to run.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::host::Host;
-use crate::lab::{Lab, until};
-use crate::snapshot::{Snapshot, differing, taken, timeless};
+use super::host::Host;
+use super::lab::{Lab, until};
+use super::snapshot::{Snapshot, differing, taken, timeless};
 
 /// The names of the lab.
 pub(crate) const NAMES: [&str; 4] =

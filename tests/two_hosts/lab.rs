@@ -8,10 +8,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::ca::Ca;
-use crate::clean::Expected;
-use crate::host::Host;
-use crate::{NAME, STATE};
+use super::ca::Ca;
+use super::clean::Expected;
+use super::host::Host;
+
+/// A lab of this target's own, beside whatever else is up.
+const NAME: &str = concat!("certbaton-lab-", env!("CARGO_CRATE_NAME"), "-tests");
+
+/// Where it keeps its logs and files.
+pub(crate) const STATE: &str = concat!("/run/certbaton-lab-", env!("CARGO_CRATE_NAME"), "-tests");
 
 const TOOL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab");
 
