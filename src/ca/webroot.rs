@@ -13,6 +13,7 @@ use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::ca::validation::Nonce;
+use crate::clock;
 use crate::names::{CHALLENGE_DIRECTORY, Token, Webroot};
 use crate::route::report::chain;
 
@@ -94,6 +95,9 @@ pub fn plant(webroot: &Webroot) -> Result<Planted, Error> {
         path.push(name);
         directory = planted.descend(directory, name, &path)?;
     }
+    sweep(&directory).unwrap_or_else(|e| {
+        tracing::warn!("{}: cannot remove what a killed probe left there: {e}", path.display());
+    });
     path.push(planted.nonce.token.as_str());
     planted.write(directory, &path)?;
     Ok(planted)
@@ -184,6 +188,29 @@ impl Entry {
     }
 }
 
+/// Removes what a probe that was killed has left: files that are ours by name and owner, older than any probe becomes.
+fn sweep(directory: &OwnedFd) -> Result<(), Errno> {
+    let user = rustix::process::geteuid().as_raw();
+    let now = clock::now().as_second();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !name.to_bytes().starts_with(PREFIX.as_bytes()) {
+            continue;
+        }
+        let stat = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            // A probe beside this one has just ended.
+            Err(Errno::NOENT) => continue,
+            stat => stat?,
+        };
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        if is_file && stat.st_uid == user && now - stat.st_mtime > A_DAY {
+            rustix::fs::unlinkat(directory, name, AtFlags::empty())?;
+        }
+    }
+    Ok(())
+}
+
 /// Undoes the umask on a directory just made. If the owner of the webroot has
 /// put another in its place, it is not for us to open that one to the world; an
 /// empty one does no harm.
@@ -224,6 +251,9 @@ fn nonce(webroot: &Path) -> Result<Nonce, Error> {
 }
 
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
+
+/// In seconds.
+const A_DAY: i64 = 24 * 60 * 60;
 
 /// By this, whoever finds a file that a crash left knows whose it was.
 const PREFIX: &str = "certbaton-";

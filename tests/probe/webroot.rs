@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use certbaton::ca::probe::fetch;
 use certbaton::ca::webroot::{Error, plant};
@@ -83,6 +84,32 @@ fn directories_that_were_there_or_are_in_use_stay() {
     fs::write(&other, "x").unwrap();
     planted.remove().unwrap();
     assert_eq!(fs::read_dir(other.parent().unwrap()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_a_killed_probe_left_is_removed_a_day_later_and_nothing_else() {
+    let root = TempDir::new().unwrap();
+    let directory = root.path().join(CHALLENGE_DIRECTORY);
+    fs::create_dir_all(&directory).unwrap();
+    let day = Duration::from_hours(24);
+    let old = SystemTime::now() - day - Duration::from_mins(1);
+    for (name, time) in [
+        ("certbaton-left", old),
+        ("certbaton-of-a-probe-beside-this-one", old + Duration::from_mins(2)),
+        ("token-of-certbot", old),
+    ] {
+        let file = fs::File::create(directory.join(name)).unwrap();
+        file.set_modified(time).unwrap();
+    }
+    symlink("certbaton-left", directory.join("certbaton-link")).unwrap();
+    plant(&webroot(root.path())).unwrap().remove().unwrap();
+    let mut left: Vec<_> =
+        fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(
+        left,
+        ["certbaton-link", "certbaton-of-a-probe-beside-this-one", "token-of-certbot"]
+    );
 }
 
 #[test]
