@@ -15,13 +15,13 @@ use clap::{Args, FromArgMatches, Parser, Subcommand};
 use nix::unistd::geteuid;
 
 use crate::agent::carry;
+use crate::cause::chain;
 use crate::config::{self, Settings};
 use crate::exit::Exit;
 use crate::files;
 use crate::history::record::By;
 use crate::lease::serve;
 use crate::names::{HostLabel, Hostname, Webroot};
-use crate::route::report::chain;
 use crate::run::hook::{self, Call};
 use crate::run::keep;
 use look::look;

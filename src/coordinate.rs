@@ -18,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::agent::link::{self, Way, hosts};
 use crate::agent::report::{Lineage, Report};
 use crate::agent::wire::{Answer, Order, Renewed};
+use crate::cause::chain;
 use crate::clock::{self, Deadline, Stopwatch};
 use crate::config::{Host, Settings};
 use crate::coordinate::outcome::{HostSummary, LineageSummary, Served, Summary, outcome};
@@ -29,7 +30,6 @@ use crate::history::log::{Recorder, Start};
 use crate::history::record::{By, Event, Kind};
 use crate::lock;
 use crate::names::HostLabel;
-use crate::route::report::chain;
 use crate::run::keeper::Signals;
 
 /// Why a coordinator did not even begin.

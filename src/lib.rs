@@ -27,6 +27,7 @@
 pub mod agent;
 pub mod apache;
 pub mod ca;
+pub mod cause;
 pub mod certbot;
 pub mod check;
 #[expect(clippy::disallowed_methods, reason = "owns the environment")]

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::agent::survey;
 use crate::agent::wire::{self, Answer, MAX_ORDER, Order};
+use crate::cause::chain;
 use crate::check::inspect::inspect;
 use crate::check::look::{CalledOff, look};
 use crate::check::plant::plant;
@@ -22,7 +23,6 @@ use crate::config::Settings;
 use crate::exit::Exit;
 use crate::lock;
 use crate::names::Hostname;
-use crate::route::report::chain;
 use crate::run::keeper::Signals;
 use crate::status::gather;
 

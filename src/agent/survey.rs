@@ -11,6 +11,7 @@ use crate::agent::report::HOOKS;
 use crate::agent::report::{Certbot, Disk, Due, Issued, Lineage, Report, Routes};
 use crate::apache::server::{self, Inquirer};
 use crate::ca::served::OnDisk;
+use crate::cause::chain;
 use crate::certbot::certificate::{self, Certificate};
 use crate::certbot::lineages::lineages;
 use crate::certbot::renewal;
@@ -24,7 +25,7 @@ use crate::foreign::control;
 use crate::lock;
 use crate::route::install;
 use crate::route::observe;
-use crate::route::report::{self, chain};
+use crate::route::report;
 use crate::sockets;
 
 /// Looks at this host.

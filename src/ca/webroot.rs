@@ -13,9 +13,9 @@ use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::ca::validation::Nonce;
+use crate::cause::chain;
 use crate::clock;
 use crate::names::{CHALLENGE_DIRECTORY, Token, Webroot};
-use crate::route::report::chain;
 
 /// Why nothing could be planted or removed.
 #[derive(Debug, thiserror::Error)]

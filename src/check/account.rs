@@ -1,7 +1,6 @@
 //! pure: a host that answers for another host's ACME account, without any file: is it still that account?
 
-use crate::check::culprit::finding;
-use crate::check::finding::Finding;
+use crate::check::finding::{Finding, Severity};
 use crate::check::inspection::Directive;
 use crate::check::matrix::HostSeen;
 use crate::names::Hostname;
@@ -24,5 +23,8 @@ pub(super) fn another(
     );
     let remedy =
         format!("render it again with --layout stateless --thumbprint {account} and reload apache");
-    Some(finding(owner, "stale-thumbprint", directive.place.clone(), what, remedy))
+    Some(
+        Finding::new(Severity::Problem, "stale-thumbprint", directive.place.clone(), what, remedy)
+            .on(&owner.label),
+    )
 }

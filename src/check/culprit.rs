@@ -58,30 +58,25 @@ pub fn is_own_fault(gathered: &Gathered, name: &Hostname, host: &HostSeen) -> bo
 pub fn unplanted(host: &HostSeen, planting: &Planting) -> Vec<Finding> {
     let Planted::Failed(why) = &planting.planted else { return Vec::new() };
     let (what, remedy) = why.split_once("; ").unwrap_or((why, "see to that directory"));
-    vec![Finding {
-        severity: Severity::Problem,
-        code: "webroot".into(),
-        host: Some(host.label.clone()),
-        names: Vec::new(),
-        place: Some(planting.webroot.to_string()),
-        what: what.to_owned(),
-        remedy: remedy.to_owned(),
-    }]
+    vec![
+        Finding::new(
+            Severity::Problem,
+            "webroot",
+            Some(planting.webroot.to_string()),
+            what,
+            remedy,
+        )
+        .on(&host.label),
+    ]
 }
 
 /// Nothing would switch.
 pub fn no_hooks(host: &HostSeen) -> Finding {
-    Finding {
-        severity: Severity::Problem,
-        code: "hooks-missing".into(),
-        host: Some(host.label.clone()),
-        names: Vec::new(),
-        place: Some("renewal-hooks".to_owned()),
-        what:
-            "certbaton's hooks are not all there, so nothing switches the route when certbot renews"
-                .to_owned(),
-        remedy: "put them there: certbaton install".to_owned(),
-    }
+    let what =
+        "certbaton's hooks are not all there, so nothing switches the route when certbot renews";
+    let remedy = "put them there: certbaton install";
+    let place = Some("renewal-hooks".to_owned());
+    Finding::new(Severity::Problem, "hooks-missing", place, what, remedy).on(&host.label)
 }
 
 /// Why no switch is possible, each with its line; `None` if that is not the reason.
@@ -91,15 +86,8 @@ pub fn obstacles(host: &HostSeen, inspected: &InspectedName) -> Option<Vec<Findi
         let (what, remedy) = what
             .split_once("; ")
             .unwrap_or((what, "change that line, or move the challenge path out of its reach"));
-        Finding {
-            severity: Severity::Problem,
-            code: "cannot-switch".into(),
-            host: Some(host.label.clone()),
-            names: Vec::new(),
-            place,
-            what: format!("the route cannot be switched: {what}"),
-            remedy: remedy.to_owned(),
-        }
+        let what = format!("the route cannot be switched: {what}");
+        Finding::new(Severity::Problem, "cannot-switch", place, what, remedy).on(&host.label)
     });
     let findings: Vec<Finding> = findings.collect();
     (!findings.is_empty()).then_some(findings)
@@ -115,15 +103,9 @@ fn split_place(text: &str) -> (Option<String>, &str) {
 }
 
 fn stranger(address: IpAddr, miss: &Miss) -> Finding {
-    Finding {
-        severity: Severity::Problem,
-        code: "wrong-address".into(),
-        host: None,
-        names: Vec::new(),
-        place: Some(record(address)),
-        what: format!("another machine answers at {address}: {}", answered(miss)),
-        remedy: "let the record name the address of one of your hosts".to_owned(),
-    }
+    let what = format!("another machine answers at {address}: {}", answered(miss));
+    let remedy = "let the record name the address of one of your hosts";
+    Finding::new(Severity::Problem, "wrong-address", Some(record(address)), what, remedy)
 }
 
 pub(super) fn record(address: IpAddr) -> String {
@@ -175,7 +157,7 @@ impl Case<'_> {
         );
         let place = Some(record(self.address));
         let remedy = "see to that host first, or correct the record, then check again".to_owned();
-        finding(self.owner, "unexplained", place, what, remedy)
+        Finding::new(Severity::Problem, "unexplained", place, what, remedy).on(&self.owner.label)
     }
 
     /// The owner should answer from its own webroot, and does not.
@@ -192,8 +174,8 @@ impl Case<'_> {
         let (owner, host) = (self.owner, self.host);
         let pass = format!("ProxyPass {CHALLENGE_PATH} {}", self.target());
         match answerer {
-            _ if is_local(owner, self.name) => finding(
-                owner,
+            _ if is_local(owner, self.name) => Finding::new(
+                Severity::Problem,
                 "abandoned-route",
                 None,
                 format!(
@@ -201,15 +183,15 @@ impl Case<'_> {
                     owner.label, host.label
                 ),
                 "give it back: certbaton recover".to_owned(),
-            ),
+            ).on(&owner.label),
             Answerer::Passed(directive) => self.passed_wrongly(directive),
             Answerer::Account(directive)
                 if let Some(found) = account::another(owner, host, self.name, directive) =>
             {
                 found
             }
-            Answerer::Webroot if self.lacks_v6() => finding(
-                host,
+            Answerer::Webroot if self.lacks_v6() => Finding::new(
+                Severity::Problem,
                 "no-record",
                 Some("DNS AAAA".to_owned()),
                 format!(
@@ -220,9 +202,9 @@ impl Case<'_> {
                     "publish one with the address of {}, or let {} pass challenges on: {pass}",
                     host.label, owner.label
                 ),
-            ),
-            Answerer::Webroot => finding(
-                owner,
+            ).on(&host.label),
+            Answerer::Webroot => Finding::new(
+                Severity::Problem,
                 "not-passed-on",
                 owner.inspected(self.name).and_then(|known| known.vhost.clone()),
                 format!(
@@ -230,7 +212,7 @@ impl Case<'_> {
                     host.label
                 ),
                 format!("write there: {pass}"),
-            ),
+            ).on(&owner.label),
             other => self.by_answerer(
                 owner,
                 other,
@@ -275,13 +257,14 @@ impl Case<'_> {
                 ),
             )
         };
-        finding(
-            owner,
+        Finding::new(
+            Severity::Problem,
             code,
             directive.place.clone(),
             format!("`{}` {what}", directive.text),
             remedy,
         )
+        .on(&owner.label)
     }
 
     /// The host has IPv6, and the name none that would lead to another host than IPv4 does.
@@ -374,25 +357,7 @@ impl Case<'_> {
                 ),
             ),
         };
-        finding(on, code, place, what, remedy)
-    }
-}
-
-pub(super) fn finding(
-    on: &HostSeen,
-    code: &str,
-    place: Option<String>,
-    what: String,
-    remedy: String,
-) -> Finding {
-    Finding {
-        severity: Severity::Problem,
-        code: code.into(),
-        host: Some(on.label.clone()),
-        names: Vec::new(),
-        place,
-        what,
-        remedy,
+        Finding::new(Severity::Problem, code, place, what, remedy).on(&on.label)
     }
 }
 

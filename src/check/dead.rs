@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::agent::link;
-use crate::check::culprit::{finding, other, record};
+use crate::check::culprit::{other, record};
 use crate::check::finding::{Finding, Severity};
 use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::check::sight::{Kind, Miss};
@@ -19,15 +19,17 @@ pub fn dead(gathered: &Gathered, address: IpAddr, miss: &Miss) -> Finding {
     };
     let code = if eats.is_empty() { "nobody-listens" } else { "ipv6-black-hole" };
     let Some(owner) = gathered.owner(address) else {
-        return Finding {
-            severity: Severity::Problem,
-            code: "stale-record".into(),
-            host: None,
-            names: Vec::new(),
-            place: Some(record(address)),
-            what: format!("no host that is known has {address}, and nobody takes a connection on port 80 there{eats}"),
-            remedy: "let the record name an address that a host has now; where it changes by itself, let the host update it".to_owned(),
-        };
+        let what = format!(
+            "no host that is known has {address}, and nobody takes a connection on port 80 there{eats}"
+        );
+        let remedy = "let the record name an address that a host has now; where it changes by itself, let the host update it";
+        return Finding::new(
+            Severity::Problem,
+            "stale-record",
+            Some(record(address)),
+            what,
+            remedy,
+        );
     };
     let inspected = owner.inspection.iter().flat_map(|inspection| &inspection.findings);
     if let Some(reason) = inspected.into_iter().find(|f| f.code == "apache-not-running") {
@@ -41,15 +43,8 @@ pub fn dead(gathered: &Gathered, address: IpAddr, miss: &Miss) -> Finding {
     } else {
         "let firewall, tunnel and router pass port 80 to it; ICMPv6 too, which IPv6 needs"
     };
-    Finding {
-        severity: Severity::Problem,
-        code: code.into(),
-        host: Some(owner.label.clone()),
-        names: Vec::new(),
-        place: Some(record(address)),
-        what: format!("nobody takes a connection on port 80{eats}"),
-        remedy: remedy.to_owned(),
-    }
+    let what = format!("nobody takes a connection on port 80{eats}");
+    Finding::new(Severity::Problem, code, Some(record(address)), what, remedy).on(&owner.label)
 }
 
 /// A host that cannot be asked, and whether the CA can do without.
@@ -71,8 +66,8 @@ pub fn down(gathered: &Gathered, host: &HostSeen) -> Option<Finding> {
     if dead.is_empty() && *why == link::Error::NoWay.to_string() {
         let what = "not asked from here, so its side is unknown".to_owned();
         let remedy = "run certbaton check there, which can ask both".to_owned();
-        let found = finding(host, "host-not-asked", None, what, remedy);
-        return Some(Finding { severity: Severity::Warning, ..found });
+        let found = Finding::new(Severity::Warning, "host-not-asked", None, what, remedy);
+        return Some(found.on(&host.label));
     }
     let (code, what) = match dead.first() {
         Some(address) => (
@@ -85,5 +80,5 @@ pub fn down(gathered: &Gathered, host: &HostSeen) -> Option<Finding> {
         None => ("host-unreachable", format!("cannot be asked, so its side is unknown: {why}")),
     };
     let remedy = "see that it is up and that ssh to it works, then check again".to_owned();
-    Some(finding(host, code, None, what, remedy))
+    Some(Finding::new(Severity::Problem, code, None, what, remedy).on(&host.label))
 }

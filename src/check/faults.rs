@@ -12,18 +12,6 @@ use crate::check::finding::{Finding, Severity};
 use crate::names::{Hostname, Webroot};
 use crate::route::plan::HTTP_PORT;
 
-/// A finding of this host.
-pub fn finding(
-    severity: Severity,
-    code: &str,
-    place: Option<String>,
-    what: impl Into<String>,
-    remedy: impl Into<String>,
-) -> Finding {
-    let (what, remedy) = (what.into(), remedy.into());
-    Finding { severity, code: code.into(), host: None, names: Vec::new(), place, what, remedy }
-}
-
 /// A name that certbot renews here by webroot, and who answers for it.
 #[derive(Debug, Clone, Copy)]
 pub struct Renewed<'a> {
@@ -47,7 +35,7 @@ pub fn faults(dump: &Dump, texts: &Texts<'_>, renewed: &Renewed<'_>) -> Vec<Find
     let target = seen.target.as_deref().unwrap_or_default();
     let severity = if is_switched || !seen.certain { Severity::Warning } else { Severity::Problem };
     let found = |code, what: String, remedy: String| {
-        vec![finding(severity, code, place.clone(), what, remedy)]
+        vec![Finding::new(severity, code, place.clone(), what, remedy)]
     };
     let mut findings = match seen.fate {
         Fate::Webroot | Fate::Passed => Vec::new(),
@@ -106,7 +94,7 @@ fn unnamed(dump: &Dump, texts: &Texts<'_>, renewed: &Renewed<'_>, severity: Seve
             binding.and_then(|b| b.port).map_or_else(String::new, |port| format!(", port {port}"));
         format!(" (only the one at {}{port})", texts.place(origin))
     });
-    finding(
+    Finding::new(
         severity,
         "no-vhost",
         renewed.seen.vhost.map(|origin| texts.place(origin)),
@@ -140,11 +128,11 @@ fn redirected(
     if !matches!(scheme, "http" | "https") || port.is_some_and(|port| port != 80 && port != 443) {
         let what =
             format!("{text} sends the CA to {authority}: it follows to ports 80 and 443 only");
-        return vec![finding(severity, "redirected", place, what, spare)];
+        return vec![Finding::new(severity, "redirected", place, what, spare)];
     }
     let Ok(host) = Hostname::parse(host) else {
         let what = format!("{text} sends the CA to {host}, which is no public name");
-        return vec![finding(severity, "redirected", place, what, spare)];
+        return vec![Finding::new(severity, "redirected", place, what, spare)];
     };
     let is_here = host == *name || vhosts(dump).iter().any(|vhost| vhost.is_named(&host));
     let is_meant = text.contains("acme-challenge");
@@ -153,12 +141,12 @@ fn redirected(
     }
     let what =
         format!("{text} sends the CA to {host}, which no <VirtualHost> of this host is named");
-    vec![finding(severity, "redirected", place, what, spare)]
+    vec![Finding::new(severity, "redirected", place, what, spare)]
 }
 
 /// Generators and macros behind the lines that a switch would have to overrule.
 pub fn unswitchable(file: &str, by: &str) -> Finding {
-    finding(
+    Finding::new(
         Severity::Warning,
         "generated-file",
         Some(file.to_owned()),

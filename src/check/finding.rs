@@ -36,6 +36,32 @@ pub struct Finding {
     pub remedy: String,
 }
 
+impl Finding {
+    /// One about all names, and of no host yet.
+    pub fn new(
+        severity: Severity,
+        code: &str,
+        place: Option<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        let (what, remedy) = (what.into(), remedy.into());
+        Self { severity, code: code.into(), host: None, names: Vec::new(), place, what, remedy }
+    }
+
+    /// To be put right on `host`.
+    #[must_use]
+    pub fn on(self, host: &HostLabel) -> Self {
+        Self { host: Some(host.clone()), ..self }
+    }
+
+    /// About these names.
+    #[must_use]
+    pub fn about(self, names: Vec<Hostname>) -> Self {
+        Self { names, ..self }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(host) = &self.host {

@@ -12,13 +12,13 @@ use jiff::SignedDuration;
 use crate::agent::link::{Error, Held, Way};
 use crate::agent::report::Report;
 use crate::agent::wire::{self, Answer, Envelope, MAX_ORDER, Order};
+use crate::cause::chain;
 use crate::check::inspection::Inspection;
 use crate::check::matrix::{Gathered, HostSeen};
 use crate::check::sight::{Planted, Planting, Question, Sight, Wanted};
 use crate::clock;
 use crate::coordinate::apart;
 use crate::names::{HostLabel, Hostname};
-use crate::route::report::chain;
 use crate::run::keeper::Signals;
 
 type Told<T> = Result<T, String>;

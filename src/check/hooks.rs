@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::check::faults::finding;
 use crate::check::finding::{Finding, Severity};
 
 /// When certbot runs a hook.
@@ -77,7 +76,7 @@ impl HookFile {
             ("it is not executable", format!("chmod 755 {path}, or remove it"))
         };
         let what = format!("certbot never runs this hook: {why}");
-        Some(finding(severity, "hook-ignored", Some(path.to_string()), what, remedy))
+        Some(Finding::new(severity, "hook-ignored", Some(path.to_string()), what, remedy))
     }
 }
 
@@ -92,7 +91,7 @@ pub fn meddling(script: &Script, webroot: bool) -> Option<Finding> {
     if let Some((at, line)) = numbered().find(|(_, line)| TOGGLE.is_match(line)) {
         let line = line.trim();
         return Some(if script.stage == Stage::Deploy {
-            finding(
+            Finding::new(
                 Severity::Problem,
                 "deploy-restores",
                 Some(place(at)),
@@ -102,7 +101,7 @@ pub fn meddling(script: &Script, webroot: bool) -> Option<Finding> {
                 "remove it: certbaton's hooks switch each name back by themselves",
             )
         } else {
-            finding(
+            Finding::new(
                 Severity::Warning,
                 "other-hook",
                 Some(place(at)),
@@ -122,7 +121,7 @@ pub fn meddling(script: &Script, webroot: bool) -> Option<Finding> {
             "stops or restarts Apache, which drops connections, and systemd refuses after a few in a row",
         )
     };
-    Some(finding(
+    Some(Finding::new(
         severity,
         code,
         Some(place(at)),

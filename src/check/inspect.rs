@@ -11,11 +11,12 @@ use crate::apache::dead::dead;
 use crate::apache::generated;
 use crate::apache::server::{self, Server};
 use crate::apache::vhosts::vhosts;
+use crate::cause::chain;
 use crate::certbot::lineages::{Lineages, lineages};
 use crate::certbot::renewal::Lineage;
 use crate::check::apache::{Fate, Seen, Whose, answerer};
 use crate::check::directive::Texts;
-use crate::check::faults::{Renewed, faults, finding, unswitchable};
+use crate::check::faults::{Renewed, faults, unswitchable};
 use crate::check::finding::{Finding, Severity};
 use crate::check::inspection::{Answerer, InspectedName, Inspection};
 use crate::check::leftovers;
@@ -29,14 +30,14 @@ use crate::route::install;
 use crate::route::observe::{self, Observation};
 use crate::route::plan::{self, Configuration};
 use crate::route::proof;
-use crate::route::report::{self, chain};
+use crate::route::report;
 use crate::route::serving::{self, Knowledge};
 
 /// Looks at this host: `names`, and all that certbot renews here.
 pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
     let mut out = Inspection::default();
     let known = lineages(&settings.certbot_directory).unwrap_or_else(|error| {
-        out.findings.push(finding(
+        out.findings.push(Finding::new(
             Severity::Problem,
             "certbot-unreadable",
             Some(settings.certbot_directory.display().to_string()),
@@ -140,8 +141,8 @@ fn certificates(
 /// A certificate that is on disk and not served, if that is not known already.
 fn old(name: &Hostname, address: SocketAddr, what: String, remedy: String, out: &mut Inspection) {
     if !out.findings.iter().any(|f| f.code == OLD && f.names.contains(name)) {
-        let found = finding(Severity::Problem, OLD, Some(address.to_string()), what, remedy);
-        out.findings.push(Finding { names: vec![name.clone()], ..found });
+        let found = Finding::new(Severity::Problem, OLD, Some(address.to_string()), what, remedy);
+        out.findings.push(found.about(vec![name.clone()]));
     }
 }
 
@@ -270,7 +271,7 @@ fn switchable(
                 if seen.fate == Fate::Passed {
                     let (what, remedy) = (refusal.reason, refusal.remedy);
                     let mut found =
-                        finding(Severity::Problem, "cannot-switch", place, what, remedy);
+                        Finding::new(Severity::Problem, "cannot-switch", place, what, remedy);
                     found.names.push(name.name.clone());
                     findings.push(found);
                 }
@@ -350,7 +351,7 @@ mod tests {
     #[test]
     fn one_fault_of_several_names_is_one_finding_and_problems_come_first() {
         let of = |name: &str, severity, code: &str| {
-            let mut found = finding(severity, code, None, "w", "r");
+            let mut found = Finding::new(severity, code, None, "w", "r");
             found.names = vec![Hostname::parse(name).unwrap()];
             found
         };

@@ -3,13 +3,13 @@
 use crate::apache::by_hand::ByHand;
 use crate::apache::dump::Origin;
 use crate::apache::server;
+use crate::cause::chain;
 use crate::check::directive::Texts;
-use crate::check::faults::finding;
 use crate::check::finding::{Finding, Severity};
 use crate::foreign::control;
 use crate::names::Route;
 use crate::route::oddity::Oddity;
-use crate::route::report::{Error, chain};
+use crate::route::report::Error;
 
 /// What is odd about the files; lines of old hooks once for each file.
 pub fn oddities(odd: &[Oddity], texts: &Texts<'_>, by_hand: &ByHand) -> Vec<Finding> {
@@ -32,7 +32,7 @@ pub fn oddities(odd: &[Oddity], texts: &Texts<'_>, by_hand: &ByHand) -> Vec<Find
 
 fn oddity(oddity: &Oddity, texts: &Texts<'_>, by_hand: &ByHand) -> Finding {
     let warning = |code, place, what, remedy: &str| {
-        finding(Severity::Warning, code, Some(place), what, remedy)
+        Finding::new(Severity::Warning, code, Some(place), what, remedy)
     };
     match oddity {
         Oddity::Unloaded(file) => warning(
@@ -64,7 +64,7 @@ fn oddity(oddity: &Oddity, texts: &Texts<'_>, by_hand: &ByHand) -> Finding {
 
 /// Marked lines that are not as they were written.
 pub fn damaged(file: &str, (first, last): (u32, u32), by_hand: &ByHand) -> Finding {
-    finding(
+    Finding::new(
         Severity::Problem,
         "damaged-block",
         Some(format!("{file}:{first}")),
@@ -77,7 +77,7 @@ pub fn damaged(file: &str, (first, last): (u32, u32), by_hand: &ByHand) -> Findi
 
 /// A line for the challenge path that never decides.
 pub fn dead(origin: &Origin, text: &str, texts: &Texts<'_>) -> Finding {
-    finding(
+    Finding::new(
         Severity::Warning,
         "dead-line",
         Some(texts.place(origin)),
@@ -93,14 +93,14 @@ pub fn abandoned(route: &Route, place: Option<String>) -> Finding {
         route.name
     );
     let mut found =
-        finding(Severity::Problem, "abandoned-route", place, what, "run certbaton recover");
+        Finding::new(Severity::Problem, "abandoned-route", place, what, "run certbaton recover");
     found.names.push(route.name.clone());
     found
 }
 
 /// The web server, which is not Apache, does not pass its own test.
 pub fn broken(error: &control::Error) -> Finding {
-    finding(
+    Finding::new(
         Severity::Problem,
         "web-server-test",
         None,
@@ -112,7 +112,7 @@ pub fn broken(error: &control::Error) -> Finding {
 /// Why Apache's configuration cannot be looked at.
 pub fn unusable(error: &Error) -> Finding {
     let problem = |code, place, what: String, remedy: &str| {
-        finding(Severity::Problem, code, place, what, remedy)
+        Finding::new(Severity::Problem, code, place, what, remedy)
     };
     match error {
         Error::Apache(server::Error::Configtest { complaint, by_hand }) => {

@@ -20,39 +20,11 @@ use crate::names::Hostname;
 pub fn findings(gathered: &Gathered) -> Vec<Finding> {
     let mut found: Vec<Finding> = gathered.hosts.iter().flat_map(|h| host(gathered, h)).collect();
     for name in &gathered.names {
-        found.extend(
-            records(gathered, name).into_iter().map(|f| Finding { names: vec![name.clone()], ..f }),
-        );
-        found.extend(
-            presented(gathered, name)
-                .into_iter()
-                .map(|f| Finding { names: vec![name.clone()], ..f }),
-        );
+        found.extend(records(gathered, name).into_iter().map(|f| f.about(vec![name.clone()])));
+        found.extend(presented(gathered, name).into_iter().map(|f| f.about(vec![name.clone()])));
     }
     found.extend(limits(gathered));
     found
-}
-
-fn finding(
-    severity: Severity,
-    code: &str,
-    place: Option<String>,
-    what: String,
-    remedy: &str,
-) -> Finding {
-    Finding {
-        severity,
-        code: code.into(),
-        host: None,
-        names: Vec::new(),
-        place,
-        what,
-        remedy: remedy.to_owned(),
-    }
-}
-
-fn of(host: &HostSeen, finding: Finding) -> Finding {
-    Finding { host: Some(host.label.clone()), ..finding }
 }
 
 fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
@@ -70,7 +42,7 @@ fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
         && !host.inspection.as_ref().is_ok_and(has_told)
     {
         let remedy = "correct it until it passes its own test, and see that it runs";
-        found.push(of(host, finding(problem, "apache", None, why.clone(), remedy)));
+        found.push(Finding::new(problem, "apache", None, why.clone(), remedy).on(&host.label));
     }
     if host.skew.abs() > SKEW {
         let what = format!(
@@ -78,14 +50,16 @@ fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
             host.skew.as_secs_f64()
         );
         let remedy = "let both keep time by NTP: a certificate may seem not yet valid, or due at the wrong time";
-        found.push(of(host, finding(Severity::Warning, "clock-skew", None, what, remedy)));
+        found.push(
+            Finding::new(Severity::Warning, "clock-skew", None, what, remedy).on(&host.label),
+        );
     }
     let parts =
         [host.inspection.as_ref().err(), host.plantings.as_ref().err(), host.sights.as_ref().err()];
     if let Some(why) = parts.into_iter().flatten().next() {
         let what = format!("did not answer every question of the check: {why}");
         let remedy = "see that the same certbaton is installed on all hosts";
-        found.push(of(host, finding(problem, "unanswered", None, what, remedy)));
+        found.push(Finding::new(problem, "unanswered", None, what, remedy).on(&host.label));
     }
     found
 }
@@ -103,7 +77,7 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
             || "there is neither an A nor an AAAA record".to_owned(),
             |why| format!("it cannot be resolved: {why}"),
         );
-        found.push(finding(
+        found.push(Finding::new(
             problem,
             "no-address",
             Some("DNS".into()),
@@ -114,14 +88,20 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
     let unresolved = sights.iter().find_map(|(_, sight)| sight.unresolved.as_ref());
     if let Some(why) = unresolved.filter(|_| !gathered.addresses(name).is_empty()) {
         let (what, remedy) = parted(why, "see that the zone's name servers answer");
-        found.push(finding(Severity::Warning, "dns-failure", Some("DNS".into()), what, remedy));
+        found.push(Finding::new(
+            Severity::Warning,
+            "dns-failure",
+            Some("DNS".into()),
+            what,
+            remedy,
+        ));
     }
     found.extend(caa(gathered, name));
     let all_reached = gathered.hosts.iter().all(|host| host.report.is_ok());
     if all_reached && gathered.hosts.iter().all(|host| host.lineages(name).next().is_none()) {
         let what =
             "no lineage of any host holds the name, so nothing was planted for it".to_owned();
-        found.push(finding(
+        found.push(Finding::new(
             problem,
             "no-lineage",
             None,
@@ -147,7 +127,7 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
             list(&other.addresses)
         );
         let remedy = "one of them is not what the CA sees: look at its resolver";
-        found.push(finding(Severity::Warning, "split-dns", Some("DNS".into()), what, remedy));
+        found.push(Finding::new(Severity::Warning, "split-dns", Some("DNS".into()), what, remedy));
     }
     found
 }
@@ -163,7 +143,7 @@ pub fn caa(gathered: &Gathered, name: &Hostname) -> Option<Finding> {
     let remedy = "see that the zone's name servers answer for CAA";
     let told = |at: &str, code: &str, text: &str| {
         let (what, remedy) = parted(text, remedy);
-        Some(finding(Severity::Problem, code, Some(format!("CAA of {at}")), what, remedy))
+        Some(Finding::new(Severity::Problem, code, Some(format!("CAA of {at}")), what, remedy))
     };
     let why = gathered.sights(name).find_map(|(_, sight)| sight.caa_unknown.as_ref());
     if let Some(why) = why {
@@ -208,7 +188,7 @@ fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
         let family = if address.is_ipv6() { "AAAA" } else { "A" };
         let place = Some(format!("{family} {address} port 443"));
         let by = |finding: Finding| match owner {
-            Some(host) => of(host, finding),
+            Some(host) => finding.on(&host.label),
             None => finding,
         };
         match gathered.presented(name, address) {
@@ -219,7 +199,7 @@ fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
                 let what = format!("no certificate is presented ({}): {}", witness.label, miss.why);
                 let remedy =
                     "let Apache listen there: Listen 443, SSLEngine on, SSLCertificateFile";
-                found.push(by(finding(Severity::Warning, "no-tls", place, what, remedy)));
+                found.push(by(Finding::new(Severity::Warning, "no-tls", place, what, remedy)));
             }
             // Somebody else's, as the verdict on renewals says.
             Some(_) if owner.is_none() && !gives_back(gathered, name, address) => {}
@@ -261,13 +241,19 @@ fn certificate<'a>(
         let disk = expected.iter().max_by_key(|lineage| lineage.not_after)?;
         let disk = identity(&disk.serial, disk.not_after);
         let fault = served::Fault::Another { served, disk };
-        Some(finding(fault.severity(), fault.code(), place.cloned(), fault.what(), fault.remedy()))
+        Some(Finding::new(
+            fault.severity(),
+            fault.code(),
+            place.cloned(),
+            fault.what(),
+            fault.remedy(),
+        ))
     });
     // Of a certificate that is not the one that should be there, nothing else matters.
     let faults = leaf.faults.iter().filter(move |_| is_on_disk);
     let faults = faults.map(move |fault| {
         let (what, remedy) = (fault.what.clone(), &fault.remedy);
-        finding(fault.severity, &fault.code, place.cloned(), what, remedy)
+        Finding::new(fault.severity, &fault.code, place.cloned(), what, remedy)
     });
     another.flatten().into_iter().chain(faults)
 }
@@ -299,11 +285,10 @@ fn limits(gathered: &Gathered) -> Vec<Finding> {
                 "{used} of the {limit} certificates of exactly these names in 7 days are used, on all hosts together"
             );
             let remedy = "renew nothing by force; let one host have one name more than the other";
-            let names = lineage.names.clone();
-            found.push(Finding {
-                names,
-                ..finding(Severity::Warning, "duplicate-limit", None, what, remedy)
-            });
+            found.push(
+                Finding::new(Severity::Warning, "duplicate-limit", None, what, remedy)
+                    .about(lineage.names.clone()),
+            );
         }
     }
     found

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::ca::webroot;
+use crate::cause::chain;
 use crate::certbot::accounts;
 use crate::certbot::lineages::lineages;
 use crate::check::sight::{Planted, Planting};
 use crate::config::Settings;
 use crate::names::{Hostname, Thumbprint, Webroot};
-use crate::route::report::chain;
 
 /// What is planted, for as long as this lives.
 #[derive(Debug, Default)]

@@ -14,7 +14,6 @@ use crate::certbot::configobj;
 use crate::certbot::ini;
 use crate::certbot::lineages::Lineages;
 use crate::certbot::version::Version;
-use crate::check::faults::finding;
 use crate::check::finding::{Finding, Severity};
 use crate::check::hooks::{self, HookFile, Script, Stage};
 use crate::check::schedule::{self, CronLine, Schedule};
@@ -71,7 +70,7 @@ pub fn certbot(settings: &Settings, known: &Lineages, server: Option<&Server>) -
         let always = version.traps(None);
         for trap in version.traps(shortest).into_iter().filter(|trap| !always.contains(trap)) {
             let (what, remedy) = trap.split_once("; ").unwrap_or((&trap, "see its change log"));
-            found.push(finding(Severity::Problem, "version-trap", None, what, remedy));
+            found.push(Finding::new(Severity::Problem, "version-trap", None, what, remedy));
         }
     }
     found

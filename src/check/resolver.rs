@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use crate::ca::caa::Relevant;
 use crate::ca::dns::{Answer, Error, Nameservers};
 use crate::ca::resolve::{Resolve, System};
+use crate::cause::chain;
 use crate::clock::Deadline;
 use crate::names::Hostname;
-use crate::route::report::chain;
 
 /// Asks this host's name servers, not its `/etc/hosts`.
 #[derive(Debug, Clone)]

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use crate::certbot::version::Version;
-use crate::check::faults::finding;
 use crate::check::finding::{Finding, Severity};
 
 /// What starts renewals, as far as files and systemd tell.
@@ -132,7 +131,7 @@ impl Schedule {
     /// What is wrong with it.
     pub fn findings(&self, version: Option<Version>) -> Vec<Finding> {
         let warning = |code, place: Option<String>, what: String, remedy: &str| {
-            finding(Severity::Warning, code, place, what, remedy)
+            Finding::new(Severity::Warning, code, place, what, remedy)
         };
         let mut found = Vec::new();
         let active = self.active();
@@ -184,7 +183,7 @@ impl Schedule {
         let mut found = Vec::new();
         let is_on = |id| self.unit(id).is_some_and(|unit| unit.is_active || unit.is_enabled);
         if !is_on("certbaton-recover.timer") && !is_on("certbaton-recover.service") {
-            found.push(finding(
+            found.push(Finding::new(
                 Severity::Warning,
                 "no-recovery",
                 Some("certbaton-recover.timer".into()),
@@ -194,7 +193,7 @@ impl Schedule {
         }
         let certbot = self.unit("certbot.service");
         if certbot.is_some_and(|unit| !unit.drop_ins.contains("certbaton.conf")) {
-            found.push(finding(
+            found.push(Finding::new(
                 Severity::Warning,
                 "no-drop-in",
                 Some("certbot.service.d/certbaton.conf".into()),
@@ -208,7 +207,7 @@ impl Schedule {
 
 /// No timer and no cron starts renewals.
 fn nobody_renews() -> Finding {
-    finding(
+    Finding::new(
         Severity::Problem,
         "nobody-renews",
         Some("certbot.timer".into()),

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::ca::caa::Relevant;
 use crate::ca::served::{self, OnDisk, ServedChain, judge};
 use crate::ca::validation::{Failure, MAX_RESPONSE_SIZE, Nonce};
+use crate::cause::chain;
 use crate::check::finding::Severity;
 use crate::names::{HostLabel, Hostname, Thumbprint, Token, Webroot};
-use crate::route::report::chain;
 
 /// The content of a planted file: its name, a dot, and what only its host knew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

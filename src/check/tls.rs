@@ -9,7 +9,7 @@ use crate::apache::by_hand::ByHand;
 use crate::apache::dump::{Dump, Node};
 use crate::apache::vhosts::{Vhost, answering};
 use crate::check::directive::Texts;
-use crate::check::faults::{finding, first_word};
+use crate::check::faults::first_word;
 use crate::check::finding::{Finding, Severity};
 use crate::names::Hostname;
 
@@ -77,7 +77,13 @@ pub fn faults(
         match served.fault(lineages) {
             None => is_served = true,
             Some((severity, code, what, remedy)) => {
-                wrong.push(finding(severity, code, Some(texts.place(&node.origin)), what, remedy));
+                wrong.push(Finding::new(
+                    severity,
+                    code,
+                    Some(texts.place(&node.origin)),
+                    what,
+                    remedy,
+                ));
             }
         }
         if loaded.is_some_and(|loaded| found.written > loaded) {
@@ -87,7 +93,7 @@ pub fn faults(
             );
             let place = Some(texts.place(&node.origin));
             let remedy = format!("{}; and let a deploy hook do so", by_hand.reload());
-            wrong.push(finding(Severity::Problem, "old-certificate", place, what, &*remedy));
+            wrong.push(Finding::new(Severity::Problem, "old-certificate", place, what, &*remedy));
         }
     }
     wrong.retain(|found| !is_served || found.code == "old-certificate");
@@ -96,7 +102,7 @@ pub fn faults(
         let (certificate, key_file) =
             (root.join(first_word(&node.arguments)), root.join(first_word(&key.arguments)));
         if disk.belong_together(&certificate, &key_file) == Some(false) {
-            wrong.push(finding(
+            wrong.push(Finding::new(
                 Severity::Problem,
                 "key-mismatch",
                 Some(texts.place(&key.origin)),

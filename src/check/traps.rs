@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use crate::certbot::configobj::{Entry, Value};
 use crate::certbot::renewal::{Lineage, Refused};
-use crate::check::faults::finding;
 use crate::check::finding::{Finding, Severity};
 use crate::check::hooks::Stage;
 use crate::names::Hostname;
@@ -51,8 +50,8 @@ impl Renewal {
         what: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Finding {
-        let found = finding(severity, code, Some(self.place(key)), what, remedy);
-        Finding { names: self.lineage.names.clone(), ..found }
+        let found = Finding::new(severity, code, Some(self.place(key)), what, remedy);
+        found.about(self.lineage.names.clone())
     }
 
     /// The hooks that are saved in it, with their keys.
@@ -141,9 +140,14 @@ pub fn traps(renewal: &Renewal, in_directory: &BTreeSet<Stage>, now: Timestamp) 
     if renewal.not_after < now {
         let what = format!("the certificate of {name} expired at {}", renewal.not_after);
         let remedy = "see why no renewal succeeds: journalctl -u certbot, /var/log/letsencrypt/letsencrypt.log; then renew it: renew-coordinate, or certbot renew";
-        let expired =
-            finding(Severity::Problem, "expired", Some(cert.display().to_string()), what, remedy);
-        found.push(Finding { names: renewal.lineage.names.clone(), ..expired });
+        let expired = Finding::new(
+            Severity::Problem,
+            "expired",
+            Some(cert.display().to_string()),
+            what,
+            remedy,
+        );
+        found.push(expired.about(renewal.lineage.names.clone()));
     }
     found
 }
@@ -211,7 +215,7 @@ fn of(
     remedy: String,
 ) -> Finding {
     let found = renewal.finding(Severity::Problem, code, key, what, remedy);
-    Finding { names: vec![name.clone()], ..found }
+    found.about(vec![name.clone()])
 }
 
 /// What several lineages do to each other.
@@ -258,7 +262,7 @@ pub fn broken(refused: &Refused, directory: &Path) -> Finding {
         _ => (file.display().to_string(), refused.reason.as_str()),
     };
     let who = if refused.certbot_skips_it { "certbot" } else { "certbaton" };
-    finding(
+    Finding::new(
         Severity::Problem,
         "renewal-broken",
         Some(place),
@@ -298,7 +302,7 @@ pub fn options(file: &Path, text: &str) -> Vec<Finding> {
                 .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-'))
         };
         let line = text.lines().position(is_key).map(|at| at + 1);
-        Some(finding(Severity::Problem, code, Some(place(file, line)), what, remedy))
+        Some(Finding::new(Severity::Problem, code, Some(place(file, line)), what, remedy))
     });
     found.collect()
 }

@@ -7,13 +7,13 @@ use clap::{Command, CommandFactory, Parser};
 use super::look::look;
 use super::{Common, Error, complain, is_logged, person, settings, start};
 use crate::agent::wire::LineageName;
+use crate::cause::chain;
 use crate::clock::Stopwatch;
 use crate::coordinate::outcome::{LineageSummary, Outcome, Served, Summary, Verdict};
 use crate::coordinate::plan::Wish;
 use crate::coordinate::{Call, Said, coordinate};
 use crate::exit::Exit;
 use crate::names::HostLabel;
-use crate::route::report::chain;
 
 /// Renews on every host, one after another, and verifies what each of them serves.
 #[derive(Debug, Parser)]

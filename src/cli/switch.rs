@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 
 use super::{Error, person, print};
+use crate::cause::chain;
 use crate::certbot::lineages::lineages;
 use crate::certbot::scope::{Known, Origin, scope};
 use crate::config::Settings;
@@ -14,7 +15,6 @@ use crate::history::record::Kind;
 use crate::names::{Hostname, Route, Webroot};
 use crate::route::order::{Options, Order, Report};
 use crate::route::plan::Switched;
-use crate::route::report::chain;
 use crate::route::switch;
 use crate::run::hook;
 use crate::run::keep;

@@ -11,13 +11,13 @@ use crate::ca::handshake;
 use crate::ca::resolve::{Resolve, System};
 use crate::ca::served::{Fault, Identity, OnDisk, judge};
 use crate::ca::validation::Failure;
+use crate::cause::chain;
 use crate::certbot::lineages::lineages;
 use crate::check::finding::Severity;
 use crate::clock::{self, Deadline};
 use crate::config::Settings;
 use crate::coordinate::outcome::{Served, Verdict};
 use crate::names::{HostLabel, Hostname};
-use crate::route::report::chain;
 
 /// The hosts as they are now.
 #[derive(Debug)]

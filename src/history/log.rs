@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::agent::facts;
+use crate::cause::chain;
 use crate::clock;
 use crate::config::Settings;
 use crate::files;
 use crate::history::record::{self, Began, By, Entry, Event, Kind, RunId};
 use crate::lock;
 use crate::process;
-use crate::route::report::chain;
 
 /// Writes down one run.
 #[derive(Debug)]

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::cause::chain;
 use crate::clock::Deadline;
 use crate::config::Settings;
 use crate::lease::connection::{self, Connection, Way};
 use crate::lease::lines;
 use crate::lease::wire::{Answer, Ask, Hello};
 use crate::process;
-use crate::route::report::chain;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use crate::agent::{relay, wire as order};
+use crate::cause::chain;
 use crate::clock::{self, Deadline};
 use crate::config::Settings;
 use crate::lease::lines::{self, Lines};
@@ -21,7 +22,6 @@ use crate::lease::times::{Periods, SILENCE};
 use crate::lease::wire::{self, Answer, Ask, Hello, Purpose, RequestId, Token, Waiting};
 use crate::names::HostLabel;
 use crate::process::{self, Process};
-use crate::route::report::chain;
 
 /// Why a conversation ended other than by the caller's will.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
+use crate::cause::chain;
 use crate::clock::{self, Alarm};
 use crate::config::Settings;
 use crate::files;
@@ -18,7 +19,6 @@ use crate::lease::connection::{Connection, Way};
 use crate::lease::holder::{Action, Event, GiveUp, Greeting, Holder, Patience, Warning, Word};
 use crate::lease::times;
 use crate::lease::wire::{self, Ask, Hello, Purpose, RequestId, Token, Waiting};
-use crate::route::report::chain;
 
 /// What a keeper is told.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::cause::chain;
 use crate::clock;
 use crate::config::Settings;
 use crate::config::notify::Notify;
@@ -18,7 +19,6 @@ use crate::monitor::deliver;
 use crate::monitor::message::{Message, message};
 use crate::monitor::metrics::metrics;
 use crate::monitor::told::{Ledger, Seen};
-use crate::route::report::chain;
 use crate::status::overview::Overview;
 
 /// Why nothing was looked at.

@@ -7,6 +7,7 @@ use crate::apache::document;
 use crate::apache::dump::{self, Origin};
 use crate::apache::refusal::Refusal;
 use crate::apache::server;
+use crate::cause::chain;
 use crate::certbot::certificate;
 use crate::files;
 use crate::foreign::control;
@@ -154,17 +155,6 @@ pub enum Error {
     /// The journal.
     #[error("cannot write a journal record")]
     Journal(#[from] serde_json::Error),
-}
-
-/// An error and its causes on one line, each once.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn lines(refusals: &[Refusal]) -> String {

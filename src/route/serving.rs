@@ -11,11 +11,11 @@ use crate::ca::disk;
 use crate::ca::handshake;
 use crate::ca::resolve::{Resolve, System};
 use crate::ca::served::{Fault, OnDisk, judge};
+use crate::cause::chain;
 use crate::clock::{self, Deadline};
 use crate::names::Hostname;
 use crate::route::plan::TlsDoor;
 use crate::route::proof::{Error, addresses, may_be_absent};
-use crate::route::report::chain;
 use crate::sockets;
 
 /// How it is known that a door serves the certificate.

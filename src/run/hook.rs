@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::cause::chain;
 use crate::certbot::accounts;
 use crate::certbot::arguments::Invocation;
 use crate::certbot::lineages::{self, lineages};
@@ -24,7 +25,7 @@ use crate::lock::Lock;
 use crate::names::{Hostname, Thumbprint, Webroot};
 use crate::process::{self, Process};
 use crate::route::order::{Options, Order};
-use crate::route::report::{self, chain};
+use crate::route::report;
 use crate::route::switch;
 use crate::run::keep;
 use crate::run::keeper;

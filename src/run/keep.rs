@@ -10,6 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::cause::chain;
 use crate::clock::{Deadline, Stopwatch};
 use crate::config::Settings;
 use crate::exit::Exit;
@@ -20,7 +21,7 @@ use crate::process::{self, PidFd, Signal};
 use crate::route::order::{Options, Order, Report};
 use crate::route::proof;
 use crate::route::public;
-use crate::route::report::{self, chain};
+use crate::route::report;
 use crate::route::switch;
 use crate::run::due::Certificates;
 use crate::run::keeper::{self, Channel, Signals};

@@ -3,11 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::cause::chain;
 use crate::config;
 use crate::exit::Exit;
 use crate::files;
 use crate::lock;
-use crate::route::report::{self, chain};
+use crate::route::report;
 use crate::setup::{adopt, configuration, found, keys, ledger, machine, ssh};
 
 /// Why not. Unless it says otherwise, nothing was changed.

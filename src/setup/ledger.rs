@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cause::chain;
 use crate::files::place::State;
 use crate::files::{self, place};
-use crate::route::report::chain;
 use crate::setup::change::{Change, What};
 use crate::setup::manifest::{Fate, Manifest};
 

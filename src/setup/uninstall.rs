@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cause::chain;
 use crate::config::Settings;
 use crate::files;
 use crate::files::place;
@@ -9,7 +10,6 @@ use crate::lease::question::question;
 use crate::lease::wire::{Answer, Ask};
 use crate::lock;
 use crate::route::order::{Options, Order};
-use crate::route::report::chain;
 use crate::route::switch;
 use crate::setup::error::Error;
 use crate::setup::install::is_packaged;

@@ -5,10 +5,10 @@ use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use super::{End, Error, HOOK_PATIENCE, Keeper};
+use crate::cause::chain;
 use crate::exit::Exit;
 use crate::history::record::Event;
 use crate::process::Signal;
-use crate::route::report::chain;
 use crate::run::keeper;
 use crate::run::messages::{Message, Reply, Request};
 

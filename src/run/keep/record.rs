@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{End, Error, Keeper};
+use crate::cause::chain;
 use crate::certbot::certificate;
 use crate::clock::Stopwatch;
 use crate::config::Settings;
@@ -13,7 +14,7 @@ use crate::history::record::{By, Deployed as DeployedRecord, Event, Kind, Switch
 use crate::names::Hostname;
 use crate::process;
 use crate::route::order::Report;
-use crate::route::report::{self, chain};
+use crate::route::report;
 use crate::run::lease::Grant;
 use crate::run::messages::{Deployed, Names, Reply, Task};
 

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::check::faults::finding;
 use crate::check::finding::{Finding, Severity};
 use crate::setup::adopt::deed::{Deed, Mixture};
 use crate::setup::adopt::saved::{self, Saved};
@@ -90,7 +89,7 @@ impl Script {
         let path = &self.path;
         if is_old(&self.deed) {
             return self.mode.is_none().then(|| {
-                finding(
+                Finding::new(
                     Severity::Problem,
                     "old-hook-link",
                     Some(path.display().to_string()),
@@ -118,7 +117,7 @@ fn told(deed: &Deed, (file, line): (&Path, usize), key: &str, command: &str) -> 
                 let rest = rest.join("; ");
                 format!("take that out, and every restart of Apache; what is to stay: {rest}")
             };
-            Some(finding(
+            Some(Finding::new(
                 Severity::Problem,
                 "old-hook-mixed",
                 place,
@@ -128,7 +127,7 @@ fn told(deed: &Deed, (file, line): (&Path, usize), key: &str, command: &str) -> 
         }
         Deed::Else => {
             let command = if command.is_empty() { String::new() } else { format!(" ({command})") };
-            Some(finding(
+            Some(Finding::new(
                 Severity::Warning,
                 "hook-stays",
                 place(file, line),
@@ -141,7 +140,7 @@ fn told(deed: &Deed, (file, line): (&Path, usize), key: &str, command: &str) -> 
 
 /// A line that is run at its time and does what the hook did.
 pub fn scheduled(place: String, text: &str) -> Finding {
-    finding(
+    Finding::new(
         Severity::Problem,
         "old-hook-scheduled",
         Some(place),

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::check::faults::finding;
 use crate::check::finding::{Finding, Severity};
 use crate::setup::adopt::{Adoption, marks};
 use crate::setup::change::{Change, What};
@@ -34,7 +33,7 @@ pub fn site(name: &str, real: &Path, live: &[u8], twin: Option<&Twin>) -> Adopti
             out.changes.push(change(Path::new(name), What::Link { target }, why));
             return out;
         }
-        out.findings.push(finding(
+        out.findings.push(Finding::new(
             Severity::Warning,
             "site-differs",
             Some(format!("{name}:{}", marks::first_difference(&judged.after, &twin.bytes))),
@@ -52,7 +51,7 @@ pub fn site(name: &str, real: &Path, live: &[u8], twin: Option<&Twin>) -> Adopti
 
 fn unsure(name: &str, at: usize, live: &[u8]) -> Finding {
     let line = live.split(|&b| b == b'\n').nth(at - 1).unwrap_or_default();
-    finding(
+    Finding::new(
         Severity::Warning,
         "old-hook-line",
         Some(format!("{name}:{at}")),

@@ -3,9 +3,9 @@
 use std::fmt::{self, Write};
 
 use super::{Found, WebServer};
+use crate::cause::chain;
 use crate::names::Hostname;
 use crate::route::plan::Switched;
-use crate::route::report::chain;
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
