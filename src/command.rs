@@ -4,6 +4,7 @@
 //! error when it fails.
 
 pub mod piped;
+pub mod ssh;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -29,6 +30,17 @@ pub struct Program {
     pub environment: Vec<(OsString, OsString)>,
     /// Working directory.
     pub directory: PathBuf,
+}
+
+impl Program {
+    /// In the environment of a service: nothing of the caller's, whatever it has inherited.
+    pub fn plain(path: PathBuf, arguments: Vec<OsString>) -> Self {
+        let environment = vec![
+            ("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into()),
+            ("LC_ALL".into(), "C.UTF-8".into()),
+        ];
+        Self { path, arguments, environment, directory: "/".into() }
+    }
 }
 
 /// What it did.

@@ -2,17 +2,17 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::agent::facts;
 use crate::agent::wire::{self, Answer, Envelope, MAX_ANSWER, Order};
 use crate::clock::Deadline;
 use crate::command::piped::{Next, Piped};
-use crate::command::{self, Program};
+use crate::command::{self, Program, ssh};
 use crate::config::{Host, Settings};
 use crate::lease::wire as lease;
-use crate::names::HostLabel;
+use crate::names::{Destination, HostLabel};
 use crate::run::keeper::Signals;
 
 /// How the agent of a host is reached.
@@ -114,16 +114,8 @@ impl Way {
             };
             return Self { name, program: Some(program), greets: false, silence: SILENCE };
         }
-        let program = host.ssh.as_ref().map(|destination| {
-            let mut arguments: Vec<_> = vec!["-F".into(), (&settings.ssh_config).into()];
-            arguments.push("-T".into());
-            for option in SSH_OPTIONS {
-                arguments.extend(["-o".into(), option.into()]);
-            }
-            arguments.extend(["--".into(), destination.as_str().into()]);
-            let path = PathBuf::from("/usr/bin/ssh");
-            Program { path, arguments, environment: Vec::new(), directory: "/".into() }
-        });
+        let ssh = |destination: &Destination| ssh::client(&settings.ssh_config, destination);
+        let program = host.ssh.as_ref().map(ssh);
         Self { name, program, greets: true, silence: SILENCE }
     }
 
@@ -233,19 +225,6 @@ fn call_off(agent: &mut Piped, patience: Duration) {
     // Its pipes are drained, so that it is not held up by them.
     while let Ok(Next::Out(_) | Next::Err(_)) = agent.next(&[], patience) {}
 }
-
-/// As in the reference; the host's own ssh configuration, given with -F, cannot loosen them.
-const SSH_OPTIONS: [&str; 9] = [
-    "BatchMode=yes",
-    "ConnectTimeout=10",
-    "ServerAliveInterval=5",
-    "ServerAliveCountMax=3",
-    "ControlMaster=no",
-    "ControlPath=none",
-    "ClearAllForwardings=yes",
-    "ForwardAgent=no",
-    "StrictHostKeyChecking=yes",
-];
 
 /// Longer than a survey, an agent between two signs of life, or one that ends certbot and waits for its keeper.
 const SILENCE: Duration = Duration::from_secs(150);

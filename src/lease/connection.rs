@@ -7,14 +7,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use nix::unistd::geteuid;
 
 use crate::clock;
-use crate::command::{self, Program};
+use crate::command::{self, Program, ssh};
 use crate::config::Settings;
 use crate::files;
 use crate::lease::lines::{self, Lines};
@@ -55,17 +55,15 @@ impl Way {
         if settings.name.as_ref() != Some(arbiter) {
             let host = settings.hosts.iter().find(|host| host.name == *arbiter);
             let destination = host.and_then(|host| host.ssh.as_ref()).ok_or(Error::None)?;
-            return Ok(Self {
-                program: ssh(&settings.ssh_config, destination.as_str()),
-                owner: None,
-            });
+            let program = ssh::client(&settings.ssh_config, destination);
+            return Ok(Self { program, owner: None });
         }
         let mut arguments = Vec::new();
         if let Some(config) = config {
             arguments.extend(["--config".into(), config.into()]);
         }
         arguments.extend(["serve".into(), "--as".into(), arbiter.as_str().into()]);
-        Ok(Self { program: plain(program.to_owned(), arguments), owner: owner(settings)? })
+        Ok(Self { program: Program::plain(program.to_owned(), arguments), owner: owner(settings)? })
     }
 
     /// Any program that speaks as an arbiter does.
@@ -86,28 +84,6 @@ fn owner(settings: &Settings) -> Result<Option<(u32, u32)>, Error> {
             Ok(None)
         }
         owner => Ok(Some(owner?).filter(|(user, _)| *user != 0)),
-    }
-}
-
-/// Nothing of the caller's environment or agent, nothing of root's habits.
-fn ssh(config: &Path, destination: &str) -> Program {
-    let mut arguments = vec!["-F".into(), config.into(), "-T".into()];
-    for option in SSH_OPTIONS {
-        arguments.extend(["-o".into(), option.into()]);
-    }
-    arguments.extend(["--".into(), destination.into()]);
-    plain(SSH.into(), arguments)
-}
-
-fn plain(path: PathBuf, arguments: Vec<std::ffi::OsString>) -> Program {
-    Program {
-        path,
-        arguments,
-        environment: vec![
-            ("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into()),
-            ("LC_ALL".into(), "C.UTF-8".into()),
-        ],
-        directory: "/".into(),
     }
 }
 
@@ -227,24 +203,6 @@ impl Drop for Connection {
         self.child.wait().ok();
     }
 }
-
-/// OpenSSH's client.
-const SSH: &str = "/usr/bin/ssh";
-
-/// Over whatever the configuration file says: ssh takes the first value it gets (ssh_config(5)).
-const SSH_OPTIONS: [&str; 11] = [
-    "BatchMode=yes",
-    "ConnectTimeout=10",
-    "ServerAliveInterval=5",
-    "ServerAliveCountMax=3",
-    "ControlMaster=no",
-    "ControlPath=none",
-    "ClearAllForwardings=yes",
-    "ForwardAgent=no",
-    "StrictHostKeyChecking=yes",
-    "PasswordAuthentication=no",
-    "PermitLocalCommand=no",
-];
 
 /// For a child whose line is closed to end.
 const LAST_WORDS: Duration = Duration::from_millis(500);

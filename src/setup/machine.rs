@@ -41,15 +41,7 @@ pub struct Account {
 
 /// Runs a program of the system's; what it printed.
 pub fn run(path: &str, arguments: &[&str]) -> Result<String, Error> {
-    let program = Program {
-        path: path.into(),
-        arguments: arguments.iter().map(Into::into).collect(),
-        environment: vec![
-            ("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into()),
-            ("LANG".into(), "C.UTF-8".into()),
-        ],
-        directory: "/".into(),
-    };
+    let program = Program::plain(path.into(), arguments.iter().map(Into::into).collect());
     let output = program.run(&Deadline::after(PATIENCE))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
