@@ -8,14 +8,9 @@
 #![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
 
-/// Fails a check with a message, so that all fixtures are reported.
-macro_rules! ensure {
-    ($condition:expr, $($message:tt)+) => {
-        if !$condition {
-            return Err(format!($($message)+));
-        }
-    };
-}
+#[macro_use]
+#[path = "fixture/ensure.rs"]
+mod ensure;
 
 #[cfg(test)]
 mod apache;

@@ -7,14 +7,9 @@
 #![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
 
-/// Fails a check with a message, so that one run reports all.
-macro_rules! ensure {
-    ($condition:expr, $($message:tt)+) => {
-        if !$condition {
-            return Err(format!($($message)+));
-        }
-    };
-}
+#[macro_use]
+#[path = "../fixture/ensure.rs"]
+mod ensure;
 
 #[expect(dead_code, reason = "shared with tests that need more")]
 #[path = "../apache/mod.rs"]
