@@ -22,17 +22,21 @@ claim() {
 
 # the live process that is number 1 in its own pid namespace, among those of a cgroup and those below it
 first_process() {
-    local procs pid key value
+    local procs pid status numbers
     for procs in "$cgroup/$1"/cgroup.procs "$cgroup/$1"/*/cgroup.procs "$cgroup/$1"/*/*/cgroup.procs; do
         [ -r "$procs" ] || continue
-        # in one read: line by line, a process that ends meanwhile makes the list skip another
+        # Each file as a whole: line by line, `read` seeks back after each, and goes on in what has changed meanwhile: a
+        # process that ends makes the list skip another, one that wakes up shifts the lines of its status.
         for pid in $(< "$procs"); do
-            while read -r key value; do
-                case $key$value in
-                    State:[ZX]*) break;;
-                    NSpid:*[[:space:]]1) echo "$pid"; return;;
-                esac
-            done < "/proc/$pid/status"
+            status=
+            read -r -d '' status < "/proc/$pid/status" || [ -n "$status" ] || continue
+            numbers=${status#*$'\nNSpid:'}
+            case $status in
+                *$'\nState:\t'[ZX]*) continue;;
+            esac
+            case ${numbers%%$'\n'*} in
+                *[[:space:]]1) echo "$pid"; return;;
+            esac
         done
     done 2> /dev/null
     return 1
