@@ -123,7 +123,7 @@ fn guard() -> Child {
 
 /// Waits until `condition` holds, or fails.
 pub(crate) fn until(what: &str, condition: impl FnMut() -> bool) {
-    until_within(what, Duration::from_secs(20), condition);
+    until_within(what, Duration::from_mins(1), condition);
 }
 
 /// The same, with its own limit.
