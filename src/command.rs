@@ -37,7 +37,7 @@ impl Program {
     pub fn plain(path: PathBuf, arguments: Vec<OsString>) -> Self {
         let environment = vec![
             ("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into()),
-            ("LC_ALL".into(), "C.UTF-8".into()),
+            ("LANG".into(), "C.UTF-8".into()),
         ];
         Self { path, arguments, environment, directory: "/".into() }
     }

@@ -57,14 +57,9 @@ pub fn reload(server: &WebServer) -> Result<(), Error> {
 }
 
 fn run(command: &Command) -> Result<Output, Error> {
-    let fixed = [("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")];
-    let program = Program {
-        path: files::trusted_program(&command.program)?,
-        arguments: command.arguments.iter().map(Into::into).collect(),
-        environment: fixed.map(|(key, value)| (key.into(), value.into())).to_vec(),
-        directory: "/".into(),
-    };
-    Ok(program.run(&Deadline::after(TIME))?)
+    let path = files::trusted_program(&command.program)?;
+    let arguments = command.arguments.iter().map(Into::into).collect();
+    Ok(Program::plain(path, arguments).run(&Deadline::after(TIME))?)
 }
 
 /// On one line, of bounded length.

@@ -84,11 +84,9 @@ pub fn run(
 ) -> Result<(), Error> {
     let deadline = Deadline::after(patience);
     let path = files::trusted_program(&command.program)?;
-    let fixed = [("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")];
-    let mut environment: Vec<_> = fixed.map(|(key, value)| (key.into(), value.into())).to_vec();
-    environment.extend(variables.iter().map(|(key, value)| (key.into(), value.into())));
     let arguments = command.arguments.iter().map(Into::into).collect();
-    let program = Program { path: path.clone(), arguments, environment, directory: "/".into() };
+    let mut program = Program::plain(path.clone(), arguments);
+    program.environment.extend(variables.iter().map(|(key, value)| (key.into(), value.into())));
     let failed = |source| Error::Talk { program: path.clone(), source };
     let mut running = program.talk_with(body, MAX_LINE)?;
     let mut said = String::new();
