@@ -230,13 +230,13 @@ fn envvars(layout: &Layout) -> String {
 }
 
 fn challenge() -> String {
-    "/.well-known/acme-challenge/certbaton-bench_token".to_owned()
+    "/.well-known/acme-challenge/bench_token".to_owned()
 }
 
 const PRE_HOOK: &str = env!("CARGO_BIN_EXE_certbaton-pre-hook");
 const POST_HOOK: &str = env!("CARGO_BIN_EXE_certbaton-post-hook");
 const ADMINISTRATOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/administrator");
-const TOKEN: &str = "certbaton-bench_token.local\n";
+const TOKEN: &str = "bench_token.local\n";
 const PEER: &str = "127.0.0.1:8001";
 const ADDRESSES: [SocketAddr; 2] = [
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 80),
