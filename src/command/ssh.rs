@@ -15,7 +15,8 @@ pub fn client(config: &Path, destination: &Destination) -> Program {
     Program::plain(CLIENT.into(), arguments)
 }
 
-const CLIENT: &str = "/usr/bin/ssh";
+/// The program.
+pub const CLIENT: &str = "/usr/bin/ssh";
 
 /// Over whatever the configuration file says: ssh takes the first value it gets (ssh_config(5)).
 const OPTIONS: [&str; 11] = [

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::clock::Deadline;
+use crate::command::ssh::CLIENT;
 use crate::command::{self, Program};
 use crate::names::{Destination, HostLabel};
 use crate::setup::machine;
@@ -115,8 +116,8 @@ impl Login {
 
     fn program(&self) -> Program {
         let (path, arguments) = match &self.user {
-            None => (SSH, Vec::new()),
-            Some(user) => ("/usr/sbin/runuser", vec!["-u", user, "--", SSH]),
+            None => (CLIENT, Vec::new()),
+            Some(user) => ("/usr/sbin/runuser", vec!["-u", user, "--", CLIENT]),
         };
         Program {
             path: path.into(),
@@ -166,7 +167,6 @@ pub fn quoted(words: &[impl AsRef<str>]) -> String {
     words.iter().map(|word| quote(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
-const SSH: &str = "/usr/bin/ssh";
 const SSH_KEYGEN: &str = "/usr/bin/ssh-keygen";
 
 /// For a set-up on the other side.

@@ -7,35 +7,22 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 
 use crate::setup::{On, Pebble, Renewal, Setup};
 use crate::stage::Stage;
-use crate::two_hosts::lab;
+use crate::two_hosts::trials::{self, full, told};
 
 /// The lab, from the first set-up on.
 static STAGE: Mutex<Option<Stage>> = Mutex::new(None);
 
 /// Performs those that are asked for, and takes the lab down.
 pub(crate) fn perform(setups: &[Setup]) -> ! {
-    let mut arguments = Arguments::from_args();
-    // One lab.
-    arguments.test_threads = Some(1);
-    if let Some(obstacle) = lab::obstacle() {
-        let skipped = move || {
-            println!("skipped: what check says of two machines: {obstacle}");
-            Ok(())
-        };
-        libtest_mimic::run(&arguments, vec![Trial::test("a_lab_is_possible", skipped)]).exit();
-    }
-    fs::remove_file(table()).ok();
-    let trials = setups.iter().map(|&setup| Trial::test(setup.name, move || one(setup)));
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    let stage = STAGE.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(stage) = stage {
-        stage.lab.down();
-    }
-    conclusion.exit();
+    let trials = || {
+        fs::remove_file(table()).ok();
+        setups.iter().map(|&setup| Trial::test(setup.name, move || one(setup))).collect()
+    };
+    trials::perform("what check says of two machines", trials, &STAGE, |stage| stage.lab.down());
 }
 
 fn one(setup: Setup) -> Result<(), Failed> {
@@ -57,10 +44,7 @@ fn one(setup: Setup) -> Result<(), Failed> {
         problems
     }));
     stage.restore(&setup);
-    let problems = problems.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        vec![text.unwrap_or_else(|| format!("{:?}", panic.downcast_ref::<&str>()))]
-    });
+    let problems = problems.unwrap_or_else(|panic| vec![told(&*panic)]);
     note(&format!(
         "| {} | {} | {:.1} |",
         setup.name,
@@ -106,11 +90,6 @@ fn attempts(setup: &Setup, renewal: Renewal) -> Vec<(bool, bool)> {
         Renewal::Fails => vec![(true, false)],
         _ => Vec::new(),
     }
-}
-
-/// Whether everything is wanted, however long it takes.
-fn full() -> bool {
-    std::env::var_os("CERTBATON_FULL").is_some()
 }
 
 /// One line of the table of results.

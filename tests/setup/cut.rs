@@ -1,13 +1,14 @@
 //! flow: a set-up that is killed anywhere can be repeated, and taken back.
 
 use crate::site::{Rule, Site, certbaton};
+use crate::two_hosts::trials::full;
 
 pub(crate) const RULES: &[Rule] =
     &[("a_run_that_is_killed_anywhere_is_repeated_or_taken_back", killed)];
 
 /// At which of its calls that make something last it is killed.
 fn moments(verb: &str) -> Vec<u32> {
-    if std::env::var_os("CERTBATON_FULL").is_some() {
+    if full() {
         (1..60).collect()
     } else {
         match verb {

@@ -5,11 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 
 use crate::two_hosts::host::{Host, Output};
-use crate::two_hosts::lab::{self, Lab, programs};
+use crate::two_hosts::lab::{Lab, programs};
 use crate::two_hosts::snapshot::{Snapshot, differing, taken, timeless};
+use crate::two_hosts::trials::{self, told};
 
 /// A rule that holds on the machines.
 pub(crate) type Rule = (&'static str, fn(&Site));
@@ -26,23 +27,8 @@ static SITE: Mutex<Option<Site>> = Mutex::new(None);
 
 /// Performs those that are asked for, and takes the lab down.
 pub(crate) fn perform(rules: &[Rule]) -> ! {
-    let mut arguments = Arguments::from_args();
-    // One lab.
-    arguments.test_threads = Some(1);
-    if let Some(obstacle) = lab::obstacle() {
-        let skipped = move || {
-            println!("skipped: setting up two machines: {obstacle}");
-            Ok(())
-        };
-        libtest_mimic::run(&arguments, vec![Trial::test("a_lab_is_possible", skipped)]).exit();
-    }
-    let trials = rules.iter().map(|&rule| Trial::test(rule.0, move || one(rule)));
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    let site = SITE.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(site) = site {
-        site.lab.down();
-    }
-    conclusion.exit();
+    let trials = || rules.iter().map(|&rule| Trial::test(rule.0, move || one(rule))).collect();
+    trials::perform("setting up two machines", trials, &SITE, |site| site.lab.down());
 }
 
 fn one((_, act): Rule) -> Result<(), Failed> {
@@ -54,8 +40,7 @@ fn one((_, act): Rule) -> Result<(), Failed> {
     }));
     let Err(panic) = done else { return Ok(()) };
     site.clear();
-    let text = panic.downcast_ref::<String>().cloned();
-    Err(text.unwrap_or_else(|| format!("{:?}", panic.downcast_ref::<&str>())).into())
+    Err(told(&*panic).into())
 }
 
 impl Site {

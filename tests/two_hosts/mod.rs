@@ -8,3 +8,4 @@ pub(crate) mod lab;
 pub(crate) mod scenario;
 #[path = "../apache/snapshot.rs"]
 pub(crate) mod snapshot;
+pub(crate) mod trials;

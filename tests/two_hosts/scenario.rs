@@ -3,9 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 
-use super::lab::{self, DEBIANS, Lab, NEWEST};
+use super::lab::{DEBIANS, Lab, NEWEST};
+use super::trials::{self, full, told};
 
 /// A rule that holds on the machines.
 #[derive(Debug, Clone, Copy)]
@@ -43,28 +44,8 @@ static LAB: Mutex<Option<Lab>> = Mutex::new(None);
 
 /// Performs those that are asked for, and takes the lab down.
 pub(crate) fn perform(scenarios: &[Scenario], around: Around) -> ! {
-    let mut arguments = Arguments::from_args();
-    // One lab.
-    arguments.test_threads = Some(1);
-    if let Some(obstacle) = lab::obstacle() {
-        let skipped = move || {
-            println!("skipped: the scenarios on two machines: {obstacle}");
-            Ok(())
-        };
-        libtest_mimic::run(&arguments, vec![Trial::test("a_lab_is_possible", skipped)]).exit();
-    }
-    let trials = scenarios.iter().flat_map(|scenario| scenario.trials(around, full())).collect();
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    let lab = LAB.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(lab) = lab {
-        lab.down();
-    }
-    conclusion.exit();
-}
-
-/// Whether everything is wanted, however long it takes.
-pub(crate) fn full() -> bool {
-    std::env::var_os("CERTBATON_FULL").is_some()
+    let trials = || scenarios.iter().flat_map(|scenario| scenario.trials(around, full())).collect();
+    trials::perform("the scenarios on two machines", trials, &LAB, Lab::down);
 }
 
 impl Scenario {
@@ -104,10 +85,7 @@ impl Scenario {
         let problem = match checked {
             Ok(problems) if problems.is_empty() => None,
             Ok(problems) => Some(problems.join("\n")),
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().cloned();
-                Some(text.unwrap_or_else(|| format!("{:?}", panic.downcast_ref::<&str>())))
-            }
+            Err(panic) => Some(told(&*panic)),
         };
         (around.tidy)(lab);
         let told = problem.map(|problem| {

@@ -100,7 +100,7 @@ fn not_running(why: String) -> Error {
 
 /// How `process` is handled by a person.
 pub(super) fn by_hand(process: Process, program: &Path, arguments: &[OsString]) -> ByHand {
-    let service = service(process.pid, |name| is_apaches(name));
+    let service = service(process.pid, is_apaches);
     ByHand::running(program, arguments, control(program), service, process.pid)
 }
 
@@ -108,8 +108,8 @@ fn control(program: &Path) -> Option<PathBuf> {
     controls(program).into_iter().find(|path| files::exists(path))
 }
 
-fn service(pid: i32, is_own: impl FnOnce(&String) -> bool) -> Option<String> {
-    process::service(pid).ok()?.filter(is_own)
+fn service(pid: i32, is_own: impl FnOnce(&str) -> bool) -> Option<String> {
+    process::service(pid).ok()?.filter(|name| is_own(name))
 }
 
 /// The kernel marks a program that an upgrade replaced.
