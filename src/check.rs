@@ -61,6 +61,7 @@ use crate::check::matrix::Gathered;
 use crate::check::summary::{Summary, summary};
 use crate::clock;
 use crate::config::Settings;
+use crate::exit::{CarriesExit, Exit};
 use crate::names::Hostname;
 use crate::run::keeper::Signals;
 
@@ -73,6 +74,16 @@ pub enum Error {
     /// Called off, or without pipes.
     #[error("the check was not finished")]
     Unfinished(#[from] link::Error),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unfinished(error) => error.exit(),
+            Self::Signals(_) => Exit::Failed,
+        }
+    }
 }
 
 /// What the flow needs beside the settings.

@@ -17,7 +17,7 @@ use nix::unistd::geteuid;
 use crate::agent::carry;
 use crate::cause::chain;
 use crate::config::{self, Settings};
-use crate::exit::Exit;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::history::record::By;
 use crate::lease::serve;

@@ -18,6 +18,7 @@ use std::time::Duration;
 use rustix::pipe::fcntl_setpipe_size;
 
 use crate::clock::{Deadline, ready};
+use crate::exit::{CarriesExit, Exit};
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -71,6 +72,15 @@ pub enum Error {
     /// It did not end in time and was killed.
     #[error("{} did not finish in time and was killed", .0.display())]
     Slow(PathBuf),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Relative(_) | Self::Start { .. } | Self::Slow(_) => Exit::Failed,
+        }
+    }
 }
 
 impl Program {

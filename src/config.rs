@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::config::notify::{MetricsFragment, Notify, NotifyFragment};
 use crate::config::web_server::{ApacheFragment, WebServer, WebServerFragment};
+use crate::exit::{CarriesExit, Exit};
 use crate::lease::times;
 use crate::names::{Destination, HostLabel};
 use crate::status::judgement::Thresholds;
@@ -96,6 +97,15 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Syntax { .. } | Self::Value { .. } => Exit::Config,
+        }
+    }
 }
 
 impl Error {

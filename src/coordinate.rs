@@ -24,7 +24,7 @@ use crate::config::{Host, Settings};
 use crate::coordinate::outcome::{HostSummary, LineageSummary, Served, Summary, outcome};
 use crate::coordinate::plan::{Budget, HostPlan, Plan, Surveyed, Wish};
 use crate::coordinate::served::Known;
-use crate::exit::Exit;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::history::log::{Recorder, Start};
 use crate::history::record::{By, Event, Kind};
@@ -52,14 +52,15 @@ pub enum Error {
     Signals(#[source] io::Error),
 }
 
-impl Error {
-    /// The exit code.
-    pub fn exit(&self) -> Exit {
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
         match self {
+            Self::Lock(error) => error.exit(),
+            Self::File(error) => error.exit(),
             Self::Busy => Exit::Busy,
             Self::NoHost(_) => Exit::Usage,
-            Self::File(error) if error.is_unsafe() => Exit::Unsafe,
-            _ => Exit::Failed,
+            Self::Signals(_) => Exit::Failed,
         }
     }
 }

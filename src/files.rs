@@ -24,6 +24,8 @@ pub use publish::publish;
 pub use replace::staging;
 pub use tree::{Leaf, write_tree};
 
+use crate::exit::{CarriesExit, Exit};
+
 /// A file as it was when we read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -98,6 +100,21 @@ pub enum Error {
     Raced(PathBuf),
 }
 
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unsafe { .. } | Self::Exposed { .. } => Exit::Unsafe,
+            Self::System { .. }
+            | Self::NotRegular(_)
+            | Self::NotADirectory(_)
+            | Self::Foreign(_)
+            | Self::HardLinks { .. }
+            | Self::Raced(_) => Exit::Failed,
+        }
+    }
+}
+
 impl Error {
     fn system(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
@@ -111,7 +128,7 @@ impl Error {
 
     /// The path is one that others may change: exit code 77.
     pub fn is_unsafe(&self) -> bool {
-        matches!(self, Self::Unsafe { .. } | Self::Exposed { .. })
+        self.exit() == Exit::Unsafe
     }
 }
 

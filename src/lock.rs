@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock::{Deadline, pause};
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 
 /// A held lock; dropping it releases it.
@@ -48,6 +49,16 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Busy { .. } => Exit::Busy,
+            Self::File { .. } => Exit::Failed,
+        }
+    }
 }
 
 /// Takes the lock at `path` now, or tells that somebody holds it with `None`.

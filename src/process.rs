@@ -20,6 +20,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
+use crate::exit::{CarriesExit, Exit};
 
 /// One process, not confused with a later one that has the same pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -74,6 +75,17 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Gone(_) | Self::Refused { .. } | Self::Stat(_) | Self::Lock { .. } => {
+                Exit::Failed
+            }
+        }
+    }
 }
 
 /// The process that has `pid` now.

@@ -20,7 +20,7 @@ use crate::check::plant::plant;
 use crate::check::sight::{Question, Sight};
 use crate::clock::{self, Deadline};
 use crate::config::Settings;
-use crate::exit::Exit;
+use crate::exit::{CarriesExit, Exit};
 use crate::lock;
 use crate::names::Hostname;
 use crate::run::keeper::Signals;
@@ -65,6 +65,22 @@ pub enum Error {
     File(#[from] crate::files::Error),
 }
 
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Order(error) => error.exit(),
+            Self::Command(error) => error.exit(),
+            Self::Lock(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Busy { .. } => Exit::Busy,
+            Self::Caller(_) | Self::NoCertbot | Self::CalledOff | Self::NoLineage(_) => {
+                Exit::Failed
+            }
+        }
+    }
+}
+
 /// Who renews here already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Other {
@@ -79,16 +95,6 @@ impl fmt::Display for Other {
         match self {
             Self::Certbot(pid) => write!(f, "another certbot, process {pid},"),
             Self::Agent => f.write_str("a renewal for another coordinator"),
-        }
-    }
-}
-
-impl Error {
-    /// The exit code.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Busy { .. } => Exit::Busy,
-            _ => Exit::Failed,
         }
     }
 }

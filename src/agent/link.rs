@@ -11,6 +11,7 @@ use crate::clock::Deadline;
 use crate::command::piped::{Next, Piped};
 use crate::command::{self, Program, ssh};
 use crate::config::{Host, Settings};
+use crate::exit::{CarriesExit, Exit};
 use crate::lease::wire as lease;
 use crate::names::{Destination, HostLabel};
 use crate::run::keeper::Signals;
@@ -85,6 +86,24 @@ pub enum Error {
     /// A person or the system ended the coordinator.
     #[error("called off")]
     CalledOff,
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Command(error) => error.exit(),
+            Self::Wire(error) => error.exit(),
+            Self::Refused { exit, .. } => Exit::from_code(*exit),
+            Self::NoWay
+            | Self::Pipe(_)
+            | Self::NotServe
+            | Self::Version(_)
+            | Self::Closed(_)
+            | Self::Silent(_)
+            | Self::CalledOff => Exit::Failed,
+        }
+    }
 }
 
 /// The hosts of the configuration; without any, this host alone.

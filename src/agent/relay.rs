@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::agent::wire::{self, Answer, MAX_ANSWER};
 use crate::command::piped::{Next, Piped};
 use crate::command::{self, Program};
-use crate::exit::Exit;
+use crate::exit::{CarriesExit, Exit};
 use crate::process;
 
 /// Why an order was not handed on.
@@ -29,6 +29,18 @@ pub enum Error {
     /// A word.
     #[error(transparent)]
     Wire(#[from] wire::Error),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Command(error) => error.exit(),
+            Self::Process(error) => error.exit(),
+            Self::Wire(error) => error.exit(),
+            Self::Pipe(_) => Exit::Failed,
+        }
+    }
 }
 
 /// Runs the agent with `order`, one line; copies its answers to `output` until it ends.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::report::Report;
 use crate::check::inspection::Inspection;
 use crate::check::sight::{Planting, Question, Sight};
+use crate::exit::{CarriesExit, Exit};
 use crate::names::Hostname;
 use crate::status::overview::Found;
 
@@ -134,6 +135,15 @@ pub enum Error {
     /// Another version.
     #[error("words of version {0}; here it is {VERSION}: install the same certbaton on all hosts")]
     Version(u32),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::TooLong(_) | Self::Unknown(_) | Self::Version(_) => Exit::Failed,
+        }
+    }
 }
 
 /// An order or answer as a line.

@@ -11,6 +11,8 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
+use crate::exit::{CarriesExit, Exit};
+
 /// Where a directive stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
@@ -111,6 +113,15 @@ pub enum Error {
     /// An entry has no place in the tree.
     #[error("apache's list of directives is not understood near its entry for {0}")]
     Entry(Origin),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NoDirectives | Self::Entry(_) => Exit::Failed,
+        }
+    }
 }
 
 /// A dump that is read while Apache prints it.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::ca::served::OnDisk;
 use crate::certbot::certificate;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 
 /// Why the files cannot be used.
@@ -20,6 +21,16 @@ pub enum Error {
         /// Why.
         source: certificate::Error,
     },
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::File(error) => error.exit(),
+            Self::Certificate { .. } => Exit::Failed,
+        }
+    }
 }
 
 /// The certificate in `file`, with the `chain.pem` and `privkey.pem` beside it; every client

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use crate::ca::validation::Nonce;
 use crate::cause::chain;
 use crate::clock;
+use crate::exit::{CarriesExit, Exit};
 use crate::names::{CHALLENGE_DIRECTORY, Token, Webroot};
 
 /// Why nothing could be planted or removed.
@@ -55,6 +56,20 @@ pub enum Error {
         /// The error.
         source: io::Error,
     },
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Missing(_)
+            | Self::NotADirectory(_)
+            | Self::Link(_)
+            | Self::Full { .. }
+            | Self::Denied { .. }
+            | Self::Io { .. } => Exit::Failed,
+        }
+    }
 }
 
 /// A planted file, removed by [`Planted::remove`] or, as a last resort, on drop.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::certbot::certificate;
 use crate::certbot::renewal::{self, Lineage, Refused};
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 
 /// What is in a configuration directory, by name.
@@ -29,6 +30,12 @@ pub struct Error {
     path: PathBuf,
     /// The kernel's answer.
     source: io::Error,
+}
+
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        Exit::Failed
+    }
 }
 
 /// Why one lineage cannot be used.

@@ -14,6 +14,7 @@ use nix::unistd::{User, geteuid};
 
 use crate::certbot::arguments::{self, Invocation, Verb};
 use crate::certbot::ini::{self, Setting};
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::process::{self, Holder, PidFd, Process, Signal};
 
@@ -64,6 +65,17 @@ pub enum Error {
     /// It ignored the signal.
     #[error("certbot, process {0}, still runs after SIGTERM and SIGINT; stop it by hand")]
     StillRunning(i32),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Process(error) => error.exit(),
+            Self::Ini(error) => error.exit(),
+            Self::Arguments { .. } | Self::StillRunning(_) => Exit::Failed,
+        }
+    }
 }
 
 /// The certbot among the ancestors of process `pid`, nearest first; none when

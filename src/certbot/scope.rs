@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::certbot::arguments::{Invocation, Verb};
 use crate::certbot::renewal::{Lineage, Refused};
+use crate::exit::{CarriesExit, Exit};
 use crate::names::{Hostname, Route, Webroot};
 
 /// What is known when a hook starts.
@@ -96,6 +97,18 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NoWebroot(_)
+            | Self::Conflict { .. }
+            | Self::NoLineage(_)
+            | Self::Refused { .. } => Exit::Failed,
+        }
+    }
 }
 
 /// Finds out the scope of a run.

@@ -12,7 +12,7 @@ use crate::clock::Stopwatch;
 use crate::coordinate::outcome::{LineageSummary, Outcome, Served, Summary, Verdict};
 use crate::coordinate::plan::Wish;
 use crate::coordinate::{Call, Said, coordinate};
-use crate::exit::Exit;
+use crate::exit::{CarriesExit, Exit};
 use crate::names::HostLabel;
 
 /// Renews on every host, one after another, and verifies what each of them serves.

@@ -9,7 +9,7 @@ use crate::certbot::account;
 use crate::certbot::lineages;
 use crate::certbot::scope;
 use crate::config;
-use crate::exit::Exit;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::history::record::RunId;
 use crate::lease::serve;
@@ -124,23 +124,37 @@ pub enum Error {
     Program(#[source] io::Error),
 }
 
-impl Error {
-    /// The exit code.
-    pub fn exit(&self) -> Exit {
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
         match self {
             Self::NotRoot => Exit::Unsafe,
             Self::UnderWay => Exit::Busy,
-            Self::File(error) if error.is_unsafe() => Exit::Unsafe,
-            Self::Config(_) | Self::NotText(_) => Exit::Config,
+            Self::NotText(_) => Exit::Config,
             Self::NoThumbprint | Self::NeedlessThumbprint | Self::SeveralAccounts(_) => Exit::Usage,
-            Self::Switch(error) => Exit::of(error),
+            Self::Config(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Lineages(error) => error.exit(),
+            Self::Scope(error) => error.exit(),
+            Self::Switch(error) => error.exit(),
             Self::Hook(error) => error.exit(),
+            Self::Keep(error) => error.exit(),
             Self::Lease(error) => error.exit(),
             Self::Agent(error) => error.exit(),
             Self::Coordinate(error) => error.exit(),
+            Self::Check(error) => error.exit(),
+            Self::Serve(error) => error.exit(),
             Self::Setup(error) => error.exit(),
-            Self::Serve(error) if error.is_unsafe() => Exit::Unsafe,
-            _ => Exit::Failed,
+            Self::NoNames
+            | Self::Unswitchable(_)
+            | Self::Json(_)
+            | Self::Signals(_)
+            | Self::NoRun(_)
+            | Self::NoNamesToProve
+            | Self::Account { .. }
+            | Self::UpdateKey(_)
+            | Self::NoAccount
+            | Self::Program(_) => Exit::Failed,
         }
     }
 }

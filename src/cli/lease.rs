@@ -6,8 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::config::Settings;
-use crate::exit::Exit;
-use crate::lease::connection;
+use crate::exit::{CarriesExit, Exit};
 use crate::lease::question::{self, question};
 use crate::lease::wire::{Answer, Ask, Purpose, Status, Token};
 use crate::run::lease::described;
@@ -45,13 +44,12 @@ pub enum Error {
     Json(#[from] serde_json::Error),
 }
 
-impl Error {
-    /// The exit code.
-    pub fn exit(&self) -> Exit {
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
         match self {
-            Self::Question(question::Error::Unreachable { .. }) => Exit::Busy,
-            Self::Question(question::Error::Connection(connection::Error::None)) => Exit::Config,
-            _ => Exit::Failed,
+            Self::Question(error) => error.exit(),
+            Self::Refused(_) | Self::Strange(_) | Self::Json(_) => Exit::Failed,
         }
     }
 }

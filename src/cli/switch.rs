@@ -9,7 +9,7 @@ use crate::cause::chain;
 use crate::certbot::lineages::lineages;
 use crate::certbot::scope::{Known, Origin, scope};
 use crate::config::Settings;
-use crate::exit::Exit;
+use crate::exit::{CarriesExit, Exit};
 use crate::history::log::{Recorder, Start};
 use crate::history::record::Kind;
 use crate::names::{Hostname, Route, Webroot};
@@ -71,7 +71,7 @@ impl Switch {
             record.record(keep::record::switched(&outcome));
             match &outcome {
                 Ok(_) => record.end(Exit::Done.code(), ""),
-                Err(error) => record.end(Exit::of(error).code(), &chain(error)),
+                Err(error) => record.end(error.exit().code(), &chain(error)),
             }
             let report = outcome?;
             notes(&report);

@@ -7,6 +7,7 @@ use crate::clock::Deadline;
 use crate::command::{self, Output, Program};
 use crate::config::notify::Command;
 use crate::config::web_server::WebServer;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 
 /// Why it did not.
@@ -38,6 +39,17 @@ pub enum Error {
     /// It could not be run, or hung.
     #[error(transparent)]
     Command(#[from] command::Error),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::File(error) => error.exit(),
+            Self::Command(error) => error.exit(),
+            Self::Test { .. } | Self::Reload { .. } => Exit::Failed,
+        }
+    }
 }
 
 /// Has it test its configuration.

@@ -16,6 +16,7 @@ use nix::unistd::geteuid;
 use crate::clock;
 use crate::command::{self, Program, ssh};
 use crate::config::Settings;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::lease::lines::{self, Lines};
 use crate::lease::wire::{self, Ask, Hello};
@@ -46,6 +47,19 @@ pub enum Error {
     /// It is over.
     #[error(transparent)]
     Lines(#[from] lines::Error),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Command(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Lines(error) => error.exit(),
+            Self::None => Exit::Config,
+            Self::Socket(_) => Exit::Failed,
+        }
+    }
 }
 
 impl Way {

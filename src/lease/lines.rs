@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::Serialize;
 
+use crate::exit::{CarriesExit, Exit};
 use crate::lease::wire::{self, MAX_LINE};
 
 /// Both directions of one conversation.
@@ -28,6 +29,16 @@ pub enum Error {
     /// No line of ours.
     #[error(transparent)]
     Wire(#[from] wire::Error),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Wire(error) => error.exit(),
+            Self::Closed | Self::Broken(_) => Exit::Failed,
+        }
+    }
 }
 
 impl Lines {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cause::chain;
 use crate::clock::Deadline;
 use crate::config::Settings;
+use crate::exit::{CarriesExit, Exit};
 use crate::lease::connection::{self, Connection, Way};
 use crate::lease::lines;
 use crate::lease::wire::{Answer, Ask, Hello};
@@ -26,6 +27,17 @@ pub enum Error {
         /// What ssh said, else what we saw.
         said: String,
     },
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Connection(error) => error.exit(),
+            Self::Process(error) => error.exit(),
+            Self::Unreachable { .. } => Exit::Busy,
+        }
+    }
 }
 
 /// Asks the arbiter of `settings`; `config` is the configuration file, for an arbiter on this host.

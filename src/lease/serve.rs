@@ -13,6 +13,7 @@ use crate::agent::{relay, wire as order};
 use crate::cause::chain;
 use crate::clock::{self, Deadline};
 use crate::config::Settings;
+use crate::exit::{CarriesExit, Exit};
 use crate::lease::lines::{self, Lines};
 use crate::lease::overview;
 use crate::lease::place::{Hold, Holder, Standing, Waiter};
@@ -49,12 +50,20 @@ pub enum Error {
     Silent(Duration),
 }
 
-impl Error {
-    /// A path that others may change.
-    pub fn is_unsafe(&self) -> bool {
-        matches!(self, Self::Store(store::Error::File(error)) if error.is_unsafe())
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Lines(error) => error.exit(),
+            Self::Store(error) => error.exit(),
+            Self::Process(error) => error.exit(),
+            Self::Relay(error) => error.exit(),
+            Self::Standard(_) | Self::Wait(_) | Self::Silent(_) => Exit::Failed,
+        }
     }
+}
 
+impl Error {
     /// The caller has gone, which is its right.
     fn is_farewell(&self) -> bool {
         matches!(self, Self::Lines(lines::Error::Closed))

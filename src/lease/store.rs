@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Deadline, Passed, within};
 use crate::config::Settings;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::lease::rules::{Grant, Memory, Millis, Recorded};
 use crate::lease::wire::{Purpose, Token};
@@ -46,6 +47,17 @@ pub enum Error {
     /// Cannot be written down.
     #[error("cannot write the lease down")]
     Json(#[from] serde_json::Error),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::File(error) => error.exit(),
+            Self::Lock(error) => error.exit(),
+            Self::Queue(..) | Self::Json(_) => Exit::Failed,
+        }
+    }
 }
 
 /// What a ticket says about its waiter.

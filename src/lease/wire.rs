@@ -7,6 +7,8 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::exit::{CarriesExit, Exit};
+
 /// The version of these words; both ends must have the same.
 pub const VERSION: u32 = 1;
 
@@ -194,6 +196,15 @@ pub enum Error {
         "the arbiter speaks version {0} of the lease, this host version {VERSION}; install the same certbaton on both"
     )]
     Version(u32),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::TooLong | Self::Unknown(_) | Self::Version(_) => Exit::Failed,
+        }
+    }
 }
 
 /// At most 200 characters, none of which needs an escape in JSON: some of them fit in a line.

@@ -16,6 +16,7 @@ use crate::ca::served::Fault;
 use crate::ca::validation::{Failure, Reach};
 use crate::ca::webroot::{self, Planted};
 use crate::clock::Deadline;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::names::{Hostname, Webroot};
 use crate::route::plan::{Door, HTTP_PORT};
@@ -98,6 +99,25 @@ pub enum Error {
         /// Where the file was.
         webroot: Webroot,
     },
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Webroot(error) => error.exit(),
+            Self::Disk(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Addresses(_)
+            | Self::NoListener(_)
+            | Self::NotLocal { .. }
+            | Self::NotPublic { .. }
+            | Self::NoHandshake(_)
+            | Self::OldCertificate { .. }
+            | Self::NotReloaded { .. }
+            | Self::StillLocal { .. } => Exit::Failed,
+        }
+    }
 }
 
 /// Proves that every door answers from its webroot on this host.

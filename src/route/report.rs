@@ -9,6 +9,7 @@ use crate::apache::refusal::Refusal;
 use crate::apache::server;
 use crate::cause::chain;
 use crate::certbot::certificate;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::foreign::control;
 use crate::lock;
@@ -155,6 +156,28 @@ pub enum Error {
     /// The journal.
     #[error("cannot write a journal record")]
     Journal(#[from] serde_json::Error),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NotUndone { .. } | Self::LeftBehind(_) => Exit::NotUndone,
+            Self::Undone(cause) => cause.exit(),
+            Self::Dump(error) => error.exit(),
+            Self::Apache(error) => error.exit(),
+            Self::Foreign(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Lock(error) => error.exit(),
+            Self::Proof(error) => error.exit(),
+            Self::Refused(_)
+            | Self::Damaged(_)
+            | Self::KeyMismatch { .. }
+            | Self::Key { .. }
+            | Self::Document { .. }
+            | Self::Journal(_) => Exit::Failed,
+        }
+    }
 }
 
 fn lines(refusals: &[Refusal]) -> String {

@@ -17,7 +17,7 @@ use crate::certbot::running::{self, Running};
 use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::clock::Stopwatch;
 use crate::config::Settings;
-use crate::exit::Exit;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::history::log::{Recorder, Start};
 use crate::history::record::{By, Kind};
@@ -81,14 +81,19 @@ pub enum Error {
     StillLocal(report::Error),
 }
 
-impl Error {
-    /// The exit code.
-    pub fn exit(&self) -> Exit {
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
         match self {
+            Self::Process(error) => error.exit(),
+            Self::Certbot(error) => error.exit(),
+            Self::Lineages(error) => error.exit(),
+            Self::Scope(error) => error.exit(),
+            Self::Keeper(error) => error.exit(),
+            Self::Lease(error) => error.exit(),
+            Self::Switch(error) => error.exit(),
             Self::Refused(reply) => Exit::from_code(reply.exit),
             Self::StillLocal(_) => Exit::NotUndone,
-            Self::Switch(error) => Exit::of(error),
-            _ => Exit::Failed,
         }
     }
 }
@@ -152,7 +157,7 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
             record.record(keep::record::switched(&outcome));
             let failure = outcome.as_ref().err().map(|error| chain(error));
             record.record(keep::record::deployed(&deployed, None, failure, watch));
-            let exit = outcome.as_ref().map_or_else(Exit::of, |_| Exit::Done);
+            let exit = outcome.as_ref().map_or_else(CarriesExit::exit, |_| Exit::Done);
             record.end(exit.code(), "");
             switch::log(&outcome?);
             Ok(())

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::cause::chain;
 use crate::clock::{Deadline, Stopwatch};
 use crate::config::Settings;
-use crate::exit::Exit;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::history::log::Recorder;
 use crate::history::record::Event;
@@ -54,6 +54,20 @@ pub enum Error {
     /// The routes could not be given back.
     #[error("the routes are still local")]
     Stuck(#[source] report::Error),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Keeper(error) => error.exit(),
+            Self::Process(error) => error.exit(),
+            Self::Lease(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Stuck(_) => Exit::NotUndone,
+            Self::Abandoned => Exit::Failed,
+        }
+    }
 }
 
 /// A run that is under way.
@@ -112,10 +126,8 @@ impl Keeper<'_> {
         let (mut grant, without) = match self.acquire(hook, config) {
             Ok(granted) => granted,
             Err(error) => {
-                let exit =
-                    if let Error::Lease(error) = &error { error.exit() } else { Exit::Failed };
                 // Nobody listens any more if the hook is what ended.
-                hook.send(&Reply { exit: exit.code(), text: chain(&error) }).ok();
+                hook.send(&Reply { exit: error.exit().code(), text: chain(&error) }).ok();
                 if matches!(error, Error::Abandoned) {
                     self.stop_owner();
                 }
@@ -166,8 +178,9 @@ impl Keeper<'_> {
         let (reply, end) = match (&outcome, &lost) {
             (Err(error), _) => {
                 // Nothing may be left local once the lease is free.
-                let end = (Exit::of(error) == Exit::NotUndone).then_some(End::NotBegun);
-                (Reply { exit: Exit::of(error).code(), text: chain(error) }, end)
+                let exit = error.exit();
+                let end = (exit == Exit::NotUndone).then_some(End::NotBegun);
+                (Reply { exit: exit.code(), text: chain(error) }, end)
             }
             (Ok(_), Some(why)) => (self.lost(why), Some(End::Lost)),
             (Ok(Err(error)), None) => {
@@ -175,7 +188,7 @@ impl Keeper<'_> {
                     Some(unreachable) => format!("{}; {}", chain(unreachable), chain(error)),
                     None => chain(error),
                 };
-                let exit = if without.is_some() { Exit::Busy } else { Exit::Failed };
+                let exit = if without.is_some() { Exit::Busy } else { error.exit() };
                 (Reply { exit: exit.code(), text }, Some(End::NotBegun))
             }
             (Ok(Ok(())), None) => (Reply::done(), None),
@@ -296,7 +309,7 @@ impl Keeper<'_> {
                 self.served.extend(deployed.directory.clone());
                 Reply::done()
             }
-            Err(error) => Reply { exit: Exit::of(&error).code(), text: chain(&error) },
+            Err(error) => Reply { exit: error.exit().code(), text: chain(&error) },
         };
         self.told(&reply);
         Ok(reply)

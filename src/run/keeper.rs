@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock;
 use crate::command::{self, Program};
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 
 /// Longest message, in bytes: some thousand names.
@@ -46,6 +47,17 @@ pub enum Error {
     /// The socket file.
     #[error(transparent)]
     File(#[from] files::Error),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Command(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Socket(..) | Self::Closed | Self::Message(_) | Self::Setup(..) => Exit::Failed,
+        }
+    }
 }
 
 /// One end of a conversation.

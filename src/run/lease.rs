@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::config::Settings;
-use crate::exit::Exit;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::lease::connection::{self, Way};
 use crate::lease::holder::GiveUp;
@@ -60,13 +60,16 @@ pub enum Error {
     Refused(GiveUp),
 }
 
-impl Error {
-    /// The exit code.
-    pub fn exit(&self) -> Exit {
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
         match self {
+            Self::Lock(error) => error.exit(),
+            Self::Connection(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Refused(error) => error.exit(),
             Self::Busy(_) | Self::BusyElsewhere { .. } | Self::Unreachable { .. } => Exit::Busy,
-            Self::File(error) if error.is_unsafe() => Exit::Unsafe,
-            _ => Exit::Failed,
+            Self::Start(_) => Exit::Failed,
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::check::hooks::{self as known, HookFile};
 use crate::check::reading;
 use crate::check::schedule;
 use crate::config::Settings;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::process;
 use crate::route::observe::Observation;
@@ -97,6 +98,24 @@ pub enum Error {
     /// Who holds certbot's lock cannot be seen.
     #[error(transparent)]
     Process(#[from] process::Error),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Busy => Exit::Busy,
+            Self::Dump(error) => error.exit(),
+            Self::Apache(error) => error.exit(),
+            Self::Route(error) => error.exit(),
+            Self::Lineages(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Process(error) => error.exit(),
+            Self::Switched(_) | Self::Candidate(_) | Self::Stranger(_) | Self::Mode(..) => {
+                Exit::Failed
+            }
+        }
+    }
 }
 
 /// Finds the old set-up and what to make of it.

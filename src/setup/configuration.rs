@@ -1,6 +1,7 @@
 //! pure: the configuration file of two hosts, and how ssh gets from one to the other.
 
 use crate::config::{self, Settings};
+use crate::exit::{CarriesExit, Exit};
 use crate::names::{Destination, HostLabel};
 use crate::setup::keys::SSH_PORT;
 
@@ -31,6 +32,15 @@ pub enum Error {
         /// What is asked for, and what is there.
         what: String,
     },
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::Otherwise { .. } => Exit::Config,
+        }
+    }
 }
 
 impl Pair {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::cause::chain;
 use crate::config;
-use crate::exit::Exit;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::lock;
 use crate::route::report;
@@ -153,25 +153,36 @@ pub enum Error {
     HalfBack(Box<Error>),
 }
 
-impl Error {
-    /// The exit code.
-    pub fn exit(&self) -> Exit {
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
         match self {
             Self::Nobody | Self::OtherConfig(_) | Self::Missing(_) => Exit::Usage,
-            Self::UnderWay(_)
-            | Self::Lock(lock::Error::Busy { .. })
-            | Self::Adopt(adopt::Error::Busy)
-            | Self::Found(found::Error::Adopt(adopt::Error::Busy)) => Exit::Busy,
-            Self::Configuration(_) | Self::Config(_) => Exit::Config,
-            Self::Halfway(_)
-            | Self::HalfBack(_)
-            | Self::Ledger(ledger::Error::NotUndone { .. }) => Exit::NotUndone,
-            Self::Ledger(error) if error.is_unsafe() => Exit::Unsafe,
-            Self::File(error) | Self::NoProgram { source: error, .. } if error.is_unsafe() => {
-                Exit::Unsafe
-            }
-            Self::Switch(error) | Self::Unswitchable(error) => Exit::of(error),
-            _ => Exit::Failed,
+            Self::UnderWay(_) => Exit::Busy,
+            Self::Halfway(_) | Self::HalfBack(_) => Exit::NotUndone,
+            Self::NoProgram { source, .. } => source.exit(),
+            Self::Switch(error) | Self::Unswitchable(error) => error.exit(),
+            Self::Found(error) => error.exit(),
+            Self::Adopt(error) => error.exit(),
+            Self::Configuration(error) => error.exit(),
+            Self::Config(error) => error.exit(),
+            Self::Ledger(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Machine(error) => error.exit(),
+            Self::Ssh(error) => error.exit(),
+            Self::Lock(error) => error.exit(),
+            Self::Declined
+            | Self::Moved(_)
+            | Self::Answer(_)
+            | Self::ProgramDirectory(_)
+            | Self::ForeignAccount(_)
+            | Self::NoAccount
+            | Self::Unproven { .. }
+            | Self::OtherKey { .. }
+            | Self::NoKey(_)
+            | Self::NoKeyFile(_)
+            | Self::OwnKey { .. }
+            | Self::Way { .. } => Exit::Failed,
         }
     }
 }

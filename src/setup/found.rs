@@ -11,6 +11,7 @@ use crate::certbot::lineages::{self, lineages};
 use crate::certbot::renewal::{Lineage, Refused};
 use crate::certbot::scope::{self, Known, scope};
 use crate::config::Settings;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::names::Route;
 use crate::route::install;
@@ -81,6 +82,20 @@ pub enum Error {
     /// The old set-up.
     #[error(transparent)]
     Adopt(#[from] adopt::Error),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Apache(error) => error.exit(),
+            Self::Lineages(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Adopt(error) => error.exit(),
+            Self::Scope(error) => error.exit(),
+            Self::NoCertbot | Self::NoLineages(_) => Exit::Failed,
+        }
+    }
 }
 
 /// Looks.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cause::chain;
+use crate::exit::{CarriesExit, Exit};
 use crate::files::place::State;
 use crate::files::{self, place};
 use crate::setup::change::{Change, What};
@@ -51,13 +52,14 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// A path that others may change.
-    pub fn is_unsafe(&self) -> bool {
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
         match self {
-            Self::File(error) => error.is_unsafe(),
-            Self::Undone(error) => error.is_unsafe(),
-            _ => false,
+            Self::File(error) => error.exit(),
+            Self::Undone(cause) => cause.exit(),
+            Self::NotUndone { .. } => Exit::NotUndone,
+            Self::Manifest { .. } | Self::Moved { .. } => Exit::Failed,
         }
     }
 }

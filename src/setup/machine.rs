@@ -8,6 +8,7 @@ use nix::unistd::{Group, User};
 use crate::agent::facts;
 use crate::clock::Deadline;
 use crate::command::{self, Program};
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 
 /// The user that the arbiter runs as, and its group.
@@ -30,6 +31,16 @@ pub enum Error {
         /// What it said.
         said: String,
     },
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Command(error) => error.exit(),
+            Self::Failed { .. } => Exit::Failed,
+        }
+    }
 }
 
 /// The user certbaton.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::clock::Deadline;
 use crate::command::ssh::CLIENT;
 use crate::command::{self, Program};
+use crate::exit::{CarriesExit, Exit};
 use crate::names::{Destination, HostLabel};
 use crate::setup::machine;
 
@@ -33,6 +34,17 @@ pub enum Error {
         /// Its exit code.
         code: Option<i32>,
     },
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Machine(error) => error.exit(),
+            Self::Command(error) => error.exit(),
+            Self::Remote { .. } => Exit::Failed,
+        }
+    }
 }
 
 /// A login that works already: a person's own, with that person's ssh configuration.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::apache::by_hand::ByHand;
 use crate::command;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::process;
 
@@ -107,4 +108,27 @@ pub enum Error {
     /// `/proc` could not be read.
     #[error("cannot read the sockets of apache (pid {0})")]
     Sockets(i32, #[source] io::Error),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Command(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Process(error) => error.exit(),
+            Self::NotRunning { .. }
+            | Self::Other { .. }
+            | Self::Several(_)
+            | Self::NotApache { .. }
+            | Self::Contained { .. }
+            | Self::Configtest { .. }
+            | Self::Candidate(_)
+            | Self::Namespace(_)
+            | Self::Died { .. }
+            | Self::NoInfoModule(_)
+            | Self::NotDeaf(..)
+            | Self::Sockets(..) => Exit::Failed,
+        }
+    }
 }

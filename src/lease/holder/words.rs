@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::exit::{CarriesExit, Exit};
 use crate::lease::wire::{Answer, Token, Waiting};
 
 /// What the arbiter says of itself.
@@ -120,6 +121,17 @@ pub enum GiveUp {
         /// The highest seen before.
         seen: Token,
     },
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for GiveUp {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Busy(_) | Self::Unreachable => Exit::Busy,
+            Self::Grace { .. } => Exit::Config,
+            Self::Version { .. } | Self::Refused(_) | Self::Stale { .. } => Exit::Failed,
+        }
+    }
 }
 
 /// What a person should know while the lease is held.

@@ -7,7 +7,7 @@ use crate::cause::chain;
 use crate::certbot::certificate;
 use crate::clock::Stopwatch;
 use crate::config::Settings;
-use crate::exit::Exit;
+use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::history::log::{Recorder, Start};
 use crate::history::record::{By, Deployed as DeployedRecord, Event, Kind, Switched};
@@ -113,11 +113,7 @@ impl Keeper<'_> {
     pub(super) fn ended(self, outcome: &Result<(), Error>) {
         match outcome {
             Ok(()) => self.record.end(self.told.exit, &self.told.text),
-            Err(error @ Error::Stuck(_)) => {
-                self.record.end(Exit::NotUndone.code(), &chain(error));
-            }
-            Err(Error::Lease(error)) => self.record.end(error.exit().code(), &chain(error)),
-            Err(error) => self.record.end(Exit::Failed.code(), &chain(error)),
+            Err(error) => self.record.end(error.exit().code(), &chain(error)),
         }
     }
 }
