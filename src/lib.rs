@@ -58,3 +58,4 @@ pub mod setup;
 pub mod sockets;
 pub mod status;
 pub mod syslog;
+pub mod text;

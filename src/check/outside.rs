@@ -15,6 +15,7 @@ use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::check::sight::Leaf;
 use crate::coordinate::plan::{Budget, LETS_ENCRYPT, Surveyed};
 use crate::names::Hostname;
+use crate::text::span;
 
 /// All of it.
 pub fn findings(gathered: &Gathered) -> Vec<Finding> {
@@ -45,10 +46,8 @@ fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
         found.push(Finding::new(problem, "apache", None, why.clone(), remedy).on(&host.label));
     }
     if host.skew.abs() > SKEW {
-        let what = format!(
-            "its clock is {:.0} s away from the clock of the host that checks",
-            host.skew.as_secs_f64()
-        );
+        let away = if host.skew.is_negative() { "behind" } else { "ahead of" };
+        let what = format!("its clock is {} {away} that of the host that checks", span(host.skew));
         let remedy = "let both keep time by NTP: a certificate may seem not yet valid, or due at the wrong time";
         found.push(
             Finding::new(Severity::Warning, "clock-skew", None, what, remedy).on(&host.label),

@@ -3,16 +3,16 @@
 //! The document's fields are those of [`Summary`]; `version` counts up when one
 //! changes its meaning or goes away.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::agent::wire::Renewed;
+use crate::agent::wire::{Renewed, harmless};
 use crate::coordinate::plan::Decision;
 use crate::exit::Exit;
 use crate::names::Hostname;
+use crate::text::{Table, wrapped};
 
 /// The whole of a run (`--json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -198,43 +198,32 @@ impl Summary {
 
     /// The report for people.
     pub fn table(&self) -> String {
-        let mut rows =
-            vec![["HOST", "LINEAGE", "RESULT", "EXPIRES", "A", "AAAA"].map(str::to_owned)];
+        let mut table = Table::new(["HOST", "LINEAGE", "RESULT", "EXPIRES", "A", "AAAA"]);
         let mut below = Vec::new();
         for host in &self.hosts {
+            let name = host.name.as_str();
             if let Some(failure) = &host.failure {
-                below.push(format!("{}: {failure}", host.name));
+                below.push(format!("{name}: {failure}"));
             }
             if host.routes_back == Some(false) {
-                below.push(format!(
-                    "{}: a route is not back: run certbaton recover there",
-                    host.name
-                ));
+                below.push(format!("{name}: a route is not back: run certbaton recover there"));
             }
             if host.lineages.is_empty() {
                 let result = if host.failure.is_some() { "passed over" } else { "nothing to do" };
-                let cell = |text: &str| text.to_owned();
-                rows.push([
-                    host.name.clone(),
-                    cell("-"),
-                    cell(result),
-                    cell("-"),
-                    cell("-"),
-                    cell("-"),
-                ]);
+                table.row([name, "-", result, "-", "-", "-"]);
             }
             for lineage in &host.lineages {
                 if let Some(why) = &lineage.why {
-                    below.push(format!("{}: {}: {why}", host.name, lineage.name));
+                    below.push(format!("{name}: {}: {why}", lineage.name));
                 }
                 let expires = lineage
                     .not_after
                     .map_or_else(|| "-".to_owned(), |at| at.strftime("%Y-%m-%d").to_string());
-                rows.push([
-                    host.name.clone(),
-                    lineage.name.clone(),
-                    lineage.result.text().to_owned(),
-                    expires,
+                table.row([
+                    name,
+                    &lineage.name,
+                    lineage.result.text(),
+                    &expires,
                     self.cell(host, lineage, IpAddr::is_ipv4),
                     self.cell(host, lineage, IpAddr::is_ipv6),
                 ]);
@@ -250,12 +239,8 @@ impl Summary {
         below.extend(self.refused.iter().map(|why| format!("nothing was asked: {why}")));
         below.extend(self.stopped.iter().map(|why| format!("stopped: {why}")));
         below.extend(self.costs.iter().cloned());
-        let mut text = aligned(&rows);
-        for line in below {
-            // Writing to a string cannot fail.
-            writeln!(text, "{line}").ok();
-        }
-        text
+        let below = below.iter().map(|line| wrapped("", 4, &harmless(line)));
+        table.text() + &below.collect::<String>()
     }
 
     /// What the addresses of one kind serve for a lineage, as far as they are, or may be, this host's.
@@ -264,13 +249,13 @@ impl Summary {
         host: &HostSummary,
         lineage: &LineageSummary,
         kind: fn(&IpAddr) -> bool,
-    ) -> String {
+    ) -> &'static str {
         let of_names = self.served.iter().filter(|s| lineage.names.contains(&s.name));
         let of_kind: Vec<&Served> =
             of_names.filter(|s| s.address.as_ref().is_some_and(kind)).collect();
         let here = |s: &&&Served| s.host.as_ref().is_none_or(|name| *name == host.name);
         let verdicts: Vec<Verdict> = of_kind.iter().filter(here).map(|s| s.verdict).collect();
-        let text = if of_kind.is_empty() {
+        if of_kind.is_empty() {
             "none"
         } else if verdicts.is_empty() {
             "elsewhere"
@@ -280,8 +265,7 @@ impl Summary {
             "unknown"
         } else {
             "served"
-        };
-        text.to_owned()
+        }
     }
 }
 
@@ -296,19 +280,6 @@ impl Outcome {
             Self::NotTried => "not tried",
         }
     }
-}
-
-fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |n: usize| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        let line = cells.collect::<Vec<_>>().join("  ");
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]

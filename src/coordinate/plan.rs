@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::agent::report::{Due, HOOKS, Lineage, Report};
 use crate::agent::wire::{LineageName, Renewal};
 use crate::names::HostLabel;
+use crate::text::span;
 
 /// What a person or timer wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,8 +102,9 @@ fn warnings(host: &Surveyed, report: &Report, dry_run: bool) -> Vec<String> {
     let mut found = report.notes.clone();
     if host.skew.abs() > SKEW {
         found.push(format!(
-            "its clock is {:.0} s away from this host's: certificates may seem not yet valid",
-            host.skew.as_secs_f64()
+            "its clock is {} {} this host's: certificates may seem not yet valid",
+            span(host.skew),
+            if host.skew.is_negative() { "behind" } else { "ahead of" }
         ));
     }
     if !report.under_way && (report.routes.pending || !report.routes.local.is_empty()) {

@@ -197,6 +197,14 @@ pub struct Deployed {
     pub millis: u64,
 }
 
+impl Deployed {
+    /// The lineage, else the name that the certificate is for: not all that calls hooks is certbot.
+    pub fn whose(&self) -> &str {
+        let named = self.names.first().map_or("", String::as_str);
+        if self.lineage.is_empty() { named } else { &self.lineage }
+    }
+}
+
 /// An entry as a line, bounded in length.
 pub fn line(entry: &Entry) -> Result<Vec<u8>, serde_json::Error> {
     let mut text =

@@ -49,6 +49,21 @@ pub struct Run {
     pub files: Vec<String>,
     /// The lineages that got a new certificate.
     pub deployed: Vec<Deployed>,
+    /// What a coordination had each host renew.
+    #[serde(default)]
+    pub hosts: Vec<HostRun>,
+}
+
+/// A host's part of a coordination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HostRun {
+    /// Which.
+    pub host: String,
+    /// Lineages with a new certificate.
+    pub renewed: Vec<String>,
+    /// Why it did not do it.
+    pub failure: Option<String>,
 }
 
 /// How a run ended.
@@ -135,6 +150,7 @@ impl Run {
             switched: Vec::new(),
             files: Vec::new(),
             deployed: Vec::new(),
+            hosts: Vec::new(),
         }
     }
 
@@ -173,7 +189,9 @@ impl Run {
             Event::NotSwitched { why } | Event::NotProven { why, .. } | Event::Lost { why } => {
                 self.text = why;
             }
-            Event::Host { renewed, .. } => self.lineages.extend(renewed),
+            Event::Host { host, renewed, failure, .. } => {
+                self.hosts.push(HostRun { host, renewed, failure });
+            }
             Event::Proven { .. } | Event::Unknown => {}
         }
     }
@@ -183,28 +201,41 @@ impl Run {
         u64::try_from(self.last.duration_since(self.began).as_millis()).unwrap_or(0)
     }
 
-    /// What it did, in a few words.
-    pub fn words(&self) -> String {
-        let renewed: Vec<&str> = self.deployed.iter().map(|d| d.lineage.as_str()).collect();
-        let mut parts = Vec::new();
+    /// What it did; none: nothing.
+    pub fn did(&self) -> Option<String> {
+        let renewed: Vec<&str> =
+            self.deployed.iter().map(Deployed::whose).filter(|name| !name.is_empty()).collect();
+        let by_hosts = self.hosts.iter().filter(|host| !host.renewed.is_empty());
+        let by_hosts: Vec<String> =
+            by_hosts.map(|host| format!("{} on {}", host.renewed.join(" "), host.host)).collect();
         if !renewed.is_empty() {
-            parts.push(format!("renewed {}", renewed.join(" ")));
-        } else if self.kind == Some(Kind::Coordination) && !self.lineages.is_empty() {
-            parts.push(format!("renewed {}", self.lineages.join(" ")));
-        } else if !self.switched.is_empty() {
+            Some(format!("renewed {}", renewed.join(" ")))
+        } else if !by_hosts.is_empty() {
+            Some(format!("renewed {}", by_hosts.join(", ")))
+        } else if !self.switched.is_empty() && !self.files.is_empty() {
             let kind = if self.dry_run { "rehearsed with" } else { "switched" };
-            parts.push(format!("{kind} {}", self.switched.join(" ")));
+            Some(format!("{kind} {}", self.switched.join(" ")))
         } else if self.kind == Some(Kind::Recovery) && !self.files.is_empty() {
-            parts.push("gave routes back".to_owned());
+            Some("gave routes back".to_owned())
+        } else {
+            None
         }
-        let unserved = self.deployed.iter().filter_map(|d| d.failure.clone());
-        parts.extend(unserved);
-        if !self.text.is_empty() {
-            parts.push(self.text.clone());
-        }
+    }
+
+    /// What went wrong; none: nothing.
+    pub fn why(&self) -> Option<String> {
+        let mut parts: Vec<String> =
+            self.deployed.iter().filter_map(|d| d.failure.clone()).collect();
+        parts.extend(Some(self.text.clone()).filter(|text| !text.is_empty()));
         if self.outcome == Outcome::Died {
             parts.push("ended without a word: killed, or a power cut".to_owned());
         }
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// Both, in a few words.
+    pub fn words(&self) -> String {
+        let parts: Vec<String> = self.did().into_iter().chain(self.why()).collect();
         if parts.is_empty() { "nothing changed".to_owned() } else { parts.join("; ") }
     }
 }

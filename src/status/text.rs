@@ -1,7 +1,5 @@
 //! pure: a status as people read it on a terminal, with colours if that is one.
 
-use std::fmt::Write as _;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -12,6 +10,7 @@ use crate::status::judgement::{Thresholds, age, minute};
 use crate::status::overview::{
     Found, HostStatus, LeaseStatus, LineageResult, LineageStatus, Overview, Severity,
 };
+use crate::text::{Table, span, wrapped};
 
 /// Whether to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +35,11 @@ pub fn status(overview: &Overview, thresholds: Thresholds, colour: Colour) -> St
     }
     for wrong in &overview.wrong {
         let (word, code) = match wrong.severity {
-            Severity::Critical => ("CRITICAL", RED),
-            Severity::Warning => ("WARNING", YELLOW),
+            Severity::Critical => ("CRITICAL:", RED),
+            Severity::Warning => ("WARNING:", YELLOW),
         };
-        // Writing to a string cannot fail.
-        writeln!(text, "{}: {}", colour.paint(code, word), wrong.text).ok();
+        let lines = wrapped("", HANG, &format!("{word} {}", wrong.text));
+        text += &colour.word(code, word, &lines);
     }
     text
 }
@@ -64,72 +63,80 @@ fn plain(value: Value) -> Value {
 }
 
 fn of_host(host: &HostStatus, now: Timestamp, thresholds: Thresholds, colour: Colour) -> String {
-    let mut lines = Vec::new();
     let own = if host.own { " (this host)" } else { "" };
+    let name = format!("{}{own}", host.name);
     let state = match (&host.unreachable, host.seen) {
         (None, None) => ": not asked from here, since its [[host]] has no ssh".to_owned(),
         (None, Some(_)) => String::new(),
         (Some(_), Some(seen)) => {
-            let at = minute(seen);
-            format!(
-                ": {}, this is what it said {at}, {} ago",
-                colour.paint(YELLOW, "not reached"),
-                span(now.duration_since(seen))
-            )
+            let ago = span(now.duration_since(seen));
+            format!(": not reached, this is what it said {}, {ago} ago", minute(seen))
         }
-        (Some(_), None) => format!(": {}, never seen", colour.paint(YELLOW, "not reached")),
+        (Some(_), None) => ": not reached, never seen".to_owned(),
     };
-    lines.push(format!("{}{own}{state}", colour.paint(BOLD, &host.name)));
+    let title = wrapped("", HANG, &format!("{name}{state}"));
+    let title = match title.strip_prefix(&host.name) {
+        Some(rest) => colour.paint(BOLD, &host.name) + rest,
+        None => title,
+    };
+    let mut text = title.replacen("not reached", &colour.paint(YELLOW, "not reached"), 1);
     if let Some(found) = &host.found {
-        lines.extend(of_found(found, now, colour));
-        lines.extend(table(&found.lineages, now, thresholds, colour));
-        lines.extend(found.notes.iter().map(|note| format!("  note: {note}")));
+        text += &of_found(found, host.is_fresh(), now, colour);
+        text += &table(&found.lineages, now, thresholds, colour);
+        for note in &found.notes {
+            text += &wrapped("  ", HANG, &format!("note: {note}"));
+        }
     }
-    lines.join("\n") + "\n"
+    text
 }
 
-fn of_found(found: &Found, now: Timestamp, colour: Colour) -> Vec<String> {
+fn of_found(found: &Found, is_fresh: bool, now: Timestamp, colour: Colour) -> String {
     let missing = || "not found".to_owned();
     let certbot = found.versions.certbot.clone().unwrap_or_else(missing);
     let foreign = found.versions.web_server.as_ref();
     let server = foreign.map_or_else(
-        || format!("apache {}", found.versions.apache.clone().unwrap_or_else(missing)),
+        || format!("Apache {}", found.versions.apache.clone().unwrap_or_else(missing)),
         |foreign| format!("web server {foreign}"),
     );
     let certbaton = &found.versions.certbaton;
-    let mut lines = vec![format!("  certbaton {certbaton}, certbot {certbot}, {server}")];
+    let line = |text: &str| wrapped("  ", HANG, text);
+    let mut text = line(&format!("certbaton {certbaton}, certbot {certbot}, {server}"));
     if let Some(at) = found.last_reload {
-        lines.push(format!(
-            "  apache loaded its configuration {}, {} ago",
-            minute(at),
-            span(now.duration_since(at))
-        ));
+        let ago = span(now.duration_since(at));
+        text += &line(&format!("Apache loaded its configuration {}, {ago} ago", minute(at)));
     }
     if found.local.is_empty() {
         let path = match foreign {
+            _ if !found.damaged.is_empty() => "as certbaton's lines say that somebody changed",
             Some(_) => "this host answers what the other one passes on, nothing is switched here",
             None => "with the peer, nothing is switched",
         };
-        lines.push(format!("  challenge path: {path}"));
+        text += &line(&format!("challenge path: {path}"));
     }
     for route in &found.local {
         let since = route.since.map_or_else(String::new, |at| {
             format!(" since {}, {}", minute(at), span(now.duration_since(at)))
         });
         let by = route.by.as_ref().map_or_else(String::new, |by| format!(", by {by}"));
-        let local = colour.paint(if found.under_way { GREEN } else { RED }, "local");
-        lines.push(format!("  challenge path of {}: {local}{since}{by}", route.name));
+        let code = if found.under_way { GREEN } else { RED };
+        let told = line(&format!("challenge path of {}: local{since}{by}", route.name));
+        text += &colour.word(code, "local", &told);
     }
     if let Some(run) = &found.last_run {
         let kind = run.kind.map_or("run", |kind| kind.text());
-        let code = match run.outcome {
-            Outcome::Done | Outcome::UnderWay => GREEN,
-            Outcome::Failed | Outcome::Died => YELLOW,
+        let is_failed = matches!(run.outcome, Outcome::Failed | Outcome::Died);
+        let code = if is_failed { YELLOW } else { GREEN };
+        // Why is told below, among what is wrong.
+        let words = match run.did() {
+            Some(did) if is_failed && is_fresh => format!(", {did}"),
+            None if is_failed && is_fresh => String::new(),
+            _ => format!(", {}", run.words()),
         };
-        let outcome = colour.paint(code, run.outcome.text());
-        lines.push(format!("  last {kind} {}: {outcome}, {}", run.id, run.words()));
+        let outcome = run.outcome.text();
+        let told = line(&format!("last {kind} {}: {outcome}{words}", run.id));
+        text += &colour.word(code, outcome, &told);
     }
-    lines
+    text
 }
 
 fn table(
@@ -137,12 +144,12 @@ fn table(
     now: Timestamp,
     thresholds: Thresholds,
     colour: Colour,
-) -> Vec<String> {
+) -> String {
     if lineages.is_empty() {
-        return vec!["  certbot has no lineage here".to_owned()];
+        return "  certbot has no lineage here\n".to_owned();
     }
-    let head = ["LINEAGE", "EXPIRES", "LEFT", "NEXT DUE", "LAST", "NAMES", "ISSUER"];
-    let mut rows = vec![(None, head.map(str::to_owned))];
+    let head = ["LINEAGE", "EXPIRES", "LEFT", "NEXT DUE", "LAST"];
+    let mut table = Table::new(head).indented(2);
     for lineage in lineages {
         let due = match lineage.renews_from {
             _ if !lineage.automatic => "never".to_owned(),
@@ -162,33 +169,24 @@ fn table(
                 format!("{word} {}", last.at.strftime("%Y-%m-%d"))
             },
         );
-        let left = left(lineage, now);
-        let cells = [
+        table.row([
             lineage.name.clone(),
             lineage.not_after.strftime("%Y-%m-%d").to_string(),
-            left,
+            left(lineage, now),
             due,
             last,
-            names(&lineage.names),
-            issuer(&lineage.issuer),
-        ];
-        rows.push((Some(age(lineage, now, thresholds)), cells));
+        ]);
+        table.below(format!("{}, by {}", names(&lineage.names), issuer(&lineage.issuer)));
     }
-    let width = |n: usize| rows.iter().map(|(_, row)| row[n].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let line = |(severity, row): &(Option<Option<Severity>>, [String; 7])| {
-        let cells = row.iter().zip(&widths).enumerate().map(|(n, (cell, width))| {
-            let padded = format!("{cell:width$}");
-            match (n, severity) {
-                (2, Some(None)) => colour.paint(GREEN, &padded),
-                (2, Some(Some(Severity::Warning))) => colour.paint(YELLOW, &padded),
-                (2, Some(Some(Severity::Critical))) => colour.paint(RED, &padded),
-                _ => padded,
-            }
-        });
-        format!("  {}", cells.collect::<Vec<_>>().join("  ")).trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
+    table.painted(|row, column, cell| {
+        let lineage = row.checked_sub(1).and_then(|row| lineages.get(row));
+        match lineage.filter(|_| column == 2).map(|lineage| age(lineage, now, thresholds)) {
+            None => cell,
+            Some(None) => colour.paint(GREEN, &cell),
+            Some(Some(Severity::Warning)) => colour.paint(YELLOW, &cell),
+            Some(Some(Severity::Critical)) => colour.paint(RED, &cell),
+        }
+    })
 }
 
 fn left(lineage: &LineageStatus, now: Timestamp) -> String {
@@ -217,36 +215,29 @@ fn issuer(text: &str) -> String {
 }
 
 fn lease(lease: &LeaseStatus) -> String {
+    let line = |text: &str| wrapped("", HANG, text);
     let Some(arbiter) = &lease.arbiter else {
-        return "lease: no arbiter, each host has a lock of its own\n".to_owned();
+        return line("lease: no arbiter, each host has a lock of its own");
     };
     let Some(now) = &lease.now else {
-        return format!("lease: {arbiter} grants it, and does not answer\n");
+        return line(&format!("lease: {arbiter} grants it, and does not answer"));
     };
     let mut text = match &now.holder {
-        None => format!("lease: free, {arbiter} grants it, last token {}\n", now.token.0),
+        None => line(&format!("lease: free, {arbiter} grants it, last token {}", now.token.0)),
         Some(holder) => {
             let connected = if holder.connected { "" } else { ", not connected" };
-            format!("lease: {}, token {}{connected}\n", described(holder), holder.token.0)
+            line(&format!("lease: {}, token {}{connected}", described(holder), holder.token.0))
         }
     };
     for (place, waiter) in now.queue.iter().enumerate() {
-        let (place, waited) = (place + 1, waiter.waited_millis / 1000);
-        let (name, why) = (&waiter.name, &waiter.purpose.why);
-        // Writing to a string cannot fail.
-        writeln!(text, "  {place}. in the queue: {name}, for {waited} s, to renew {why}").ok();
+        let waited = span(SignedDuration::from_millis(
+            i64::try_from(waiter.waited_millis).unwrap_or(i64::MAX),
+        ));
+        let (place, name, why) = (place + 1, &waiter.name, &waiter.purpose.why);
+        let told = format!("{place}. in the queue: {name}, for {waited}, to renew {why}");
+        text += &wrapped("  ", HANG, &told);
     }
     text
-}
-
-/// How long, for people.
-pub fn span(duration: SignedDuration) -> String {
-    match duration.as_secs().max(0) {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
-        seconds => format!("{} d", seconds / 86_400),
-    }
 }
 
 impl Colour {
@@ -256,7 +247,25 @@ impl Colour {
             Self::None => text.to_owned(),
         }
     }
+
+    /// `text` with the first `word` of it painted.
+    fn word(self, code: &str, word: &str, text: &str) -> String {
+        let is_end = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || c == ',');
+        let is_whole = |at: &usize| {
+            is_end(text[..*at].chars().next_back())
+                && is_end(text[at + word.len()..].chars().next())
+        };
+        match text.match_indices(word).map(|(at, _)| at).find(is_whole) {
+            Some(at) => {
+                format!("{}{}{}", &text[..at], self.paint(code, word), &text[at + word.len()..])
+            }
+            None => text.to_owned(),
+        }
+    }
 }
+
+/// What goes on in the next line is indented so.
+const HANG: usize = 4;
 
 // Select Graphic Rendition (ECMA-48).
 const BOLD: &str = "1";

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::agent::wire::harmless;
 use crate::history::record::{Deployed, Entry, Event, Switched};
 use crate::history::run::Run;
+use crate::text::wrapped;
 
 /// What `certbaton status --history --json` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,17 +72,16 @@ impl OneRun {
         );
         for Timed { after_millis, entry } in &self.events {
             let took = seconds(*after_millis);
-            // Writing to a string cannot fail.
-            writeln!(text, "{took:>10}  {}", harmless(&words(&entry.event))).ok();
+            text += &wrapped(&format!("{took:>10}  "), 14, &harmless(&words(&entry.event)));
             if let Event::Switched(switched) = &entry.event {
                 for step in switched.steps.iter().filter(|step| step.millis > 0) {
                     let took = seconds(step.millis);
+                    // Writing to a string cannot fail.
                     writeln!(text, "{:>10}    {took:>9}  {}", "", step.name).ok();
                 }
             }
         }
-        writeln!(text, "{:>10}  {}", seconds(self.millis), harmless(&run.words())).ok();
-        text
+        text + &wrapped(&format!("{:>10}  ", seconds(self.millis)), 14, &harmless(&run.words()))
     }
 }
 
@@ -91,20 +91,18 @@ pub fn list(runs: &Runs) -> String {
     for run in &runs.runs {
         let token = run.token.map(|token| format!("; token {token}")).unwrap_or_default();
         let took = SignedDuration::from_millis(i64::try_from(run.millis()).unwrap_or(i64::MAX));
-        // Writing to a string cannot fail.
-        writeln!(
-            text,
-            "{:<26}  {:<12}  {:<9}  {:>9}  {}; by {}{token}",
+        let first = format!(
+            "{:<26}  {:<12}  {:<9}  {:>9}  ",
             run.id.as_str(),
             run.kind.map_or("run", |kind| kind.text()),
             run.outcome.text(),
             seconds(u64::try_from(took.as_millis()).unwrap_or_default()),
-            harmless(run.words().lines().next().unwrap_or_default()),
-            harmless(&run.by.text()),
-        )
-        .ok();
+        );
+        let told = format!("{}; by {}{token}", run.words(), run.by.text());
+        text += &wrapped(&first, 4, &harmless(&told));
     }
     if runs.damaged > 0 {
+        // Writing to a string cannot fail.
         writeln!(text, "{} lines of the history cannot be read", runs.damaged).ok();
     }
     text
@@ -162,9 +160,12 @@ fn of_switch(switched: &Switched) -> String {
 }
 
 fn of_deployment(deployed: &Deployed) -> String {
-    let Deployed { lineage, before, serial, not_after, failure, millis, .. } = deployed;
-    let unknown = || "unknown".to_owned();
-    let serial = serial.clone().unwrap_or_else(unknown);
+    let Deployed { before, serial, not_after, failure, millis, .. } = deployed;
+    let serial = serial.as_ref().map_or_else(String::new, |serial| format!(" {serial}"));
+    let whose = match deployed.whose() {
+        "" => "new certificate, of whom was not said".to_owned(),
+        whose => format!("{whose}: new certificate{serial}"),
+    };
     let before = before.as_ref().map_or_else(String::new, |old| format!(", was {old}"));
     let until =
         not_after.map_or_else(String::new, |at| format!(", until {}", at.strftime("%Y-%m-%d")));
@@ -172,7 +173,7 @@ fn of_deployment(deployed: &Deployed) -> String {
         None => format!("served, proven in {}", seconds(*millis)),
         Some(why) => format!("NOT served: {why}"),
     };
-    format!("{lineage}: new certificate {serial}{before}{until}; {proof}")
+    format!("{whose}{before}{until}; {proof}")
 }
 
 fn seconds(millis: u64) -> String {
@@ -240,7 +241,8 @@ renewal 20231114T221320.000-7 on home: done
    0.120 s  lease granted, token 9
    0.300 s  local: a.example; changed /f; web server reloaded
                 0.031 s  reload
-   5.300 s  a: new certificate 02, was 01, until 2024-02-12; served, proven in 0.212 s
+   5.300 s  a: new certificate 02, was 01, until 2024-02-12; served, proven in
+              0.212 s
    5.400 s  lease released
    5.401 s  ended
    5.401 s  renewed a
@@ -256,7 +258,8 @@ renewal 20231114T221320.000-7 on home: done
         let runs = Runs { version: 1, runs: runs(&entries(), |_| false), damaged: 0 };
         assert_eq!(
             list(&runs),
-            "20231114T221320.000-7       renewal       done         5.401 s  renewed a; by certbot renew, process 5; token 9\n"
+            "20231114T221320.000-7       renewal       done         5.401 s  renewed a; by
+    certbot renew, process 5; token 9\n"
         );
     }
 }

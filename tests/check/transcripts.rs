@@ -78,7 +78,7 @@ fn steady(text: &str) -> String {
         (r"\d{4}-\d\d-\d\d  \d+ d( +)\d{4}-\d\d-\d\d", "2027-01-20  79 d  ${1}2026-12-21"),
         (r"20[3-9]\d-\d\d-\d\d", "2027-01-20"),
         (r"Pebble Intermediate CA [0-9a-f]{6}", "Pebble Intermediate CA 3ee8c3"),
-        (r"apache 2\.4\.\d+", "apache 2.4.67"),
+        (r"Apache 2\.4\.\d+", "Apache 2.4.67"),
         (r"certbot 2\.\d+\.\d+", "certbot 2.1.0"),
         (r"last token \d+", "last token 12"),
     ];

@@ -1,19 +1,20 @@
 //! pure: a check for people: a table, what would happen, what is wrong and what to do.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use crate::agent::wire::harmless;
 use crate::check::finding::Severity;
 use crate::check::summary::{CellSummary, NameSummary, Summary, Verdict};
 use crate::names::{HostLabel, Hostname};
+use crate::text::{Table, wrapped};
 
 impl Summary {
     /// The report for people.
     pub fn table(&self) -> String {
         let mut text = self.matrix();
-        for line in self.what_would_happen().iter().chain(&self.notes()) {
-            // Writing to a string cannot fail.
-            writeln!(text, "{line}").ok();
+        let legend = self.legend();
+        for line in legend.iter().chain(&self.what_would_happen()).chain(&self.notes()) {
+            text += &wrapped("", 4, &harmless(line));
         }
         text.push('\n');
         for finding in &self.findings {
@@ -24,8 +25,9 @@ impl Summary {
             let host = finding.host.as_ref().map_or_else(String::new, |host| format!(" {host}:"));
             let place = finding.place.as_ref().map_or_else(String::new, |at| format!(" {at}:"));
             let names = self.listed(&finding.names);
-            writeln!(text, "{severity}:{host}{place} {}{names}", finding.what).ok();
-            writeln!(text, "    {}", finding.remedy).ok();
+            let what = format!("{severity}:{host}{place} {}{names}", finding.what);
+            text += &wrapped("", 4, &harmless(&what));
+            text += &wrapped("    ", 8, &harmless(&finding.remedy));
         }
         if self.findings.is_empty() {
             text.push_str("nothing wrong\n");
@@ -33,23 +35,42 @@ impl Summary {
         text
     }
 
+    /// Each name has a row for each kind of record.
     fn matrix(&self) -> String {
-        let mut header: Vec<String> = ["NAME", "A", "AAAA"].map(str::to_owned).into();
-        for host in &self.hosts {
-            header.extend([format!("{} BY A", host.name), format!("{} BY AAAA", host.name)]);
-        }
-        header.extend(["TLS A", "TLS AAAA"].map(str::to_owned));
-        let mut rows = vec![header];
+        let hosts = self.hosts.iter().map(|host| format!("FOR {}", host.name));
+        let head = ["NAME", "RECORD", "LEADS TO"].map(str::to_owned).into_iter();
+        let mut table = Table::new(head.chain(hosts).chain(["CERTIFICATE".to_owned()]));
         for name in &self.names {
-            let mut row = vec![name.name.to_string()];
-            row.extend(KINDS.map(|kind| name.whose(kind)));
-            for host in &self.hosts {
-                row.extend(KINDS.map(|kind| name.cell(&host.name, kind)));
+            for (number, kind) in KINDS.into_iter().enumerate() {
+                let called = if number == 0 { name.name.to_string() } else { String::new() };
+                let mut row = vec![called, kind.to_owned(), name.whose(kind)];
+                row.extend(self.hosts.iter().map(|host| name.cell(&host.name, kind)));
+                row.push(name.certificate(kind));
+                table.row(row);
             }
-            row.extend(KINDS.map(|kind| name.certificate(kind)));
-            rows.push(row);
         }
-        aligned(&rows)
+        table.text()
+    }
+
+    /// What the marks of the matrix mean, of those that stand in it.
+    fn legend(&self) -> Vec<String> {
+        let hosts = || self.hosts.iter().map(|host| &host.name);
+        let cells: Vec<String> = self
+            .names
+            .iter()
+            .flat_map(|name| KINDS.map(|kind| hosts().map(move |host| name.cell(host, kind))))
+            .flatten()
+            .collect();
+        let certificates =
+            self.names.iter().flat_map(|name| KINDS.map(|kind| name.certificate(kind)));
+        let is_old = certificates.into_iter().any(|cell| cell.contains(OLD));
+        let stands = |mark: &str| match mark {
+            "*" => cells.iter().any(|cell| cell.ends_with('*')),
+            OLD => is_old,
+            mark => cells.iter().any(|cell| cell.trim_end_matches('*') == mark),
+        };
+        let known = LEGEND.iter().filter(|(mark, _)| stands(mark));
+        known.map(|(mark, meaning)| format!("{mark}: {meaning}")).collect()
     }
 
     fn what_would_happen(&self) -> Vec<String> {
@@ -108,14 +129,6 @@ impl Summary {
             if cells().any(|cell| own(&cell) && self.owner(cell) == Some(&host.name)) {
                 notes.push(format!(
                     "{} cannot reach itself by its public address, as others can (hairpin): that is no fault",
-                    host.name
-                ));
-            }
-            if self.hosts.len() > 1
-                && cells().any(|cell| cell.own_word && self.owner(cell) == Some(&host.name))
-            {
-                notes.push(format!(
-                    "* only {} could ask itself, which need not be what the CA sees",
                     host.name
                 ));
             }
@@ -187,7 +200,7 @@ impl NameSummary {
             return "-".to_owned();
         }
         let told = of_kind.iter().map(|a| match (a.current, a.not_after) {
-            (Some(false), _) => "OLD".to_owned(),
+            (Some(false), _) => OLD.to_owned(),
             (_, Some(at)) => at.strftime("%Y-%m-%d").to_string(),
             (_, None) => "?".to_owned(),
         });
@@ -199,20 +212,20 @@ fn is(kind: &str, address: IpAddr) -> bool {
     address.is_ipv6() == (kind == "AAAA")
 }
 
-fn aligned(rows: &[Vec<String>]) -> String {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |n: usize| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 const KINDS: [&str; 2] = ["A", "AAAA"];
+
+/// A certificate that is not the one on its host's disk.
+const OLD: &str = "OLD";
+
+/// Each mark of the table; "ok" is a word.
+const LEGEND: [(&str, &str); 6] = [
+    ("by switch", "a challenge is answered there once its renewal has switched the route"),
+    ("no", "not answered there, where the CA does not ask while the other address works"),
+    ("NO", "not answered there, so the renewal fails"),
+    ("?", "nobody that could be asked can tell"),
+    ("*", "only the host that has the address could ask it, which need not be what the CA sees"),
+    (OLD, "another certificate than the one on that host's disk"),
+];
 
 const FATES: [(&str, &str); 4] = [
     ("works", "succeeds"),
@@ -223,3 +236,6 @@ const FATES: [(&str, &str); 4] = [
 
 /// Names on a line.
 const SHOWN: usize = 8;
+
+#[cfg(test)]
+mod tests;

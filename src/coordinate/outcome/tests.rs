@@ -112,3 +112,14 @@ fn the_document_says_its_version_and_plain_words() {
     assert_eq!(json["hosts"][0]["routes-back"], serde_json::Value::Null);
     assert_eq!(json["served"][1]["verdict"], "current");
 }
+
+#[test]
+fn the_report_fits_on_a_terminal() {
+    let mut long = summary(Outcome::Failed, Some(true));
+    let lineage = &mut long.hosts[0].lineages[0];
+    lineage.name = "a-name-that-is-as-long-as-some-are.cloud.example.org".into();
+    lineage.why = Some("The key authorization file did not match. ".repeat(30));
+    let text = long.table();
+    let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
+    assert!(wide.is_empty(), "{wide:#?}");
+}

@@ -6,18 +6,57 @@ fn shown(overview: &Overview) -> String {
     status(overview, Thresholds::default(), Colour::None)
 }
 
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn everything_fits_and_a_failure_is_told_once() {
+    let mut overview = healthy();
+    let found = overview.hosts[1].found.as_mut().unwrap();
+    let why = format!("git.example.org: {}", "the CA says no, at length, ".repeat(60));
+    let run = found.last_run.as_mut().unwrap();
+    (run.outcome, run.text) = (Outcome::Failed, why);
+    found.lineages[0].last.as_mut().unwrap().result = LineageResult::Failed;
+    found.lineages[0].name = "a-name-that-is-as-long-as-some-are.example.org".into();
+    found.lineages[0].names = vec!["x".repeat(63) + ".example.org"; 5];
+    found.local.push(local());
+    overview.wrong = crate::status::judgement::wrong(&overview, Thresholds::default());
+    let text = shown(&overview);
+    let long = text.lines().find(|line| line.chars().count() > 80);
+    assert_eq!(long, None, "{text}");
+    assert_eq!(one_line(&text).matches("git.example.org: the CA says no").count(), 1, "{text}");
+}
+
+#[test]
+fn a_coordination_says_which_host_renewed_what() {
+    let mut overview = healthy();
+    let run = overview.hosts[1].found.as_mut().unwrap().last_run.as_mut().unwrap();
+    run.kind = Some(crate::history::record::Kind::Coordination);
+    run.switched.clear();
+    let renewed = |host: &str| crate::history::run::HostRun {
+        host: host.into(),
+        renewed: vec!["git".into()],
+        failure: None,
+    };
+    run.hosts = vec![renewed("vps"), renewed("home")];
+    let text = one_line(&shown(&overview));
+    assert!(text.contains("done, renewed git on vps, git on home"), "{text}");
+}
+
 #[test]
 fn a_healthy_host_in_a_few_lines() {
     let mut overview = healthy();
     overview.hosts = vec![host("home", true)];
     let expected = "\
 home (this host)
-  certbaton 0.1.0, certbot 2.1.0, apache 2.4.62
-  apache loaded its configuration 2026-03-01 11:00 UTC, 60 min ago
+  certbaton 0.1.0, certbot 2.1.0, Apache 2.4.62
+  Apache loaded its configuration 2026-03-01 11:00 UTC, 60 min ago
   challenge path: with the peer, nothing is switched
   last renewal 20260301T100000.000-42: done, switched a.example
-  LINEAGE    EXPIRES     LEFT  NEXT DUE    LAST                NAMES                    ISSUER
-  a.example  2026-04-30  60 d  2026-03-31  renewed 2026-03-01  a.example www.a.example  Let's Encrypt E5
+  LINEAGE    EXPIRES     LEFT  NEXT DUE    LAST
+  a.example  2026-04-30  60 d  2026-03-31  renewed 2026-03-01
+    a.example www.a.example, by Let's Encrypt E5
 
 lease: free, vps grants it, last token 0
 all is well
@@ -43,7 +82,8 @@ fn an_unreached_host_says_from_when_its_words_are() {
     overview.hosts[0].unreachable = Some("no route".into());
     overview.hosts[0].seen = Some(now() - SignedDuration::from_hours(3));
     let text = shown(&overview);
-    assert!(text.contains("vps: not reached, this is what it said 2026-03-01 09:00 UTC, 3 h ago"));
+    let told = "vps: not reached, this is what it said 2026-03-01 09:00 UTC, 3 h ago";
+    assert!(one_line(&text).contains(told), "{text}");
     overview.hosts[0].found = None;
     overview.hosts[0].seen = None;
     assert!(shown(&overview).contains("vps: not reached, never seen"));
@@ -54,7 +94,7 @@ fn a_local_route_says_since_when_and_by_whom() {
     let mut overview = healthy();
     overview.hosts[1].found.as_mut().unwrap().local.push(local());
     let line = "challenge path of a.example: local since 2026-03-01 11:00 UTC, 60 min, by certbot -q renew";
-    assert!(shown(&overview).contains(line));
+    assert!(one_line(&shown(&overview)).contains(line));
 }
 
 #[test]

@@ -1,0 +1,234 @@
+//! pure: text for people at a terminal of 80 columns: wrapped lines, tables that fit, how long.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+/// Columns of a terminal.
+pub const WIDTH: usize = 80;
+
+/// `text` in lines of at most [`WIDTH`], the first behind `first`, the others indented by `hang`.
+pub fn wrapped(first: &str, hang: usize, text: &str) -> String {
+    let below = WIDTH.saturating_sub(hang);
+    let hang = " ".repeat(hang);
+    let mut out = String::new();
+    let mut line = first.to_owned();
+    // A line without a word yet takes any, in pieces if it must.
+    let mut is_empty = true;
+    for word in text.split_whitespace() {
+        let mut rest = word;
+        loop {
+            let gap = usize::from(!is_empty);
+            let room = WIDTH.saturating_sub(columns(&line) + gap);
+            if columns(rest) <= room {
+                line.push_str(&" ".repeat(gap));
+                line.push_str(rest);
+                is_empty = false;
+                break;
+            }
+            if is_empty && columns(rest) > below {
+                let (piece, more) = rest.split_at(break_of(rest, room));
+                line.push_str(piece);
+                rest = more;
+            }
+            out.push_str(line.trim_end());
+            out.push('\n');
+            line.clone_from(&hang);
+            is_empty = true;
+        }
+    }
+    out + line.trim_end() + "\n"
+}
+
+/// Where a word that is longer than `room` is cut: behind a joint of it, if there is one.
+fn break_of(word: &str, room: usize) -> usize {
+    let fits = word.char_indices().nth(room.max(1)).map_or(word.len(), |(at, _)| at);
+    let joint = word[..fits].rfind(['.', '-', '/', ':', ',', '=']).map(|at| at + 1);
+    joint.filter(|at| *at > 1).unwrap_or(fits)
+}
+
+/// How long, for people.
+pub fn span(duration: SignedDuration) -> String {
+    match duration.abs().as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn columns(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Rows of cells, the first of them the head.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+    /// What stands below a row, by its number.
+    below: BTreeMap<usize, String>,
+    indent: usize,
+}
+
+impl Table {
+    /// One with these names of its columns.
+    pub fn new(head: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { rows: vec![head.into_iter().map(Into::into).collect()], ..Self::default() }
+    }
+
+    /// The same, indented.
+    #[must_use]
+    pub fn indented(self, indent: usize) -> Self {
+        Self { indent, ..self }
+    }
+
+    /// Adds a row, which has as many cells as the head.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
+        let mut cells: Vec<String> = cells.into_iter().map(Into::into).collect();
+        cells.resize(self.rows[0].len(), String::new());
+        self.rows.push(cells);
+    }
+
+    /// Adds a line below the last row, as wide as it likes.
+    pub fn below(&mut self, text: impl Into<String>) {
+        self.below.insert(self.rows.len() - 1, text.into());
+    }
+
+    /// Aligned, in lines of at most [`WIDTH`]; the cells of what is wider go on below.
+    pub fn text(&self) -> String {
+        self.painted(|_, _, padded| padded)
+    }
+
+    /// The same; `paint` gets the row's number (0: the head), the column's, and the padded cell.
+    pub fn painted(&self, paint: impl Fn(usize, usize, String) -> String) -> String {
+        let widths = self.widths();
+        let mut text = String::new();
+        for (number, row) in self.rows.iter().enumerate() {
+            let cells: Vec<Vec<String>> =
+                row.iter().zip(&widths).map(|(cell, width)| folded(cell, *width)).collect();
+            for line in 0..cells.iter().map(Vec::len).max().unwrap_or_default() {
+                let cell = |(column, parts): (usize, &Vec<String>)| {
+                    let part = parts.get(line).map_or("", String::as_str);
+                    let padded = format!("{part:width$}", width = widths[column]);
+                    if part.is_empty() { padded } else { paint(number, column, padded) }
+                };
+                let cells: Vec<String> = cells.iter().enumerate().map(cell).collect();
+                let line = format!("{}{}", " ".repeat(self.indent), cells.join("  "));
+                text.push_str(line.trim_end());
+                text.push('\n');
+            }
+            if let Some(below) = self.below.get(&number) {
+                let indent = self.indent + 2;
+                text.push_str(&wrapped(&" ".repeat(indent), indent + 2, below));
+            }
+        }
+        text
+    }
+
+    /// As wide as the longest cell if all that fits; else the widest give way, as long as that
+    /// breaks no word, and then all the same.
+    fn widths(&self) -> Vec<usize> {
+        let count = self.rows[0].len();
+        let of = |measure: fn(&str) -> usize| -> Vec<usize> {
+            let widest = |n: usize| self.rows.iter().map(|row| measure(&row[n])).max().unwrap_or(0);
+            (0..count).map(widest).collect()
+        };
+        let mut widths = of(columns);
+        let words = of(|cell| cell.split_whitespace().map(columns).max().unwrap_or(0));
+        let room = WIDTH.saturating_sub(self.indent + 2 * count.saturating_sub(1));
+        for least in [&words, &vec![NARROWEST; count]] {
+            while widths.iter().sum::<usize>() > room {
+                let wider = (0..count).filter(|&n| widths[n] > least[n]);
+                let Some(widest) = wider.max_by_key(|&n| widths[n]) else { break };
+                widths[widest] -= 1;
+            }
+        }
+        widths
+    }
+}
+
+/// A cell in lines of at most `width`.
+fn folded(cell: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in cell.split_whitespace() {
+        let mut rest = word;
+        while let Some(line) = lines.last_mut() {
+            let gap = usize::from(!line.is_empty());
+            if columns(line) + gap + columns(rest) <= width {
+                line.push_str(&" ".repeat(gap));
+                line.push_str(rest);
+                break;
+            }
+            if line.is_empty() {
+                let (piece, more) = rest.split_at(break_of(rest, width));
+                line.push_str(piece);
+                rest = more;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            lines.push(String::new());
+        }
+    }
+    lines
+}
+
+/// No column is narrower.
+const NARROWEST: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fits(text: &str) -> bool {
+        text.lines().all(|line| columns(line) <= WIDTH)
+    }
+
+    #[test]
+    fn a_line_goes_on_below_its_own_beginning() {
+        let text = wrapped("WARNING: ", 4, &"word ".repeat(20));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("WARNING: word") && lines[1].starts_with("    word"));
+        assert_eq!(wrapped("", 2, "short"), "short\n");
+        assert_eq!(wrapped("x: ", 2, ""), "x:\n");
+    }
+
+    #[test]
+    fn a_table_is_as_wide_as_it_must_be_and_wraps_where_it_is_too_wide() {
+        let mut table = Table::new(["A", "NAMES"]).indented(2);
+        table.row(["1", "a.example"]);
+        assert_eq!(table.text(), "  A  NAMES\n  1  a.example\n");
+        table.row(["2", &"name.example ".repeat(9)]);
+        let text = table.text();
+        assert!(fits(&text) && text.lines().count() == 4, "{text}");
+        assert!(!text.contains("name.\n"), "no word is broken that need not be: {text}");
+    }
+
+    proptest! {
+        #[test]
+        fn everything_fits_and_no_word_is_lost(
+            words in proptest::collection::vec("[a-zß.:/-]{1,120}", 0..40),
+            hang in 0_usize..20,
+        ) {
+            let plain = |text: &str| text.replace(char::is_whitespace, "");
+            let text = wrapped("first: ", hang, &words.join(" "));
+            prop_assert!(fits(&text), "{}", text);
+            prop_assert_eq!(plain(&text), format!("first:{}", words.concat()));
+        }
+
+        #[test]
+        fn every_table_of_at_most_nine_columns_fits(
+            rows in proptest::collection::vec(
+                proptest::collection::vec("([a-zß.-]{1,70} ?){0,5}", 9), 1..6),
+            columns in 1_usize..10,
+        ) {
+            let mut table = Table::new((0..columns).map(|n| format!("HEAD {n}")));
+            for row in &rows {
+                table.row(row[..columns].to_vec());
+            }
+            prop_assert!(fits(&table.text()), "{}", table.text());
+        }
+    }
+}
