@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod configobj;
 pub mod ini;
 pub mod installed;
+pub mod invocation;
 #[expect(clippy::disallowed_methods, reason = "owns certbot's renewal directory")]
 pub mod lineages;
 mod options;

@@ -8,6 +8,7 @@
 //! | [`ca`] | asking as the CA asks |
 //! | [`certbot`] | certbot's files, command line and process |
 //! | [`lease`] | the exclusive right to renew: arbiter, holder, their words |
+//! | [`guard`] | the small programs that certbot calls: who it is, and how it is stopped |
 //! | [`run`] | one renewal: hooks and keeper |
 //! | [`agent`] | a host that another one asks: what may be asked, how, and what is done for it |
 //! | [`coordinate`] | `renew-coordinate`: all hosts, one after another |
@@ -43,6 +44,7 @@ pub mod exit;
 pub mod files;
 pub mod fingerprint;
 pub mod foreign;
+pub mod guard;
 pub mod history;
 pub mod lease;
 pub mod lock;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -264,6 +264,46 @@ pub fn lock_holder(path: &Path) -> Result<Option<Holder>, Error> {
         pid if pid > 0 => Some(Holder::Pid(pid)),
         _ => Some(Holder::Unknown),
     })
+}
+
+/// Whether process `pid` holds a write lock on a file that it has open and that is, or was when it was deleted, called `name`.
+///
+/// The kernel lists the locks that a process took with an open file beside that
+/// (`/proc/PID/fdinfo`, proc_pid_fdinfo(5)), so neither paths nor inodes have to be
+/// compared, which file systems in layers number in more than one way. A process
+/// whose files are not shown to us is none that we could do anything to.
+pub fn holds_lock_on(pid: i32, name: &str) -> Result<bool, Error> {
+    let open = match fs::read_dir(format!("/proc/{pid}/fd")) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(false),
+        open => open.map_err(|source| refused("list the open files of", pid, source))?,
+    };
+    for entry in open {
+        let Ok(entry) = entry else { continue };
+        // Closed since, or ended.
+        let Ok(target) = fs::read_link(entry.path()) else { continue };
+        if !is_called(&target, name) {
+            continue;
+        }
+        let fd = entry.file_name();
+        let told = fs::read(format!("/proc/{pid}/fdinfo/{}", fd.to_string_lossy()));
+        if told.is_ok_and(|told| has_write_lock(&told)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// proc_pid_fd(5): a link to a deleted file says so behind its name.
+fn is_called(target: &Path, name: &str) -> bool {
+    let called = target.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    called.strip_suffix(b" (deleted)").unwrap_or(called) == name.as_bytes()
+}
+
+/// `lock:\t1: POSIX  ADVISORY  WRITE 421 08:01:1310 0 EOF`
+fn has_write_lock(fdinfo: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(fdinfo);
+    let mut locks = text.lines().filter_map(|line| line.strip_prefix("lock:"));
+    locks.any(|lock| lock.split_ascii_whitespace().any(|word| word == "WRITE"))
 }
 
 /// The constants are `int`, the fields `short` (fcntl(2)).

@@ -93,25 +93,8 @@ pub enum Error {
     WebrootMap(#[source] serde_json::Error),
 }
 
-/// certbot's own arguments, if `argv` is plainly a certbot: started by its name,
-/// by a Python interpreter with the script certbot, or as `python -m certbot`.
-pub fn certbot_arguments(argv: &[String]) -> Option<&[String]> {
-    let (program, rest) = argv.split_first()?;
-    if is_certbot(program) {
-        return Some(rest);
-    }
-    if !is_python(program) {
-        return None;
-    }
-    let at = script_position(rest)?;
-    let is_module = at > 0 && rest[at - 1] == "-m";
-    let module = || rest[at].split('.').next() == Some("certbot");
-    let named = if is_module { module() } else { is_certbot(&rest[at]) };
-    named.then(|| &rest[at + 1..])
-}
-
 /// What follows the program, or the script of an interpreter: certbot's
-/// arguments when something else has proven that the process is certbot.
+/// own arguments, when the process is certbot.
 pub fn arguments_after_program(argv: &[String]) -> &[String] {
     let Some((program, rest)) = argv.split_first() else { return &[] };
     match script_position(rest) {
@@ -246,11 +229,6 @@ fn is_address(text: &str) -> bool {
 
 fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
-}
-
-fn is_certbot(program: &str) -> bool {
-    // letsencrypt: the name before 0.6, still a link in Debian; -3: Debian's old Python 3 script.
-    matches!(base_name(program), "certbot" | "certbot-3" | "letsencrypt")
 }
 
 fn is_python(program: &str) -> bool {

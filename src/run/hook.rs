@@ -6,19 +6,20 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::cause::chain;
 use crate::certbot::accounts;
 use crate::certbot::arguments::Invocation;
+use crate::certbot::invocation::{self, invocation};
 use crate::certbot::lineages::{self, lineages};
 use crate::certbot::renewal::Lineage;
-use crate::certbot::running::{self, Running};
+use crate::certbot::running;
 use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::clock::Stopwatch;
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
+use crate::guard::ladder;
 use crate::history::log::{Recorder, Start};
 use crate::history::record::{By, Kind};
 use crate::lock::Lock;
@@ -55,9 +56,9 @@ pub enum Error {
     /// A process.
     #[error(transparent)]
     Process(#[from] process::Error),
-    /// certbot.
+    /// What certbot was told.
     #[error(transparent)]
-    Certbot(#[from] running::Error),
+    Certbot(#[from] invocation::Error),
     /// certbot's files.
     #[error(transparent)]
     Lineages(#[from] lineages::Error),
@@ -114,8 +115,8 @@ pub fn pre(settings: &Settings, call: &Call) -> Result<(), Error> {
 }
 
 fn start(settings: &Settings, call: &Call) -> Result<(), Error> {
-    let running = running::find(process::own()?.pid)?;
-    let owner = owner(running.as_ref())?;
+    let certbot = running::find(process::own()?.pid)?;
+    let owner = owner(certbot)?;
     // As directory hook and by flag: the second finds the keeper of the first.
     match ask(settings, owner, Request::Status)? {
         Some(reply) if reply.exit == 0 => return Ok(()),
@@ -123,11 +124,12 @@ fn start(settings: &Settings, call: &Call) -> Result<(), Error> {
         Some(reply) if reply.exit == Exit::Failed.code() => return Err(Error::Refused(reply)),
         Some(_) | None => {}
     }
-    let names = names(settings, call, running.as_ref())?;
+    let invocation = certbot.map(invocation).transpose()?;
+    let names = names(settings, call, invocation.as_ref())?;
     let mut keeper = keeper::start(call.program.clone(), call.config.as_deref())?;
-    let forced = running.as_ref().is_some_and(|running| running.invocation.force_renewal);
-    let dry_run = running.as_ref().is_some_and(|running| running.invocation.dry_run);
-    keeper.send(&Task { owner, stoppable: running.is_some(), forced, dry_run, names })?;
+    let forced = invocation.as_ref().is_some_and(|run| run.force_renewal);
+    let dry_run = invocation.as_ref().is_some_and(|run| run.dry_run);
+    keeper.send(&Task { owner, stoppable: certbot.is_some(), forced, dry_run, names })?;
     let reply = match keeper.receive::<Reply>() {
         Err(error) => {
             // The keeper was killed, perhaps in the middle of a switch.
@@ -142,7 +144,7 @@ fn start(settings: &Settings, call: &Call) -> Result<(), Error> {
 
 /// After a lineage is renewed: its names go back, its certificate is served.
 pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
-    let owner = owner(running::find(process::own()?.pid)?.as_ref())?;
+    let owner = owner(running::find(process::own()?.pid)?)?;
     let names = [&call.names[..], &call.domains].concat();
     let deployed = Deployed { directory: call.lineage.clone(), names };
     match ask(settings, owner, Request::Deploy(deployed.clone()))? {
@@ -167,7 +169,7 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
 
 /// At the end of the run: everything goes back, the lease is free.
 pub fn post(settings: &Settings) -> Result<(), Error> {
-    let owner = owner(running::find(process::own()?.pid)?.as_ref())?;
+    let owner = owner(running::find(process::own()?.pid)?)?;
     match ask(settings, owner, Request::Finish)? {
         Some(reply) if reply.exit == 0 => Ok(()),
         Some(reply) => Err(Error::Refused(reply)),
@@ -207,9 +209,9 @@ pub fn lease(settings: &Settings) -> Result<Option<Lock>, Error> {
 }
 
 /// Whose life the run's is: certbot's, else the client's.
-fn owner(running: Option<&Running>) -> Result<Process, Error> {
-    match running {
-        Some(running) => Ok(running.process),
+fn owner(certbot: Option<Process>) -> Result<Process, Error> {
+    match certbot {
+        Some(certbot) => Ok(certbot),
         None => client(process::own()?),
     }
 }
@@ -259,13 +261,17 @@ fn ask(settings: &Settings, owner: Process, request: Request) -> Result<Option<R
     }
 }
 
-fn names(settings: &Settings, call: &Call, running: Option<&Running>) -> Result<Names, Error> {
-    let directory = running.map_or(&settings.certbot_directory, |r| &r.invocation.config_dir);
+fn names(
+    settings: &Settings,
+    call: &Call,
+    invocation: Option<&Invocation>,
+) -> Result<Names, Error> {
+    let directory = invocation.map_or(&settings.certbot_directory, |run| &run.config_dir);
     let found = lineages(directory)?;
     let scope = scope(&Known {
         names: &call.names,
         webroot: call.webroot.as_ref(),
-        invocation: running.map(|r| &r.invocation),
+        invocation,
         lineages: &found.usable,
         refused: &found.refused,
     })?;
@@ -273,7 +279,6 @@ fn names(settings: &Settings, call: &Call, running: Option<&Running>) -> Result<
         return Ok(Names::Proxied(call.webroot.clone()));
     }
     let known = |name: &str| found.usable.iter().find(|lineage| lineage.name == name);
-    let invocation = running.map(|r| &r.invocation);
     let needed = scope.lineages.into_iter().map(|scoped| Needed {
         certificate: known(&scoped.name).map(|lineage| lineage.cert.clone()),
         account: account(directory, invocation, known(&scoped.name)),
@@ -312,25 +317,22 @@ const STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
 /// certbot dies without a word: the person at its terminal is told before, since
 /// the terminal may go away with it (`ssh -t`).
 pub fn veto(why: &str) {
-    let running = match process::own().map(|own| running::find(own.pid)) {
-        Ok(Ok(Some(running))) => running,
-        Ok(Ok(None)) => return,
-        Ok(Err(error)) => return tracing::error!("{}", chain(&error)),
+    let certbot = match process::own().and_then(|own| running::find(own.pid)) {
+        Ok(Some(certbot)) => certbot,
+        Ok(None) => return,
         Err(error) => return tracing::error!("{}", chain(&error)),
     };
-    if let Some(mut terminal) = process::terminal(running.process.pid) {
+    if let Some(mut terminal) = process::terminal(certbot.pid) {
         let text = format!("certbaton-pre-hook: {why}; certbot is stopped before it asks the CA");
         // A terminal that went away has nobody in front of it.
         writeln!(terminal, "{text}").ok();
     }
-    match running::stop(&running, STOP_TIME) {
-        Ok(()) => tracing::error!("certbot was stopped before it asked the CA"),
+    match ladder::stop(certbot) {
+        Ok(true) => tracing::error!("certbot was stopped before it asked the CA"),
+        Ok(false) => tracing::error!("{}", ladder::still_running(certbot)),
         Err(error) => tracing::error!("{}", chain(&error)),
     }
 }
 
 /// The first process of a host or container.
 const INIT: i32 = 1;
-
-/// For certbot to end of an interrupt.
-const STOP_TIME: Duration = Duration::from_secs(10);

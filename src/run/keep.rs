@@ -15,9 +15,10 @@ use crate::clock::{Deadline, Stopwatch};
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
+use crate::guard::ladder;
 use crate::history::log::Recorder;
 use crate::history::record::Event;
-use crate::process::{self, PidFd, Signal};
+use crate::process::{self, PidFd};
 use crate::route::order::{Options, Order, Report};
 use crate::route::proof;
 use crate::route::public;
@@ -353,14 +354,15 @@ impl Keeper<'_> {
         format!("{program}{}", self.task.owner)
     }
 
-    /// Stops certbot, and nothing that is not certbot.
+    /// Stops certbot for certain, and nothing that is not certbot.
     fn stop_owner(&self) {
         if !self.task.stoppable {
             return;
         }
-        match self.owner.signal(Signal::TERM) {
-            Ok(()) | Err(process::Error::Gone(_)) => {}
-            Err(error) => tracing::warn!("cannot stop certbot: {}", chain(&error)),
+        match ladder::descend(&self.owner) {
+            Ok(true) => {}
+            Ok(false) => tracing::error!("{}", ladder::still_running(self.task.owner)),
+            Err(error) => tracing::error!("cannot stop certbot: {}", chain(&error)),
         }
     }
 }

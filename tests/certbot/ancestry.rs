@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use certbaton::certbot::running::{self, Proof};
+use certbaton::certbot::running;
+use certbaton::guard::ladder;
 use certbaton::process::{self, Process};
 
 use crate::{PYTHON, home_with_directories};
@@ -40,7 +40,8 @@ impl Drop for Waiting {
 
 /// Takes locks as certbot's `lock.py` does and runs a hook as its `misc.py` does.
 const LIKE_CERTBOT: &str = r#"
-import fcntl, os, subprocess, sys
+import fcntl, os, signal, subprocess, sys
+for number in [1, 2, 15] if "deaf" in sys.argv[0] else []: signal.signal(number, signal.SIG_IGN)
 for path in os.environ["LOCKS"].split():
     fd = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
     fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,27 +60,26 @@ fn like_certbot(home: &Path, name: &str, locks: &str, delete: &str) -> Waiting {
 }
 
 #[test]
-fn an_ancestor_that_holds_certbots_lock_is_proven_and_stopped() {
+fn an_ancestor_that_holds_certbots_lock_is_found_and_stopped() {
     let home = home_with_directories();
     let lock = home.path().join("work/.certbot.lock");
     let waiting = like_certbot(home.path(), "certbot", lock.to_str().unwrap(), "");
-    let running = running::find(waiting.hook).unwrap().unwrap();
-    assert_eq!(running.process, waiting.process());
-    assert_eq!(running.proof, Proof::Locked);
-    assert_eq!(running.invocation.config_dir, home.path().join("etc"));
-    running::stop(&running, Duration::from_secs(10)).unwrap();
-    running::stop(&running, Duration::from_secs(10)).unwrap();
+    let certbot = running::find(waiting.hook).unwrap().unwrap();
+    assert_eq!(certbot, waiting.process());
+    assert!(ladder::stop(certbot).unwrap());
+    assert!(ladder::stop(certbot).unwrap(), "ended already");
     assert_eq!(process::lock_holder(&lock).unwrap(), None, "the kernel freed the lock");
 }
 
 #[test]
-fn a_deleted_lock_file_leaves_the_command_line_as_proof() {
+fn a_deleted_lock_file_and_any_name_or_directory_hide_no_certbot() {
     let home = home_with_directories();
     let lock = home.path().join("etc/.certbot.lock");
     let lock = lock.to_str().unwrap();
-    let waiting = like_certbot(home.path(), "certbot", lock, lock);
-    let running = running::find(waiting.hook).unwrap().unwrap();
-    assert_eq!((running.process, running.proof), (waiting.process(), Proof::CommandLine));
+    for (name, deleted) in [("certbot", lock), ("acme.py", lock), ("acme.py", "")] {
+        let waiting = like_certbot(home.path(), name, lock, deleted);
+        assert_eq!(running::find(waiting.hook).unwrap(), Some(waiting.process()), "{name}");
+    }
 }
 
 #[test]
@@ -92,11 +92,23 @@ fn an_ancestor_whose_lock_another_holds_is_not_the_certbot() {
 }
 
 #[test]
-fn a_lock_alone_or_no_certbot_at_all_is_nothing_to_stop() {
+fn an_open_file_without_a_lock_another_locked_file_or_no_certbot_is_nothing_to_stop() {
+    let home = home_with_directories();
+    let other = home.path().join("etc/certbot.lock");
+    let waiting = like_certbot(home.path(), "certbot", other.to_str().unwrap(), "");
+    assert_eq!(running::find(waiting.hook).unwrap(), None);
+    let lock = home.path().join("etc/.certbot.lock");
+    let open = format!("exec 9>>'{}'; sh -c 'echo $$; read x'; true", lock.display());
+    let shell = Waiting::start(Command::new("sh").args(["-c", &open]));
+    assert_eq!(running::find(shell.hook).unwrap(), None);
+}
+
+#[test]
+fn a_certbot_that_ignores_what_can_be_ignored_is_killed() {
     let home = home_with_directories();
     let lock = home.path().join("etc/.certbot.lock");
-    let waiting = like_certbot(home.path(), "acme.py", lock.to_str().unwrap(), "");
-    assert_eq!(running::find(waiting.hook).unwrap(), None);
-    let shell = Waiting::start(Command::new("sh").args(["-c", "echo $$; read x"]));
-    assert_eq!(running::find(shell.hook).unwrap(), None);
+    let waiting = like_certbot(home.path(), "deaf", lock.to_str().unwrap(), "");
+    let certbot = running::find(waiting.hook).unwrap().unwrap();
+    assert!(ladder::stop(certbot).unwrap());
+    assert_eq!(process::lock_holder(&lock).unwrap(), None, "the kernel freed the lock");
 }

@@ -7,11 +7,12 @@ use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
+use certbaton::certbot::invocation::invocation;
 use certbaton::certbot::lineages;
-use certbaton::certbot::running::{self, Proof};
+use certbaton::certbot::running;
 use certbaton::certbot::scope;
+use certbaton::guard::ladder;
 use certbaton::names::Hostname;
 use certbaton::process;
 use serde_json::Value;
@@ -146,12 +147,11 @@ fn debians_certbot_is_found_understood_and_stopped_while_it_waits_for_a_pre_hook
     File::open(&pipe).unwrap().read_to_string(&mut pid).unwrap();
 
     let running = running::find(pid.trim().parse().unwrap()).unwrap().unwrap();
-    assert_eq!(u32::try_from(running.process.pid).unwrap(), child.id());
-    assert_eq!(running.proof, Proof::Locked);
-    let run = &running.invocation;
+    assert_eq!(u32::try_from(running.pid).unwrap(), child.id());
+    let run = &invocation(running).unwrap();
     for directory in run.locked_directories() {
         let holder = process::lock_holder(&directory.join(running::LOCK_FILE)).unwrap();
-        assert_eq!(holder, Some(process::Holder::Pid(running.process.pid)), "{directory:?}");
+        assert_eq!(holder, Some(process::Holder::Pid(running.pid)), "{directory:?}");
     }
 
     let found = lineages::lineages(&run.config_dir).unwrap();
@@ -170,13 +170,13 @@ fn debians_certbot_is_found_understood_and_stopped_while_it_waits_for_a_pre_hook
     assert_eq!(names, ["a.example", "www.a.example"], "the wildcard is left out");
     assert!(routes.iter().all(|route| route.webroot.as_path() == certbot.path("www")));
 
-    running::stop(&running, Duration::from_secs(10)).unwrap();
+    assert!(ladder::stop(running).unwrap());
     let status = child.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
     drop(child.stdin.take());
     let own = process::own().unwrap();
     let left: Vec<_> = process::children(own.pid).unwrap();
-    assert!(!left.contains(&running.process));
+    assert!(!left.contains(&running));
 }
 
 #[test]

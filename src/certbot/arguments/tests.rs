@@ -21,7 +21,7 @@ fn webroot_in(run: &Invocation, name: &str) -> String {
 }
 
 #[test]
-fn certbot_is_recognised_by_name_script_and_module() {
+fn certbots_own_words_follow_its_name_script_or_module() {
     for line in [
         "/usr/bin/python3 /usr/bin/certbot -q renew",
         "/usr/bin/certbot -q renew",
@@ -32,25 +32,7 @@ fn certbot_is_recognised_by_name_script_and_module() {
         "letsencrypt -q renew",
     ] {
         let argv = words(line);
-        assert_eq!(certbot_arguments(&argv).unwrap(), ["-q", "renew"], "{line}");
         assert_eq!(arguments_after_program(&argv), ["-q", "renew"], "{line}");
-    }
-}
-
-#[test]
-fn what_only_mentions_certbot_is_not_certbot() {
-    for line in [
-        "/bin/sh -c certbot",
-        "sudo certbot renew",
-        "timeout 60 certbot renew",
-        "vi /usr/bin/certbot",
-        "python3 -c certbot",
-        "python3 /srv/certbot/run.py",
-        "pythonista certbot",
-        "python3 -m",
-        "",
-    ] {
-        assert_eq!(certbot_arguments(&words(line)), None, "{line}");
     }
 }
 

@@ -82,7 +82,7 @@ impl Keeper<'_> {
             "another run has renewed everything while {} waited: it is stopped, nothing is left to do",
             self.owner_name()
         );
-        self.end_owner();
+        self.stop_owner();
         true
     }
 }

@@ -2,20 +2,17 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
-use std::time::Duration;
 
 use super::{End, Error, HOOK_PATIENCE, Keeper};
-use crate::cause::chain;
 use crate::exit::Exit;
 use crate::history::record::Event;
-use crate::process::Signal;
 use crate::run::keeper;
 use crate::run::messages::{Message, Reply, Request};
 
 impl Keeper<'_> {
     /// Ends certbot, and says why.
     pub(super) fn lost(&self, why: &str) -> Reply {
-        self.end_owner();
+        self.stop_owner();
         let stopped = if self.task.stoppable { "certbot was stopped" } else { "no more is proven" };
         let text = format!("the lease was lost: {why}; {stopped} and the routes go back");
         tracing::error!("{text}");
@@ -53,18 +50,4 @@ impl Keeper<'_> {
             }
         }
     }
-
-    /// Stops certbot for certain: it may ignore the first signal (see `running::stop`).
-    pub(super) fn end_owner(&self) {
-        self.stop_owner();
-        if self.task.stoppable && matches!(self.owner.wait_exit(AT_ONCE), Ok(false)) {
-            tracing::warn!("certbot did not end by SIGTERM; it is killed");
-            if let Err(error) = self.owner.signal(Signal::KILL) {
-                tracing::warn!("cannot kill certbot: {}", chain(&error));
-            }
-        }
-    }
 }
-
-/// For certbot to end by SIGTERM once the lease is lost.
-const AT_ONCE: Duration = Duration::from_secs(5);

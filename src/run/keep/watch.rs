@@ -23,12 +23,11 @@ impl Keeper<'_> {
         Ok(thread::scope(|scope| {
             scope.spawn(move || {
                 // The hook says nothing while it waits: it can only have closed.
-                let of = |fd: Option<BorrowedFd<'_>>| fd.is_some_and(is_ready);
                 let sources: Vec<_> = [Some(end), hook, bell].into_iter().flatten().collect();
                 if keeper::wait(&sources, None).is_err() || is_ready(end) {
                     return;
                 }
-                if of(bell) { self.end_owner() } else { self.stop_owner() }
+                self.stop_owner();
             });
             let outcome = work();
             drop(done);
