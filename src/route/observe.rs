@@ -159,6 +159,11 @@ impl Observation {
         files.next().map(|(file, _)| file.as_str())
     }
 
+    /// The file that Apache opened as `file`, links followed.
+    pub fn real(&self, file: &str) -> Option<&Path> {
+        self.snapshots.get(file).map(|snapshot| snapshot.path.as_path())
+    }
+
     /// The file with our lines for a route, and the first of them.
     pub fn block_of(&self, route: &Route) -> Option<(&str, u32)> {
         let found = self.marked.iter().find(|(known, ..)| known == route)?;

@@ -30,6 +30,17 @@ pub struct Options {
     pub reload: bool,
     /// A lineage's `live` directory whose certificate must be served afterwards.
     pub certificate: Option<PathBuf>,
+    /// What cannot be switched or proven is left out, as long as anything is left.
+    pub partly: bool,
+}
+
+/// A route that was wanted and is not local: it could not be switched or proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The route.
+    pub route: Route,
+    /// Why.
+    pub why: String,
 }
 
 /// What a switch did.
@@ -37,6 +48,8 @@ pub struct Options {
 pub struct Report {
     /// The routes that are local now.
     pub local: Vec<Route>,
+    /// What was wanted, and is not.
+    pub left_out: Vec<LeftOut>,
     /// The names that were local and are not any more.
     pub returned: Vec<Hostname>,
     /// The vhosts that answer them.

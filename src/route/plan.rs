@@ -113,9 +113,52 @@ pub struct Plan {
     pub doors: Vec<Door>,
 }
 
+impl Plan {
+    /// The wanted routes that it is for.
+    pub fn routes(&self) -> Vec<Route> {
+        let mut routes: Vec<Route> = self.doors.iter().map(|door| door.route.clone()).collect();
+        routes.sort();
+        routes.dedup();
+        routes
+    }
+}
+
+/// A wanted route that cannot be switched, and why.
+pub type Refused = (Route, Refusal);
+
 /// Plans the insertions for `wanted`; any obstacle that cannot be overruled refuses all.
 pub fn plan(user: Configuration<'_>, wanted: &[Route]) -> Result<Plan, Vec<Refusal>> {
-    let mut refusals = Vec::new();
+    attempt(user, wanted).map_err(|refused| reasons(&refused))
+}
+
+/// Plans the insertions for those of `wanted` that can be switched; what cannot costs itself alone.
+pub fn possible(user: Configuration<'_>, wanted: &[Route]) -> (Plan, Vec<Refused>) {
+    let (mut left, mut refused) = (wanted.to_vec(), Vec::new());
+    loop {
+        match attempt(user, &left) {
+            Ok(plan) => return (plan, refused),
+            // At least one less each time.
+            Err(more) => {
+                left.retain(|route| more.iter().all(|(other, _)| other != route));
+                refused.extend(more);
+            }
+        }
+    }
+}
+
+/// Each reason once, in their order.
+pub fn reasons(refused: &[Refused]) -> Vec<Refusal> {
+    let mut reasons: Vec<Refusal> = Vec::new();
+    for (_, refusal) in refused {
+        if !reasons.contains(refusal) {
+            reasons.push(refusal.clone());
+        }
+    }
+    reasons
+}
+
+fn attempt(user: Configuration<'_>, wanted: &[Route]) -> Result<Plan, Vec<Refused>> {
+    let mut refused: Vec<Refused> = Vec::new();
     let mut groups: Vec<(Vhost<'_>, Vec<Route>)> = Vec::new();
     let mut out = Plan::default();
     for route in wanted {
@@ -141,15 +184,21 @@ pub fn plan(user: Configuration<'_>, wanted: &[Route]) -> Result<Plan, Vec<Refus
                             blocks.entry(file).or_default().push((at, text));
                         }
                     }
-                    Err(refusal) => refusals.push(refusal),
+                    // The lines are one answer for all of them.
+                    Err(refusal) => {
+                        refused.extend(routes.iter().map(|route| (route.clone(), refusal.clone())));
+                    }
                 }
                 if let Some(origin) = vhost.origin() {
                     let (origin, names) = (origin.clone(), vhost.names());
                     out.vhosts.push(Switched { origin, routes, names, obstacles: found });
                 }
             }
-            Err(more) => refusals.extend(more),
+            Err(more) => refused.extend(more),
         }
+    }
+    if !refused.is_empty() {
+        return Err(refused);
     }
     for (file, mut inserts) in blocks {
         if let Some(document) = user.documents.get(file) {
@@ -157,8 +206,7 @@ pub fn plan(user: Configuration<'_>, wanted: &[Route]) -> Result<Plan, Vec<Refus
             out.files.insert(file.to_owned(), insert(document.bytes(), &inserts));
         }
     }
-    refusals.dedup();
-    if refusals.is_empty() { Ok(out) } else { Err(refusals) }
+    Ok(out)
 }
 
 /// The vhosts that answer `name`, with the address each is reached on.
@@ -209,16 +257,23 @@ fn served_names(dump: &Dump) -> Vec<Hostname> {
     names
 }
 
+/// What `routes` need overruled in `vhost`; else those that cannot be switched there.
 fn overruled(
     user: Configuration<'_>,
     vhost: &Vhost<'_>,
     routes: &[Route],
-) -> Result<Obstacles, Vec<Refusal>> {
-    let mut all = Obstacles::default();
+) -> Result<Obstacles, Vec<Refused>> {
+    let (mut all, mut refused) = (Obstacles::default(), Vec::new());
     for route in routes {
         let request = Request::new(&route.name);
         let htaccess = user.htaccess.get(&route.webroot).map_or(&[][..], Vec::as_slice);
-        all.add(obstacles(vhost, user.dump, &request, &route.webroot, htaccess)?);
+        match obstacles(vhost, user.dump, &request, &route.webroot, htaccess) {
+            Ok(found) => all.add(found),
+            Err(more) => refused.extend(more.into_iter().map(|why| (route.clone(), why))),
+        }
+    }
+    if !refused.is_empty() {
+        return Err(refused);
     }
     if let Some(route) = routes.first() {
         let names: Vec<Hostname> =
@@ -226,8 +281,10 @@ fn overruled(
         all.dead = dead(user.dump, vhost, &names, &route.webroot.challenge_directory());
     }
     if vhost.node.is_none() && !all.is_empty() {
-        let name = routes.first().map_or("", |r| r.name.as_str());
-        return Err(vec![Refusal::outside_vhost(all.first(), name)]);
+        let outside = |route: &Route| {
+            (route.clone(), Refusal::outside_vhost(all.first(), route.name.as_str()))
+        };
+        return Err(routes.iter().map(outside).collect());
     }
     Ok(all)
 }
@@ -358,5 +415,36 @@ mod tests {
         let text = [&vhost(&[ALL]), other].concat();
         assert!(added(&text, &["a.example.org"]).is_ok());
         assert!(added(&text, &["a.example.org", "b.example.org"]).unwrap_err().contains("JkMount"));
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_switched_costs_itself_alone() {
+        let bad = "<VirtualHost *:80>\nServerName b.example.org\nDocumentRoot /srv\nJkMount /* w\n</VirtualHost>\n";
+        let text = [vhost(&[ALL]), bad.to_owned()].concat();
+        let (dump, documents) =
+            (sample::dump(&text, &["alias", "proxy"]), sample::documents(&text));
+        let htaccess = BTreeMap::new();
+        let user = Configuration { dump: &dump, documents: &documents, htaccess: &htaccess };
+        let webroot = Webroot::parse("/srv").unwrap();
+        let route =
+            |name: &str| Route { name: Hostname::parse(name).unwrap(), webroot: webroot.clone() };
+        let wanted = ["b.example.org", "a.example.org", "none.example.org"].map(route);
+        let names = |routes: &[Route]| -> Vec<String> {
+            routes.iter().map(|route| route.name.to_string()).collect()
+        };
+        // What no vhost knows is answered by the first one, which can be switched.
+        let (plan, refused) = possible(user, &wanted);
+        assert_eq!(names(&plan.routes()), ["a.example.org", "none.example.org"]);
+        let refused: Vec<_> =
+            refused.iter().map(|(route, why)| (route.name.as_str(), why.reason.as_str())).collect();
+        assert!(
+            matches!(refused[..], [("b.example.org", why)] if why.contains("JkMount")),
+            "{refused:?}"
+        );
+        let alone = super::plan(user, &wanted[1..]).unwrap();
+        assert_eq!((alone.files, alone.vhosts), (plan.files, plan.vhosts));
+        assert!(super::plan(user, &wanted).is_err(), "where all of it is needed");
+        let (plan, refused) = possible(user, &wanted[..1]);
+        assert_eq!((plan, refused.len()), (Plan::default(), 1));
     }
 }

@@ -18,7 +18,7 @@ use crate::ca::webroot::{self, Planted};
 use crate::clock::Deadline;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
-use crate::names::{Hostname, Webroot};
+use crate::names::{Hostname, Route, Webroot};
 use crate::route::plan::{Door, HTTP_PORT};
 use crate::sockets;
 
@@ -120,22 +120,37 @@ impl CarriesExit for Error {
     }
 }
 
-/// Proves that every door answers from its webroot on this host.
-pub fn local(doors: &[Door], listeners: &[SocketAddr], time: Duration) -> Result<(), Error> {
-    let deadline = Deadline::after(time);
+/// A route that is not proven, and why.
+pub type Unproven = (Route, Error);
+
+/// Asks whether every door answers from its webroot on this host; the routes that do not, and why.
+///
+/// Each is asked in its own time, so that one that hangs costs itself alone.
+pub fn local(
+    doors: &[Door],
+    listeners: &[SocketAddr],
+    time: Duration,
+) -> Result<Vec<Unproven>, Error> {
+    let mut patience = time;
     each(doors, listeners, |door, address, planted| {
+        let deadline = Deadline::after(patience);
         let report = ask(door, doors, address, planted, &deadline);
         match report.verdict {
             Ok(()) => Ok(true),
             Err(failure) if may_be_absent((address, HTTP_PORT).into(), listeners, &failure) => {
                 Ok(false)
             }
-            Err(failure) => Err(Error::NotLocal {
-                name: door.route.name.clone(),
-                address,
-                webroot: door.route.webroot.clone(),
-                failure: Box::new(failure),
-            }),
+            Err(failure) => {
+                if deadline.remaining().is_none() {
+                    patience = patience.min(AFTER_A_HANG);
+                }
+                Err(Error::NotLocal {
+                    name: door.route.name.clone(),
+                    address,
+                    webroot: door.route.webroot.clone(),
+                    failure: Box::new(failure),
+                })
+            }
         }
     })
 }
@@ -146,7 +161,7 @@ pub fn local(doors: &[Door], listeners: &[SocketAddr], time: Duration) -> Result
 pub fn peer(doors: &[Door], listeners: &[SocketAddr]) -> Result<(), Error> {
     let there = |door: &&Door| files::exists(door.route.webroot.as_path());
     let doors: Vec<Door> = doors.iter().filter(there).cloned().collect();
-    each(&doors, listeners, |door, address, planted| {
+    let still = each(&doors, listeners, |door, address, planted| {
         let deadline = Deadline::after(PEER_TIME);
         let report = ask(door, &doors, address, planted, &deadline);
         match report.verdict {
@@ -157,37 +172,55 @@ pub fn peer(doors: &[Door], listeners: &[SocketAddr]) -> Result<(), Error> {
                 webroot: door.route.webroot.clone(),
             }),
         }
-    })
+    })?;
+    still.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
 }
 
-/// Plants one nonce per webroot and asks every address of every door.
+/// Plants one nonce per webroot and asks every address of every door; the routes where that
+/// fails, each with its first failure.
 fn each(
     doors: &[Door],
     listeners: &[SocketAddr],
     mut check: impl FnMut(&Door, IpAddr, &Planted) -> Result<bool, Error>,
-) -> Result<(), Error> {
+) -> Result<Vec<Unproven>, Error> {
     let interfaces = sockets::interface_addresses().map_err(Error::Addresses)?;
     let named: BTreeSet<IpAddr> = doors.iter().filter_map(|door| door.address).collect();
     let mut planted: BTreeMap<&Webroot, Planted> = BTreeMap::new();
-    let mut answered: BTreeMap<&Hostname, bool> = BTreeMap::new();
+    let mut answered: BTreeMap<&Route, bool> = BTreeMap::new();
+    let mut failed: BTreeMap<&Route, Error> = BTreeMap::new();
     for door in doors {
-        let seen = answered.entry(&door.route.name).or_default();
+        let (route, webroot) = (&door.route, &door.route.webroot);
+        answered.entry(route).or_default();
         for address in addresses(door.address, HTTP_PORT, listeners, &interfaces, &named) {
-            if !planted.contains_key(&door.route.webroot) {
-                planted.insert(&door.route.webroot, webroot::plant(&door.route.webroot)?);
+            if failed.contains_key(route) {
+                break;
             }
-            if let Some(planted) = planted.get(&door.route.webroot) {
-                *seen |= check(door, address, planted)?;
+            // Where nothing can be planted, each name is told so.
+            let seen = match planted.get(webroot) {
+                Some(there) => check(door, address, there),
+                None => webroot::plant(webroot)
+                    .map_err(Error::from)
+                    .and_then(|new| check(door, address, planted.entry(webroot).or_insert(new))),
+            };
+            match seen {
+                Ok(seen) => *answered.entry(route).or_default() |= seen,
+                Err(error) => drop(failed.insert(route, error)),
             }
         }
     }
-    for planted in planted.into_values() {
-        planted.remove()?;
+    for (webroot, planted) in planted {
+        if let Err(error) = planted.remove() {
+            // Said of one name, since it is one directory.
+            let mut in_it = answered.keys().filter(|route| route.webroot == *webroot);
+            if let Some(route) = in_it.find(|route| !failed.contains_key(*route)) {
+                failed.insert(route, error.into());
+            }
+        }
     }
-    match answered.into_iter().find(|(_, seen)| !seen) {
-        Some((name, _)) => Err(Error::NoListener(name.clone())),
-        None => Ok(()),
+    for (route, _) in answered.into_iter().filter(|(_, seen)| !seen) {
+        failed.entry(route).or_insert_with(|| Error::NoListener(route.name.clone()));
     }
+    Ok(failed.into_iter().map(|(route, error)| (route.clone(), error)).collect())
 }
 
 /// The addresses of this host behind `wanted`; `None` is any that no vhost names.
@@ -248,6 +281,9 @@ fn ask(
     let resolve = Pinned { address, names, otherwise: System };
     probe::fetch(&door.route.name, planted.nonce(), address, Ports::PUBLIC, &resolve, deadline)
 }
+
+/// For each answer after one that did not come in time: an own vhost that is healthy takes less.
+const AFTER_A_HANG: Duration = Duration::from_secs(5);
 
 /// For one answer of the peer: long enough for a tunnel, short enough for a dead one.
 const PEER_TIME: Duration = Duration::from_secs(3);

@@ -8,9 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::apache::dump::Origin;
-use crate::apache::generated;
 use crate::apache::oracle;
-use crate::apache::refusal::Refusal;
 use crate::apache::server::{self, Server};
 use crate::ca::probe;
 use crate::cause::chain;
@@ -24,13 +22,15 @@ use crate::route::guess::{self, Guess};
 use crate::route::install::{self, Change};
 use crate::route::journal::{Intent, Journal, Record};
 use crate::route::observe::{self, Observation};
-use crate::route::order::{Options, Order, Report};
+use crate::route::order::{LeftOut, Options, Order, Report};
 use crate::route::plan::{self, Door, Plan};
-use crate::route::proof;
+use crate::route::proof::{self, Unproven};
 use crate::route::report::{Error, Note};
 use crate::route::serving::{self, Knowledge};
 use crate::route::stopped;
 use crate::route::unswitched;
+
+mod subset;
 
 /// Everything one switch knows while it runs.
 pub struct Run<'a> {
@@ -41,6 +41,10 @@ pub struct Run<'a> {
     observed: Observation,
     guess: Option<Guess>,
     wanted: Vec<Route>,
+    /// What of the order is not wanted any more.
+    left_out: Vec<LeftOut>,
+    /// What is local but not proven.
+    unproven: Vec<Unproven>,
     plan: Plan,
     /// Doors that were local and are not wanted any more.
     returned: Vec<Door>,
@@ -87,7 +91,13 @@ fn by_apache(settings: &Settings, order: &Order, options: &Options) -> Result<Re
         begun => begun?,
     };
     perform(&mut run, &STEPS)?;
-    Ok(run.report())
+    let unproven = std::mem::take(&mut run.unproven);
+    let report = run.report();
+    if unproven.is_empty() {
+        Ok(report)
+    } else {
+        Ok(subset::without(settings, options, report, unproven))
+    }
 }
 
 /// Says in the log what was switched, if anything was, and what a person should know.
@@ -145,6 +155,8 @@ pub fn begin<'a>(
         observed,
         guess,
         wanted: Vec::new(),
+        left_out: Vec::new(),
+        unproven: Vec::new(),
         plan: Plan::default(),
         returned: Vec::new(),
         changes: Vec::new(),
@@ -172,39 +184,9 @@ pub fn perform(run: &mut Run<'_>, steps: &[Step]) -> Result<(), Error> {
 }
 
 fn plan_routes(run: &mut Run<'_>) -> Result<(), Error> {
-    let observed = &run.observed;
-    run.wanted = wanted(run.order, observed);
-    run.notes.extend(observed.notes(&run.server)?);
-    let adds = run.wanted.iter().any(|route| !observed.local.contains(route));
-    if let Some(damage) = observed.damaged.first().filter(|_| adds) {
-        return Err(Error::Damaged(damage.clone()));
-    }
-    let htaccess = observe::htaccess(run.wanted.iter().map(|route| &route.webroot))?;
-    let user = plan::Configuration {
-        dump: &observed.user,
-        documents: &observed.documents,
-        htaccess: &htaccess,
-    };
-    run.plan = plan::plan(user, &run.wanted).map_err(Error::Refused)?;
-    let gone = observed.local.iter().filter(|route| !run.wanted.contains(route));
-    let gone: Vec<Route> = gone.cloned().collect();
-    run.returned = returned(user, &run.plan, &gone);
-    run.changes = observed.changes(&run.plan.files)?;
-    if !run.options.force_generated {
-        let refused: Vec<Refusal> = run
-            .changes
-            .iter()
-            .filter(|change| change.adds)
-            .filter_map(|change| {
-                let file = change.snapshot.path.display().to_string();
-                let by = generated::generator(&file, &change.snapshot.bytes)?;
-                Some(Refusal::generated(&file, &by))
-            })
-            .collect();
-        if !refused.is_empty() {
-            return Err(Error::Refused(refused));
-        }
-    }
+    run.wanted = wanted(run.order, &run.observed);
+    run.notes.extend(run.observed.notes(&run.server)?);
+    subset::plan(run)?;
     let dead = run.plan.vhosts.iter().flat_map(|vhost| &vhost.obstacles.dead);
     run.notes.extend(dead.map(Note::dead));
     Ok(())
@@ -246,15 +228,25 @@ fn returned(user: plan::Configuration<'_>, plan: &Plan, gone: &[Route]) -> Vec<D
 
 /// Apache parses the candidate, and nothing but our lines may be new in it.
 fn check_candidate(run: &mut Run<'_>) -> Result<(), Error> {
-    if run.changes.is_empty() {
+    let guess = run.guess.take();
+    match accepted(run, &run.changes, guess) {
+        Err(_) if run.options.partly && subset::leave_out_what_is_refused(run)? => {
+            accepted(run, &run.changes, None)
+        }
+        checked => checked,
+    }
+}
+
+fn accepted(run: &Run<'_>, changes: &[Change], guess: Option<Guess>) -> Result<(), Error> {
+    if changes.is_empty() {
         return Ok(());
     }
-    let guessed = run.guess.take().and_then(|guess| guess.answer(&run.changes));
+    let guessed = guess.and_then(|guess| guess.answer(changes));
     let dump = guessed.unwrap_or_else(|| {
-        let staged = install::stage(&run.changes, &run.settings.state_directory)?;
+        let staged = install::stage(changes, &run.settings.state_directory)?;
         install::question(run.server.inquirer(), &staged)
     })?;
-    let (texts, blocks) = run.observed.after(&dump, &run.changes)?;
+    let (texts, blocks) = run.observed.after(&dump, changes)?;
     oracle::adds_only_blocks(&run.observed.user, dump, &texts, &blocks)
         .map_err(|refusal| Error::Refused(vec![refusal]))
 }
@@ -294,7 +286,13 @@ fn reload(run: &mut Run<'_>) -> Result<(), Error> {
 
 fn prove(run: &mut Run<'_>) -> Result<(), Error> {
     let listeners = run.server.listeners()?;
-    proof::local(&run.plan.doors, &listeners, run.settings.proof_time)?;
+    let unproven = proof::local(&run.plan.doors, &listeners, run.settings.proof_time)?;
+    let is_all = run.wanted.iter().all(|route| unproven.iter().any(|(other, _)| other == route));
+    if run.options.partly && !is_all {
+        run.unproven = unproven;
+    } else if let Some((_, error)) = unproven.into_iter().next() {
+        return Err(error.into());
+    }
     if run.signalled {
         proof::peer(&run.returned, &listeners)?;
     }
@@ -318,6 +316,8 @@ fn settle(run: &mut Run<'_>) -> Result<(), Error> {
         install::record(&run.settings.journal(), &Record::Loaded)?;
     }
     match run.observed.damaged.first() {
+        // It costs the names of its file, which are left out.
+        Some(_) if run.options.partly && !run.wanted.is_empty() => Ok(()),
         Some(damage) => Err(Error::LeftBehind(damage.clone())),
         None => Ok(()),
     }
@@ -377,6 +377,7 @@ impl Run<'_> {
         let replaced = self.changes.iter().map(|change| change.snapshot.path.clone()).collect();
         Report {
             local: self.wanted,
+            left_out: self.left_out,
             returned: returned.into_iter().collect(),
             vhosts: self.plan.vhosts,
             replaced,

@@ -1,0 +1,187 @@
+//! flow: one bad name costs itself alone: what of an order can be switched and proven.
+//!
+//! Each route is left out by itself, with its reason. Without
+//! `Options::partly` the first reason refuses all.
+
+use std::collections::BTreeMap;
+
+use super::{Run, STEPS, accepted, begin, perform, returned};
+use crate::apache::generated;
+use crate::apache::refusal::Refusal;
+use crate::cause::chain;
+use crate::config::Settings;
+use crate::names::Route;
+use crate::route::install::Change;
+use crate::route::observe::{self, Observation};
+use crate::route::order::{LeftOut, Options, Order, Report};
+use crate::route::plan::{self, Plan, Switched};
+use crate::route::proof::Unproven;
+use crate::route::report::{Error, Note};
+
+/// Plans what can be switched of `run.wanted`; the rest is left out.
+pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
+    let observed = &run.observed;
+    let adds = run.wanted.iter().any(|route| !observed.local.contains(route));
+    if let Some(damage) = observed.damaged.first().filter(|_| adds && !run.options.partly) {
+        return Err(Error::Damaged(damage.clone()));
+    }
+    let mut out: Vec<(Route, Error)> = Vec::new();
+    let mut htaccess = BTreeMap::new();
+    for route in &run.wanted {
+        match observe::htaccess([&route.webroot].into_iter()) {
+            Ok(found) => htaccess.extend(found),
+            Err(error) => out.push((route.clone(), error)),
+        }
+    }
+    let user = plan::Configuration {
+        dump: &observed.user,
+        documents: &observed.documents,
+        htaccess: &htaccess,
+    };
+    let is_out =
+        |out: &[(Route, Error)], route: &Route| out.iter().any(|(other, _)| other == route);
+    let mut left = run.wanted.clone();
+    // Less each time: what is left may be in fewer files.
+    loop {
+        left.retain(|route| !is_out(&out, route));
+        let (plan, refused) = plan::possible(user, &left);
+        out.extend(refused.into_iter().map(|(route, why)| (route, Error::Refused(vec![why]))));
+        left = plan.routes();
+        run.changes = observed.changes(&plan.files)?;
+        let before = out.len();
+        out.extend(damaged(observed, &plan));
+        if !run.options.force_generated {
+            out.extend(generated(observed, &plan, &run.changes));
+        }
+        run.plan = plan;
+        if out.len() == before {
+            break;
+        }
+    }
+    let gone = observed.local.iter().filter(|route| !run.wanted.contains(route));
+    let gone: Vec<Route> = gone.cloned().collect();
+    run.returned = returned(user, &run.plan, &gone);
+    let is_enough = run.options.partly && !left.is_empty();
+    if !out.is_empty() && !is_enough {
+        return Err(first(out));
+    }
+    for (route, error) in out {
+        leave_out(&mut run.left_out, route, chain(&error));
+    }
+    run.wanted = left;
+    Ok(())
+}
+
+/// Where Apache refuses the lines of one file, those of the others may do; whether any are left.
+pub(super) fn leave_out_what_is_refused(run: &mut Run<'_>) -> Result<bool, Error> {
+    let adding: Vec<Change> = run.changes.iter().filter(|change| change.adds).cloned().collect();
+    let mut out = Vec::new();
+    for change in &adding {
+        if let Err(error) = accepted(run, std::slice::from_ref(change), None) {
+            let why = chain(&error);
+            let routes = routes_in(&run.observed, &run.plan, change).into_iter();
+            out.extend(routes.map(|route| LeftOut { route, why: why.clone() }));
+        }
+    }
+    run.wanted.retain(|route| out.iter().all(|left| left.route != *route));
+    if out.is_empty() || run.wanted.is_empty() {
+        return Ok(false);
+    }
+    for LeftOut { route, why } in out {
+        leave_out(&mut run.left_out, route, why);
+    }
+    plan(run)?;
+    Ok(true)
+}
+
+/// Takes back what `report` made local and could not be proven; the rest stays as it is.
+pub(super) fn without(
+    settings: &Settings,
+    options: &Options,
+    mut report: Report,
+    unproven: Vec<Unproven>,
+) -> Report {
+    report.local.retain(|route| unproven.iter().all(|(other, _)| other != route));
+    let again = Options { reload: false, certificate: None, partly: false, ..options.clone() };
+    let order = Order::Only(report.local.clone());
+    let taken_back = begin(settings, &order, &again).and_then(|mut run| {
+        perform(&mut run, &STEPS)?;
+        Ok(run.report())
+    });
+    match taken_back {
+        Ok(rest) => {
+            report.vhosts = rest.vhosts;
+            report.steps.extend(rest.steps);
+        }
+        // They stay local until the run ends, which gives back whatever is local.
+        Err(error) => {
+            let why = format!("a route that is not proven stays local for now: {}", chain(&error));
+            report.notes.push(Note(why));
+        }
+    }
+    for (route, error) in unproven {
+        leave_out(&mut report.left_out, route, chain(&error));
+    }
+    report
+}
+
+/// Each route once, with the first reason.
+fn leave_out(left_out: &mut Vec<LeftOut>, route: Route, why: String) {
+    if left_out.iter().all(|known| known.route != route) {
+        left_out.push(LeftOut { route, why });
+    }
+}
+
+/// What a person is told where all is refused: each reason once.
+fn first(out: Vec<(Route, Error)>) -> Error {
+    let mut refusals: Vec<Refusal> = Vec::new();
+    for (_, error) in out {
+        match error {
+            Error::Refused(more) => {
+                let new: Vec<_> = more.into_iter().filter(|one| !refusals.contains(one)).collect();
+                refusals.extend(new);
+            }
+            // Not of the configuration: nothing that is said of that counts before it.
+            other => return other,
+        }
+    }
+    Error::Refused(refusals)
+}
+
+/// The routes that would be added to a file where somebody changed our lines.
+fn damaged(observed: &Observation, plan: &Plan) -> Vec<(Route, Error)> {
+    let mut found = Vec::new();
+    for damage in &observed.damaged {
+        let vhosts = plan.vhosts.iter().filter(|vhost| {
+            let real = observed.real(&vhost.origin.file);
+            real.is_some_and(|real| real.display().to_string() == damage.file)
+        });
+        let routes = vhosts.flat_map(|vhost| &vhost.routes);
+        let new = routes.filter(|route| !observed.local.contains(route));
+        found.extend(new.map(|route| (route.clone(), Error::Damaged(damage.clone()))));
+    }
+    found
+}
+
+/// The routes whose lines would go into a file that a program writes.
+fn generated(observed: &Observation, plan: &Plan, changes: &[Change]) -> Vec<(Route, Error)> {
+    let mut refused = Vec::new();
+    for change in changes.iter().filter(|change| change.adds) {
+        let file = change.snapshot.path.display().to_string();
+        let Some(by) = generated::generator(&file, &change.snapshot.bytes) else { continue };
+        let refusal = Refusal::generated(&file, &by);
+        let routes = routes_in(observed, plan, change).into_iter();
+        refused.extend(routes.map(|route| (route, Error::Refused(vec![refusal.clone()]))));
+    }
+    refused
+}
+
+/// The routes whose lines are in a change; all, where that cannot be told.
+fn routes_in(observed: &Observation, plan: &Plan, change: &Change) -> Vec<Route> {
+    let is_in_it = |vhost: &&Switched| {
+        observed.real(&vhost.origin.file).is_some_and(|real| real == change.snapshot.path)
+    };
+    let routes: Vec<Route> =
+        plan.vhosts.iter().filter(is_in_it).flat_map(|vhost| vhost.routes.clone()).collect();
+    if routes.is_empty() { plan.routes() } else { routes }
+}
