@@ -6,8 +6,7 @@
 //! SELinux labels among them) go along. Hard links would part and are refused.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -17,10 +16,13 @@ use nix::unistd::geteuid;
 mod guarded;
 pub mod place;
 mod publish;
+mod read;
 mod replace;
 mod tree;
-pub use guarded::{read_secret, trusted_program};
+mod walk;
+pub use guarded::trusted_program;
 pub use publish::publish;
+pub use read::{read_foreign, read_kernel, read_secret, read_trusted, read_trusted_told, snapshot};
 pub use replace::staging;
 pub use tree::{Leaf, write_tree};
 
@@ -81,6 +83,14 @@ pub enum Error {
     /// Not a plain file.
     #[error("{} is not a regular file", .0.display())]
     NotRegular(PathBuf),
+    /// More than anything of its kind has.
+    #[error("{} has more than {most} bytes, which is nothing that root reads", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// As many are read.
+        most: u64,
+    },
     /// Something else than a directory, links included.
     #[error("{} is not a directory, or reached by a link; move it away", .0.display())]
     NotADirectory(PathBuf),
@@ -104,9 +114,11 @@ pub enum Error {
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::Unsafe { .. } | Self::Exposed { .. } => Exit::Unsafe,
-            Self::System { .. }
+            Self::Unsafe { .. }
+            | Self::Exposed { .. }
             | Self::NotRegular(_)
+            | Self::TooLarge { .. } => Exit::Unsafe,
+            Self::System { .. }
             | Self::NotADirectory(_)
             | Self::Foreign(_)
             | Self::HardLinks { .. }
@@ -126,7 +138,18 @@ impl Error {
         matches!(self, Self::System { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
-    /// The path is one that others may change: exit code 77.
+    /// What the system said, or that it was not asked.
+    pub fn into_io(self) -> io::Error {
+        if let Self::System { source, .. } = self { source } else { io::Error::other(self) }
+    }
+
+    /// Nothing is there, or what would hold it is no directory.
+    pub fn is_nowhere(&self) -> bool {
+        let nowhere = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+        matches!(self, Self::System { source, .. } if nowhere.contains(&source.kind()))
+    }
+
+    /// Nothing that root may rely on: exit code 77.
     pub fn is_unsafe(&self) -> bool {
         self.exit() == Exit::Unsafe
     }
@@ -164,30 +187,6 @@ pub fn is_plain_file(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|m| m.is_file())
 }
 
-/// The content of a file that only root (or who we are) can change.
-pub fn read_trusted(path: &Path) -> Result<Vec<u8>, Error> {
-    let mut file = open_existing(path)?;
-    let metadata = file.metadata().map_err(Error::system("look at", path))?;
-    trusted(path, &metadata)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(Error::system("read", path))?;
-    Ok(bytes)
-}
-
-/// Opens a regular file; a pipe must not hold the opening up.
-fn open_existing(path: &Path) -> Result<File, Error> {
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(nix::libc::O_NONBLOCK);
-    let file = options.open(path).map_err(Error::system("open", path))?;
-    let metadata = file.metadata().map_err(Error::system("look at", path))?;
-    if metadata.is_file() { Ok(file) } else { Err(Error::NotRegular(path.to_owned())) }
-}
-
-/// The content of `path`, whoever wrote it; for facts, never for instructions.
-pub fn read_any(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(Error::system("read", path))
-}
-
 /// The names in a directory, sorted by bytes.
 pub fn list(path: &Path) -> Result<Vec<std::ffi::OsString>, Error> {
     let entries = fs::read_dir(path).map_err(Error::system("list", path))?;
@@ -197,28 +196,6 @@ pub fn list(path: &Path) -> Result<Vec<std::ffi::OsString>, Error> {
     Ok(names)
 }
 
-/// Reads a file with all that a replacement has to keep.
-pub fn snapshot(path: &Path) -> Result<Snapshot, Error> {
-    let mut file = open_existing(path)?;
-    let metadata = file.metadata().map_err(Error::system("look at", path))?;
-    let real = opened_path(&file).map_err(Error::system("find", path))?;
-    if metadata.nlink() == 0 {
-        return Err(Error::Raced(path.to_owned()));
-    }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(Error::system("read", &real))?;
-    let identity = Identity::of(&metadata);
-    let changed = timestamp(metadata.mtime(), metadata.mtime_nsec())
-        .max(timestamp(metadata.ctime(), metadata.ctime_nsec()));
-    Ok(Snapshot { path: real, bytes, changed, identity })
-}
-
-/// Where an open file is, as the kernel walked: one call, where resolving each
-/// link of the path anew takes one for every part of it.
-fn opened_path(file: &File) -> io::Result<PathBuf> {
-    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
-}
-
 /// Refuses what somebody else than root, or than who we are, may write.
 fn trusted(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
     let owner = metadata.uid();
@@ -226,8 +203,11 @@ fn trusted(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
     if owner != 0 && owner != geteuid().as_raw() {
         return refused(format!("belongs to uid {owner}"));
     }
-    if metadata.mode() & 0o022 != 0 {
-        return refused(format!("may be written by others (mode {:o})", metadata.mode() & 0o7777));
+    let mode = metadata.mode();
+    // The umask 002 of some administrators; an access list would hide behind the same bits (acl(5)).
+    let is_group_roots = metadata.gid() == 0 && !replace::has_access_list(path);
+    if mode & 0o002 != 0 || mode & 0o020 != 0 && !is_group_roots {
+        return refused(format!("may be written by others (mode {:o})", mode & 0o7777));
     }
     Ok(())
 }

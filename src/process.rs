@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::exit::{CarriesExit, Exit};
+use crate::files;
 
 /// One process, not confused with a later one that has the same pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -341,7 +342,8 @@ fn strings(bytes: &[u8]) -> Vec<OsString> {
 }
 
 fn read(pid: i32, file: &str, action: &'static str) -> Result<Vec<u8>, Error> {
-    fs::read(format!("/proc/{pid}/{file}")).map_err(|source| refused(action, pid, source))
+    let bytes = files::read_kernel(&format!("{pid}/{file}"));
+    bytes.map_err(|error| refused(action, pid, error.into_io()))
 }
 
 fn link(pid: i32, file: &str, action: &'static str) -> Result<PathBuf, Error> {

@@ -15,6 +15,7 @@ use nix::sys::socket::{SockaddrStorage, getsockname, getsockopt};
 use rustix::io::Errno;
 use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 
+use crate::files;
 use crate::process::{self, PidFd, Process};
 
 /// Descriptors of one kind: number and inode.
@@ -117,28 +118,30 @@ fn asked<'a>(
 /// Looks for `held` in the kernel's tables of the network namespace of `pid`: some
 /// milliseconds each, since it walks all their hash chains.
 fn listed(pid: i32, held: &BTreeSet<u64>) -> io::Result<BTreeMap<u64, SocketAddr>> {
-    let mut found = tables(Path::new(&format!("/proc/{pid}/net")))?;
+    let mut found = tables(&format!("{pid}/net"))?;
     found.retain(|inode, _| held.contains(inode));
     Ok(found)
 }
 
-/// The listening sockets of `directory`'s tables.
-fn tables(directory: &Path) -> io::Result<BTreeMap<u64, SocketAddr>> {
+/// The listening sockets of the tables in `directory` below /proc.
+fn tables(directory: &str) -> io::Result<BTreeMap<u64, SocketAddr>> {
     let mut found = BTreeMap::new();
     for table in ["tcp", "tcp6"] {
-        let text = match fs::read_to_string(directory.join(table)) {
+        let text = match files::read_kernel(&format!("{directory}/{table}"))
+            .map_err(files::Error::into_io)
+        {
             // No such table: a kernel without IPv6.
             Err(error) if is_gone(&error) => continue,
             text => text?,
         };
-        found.extend(text.lines().filter_map(listener));
+        found.extend(String::from_utf8_lossy(&text).lines().filter_map(listener));
     }
     Ok(found)
 }
 
 /// All addresses on which anybody listens by TCP in our own network namespace.
 pub fn all_listening() -> io::Result<BTreeMap<u64, SocketAddr>> {
-    tables(Path::new("/proc/thread-self/net"))
+    tables("thread-self/net")
 }
 
 /// Who listens on `port`, in our own network namespace: of several the one that was first.

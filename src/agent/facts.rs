@@ -9,7 +9,7 @@ use crate::files;
 
 /// The machine's own name.
 pub fn machine() -> String {
-    let name = files::read_any(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default();
+    let name = files::read_kernel("sys/kernel/hostname").unwrap_or_default();
     String::from_utf8_lossy(&name).trim().to_owned()
 }
 

@@ -116,6 +116,15 @@ fn is_read(htaccess: &Htaccess, sections: &[Applied<'_>]) -> bool {
     last.is_some_and(|n| !words(&n.arguments).any(|w| w.eq_ignore_ascii_case(b"none")))
 }
 
+/// The `.htaccess` files that Apache reads and we cannot.
+///
+/// To what is no regular file Apache answers 403 (`ap_parse_htaccess`, `ap_pcfg_openfile`); the
+/// line of a vhost comes too late for that.
+pub fn unreadable(htaccess: &[Htaccess], sections: &[Applied<'_>]) -> Vec<Refusal> {
+    let read = htaccess.iter().filter(|file| is_read(file, sections));
+    read.filter_map(|file| file.unreadable.as_deref()).map(Refusal::unreadable).collect()
+}
+
 /// Adds to `found` what `levels` put in the way.
 ///
 /// `engine` is the rewrite engine of the vhost itself, `None` without `mod_rewrite`.

@@ -15,6 +15,8 @@ pub struct Htaccess {
     pub nodes: Vec<Node>,
     /// The directory it stands in.
     pub directory: PathBuf,
+    /// Why nobody can tell what is in it.
+    pub unreadable: Option<String>,
 }
 
 impl Htaccess {
@@ -22,7 +24,12 @@ impl Htaccess {
     pub fn parse(file: &str, document: &Document) -> Self {
         let mut lines = document.lines().iter().filter(|line| !line.is_comment());
         let directory = Path::new(file).parent().unwrap_or(Path::new("/")).to_owned();
-        Self { nodes: nodes(file, &mut lines), directory }
+        Self { nodes: nodes(file, &mut lines), directory, unreadable: None }
+    }
+
+    /// One in `directory` that cannot be read, and `why`.
+    pub fn unreadable(directory: &Path, why: String) -> Self {
+        Self { nodes: Vec::new(), directory: directory.to_owned(), unreadable: Some(why) }
     }
 }
 

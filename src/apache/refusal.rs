@@ -53,6 +53,14 @@ impl Refusal {
         )
     }
 
+    pub(crate) fn unreadable(why: &str) -> Self {
+        Self {
+            origin: None,
+            reason: format!("Apache reads a file of the webroot that root cannot: {why}"),
+            remedy: "remove it, or write AllowOverride None for that directory".into(),
+        }
+    }
+
     pub(crate) fn responder(origin: &Origin) -> Self {
         Self::at(
             origin,

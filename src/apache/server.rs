@@ -84,7 +84,7 @@ impl Server {
             environment: environment.collect(),
             directory: process::working_directory(parent.pid)?,
         };
-        let maps = files::read_any(Path::new(&format!("/proc/{}/maps", parent.pid)))?;
+        let maps = files::read_kernel(&format!("{}/maps", parent.pid))?;
         let info_module = modules::info_module(&maps, &program)?;
         let by_hand = find::by_hand(parent, &program.path, &program.arguments);
         Ok(Self { parent: handle, inquirer: Inquirer { program, info_module, by_hand } })

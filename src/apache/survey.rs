@@ -36,6 +36,7 @@ pub fn obstacles(
     let sections = applied(vhost, request, &directory);
     let levels = levels(&sections, htaccess, request, &directory);
     let mut refusals = hopeless(vhost, request, &levels);
+    refusals.extend(directories::unreadable(htaccess, &sections));
     let book = Rulebook::of(vhost);
     let engine = dump.modules.contains("rewrite").then_some(book.engine);
     let handled = vhost.all().rfind(|n| n.name == "sethandler").and_then(directories::handler);
@@ -77,6 +78,8 @@ fn rewritten(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::apache::document::Document;
     use crate::apache::sample::dump;
@@ -152,6 +155,22 @@ mod tests {
         let above = [ROOT, "<Directory /srv/.well-known>", "AllowOverride All", "</Directory>"];
         assert!(found_with(&above, rule).unwrap().is_empty());
         assert!(found_with(&[ROOT], rule).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_htaccess_that_nobody_can_read_is_refused_where_apache_reads_it() {
+        let found = |lines: &[&str]| {
+            let lines = [&["<VirtualHost *:80>"], lines, &["</VirtualHost>"]].concat().join("\n");
+            let dump = dump(&lines, &[]);
+            let file = Htaccess::unreadable(Path::new("/srv"), "/srv/.htaccess is odd".into());
+            let request = Request::new(&Hostname::parse("a.example.org").unwrap());
+            let webroot = Webroot::parse("/srv").unwrap();
+            obstacles(&vhosts(&dump)[0], &dump, &request, &webroot, &[file])
+        };
+        let allowed = [ROOT, "<Directory /srv>", "AllowOverride All", "</Directory>"];
+        let refused = found(&allowed).unwrap_err();
+        assert!(refused[0].reason.contains("/srv/.htaccess is odd"), "{refused:?}");
+        assert!(found(&[ROOT]).unwrap().is_empty());
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub struct Nameservers(Vec<SocketAddr>);
 impl Nameservers {
     /// Those of `/etc/resolv.conf`.
     pub fn system() -> Result<Self, Error> {
-        match files::read_any(Path::new("/etc/resolv.conf")) {
+        match files::read_foreign(Path::new("/etc/resolv.conf")) {
             Ok(bytes) => Ok(Self::of(&String::from_utf8_lossy(&bytes))),
             Err(error) if error.is_missing() => Ok(Self::of("")),
             Err(error) => Err(error.into()),

@@ -91,6 +91,7 @@ fn client(at: &At, left: Duration) -> Result<Client, Failure> {
 }
 
 /// Boulder's `io.LimitedReader`: what is beyond the limit is never read.
+#[expect(clippy::disallowed_methods, reason = "no more than the limit is read")]
 fn read(at: &At, response: Response) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::with_capacity(MAX_RESPONSE_SIZE);
     let limit = MAX_RESPONSE_SIZE as u64;

@@ -11,10 +11,10 @@ use crate::files;
 /// `2.1.0`; none if no package of `program` tells.
 pub fn version(program: &Path) -> Option<String> {
     if program.starts_with("/snap") {
-        let yaml = files::read_any(Path::new("/snap/certbot/current/meta/snap.yaml")).ok()?;
+        let yaml = files::read_foreign(Path::new("/snap/certbot/current/meta/snap.yaml")).ok()?;
         return of_snap(&String::from_utf8_lossy(&yaml));
     }
-    let text = files::read_any(&files::real_path(program).ok()?).ok()?;
+    let text = files::read_foreign(&files::real_path(program).ok()?).ok()?;
     let python = interpreter(&text)?;
     let found = directories(&python).into_iter().filter_map(|directory| {
         let entries = files::list(&directory).ok()?;

@@ -1,6 +1,6 @@
 //! flow: this host's own half of a check: everything is looked at, nothing is changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -198,13 +198,7 @@ fn tell(
 ) {
     let texts = Texts { documents: &observed.documents, blocks: &observed.blocks };
     let webroots: Vec<Webroot> = out.names.iter().filter_map(|name| name.webroot.clone()).collect();
-    let htaccess = match observe::htaccess(webroots.iter()) {
-        Ok(htaccess) => htaccess,
-        Err(error) => {
-            out.findings.push(leftovers::unusable(&error));
-            BTreeMap::new()
-        }
-    };
+    let htaccess = observe::htaccess(webroots.iter());
     let dump = &observed.user;
     let user = Configuration { dump, documents: &observed.documents, htaccess: &htaccess };
     for name in &mut out.names {

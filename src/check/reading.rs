@@ -159,7 +159,7 @@ fn option_hooks(file: &Path, text: &str) -> Vec<Script> {
 
 /// A text that a person could have written.
 pub(crate) fn text(path: &Path) -> Option<String> {
-    let bytes = files::read_any(path).ok()?;
+    let bytes = files::read_foreign(path).ok()?;
     let is_text = bytes.len() <= LONGEST && !bytes.contains(&0);
     is_text.then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -167,7 +167,7 @@ pub(crate) fn text(path: &Path) -> Option<String> {
 /// User and groups of Apache's children.
 fn apache_user(server: &Server) -> Option<(u32, Vec<u32>)> {
     let child = process::children(server.process().pid).ok()?.into_iter().next()?;
-    let status = files::read_any(Path::new(&format!("/proc/{}/status", child.pid))).ok()?;
+    let status = files::read_kernel(&format!("{}/status", child.pid)).ok()?;
     let status = String::from_utf8_lossy(&status).into_owned();
     let numbers = |key: &str| -> Vec<u32> {
         let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
@@ -295,7 +295,7 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn certificate(&self, path: &Path) -> Option<OnDisk> {
-        let pem = files::read_any(path).ok()?;
+        let pem = files::read_foreign(path).ok()?;
         Some(OnDisk {
             serial: certificate::from_pem(&pem).ok()?.serial,
             names: certificate::name_set(&pem).ok()?,
@@ -305,7 +305,7 @@ impl Disk for RealDisk {
     }
 
     fn belong_together(&self, certificate: &Path, key: &Path) -> Option<bool> {
-        let read = |path: &Path| files::read_any(path).ok();
+        let read = |path: &Path| files::read_foreign(path).ok();
         certificate::key_matches(&read(certificate)?, &read(key)?).ok()
     }
 }

@@ -148,8 +148,8 @@ fn leaf(file: &Rendered) -> Leaf<'_> {
 }
 
 fn read(path: &Path) -> Result<Description, Error> {
-    let text =
-        String::from_utf8(files::read_any(path)?).map_err(|_| Error::NotText(path.to_owned()))?;
+    let text = String::from_utf8(files::read_foreign(path)?)
+        .map_err(|_| Error::NotText(path.to_owned()))?;
     Ok(Description::parse(&path.display().to_string(), &text)?)
 }
 
@@ -161,7 +161,7 @@ fn update_key(path: &Path) -> Result<Credential, Error> {
 }
 
 fn of_key(path: &Path) -> Result<Thumbprint, Error> {
-    let found = account::thumbprint(&files::read_any(path)?);
+    let found = account::thumbprint(&files::read_foreign(path)?);
     found.map_err(|source| Error::Account { path: path.to_owned(), source })
 }
 

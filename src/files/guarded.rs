@@ -1,43 +1,30 @@
-//! system: a program that root may run, and a file that nobody else may read.
+//! system: a program that root may run.
 
-use std::fs;
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Error, open_existing, real_path, trusted, trusted_directories};
+use super::walk::walk;
+use super::{Error, real_path, trusted};
 
 /// The program at `path`, links resolved, if nobody but root can put another in its place.
 pub fn trusted_program(path: &Path) -> Result<PathBuf, Error> {
+    let walked = walk(path)?;
+    if let Some(doubt) = walked.doubt {
+        return Err(doubt);
+    }
     let real = real_path(path)?;
-    trusted_directories(&real)?;
-    let metadata = fs::metadata(&real).map_err(Error::system("look at", &real))?;
-    if !metadata.is_file() {
+    if !walked.metadata.is_file() {
         return Err(Error::NotRegular(real));
     }
-    trusted(&real, &metadata)?;
+    trusted(&real, &walked.metadata)?;
     Ok(real)
-}
-
-/// The content of a file that only root (or who we are) can change, and that nobody else can read.
-pub fn read_secret(path: &Path) -> Result<Vec<u8>, Error> {
-    let real = real_path(path)?;
-    trusted_directories(&real)?;
-    let mut file = open_existing(&real)?;
-    let metadata = file.metadata().map_err(Error::system("look at", &real))?;
-    trusted(&real, &metadata)?;
-    let mode = metadata.permissions().mode();
-    if metadata.mode() & 0o077 != 0 {
-        let problem = format!("holds a secret that others may read (mode {:o})", mode & 0o7777);
-        return Err(Error::Exposed { path: real, problem });
-    }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(Error::system("read", &real))?;
-    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::read_secret;
     use super::*;
 
     #[test]
@@ -70,7 +57,7 @@ mod tests {
         let link = scratch.path().join("link");
         std::os::unix::fs::symlink(&program, &link).unwrap();
         assert_eq!(trusted_program(&link).unwrap(), program);
-        mode(&program, 0o775);
+        mode(&program, 0o757);
         assert!(trusted_program(&program).unwrap_err().is_unsafe());
         mode(&program, 0o755);
         mode(&directory, 0o777);

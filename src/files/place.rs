@@ -4,11 +4,12 @@
 //! followed in the last part of a path. Only below directories that are root's.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::read::rest;
 use super::replace::copy_attributes;
 use super::{Error, STAGED, real_path, sync_directory, trusted, trusted_directories};
 
@@ -49,10 +50,9 @@ pub fn state(path: &Path) -> Result<State, Error> {
     }
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK);
-    let mut file = options.open(path).map_err(failed("open"))?;
+    let file = options.open(path).map_err(failed("open"))?;
     let metadata = file.metadata().map_err(failed("look at"))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(failed("read"))?;
+    let bytes = rest(path, file)?;
     Ok(State::File { bytes, mode: metadata.mode() & 0o7777 })
 }
 

@@ -95,5 +95,12 @@ pub(super) fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether others than owner and group have rights to `path`; also where nobody can tell.
+pub(super) fn has_access_list(path: &Path) -> bool {
+    let mut value = vec![0; 64 * 1024];
+    let none = |errno| matches!(errno, Errno::NODATA | Errno::NOTSUP);
+    !rustix::fs::getxattr(path, ACL, &mut value[..]).is_err_and(none)
+}
+
 /// Where the kernel shows the access ACL.
 const ACL: &[u8] = b"system.posix_acl_access";

@@ -4,7 +4,7 @@
 //! already is only replaced if it is known to be ours, and nothing is written before all of it is.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, fchmod, mkdirat, open, openat, renameat,
 use rustix::io::Errno;
 
 use super::Error;
+use super::read::rest;
 
 /// A file to write.
 #[derive(Debug, Clone, Copy)]
@@ -44,14 +45,7 @@ pub fn write_tree(
             Err(Errno::LOOP) => return Err(Error::NotRegular(full)),
             Err(errno) => return Err(Error::system("open", &full)(errno.into())),
             Ok(file) => {
-                let mut file = File::from(file);
-                let failed = |verb| Error::system(verb, &full);
-                if !file.metadata().map_err(failed("look at"))?.is_file() {
-                    return Err(Error::NotRegular(full));
-                }
-                let mut bytes = Vec::new();
-                file.read_to_end(&mut bytes).map_err(failed("read"))?;
-                if !is_ours(&bytes) {
+                if !is_ours(&rest(&full, File::from(file))?) {
                     return Err(Error::Foreign(full));
                 }
             }

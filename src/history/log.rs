@@ -160,7 +160,7 @@ pub fn is_alive(began: &Began) -> bool {
 }
 
 fn boot() -> String {
-    let id = files::read_any(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
+    let id = files::read_kernel("sys/kernel/random/boot_id").unwrap_or_default();
     String::from_utf8_lossy(&id).trim().to_owned()
 }
 

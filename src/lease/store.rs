@@ -105,14 +105,14 @@ impl Store {
             files::own_directory(own, 0o700)?;
             files::trusted_directories(own)?;
         }
-        let boot = files::read_any(Path::new("/proc/sys/kernel/random/boot_id"))?;
+        let boot = files::read_kernel("sys/kernel/random/boot_id")?;
         let boot = String::from_utf8_lossy(&boot).trim().to_owned();
         Ok(Self { directory, queue, tokens, boot })
     }
 
     /// The host's own name for itself.
     pub fn host() -> String {
-        let name = files::read_any(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default();
+        let name = files::read_kernel("sys/kernel/hostname").unwrap_or_default();
         String::from_utf8_lossy(&name).trim().to_owned()
     }
 

@@ -11,6 +11,7 @@ use crate::apache::dump::{Dump, Node, Reading};
 use crate::apache::htaccess::Htaccess;
 use crate::apache::oracle::{self, Blocks, Texts};
 use crate::apache::server::Server;
+use crate::cause::chain;
 use crate::certbot::certificate;
 use crate::files::{self, Snapshot};
 use crate::names::{Route, Webroot};
@@ -293,10 +294,10 @@ fn pairs(nodes: &[Node], root: &str) -> Vec<(PathBuf, PathBuf)> {
         .collect()
 }
 
-/// The `.htaccess` files on the way to each webroot's challenge directory.
+/// The `.htaccess` files on the way to each webroot's challenge directory; users write them.
 pub fn htaccess<'a>(
     webroots: impl Iterator<Item = &'a Webroot>,
-) -> Result<BTreeMap<Webroot, Vec<Htaccess>>, Error> {
+) -> BTreeMap<Webroot, Vec<Htaccess>> {
     let mut all = BTreeMap::new();
     for webroot in webroots {
         if all.contains_key(webroot) {
@@ -308,16 +309,42 @@ pub fn htaccess<'a>(
         directories.reverse();
         for directory in directories {
             let file = directory.join(".htaccess");
-            match files::read_any(&file) {
-                Ok(bytes) => {
-                    let name = file.display().to_string();
-                    found.push(Htaccess::parse(&name, &parsed(&name, bytes)?));
-                }
-                Err(error) if error.is_missing() => {}
-                Err(error) => return Err(error.into()),
-            }
+            let name = file.display().to_string();
+            let document = match files::read_foreign(&file) {
+                Err(error) if error.is_nowhere() => continue,
+                Err(error) => Err(chain(&error)),
+                Ok(bytes) => parsed(&name, bytes).map_err(|error| chain(&error)),
+            };
+            found.push(match document {
+                Ok(document) => Htaccess::parse(&name, &document),
+                Err(why) => Htaccess::unreadable(directory, why),
+            });
         }
         all.insert(webroot.clone(), found);
     }
-    Ok(all)
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_user_puts_in_the_place_of_an_htaccess_keeps_nobody_waiting() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join(".htaccess");
+        let webroot = Webroot::parse(&scratch.path().display().to_string()).unwrap();
+        let seen = || htaccess(std::iter::once(&webroot)).remove(&webroot).unwrap();
+        assert!(seen().is_empty());
+        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(seen()[0].unreadable.as_ref().is_some_and(|why| why.contains("regular")));
+        files::remove_own(&file).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+        assert!(seen()[0].unreadable.as_ref().is_some_and(|why| why.contains("regular")));
+        files::remove_own(&file).unwrap();
+        files::write_scratch(&file, &vec![b'#'; 2 << 20]).unwrap();
+        assert!(seen()[0].unreadable.as_ref().is_some_and(|why| why.contains("bytes")));
+        files::write_scratch(&file, b"Deny from all").unwrap();
+        assert_eq!((seen()[0].nodes.len(), &seen()[0].unreadable), (1, &None));
+    }
 }

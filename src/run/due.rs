@@ -20,7 +20,7 @@ impl Certificates {
     /// Reads them; one that cannot be read is none.
     pub fn of(task: &Task) -> Self {
         let Names::Lineages(needed) = &task.names else { return Self(Vec::new()) };
-        let read = |path| files::read_any(path).ok();
+        let read = |path| files::read_foreign(path).ok();
         Self(needed.iter().map(|n| n.certificate.as_deref().and_then(read)).collect())
     }
 

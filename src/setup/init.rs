@@ -80,7 +80,7 @@ pub fn vps(
 
 /// The command for home, with this host's own fingerprint in it.
 fn home_line(call: &Call<'_>) -> String {
-    let key = files::read_any(Path::new(HOST_KEY)).unwrap_or_default();
+    let key = files::read_foreign(Path::new(HOST_KEY)).unwrap_or_default();
     let key = keys::host_keys(&format!("x {}", String::from_utf8_lossy(&key))).into_iter().next();
     let mut words = vec!["certbaton", "init", "--role", "home", "--vps", "NAME-OF-THIS-HOST"];
     let fingerprint = key.map(|key| key.fingerprint().to_string());

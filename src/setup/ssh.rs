@@ -205,7 +205,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let file = scratch.path().join("id");
         make_key(&file, &HostLabel::parse("home").unwrap()).unwrap();
-        let public = crate::files::read_any(&file.with_extension("pub")).unwrap();
+        let public = crate::files::read_foreign(&file.with_extension("pub")).unwrap();
         let public = String::from_utf8(public).unwrap();
         assert!(public.starts_with("ssh-ed25519 ") && public.ends_with(" home\n"), "{public}");
         assert_eq!(public_half(&file).unwrap().trim(), public.trim());

@@ -74,7 +74,7 @@ fn what_a_program_did_not_take_is_kept_with_its_time() {
 fn a_program_that_others_may_change_is_not_run() {
     let host = Host::with(COMMAND);
     host.script("tell", KEEPS);
-    fs::set_permissions(host.path("tell"), fs::Permissions::from_mode(0o775)).unwrap();
+    fs::set_permissions(host.path("tell"), fs::Permissions::from_mode(0o757)).unwrap();
     host.finds(&["route/home"]);
     assert!(told(&host).is_empty());
     fs::set_permissions(host.path("tell"), fs::Permissions::from_mode(0o755)).unwrap();

@@ -22,7 +22,7 @@ pub fn find(pid_file: Option<&Path>) -> Result<Server, Error> {
 }
 
 fn named_pid(path: &Path) -> Result<i32, Error> {
-    let text = match files::read_any(path) {
+    let text = match files::read_trusted(path) {
         Err(error) if error.is_missing() => {
             return Err(not_running(format!(" (no pid file {})", path.display())));
         }

@@ -3,8 +3,6 @@
 //! Each route is left out by itself, with its reason. Without
 //! `Options::partly` the first reason refuses all.
 
-use std::collections::BTreeMap;
-
 use super::{Run, STEPS, accepted, begin, perform, returned};
 use crate::apache::generated;
 use crate::apache::refusal::Refusal;
@@ -26,13 +24,7 @@ pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
         return Err(Error::Damaged(damage.clone()));
     }
     let mut out: Vec<(Route, Error)> = Vec::new();
-    let mut htaccess = BTreeMap::new();
-    for route in &run.wanted {
-        match observe::htaccess([&route.webroot].into_iter()) {
-            Ok(found) => htaccess.extend(found),
-            Err(error) => out.push((route.clone(), error)),
-        }
-    }
+    let htaccess = observe::htaccess(run.wanted.iter().map(|route| &route.webroot));
     let user = plan::Configuration {
         dump: &observed.user,
         documents: &observed.documents,

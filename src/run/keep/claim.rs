@@ -89,7 +89,7 @@ impl Keeper<'_> {
 
 /// The machine's own name for itself.
 fn nodename() -> String {
-    let name = files::read_any(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default();
+    let name = files::read_kernel("sys/kernel/hostname").unwrap_or_default();
     String::from_utf8_lossy(&name).trim().to_owned()
 }
 

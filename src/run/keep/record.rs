@@ -49,7 +49,7 @@ pub fn deployed(
     watch: Stopwatch,
 ) -> Event {
     let directory = deployed.directory.as_deref();
-    let pem = directory.and_then(|path| files::read_any(&path.join("cert.pem")).ok());
+    let pem = directory.and_then(|path| files::read_foreign(&path.join("cert.pem")).ok());
     let new = pem.and_then(|pem| certificate::from_pem(&pem).ok());
     Event::Deployed(DeployedRecord {
         lineage: lineage(deployed),

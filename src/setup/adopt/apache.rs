@@ -50,12 +50,12 @@ pub fn settle(settings: &Settings) -> Result<Report, Error> {
     let observed = observe::observe(&server, Journal::default())?;
     let known = lineages(&settings.certbot_directory)?;
     let listeners = server.listeners()?;
-    proof::peer(&passed(&observed, &known)?, &listeners).map_err(report::Error::from)?;
+    proof::peer(&passed(&observed, &known), &listeners).map_err(report::Error::from)?;
     Ok(report)
 }
 
 /// The doors of certbot's names that lead to another host.
-fn passed(observed: &Observation, known: &Lineages) -> Result<Vec<Door>, Error> {
+fn passed(observed: &Observation, known: &Lineages) -> Vec<Door> {
     let webroots = known.usable.iter().filter(|lineage| lineage.is_webroot());
     let names = webroots.flat_map(|lineage| lineage.names.iter().map(move |name| (lineage, name)));
     let routes: BTreeSet<Route> = names
@@ -63,7 +63,7 @@ fn passed(observed: &Observation, known: &Lineages) -> Result<Vec<Door>, Error> 
             Some(Route { name: name.clone(), webroot: lineage.webroot_of(name)?.clone() })
         })
         .collect();
-    let htaccess = observe::htaccess(routes.iter().map(|route| &route.webroot))?;
+    let htaccess = observe::htaccess(routes.iter().map(|route| &route.webroot));
     let (dump, documents) = (&observed.user, &observed.documents);
     let user = plan::Configuration { dump, documents, htaccess: &htaccess };
     let mut passed = Vec::new();
@@ -76,5 +76,5 @@ fn passed(observed: &Observation, known: &Lineages) -> Result<Vec<Door>, Error> 
         };
         passed.extend(plan.doors.iter().filter(is_passed).cloned());
     }
-    Ok(passed)
+    passed
 }

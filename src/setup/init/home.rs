@@ -149,7 +149,7 @@ impl Key {
         let made = scratch.path().join("id_ed25519");
         ssh::make_key(&made, &call.home)?;
         let private = files::read_secret(&made)?;
-        let public = files::read_any(&made.with_extension("pub"))?;
+        let public = files::read_foreign(&made.with_extension("pub"))?;
         let caller = named(&String::from_utf8_lossy(&public)).map_err(wrong)?;
         Ok(Self { caller, new: Some((private, public)), public: false })
     }

@@ -29,7 +29,7 @@ impl Scratch {
     }
 
     fn text(&self, name: &str) -> String {
-        String::from_utf8(files::read_any(&self.at(name)).unwrap()).unwrap()
+        String::from_utf8(files::read_foreign(&self.at(name)).unwrap()).unwrap()
     }
 
     fn back(&self) {
