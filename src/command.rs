@@ -1,8 +1,9 @@
 //! system: runs a program by absolute path, with a given environment and a deadline.
 //!
-//! Never a shell, never our own environment. What the program printed is in the
-//! error when it fails.
+//! Never a shell, never our own environment, signals or descriptors (`child`). What the
+//! program printed is in the error when it fails.
 
+pub mod child;
 pub mod piped;
 pub mod ssh;
 
@@ -10,15 +11,15 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::pipe::fcntl_setpipe_size;
 
 use crate::clock::{Deadline, ready};
 use crate::exit::{CarriesExit, Exit};
+use child::{Child, Group, Streams, nothing};
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -97,14 +98,16 @@ impl Program {
         deadline: &Deadline,
         mut hear: impl FnMut(&[u8]),
     ) -> Result<(ExitStatus, Vec<u8>), Error> {
-        let failed = |source| Error::Start { path: self.path.clone(), source };
-        let mut command = self.command()?;
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(failed)?;
+        let failed = |source| self.failed(source);
+        let (stdout, stdout_end) = io::pipe().map_err(failed)?;
+        let (stderr, stderr_end) = io::pipe().map_err(failed)?;
+        let stdin = nothing().map_err(failed)?;
+        let streams = [stdin.as_fd(), stdout_end.as_fd(), stderr_end.as_fd()];
+        let mut child = self.start(streams, Group::Ours)?;
+        drop((stdout_end, stderr_end));
         let mut said = Vec::new();
         let mut say = |part: &[u8]| said.extend_from_slice(part);
-        let stdout = child.stdout.take().map(OwnedFd::from).map(File::from);
-        let stderr = child.stderr.take().map(OwnedFd::from).map(File::from);
+        let [stdout, stderr] = [stdout, stderr].map(|pipe| Some(File::from(OwnedFd::from(pipe))));
         let heard = listen([stdout, stderr], [&mut hear, &mut say], deadline);
         match heard.map_err(failed) {
             Ok(true) => Ok((child.wait().map_err(failed)?, said)),
@@ -116,38 +119,30 @@ impl Program {
     }
 
     /// Starts it with `stdin` and leaves it running, its output discarded.
-    pub fn detach(&self, stdin: OwnedFd) -> Result<Child, Error> {
-        let mut command = self.command()?;
-        command.stdin(Stdio::from(stdin)).stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().map_err(|source| Error::Start { path: self.path.clone(), source })
+    pub fn detach(&self, stdin: &OwnedFd) -> Result<(), Error> {
+        let nothing = nothing().map_err(|source| self.failed(source))?;
+        self.start([stdin.as_fd(), nothing.as_fd(), nothing.as_fd()], Group::Ours)?;
+        Ok(())
     }
 
-    /// Starts it with `stream` as standard input and output, and a pipe for its errors; as the
-    /// user and group `owner`, if given.
-    pub fn converse(&self, stream: OwnedFd, owner: Option<(u32, u32)>) -> Result<Child, Error> {
-        let failed = |source| Error::Start { path: self.path.clone(), source };
-        let mut command = self.command()?;
-        let output = stream.try_clone().map_err(failed)?;
-        command.stdin(Stdio::from(stream)).stdout(Stdio::from(output)).stderr(Stdio::piped());
-        if let Some((user, group)) = owner {
-            // It also drops all supplementary groups.
-            command.uid(user).gid(group);
-        }
-        command.spawn().map_err(failed)
+    /// Starts it with `stream` as standard input and output; what it says on standard error
+    /// comes out of the second.
+    pub fn converse(&self, stream: &OwnedFd) -> Result<(Child, File), Error> {
+        let (stderr, stderr_end) = io::pipe().map_err(|source| self.failed(source))?;
+        let streams = [stream.as_fd(), stream.as_fd(), stderr_end.as_fd()];
+        let child = self.start(streams, Group::Ours)?;
+        Ok((child, OwnedFd::from(stderr).into()))
     }
 
-    fn command(&self) -> Result<Command, Error> {
+    fn start(&self, streams: Streams<'_>, group: Group) -> Result<Child, Error> {
         if !self.path.is_absolute() {
             return Err(Error::Relative(self.path.clone()));
         }
-        let mut command = Command::new(&self.path);
-        command
-            .args(&self.arguments)
-            .env_clear()
-            .envs(self.environment.iter().map(|(k, v)| (k, v)))
-            .current_dir(&self.directory)
-            .stdin(Stdio::null());
-        Ok(command)
+        child::start(self, streams, group).map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Start { path: self.path.clone(), source }
     }
 }
 
@@ -190,7 +185,7 @@ fn listen(
 
 fn reap(mut child: Child) {
     // Already gone is fine.
-    child.kill().ok();
+    child.kill();
     child.wait().ok();
 }
 

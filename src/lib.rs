@@ -56,6 +56,8 @@ pub mod render;
 pub mod route;
 pub mod run;
 pub mod setup;
+#[expect(clippy::disallowed_methods, reason = "owns what is inherited of signals")]
+pub mod signals;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about sockets")]
 pub mod sockets;
 pub mod status;

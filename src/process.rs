@@ -99,6 +99,19 @@ pub fn own() -> Result<Process, Error> {
     identify(i32::try_from(std::process::id()).map_err(|_| Error::Stat(0))?)
 }
 
+/// Whether this process runs for root.
+pub fn is_own_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Makes this process, which is root's, `user`'s for good, with no group but `group`.
+pub fn step_down(user: u32, group: u32) -> io::Result<()> {
+    nix::unistd::setgroups(&[])?;
+    nix::unistd::setgid(group.into())?;
+    nix::unistd::setuid(user.into())?;
+    Ok(())
+}
+
 /// Its command line, one item per argument; empty for a kernel thread or a zombie.
 pub fn argv(pid: i32) -> Result<Vec<OsString>, Error> {
     Ok(strings(&read(pid, "cmdline", "read the command line of")?))

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    certbaton::signals::reset();
     certbaton::cli::post_hook().into()
 }

@@ -3,22 +3,20 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::process::Pid;
 
+use super::child::{Child, Group};
 use crate::clock::{Deadline, ready};
 use crate::command::{Error, Program};
-use crate::process::{self, PidFd, Signal};
+use crate::process::Signal;
 
 /// A running program and our ends of its pipes; killed when dropped.
 #[derive(Debug)]
 pub struct Piped {
     child: Child,
-    pidfd: Option<PidFd>,
     stdin: Option<File>,
     outputs: [Output; 2],
     ended: Option<Deadline>,
@@ -55,7 +53,10 @@ struct Lines {
 impl Program {
     /// Starts it in a process group of its own, so that a terminal's Ctrl-C is ours to pass on.
     pub fn talk(&self, max_line: usize) -> Result<Piped, Error> {
-        self.start(Stdio::piped(), max_line)
+        let (stdin_end, stdin) = io::pipe().map_err(|source| self.failed(source))?;
+        let mut piped = self.start_piped(stdin_end.as_fd(), max_line)?;
+        piped.stdin = Some(OwnedFd::from(stdin).into());
+        Ok(piped)
     }
 
     /// The same, with all of `input` on its standard input, whether it reads it or not.
@@ -67,23 +68,19 @@ impl Program {
             file.rewind()?;
             Ok(file)
         };
-        let failed = |source| Error::Start { path: self.path.clone(), source };
-        self.start(file().map_err(failed)?.into(), max_line)
+        let stdin = file().map_err(|source| self.failed(source))?;
+        self.start_piped(stdin.as_fd(), max_line)
     }
 
-    fn start(&self, stdin: Stdio, max_line: usize) -> Result<Piped, Error> {
-        let failed = |source| Error::Start { path: self.path.clone(), source };
-        let mut command = self.command()?;
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.process_group(0).spawn().map_err(failed)?;
-        let stdin = child.stdin.take().map(|pipe| File::from(OwnedFd::from(pipe)));
-        let stdout = child.stdout.take().map(|pipe| File::from(OwnedFd::from(pipe)));
-        let stderr = child.stderr.take().map(|pipe| File::from(OwnedFd::from(pipe)));
-        // Ours until it is waited for, so its pid means it.
-        let pid = i32::try_from(child.id()).unwrap_or_default();
-        let pidfd = process::identify(pid).and_then(PidFd::open).ok();
-        let output = |pipe| Output { pipe, lines: Lines { buffer: Vec::new(), max: max_line } };
-        Ok(Piped { child, pidfd, stdin, outputs: [stdout, stderr].map(output), ended: None })
+    fn start_piped(&self, stdin: BorrowedFd<'_>, max_line: usize) -> Result<Piped, Error> {
+        let pipe = || io::pipe().map_err(|source| self.failed(source));
+        let ((stdout, stdout_end), (stderr, stderr_end)) = (pipe()?, pipe()?);
+        let child = self.start([stdin, stdout_end.as_fd(), stderr_end.as_fd()], Group::Own)?;
+        let output = |pipe: io::PipeReader| Output {
+            pipe: Some(OwnedFd::from(pipe).into()),
+            lines: Lines { buffer: Vec::new(), max: max_line },
+        };
+        Ok(Piped { child, stdin: None, outputs: [stdout, stderr].map(output), ended: None })
     }
 }
 
@@ -103,9 +100,7 @@ impl Piped {
 
     /// Sends it `signal`; that it has ended already is fine.
     pub fn signal(&self, signal: Signal) {
-        if let Some(pidfd) = &self.pidfd {
-            pidfd.signal(signal).ok();
-        }
+        self.child.pidfd().signal(signal).ok();
     }
 
     /// Waits for the next thing to happen, at most `patience`.
@@ -119,7 +114,7 @@ impl Piped {
             }
             let is_silent = self.outputs.iter().all(|output| output.pipe.is_none());
             let is_over = self.ended.is_some_and(|end| end.remaining().is_none());
-            if is_over || (is_silent && (self.ended.is_some() || self.pidfd.is_none())) {
+            if is_over || (is_silent && self.ended.is_some()) {
                 return Ok(self.rest());
             }
             let Some(left) = deadline.remaining() else { return Ok(Next::Silence) };
@@ -128,9 +123,8 @@ impl Piped {
             let open = self.outputs.iter().map(|output| output.pipe.as_ref());
             let open: Vec<bool> = open.map(|pipe| pipe.is_some()).collect();
             sources.extend(self.outputs.iter().filter_map(|o| o.pipe.as_ref()).map(AsFd::as_fd));
-            let end = self.pidfd.as_ref().filter(|_| self.ended.is_none());
-            sources.extend(end.map(AsFd::as_fd));
-            let has_end = end.is_some();
+            let has_end = self.ended.is_none();
+            sources.extend(has_end.then(|| self.child.pidfd().as_fd()));
             let ready = ready(&sources, Some(left))?;
             if let Some(woken) = ready.iter().take(wake.len()).position(|ready| *ready) {
                 return Ok(Next::Woken(woken));
@@ -149,17 +143,13 @@ impl Piped {
 
     /// Waits for its end, at most `patience`, without listening; `None` if it still runs.
     pub fn end(&mut self, patience: Duration) -> io::Result<Option<ExitStatus>> {
-        let ended = match &self.pidfd {
-            Some(pidfd) => pidfd.wait_exit(patience).unwrap_or(true),
-            None => true,
-        };
+        let ended = self.child.pidfd().wait_exit(patience).map_err(io::Error::other)?;
         if ended { self.child.wait().map(Some) } else { Ok(None) }
     }
 
     /// Kills it with all that it started and did not put into a group of its own.
     pub fn kill_all(&self) {
-        // Ours until it is waited for, so its pid means its group. Gone already is fine.
-        rustix::process::kill_process_group(Pid::from_child(&self.child), Signal::KILL).ok();
+        self.child.kill_group();
     }
 
     fn heard(&mut self) -> Option<Next> {
@@ -183,11 +173,9 @@ impl Piped {
 impl Drop for Piped {
     fn drop(&mut self) {
         self.hang_up();
-        // Already gone is fine.
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            self.child.kill().ok();
-            self.child.wait().ok();
-        }
+        self.child.kill();
+        // Another user's, such as sudo, is not killed, and sees only that nobody talks to it.
+        self.end(KILLED).ok();
     }
 }
 
@@ -217,12 +205,16 @@ impl Lines {
     }
 }
 
+/// For a program that was killed to be gone.
+const KILLED: Duration = Duration::from_secs(1);
+
 /// For the pipes of a program that has ended; what its children say later is not its own.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::{self, PidFd};
 
     fn shell(script: &str) -> Piped {
         let program = Program {
@@ -262,7 +254,7 @@ mod tests {
     #[test]
     fn others_wake_the_listener_and_a_drop_kills() {
         let mut piped = shell("exec /bin/sleep 1000");
-        let pid = i32::try_from(piped.child.id()).unwrap();
+        let pid = piped.child.pidfd().process().pid;
         let (reader, writer) = io::pipe().unwrap();
         drop(writer);
         let woken = piped.next(&[reader.as_fd()], Duration::from_secs(20)).unwrap();

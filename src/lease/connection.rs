@@ -8,16 +8,14 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, ExitStatus};
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use nix::unistd::geteuid;
-
 use crate::clock;
+use crate::command::child::Child;
 use crate::command::{self, Program, ssh};
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
-use crate::files;
 use crate::lease::lines::{self, Lines};
 use crate::lease::wire::{self, Ask, Hello};
 
@@ -25,8 +23,6 @@ use crate::lease::wire::{self, Ask, Hello};
 #[derive(Debug, Clone)]
 pub struct Way {
     program: Program,
-    /// Who the child runs as, if not as we do.
-    owner: Option<(u32, u32)>,
 }
 
 /// Why there is no line.
@@ -35,9 +31,6 @@ pub enum Error {
     /// The program.
     #[error(transparent)]
     Command(#[from] command::Error),
-    /// The arbiter's directory.
-    #[error(transparent)]
-    File(#[from] files::Error),
     /// The configuration has none.
     #[error("no arbiter is configured; set arbiter in [lease]")]
     None,
@@ -54,7 +47,6 @@ impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Command(error) => error.exit(),
-            Self::File(error) => error.exit(),
             Self::Lines(error) => error.exit(),
             Self::None => Exit::Config,
             Self::Socket(_) => Exit::Failed,
@@ -70,34 +62,19 @@ impl Way {
             let host = settings.hosts.iter().find(|host| host.name == *arbiter);
             let destination = host.and_then(|host| host.ssh.as_ref()).ok_or(Error::None)?;
             let program = ssh::client(&settings.ssh_config, destination);
-            return Ok(Self { program, owner: None });
+            return Ok(Self { program });
         }
         let mut arguments = Vec::new();
         if let Some(config) = config {
             arguments.extend(["--config".into(), config.into()]);
         }
         arguments.extend(["serve".into(), "--as".into(), arbiter.as_str().into()]);
-        Ok(Self { program: Program::plain(program.to_owned(), arguments), owner: owner(settings)? })
+        Ok(Self { program: Program::plain(program.to_owned(), arguments) })
     }
 
     /// Any program that speaks as an arbiter does.
     pub fn program(program: Program) -> Self {
-        Self { program, owner: None }
-    }
-}
-
-/// The user whose memory the lease is: all arbiters run as that one.
-fn owner(settings: &Settings) -> Result<Option<(u32, u32)>, Error> {
-    if !geteuid().is_root() {
-        return Ok(None);
-    }
-    let directory = settings.arbiter_directory();
-    match files::owner(&directory) {
-        Err(error) if error.is_missing() => {
-            files::own_directory(&directory, 0o755)?;
-            Ok(None)
-        }
-        owner => Ok(Some(owner?).filter(|(user, _)| *user != 0)),
+        Self { program }
     }
 }
 
@@ -117,10 +94,9 @@ impl Connection {
         // A child that takes nothing must not hold us up.
         ours.set_nonblocking(true).map_err(Error::Socket)?;
         let to = ours.try_clone().map_err(Error::Socket)?;
-        let mut child = way.program.converse(OwnedFd::from(theirs), way.owner)?;
-        let errors = child.stderr.take().map(|pipe| File::from(OwnedFd::from(pipe)));
+        let (child, errors) = way.program.converse(&OwnedFd::from(theirs))?;
         let lines = Lines::new(ours.into(), to.into());
-        Ok(Self { lines, child, errors, complaint: Vec::new() })
+        Ok(Self { lines, child, errors: Some(errors), complaint: Vec::new() })
     }
 
     /// Says one word.
@@ -185,7 +161,7 @@ impl Connection {
             clock::closed(&[errors.as_fd()], LAST_WORDS).ok();
         }
         let status = self.child.try_wait().ok().flatten();
-        self.child.kill().ok();
+        self.child.kill();
         self.child.wait().ok();
         status
     }
@@ -213,7 +189,7 @@ impl AsFd for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         // Gone already, perhaps.
-        self.child.kill().ok();
+        self.child.kill();
         self.child.wait().ok();
     }
 }

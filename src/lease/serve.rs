@@ -14,6 +14,7 @@ use crate::cause::chain;
 use crate::clock::{self, Deadline};
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
+use crate::files;
 use crate::lease::lines::{self, Lines};
 use crate::lease::overview;
 use crate::lease::place::{Hold, Holder, Standing, Waiter};
@@ -39,6 +40,12 @@ pub enum Error {
     /// The directories.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The arbiter's directory.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The user who owns it.
+    #[error("cannot become the user that the arbiter's directory belongs to")]
+    Owner(#[source] io::Error),
     /// Our own process.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -58,7 +65,8 @@ impl CarriesExit for Error {
             Self::Store(error) => error.exit(),
             Self::Process(error) => error.exit(),
             Self::Relay(error) => error.exit(),
-            Self::Standard(_) | Self::Wait(_) | Self::Silent(_) => Exit::Failed,
+            Self::File(error) => error.exit(),
+            Self::Standard(_) | Self::Wait(_) | Self::Owner(_) | Self::Silent(_) => Exit::Failed,
         }
     }
 }
@@ -101,6 +109,7 @@ pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(),
         tracing::info!(host = %caller, "order of {caller} for the agent");
         return Ok(relay::relay(line, lines.as_fd(), &mut io::stdout().lock())?);
     }
+    step_down(settings)?;
     let store = match Store::open(settings) {
         Ok(store) => store,
         Err(error) => {
@@ -127,6 +136,21 @@ pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(),
     match ended {
         Err(error) if error.is_farewell() => Ok(()),
         ended => ended,
+    }
+}
+
+/// Root becomes the user whose memory the lease is: all arbiters of a host run as that one.
+fn step_down(settings: &Settings) -> Result<(), Error> {
+    if !process::is_own_root() {
+        return Ok(());
+    }
+    let directory = settings.arbiter_directory();
+    match files::owner(&directory) {
+        Err(error) if error.is_missing() => Ok(files::own_directory(&directory, 0o755)?),
+        owner => match owner? {
+            (0, _) => Ok(()),
+            (user, group) => process::step_down(user, group).map_err(Error::Owner),
+        },
     }
 }
 

@@ -117,7 +117,7 @@ pub fn start(program: PathBuf, config: Option<&Path>) -> Result<Channel, Error> 
     let keeper =
         Program { path: program, arguments, environment: Vec::new(), directory: "/".into() };
     // Not waited for: it outlives this process by design.
-    drop(keeper.detach(OwnedFd::from(theirs))?);
+    keeper.detach(&OwnedFd::from(theirs))?;
     Ok(Channel::new(ours))
 }
 

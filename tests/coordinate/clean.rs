@@ -1,0 +1,57 @@
+//! flow: what a caller leaves behind of signals and descriptors reaches neither the programs nor their children.
+
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{SigSet, SigmaskHow};
+
+use crate::RENEW;
+use crate::tree::Tree;
+
+/// Writes down what it inherited, as certbot.
+const LOOK: &str = "cat /proc/self/status > status; ls /proc/self/fd > fd; env > environment";
+
+/// Starts `program` as a caller does that blocks every signal, ignores what can be ignored, and
+/// leaks a pipe.
+fn carelessly(program: &mut Command) -> Child {
+    let leaked = nix::unistd::pipe().unwrap();
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).unwrap();
+    let child = program.env("LEAKED", leaked.0.as_raw_fd().to_string()).spawn();
+    before.thread_set_mask().unwrap();
+    child.unwrap()
+}
+
+/// The agent of `tree`, below a shell that ignores all that it may.
+fn agent(tree: &Tree) -> Command {
+    let program = env!("CARGO_BIN_EXE_certbaton");
+    let config = tree.config().display().to_string();
+    let mut shell = Command::new("/bin/sh");
+    let ignoring = "trap '' HUP INT QUIT USR1 USR2 ALRM TERM CHLD TSTP; exec \"$@\"";
+    shell.args(["-c", ignoring, "sh", program, "--config", &config, "agent"]);
+    shell.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+    shell
+}
+
+/// The mask of `name` in a `/proc/PID/status`, without the two signals of the C library.
+fn mask(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    u64::from_str_radix(line.trim(), 16).unwrap() & !(3 << 31)
+}
+
+#[test]
+fn certbot_below_a_careless_caller_has_clean_signals_descriptors_and_environment() {
+    let Some(tree) = Tree::plant(LOOK) else { return };
+    let mut agent = carelessly(&mut agent(&tree));
+    writeln!(agent.stdin.as_mut().unwrap(), "{RENEW}").unwrap();
+    // Closed, it would call the order off.
+    let _stdin = agent.stdin.take();
+    let output = agent.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let status = tree.said("status");
+    // `cat` is two below, and a shell hands on what it got.
+    assert_eq!((mask(&status, "SigBlk:"), mask(&status, "SigIgn:")), (0, 0), "{status}");
+    assert_eq!(tree.said("fd"), "0\n1\n2\n3\n");
+    assert!(!tree.said("environment").contains("LEAKED"));
+}
