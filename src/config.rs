@@ -3,6 +3,7 @@
 //! Small on purpose: what can be found out is found out. Unknown keys are
 //! refused with line and column, since a misspelt one would be silent otherwise.
 
+pub mod mistake;
 pub mod notify;
 pub mod web_server;
 
@@ -12,9 +13,10 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+pub use crate::config::mistake::Error;
+use crate::config::mistake::{Example, Written};
 use crate::config::notify::{MetricsFragment, Notify, NotifyFragment};
 use crate::config::web_server::{ApacheFragment, WebServer, WebServerFragment};
-use crate::exit::{CarriesExit, Exit};
 use crate::lease::times;
 use crate::names::{Destination, HostLabel};
 use crate::status::judgement::Thresholds;
@@ -72,51 +74,39 @@ pub struct Host {
     pub ssh: Option<Destination>,
 }
 
-/// The file is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// Not TOML, or a key or value that is not known.
-    #[error("{file}:{line}:{column}: {message}")]
-    Syntax {
-        /// The file.
-        file: String,
-        /// Line, from 1.
-        line: usize,
-        /// Column in bytes, from 1.
-        column: usize,
-        /// What is wrong.
-        message: String,
-    },
-    /// A value that cannot be used.
-    #[error("{file}: {key}: {problem}")]
-    Value {
-        /// The file.
-        file: String,
-        /// The key.
-        key: &'static str,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
+/// What may be written for each key.
+pub(crate) const EXAMPLES: &[Example] = &[
+    example("name", "\"home\""),
+    example("ssh-config", "\"/etc/certbaton/ssh_config\""),
+    example("state-directory", "\"/var/lib/certbaton\""),
+    example("runtime-directory", "\"/run/certbaton\""),
+    example("host.name", "\"vps\""),
+    example("host.ssh", "\"certbaton@vps.example.org\""),
+    example("apache.pid-file", "\"/run/apache2/apache2.pid\""),
+    example("web-server.test", "[\"/usr/sbin/nginx\", \"-t\"]"),
+    example("web-server.reload", "[\"/usr/bin/systemctl\", \"reload\", \"nginx\"]"),
+    example("certbot.config-directory", "\"/etc/letsencrypt\""),
+    example("certbot.program", "\"/usr/bin/certbot\""),
+    example("certbot.duplicates-per-week", "5"),
+    example("lease.arbiter", "\"vps\""),
+    example("lease.wait", "\"20m\""),
+    example("lease.grace", "\"30s\""),
+    example("lease.break-glass", "\"120h\""),
+    example("proof.time", "\"20s\""),
+    example("status.warning-days", "20"),
+    example("status.critical-days", "10"),
+    secret("notify.command", "[\"/usr/bin/mail\", \"-s\", \"certbaton\", \"root\"]"),
+    secret("notify.url", "\"https://ntfy.example.org/certbaton\""),
+    example("notify.header-file", "\"/etc/certbaton/headers\""),
+    example("metrics.textfile", "\"/var/lib/prometheus/node-exporter/certbaton.prom\""),
+];
+
+const fn example(key: &'static str, value: &'static str) -> Example {
+    Example { key, value, is_secret: false }
 }
 
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Syntax { .. } | Self::Value { .. } => Exit::Config,
-        }
-    }
-}
-
-impl Error {
-    /// What is wrong with the `text` of `file`, and where.
-    pub(crate) fn syntax(file: &str, text: &str, error: &toml::de::Error) -> Self {
-        let at = error.span().map_or(0, |span| span.start);
-        let before = text.get(..at).unwrap_or("");
-        let column = before.len() - before.rfind('\n').map_or(0, |n| n + 1) + 1;
-        let (line, message) = (before.matches('\n').count() + 1, error.message());
-        Self::Syntax { file: file.into(), line, column, message: message.into() }
-    }
+const fn secret(key: &'static str, value: &'static str) -> Example {
+    Example { key, value, is_secret: true }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -176,11 +166,10 @@ struct StatusFragment {
 }
 
 impl StatusFragment {
-    fn thresholds(self, file: &str) -> Result<Thresholds, Error> {
+    fn thresholds(self, written: Written<'_>) -> Result<Thresholds, Error> {
         let Self { warning_days, critical_days } = self;
         if warning_days.zip(critical_days).is_some_and(|(warning, critical)| warning < critical) {
-            let (key, problem) = ("status.warning-days", "is less than critical-days");
-            return Err(Error::Value { file: file.to_owned(), key, problem });
+            return Err(written.wrong("status.warning-days", "is less than critical-days"));
         }
         Ok(Thresholds { warning_days, critical_days })
     }
@@ -212,16 +201,21 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Reads the bytes of `file`.
+    pub fn read(file: &str, bytes: Vec<u8>) -> Result<Self, Error> {
+        Self::parse(file, &Written::text(file, bytes)?)
+    }
+
     /// Reads the text of `file`.
     pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
-        let fragment: Fragment =
-            toml::from_str(text).map_err(|error| Error::syntax(file, text, &error))?;
-        let wrong = |key, problem| Error::Value { file: file.to_owned(), key, problem };
-        let absolute = |key, given: Option<PathBuf>, default: PathBuf| {
+        let written = Written { file, text, examples: EXAMPLES };
+        let fragment: Fragment = toml::from_str(text).map_err(|error| written.refused(&error))?;
+        let wrong = |key: &str, problem: &str| written.wrong(key, problem);
+        let absolute = |key: &str, given: Option<PathBuf>, default: PathBuf| {
             let path = given.unwrap_or(default);
             if path.is_absolute() { Ok(path) } else { Err(wrong(key, "is not an absolute path")) }
         };
-        let positive = |key, given: Option<SignedDuration>, default: Duration| match given {
+        let positive = |key: &str, given: Option<SignedDuration>, default: Duration| match given {
             None => Ok(default),
             Some(given) => Duration::try_from(given)
                 .ok()
@@ -230,28 +224,30 @@ impl Settings {
         };
         let default = Self::default();
         let mut hosts: Vec<Host> = Vec::new();
-        for HostFragment { name, ssh } in fragment.hosts {
+        for (index, HostFragment { name, ssh }) in fragment.hosts.into_iter().enumerate() {
+            let wrong = |key, problem| wrong(&format!("host.{index}.{key}"), problem);
             if hosts.iter().any(|host| host.name == name) {
-                return Err(wrong("host.name", "is there twice"));
+                return Err(wrong("name", "is there twice"));
             }
             let ssh = ssh.map(|text| {
-                Destination::parse(&text).ok_or_else(|| {
-                    wrong("host.ssh", "is not a destination of ssh, such as USER@HOST")
-                })
+                let wrong = || wrong("ssh", "is not a destination of ssh");
+                Destination::parse(&text).ok_or_else(wrong)
             });
             hosts.push(Host { name, ssh: ssh.transpose()? });
         }
         let known = |name: &HostLabel| hosts.iter().find(|host| host.name == *name);
+        let labels: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+        let stranger = format!("is no name of any [[host]] ({})", labels.join(", "));
         if fragment.name.as_ref().is_some_and(|name| known(name).is_none()) {
-            return Err(wrong("name", "is no name of any [[host]]"));
-        }
-        if !hosts.is_empty() && fragment.name.is_none() && fragment.lease.arbiter.is_some() {
-            return Err(wrong("name", "is missing: which [[host]] is this one?"));
+            return Err(wrong("name", &stranger));
         }
         if let Some(arbiter) = &fragment.lease.arbiter {
             match known(arbiter) {
-                None => return Err(wrong("lease.arbiter", "is no name of any [[host]]")),
-                Some(host) if host.ssh.is_none() && fragment.name.as_ref() != Some(arbiter) => {
+                None => return Err(wrong("lease.arbiter", &stranger)),
+                Some(host)
+                    if host.ssh.is_none()
+                        && fragment.name.as_ref().is_some_and(|name| name != arbiter) =>
+                {
                     return Err(wrong(
                         "lease.arbiter",
                         "is another host, and its [[host]] has no ssh",
@@ -259,6 +255,9 @@ impl Settings {
                 }
                 Some(_) => {}
             }
+        }
+        if !hosts.is_empty() && fragment.name.is_none() && fragment.lease.arbiter.is_some() {
+            return Err(wrong("name", "is missing: which [[host]] is this one?"));
         }
         let (pid_file, web_server) = web_server::checked(fragment.apache, fragment.web_server)
             .map_err(|(key, problem)| wrong(key, problem))?;
@@ -302,7 +301,7 @@ impl Settings {
             lease_wait: positive("lease.wait", fragment.lease.wait, default.lease_wait)?,
             lease_grace: grace,
             proof_time: positive("proof.time", fragment.proof.time, default.proof_time)?,
-            thresholds: fragment.status.thresholds(file)?,
+            thresholds: fragment.status.thresholds(written)?,
             notify: fragment.notify.check().map_err(|(key, problem)| wrong(key, problem))?,
             textfile: fragment.metrics.check().map_err(|(key, problem)| wrong(key, problem))?,
         })

@@ -16,7 +16,7 @@ fn durations_are_written_as_people_say_them() {
 #[test]
 fn an_unknown_key_is_refused_where_it_stands() {
     let error = Settings::parse("f", "[apache]\n  pid-fill = \"/x\"\n").unwrap_err();
-    let Error::Syntax { line, column, message, .. } = error else { panic!("{error}") };
+    let Error { line, column, message, .. } = error;
     assert_eq!((line, column), (2, 3));
     assert!(message.contains("pid-fill"), "{message}");
 }

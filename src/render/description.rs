@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use crate::config::Error;
+use crate::config::mistake::{Error, Written};
 use crate::names::{Hostname, Webroot};
 use crate::render::words::{Backend, Credential, Interface, Label, Path, Realm};
 
@@ -111,11 +111,17 @@ struct Fragment {
 }
 
 impl Description {
+    /// Reads the bytes of `file`.
+    pub fn read(file: &str, bytes: Vec<u8>) -> Result<Self, Error> {
+        Self::parse(file, &Written::text(file, bytes)?)
+    }
+
     /// Reads the text of `file`.
     pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
+        let written = Written { file, text, examples: &[] };
         let Fragment { name, vps, home, tunnel, sites } =
-            toml::from_str(text).map_err(|error| Error::syntax(file, text, &error))?;
-        let wrong = |key, problem| Err(Error::Value { file: file.to_owned(), key, problem });
+            toml::from_str(text).map_err(|error| written.refused(&error))?;
+        let wrong = |key: &str, problem| Err(written.wrong(key, problem));
         if vps.addresses.is_empty() {
             return wrong("vps.addresses", "is empty: home could not tell the VPS from a client");
         }
@@ -126,24 +132,22 @@ impl Description {
             return wrong("site", "is missing: a gateway has at least one [[site]]");
         }
         let mut known = BTreeSet::new();
-        for site in &sites {
+        for (index, site) in sites.iter().enumerate() {
+            let wrong = |key, problem| wrong(&format!("site.{index}.{key}"), problem);
             if site.names.is_empty() {
-                return wrong("site.names", "is empty");
+                return wrong("names", "is empty");
             }
             for name in &site.names {
                 if *name == vps.name || *name == home.name {
                     // The VPS would ask itself, or home would.
-                    return wrong(
-                        "site.names",
-                        "has the name by which the machines reach each other",
-                    );
+                    return wrong("names", "has the name by which the machines reach each other");
                 }
                 if !known.insert(name) {
-                    return wrong("site.names", "has a name twice, or that of another site");
+                    return wrong("names", "has a name twice, or that of another site");
                 }
             }
             if site.realm.is_some() && site.password_file.is_none() {
-                return wrong("site.realm", "is for a password, and there is no password-file");
+                return wrong("realm", "is for a password, and there is no password-file");
             }
         }
         Ok(Self { name, vps, home, tunnel, sites })
@@ -204,7 +208,8 @@ interface = \"he-ipv6\"
         let error = parse(&SITE.replace("backend", "backent")).unwrap_err();
         assert!(error.starts_with("f:10:1: unknown field `backent`"), "{error}");
         let error = parse(&SITE.replace("8080/", "8080/$1/")).unwrap_err();
-        assert!(error.starts_with("f:10:11: not an http or https URL"), "{error}");
+        assert!(error.starts_with("f:10:11: site.backend = "), "{error}");
+        assert!(error.contains("not an http or https URL"), "{error}");
     }
 
     #[test]
@@ -212,7 +217,7 @@ interface = \"he-ipv6\"
         assert!(parse(&[SITE, SITE].concat()).unwrap_err().contains("twice"));
         let own = SITE.replace("a.example.org", "vps.example.org");
         assert!(parse(&own).unwrap_err().contains("reach each other"));
-        assert!(parse("").unwrap_err().contains("site: is missing"));
+        assert!(parse("").unwrap_err().contains("site is missing"));
     }
 
     #[test]

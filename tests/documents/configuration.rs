@@ -14,7 +14,7 @@ use crate::text;
 /// What the program expects where it finds a key that it does not know.
 fn expected(table: &str) -> Vec<String> {
     let text = format!("{table}\nkey-of-a-test = 1\n");
-    let Err(Error::Syntax { message, .. }) = Settings::parse("test", &text) else { return vec![] };
+    let Err(Error { message, .. }) = Settings::parse("test", &text) else { return vec![] };
     let Some((_, list)) = message.split_once(", expected ") else { return vec![] };
     let name = Regex::new("`([^`]+)`").unwrap();
     name.captures_iter(list).map(|found| found[1].to_owned()).collect()
