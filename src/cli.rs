@@ -8,10 +8,10 @@ mod commands;
 mod coordinate;
 mod error;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use nix::unistd::geteuid;
 
 use crate::agent::carry;
@@ -24,10 +24,12 @@ use crate::lease::serve;
 use crate::names::{HostLabel, Hostname, Webroot};
 use crate::run::hook::{self, Call};
 use crate::run::keep;
+use crate::text::{WIDTH, wrapped};
 use look::look;
 
 mod lease;
 mod look;
+mod output;
 mod render;
 mod setup;
 mod status;
@@ -36,11 +38,12 @@ pub use commands::commands;
 use commands::{DEPLOY, POST, PRE, Program};
 pub use coordinate::renew_coordinate;
 pub use error::Error;
+use output::{print, print_done};
 
 /// Lets two web servers that answer for the same names renew their certificates
 /// without colliding.
 #[derive(Debug, Parser)]
-#[command(name = "certbaton", version)]
+#[command(name = "certbaton", version, max_term_width = WIDTH)]
 pub struct Certbaton {
     #[command(flatten)]
     common: Common,
@@ -99,68 +102,66 @@ fn host_label(text: &str) -> Result<HostLabel, String> {
 
 /// The whole of `certbaton`.
 pub fn certbaton() -> Exit {
-    let cli = Certbaton::parse();
-    start("certbaton");
-    let done = match &cli.verb {
-        Verb::Check(check) => {
-            let config = cli.common.config.as_deref();
-            match settings(&cli.common).and_then(|set| check.perform(&set, config)) {
-                Ok(exit) => return exit,
-                Err(error) => Err(error),
-            }
-        }
-        Verb::Init(init) => {
-            let config = cli.common.config.as_deref();
-            let again = || settings(&cli.common);
-            match again().and_then(|set| init.perform(&set, config, again)) {
-                Ok(exit) => return exit,
-                Err(error) => Err(error),
-            }
-        }
-        Verb::Install(install) => settings(&cli.common)
-            .and_then(|set| install.perform(&set, cli.common.config.as_deref())),
-        Verb::Uninstall(uninstall) => settings(&cli.common)
-            .and_then(|set| uninstall.perform(&set, cli.common.config.as_deref())),
-        // The arbiter needs nothing of root's.
-        Verb::Serve { caller, renew } => unprivileged_settings(&cli.common)
-            .and_then(|set| Ok(serve::serve(&set, caller, *renew)?)),
-        Verb::Switch(order) => settings(&cli.common).and_then(|set| order.perform(&set)),
-        Verb::Status(status) => {
-            let done = settings(&cli.common).and_then(|set| status.perform(&set, &cli.common));
-            return done.unwrap_or_else(|error| {
-                complain("certbaton", &chain(&error));
-                error.exit()
-            });
-        }
-        Verb::Recover => settings(&cli.common).and_then(|set| {
-            let done = hook::give_back(&set);
-            look(&set, &cli.common);
-            Ok(done?)
-        }),
-        Verb::Render(render) => match render.perform(&cli.common) {
-            Ok(exit) => return exit,
-            Err(error) => Err(error),
-        },
-        Verb::Thumbprint(account) => settings(&cli.common).and_then(|set| account.perform(&set)),
-        Verb::Keep => settings(&cli.common).and_then(|set| {
-            let done = keep::keep(&set, cli.common.config.as_deref());
-            look(&set, &cli.common);
-            Ok(done?)
-        }),
-        Verb::Lease(order) => {
-            let config = cli.common.config.as_deref();
-            settings(&cli.common).and_then(|set| Ok(order.perform(&set, config)?))
-        }
-        Verb::Agent => settings(&cli.common)
-            .inspect_err(|error| carry::refuse(error.exit(), &chain(error)))
-            .and_then(|set| Ok(carry::carry(&set)?)),
+    let cli: Certbaton = match parsed("certbaton", Certbaton::command()) {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
     };
-    concluded("certbaton", done)
+    start("certbaton");
+    concluded("certbaton", cli.perform())
+}
+
+impl Certbaton {
+    fn perform(&self) -> Result<Exit, Error> {
+        let common = &self.common;
+        let config = common.config.as_deref();
+        let again = || settings(common);
+        let done = match &self.verb {
+            Verb::Check(check) => return check.perform(&settings(common)?, config),
+            Verb::Init(init) => return init.perform(&settings(common)?, config, again),
+            Verb::Status(status) => return status.perform(&settings(common)?, common),
+            Verb::Render(render) => return render.perform(common),
+            Verb::Install(install) => install.perform(&settings(common)?, config),
+            Verb::Uninstall(uninstall) => uninstall.perform(&settings(common)?, config),
+            // The arbiter needs nothing of root's.
+            Verb::Serve { caller, renew } => {
+                Ok(serve::serve(&unprivileged_settings(common)?, caller, *renew)?)
+            }
+            Verb::Switch(order) => order.perform(&settings(common)?),
+            Verb::Recover => {
+                let settings = settings(common)?;
+                let done = hook::give_back(&settings);
+                look(&settings, common);
+                Ok(done?)
+            }
+            Verb::Thumbprint(account) => account.perform(&settings(common)?),
+            Verb::Keep => {
+                let settings = settings(common)?;
+                let done = keep::keep(&settings, config);
+                look(&settings, common);
+                Ok(done?)
+            }
+            Verb::Lease(order) => Ok(order.perform(&settings(common)?, config)?),
+            Verb::Agent => settings(common)
+                .inspect_err(|error| carry::refuse(error.exit(), &chain(error)))
+                .and_then(|set| Ok(carry::carry(&set)?)),
+        };
+        done.map(|()| Exit::Done)
+    }
+}
+
+/// The command line as `command` understands it; else how the program ends: help was wanted, or the words are wrong.
+fn parsed<P: FromArgMatches>(program: &str, mut command: Command) -> Result<P, Exit> {
+    let given = command.try_get_matches_from_mut(std::env::args_os());
+    let said = match given.and_then(|given| P::from_arg_matches(&given)) {
+        Ok(cli) => return Ok(cli),
+        Err(said) => said.format(&mut command),
+    };
+    Err(concluded(program, output::explain(&said).map_err(Error::from)))
 }
 
 /// What every hook understands; certbot passes the rest by environment.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, max_term_width = WIDTH)]
 struct Hook {
     #[command(flatten)]
     common: Common,
@@ -194,23 +195,25 @@ pub fn post_hook() -> Exit {
 fn hook(
     program: Program,
     act: fn(&Settings, &Call) -> Result<(), hook::Error>,
-) -> Result<(), Error> {
-    let given = program.command().get_matches();
-    let cli = Hook::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
+) -> Result<Exit, Error> {
+    let cli: Hook = match parsed(program.name, program.command()) {
+        Ok(cli) => cli,
+        Err(exit) => return Ok(exit),
+    };
     start(program.name);
     let settings = settings(&cli.common)?;
-    Ok(act(&settings, &cli.call()?)?)
+    act(&settings, &cli.call()?)?;
+    Ok(Exit::Done)
 }
 
 /// Says what went wrong, and turns it into the exit code.
-fn concluded(program: &str, done: Result<(), Error>) -> Exit {
-    match done {
-        Ok(()) => Exit::Done,
-        Err(error) => {
+fn concluded(program: &str, done: Result<Exit, Error>) -> Exit {
+    done.unwrap_or_else(|error| {
+        if !error.is_hung_up() {
             complain(program, &chain(&error));
-            error.exit()
         }
-    }
+        error.exit()
+    })
 }
 
 impl Hook {
@@ -253,10 +256,10 @@ fn unprivileged_settings(common: &Common) -> Result<Settings, Error> {
         Err(error) if error.is_missing() && common.config.is_none() => {
             return Ok(Settings::default());
         }
-        bytes => bytes?,
+        Err(error) if error.is_unsafe() => return Err(error.into()),
+        bytes => bytes.map_err(Error::NoConfig)?,
     };
-    let text = String::from_utf8(bytes).map_err(|_| Error::NotText(path.to_owned()))?;
-    Ok(Settings::parse(&path.display().to_string(), &text)?)
+    Ok(Settings::read(&path.display().to_string(), bytes)?)
 }
 
 /// Says on standard error what went wrong, each line behind the program's name; and in the log.
@@ -266,9 +269,16 @@ pub fn complain(program: &str, text: &str) {
         return;
     }
     let mut out = io::stderr().lock();
+    let is_narrow = out.is_terminal();
     for line in text.lines() {
+        // The lines of a diff stay as they are.
+        let told = if is_narrow && !line.starts_with(['+', '-', '@', ' ']) {
+            wrapped(&format!("{program}: "), INDENT, line)
+        } else {
+            format!("{program}: {line}\n")
+        };
         // Nobody to tell if standard error is gone.
-        writeln!(out, "{program}: {line}").ok();
+        out.write_all(told.as_bytes()).ok();
     }
 }
 
@@ -286,7 +296,5 @@ fn person() -> By {
     By { user: Some(sudo.unwrap_or_else(|| "root".to_owned())), ..By::process(pid, &words) }
 }
 
-fn print(text: &str) {
-    // A closed pipe is the reader's choice.
-    io::stdout().lock().write_all(text.as_bytes()).ok();
-}
+/// Below the first line of what is told.
+const INDENT: usize = 2;

@@ -44,9 +44,9 @@ impl Check {
         };
         let summary = check::check(settings, &call, &say)?;
         if self.json {
-            print(&(serde_json::to_string_pretty(&summary).map_err(Error::Json)? + "\n"));
+            print(&(serde_json::to_string_pretty(&summary).map_err(Error::Json)? + "\n"))?;
         } else {
-            print(&summary.table());
+            print(&summary.table())?;
         }
         Ok(summary.exit())
     }

@@ -5,19 +5,19 @@ use std::io::{self, IsTerminal, Write};
 use clap::{Command, CommandFactory, Parser};
 
 use super::look::look;
-use super::{Common, Error, complain, is_logged, person, settings, start};
+use super::{Common, Error, concluded, is_logged, parsed, person, print_done, settings, start};
 use crate::agent::wire::LineageName;
-use crate::cause::chain;
 use crate::clock::Stopwatch;
 use crate::coordinate::outcome::{LineageSummary, Outcome, Served, Summary, Verdict};
 use crate::coordinate::plan::Wish;
 use crate::coordinate::{Call, Said, coordinate};
-use crate::exit::{CarriesExit, Exit};
+use crate::exit::Exit;
 use crate::names::HostLabel;
+use crate::text::WIDTH;
 
 /// Renews on every host, one after another, and verifies what each of them serves.
 #[derive(Debug, Parser)]
-#[command(name = "renew-coordinate", version)]
+#[command(name = "renew-coordinate", version, max_term_width = WIDTH)]
 struct Coordinate {
     #[command(flatten)]
     common: Common,
@@ -49,15 +49,12 @@ pub(super) fn command() -> Command {
 
 /// The whole of `renew-coordinate`.
 pub fn renew_coordinate() -> Exit {
-    let cli = Coordinate::parse();
+    let cli: Coordinate = match parsed(PROGRAM, command()) {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
     start(PROGRAM);
-    match cli.perform() {
-        Ok(exit) => exit,
-        Err(error) => {
-            complain(PROGRAM, &chain(&error));
-            error.exit()
-        }
-    }
+    concluded(PROGRAM, cli.perform())
 }
 
 impl Coordinate {
@@ -78,11 +75,11 @@ impl Coordinate {
         } else {
             summary.table()
         };
-        // A closed pipe is the reader's choice.
-        io::stdout().lock().write_all(text.as_bytes()).ok();
+        let told = print_done(&text);
         let exit = summary.exit();
         log(&summary);
         look(&settings, &self.common);
+        told.map_err(|error| error.beside(exit))?;
         Ok(exit)
     }
 }

@@ -3,8 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::lease;
+use super::{lease, output};
 use crate::agent::carry;
+use crate::cause::chain;
 use crate::certbot::account;
 use crate::certbot::lineages;
 use crate::certbot::scope;
@@ -29,7 +30,10 @@ pub enum Error {
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// The configuration file is not text.
+    /// The configuration file is not there, or no file.
+    #[error("{}: correct --config, or leave it out, and {} is read if it is there", chain(.0), config::DEFAULT_PATH)]
+    NoConfig(files::Error),
+    /// A file that is not text.
     #[error("{} is not UTF-8", .0.display())]
     NotText(PathBuf),
     /// certbot's files.
@@ -86,6 +90,9 @@ pub enum Error {
     /// The arbiter.
     #[error(transparent)]
     Serve(#[from] serve::Error),
+    /// Standard output.
+    #[error(transparent)]
+    Output(#[from] output::Error),
     /// A set-up.
     #[error(transparent)]
     Setup(#[from] crate::setup::error::Error),
@@ -130,7 +137,7 @@ impl CarriesExit for Error {
         match self {
             Self::NotRoot => Exit::Unsafe,
             Self::UnderWay => Exit::Busy,
-            Self::NotText(_) => Exit::Config,
+            Self::NoConfig(_) | Self::NotText(_) => Exit::Config,
             Self::NoThumbprint | Self::NeedlessThumbprint | Self::SeveralAccounts(_) => Exit::Usage,
             Self::Config(error) => error.exit(),
             Self::File(error) => error.exit(),
@@ -144,6 +151,7 @@ impl CarriesExit for Error {
             Self::Coordinate(error) => error.exit(),
             Self::Check(error) => error.exit(),
             Self::Serve(error) => error.exit(),
+            Self::Output(error) => error.exit(),
             Self::Setup(error) => error.exit(),
             Self::NoNames
             | Self::Unswitchable(_)
@@ -155,6 +163,16 @@ impl CarriesExit for Error {
             | Self::UpdateKey(_)
             | Self::NoAccount
             | Self::Program(_) => Exit::Failed,
+        }
+    }
+}
+
+impl Error {
+    /// Whoever read the output had enough.
+    pub(super) fn is_hung_up(&self) -> bool {
+        match self {
+            Self::Output(error) | Self::Lease(lease::Error::Output(error)) => error.is_hung_up(),
+            _ => false,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::output::{self, print, print_done};
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::lease::question::{self, question};
@@ -42,6 +43,9 @@ pub enum Error {
     /// The status is no JSON.
     #[error("the status cannot be printed")]
     Json(#[from] serde_json::Error),
+    /// Standard output.
+    #[error(transparent)]
+    Output(#[from] output::Error),
 }
 
 #[deny(clippy::wildcard_enum_match_arm)]
@@ -49,6 +53,7 @@ impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Question(error) => error.exit(),
+            Self::Output(error) => error.exit(),
             Self::Refused(_) | Self::Strange(_) | Self::Json(_) => Exit::Failed,
         }
     }
@@ -78,14 +83,14 @@ impl Order {
         match (answer, self) {
             (Answer::Status(status), Self::Show { .. }) if json => {
                 let shown = Shown { arbiter: &hello.host, status: &status };
-                super::print(&(serde_json::to_string(&shown)? + "\n"));
+                print(&(serde_json::to_string(&shown)? + "\n"))?;
             }
             (Answer::Status(status), Self::Show { .. }) => {
-                super::print(&text(&hello.host, &status));
+                print(&text(&hello.host, &status))?;
             }
-            (Answer::Broken, Self::Break { token }) => super::print(&format!(
+            (Answer::Broken, Self::Break { token }) => print_done(&format!(
                 "broken: token {token} is nobody's any more; its holder stops its certbot and gives its routes back\n"
-            )),
+            ))?,
             (Answer::Refused { why }, _) => return Err(Error::Refused(why)),
             (other, _) => return Err(Error::Strange(format!("{other:?}"))),
         }

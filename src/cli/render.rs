@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Common, Error, print, settings};
+use super::{Common, Error, print, print_done, settings};
 use crate::certbot::account;
 use crate::certbot::accounts;
 use crate::certbot::lineages::lineages;
@@ -80,7 +80,7 @@ impl Render {
         let proofs: Vec<Proof> =
             gathered.names.iter().map(|name| layout::prove(&gathered, name, wanted)).collect();
         for proof in &proofs {
-            print(&format!("{proof}\n"));
+            print(&format!("{proof}\n"))?;
         }
         if proofs.is_empty() {
             return Err(Error::NoNamesToProve);
@@ -99,14 +99,14 @@ impl Render {
         let files = gateway(description, &layout, key.as_ref());
         let Some(directory) = &self.to else {
             for file in &files {
-                print(&format!("==> {} <==\n{}\n", file.path.display(), file.text));
+                print(&format!("==> {} <==\n{}\n", file.path.display(), file.text))?;
             }
             return Ok(());
         };
         let leaves: Vec<Leaf<'_>> = files.iter().map(leaf).collect();
         files::write_tree(directory, &leaves, |bytes| bytes.starts_with(MARK.as_bytes()))?;
         for file in &files {
-            print(&format!("{}\n", directory.join(&file.path).display()));
+            print_done(&format!("{}\n", directory.join(&file.path).display()))?;
         }
         if description.tunnel.is_some() && key.is_none() {
             note(
@@ -148,9 +148,7 @@ fn leaf(file: &Rendered) -> Leaf<'_> {
 }
 
 fn read(path: &Path) -> Result<Description, Error> {
-    let text = String::from_utf8(files::read_foreign(path)?)
-        .map_err(|_| Error::NotText(path.to_owned()))?;
-    Ok(Description::parse(&path.display().to_string(), &text)?)
+    Ok(Description::read(&path.display().to_string(), files::read_foreign(path)?)?)
 }
 
 fn update_key(path: &Path) -> Result<Credential, Error> {
@@ -194,7 +192,7 @@ impl Account {
         match &found[..] {
             [] => Err(Error::NoAccount),
             [(thumbprint, _)] => {
-                print(&format!("{thumbprint}\n"));
+                print(&format!("{thumbprint}\n"))?;
                 Ok(())
             }
             several => {

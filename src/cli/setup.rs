@@ -1,14 +1,15 @@
 //! system: the command lines of `certbaton init`, `install` and `uninstall`, and the person who is asked.
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 use std::net::IpAddr;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
 
 use super::check::Check;
-use super::{Error, host_label, print};
+use super::output::{self, print, write};
+use super::{Error, host_label};
 use crate::config::{self, Settings};
 use crate::exit::Exit;
 use crate::names::{Destination, HostLabel, Hostname};
@@ -104,8 +105,9 @@ impl Install {
     pub(super) fn perform(&self, settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
         only_default(config)?;
         let program = std::env::current_exe().map_err(Error::Program)?;
-        install(settings, &program, &mut Console, self.how.consent())?;
-        Ok(())
+        let (mut console, consent) = (Console::default(), self.how.consent());
+        install(settings, &program, &mut console, consent)?;
+        console.heard(consent)
     }
 }
 
@@ -113,8 +115,9 @@ impl Uninstall {
     pub(super) fn perform(&self, settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
         only_default(config)?;
         let program = std::env::current_exe().map_err(Error::Program)?;
-        uninstall(settings, config, &program, &mut Console, self.how.consent())?;
-        Ok(())
+        let (mut console, consent) = (Console::default(), self.how.consent());
+        uninstall(settings, config, &program, &mut console, consent)?;
+        console.heard(consent)
     }
 }
 
@@ -137,16 +140,18 @@ impl Init {
             Role::Home => (label(&self.vps_name, "vps")?, label(&self.name, "home")?),
         };
         let call = Call { settings, program: &program, consent: self.how.consent(), vps, home };
+        let mut console = Console::default();
         let next = match role {
-            Role::Vps => init::vps(&call, self.home_key.as_ref(), &mut Console)?,
-            Role::Home => init::home(&call, &self.home(settings)?, &mut Console)?,
+            Role::Vps => init::vps(&call, self.home_key.as_ref(), &mut console)?,
+            Role::Home => init::home(&call, &self.home(settings)?, &mut console)?,
         };
+        console.heard(call.consent)?;
         match next {
             Next::Nothing => Ok(Exit::Done),
             Next::Paste => Ok(Exit::Busy),
             Next::Check if self.no_check => Ok(Exit::Done),
             Next::Check => {
-                print("\n");
+                print("\n")?;
                 Check::all().perform(&again()?, config)
             }
         }
@@ -166,7 +171,7 @@ impl Init {
         if self.how.consent() != Consent::Ask {
             return Err(Refusal::Missing(wrong));
         }
-        let is_vps = Console.agrees("Is this host the vps, the one with the A record?");
+        let is_vps = Console::default().agrees("Is this host the vps, the one with the A record?");
         Ok(if is_vps.map_err(Refusal::Answer)? { Role::Vps } else { Role::Home })
     }
 
@@ -230,16 +235,36 @@ fn is_terminal() -> bool {
 }
 
 /// Standard output, and answers from standard input.
-struct Console;
+#[derive(Debug, Default)]
+struct Console {
+    /// Why something could not be shown.
+    unheard: Option<io::Error>,
+}
+
+impl Console {
+    /// An error if not all was heard.
+    fn heard(self, consent: Consent) -> Result<(), Error> {
+        let exit = if consent == Consent::Rehearsal { Exit::Failed } else { Exit::NotUndone };
+        match self.unheard {
+            None => Ok(()),
+            Some(source) => Err(output::Error::new(exit, source).into()),
+        }
+    }
+}
 
 impl Person for Console {
     fn tell(&mut self, text: &str) {
-        print(text);
+        if let Err(error) = write(text) {
+            self.unheard.get_or_insert(error);
+        }
     }
 
     fn agrees(&mut self, question: &str) -> io::Result<bool> {
-        print(&format!("{question} [y/N] "));
-        io::stdout().lock().flush()?;
+        self.tell(&format!("{question} [y/N] "));
+        // Nobody agrees to what was not shown.
+        if let Some(error) = self.unheard.take() {
+            return Err(error);
+        }
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer)?;
         Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))

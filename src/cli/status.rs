@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 
-use super::{Common, Error, print};
+use super::output::{self, print, write};
+use super::{Common, Error};
 use crate::config::Settings;
 use crate::exit::Exit;
 use crate::history::log;
@@ -47,11 +48,12 @@ impl Status {
         let call = Call { config: common.config.as_deref(), certbaton: this };
         let signals = Signals::catch().map_err(Error::Signals)?;
         let overview = gather(settings, &call, &signals);
-        if self.json {
-            print(&json(&overview)?);
+        let text = if self.json {
+            json(&overview)?
         } else {
-            print(&text::status(&overview, settings.thresholds, colour()));
-        }
+            text::status(&overview, settings.thresholds, colour())
+        };
+        write(&text).map_err(|source| output::Error::new(Exit::Found(UNKNOWN), source))?;
         Ok(Exit::Found(overview.exit))
     }
 
@@ -60,7 +62,7 @@ impl Status {
         let mut runs = runs(&history.entries, log::is_alive);
         runs.drain(..runs.len().saturating_sub(count));
         let runs = Runs { version: 1, runs, damaged: history.damaged };
-        print(&if self.json { json(&runs)? } else { list(&runs) });
+        print(&if self.json { json(&runs)? } else { list(&runs) })?;
         Ok(Exit::Done)
     }
 
@@ -69,7 +71,7 @@ impl Status {
         let mut runs = runs(&history.entries, log::is_alive).into_iter();
         let run = runs.find(|run| run.id == *id).ok_or_else(|| Error::NoRun(id.clone()))?;
         let one = OneRun::new(run, &history.entries);
-        print(&if self.json { json(&one)? } else { one.text() });
+        print(&if self.json { json(&one)? } else { one.text() })?;
         Ok(Exit::Done)
     }
 }
@@ -84,3 +86,6 @@ fn colour() -> Colour {
     let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
     if io::stdout().is_terminal() && !unwanted && !dumb { Colour::Ansi } else { Colour::None }
 }
+
+/// For monitoring, a status that nobody can read is none.
+const UNKNOWN: u8 = 3;

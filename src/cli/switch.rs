@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use super::{Error, person, print};
+use super::{Error, person, print, print_done};
 use crate::cause::chain;
 use crate::certbot::lineages::lineages;
 use crate::certbot::scope::{Known, Origin, scope};
@@ -62,7 +62,7 @@ impl Switch {
         if self.dry_run {
             let (diff, report) = switch::dry_run(settings, &order, options)?;
             notes(&report);
-            print(&diff);
+            print(&diff)?;
         } else {
             let _grant = hook::lease(settings)?.ok_or(Error::UnderWay)?;
             let start = Start { by: person(), ..Start::default() };
@@ -75,7 +75,7 @@ impl Switch {
             }
             let report = outcome?;
             notes(&report);
-            print(&summary(&report));
+            print_done(&summary(&report))?;
         }
         Ok(())
     }

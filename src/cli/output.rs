@@ -1,0 +1,65 @@
+//! system: standard output: all that a program says there is written here, and what cannot be written is an error.
+
+use std::io::{self, Write};
+
+use crate::exit::{CarriesExit, Exit};
+
+/// Standard output is full, or nobody reads it any more.
+#[derive(Debug, thiserror::Error)]
+#[error("{}standard output cannot be written", if *.exit == Exit::NotUndone { "what was asked for is done, but " } else { "" })]
+pub struct Error {
+    exit: Exit,
+    source: io::Error,
+}
+
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+impl Error {
+    pub(super) fn new(exit: Exit, source: io::Error) -> Self {
+        Self { exit, source }
+    }
+
+    /// The reader had enough (`| head`): its own choice, of which nobody needs to be told.
+    pub(super) fn is_hung_up(&self) -> bool {
+        self.source.kind() == io::ErrorKind::BrokenPipe
+    }
+
+    /// The same where the program ends as `exit` anyway.
+    pub(super) fn beside(self, exit: Exit) -> Self {
+        Self { exit: if exit == Exit::Done { self.exit } else { exit }, ..self }
+    }
+}
+
+/// Tells what was found; nothing was changed.
+pub(super) fn print(text: &str) -> Result<(), Error> {
+    write(text).map_err(|source| Error::new(Exit::Failed, source))
+}
+
+/// Tells what was done: who reads the exit code learns that not everything is as before.
+pub(super) fn print_done(text: &str) -> Result<(), Error> {
+    write(text).map_err(|source| Error::new(Exit::NotUndone, source))
+}
+
+/// All of it, past every buffer.
+///
+/// SIGPIPE stays ignored, as Rust starts a program: in the middle of a switch nobody must die of a reader.
+pub(super) fn write(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Says what clap has to say of the command line: help and version on standard output, anything else is refused.
+pub(super) fn explain(said: &clap::Error) -> Result<Exit, Error> {
+    let printed = said.print().and_then(|()| io::stdout().lock().flush());
+    match (said.use_stderr(), printed) {
+        // Nobody to tell if standard error is gone.
+        (true, _) => Ok(Exit::Usage),
+        (false, Ok(())) => Ok(Exit::Done),
+        (false, Err(source)) => Err(Error::new(Exit::Failed, source)),
+    }
+}
