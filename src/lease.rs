@@ -17,4 +17,5 @@ pub mod session;
 #[expect(clippy::disallowed_methods, reason = "owns the arbiter's directories")]
 pub mod store;
 pub mod times;
+mod token;
 pub mod wire;

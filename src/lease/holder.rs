@@ -52,6 +52,8 @@ pub struct Holder {
     patience: Patience,
     /// The highest token seen before this request.
     floor: Token,
+    /// The time of day when it was made, in seconds.
+    unix: i64,
     began: Duration,
     line: Line,
     right: Right,
@@ -99,11 +101,13 @@ struct Held {
 }
 
 impl Holder {
-    /// One that wants the lease; `floor` is the highest token this host ever saw.
-    pub fn new(now: Duration, patience: Patience, floor: Token) -> Self {
+    /// One that wants the lease; `floor` is the highest token this host ever saw, `unix` the
+    /// time of day.
+    pub fn new(now: Duration, patience: Patience, floor: Token, unix: i64) -> Self {
         Self {
             patience,
             floor,
+            unix,
             began: now,
             line: Line::Down { again: now },
             right: Right::Wanted,
@@ -255,10 +259,16 @@ impl Holder {
     }
 
     fn granted(&mut self, now: Duration, asked: Duration, token: Token, actions: &mut Vec<Action>) {
-        if token <= self.floor {
-            let (got, seen) = (token, self.floor);
+        let refused = if token <= self.floor {
+            Some(GiveUp::Stale { got: token, seen: self.floor })
+        } else if token.is_far_ahead(self.unix) {
+            Some(GiveUp::Ahead { got: token, unix: self.unix })
+        } else {
+            None
+        };
+        if let Some(why) = refused {
             actions.push(Action::Say(Word::Release));
-            return self.end(actions, Action::GiveUp(GiveUp::Stale { got, seen }));
+            return self.end(actions, Action::GiveUp(why));
         }
         actions.push(Action::Seen(token));
         // How long the grant was on its way, nobody knows; the request is older for certain.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::lease::token;
 use crate::lease::wire::{Purpose, RequestId, Token};
 use crate::process::Process;
 
@@ -148,7 +149,9 @@ enum Present<'a> {
 }
 
 impl Memory {
-    fn present(&self, now: Millis, grace: Millis) -> Present<'_> {
+    fn present(&self, now: Now, grace: Millis) -> Present<'_> {
+        let unix = now.unix;
+        let now = now.boot;
         let grant = match &self.grant {
             Recorded::Missing if self.token == Recorded::Missing => return Present::Never,
             // A heartbeat from the future is of another clock.
@@ -156,8 +159,14 @@ impl Memory {
             _ => return Present::Mystery,
         };
         let over = now >= grant.beat.saturating_add(grace);
+        let is_lost = match self.token {
+            Recorded::Unreadable => true,
+            Recorded::Known(token) => token.is_far_ahead(unix),
+            Recorded::Missing => false,
+        } || grant.token.is_far_ahead(unix);
         match (grant.state, over) {
-            (State::Released, _) if self.token == Recorded::Unreadable => Present::Mystery,
+            // Who holds goes on: a clock that jumps takes nothing from anybody.
+            (State::Released, _) | (State::Active, true) if is_lost => Present::Mystery,
             // Whoever it was that nobody knows, it has given up.
             (State::Released, _) | (State::Unknown, true) => Present::Free(grant),
             (State::Active, true) => Present::Expired(grant),
@@ -174,13 +183,20 @@ impl Memory {
         }
     }
 
-    /// Above all that was ever granted.
+    /// Above all that was ever granted, as far as that is known.
     fn next_token(&self, floor: Token, now: Now) -> Option<Token> {
         let persisted = if let Recorded::Known(token) = self.token { token } else { Token(0) };
         let granted = self.last().map_or(Token(0), |grant| grant.token);
-        let clock = u64::try_from(now.unix).unwrap_or(0).saturating_mul(1 << 16);
-        let highest = persisted.max(granted).max(floor).0;
-        (highest < HIGHEST).then(|| Token((highest + 1).max(clock)))
+        let known = [persisted, granted, floor].into_iter();
+        let highest = known.filter(|token| !token.is_far_ahead(now.unix)).max()?;
+        Some(Token(highest.0.checked_add(1)?).max(Token::at(now.unix)))
+    }
+
+    /// What is recorded and counts as unreadable: no clock here can have led to it.
+    pub fn far_ahead(&self, now: Now) -> Option<Token> {
+        let granted = self.last().map(|grant| grant.token);
+        let persisted = if let Recorded::Known(token) = self.token { Some(token) } else { None };
+        [persisted, granted].into_iter().flatten().find(|token| token.is_far_ahead(now.unix))
     }
 
     fn is_revoked(&self, token: Token) -> bool {
@@ -197,7 +213,7 @@ pub fn claim(
     grace: Duration,
 ) -> Verdict {
     let grace = millis(grace);
-    let present = memory.present(now.boot, grace);
+    let present = memory.present(now, grace);
     if let Some(held) = claim.held {
         return resumed(memory, claim, held, &present, now);
     }
@@ -212,6 +228,9 @@ pub fn claim(
             } else {
                 Verdict::Confirmed(claim.grant(memory, grant.token, grant.since, now))
             };
+        }
+        _ if claim.floor.is_far_ahead(now.unix) => {
+            return Verdict::Refused(token::ahead(&claim.name, claim.floor, now.unix));
         }
         Present::Held(grant) => return waits(grant, grace, false),
         Present::Unknown(grant) => return waits(grant, grace, true),
@@ -289,7 +308,7 @@ pub fn beat(
     if memory.is_revoked(token) {
         return Err(format!("token {} was taken away", token.0));
     }
-    match memory.present(now.boot, millis(grace)) {
+    match memory.present(now, millis(grace)) {
         Present::Held(_) => Ok(Grant { beat: now.boot, ..grant.clone() }),
         _ => Err(format!("token {}: its holder was silent for too long", token.0)),
     }
@@ -373,7 +392,7 @@ fn unknown(memory: &Memory, now: Now) -> Grant {
     Grant {
         boot: memory.boot.clone(),
         state: State::Unknown,
-        token: last.map_or(Token(0), |last| last.token),
+        token: last.map_or(Token(0), |last| last.token).kept(now.unix),
         name: String::new(),
         request: RequestId(String::new()),
         purpose: Purpose::default(),
@@ -391,9 +410,6 @@ pub fn millis(duration: Duration) -> Millis {
 
 /// So many finished requests are remembered; a late one is at most a few runs old.
 const REMEMBERED: usize = 16;
-
-/// No token is higher: a caller's floor must not exhaust them.
-const HIGHEST: u64 = 1 << 62;
 
 #[cfg(test)]
 mod tests;

@@ -307,10 +307,19 @@ impl Conversation<'_> {
             }
             Verdict::Quarantined(grant) => {
                 decision.record(grant)?;
-                tracing::warn!(
-                    "lease: no record of who holds (a reboot, or a damaged file): nobody gets it for {} s",
-                    self.periods.arbiter.as_secs()
-                );
+                let grace = self.periods.arbiter.as_secs();
+                if let Some(token) = memory.far_ahead(now()) {
+                    tracing::warn!(
+                        token = token.0,
+                        "lease: the last token, {}, is of {}, far ahead of the clock of this host: nobody gets the lease for {grace} s, then tokens go on from the clock",
+                        token.0,
+                        token.moment()
+                    );
+                } else {
+                    tracing::warn!(
+                        "lease: no record of who holds (a reboot, or a damaged file): nobody gets it for {grace} s"
+                    );
+                }
             }
             Verdict::Wait { .. } | Verdict::Lost(_) | Verdict::Refused(_) => {}
         }

@@ -53,10 +53,11 @@ impl Session {
         bell.set_nonblocking(true)?;
         far.set_nonblocking(true)?;
         let (tell, news) = mpsc::channel();
-        let floor = floor(settings);
+        let unix = clock::now().as_second();
+        let floor = floor(settings, unix);
         let patience = Patience::new(settings.lease_grace, wait);
         let worker = Worker {
-            machine: Holder::new(clock::since_boot(), patience, floor),
+            machine: Holder::new(clock::since_boot(), patience, floor, unix),
             way,
             request: request()?,
             purpose,
@@ -113,8 +114,9 @@ fn request() -> io::Result<RequestId> {
     Ok(RequestId(format!("{:032x}", u128::from_be_bytes(bytes))))
 }
 
-/// The highest token this host ever saw; a damaged file costs only this second safeguard.
-fn floor(settings: &Settings) -> Token {
+/// The highest token this host ever saw; a damaged file costs only this second safeguard, and so
+/// does one of a wrong clock, until the next grant replaces it.
+fn floor(settings: &Settings, unix: i64) -> Token {
     let path = settings.token_seen();
     let parse = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().parse().ok().map(Token);
     match files::read_trusted(&path) {
@@ -123,10 +125,22 @@ fn floor(settings: &Settings) -> Token {
             tracing::warn!("{}; going on without it", chain(&error));
             Token(0)
         }
-        Ok(bytes) => parse(bytes).unwrap_or_else(|| {
-            tracing::warn!("{} holds no number; going on without it", path.display());
-            Token(0)
-        }),
+        Ok(bytes) => match parse(bytes) {
+            Some(token) if token.is_far_ahead(unix) => {
+                tracing::warn!(
+                    "{} holds token {}, which is of {}, far ahead of the clock of this host; going on without it",
+                    path.display(),
+                    token.0,
+                    token.moment()
+                );
+                Token(0)
+            }
+            Some(token) => token,
+            None => {
+                tracing::warn!("{} holds no number; going on without it", path.display());
+                Token(0)
+            }
+        },
     }
 }
 

@@ -130,9 +130,18 @@ impl Caller {
     }
 
     pub(crate) fn acquire(&mut self, request: &str, held: Option<Token>) -> bool {
+        self.acquire_above(request, held, Token(0))
+    }
+
+    pub(crate) fn acquire_above(
+        &mut self,
+        request: &str,
+        held: Option<Token>,
+        floor: Token,
+    ) -> bool {
         let purpose = Purpose { host: "test".into(), pid: 1, why: "because".into() };
         let request = RequestId(request.into());
-        self.say(&Ask::Acquire { request, floor: Token(0), held, purpose })
+        self.say(&Ask::Acquire { request, floor, held, purpose })
     }
 
     pub(crate) fn beat(&mut self, number: u64) -> bool {

@@ -31,6 +31,32 @@ fn words_that_are_none_end_the_conversation() {
 }
 
 #[test]
+fn a_floor_that_no_clock_led_to_binds_nobody() {
+    let place = Place::with("30s");
+    for floor in [(1 << 62) - 1, u64::MAX] {
+        let mut liar = place.connect("home");
+        liar.acquire_above("r", None, Token(floor));
+        let Answer::Refused { why } = liar.hear() else { panic!("it was believed") };
+        assert!(why.contains("clock of the arbiter says"), "{why}");
+    }
+    assert!(!place.path("state/arbiter/token").exists(), "nothing lasts of it");
+    let (mut holder, token) = place.held("vps", "s");
+    holder.release();
+    // Nor does what was on the disk before: one grace, then the clock counts.
+    let place = Place::with("2s");
+    fs::create_dir_all(place.path("state/arbiter")).unwrap();
+    fs::write(place.path("state/arbiter/token"), format!("{}\n", (1_u64 << 62) - 1)).unwrap();
+    let begin = Instant::now();
+    let (mut holder, after) = place.held("home", "r");
+    assert!(begin.elapsed() > Duration::from_millis(1_900), "{:?}", begin.elapsed());
+    assert!(after > token && after.0 < token.0 * 2, "{after:?}");
+    holder.release();
+    let begin = Instant::now();
+    assert!(place.held("home", "s").1 > after);
+    assert!(begin.elapsed() < Duration::from_millis(1_900), "once is enough");
+}
+
+#[test]
 fn who_is_silent_is_gone_and_loses_the_lease() {
     let place = Place::with("2s");
     let (mut silent, token) = place.held("home", "r");

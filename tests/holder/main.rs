@@ -103,6 +103,25 @@ fn an_arbiter_that_falls_silent_loses_the_lease_at_two_thirds_of_the_period() {
 }
 
 #[test]
+fn a_token_that_no_clock_led_to_is_refused_and_forgotten() {
+    let place = place(Duration::from_secs(30));
+    let seen = place.directory.path().join("state/token-seen");
+    let grant = format!(r#"read acquire; printf '%s\n' '{{"granted":{{"token":{}}}}}'"#, u64::MAX);
+    let mut session = start(&place, scripted(&[HELLO, &grant, BEATS]));
+    let News::GaveUp(why, _) = news(&mut session) else { panic!("it was believed") };
+    assert!(matches!(why, GiveUp::Ahead { got: Token(u64::MAX), .. }), "{why}");
+    assert!(!seen.exists());
+    // One that this host took over before it knew better is not said to anybody.
+    std::fs::write(&seen, format!("{}\n", (1_u64 << 62) - 1)).unwrap();
+    let grant =
+        r#"read line; case $line in *'"floor":0,'*) printf '{"granted":{"token":7}}\n';; esac"#;
+    let mut session = start(&place, scripted(&[HELLO, grant, BEATS]));
+    assert_eq!(news(&mut session), News::Granted(Token(7)));
+    session.release();
+    assert_eq!(std::fs::read_to_string(seen).unwrap(), "7\n");
+}
+
+#[test]
 fn a_lease_that_is_taken_away_is_lost_at_once() {
     let place = place(Duration::from_secs(30));
     let lost = r#"printf '%s\n' '{"lost":{"why":"broken by hand"}}'; sleep 60"#;

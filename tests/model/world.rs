@@ -208,7 +208,7 @@ impl State {
         this.request += 1;
         this.sure = true;
         (this.beats, this.before) = (0, 0);
-        this.machine = Some(Holder::new(now, patience, this.floor));
+        this.machine = Some(Holder::new(now, patience, this.floor, 0));
         self.tell(host, Event::Tick);
     }
 

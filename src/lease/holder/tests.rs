@@ -5,13 +5,15 @@ use crate::lease::wire::Waiting;
 
 const GRACE: Duration = Duration::from_secs(30);
 const WAIT: Duration = Duration::from_mins(20);
+/// In November 2026.
+const NOW: i64 = 1_795_000_000;
 
 fn at(millis: u64) -> Duration {
     Duration::from_millis(1_000_000 + millis)
 }
 
 fn new() -> Holder {
-    Holder::new(at(0), Patience::new(GRACE, WAIT), Token(6))
+    Holder::new(at(0), Patience::new(GRACE, WAIT), Token(6), NOW)
 }
 
 fn hello() -> Event {
@@ -177,7 +179,7 @@ fn what_the_arbiter_does_not_confirm_is_lost() {
 #[test]
 fn a_wait_ends_when_it_was_long_enough() {
     let patience = Patience::new(GRACE, Duration::from_mins(1));
-    let mut holder = Holder::new(at(0), patience, Token(0));
+    let mut holder = Holder::new(at(0), patience, Token(0), NOW);
     holder.step(at(0), Event::Tick);
     holder.step(at(0), hello());
     for second in 1..60 {
@@ -243,6 +245,25 @@ fn a_token_that_is_not_above_all_others_is_refused() {
     let stale = GiveUp::Stale { got: Token(6), seen: Token(6) };
     assert_eq!(actions.last(), Some(&Action::GiveUp(stale)));
     assert_eq!(actions[0], Action::Say(Word::Release));
+}
+
+#[test]
+fn a_token_far_ahead_of_our_own_clock_is_refused_and_not_remembered() {
+    for got in [Token(u64::MAX), Token::at(NOW + 365 * 24 * 60 * 60)] {
+        let mut holder = new();
+        holder.step(at(0), Event::Tick);
+        holder.step(at(0), hello());
+        let actions = holder.step(at(1), granted(got.0));
+        let ahead = GiveUp::Ahead { got, unix: NOW };
+        assert!(ahead.to_string().contains("clock of this host says 2026-11-18"), "{ahead}");
+        let refused = [Action::Say(Word::Release), Action::Close, Action::GiveUp(ahead)];
+        assert_eq!(actions, refused);
+    }
+    let mut holder = new();
+    holder.step(at(0), Event::Tick);
+    holder.step(at(0), hello());
+    let drift = Token::at(NOW + 60 * 60);
+    assert!(holder.step(at(1), granted(drift.0)).contains(&Action::Granted(drift)));
 }
 
 #[test]

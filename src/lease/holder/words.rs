@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::exit::{CarriesExit, Exit};
+use crate::lease::token::day;
 use crate::lease::wire::{Answer, Token, Waiting};
 
 /// What the arbiter says of itself.
@@ -121,6 +122,17 @@ pub enum GiveUp {
         /// The highest seen before.
         seen: Token,
     },
+    /// A token that no clock like ours can have led to.
+    #[error(
+        "the arbiter granted token {}, which is of {}, and the clock of this host says {}: one of the two clocks is wrong (timedatectl)",
+        got.0, got.moment(), day(*unix)
+    )]
+    Ahead {
+        /// The token.
+        got: Token,
+        /// The time of day here, in seconds.
+        unix: i64,
+    },
 }
 
 #[deny(clippy::wildcard_enum_match_arm)]
@@ -129,7 +141,9 @@ impl CarriesExit for GiveUp {
         match self {
             Self::Busy(_) | Self::Unreachable => Exit::Busy,
             Self::Grace { .. } => Exit::Config,
-            Self::Version { .. } | Self::Refused(_) | Self::Stale { .. } => Exit::Failed,
+            Self::Version { .. } | Self::Refused(_) | Self::Stale { .. } | Self::Ahead { .. } => {
+                Exit::Failed
+            }
         }
     }
 }

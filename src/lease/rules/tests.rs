@@ -212,3 +212,71 @@ fn only_so_many_finished_requests_are_remembered() {
     assert_eq!(grant.finished.len(), REMEMBERED);
     assert!(matches!(first(&memory, &asks("home", "r39", HOME), 99), Verdict::Refused(_)));
 }
+
+/// In November 2026, and a year later.
+const TODAY: i64 = 1_795_000_000;
+const A_YEAR: i64 = 365 * 24 * 60 * 60;
+
+#[test]
+fn a_floor_far_ahead_of_our_own_clock_is_refused_and_costs_nobody_else_anything() {
+    let now = Now { boot: 5, unix: TODAY };
+    let asks = |floor| Claim { floor, ..asks("home", "r", HOME) };
+    for floor in [Token((1 << 62) - 1), Token(u64::MAX), Token::at(TODAY + A_YEAR)] {
+        for before in [None, Some(0), Some(3)] {
+            let verdict = claim(&empty(), &asks(floor), before, now, GRACE);
+            let Verdict::Refused(why) = verdict else { panic!("{verdict:?}") };
+            assert!(why.contains("home remembers") && why.contains("2026-11-18"), "{why}");
+            assert!(why.len() < 400, "{why}");
+        }
+    }
+    let an_hour = Token::at(TODAY + 60 * 60);
+    assert_eq!(token(&claim(&empty(), &asks(an_hour), Some(0), now, GRACE)), an_hour.0 + 1);
+    // It has the lease already: what it says of its memory takes nothing from it.
+    let held = claim(&held(), &asks(Token(u64::MAX)), None, Now { boot: 2_000, ..now }, GRACE);
+    assert_eq!(token(&held), 1);
+}
+
+#[test]
+fn a_lasting_token_far_ahead_costs_one_grace_and_then_the_clock_counts() {
+    let far = Token::at(TODAY + A_YEAR);
+    let Recorded::Known(grant) = held().grant else { panic!() };
+    let released = Grant { state: State::Released, token: far, ..grant.clone() };
+    let active = Grant { token: far, ..grant.clone() };
+    for (token_file, recorded) in [
+        (far, Recorded::Missing),
+        (far, Recorded::Known(grant.clone())),
+        (Token(1), Recorded::Known(released)),
+        (far, Recorded::Known(active)),
+    ] {
+        let memory = Memory { grant: recorded, token: Recorded::Known(token_file), ..empty() };
+        let vps = asks("vps", "s", OTHER);
+        let look =
+            |memory: &Memory, boot| claim(memory, &vps, Some(0), Now { boot, unix: TODAY }, GRACE);
+        let verdict = look(&memory, 40_000);
+        assert!(matches!(verdict, Verdict::Quarantined(_)), "{memory:?}: {verdict:?}");
+        assert_eq!(memory.far_ahead(Now { boot: 0, unix: TODAY }), Some(far));
+        let waiting = after(&memory, &verdict);
+        assert!(matches!(look(&waiting, 60_000), Verdict::Wait { unknown: true, .. }));
+        let granted = look(&waiting, 70_000);
+        assert_eq!(token(&granted), Token::at(TODAY).0);
+        let memory = after(&waiting, &granted);
+        assert_eq!(memory.far_ahead(Now { boot: 0, unix: TODAY }), None, "told once");
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_takes_nothing_from_who_holds() {
+    let now = |boot, unix| Now { boot, unix };
+    let verdict = claim(&empty(), &asks("home", "r", HOME), Some(0), now(1_000, TODAY), GRACE);
+    let memory = after(&empty(), &verdict);
+    let held = Token(token(&verdict));
+    for unix in [TODAY - A_YEAR, TODAY + A_YEAR, 0] {
+        assert!(beat(&memory, held, HOME, now(2_000, unix), GRACE).is_ok());
+        assert!(release(&memory, held, HOME, now(2_000, unix)).is_ok());
+        let back = Claim { held: Some(held), floor: held, ..asks("home", "r", OTHER) };
+        let verdict = claim(&memory, &back, None, now(2_000, unix), GRACE);
+        assert_eq!(token(&verdict), held.0);
+        let other = claim(&memory, &asks("vps", "s", OTHER), Some(0), now(2_000, unix), GRACE);
+        assert!(matches!(other, Verdict::Wait { unknown: false, .. }), "{other:?}");
+    }
+}
