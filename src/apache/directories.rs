@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::apache::document::words;
 use crate::apache::dump::{Node, Origin};
-use crate::apache::htaccess::Htaccess;
+use crate::apache::htaccess::{self, Htaccess};
 use crate::apache::likelihood::Likelihood;
 use crate::apache::obstacles::Obstacles;
 use crate::apache::pattern;
@@ -19,6 +19,7 @@ use crate::apache::responder::responder;
 use crate::apache::rewrite;
 use crate::apache::rulebook::is_on;
 use crate::apache::sections::{Applied, Stage, components, within};
+use crate::apache::vhosts::Vhost;
 
 /// One level of the merge.
 #[derive(Debug, Clone)]
@@ -43,8 +44,9 @@ impl Level<'_> {
     }
 }
 
-/// All levels for a file in `directory`, first to last.
+/// All levels of `vhost` for a file in `directory`, first to last.
 pub fn levels<'a>(
+    vhost: &Vhost<'_>,
     sections: &[Applied<'a>],
     htaccess: &'a [Htaccess],
     request: &Request,
@@ -64,7 +66,8 @@ pub fn levels<'a>(
     for applied in sections {
         keyed.push(((applied.stage, applied.depth, 0), of_section(applied)));
     }
-    for file_there in htaccess.iter().filter(|h| is_read(h, sections)) {
+    let read = htaccess::read_by(vhost, htaccess).into_iter();
+    for file_there in read.filter(|h| is_read(h, sections)) {
         let base = file_there.directory.as_os_str().as_bytes();
         let level = Level {
             section: None,
@@ -103,7 +106,8 @@ fn below(file: &[u8], base: &[u8]) -> Vec<u8> {
     rest.filter(|_| !base.is_empty()).unwrap_or(file).to_vec()
 }
 
-/// `AllowOverride` of the file's directory; the default has been `None` since 2.3.9.
+/// `AllowOverride` and `AllowOverrideList` of the file's directory: either lets it in
+/// (`ap_directory_walk`, request.c); the default of both has been `None` since 2.3.9.
 fn is_read(htaccess: &Htaccess, sections: &[Applied<'_>]) -> bool {
     let path = htaccess.directory.as_os_str().as_bytes();
     let covers = |s: &&Applied<'_>| {
@@ -111,17 +115,19 @@ fn is_read(htaccess: &Htaccess, sections: &[Applied<'_>]) -> bool {
         s.stage == Stage::Directory
             && (s.depth == usize::MAX || pattern::directory(&argument, path))
     };
-    let mut nodes = sections.iter().filter(covers).flat_map(|s| &s.node.children);
-    let last = nodes.rfind(|n| n.name == "allowoverride");
-    last.is_some_and(|n| !words(&n.arguments).any(|w| w.eq_ignore_ascii_case(b"none")))
+    let nodes = sections.iter().filter(covers).flat_map(|s| &s.node.children);
+    ["allowoverride", "allowoverridelist"].iter().any(|directive| {
+        let last = nodes.clone().rfind(|n| n.name == *directive);
+        last.is_some_and(|n| !words(&n.arguments).any(|w| w.eq_ignore_ascii_case(b"none")))
+    })
 }
 
 /// The `.htaccess` files that Apache reads and we cannot.
 ///
 /// To what is no regular file Apache answers 403 (`ap_parse_htaccess`, `ap_pcfg_openfile`); the
 /// line of a vhost comes too late for that.
-pub fn unreadable(htaccess: &[Htaccess], sections: &[Applied<'_>]) -> Vec<Refusal> {
-    let read = htaccess.iter().filter(|file| is_read(file, sections));
+pub fn unreadable(vhost: &Vhost<'_>, files: &[Htaccess], sections: &[Applied<'_>]) -> Vec<Refusal> {
+    let read = htaccess::read_by(vhost, files).into_iter().filter(|file| is_read(file, sections));
     read.filter_map(|file| file.unreadable.as_deref()).map(Refusal::unreadable).collect()
 }
 

@@ -7,16 +7,18 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::LazyLock;
 
-use regex::bytes::Regex;
+pub mod file_name;
+mod reading;
+
+pub use reading::Reading;
 
 use crate::exit::{CarriesExit, Exit};
 
 /// Where a directive stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
-    /// A path as Apache opened it, or its description of a macro use.
+    /// A path as Apache opened it (see [`file_name`]), or its description of a macro use.
     pub file: String,
     /// Last physical line of the directive; within a macro, of its stored body.
     pub line: u32,
@@ -60,14 +62,16 @@ pub struct Node {
 }
 
 /// A file that Apache read.
+///
+/// Apache prints a line number too, which is that of the last directive it read anywhere: of a
+/// nested `Include`, or of one that matched nothing, for the file that comes after it
+/// (`ap_process_resource_config`, config.c). It tells nothing of this file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Include {
-    /// Path as Apache opened it.
+    /// Path as Apache opened it (see [`file_name`]).
     pub file: String,
     /// Depth in the tree of includes; 0 is the main file.
     pub depth: usize,
-    /// Line of the `Include` in the including file; `None` for the main file.
-    pub line: Option<u32>,
 }
 
 /// One address on which a `<VirtualHost>` is reached.
@@ -79,6 +83,9 @@ pub struct Binding {
     pub port: Option<u16>,
     /// The `<VirtualHost>` line.
     pub vhost: Origin,
+    /// Its name, as Apache prints it: one without a `ServerName` has the main server's, or what
+    /// its address resolves to (`ap_fini_vhost_config`, vhost.c).
+    pub name: String,
 }
 
 /// Everything one dump tells.
@@ -124,55 +131,6 @@ impl CarriesExit for Error {
     }
 }
 
-/// A dump that is read while Apache prints it.
-#[derive(Default)]
-pub struct Reading {
-    dump: Dump,
-    reader: Reader,
-    /// The line that is not complete yet.
-    rest: Vec<u8>,
-}
-
-impl Reading {
-    /// Reads what comes next.
-    pub fn push(&mut self, part: &[u8]) {
-        let mut lines = part.split(|&b| b == b'\n');
-        let last = lines.next_back().unwrap_or_default();
-        for line in lines {
-            if self.rest.is_empty() {
-                self.line(line);
-            } else {
-                let line = [&std::mem::take(&mut self.rest), line].concat();
-                self.line(&line);
-            }
-        }
-        self.rest.extend_from_slice(last);
-    }
-
-    /// The files it named so far; they come before everything else.
-    pub fn includes(&self) -> &[Include] {
-        &self.dump.includes
-    }
-
-    /// The whole dump.
-    pub fn finish(mut self) -> Result<Dump, Error> {
-        let last = std::mem::take(&mut self.rest);
-        self.line(&last);
-        self.dump.config = self.reader.tree()?;
-        Ok(self.dump)
-    }
-
-    fn line(&mut self, line: &[u8]) {
-        let known = self.reader.directive(line)
-            || self.dump.include(line)
-            || self.dump.module(line)
-            || self.dump.binding(line, &mut self.reader);
-        if !known {
-            self.dump.run_config(line);
-        }
-    }
-}
-
 impl Dump {
     /// Reads the standard output of a dump.
     pub fn parse(output: &[u8]) -> Result<Self, Error> {
@@ -180,164 +138,7 @@ impl Dump {
         reading.push(output);
         reading.finish()
     }
-
-    fn include(&mut self, line: &[u8]) -> bool {
-        let Some(found) = INCLUDE.captures(line) else { return false };
-        let file = String::from_utf8_lossy(&found[3]).into_owned();
-        let depth = found[1].len() / 2 - 1;
-        self.includes.push(Include {
-            file,
-            depth,
-            line: found.get(2).and_then(|n| number(n.as_bytes())),
-        });
-        true
-    }
-
-    fn module(&mut self, line: &[u8]) -> bool {
-        let Some(found) = MODULE.captures(line) else { return false };
-        self.modules.insert(String::from_utf8_lossy(&found[1]).into_owned());
-        true
-    }
-
-    /// `dump_vhosts` of `server/vhost.c`: a lone vhost stands beside its
-    /// address; several follow it, in order of precedence.
-    fn binding(&mut self, line: &[u8], reader: &mut Reader) -> bool {
-        if let Some(found) = ADDRESS.captures(line) {
-            let address = String::from_utf8_lossy(&found[1]).into_owned();
-            let port = number(&found[2]).and_then(|n| u16::try_from(n).ok());
-            reader.address = Some((address.trim_matches(['[', ']']).parse().ok(), port));
-            if let Some(vhost) = found.get(3).and_then(|text| origin(text.as_bytes())) {
-                self.bind(vhost, reader);
-            }
-            return true;
-        }
-        let Some(found) = NAME_VHOST.captures(line) else { return false };
-        if let Some(vhost) = origin(&found[1]) {
-            self.bind(vhost, reader);
-        }
-        true
-    }
-
-    fn bind(&mut self, vhost: Origin, reader: &Reader) {
-        if let Some((address, port)) = reader.address {
-            self.bindings.push(Binding { address, port, vhost });
-        }
-    }
-
-    fn run_config(&mut self, line: &[u8]) {
-        let Some(found) = RUN_CONFIG.captures(line) else { return };
-        let value = String::from_utf8_lossy(&found[2]).into_owned();
-        match &found[1] {
-            b"ServerRoot" => self.server_root = value,
-            b"Main DocumentRoot" => self.document_root = value,
-            b"PidFile" => self.pid_file = value,
-            b"User" => self.user = found.get(3).and_then(|id| number(id.as_bytes())),
-            _ => {}
-        }
-    }
 }
-
-/// `# In file: F`, `#   N:` and the directive below it, as `mod_info` prints
-/// them (`mod_info_module_cmds`), and the address that the next vhosts belong to.
-#[derive(Default)]
-struct Reader {
-    file: Option<String>,
-    /// Line and depth of the entry whose directive comes next.
-    entry: Option<(u32, usize)>,
-    entries: Vec<(usize, Node)>,
-    address: Option<(Option<IpAddr>, Option<u16>)>,
-}
-
-impl Reader {
-    fn directive(&mut self, line: &[u8]) -> bool {
-        if let Some((number, depth)) = self.entry.take() {
-            let file = self.file.clone().unwrap_or_default();
-            self.entries.push((depth, node(line, Origin { file, line: number })));
-            return true;
-        }
-        if let Some(file) = line.strip_prefix(b"# In file: ") {
-            self.file = Some(String::from_utf8_lossy(file).into_owned());
-            return true;
-        }
-        if self.file.is_none() {
-            return false;
-        }
-        if let Some(found) = ENTRY.captures(line) {
-            self.entry = Some((number(&found[2]).unwrap_or(0), found[1].len() / 2));
-            return true;
-        }
-        line.trim_ascii_start().starts_with(b"</")
-    }
-
-    /// An empty section has no closing line: indentation alone tells the depth.
-    fn tree(self) -> Result<Vec<Node>, Error> {
-        let mut entries = self.entries.into_iter().peekable();
-        let nodes = siblings(&mut entries, 0);
-        match entries.next() {
-            Some((_, stray)) => Err(Error::Entry(stray.origin)),
-            None if nodes.is_empty() => Err(Error::NoDirectives),
-            None => Ok(nodes),
-        }
-    }
-}
-
-type Entries = std::iter::Peekable<std::vec::IntoIter<(usize, Node)>>;
-
-fn siblings(entries: &mut Entries, depth: usize) -> Vec<Node> {
-    let mut nodes = Vec::new();
-    while let Some((_, mut node)) = entries.next_if(|(at, _)| *at == depth) {
-        node.children = siblings(entries, depth + 1);
-        nodes.push(node);
-    }
-    nodes
-}
-
-fn node(line: &[u8], origin: Origin) -> Node {
-    let line = line.trim_ascii_start();
-    let cut = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
-    let (name, arguments) = line.split_at(cut);
-    let section = name.starts_with(b"<");
-    let (name, arguments) = match section {
-        true if arguments.is_empty() => (name.strip_suffix(b">").unwrap_or(name), arguments),
-        true => (name, arguments.strip_suffix(b">").unwrap_or(arguments)),
-        false => (name, arguments),
-    };
-    Node {
-        name: String::from_utf8_lossy(name).to_ascii_lowercase(),
-        arguments: arguments.trim_ascii_start().to_vec(),
-        origin,
-        children: Vec::new(),
-    }
-}
-
-fn number(digits: &[u8]) -> Option<u32> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// `(FILE:LINE)`, where FILE may itself hold parentheses and colons.
-fn origin(text: &[u8]) -> Option<Origin> {
-    let text = String::from_utf8_lossy(text.strip_prefix(b"(")?.strip_suffix(b")")?).into_owned();
-    let (file, line) = text.rsplit_once(':')?;
-    Some(Origin { file: file.to_owned(), line: line.parse().ok()? })
-}
-
-fn pattern(text: &str) -> Regex {
-    #[expect(clippy::expect_used, reason = "constant patterns, each used by the tests below")]
-    Regex::new(text).expect("a constant pattern")
-}
-
-static INCLUDE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^((?:  )+)\((?:(\d+)|\*)\) (.+)$"));
-static MODULE: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^ (\S+)_module \((?:static|shared)\)$"));
-static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^(\*|\[[0-9A-Fa-f:.%\w]+\]|[0-9.]+):(\d+|\*) +(?:is a NameVirtualHost|\S+ (\(.+\)))$")
-});
-static NAME_VHOST: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^ +port \S+ namevhost \S+ (\(.+\))$"));
-static ENTRY: LazyLock<Regex> = LazyLock::new(|| pattern(r"^( *)# +(\d+):$"));
-static RUN_CONFIG: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r#"^([A-Z]\w+(?: DocumentRoot)?): (?:name=)?"([^"]*)"(?: id=(\d+))?"#)
-});
 
 #[cfg(test)]
 mod tests {
@@ -385,11 +186,49 @@ User: name=\"www-data\" id=33
 ";
 
     #[test]
-    fn includes_keep_depth_and_line() {
+    fn includes_keep_their_depth() {
         let dump = Dump::parse(OUTPUT).unwrap();
-        let seen: Vec<_> = dump.includes.iter().map(|i| (i.depth, i.line)).collect();
-        assert_eq!(seen, [(0, None), (1, Some(28)), (2, Some(17))]);
+        let seen: Vec<_> = dump.includes.iter().map(|i| i.depth).collect();
+        assert_eq!(seen, [0, 1, 2]);
         assert_eq!(dump.includes[2].file, "/s/snip/s.conf");
+    }
+
+    #[test]
+    fn names_of_files_may_hold_line_ends_and_bytes_of_any_kind() {
+        let output = b"Included configuration files:
+  (*) /s/httpd.conf
+    (2) /s/a
+b.conf
+    (2) /s/caf\xe9.conf
+VirtualHost configuration:
+*:80                   is a NameVirtualHost
+         default server a.example.org (/s/a
+b.conf:1)
+         port 80 namevhost a.example.org (/s/a
+b.conf:1)
+                 alias www.a.example.org
+         port 80 namevhost c.example.org (/s/caf\xe9.conf:1)
+*:81                   d.example.org (/s/a
+b.conf:5)
+# In file: /s/a
+b.conf
+#   1:
+<VirtualHost *:80>
+# In file: /s/caf\xe9.conf
+#   1:
+<VirtualHost *:80>
+ServerRoot: \"/s\"
+";
+        let dump = Dump::parse(output).unwrap();
+        let files: Vec<&str> = dump.includes.iter().map(|i| &*i.file).collect();
+        assert_eq!(files, ["/s/httpd.conf", r"/s/a\x0ab.conf", r"/s/caf\xe9.conf"]);
+        let bound: Vec<_> =
+            dump.bindings.iter().map(|b| (b.port, &*b.vhost.file, b.vhost.line)).collect();
+        let (a, c) = (r"/s/a\x0ab.conf", r"/s/caf\xe9.conf");
+        assert_eq!(bound, [(Some(80), a, 1), (Some(80), c, 1), (Some(81), a, 5)]);
+        let nodes: Vec<&Origin> = dump.config.iter().map(|n| &n.origin).collect();
+        assert_eq!(nodes, [&dump.bindings[0].vhost, &dump.bindings[1].vhost]);
+        assert_eq!(dump.server_root, "/s");
     }
 
     #[test]

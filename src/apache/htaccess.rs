@@ -1,12 +1,14 @@
-//! pure: the directives of a `.htaccess` file.
+//! pure: the directives of a `.htaccess` file, whatever `AccessFileName` calls it.
 //!
 //! There is no dump of these files: Apache reads them per request. All
 //! conditional sections are taken to hold, which errs towards an obstacle.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::apache::document::{Document, Line, words};
-use crate::apache::dump::{Node, Origin};
+use crate::apache::dump::{Dump, Node, Origin};
+use crate::apache::vhosts::Vhost;
 
 /// One `.htaccess` on the way to a webroot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Htaccess {
     pub nodes: Vec<Node>,
     /// The directory it stands in.
     pub directory: PathBuf,
+    /// Its name there.
+    pub name: String,
     /// Why nobody can tell what is in it.
     pub unreadable: Option<String>,
 }
@@ -23,15 +27,58 @@ impl Htaccess {
     /// Reads the directives of `document`, which was read from `file`.
     pub fn parse(file: &str, document: &Document) -> Self {
         let mut lines = document.lines().iter().filter(|line| !line.is_comment());
-        let directory = Path::new(file).parent().unwrap_or(Path::new("/")).to_owned();
-        Self { nodes: nodes(file, &mut lines), directory, unreadable: None }
+        let (directory, name) = place(Path::new(file));
+        Self { nodes: nodes(file, &mut lines), directory, name, unreadable: None }
     }
 
-    /// One in `directory` that cannot be read, and `why`.
-    pub fn unreadable(directory: &Path, why: String) -> Self {
-        Self { nodes: Vec::new(), directory: directory.to_owned(), unreadable: Some(why) }
+    /// One that cannot be read, and `why`.
+    pub fn unreadable(file: &Path, why: String) -> Self {
+        let (directory, name) = place(file);
+        Self { nodes: Vec::new(), directory, name, unreadable: Some(why) }
     }
 }
+
+fn place(file: &Path) -> (PathBuf, String) {
+    let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
+    (directory, file.file_name().unwrap_or_default().to_string_lossy().into_owned())
+}
+
+/// Every name that such a file has for some vhost of `dump`.
+pub fn names(dump: &Dump) -> BTreeSet<String> {
+    fn collect(nodes: &[Node], names: &mut BTreeSet<String>) {
+        for node in nodes {
+            if node.name == "accessfilename" {
+                names.extend(texts(words(&node.arguments)));
+            }
+            if node.name == "<virtualhost" {
+                collect(&node.children, names);
+            }
+        }
+    }
+    let mut names: BTreeSet<String> = std::iter::once(USUAL.to_owned()).collect();
+    collect(&dump.config, &mut names);
+    names
+}
+
+/// Those of `files` that `vhost` reads: of each directory the first that is there
+/// (`ap_parse_htaccess`, config.c).
+pub fn read_by<'a>(vhost: &Vhost<'_>, files: &'a [Htaccess]) -> Vec<&'a Htaccess> {
+    let named = vhost.last("accessfilename").map(|words| texts(words.into_iter()).collect());
+    let names: Vec<String> = named.unwrap_or_else(|| vec![USUAL.to_owned()]);
+    let rank = |file: &Htaccess| names.iter().position(|name| *name == file.name);
+    let is_first = |file: &&'a Htaccess| {
+        let there = files.iter().filter(|other| other.directory == file.directory);
+        rank(file).is_some() && rank(file) == there.filter_map(rank).min()
+    };
+    files.iter().filter(is_first).collect()
+}
+
+fn texts(words: impl Iterator<Item = Vec<u8>>) -> impl Iterator<Item = String> {
+    words.map(|word| String::from_utf8_lossy(&word).into_owned())
+}
+
+/// Without any `AccessFileName` (`DEFAULT_ACCESS_FNAME`, core.c).
+const USUAL: &str = ".htaccess";
 
 fn nodes<'a>(file: &str, lines: &mut impl Iterator<Item = &'a Line>) -> Vec<Node> {
     let mut out = Vec::new();

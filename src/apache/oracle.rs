@@ -31,13 +31,6 @@ impl Texts<'_> {
 
 /// The dump as it were without `blocks`: their directives gone, lines renumbered.
 pub fn without(mut dump: Dump, blocks: &Blocks) -> Dump {
-    let mut parents: Vec<String> = Vec::new();
-    for include in &mut dump.includes {
-        parents.truncate(include.depth);
-        let file = parents.last().map_or("", String::as_str);
-        include.line = include.line.map(|line| renumbered(file, line, blocks).unwrap_or(line));
-        parents.push(include.file.clone());
-    }
     dump.bindings.retain_mut(|binding| stays(&mut binding.vhost, blocks));
     remove(&mut dump.config, blocks);
     dump

@@ -18,7 +18,7 @@ pub(crate) fn dump(text: &str, modules: &[&str]) -> Dump {
     for (line, number) in numbered().filter(|(l, _)| l.starts_with("<VirtualHost *:")) {
         let port = line.trim_end_matches('>').rsplit(':').next().unwrap();
         writeln!(out, "*:{port}                   is a NameVirtualHost").unwrap();
-        writeln!(out, "         port {port} namevhost x (/f:{number})").unwrap();
+        writeln!(out, "         port {port} namevhost main.example (/f:{number})").unwrap();
     }
     out.push_str("# In file: /f\n");
     let mut depth = 0;

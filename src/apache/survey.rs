@@ -34,9 +34,9 @@ pub fn obstacles(
     let directory = webroot.challenge_directory();
     let request = &request.planted(&directory, true);
     let sections = applied(vhost, request, &directory);
-    let levels = levels(&sections, htaccess, request, &directory);
+    let levels = levels(vhost, &sections, htaccess, request, &directory);
     let mut refusals = hopeless(vhost, request, &levels);
-    refusals.extend(directories::unreadable(htaccess, &sections));
+    refusals.extend(directories::unreadable(vhost, htaccess, &sections));
     let book = Rulebook::of(vhost);
     let engine = dump.modules.contains("rewrite").then_some(book.engine);
     let handled = vhost.all().rfind(|n| n.name == "sethandler").and_then(directories::handler);
@@ -162,7 +162,8 @@ mod tests {
         let found = |lines: &[&str]| {
             let lines = [&["<VirtualHost *:80>"], lines, &["</VirtualHost>"]].concat().join("\n");
             let dump = dump(&lines, &[]);
-            let file = Htaccess::unreadable(Path::new("/srv"), "/srv/.htaccess is odd".into());
+            let file =
+                Htaccess::unreadable(Path::new("/srv/.htaccess"), "/srv/.htaccess is odd".into());
             let request = Request::new(&Hostname::parse("a.example.org").unwrap());
             let webroot = Webroot::parse("/srv").unwrap();
             obstacles(&vhosts(&dump)[0], &dump, &request, &webroot, &[file])
@@ -171,6 +172,23 @@ mod tests {
         let refused = found(&allowed).unwrap_err();
         assert!(refused[0].reason.contains("/srv/.htaccess is odd"), "{refused:?}");
         assert!(found(&[ROOT]).unwrap().is_empty());
+        let other = [&allowed[..], &["AccessFileName .other"]].concat();
+        assert!(found(&other).unwrap().is_empty());
+    }
+
+    #[test]
+    fn htaccess_is_read_where_either_directive_lets_it_in_and_by_its_own_name() {
+        let rule = "RewriteEngine On\nRewriteRule ^\\.well-known/ http://vps/ [P]";
+        let listed = |list| {
+            let none = "AllowOverride None";
+            found_with(&[ROOT, "<Directory /srv>", none, list, "</Directory>"], rule).unwrap()
+        };
+        assert!(listed("AllowOverrideList RewriteEngine RewriteRule").rewritten.is_some());
+        assert!(listed("AllowOverrideList None").is_empty());
+        let allowed = ["<Directory /srv>", "AllowOverride All", "</Directory>"];
+        let named = |name| found_with(&[&[ROOT, name], &allowed[..]].concat(), rule).unwrap();
+        assert!(named("AccessFileName .other").is_empty());
+        assert!(named("AccessFileName .other .htaccess").rewritten.is_some());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Follows `ap_update_vhost_given_ip` and `check_hostalias` (`server/vhost.c`):
 //! the address decides first, then the first vhost of that address whose
-//! `ServerName` or `ServerAlias` fits, else the first one of all.
+//! `ServerName`, `ServerAlias` or `<VirtualHost NAME>` fits, else the first one of all.
 
 use std::net::IpAddr;
 
@@ -15,6 +15,8 @@ use crate::names::Hostname;
 pub struct Vhost<'a> {
     /// The `<VirtualHost>` section; `None` is the main server itself.
     pub node: Option<&'a Node>,
+    /// The name that Apache gives it because it has no `ServerName`.
+    given: Option<&'a str>,
     /// Directives of the main server, in order, without other vhosts.
     pub main: Vec<&'a Node>,
 }
@@ -40,30 +42,70 @@ impl<'a> Vhost<'a> {
         self.all().rfind(|node| node.name == name).map(|node| words(&node.arguments).collect())
     }
 
-    /// Whether a `ServerName` or `ServerAlias` of its own fits `host`.
+    /// Whether a name that counts for it fits `host`.
     pub fn is_named(&self, host: &Hostname) -> bool {
-        self.own().any(|node| match node.name.as_str() {
-            "servername" => {
-                words(&node.arguments).next().is_some_and(|n| server_name(&n) == host.as_str())
-            }
-            "serveralias" => words(&node.arguments).any(|n| alias_fits(&n, host)),
-            _ => false,
+        self.is_named_by_directive(host) || self.opened_for().any(|name| name == *host)
+    }
+
+    /// The same for connections to `address`: a name of the `<VirtualHost>` line counts on the
+    /// addresses that it stands for alone (`sar->virthost` in `check_hostalias`).
+    fn is_named_on(&self, host: &Hostname, address: Option<IpAddr>) -> bool {
+        self.is_named_by_directive(host)
+            || !self.spells_out(address) && self.opened_for().any(|name| name == *host)
+    }
+
+    fn is_named_by_directive(&self, host: &Hostname) -> bool {
+        self.name().is_some_and(|name| name == host.as_str())
+            || self
+                .own()
+                .filter(|node| node.name == "serveralias")
+                .any(|node| words(&node.arguments).any(|alias| alias_fits(&alias, host)))
+    }
+
+    /// What Apache calls it, in lower case: its last `ServerName`, else the name that it gives it.
+    fn name(&self) -> Option<String> {
+        let own = self.own().rfind(|node| node.name == "servername");
+        match own {
+            Some(node) => words(&node.arguments).next().map(|word| server_name(&word)),
+            None => self.given.map(str::to_ascii_lowercase),
+        }
+    }
+
+    /// The names in its `<VirtualHost NAME:PORT>` line.
+    fn opened_for(&self) -> impl Iterator<Item = Hostname> + use<'a> {
+        let words = self.node.into_iter().flat_map(|node| words(&node.arguments));
+        words.filter_map(|word| {
+            let text = String::from_utf8_lossy(&word).into_owned();
+            let host = text.rsplit_once(':').map_or(&*text, |(host, _)| host);
+            let is_address = host.parse::<IpAddr>().is_ok() || host.starts_with(['[', '_']);
+            Hostname::parse(host).ok().filter(|_| !is_address)
+        })
+    }
+
+    /// Whether its `<VirtualHost>` line has `address` as such.
+    fn spells_out(&self, address: Option<IpAddr>) -> bool {
+        let Some(address) = address else { return false };
+        let mut words = self.node.into_iter().flat_map(|node| words(&node.arguments));
+        words.any(|word| {
+            let text = String::from_utf8_lossy(&word).into_owned();
+            let host = match text.strip_prefix('[') {
+                Some(rest) => rest.split(']').next().unwrap_or(rest),
+                None => text.split(':').next().unwrap_or(&text),
+            };
+            host.parse() == Ok(address)
         })
     }
 
     /// All names it answers to by exact spelling.
     pub fn names(&self) -> Vec<Hostname> {
-        let mut names = Vec::new();
-        for node in self.own() {
-            let found: Vec<String> = match node.name.as_str() {
-                "servername" => words(&node.arguments).take(1).map(|n| server_name(&n)).collect(),
-                "serveralias" => words(&node.arguments)
-                    .map(|n| String::from_utf8_lossy(&n).into_owned())
-                    .collect(),
-                _ => continue,
-            };
-            names.extend(found.iter().filter_map(|n| Hostname::parse(n).ok()));
-        }
+        let aliases = self.own().filter(|node| node.name == "serveralias");
+        let aliases = aliases.flat_map(|node| words(&node.arguments));
+        let aliases = aliases.map(|word| String::from_utf8_lossy(&word).into_owned());
+        let written = self.name().into_iter().chain(aliases);
+        let mut names: Vec<Hostname> =
+            written.filter_map(|name| Hostname::parse(&name).ok()).collect();
+        let opened = self.opened_for().filter(|n| !names.contains(n));
+        names.extend(opened.collect::<Vec<_>>());
         names
     }
 }
@@ -72,7 +114,14 @@ impl<'a> Vhost<'a> {
 pub fn vhosts(dump: &Dump) -> Vec<Vhost<'_>> {
     let main: Vec<&Node> = dump.config.iter().filter(|n| n.name != "<virtualhost").collect();
     let sections = dump.config.iter().filter(|n| n.name == "<virtualhost");
-    sections.map(|node| Vhost { node: Some(node), main: main.clone() }).collect()
+    let given = |node: &Node| {
+        // Most are named: the others alone are looked for among the many bindings.
+        let is_named = node.children.iter().any(|child| child.name == "servername");
+        let mut bindings = dump.bindings.iter().filter(|_| !is_named);
+        bindings.find(|binding| binding.vhost == node.origin).map(|binding| &*binding.name)
+    };
+    let vhost = |node| Vhost { node: Some(node), given: given(node), main: main.clone() };
+    sections.map(vhost).collect()
 }
 
 /// The server that answers `host` on `port` of `address`.
@@ -97,7 +146,7 @@ pub fn answering<'a>(
         candidates = bound(None);
     }
     // Few are named so: only those are looked for among the many candidates.
-    let named: Vec<&Vhost<'a>> = all.iter().filter(|v| v.is_named(host)).collect();
+    let named: Vec<&Vhost<'a>> = all.iter().filter(|v| v.is_named_on(host, address)).collect();
     let at = |among: &[&Vhost<'a>], origin: &Origin| {
         among.iter().find(|v| v.origin() == Some(origin)).map(|v| (*v).clone())
     };
@@ -108,6 +157,7 @@ pub fn answering<'a>(
     };
     let main = || Vhost {
         node: None,
+        given: None,
         main: dump.config.iter().filter(|n| n.name != "<virtualhost").collect(),
     };
     by_name.or_else(first).unwrap_or_else(main)
@@ -208,6 +258,58 @@ mod tests {
         let host = Hostname::parse("d.example.org").unwrap();
         let line = |port| answering(&dump, None, port, &host).origin().map(|o| o.line);
         assert_eq!((line(80), line(8080)), (Some(11), Some(31)));
+    }
+
+    #[test]
+    fn a_vhost_without_a_name_has_the_one_that_apache_prints_and_a_name_in_its_line_counts() {
+        let output = b"VirtualHost configuration:
+127.0.0.1:80           is a NameVirtualHost
+         port 80 namevhost first.example.org (/f:1)
+         port 80 namevhost www.example.net (/f:3)
+*:80                   is a NameVirtualHost
+         port 80 namevhost Home.example.org (/f:5)
+         port 80 namevhost home.example.org (/f:7)
+         port 80 namevhost b.example.org (/f:9)
+# In file: /f
+#   1:
+<VirtualHost 127.0.0.1:80>
+  #   2:
+  ServerName first.example.org
+</VirtualHost>
+#   3:
+<VirtualHost one.example.org:80>
+  #   4:
+  ServerName www.example.net
+</VirtualHost>
+#   5:
+<VirtualHost *:80>
+#   7:
+<VirtualHost *:80>
+  #   8:
+  ServerName home.example.org
+</VirtualHost>
+#   9:
+<VirtualHost *:80>
+  #  10:
+  ServerName a.example.org
+  #  11:
+  ServerName b.example.org
+</VirtualHost>
+";
+        let dump = Dump::parse(output).unwrap();
+        let line = |address: Option<&str>, name: &str| {
+            let host = Hostname::parse(name).unwrap();
+            let address = address.map(|a| a.parse().unwrap());
+            answering(&dump, address, 80, &host).origin().map(|o| o.line)
+        };
+        let loopback = Some("127.0.0.1");
+        assert_eq!(line(loopback, "one.example.org"), Some(3));
+        assert_eq!(line(loopback, "home.example.org"), Some(1));
+        assert_eq!(line(None, "home.example.org"), Some(5));
+        assert_eq!(line(None, "a.example.org"), Some(5), "the last ServerName counts");
+        assert_eq!(line(None, "b.example.org"), Some(9));
+        let names: Vec<_> = vhosts(&dump)[1].names().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["www.example.net", "one.example.org"]);
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn follow<'a>(
     let sections = applied(vhost, request, &directory);
     let htaccess = webroot.and_then(|w| user.htaccess.get(w)).map_or(&[][..], Vec::as_slice);
     // The dump outlives its sections, but a `.htaccess` does not: it is the user's own as well.
-    let levels = levels(&sections, htaccess, request, &directory);
+    let levels = levels(vhost, &sections, htaccess, request, &directory);
     let pass = winner(vhost, request, &sections);
     let book = Rulebook::of(vhost);
     let engine = user.dump.modules.contains("rewrite") && book.engine;

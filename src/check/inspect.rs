@@ -198,7 +198,7 @@ fn tell(
 ) {
     let texts = Texts { documents: &observed.documents, blocks: &observed.blocks };
     let webroots: Vec<Webroot> = out.names.iter().filter_map(|name| name.webroot.clone()).collect();
-    let htaccess = observe::htaccess(webroots.iter());
+    let htaccess = observe::htaccess(&observed.user, webroots.iter());
     let dump = &observed.user;
     let user = Configuration { dump, documents: &observed.documents, htaccess: &htaccess };
     for name in &mut out.names {

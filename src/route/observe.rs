@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::apache::document::{Document, words};
-use crate::apache::dump::{Dump, Node, Reading};
-use crate::apache::htaccess::Htaccess;
+use crate::apache::dump::{Dump, Node, Reading, file_name};
+use crate::apache::htaccess::{self, Htaccess};
 use crate::apache::oracle::{self, Blocks, Texts};
 use crate::apache::server::Server;
 use crate::cause::chain;
@@ -122,7 +122,7 @@ impl Files {
             return;
         }
         let read = || {
-            let snapshot = files::snapshot(Path::new(file))?;
+            let snapshot = files::snapshot(&file_name::path(file))?;
             let document = parsed(file, snapshot.bytes.clone())?;
             let stripped = block::strip(&document);
             Ok(File { snapshot, document, stripped })
@@ -212,9 +212,11 @@ impl Observation {
 
     /// Directories that Apache reads from: no temporary file may stand there.
     pub fn directories(&self) -> Vec<PathBuf> {
-        let opened = self.snapshots.keys().filter_map(|file| Path::new(file).parent());
-        let real = self.snapshots.values().filter_map(|snapshot| snapshot.path.parent());
-        let mut all: Vec<PathBuf> = opened.chain(real).map(Path::to_owned).collect();
+        let opened = self.snapshots.keys().map(|file| file_name::path(file));
+        let real = self.snapshots.values().map(|snapshot| snapshot.path.clone());
+        let both = opened.chain(real);
+        let mut all: Vec<PathBuf> =
+            both.filter_map(|file| Some(file.parent()?.to_owned())).collect();
         all.sort();
         all.dedup();
         all
@@ -294,10 +296,13 @@ fn pairs(nodes: &[Node], root: &str) -> Vec<(PathBuf, PathBuf)> {
         .collect()
 }
 
-/// The `.htaccess` files on the way to each webroot's challenge directory; users write them.
+/// The `.htaccess` files on the way to each webroot's challenge directory, by any name that
+/// `dump` has for them; users write them.
 pub fn htaccess<'a>(
+    dump: &Dump,
     webroots: impl Iterator<Item = &'a Webroot>,
 ) -> BTreeMap<Webroot, Vec<Htaccess>> {
+    let names = htaccess::names(dump);
     let mut all = BTreeMap::new();
     for webroot in webroots {
         if all.contains_key(webroot) {
@@ -307,8 +312,7 @@ pub fn htaccess<'a>(
         let directory = webroot.challenge_directory();
         let mut directories: Vec<&Path> = directory.ancestors().collect();
         directories.reverse();
-        for directory in directories {
-            let file = directory.join(".htaccess");
+        for file in directories.iter().flat_map(|d| names.iter().map(|name| d.join(name))) {
             let name = file.display().to_string();
             let document = match files::read_foreign(&file) {
                 Err(error) if error.is_nowhere() => continue,
@@ -317,7 +321,7 @@ pub fn htaccess<'a>(
             };
             found.push(match document {
                 Ok(document) => Htaccess::parse(&name, &document),
-                Err(why) => Htaccess::unreadable(directory, why),
+                Err(why) => Htaccess::unreadable(&file, why),
             });
         }
         all.insert(webroot.clone(), found);
@@ -334,7 +338,8 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let file = scratch.path().join(".htaccess");
         let webroot = Webroot::parse(&scratch.path().display().to_string()).unwrap();
-        let seen = || htaccess(std::iter::once(&webroot)).remove(&webroot).unwrap();
+        let seen =
+            || htaccess(&Dump::default(), std::iter::once(&webroot)).remove(&webroot).unwrap();
         assert!(seen().is_empty());
         nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(seen()[0].unreadable.as_ref().is_some_and(|why| why.contains("regular")));

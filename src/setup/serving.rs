@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::apache::dump::Reading;
+use crate::apache::dump::{Reading, file_name};
 use crate::apache::server::{self, Candidate, Inquirer, Server};
 use crate::config::Settings;
 use crate::files;
@@ -88,7 +88,7 @@ pub fn reader<'a>(
     let server = server::find(settings.pid_file.as_deref())?;
     let mut reading = Reading::default();
     server.inquirer().dump(&[], &mut |part| reading.push(part))?;
-    let opened = reading.includes().iter().map(|include| PathBuf::from(&include.file));
+    let opened = reading.includes().iter().map(|include| file_name::path(&include.file));
     let read: BTreeSet<PathBuf> =
         opened.flat_map(|file| [files::real_path(&file).ok(), Some(file)]).flatten().collect();
     let is_read = paths.iter().any(|path| {

@@ -168,4 +168,12 @@ pub(crate) const ROWS: &[Row] = &[
     ("90-file-else-account", "webroot", ""),
     ("90-file-else-other-host", "webroot", ""),
     ("90-file-else-proxy", "webroot", ""),
+    ("91-include-of-nothing", "passed a.conf:3", ""),
+    ("91-nested-include-then-a-later-file", "passed a.conf:4", ""),
+    ("91-snippet-and-redirect", "passed snippets/acme.conf:1", ""),
+    ("91-snippet-of-two-vhosts", "passed snippets/acme.conf:1", ""),
+    ("92-name-in-the-virtualhost-line", "passed site.conf:9", ""),
+    ("92-nameless-vhost", "passed 000-default.conf:6", ""),
+    ("93-access-file-name", "passed site.conf:8", ""),
+    ("93-allow-override-list", "passed site.conf:8", ""),
 ];

@@ -139,7 +139,7 @@ pub(crate) fn lossless(document: &Document) -> Result<(), Broken> {
 
 /// What the product plans for `wanted`.
 pub(crate) fn planned(view: &View, wanted: &[Route]) -> Result<Plan, Vec<Refusal>> {
-    let htaccess = observe::htaccess(wanted.iter().map(|route| &route.webroot));
+    let htaccess = observe::htaccess(&view.user, wanted.iter().map(|route| &route.webroot));
     let (dump, documents) = (&view.user, &view.documents);
     plan::plan(Configuration { dump, documents, htaccess: &htaccess }, wanted)
 }

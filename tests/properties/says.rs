@@ -95,12 +95,13 @@ pub(crate) fn served(output: &[u8]) -> BTreeMap<String, Vec<Served>> {
         let at = if let Some(found) = ADDRESS.captures(line) {
             let address = found[1].trim_matches(['[', ']']).to_owned();
             current = Some((address, found[2].to_owned()));
-            found.get(3).map(|at| at.as_str().to_owned())
+            found.get(4).map(|at| (found[3].to_owned(), at.as_str().to_owned()))
         } else {
-            NAMED.captures(line).map(|found| found[1].to_owned())
+            NAMED.captures(line).map(|found| (found[1].to_owned(), found[2].to_owned()))
         };
-        if let (Some(at), Some(key)) = (at, &current) {
-            let names = names(&entries, &at);
+        if let (Some((name, at)), Some(key)) = (at, &current) {
+            let mut names = names(&entries, &at);
+            names.push(name);
             groups.entry(key.clone()).or_default().push(Served { at, names });
         }
     }
@@ -113,16 +114,20 @@ pub(crate) fn served(output: &[u8]) -> BTreeMap<String, Vec<Served>> {
     chosen
 }
 
-/// `ServerName` and `ServerAlias` of the vhost that stands at `at`.
+/// `ServerAlias` and the names in the `<VirtualHost>` line of the vhost that stands at `at`.
 fn names(entries: &[Entry], at: &str) -> Vec<String> {
-    let after = entries.iter().skip_while(|e| format!("{}:{}", e.file, e.line) != at).skip(1);
+    let mut after = entries.iter().skip_while(|e| format!("{}:{}", e.file, e.line) != at);
+    let opened = after.next().map_or("", |e| e.text.trim_end_matches('>'));
+    let opened = opened.split_whitespace().skip(1).filter_map(|word| word.rsplit_once(':'));
+    let opened = opened.map(|(host, _)| host.to_owned());
+    let opened = opened.filter(|host| host.starts_with(|c: char| c.is_ascii_alphabetic()));
     let own = after.take_while(|e| e.depth > 0).filter(|e| e.depth == 1);
     let named = own.filter_map(|e| {
         let (name, words) = e.text.split_once(char::is_whitespace)?;
-        let fits = ["servername", "serveralias"].contains(&name.to_ascii_lowercase().as_str());
+        let fits = name.eq_ignore_ascii_case("serveralias");
         fits.then(|| words.split_whitespace().map(|w| w.trim_matches(['"', '\'']).to_owned()))
     });
-    named.flatten().collect()
+    opened.chain(named.flatten()).collect()
 }
 
 /// Where the vhosts stand that answer `name` on some address.
@@ -194,8 +199,8 @@ fn pattern(text: &str) -> Regex {
 }
 
 static ADDRESS: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^(\S+):(\d+|\*) +(?:is a NameVirtualHost|\S+ \((.+)\))$"));
-static NAMED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^ +port \S+ namevhost \S+ \((.+)\)$"));
+    LazyLock::new(|| pattern(r"^(\S+):(\d+|\*) +(?:is a NameVirtualHost|(\S+) \((.+)\))$"));
+static NAMED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^ +port \S+ namevhost (\S+) \((.+)\)$"));
 static INCLUDED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^( +)\(\d+\) (.+)$"));
 static IN_MACRO: LazyLock<Regex> = LazyLock::new(|| pattern(r#"line (\d+) of "([^"]+)""#));
 static AT: LazyLock<Regex> = LazyLock::new(|| pattern(r"\(([^()]+):(\d+)\)"));

@@ -24,7 +24,7 @@ pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
         return Err(Error::Damaged(damage.clone()));
     }
     let mut out: Vec<(Route, Error)> = Vec::new();
-    let htaccess = observe::htaccess(run.wanted.iter().map(|route| &route.webroot));
+    let htaccess = observe::htaccess(&observed.user, run.wanted.iter().map(|route| &route.webroot));
     let user = plan::Configuration {
         dump: &observed.user,
         documents: &observed.documents,

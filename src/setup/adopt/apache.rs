@@ -1,9 +1,9 @@
 //! flow: asks Apache what adopted sites would mean before they are, and proves them afterwards.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::apache::dump::{Dump, Reading};
+use crate::apache::dump::{Dump, Reading, file_name};
 use crate::apache::server::{self, Inquirer};
 use crate::certbot::lineages::{Lineages, lineages};
 use crate::config::Settings;
@@ -24,8 +24,11 @@ use crate::setup::serving;
 /// the changes, those to files that Apache reads now are looked at; a file that
 /// it does not read yet is not part of the question.
 pub fn question(inquirer: &Inquirer, before: &Dump, changes: &[Change]) -> Result<(), Error> {
-    let read: BTreeSet<PathBuf> =
-        before.includes.iter().filter_map(|i| files::real_path(Path::new(&i.file)).ok()).collect();
+    let read: BTreeSet<PathBuf> = before
+        .includes
+        .iter()
+        .filter_map(|i| files::real_path(&file_name::path(&i.file)).ok())
+        .collect();
     let mut reading = Reading::default();
     match serving::ask(inquirer, &read, changes, &mut |part| reading.push(part)) {
         Ok(false) => return Ok(()),
@@ -63,7 +66,7 @@ fn passed(observed: &Observation, known: &Lineages) -> Vec<Door> {
             Some(Route { name: name.clone(), webroot: lineage.webroot_of(name)?.clone() })
         })
         .collect();
-    let htaccess = observe::htaccess(routes.iter().map(|route| &route.webroot));
+    let htaccess = observe::htaccess(&observed.user, routes.iter().map(|route| &route.webroot));
     let (dump, documents) = (&observed.user, &observed.documents);
     let user = plan::Configuration { dump, documents, htaccess: &htaccess };
     let mut passed = Vec::new();
