@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::read::rest;
+use super::read::{read_foreign, rest};
 use super::replace::copy_attributes;
 use super::{Error, STAGED, real_path, sync_directory, trusted, trusted_directories};
 
@@ -29,6 +29,8 @@ pub enum State {
     Link {
         /// Where it points, as it is written.
         target: PathBuf,
+        /// What is read through it, if it leads to a file.
+        bytes: Option<Vec<u8>>,
     },
     /// A directory, a device, or the like.
     Other,
@@ -43,7 +45,8 @@ pub fn state(path: &Path) -> Result<State, Error> {
     };
     if metadata.is_symlink() {
         let target = fs::read_link(path).map_err(failed("read link"))?;
-        return Ok(State::Link { target });
+        let bytes = read_foreign(path).ok();
+        return Ok(State::Link { target, bytes });
     }
     if !metadata.is_file() {
         return Ok(State::Other);
@@ -214,7 +217,7 @@ mod tests {
         let before = fs::metadata(&path).unwrap();
         keep(&path, &copy).unwrap();
         link(&path, Path::new("../site"), scratch.path()).unwrap();
-        assert_eq!(state(&path).unwrap(), State::Link { target: "../site".into() });
+        assert_eq!(state(&path).unwrap(), State::Link { target: "../site".into(), bytes: None });
         put_back(&copy, &path, scratch.path()).unwrap();
         assert_eq!(state(&path).unwrap(), file(b"old", 0o640));
         assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before.modified().unwrap());

@@ -27,6 +27,8 @@ pub enum What {
     Link {
         /// Where the link points, as it is written into it.
         target: PathBuf,
+        /// What is read through it.
+        bytes: Vec<u8>,
     },
     /// It stays, with these permission bits.
     Mode(u32),

@@ -149,7 +149,10 @@ impl Ledger {
             (What::Write { bytes, mode }, State::Absent) => {
                 Ok(place::create(path, bytes, *mode, &self.staging(path)?)?)
             }
-            (What::Link { target }, State::File { .. } | State::Link { .. } | State::Absent) => {
+            (
+                What::Link { target, .. },
+                State::File { .. } | State::Link { .. } | State::Absent,
+            ) => {
                 if place::state(path)? != *planned {
                     return Err(moved("another file"));
                 }

@@ -52,6 +52,8 @@ pub enum Wrote {
     Link {
         /// Where it points.
         target: PathBuf,
+        /// Of the bytes that were read through it then: who edits the site later edits those.
+        sha256: String,
     },
     /// Permission bits alone.
     Mode {
@@ -109,7 +111,9 @@ impl Wrote {
     pub fn of(what: &What) -> Self {
         match what {
             What::Write { bytes, .. } => Self::File { sha256: sha256(bytes) },
-            What::Link { target } => Self::Link { target: target.clone() },
+            What::Link { target, bytes } => {
+                Self::Link { target: target.clone(), sha256: sha256(bytes) }
+            }
             What::Mode(mode) => Self::Mode { mode: *mode },
         }
     }
@@ -117,7 +121,10 @@ impl Wrote {
     fn is_there(&self, state: &State) -> bool {
         match (self, state) {
             (Self::File { sha256: wrote }, State::File { bytes, .. }) => *wrote == sha256(bytes),
-            (Self::Link { target }, State::Link { target: now }) => target == now,
+            (
+                Self::Link { target, sha256: read },
+                State::Link { target: now, bytes: Some(bytes) },
+            ) => target == now && *read == sha256(bytes),
             (Self::Mode { mode }, State::File { mode: now, .. }) => mode == now,
             _ => false,
         }
@@ -136,7 +143,7 @@ impl Entry {
             (Before::File { sha256: before, mode, .. }, State::File { bytes, mode: now }) => {
                 *before == sha256(bytes) && mode == now
             }
-            (Before::Link { target }, State::Link { target: now }) => target == now,
+            (Before::Link { target }, State::Link { target: now, .. }) => target == now,
             (Before::Mode { mode }, State::File { mode: now, .. }) => mode == now,
             _ => false,
         }
@@ -210,7 +217,7 @@ impl Manifest {
             (State::File { bytes, mode }, _) => {
                 Before::File { sha256: sha256(bytes), mode: *mode, copy }
             }
-            (State::Link { target }, _) => Before::Link { target: target.clone() },
+            (State::Link { target, .. }, _) => Before::Link { target: target.clone() },
             (State::Absent | State::Other, _) => Before::Absent,
         };
         let Some(entry) = self.files.iter_mut().find(|entry| entry.path == change.path) else {

@@ -62,7 +62,7 @@ fn content(change: &Change, all: &[Change]) -> Result<Option<Vec<u8>>, report::E
     let target = match &change.what {
         What::Mode(_) => return Ok(None),
         What::Write { bytes, .. } => return Ok(Some(bytes.clone())),
-        What::Link { target } => change.path.parent().unwrap_or(Path::new("/")).join(target),
+        What::Link { target, .. } => change.path.parent().unwrap_or(Path::new("/")).join(target),
     };
     let real = files::real_path(&target).ok();
     let is_it = |other: &Change| {

@@ -29,10 +29,10 @@ pub fn change(change: &Change, state: &State) -> String {
                 text += &indented(&String::from_utf8_lossy(bytes));
             }
         }
-        (What::Link { target }, State::Absent) => {
+        (What::Link { target, .. }, State::Absent) => {
             writeln!(text, "new link {file} to {}: {why}", target.display()).ok();
         }
-        (What::Link { target }, _) => {
+        (What::Link { target, .. }, _) => {
             writeln!(text, "{file} becomes a link to {}: {why}", target.display()).ok();
         }
         (What::Mode(mode), State::File { mode: now, .. }) => {
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn links_and_bits_say_what_they_become() {
         let with = |what| Change { what, ..write(b"", 0) };
-        let link = with(What::Link { target: "../x".into() });
+        let link = with(What::Link { target: "../x".into(), bytes: Vec::new() });
         assert_eq!(change(&link, &State::Other), "/f becomes a link to ../x: for a reason\n");
         let now = State::File { bytes: Vec::new(), mode: 0o644 };
         let mode = change(&with(What::Mode(0o755)), &now);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cause::chain;
 use crate::config::Settings;
 use crate::files;
-use crate::files::place;
+use crate::files::place::{self, State};
 use crate::lease::question::question;
 use crate::lease::wire::{Answer, Ask};
 use crate::lock;
@@ -38,7 +38,7 @@ pub fn uninstall(
 ) -> Result<Outcome, Error> {
     under_way(settings, config)?;
     let ledger = Ledger::open(&settings.state_directory)?;
-    let plan = plan(settings, &ledger, program)?;
+    let mut plan = plan(settings, &ledger, program)?;
     tell(&plan, &ledger, person);
     if !consent.is_given(person)? {
         return Ok(Outcome::Rehearsed);
@@ -50,7 +50,7 @@ pub fn uninstall(
     let given_back = switch::switch(settings, &Order::Only(Vec::new()), &Options::default())?;
     switch::log(&given_back);
     // From here on nothing may begin again.
-    take_back(settings, &ledger, &plan, person)
+    take_back(settings, &ledger, &mut plan, person)
         .map_err(|error| Error::HalfBack(Box::new(error)))?;
     for line in &plan.stays {
         person.tell(&format!("stays: {line}\n"));
@@ -84,7 +84,7 @@ fn plan(settings: &Settings, ledger: &Ledger, program: &Path) -> Result<Plan, Er
         let state = place::state(&entry.path)?;
         let fate = entry.fate(&state);
         if fate == Fate::Edited {
-            plan.stays.push(format!("{}, which was changed since", entry.path.display()));
+            plan.stays.push(format!("{}, {}", entry.path.display(), edited(&state)));
         }
         plan.fates.push((entry.path.clone(), fate));
     }
@@ -104,6 +104,17 @@ fn plan(settings: &Settings, ledger: &Ledger, program: &Path) -> Result<Plan, Er
         plan.stays.push(format!("on {arbiter}: all of it, and {key}; uninstall it there too"));
     }
     Ok(plan)
+}
+
+/// Why it stays.
+fn edited(state: &State) -> String {
+    match state {
+        State::Link { target, .. } => {
+            let target = target.display();
+            format!("a link to {target}: it, or what it leads to, was changed since")
+        }
+        State::Absent | State::File { .. } | State::Other => "which was changed since".to_owned(),
+    }
 }
 
 impl Plan {
@@ -139,7 +150,7 @@ fn tell(plan: &Plan, ledger: &Ledger, person: &mut dyn Person) {
 fn take_back(
     settings: &Settings,
     ledger: &Ledger,
-    plan: &Plan,
+    plan: &mut Plan,
     person: &mut dyn Person,
 ) -> Result<(), Error> {
     let manifest = &ledger.manifest;
@@ -148,8 +159,16 @@ fn take_back(
     }
     let due = plan.fates.iter().filter(|(_, fate)| !matches!(fate, Fate::Back | Fate::Edited));
     let apache = serving::reader(settings, due.map(|(path, _)| path.as_path()))?;
-    for (path, fate) in &plan.fates {
-        ledger.follow(path, fate)?;
+    for (path, fate) in &mut plan.fates {
+        let state = place::state(path)?;
+        // A person may have taken an hour to agree.
+        let now = manifest.entry(path).map_or(Fate::Edited, |entry| entry.fate(&state));
+        if now == *fate {
+            ledger.follow(path, fate)?;
+        } else {
+            *fate = Fate::Edited;
+            plan.stays.push(format!("{}, {}", path.display(), edited(&state)));
+        }
     }
     if let Some((apache, _)) = apache {
         apache.accepts()?;

@@ -68,7 +68,7 @@ impl Wanted {
                 Verdict::Left(format!("{} was edited since certbaton wrote it", path.display()))
             }
             State::Absent | State::File { .. } => write(path, bytes),
-            State::Link { target } => {
+            State::Link { target, .. } => {
                 let (path, target) = (path.display(), target.display());
                 Verdict::Left(format!("{path} is a link to {target}"))
             }
@@ -128,7 +128,7 @@ mod tests {
         let none = Manifest::new();
         let packaged = wanted(Text::Whole).verdict(&file("x", 0o644), &none, true);
         assert!(matches!(packaged, Verdict::Left(_)));
-        let link = State::Link { target: "/dev/null".into() };
+        let link = State::Link { target: "/dev/null".into(), bytes: None };
         assert!(matches!(wanted(Text::Whole).verdict(&link, &none, false), Verdict::Left(_)));
     }
 }

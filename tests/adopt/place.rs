@@ -155,7 +155,7 @@ impl<'a> Place<'a> {
                 let snapshot = files::snapshot(&change.path).unwrap();
                 snapshot.replace(bytes, &self.layout.base().join("state")).unwrap();
             }
-            What::Link { target } => {
+            What::Link { target, .. } => {
                 assert!(files::is_plain_file(&change.path));
                 let new = self.layout.base().join("link");
                 symlink(target, &new).unwrap();

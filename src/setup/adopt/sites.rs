@@ -30,7 +30,11 @@ pub fn site(name: &str, real: &Path, live: &[u8], twin: Option<&Twin>) -> Adopti
             let why = format!(
                 "the old hook made a file of the link; but for its # it is the same as {path}"
             );
-            out.changes.push(change(Path::new(name), What::Link { target }, why));
+            out.changes.push(change(
+                Path::new(name),
+                What::Link { target, bytes: twin.bytes.clone() },
+                why,
+            ));
             return out;
         }
         out.findings.push(Finding::new(
@@ -93,7 +97,7 @@ mod tests {
         for live in [MARKED, SITE] {
             let out = of(live, Some(SITE));
             let target = "../sites-available/x.conf".into();
-            assert_eq!(out.changes[0].what, What::Link { target });
+            assert_eq!(out.changes[0].what, What::Link { target, bytes: SITE.to_vec() });
             assert_eq!((out.changes.len(), out.findings.len()), (1, 0));
         }
     }

@@ -46,12 +46,13 @@ fn everything_comes_back_from_the_manifest_alone() {
     let scratch = Scratch::new();
     scratch.put("old", "theirs");
     scratch.put("copy", "a copy");
-    let link = What::Link { target: "old".into() };
+    scratch.put("site", "a site");
+    let link = What::Link { target: "site".into(), bytes: b"a site".to_vec() };
     let link = Change { path: scratch.at("copy"), what: link, why: String::new() };
     let changes = [scratch.write("old", "ours"), scratch.write("a/b/new", "new"), link];
     scratch.ledger().apply(&changes).unwrap();
     assert_eq!(scratch.text("old"), "ours");
-    assert_eq!(scratch.text("copy"), "ours", "through the link");
+    assert_eq!(scratch.text("copy"), "a site", "through the link");
     assert_eq!(scratch.ledger().manifest.directories, [scratch.at("a"), scratch.at("a/b")]);
     let State::File { mode, .. } = place::state(&scratch.at("old")).unwrap() else { panic!() };
     assert_eq!(mode, 0o640, "its own");
@@ -61,6 +62,20 @@ fn everything_comes_back_from_the_manifest_alone() {
     assert_eq!(scratch.text("old"), "theirs");
     assert_eq!(scratch.text("copy"), "a copy");
     assert!(!files::exists(&scratch.at("a/b/new")));
+}
+
+/// An adopted copy of a site is a link again; months later the site is edited, then everything is taken back.
+#[test]
+fn an_edit_below_a_link_of_ours_stays_what_is_read() {
+    let scratch = Scratch::new();
+    scratch.put("enabled", "#site");
+    scratch.put("available", "site");
+    let what = What::Link { target: "available".into(), bytes: b"site".to_vec() };
+    let link = Change { path: scratch.at("enabled"), what, why: String::new() };
+    scratch.ledger().apply(&[link]).unwrap();
+    scratch.put("available", "site, and an edit");
+    scratch.back();
+    assert_eq!(scratch.text("enabled"), "site, and an edit");
 }
 
 #[test]

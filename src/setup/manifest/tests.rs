@@ -29,7 +29,7 @@ fn a_new_file_goes_if_it_is_as_it_was_written() {
     let manifest = after(&[(&write("a"), &State::Absent)]);
     assert_eq!(fate(&manifest, &file("a")), Fate::Remove);
     assert_eq!(fate(&manifest, &file("a and more")), Fate::Edited);
-    assert_eq!(fate(&manifest, &State::Link { target: "/x".into() }), Fate::Edited);
+    assert_eq!(fate(&manifest, &State::Link { target: "/x".into(), bytes: None }), Fate::Edited);
     assert_eq!(fate(&manifest, &State::Absent), Fate::Back);
 }
 
@@ -70,9 +70,28 @@ fn bits_and_links_come_back() {
     let manifest = after(&[(&mode, &file("x")), (&write("y"), &now)]);
     let Before::File { mode, .. } = manifest.files[0].before else { panic!() };
     assert_eq!(mode, 0o644);
-    let link = Change { what: What::Link { target: "../a".into() }, ..write("") };
-    let manifest = after(&[(&link, &State::Link { target: "../b".into() })]);
-    assert_eq!(fate(&manifest, &State::Link { target: "../a".into() }), Fate::Link("../b".into()));
+    let link = Change { what: new_link("x"), ..write("") };
+    let manifest = after(&[(&link, &leading("../b", "y"))]);
+    assert_eq!(fate(&manifest, &leading("../a", "x")), Fate::Link("../b".into()));
+}
+
+fn new_link(bytes: &str) -> What {
+    What::Link { target: "../a".into(), bytes: bytes.into() }
+}
+
+fn leading(target: &str, bytes: &str) -> State {
+    State::Link { target: target.into(), bytes: Some(bytes.into()) }
+}
+
+/// The copy is as old as the set-up; what is read through the link may be of today.
+#[test]
+fn no_copy_comes_back_over_a_link_whose_file_was_edited() {
+    let link = Change { what: new_link("site"), ..write("") };
+    let manifest = after(&[(&link, &file("#site"))]);
+    assert_eq!(fate(&manifest, &leading("../a", "site")), Fate::PutBack("/kept/0".into()));
+    assert_eq!(fate(&manifest, &leading("../a", "site, and an edit")), Fate::Edited);
+    assert_eq!(fate(&manifest, &leading("../c", "site")), Fate::Edited);
+    assert_eq!(fate(&manifest, &State::Link { target: "../a".into(), bytes: None }), Fate::Edited);
 }
 
 #[test]
