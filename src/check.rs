@@ -2,6 +2,7 @@
 //!
 //! | module | knows |
 //! | --- | --- |
+//! | [`codes`] | what the code of a finding means |
 //! | [`finding`] | something that is wrong, where, and what to do |
 //! | [`inspection`] | what one host can tell of itself |
 //! | [`sight`] | what one host plants, and sees of a name: the words on the wire |
@@ -21,6 +22,7 @@
 //! | [`directive`] | a directive as people find it |
 //! | [`faults`] | what keeps a challenge from certbot's webroot |
 //! | [`leftovers`] | what lies about in the files of Apache's configuration |
+//! | [`health`], [`vitals`] | what keeps a host from renewing whatever its web server says, and what that is seen by |
 //! | [`reading`] | what certbot's files, systemd and cron say |
 //! | [`tls`] | whether Apache serves what certbot renews |
 //! | [`traps`] | traps of certbot's renewal files |
@@ -29,12 +31,14 @@
 
 mod account;
 pub mod apache;
+pub mod codes;
 pub mod culprit;
 pub mod dead;
 pub mod directive;
 pub mod faults;
 pub mod finding;
 pub mod gather;
+pub mod health;
 pub mod hooks;
 pub mod inspect;
 pub mod inspection;
@@ -51,6 +55,7 @@ pub mod summary;
 pub mod tls;
 pub mod traps;
 pub mod verdict;
+pub mod vitals;
 
 use std::io;
 use std::path::{Path, PathBuf};

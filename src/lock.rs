@@ -95,6 +95,23 @@ pub fn open(path: &Path) -> Result<File, Error> {
     files::open_lock(path).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
+/// The process that took the lock at `path`, as far as the kernel tells: not across pid namespaces.
+pub fn holder(path: &Path) -> Option<i32> {
+    let inode = rustix::fs::stat(path).ok()?.st_ino;
+    let locks = files::read_kernel("locks").ok()?;
+    taken(&String::from_utf8_lossy(&locks), inode)
+}
+
+/// `ID: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END` (proc_locks(5)); who waits has a `->`.
+fn taken(locks: &str, inode: u64) -> Option<i32> {
+    locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [_, "FLOCK", _, _, pid, place, ..] = words[..] else { return None };
+        let is_it = place.rsplit(':').next()?.parse() == Ok(inode);
+        pid.parse().ok().filter(|pid| is_it && *pid > 0)
+    })
+}
+
 impl Lock {
     /// The locked file.
     pub fn file(&self) -> &File {
@@ -170,6 +187,25 @@ mod tests {
         assert!(matches!(acquire(&path, Duration::from_millis(1)), Err(Error::Busy { .. })));
         drop(held);
         assert!(attempt(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn who_holds_a_lock_is_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        assert_eq!(holder(&path), None);
+        let held = attempt(&path).unwrap().unwrap();
+        assert_eq!(holder(&path), i32::try_from(std::process::id()).ok());
+        drop(held);
+        assert_eq!(holder(&path), None);
+    }
+
+    #[test]
+    fn who_waits_for_a_lock_does_not_hold_it() {
+        let locks = "1: POSIX  ADVISORY  WRITE 41 00:1a:7 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  WRITE 42 00:1a:7 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 43 00:1a:7 0 EOF\n";
+        assert_eq!((taken(locks, 7), taken(locks, 8)), (Some(43), None));
     }
 
     #[test]

@@ -325,9 +325,21 @@ fn kind(constant: i32) -> i16 {
     i16::try_from(constant).unwrap_or_default()
 }
 
-/// The two fields of `/proc/PID/stat` that matter here.
+/// Whether it is stopped (SIGSTOP, Ctrl-Z) or traced: it is there, and does nothing.
+pub fn is_stopped(pid: i32) -> Result<bool, Error> {
+    Ok(matches!(stat(pid)?.state, 'T' | 't'))
+}
+
+/// How long it has been there.
+pub fn age(process: Process) -> Duration {
+    // In ticks of `USER_HZ`, 100 a second wherever Linux runs today (time(7)).
+    clock::since_boot().saturating_sub(Duration::from_millis(process.start_time * 10))
+}
+
+/// The fields of `/proc/PID/stat` that matter here.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
+    state: char,
     parent: i32,
     start_time: u64,
 }
@@ -341,10 +353,11 @@ fn parse_stat(line: &[u8]) -> Option<Stat> {
     let close = line.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(line.get(close + 1..)?).ok()?;
     // `rest` starts at field 3, the state.
-    let mut fields = rest.split_ascii_whitespace().skip(1);
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
     let start_time = fields.nth(22 - 5)?.parse().ok()?;
-    Some(Stat { parent, start_time })
+    Some(Stat { state, parent, start_time })
 }
 
 fn strings(bytes: &[u8]) -> Vec<OsString> {
@@ -387,7 +400,7 @@ mod tests {
         let fields = "S 41 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2";
         for name in ["cat", "a b", ") R 1 (", "(sd-pam)", "\u{fc})\n"] {
             let line = format!("42 ({name}) {fields}\n");
-            let expected = Stat { parent: 41, start_time: 987_654 };
+            let expected = Stat { state: 'S', parent: 41, start_time: 987_654 };
             assert_eq!(parse_stat(line.as_bytes()), Some(expected), "{name}");
         }
         assert_eq!(parse_stat(b"42 (cut) S 41 7"), None);

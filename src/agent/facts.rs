@@ -15,9 +15,26 @@ pub fn machine() -> String {
 
 /// Bytes that root can still write on the file system of `path`, or of the first directory above that is there.
 pub fn free(path: &Path) -> io::Result<u64> {
+    Ok(room(path)?.bytes)
+}
+
+/// What is left of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Which (`st_dev`).
+    pub device: u64,
+    /// Bytes that root can still write.
+    pub bytes: u64,
+    /// Files that can still be made; none where they are not counted.
+    pub files: Option<u64>,
+}
+
+/// What is left on the file system of `path`, or of the first directory above that is there.
+pub fn room(path: &Path) -> io::Result<Room> {
     let there = path.ancestors().find(|path| files::exists(path)).unwrap_or(Path::new("/"));
-    let stat = statvfs(there)?;
-    Ok(stat.f_frsize.saturating_mul(stat.f_bfree))
+    let (stat, device) = (statvfs(there)?, rustix::fs::stat(there)?.st_dev);
+    let files = (stat.f_files > 0).then_some(stat.f_ffree);
+    Ok(Room { device, bytes: stat.f_frsize.saturating_mul(stat.f_bfree), files })
 }
 
 /// Whether `path` can be written to: for root, whether its file system can.

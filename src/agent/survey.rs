@@ -211,7 +211,8 @@ pub fn obstacle(lineage: &renewal::Lineage) -> Option<String> {
     })
 }
 
-fn webroots(lineage: &renewal::Lineage) -> BTreeSet<PathBuf> {
+/// Where certbot puts the files of a lineage.
+pub fn webroots(lineage: &renewal::Lineage) -> BTreeSet<PathBuf> {
     let of = lineage.names.iter().filter_map(|name| lineage.webroot_of(name));
     of.map(|webroot| webroot.as_path().to_owned()).collect()
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::codes::is_known;
 use crate::names::{HostLabel, Hostname};
 
 /// How bad it is.
@@ -22,7 +23,7 @@ pub enum Severity {
 pub struct Finding {
     /// How bad.
     pub severity: Severity,
-    /// Which kind, for machines; never changes its meaning.
+    /// Which kind, for machines: a code of the table in [`crate::check::codes`].
     pub code: String,
     /// The host where it is to be put right; none if that is no host's.
     pub host: Option<HostLabel>,
@@ -45,6 +46,7 @@ impl Finding {
         what: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
+        debug_assert!(cfg!(test) || is_known(code), "a finding without a meaning: {code}");
         let (what, remedy) = (what.into(), remedy.into());
         Self { severity, code: code.into(), host: None, names: Vec::new(), place, what, remedy }
     }

@@ -18,10 +18,13 @@ use crate::check::apache::{Fate, Seen, Whose, answerer};
 use crate::check::directive::Texts;
 use crate::check::faults::{Renewed, faults, unswitchable};
 use crate::check::finding::{Finding, Severity};
+use crate::check::health;
 use crate::check::inspection::{Answerer, InspectedName, Inspection};
 use crate::check::leftovers;
 use crate::check::reading::{self, RealDisk};
 use crate::check::tls::{self, Files};
+use crate::check::vitals::vitals;
+use crate::clock;
 use crate::config::Settings;
 use crate::config::web_server::WebServer;
 use crate::foreign::{control, served};
@@ -96,7 +99,11 @@ pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
             out.findings.push(leftovers::unusable(&error));
         }
     }
-    out.findings.extend(reading::certbot(settings, &known, apache.as_ref()));
+    let schedule = reading::schedule(settings);
+    out.starts = schedule.starts();
+    out.findings.extend(reading::certbot(settings, &known, apache.as_ref(), &schedule));
+    let vitals = vitals(settings, &known);
+    out.findings.extend(health::findings(&vitals, clock::now()));
     for finding in &mut out.findings {
         finding.host.clone_from(&settings.name);
     }

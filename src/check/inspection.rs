@@ -13,6 +13,9 @@ pub struct Inspection {
     pub names: Vec<InspectedName>,
     /// What is wrong here, whatever others see.
     pub findings: Vec<Finding>,
+    /// What starts renewals here: timers, lines of cron; none where that cannot be told.
+    #[serde(default)]
+    pub starts: Option<Vec<String>>,
 }
 
 /// Who answers the challenge path of a name on this host.

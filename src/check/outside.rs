@@ -12,6 +12,7 @@ use crate::check::dead;
 use crate::check::finding::{Finding, Severity};
 use crate::check::inspection::Inspection;
 use crate::check::matrix::{Gathered, HostSeen, Told};
+use crate::check::schedule;
 use crate::check::sight::Leaf;
 use crate::coordinate::plan::{Budget, LETS_ENCRYPT, Surveyed};
 use crate::names::Hostname;
@@ -25,6 +26,12 @@ pub fn findings(gathered: &Gathered) -> Vec<Finding> {
         found.extend(presented(gathered, name).into_iter().map(|f| f.about(vec![name.clone()])));
     }
     found.extend(limits(gathered));
+    let renewing = gathered
+        .hosts
+        .iter()
+        .filter(|h| h.report.as_ref().map_or(true, |r| !r.lineages.is_empty()));
+    let starts = renewing.map(|host| host.inspection.as_ref().ok()?.starts.as_deref());
+    found.extend(schedule::nobody_renews(starts));
     found
 }
 

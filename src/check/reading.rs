@@ -26,7 +26,12 @@ use crate::files;
 use crate::process;
 
 /// What is wrong with certbot's files, its hooks and what starts it. `server` is Apache, if it runs.
-pub fn certbot(settings: &Settings, known: &Lineages, server: Option<&Server>) -> Vec<Finding> {
+pub fn certbot(
+    settings: &Settings,
+    known: &Lineages,
+    server: Option<&Server>,
+    schedule: &Schedule,
+) -> Vec<Finding> {
     let directory = &settings.certbot_directory;
     let now = clock::now();
     let mut found: Vec<Finding> =
@@ -51,15 +56,6 @@ pub fn certbot(settings: &Settings, known: &Lineages, server: Option<&Server>) -
         scripts.extend(option_hooks(&file, &text));
     }
     found.extend(scripts.iter().filter_map(|script| hooks::meddling(script, has_webroot)));
-    let is_hooked = facts::is_executable(&directory.join("renewal-hooks/pre/certbaton"));
-    let schedule = Schedule {
-        has_systemd: files::exists(Path::new("/run/systemd/system")),
-        units: units(),
-        cron: cron(),
-        certbots: certbots(),
-        is_hooked,
-        is_alone: !renewals.is_empty() && settings.hosts.len() < 2,
-    };
     let month = SignedDuration::from_hours(30 * 24);
     let shortest = lifetimes.into_iter().min();
     let is_short = shortest.is_some_and(|lifetime| lifetime <= month);
@@ -74,6 +70,18 @@ pub fn certbot(settings: &Settings, known: &Lineages, server: Option<&Server>) -
         }
     }
     found
+}
+
+/// What starts renewals here, and what repairs after them.
+pub fn schedule(settings: &Settings) -> Schedule {
+    let hook = settings.certbot_directory.join("renewal-hooks/pre/certbaton");
+    Schedule {
+        has_systemd: files::exists(Path::new("/run/systemd/system")),
+        units: units(),
+        cron: cron(),
+        certbots: certbots(),
+        is_hooked: facts::is_executable(&hook),
+    }
 }
 
 /// The renewal files, and how long their certificates live.
@@ -198,7 +206,7 @@ fn units() -> Vec<schedule::Unit> {
     let Some(path) = known.into_iter().find(|path| facts::is_executable(path)) else {
         return Vec::new();
     };
-    let properties = "--property=Id,LoadState,ActiveState,UnitFileState,DropInPaths";
+    let properties = "--property=Id,LoadState,ActiveState,SubState,UnitFileState,DropInPaths";
     let arguments = ["show", properties].into_iter().chain(schedule::UNITS);
     let program = Program {
         path,

@@ -18,8 +18,6 @@ pub struct Schedule {
     pub certbots: Vec<String>,
     /// certbaton's own pre-hook is there.
     pub is_hooked: bool,
-    /// Something is renewed here, and no other host is configured that could order it.
-    pub is_alone: bool,
 }
 
 /// A line of a crontab, or a script of cron's.
@@ -31,13 +29,25 @@ pub struct CronLine {
     pub text: String,
 }
 
+/// Whether a unit is there (`LoadState`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Load {
+    /// It is not, or cannot be read.
+    #[default]
+    Missing,
+    /// It is.
+    Loaded,
+    /// It cannot be started at all (`systemctl mask`).
+    Masked,
+}
+
 /// What systemd knows of a unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unit {
     /// Its name.
     pub id: String,
-    /// It is there.
-    pub is_loaded: bool,
+    /// Whether it is there.
+    pub load: Load,
     /// It runs; a timer waits.
     pub is_active: bool,
     /// It is started at boot.
@@ -47,33 +57,38 @@ pub struct Unit {
 }
 
 /// The units to ask for.
-pub const UNITS: [&str; 6] = [
+pub const UNITS: [&str; 8] = [
     "certbot.timer",
     "snap.certbot.renew.timer",
     "certbaton-renew.timer",
     "certbaton-recover.timer",
     "certbaton-recover.service",
     "certbot.service",
+    "snap.certbot.renew.service",
+    "certbaton-renew.service",
 ];
 
 /// The timers that renew.
 const RENEWING: [&str; 3] = ["certbot.timer", "snap.certbot.renew.timer", "certbaton-renew.timer"];
 
-/// What `systemctl show -p Id,LoadState,ActiveState,UnitFileState,DropInPaths` prints.
+/// What `systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,DropInPaths` prints.
 pub fn units(printed: &str) -> Vec<Unit> {
     let blocks = printed.split("\n\n").filter(|block| !block.trim().is_empty());
     let unit = |block: &str| {
-        let mut unit = Unit::default();
+        let (mut unit, mut elapsed) = (Unit::default(), false);
         for (key, value) in block.lines().filter_map(|line| line.split_once('=')) {
             match key {
                 "Id" => value.clone_into(&mut unit.id),
-                "LoadState" => unit.is_loaded = value == "loaded",
+                "LoadState" if value == "loaded" => unit.load = Load::Loaded,
+                "LoadState" if value == "masked" => unit.load = Load::Masked,
                 "ActiveState" => unit.is_active = value == "active",
+                "SubState" if value == "elapsed" => elapsed = true,
                 "UnitFileState" => unit.is_enabled = value.starts_with("enabled"),
                 "DropInPaths" => value.clone_into(&mut unit.drop_ins),
                 _ => {}
             }
         }
+        unit.is_active &= !elapsed;
         unit
     };
     blocks.map(unit).collect()
@@ -111,11 +126,16 @@ fn is_assignment(line: &str) -> bool {
 
 impl Schedule {
     fn unit(&self, id: &str) -> Option<&Unit> {
-        self.units.iter().find(|unit| unit.id == id && unit.is_loaded)
+        self.units.iter().find(|unit| unit.id == id && unit.load == Load::Loaded)
     }
 
+    /// Timers that will start something: one that has elapsed for good, or whose service is masked, will not.
     fn active(&self) -> Vec<&'static str> {
-        let active = |id: &&str| self.unit(id).is_some_and(|unit| unit.is_active);
+        let service = |timer: &str| format!("{}.service", timer.trim_end_matches(".timer"));
+        let is_masked = |timer: &str| {
+            self.units.iter().any(|unit| unit.id == service(timer) && unit.load == Load::Masked)
+        };
+        let active = |id: &&str| self.unit(id).is_some_and(|unit| unit.is_active) && !is_masked(id);
         RENEWING.into_iter().filter(active).collect()
     }
 
@@ -164,23 +184,25 @@ impl Schedule {
                 "remove the one that is not wanted (apt-get remove certbot, or snap remove certbot)",
             ));
         }
-        if self.is_alone && self.has_systemd && self.starts_nothing() {
-            found.push(nobody_renews());
-        }
-        if self.is_hooked && self.has_systemd {
-            found.extend(self.unrepaired());
-        }
+        found.extend(self.unrepaired());
         found
     }
 
-    /// Neither a timer nor cron starts renewals here.
-    fn starts_nothing(&self) -> bool {
-        self.active().is_empty() && self.effective().next().is_none()
+    /// What starts renewals here; none where that cannot be told, since something else than
+    /// systemd starts what is to be started.
+    pub fn starts(&self) -> Option<Vec<String>> {
+        let timers = self.active().into_iter().map(str::to_owned);
+        let cron = self.effective().map(|line| line.place.clone());
+        let starts: Vec<String> = timers.chain(cron).collect();
+        (self.has_systemd || !starts.is_empty()).then_some(starts)
     }
 
     /// What brings the routes back when everything died.
-    fn unrepaired(&self) -> Vec<Finding> {
+    pub fn unrepaired(&self) -> Vec<Finding> {
         let mut found = Vec::new();
+        if !self.is_hooked || !self.has_systemd {
+            return found;
+        }
         let is_on = |id| self.unit(id).is_some_and(|unit| unit.is_active || unit.is_enabled);
         if !is_on("certbaton-recover.timer") && !is_on("certbaton-recover.service") {
             found.push(Finding::new(
@@ -205,15 +227,20 @@ impl Schedule {
     }
 }
 
-/// No timer and no cron starts renewals.
-fn nobody_renews() -> Finding {
-    Finding::new(
-        Severity::Problem,
-        "nobody-renews",
-        Some("certbot.timer".into()),
-        "no timer is active and no line of cron runs certbot: nobody renews",
-        "systemctl enable --now certbaton-renew.timer, or certbot.timer",
-    )
+/// Nobody renews, if no host of those that renew something is started by a timer or by cron; of
+/// one that is not known (`None`), that is not said.
+pub fn nobody_renews<'a>(hosts: impl IntoIterator<Item = Option<&'a [String]>>) -> Option<Finding> {
+    let mut hosts = hosts.into_iter().peekable();
+    hosts.peek()?;
+    hosts.all(|starts| starts.is_some_and(<[String]>::is_empty)).then(|| {
+        Finding::new(
+            Severity::Problem,
+            "nobody-renews",
+            Some("certbot.timer".into()),
+            "no timer is active and no line of cron runs certbot, on any host: nobody renews",
+            "systemctl enable --now certbaton-renew.timer, or certbot.timer (systemctl unmask first)",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -221,7 +248,7 @@ mod tests {
     use super::*;
 
     fn unit(id: &str) -> Unit {
-        Unit { id: id.into(), is_loaded: true, is_active: true, ..Unit::default() }
+        Unit { id: id.into(), load: Load::Loaded, is_active: true, ..Unit::default() }
     }
 
     fn line(text: &str) -> CronLine {
@@ -238,14 +265,16 @@ mod tests {
 
     #[test]
     fn debians_own_line_of_cron_sleeps_under_systemd_and_works_without() {
-        let mut schedule = Schedule { has_systemd: true, is_alone: true, ..Schedule::default() };
+        let mut schedule = Schedule { has_systemd: true, ..Schedule::default() };
         schedule.units = vec![unit("certbot.timer")];
         schedule.cron = vec![line(DEBIAN)];
         assert_eq!(codes(&schedule), Vec::<String>::new());
+        assert_eq!(schedule.starts(), Some(vec!["certbot.timer".to_owned()]));
         schedule.units = Vec::new();
-        assert_eq!(codes(&schedule), ["nobody-renews"]);
+        assert_eq!(schedule.starts(), Some(Vec::new()));
         schedule.has_systemd = false;
         assert_eq!(codes(&schedule), Vec::<String>::new());
+        assert_eq!(schedule.starts(), Some(vec!["/c:1".to_owned()]));
         schedule.cron.push(line("17 3 * * * certbot renew -q"));
         assert_eq!(codes(&schedule), ["two-timers"]);
     }
@@ -283,10 +312,37 @@ mod tests {
     }
 
     #[test]
+    fn a_timer_that_starts_nothing_any_more_is_none() {
+        let schedule = |printed: &str| Schedule {
+            has_systemd: true,
+            units: units(printed),
+            ..Schedule::default()
+        };
+        let timer = "Id=certbot.timer\nLoadState=loaded\nActiveState=active\nSubState=";
+        let service = "\n\nId=certbot.service\nLoadState=";
+        let starts = |sub: &str, load: &str| {
+            schedule(&format!("{timer}{sub}{service}{load}\n")).starts().unwrap().len()
+        };
+        assert_eq!(starts("waiting", "loaded"), 1);
+        assert_eq!(starts("elapsed", "loaded"), 0);
+        assert_eq!(starts("waiting", "masked"), 0);
+        let masked = "Id=certbot.timer\nLoadState=masked\nActiveState=inactive\n";
+        assert_eq!(schedule(masked).starts(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn nobody_renews_if_no_host_does_and_all_are_known() {
+        let (none, one) = (Vec::new(), vec!["certbot.timer".to_owned()]);
+        let told = |hosts: &[Option<&[String]>]| nobody_renews(hosts.iter().copied()).is_some();
+        assert!(told(&[Some(&none)]) && told(&[Some(&none), Some(&none)]));
+        assert!(!told(&[Some(&none), Some(&one)]) && !told(&[Some(&none), None]) && !told(&[]));
+    }
+
+    #[test]
     fn what_systemctl_prints_is_read() {
         let printed = "Id=certbot.timer\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\nDropInPaths=\n\nId=x.timer\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\nDropInPaths=\n";
         let read = units(printed);
         assert_eq!(read.len(), 2);
-        assert!(read[0].is_active && read[0].is_enabled && !read[1].is_loaded);
+        assert!(read[0].is_active && read[0].is_enabled && read[1].load == Load::Missing);
     }
 }

@@ -361,6 +361,9 @@ impl Case<'_> {
         let stops = |finding: &&Finding| match finding.code.as_str() {
             "configtest" | "damaged-block" => self.is_hooked(),
             "webroot-unreadable" => finding.names.contains(self.name),
+            // Nobody can renew meanwhile; the lease is certbaton's.
+            "disk-full" | "clock-behind" | "certbot-stopped" | "keeper-stopped" => true,
+            "arbiter-unreachable" => self.is_hooked() && finding.severity == Severity::Problem,
             _ => false,
         };
         findings.iter().find(stops).map(|finding| vec![finding.clone()])

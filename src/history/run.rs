@@ -52,6 +52,10 @@ pub struct Run {
     /// What a coordination had each host renew.
     #[serde(default)]
     pub hosts: Vec<HostRun>,
+    /// Where its last event stands in the history: what came last is told by this, since a clock may
+    /// have been wrong.
+    #[serde(skip)]
+    pub place: usize,
 }
 
 /// A host's part of a coordination.
@@ -94,7 +98,7 @@ pub struct Local {
 pub fn runs(entries: &[Entry], alive: impl Fn(&Began) -> bool) -> Vec<Run> {
     let mut places: BTreeMap<&RunId, usize> = BTreeMap::new();
     let mut found: Vec<(Run, Option<&Began>)> = Vec::new();
-    for entry in entries {
+    for (at, entry) in entries.iter().enumerate() {
         let place = *places.entry(&entry.run).or_insert_with(|| {
             found.push((Run::unknown(&entry.run, entry.at), None));
             found.len() - 1
@@ -104,6 +108,7 @@ pub fn runs(entries: &[Entry], alive: impl Fn(&Began) -> bool) -> Vec<Run> {
             *began = Some(event);
         }
         run.add(entry);
+        run.place = at;
     }
     let judged = |(mut run, began): (Run, Option<&Began>)| {
         if run.outcome == Outcome::UnderWay && !began.is_some_and(&alive) {
@@ -151,6 +156,7 @@ impl Run {
             files: Vec::new(),
             deployed: Vec::new(),
             hosts: Vec::new(),
+            place: 0,
         }
     }
 

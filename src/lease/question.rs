@@ -46,10 +46,20 @@ pub fn question(
     config: Option<&Path>,
     ask: &Ask,
 ) -> Result<(Hello, Answer), Error> {
+    question_within(settings, config, ask, PATIENCE)
+}
+
+/// The same, with so much time for a connection and an answer.
+pub fn question_within(
+    settings: &Settings,
+    config: Option<&Path>,
+    ask: &Ask,
+    patience: Duration,
+) -> Result<(Hello, Answer), Error> {
     // The coordinator asks too, and is no arbiter.
     let program = process::executable(process::own()?.pid)?.with_file_name("certbaton");
     let way = Way::of(settings, &program, config)?;
-    let deadline = Deadline::after(PATIENCE);
+    let deadline = Deadline::after(patience);
     let mut connection = Connection::open(&way)?;
     let spoken = (|| {
         let hello = connection.hello(&deadline)?;

@@ -38,12 +38,12 @@ impl Seen {
     /// What a status says.
     pub fn of(status: &Overview) -> Self {
         let hosts = || status.hosts.iter();
-        let problem = |Wrong { key, severity, text }: &Wrong| {
+        let problem = |Wrong { key, severity, text, .. }: &Wrong| {
             let mut parts = key.split('/');
             let (kind, named) = (parts.next(), parts.next());
             let host = hosts().find(|host| Some(host.name.as_str()) == named);
             // Home lines get a new address once a day, machines are rebooted.
-            let is_fleeting = matches!(kind, Some("unreachable" | "lease"));
+            let is_fleeting = matches!(kind, Some("unreachable" | "lease" | "arbiter-unreachable"));
             let patience = if is_fleeting { PATIENCE } else { SignedDuration::ZERO };
             let (key, text, host) = (key.clone(), text.clone(), host.map(|host| host.name.clone()));
             Problem { key, severity: *severity, host, text, patience }

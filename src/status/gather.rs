@@ -14,11 +14,16 @@ use crate::apache::server::Inquirer;
 use crate::cause::chain;
 use crate::certbot::certificate;
 use crate::certbot::installed;
-use crate::certbot::lineages::lineages;
+use crate::certbot::lineages::{Lineages, lineages};
 use crate::certbot::renewal;
 use crate::certbot::version::{Age, Version};
+use crate::check::finding::Finding;
+use crate::check::health::{self, Hold};
+use crate::check::vitals::vitals;
+use crate::check::{reading, traps};
 use crate::clock;
 use crate::config::{Host, Settings};
+use crate::coordinate::apart;
 use crate::files;
 use crate::history::log;
 use crate::history::run::{self, Run};
@@ -83,6 +88,7 @@ fn own(settings: &Settings, host: &Host) -> HostStatus {
         unreachable: None,
         seen: Some(found.at),
         found: Some(found),
+        clock_ahead: 0,
     }
 }
 
@@ -90,11 +96,21 @@ fn peer(settings: &Settings, call: &Call<'_>, host: &Host, signals: &Signals) ->
     if host.ssh.is_none() {
         // Its own status tells of it; that is how it is configured, and nothing is wrong with it.
         let (name, own) = (host.name.to_string(), false);
-        return HostStatus { name, own, unreachable: None, seen: None, found: None };
+        return HostStatus {
+            name,
+            own,
+            unreachable: None,
+            seen: None,
+            found: None,
+            clock_ahead: 0,
+        };
     }
     let way = Way::to(settings, call.config, &call.certbaton, host).patient(PATIENCE);
+    let asked = clock::now();
+    let mut clock_ahead = 0;
     let (unreachable, said) = match way.ask(Order::Status, signals, |_| {}) {
         Ok(Answer::Status(found)) => {
+            clock_ahead = apart(found.at, asked, clock::now()).as_secs();
             let said = Remembered { seen: clock::now(), found: *found };
             if let Err(error) = remembered::keep(settings, &host.name, &said) {
                 tracing::warn!("what {} says is not remembered: {}", host.name, chain(&error));
@@ -110,7 +126,7 @@ fn peer(settings: &Settings, call: &Call<'_>, host: &Host, signals: &Signals) ->
         Err(error) => (Some(chain(&error)), remembered::recall(settings, &host.name)),
     };
     let (seen, found) = said.map(|said| (said.seen, said.found)).unzip();
-    HostStatus { name: host.name.to_string(), own: false, unreachable, seen, found }
+    HostStatus { name: host.name.to_string(), own: false, unreachable, seen, found, clock_ahead }
 }
 
 fn lease(settings: &Settings, call: &Call<'_>) -> LeaseStatus {
@@ -132,16 +148,22 @@ fn lease(settings: &Settings, call: &Call<'_>) -> LeaseStatus {
 
 /// This host, looked at.
 pub fn found(settings: &Settings) -> Found {
+    let mut notes = Vec::new();
+    let known = lineages(&settings.certbot_directory).unwrap_or_else(|error| {
+        notes.push(chain(&error));
+        Lineages::default()
+    });
     thread::scope(|scope| {
         // Beside Apache, which takes longer.
         let certbot = scope.spawn(|| certbot_version(settings));
-        let mut notes = Vec::new();
+        let health = scope.spawn(|| health(settings, &known));
         let looked = survey::apache(settings, &mut notes);
         let apache = looked.inquirer.as_ref().and_then(Inquirer::version);
         let (runs, switched) = history(settings, &mut notes);
         let certbot = certbot.join().unwrap_or_default();
         let parsed = certbot.as_ref().and_then(|v| Version::parse(&format!("certbot {v}")));
-        let lineages = known_lineages(settings, parsed, &runs, &mut notes);
+        let lineages = known_lineages(settings, &known, parsed, &runs, &mut notes);
+        let (hold, starts, findings) = health.join().unwrap_or_default();
         let Looked { failure, routes, loaded, since, foreign, .. } = looked;
         Found {
             at: clock::now(),
@@ -154,6 +176,9 @@ pub fn found(settings: &Settings) -> Found {
             apache: failure,
             last_reload: loaded,
             under_way: survey::under_way(settings),
+            hold,
+            starts,
+            findings,
             local: result::routes(&routes.local, &switched, &runs, since),
             damaged: routes.damaged,
             pending: routes.pending,
@@ -162,6 +187,20 @@ pub fn found(settings: &Settings) -> Found {
             notes,
         }
     })
+}
+
+/// Who holds the lock, what starts renewals, and what keeps them from going well.
+type Health = (Option<Hold>, Option<Vec<String>>, Vec<Finding>);
+
+fn health(settings: &Settings, known: &Lineages) -> Health {
+    let schedule = reading::schedule(settings);
+    let vitals = vitals(settings, known);
+    let directory = &settings.certbot_directory;
+    let mut findings: Vec<Finding> =
+        known.refused.iter().map(|refused| traps::broken(refused, directory)).collect();
+    findings.extend(health::findings(&vitals, clock::now()));
+    findings.extend(schedule.unrepaired());
+    (vitals.hold, schedule.starts(), findings)
 }
 
 type Switched = std::collections::BTreeMap<String, run::Local>;
@@ -188,18 +227,11 @@ fn certbot_version(settings: &Settings) -> Option<String> {
 
 fn known_lineages(
     settings: &Settings,
+    known: &Lineages,
     version: Option<Version>,
     runs: &[Run],
     notes: &mut Vec<String>,
 ) -> Vec<LineageStatus> {
-    let known = match lineages(&settings.certbot_directory) {
-        Ok(known) => known,
-        Err(error) => {
-            notes.push(chain(&error));
-            return Vec::new();
-        }
-    };
-    notes.extend(known.refused.into_iter().map(|refused| refused.reason));
     let now = clock::now();
     let mut found = Vec::new();
     for lineage in &known.usable {
@@ -208,7 +240,36 @@ fn known_lineages(
             Err(why) => notes.push(format!("{}: {why}", lineage.name)),
         }
     }
+    // What certbot cannot read is served all the same, and expires.
+    found.extend(known.refused.iter().filter_map(|refused| {
+        let cert = settings.certbot_directory.join("live").join(&refused.name).join("cert.pem");
+        on_disk(&refused.name, &cert, now).ok()
+    }));
+    found.sort_by(|one, other| one.name.cmp(&other.name));
     found
+}
+
+/// A lineage by its certificate alone.
+fn on_disk(name: &str, cert: &Path, now: Timestamp) -> Result<LineageStatus, String> {
+    let pem = files::read_trusted(cert).map_err(|error| chain(&error))?;
+    let current = certificate::from_pem(&pem).map_err(|error| chain(&error))?;
+    let names = certificate::name_set(&pem).map_err(|error| chain(&error))?;
+    let certificate::Certificate { not_before, not_after, .. } = current;
+    let mut described = LineageStatus {
+        name: name.to_owned(),
+        names: names.into_iter().collect(),
+        issuer: current.issuer,
+        serial: current.serial,
+        not_before,
+        not_after,
+        days_left: 0,
+        renews_from: None,
+        automatic: true,
+        obstacle: None,
+        last: None,
+    };
+    described.at(now);
+    Ok(described)
 }
 
 fn describe(
@@ -217,27 +278,17 @@ fn describe(
     runs: &[Run],
     now: Timestamp,
 ) -> Result<LineageStatus, String> {
-    let pem = files::read_trusted(&lineage.cert).map_err(|error| chain(&error))?;
-    let current = certificate::from_pem(&pem).map_err(|error| chain(&error))?;
-    let names = certificate::name_set(&pem).map_err(|error| chain(&error))?;
-    let certificate::Certificate { not_before, not_after, .. } = current;
+    let described = on_disk(&lineage.name, &lineage.cert, now)?;
+    let LineageStatus { not_before, not_after, .. } = described;
     let age = Age { not_before, not_after, before_expiry: lineage.renew_before_expiry.as_deref() };
     let renews_from = version.and_then(|version| version.due(&age));
-    let mut described = LineageStatus {
-        name: lineage.name.clone(),
-        names: names.into_iter().collect(),
-        issuer: current.issuer,
-        serial: current.serial,
-        not_before,
-        not_after,
-        days_left: 0,
+    Ok(LineageStatus {
         renews_from,
         automatic: !lineage.is_manual,
         obstacle: survey::obstacle(lineage),
         last: result::of_lineage(runs, &lineage.name, renews_from),
-    };
-    described.at(now);
-    Ok(described)
+        ..described
+    })
 }
 
 /// For a peer to answer; monitoring does not wait for ever.

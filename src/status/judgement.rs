@@ -5,10 +5,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::check::codes::is_known;
+use crate::check::finding::{self, Finding};
+use crate::check::schedule;
 use crate::history::run::Outcome;
 use crate::status::overview::{
     Found, HostStatus, LineageResult, LineageStatus, Overview, Severity, Wrong,
 };
+use crate::text::span;
 
 /// From when on a certificate is too old; what is not said follows from its lifetime.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,15 +27,37 @@ pub struct Thresholds {
 pub fn wrong(status: &Overview, thresholds: Thresholds) -> Vec<Wrong> {
     let mut found = Vec::new();
     for host in &status.hosts {
-        found.extend(of_host(host, status.at, thresholds));
+        found.extend(of_host(status, host, thresholds));
     }
     if let Some(why) = &status.lease.failure {
         let arbiter = status.lease.arbiter.as_deref().unwrap_or("?");
         let text = format!("the lease: {arbiter} cannot be asked, so nobody renews: {why}");
-        found.push(Wrong { key: "lease".into(), severity: Severity::Warning, text });
+        found.push(Wrong {
+            code: "arbiter-unreachable".into(),
+            key: "lease".into(),
+            severity: Severity::Warning,
+            text,
+        });
     }
+    found.extend(nobody_renews(&status.hosts).map(|finding| Wrong {
+        key: finding.code.clone(),
+        severity: finding.severity.into(),
+        text: finding.to_string(),
+        code: finding.code,
+    }));
     found.sort_by_key(|wrong| std::cmp::Reverse(wrong.severity));
     found
+}
+
+/// Of all hosts that renew something, or may.
+fn nobody_renews(hosts: &[HostStatus]) -> Option<Finding> {
+    let fresh = |host: &HostStatus| host.found.clone().filter(|_| host.is_fresh());
+    let renewing: Vec<Option<Vec<String>>> = hosts
+        .iter()
+        .filter(|host| fresh(host).is_none_or(|found| !found.lineages.is_empty()))
+        .map(|host| fresh(host)?.starts)
+        .collect();
+    schedule::nobody_renews(renewing.iter().map(Option::as_deref))
 }
 
 /// The exit code, as Nagios reads it.
@@ -76,18 +102,20 @@ pub fn age(lineage: &LineageStatus, now: Timestamp, thresholds: Thresholds) -> O
     }
 }
 
-fn of_host(host: &HostStatus, now: Timestamp, thresholds: Thresholds) -> Vec<Wrong> {
-    let name = &host.name;
+fn of_host(status: &Overview, host: &HostStatus, thresholds: Thresholds) -> Vec<Wrong> {
+    let (name, now) = (&host.name, status.at);
     let mut list = Vec::new();
-    let mut add = |key: String, severity, text: String| {
-        list.push(Wrong { key, severity, text: format!("{name}: {text}") });
+    let mut add = |code: &str, key: String, severity, text: String| {
+        debug_assert!(cfg!(test) || is_known(code), "a finding without a meaning: {code}");
+        let (code, text) = (code.to_owned(), format!("{name}: {text}"));
+        list.push(Wrong { code, key, severity, text });
     };
     if let Some(why) = &host.unreachable {
         let text = match host.seen {
             Some(seen) => format!("cannot be reached, last seen {}: {why}", minute(seen)),
             None => format!("cannot be reached, and was never seen: {why}"),
         };
-        add(format!("unreachable/{name}"), Severity::Warning, text);
+        add("host-unreachable", format!("unreachable/{name}"), Severity::Warning, text);
     }
     let Some(found) = &host.found else { return list };
     for lineage in &found.lineages {
@@ -96,40 +124,77 @@ fn of_host(host: &HostStatus, now: Timestamp, thresholds: Thresholds) -> Vec<Wro
         let when = if lineage.not_after <= now { "expired" } else { "expires" };
         let text = format!("{} {when} {}", lineage.name, minute(lineage.not_after));
         if host.is_fresh() {
-            add(key, severity, text);
+            add("expiry", key, severity, text);
         } else {
             // It may have been renewed since.
-            add(key, Severity::Warning, format!("{text}, as far as is known"));
+            add("expiry", key, Severity::Warning, format!("{text}, as far as is known"));
         }
     }
     if host.is_fresh() {
         of_fresh(name, found, &mut add);
+        // The arbiter that this very host asks is told of by the lease.
+        let is_told = |finding: &Finding| {
+            host.own && finding.code == "arbiter-unreachable" && status.lease.failure.is_some()
+        };
+        for finding in found.findings.iter().filter(|finding| !is_told(finding)) {
+            let key = match finding.place.as_deref().and_then(|place| place.strip_prefix('/')) {
+                Some(place) => format!("{}/{name}/{place}", finding.code),
+                None => format!("{}/{name}", finding.code),
+            };
+            let text = Finding { host: None, ..finding.clone() }.to_string();
+            add(&finding.code, key, finding.severity.into(), text);
+        }
+        clock(status, host, &mut add);
     }
     list
 }
 
+/// A clock that differs from that of the host that asks, unless the other one is known to be wrong.
+fn clock(status: &Overview, host: &HostStatus, add: &mut Add<'_>) {
+    let is_behind = |host: &HostStatus| {
+        let findings = host.found.iter().flat_map(|found| &found.findings);
+        findings.into_iter().any(|finding| finding.code == "clock-behind")
+    };
+    let ahead = SignedDuration::from_secs(host.clock_ahead);
+    let is_told = is_behind(host) || status.hosts.iter().any(|host| host.own && is_behind(host));
+    if ahead.abs() <= SKEW || is_told {
+        return;
+    }
+    let away = if ahead.is_negative() { "behind" } else { "ahead of" };
+    let text = format!(
+        "its clock is {} {away} that of the host that asks; let both keep time by NTP",
+        span(ahead)
+    );
+    let day = SignedDuration::from_hours(24);
+    let severity = if ahead.abs() > day { Severity::Critical } else { Severity::Warning };
+    add("clock-skew", format!("clock-skew/{}", host.name), severity, text);
+}
+
+type Add<'a> = dyn FnMut(&str, String, Severity, String) + 'a;
+
 /// What is only wrong if it is so now.
-fn of_fresh(name: &str, found: &Found, add: &mut dyn FnMut(String, Severity, String)) {
+fn of_fresh(name: &str, found: &Found, add: &mut Add<'_>) {
     if !found.local.is_empty() && !found.under_way {
         let names: Vec<&str> = found.local.iter().map(|route| route.name.as_str()).collect();
         let text = format!(
             "nobody renews, and the challenge path is still local, so no other host can renew: {}; run certbaton recover there",
             names.join(" ")
         );
-        add(format!("route/{name}"), Severity::Critical, text);
+        add("abandoned-route", format!("route/{name}"), Severity::Critical, text);
     } else if found.pending && !found.under_way {
-        let text = "apache may still answer a challenge path that was given back; run certbaton recover there";
-        add(format!("route/{name}"), Severity::Critical, text.to_owned());
+        let text = "Apache may still answer a challenge path that was given back; run certbaton recover there";
+        add("abandoned-route", format!("route/{name}"), Severity::Critical, text.to_owned());
     }
-    if let Some(damage) = found.damaged.first() {
-        add(format!("damaged/{name}"), Severity::Warning, damage.clone());
+    if !found.damaged.is_empty() {
+        let text = found.damaged.join("; ");
+        add("damaged-block", format!("damaged/{name}"), Severity::Critical, text);
     }
     if let Some(why) = &found.apache {
         let text = match &found.versions.web_server {
             Some(server) => format!("the configuration of {server} is not in order: {why}"),
-            None => format!("apache cannot be asked: {why}"),
+            None => format!("Apache cannot be asked: {why}"),
         };
-        add(format!("apache/{name}"), Severity::Warning, text);
+        add("apache", format!("apache/{name}"), Severity::Warning, text);
     }
     if let Some(run) = &found.last_run {
         let how = match run.outcome {
@@ -140,7 +205,7 @@ fn of_fresh(name: &str, found: &Found, add: &mut dyn FnMut(String, Severity, Str
         if let Some(how) = how {
             let kind = run.kind.map_or("run", |kind| kind.text());
             let text = format!("the last {kind}, {}, {how}: {}", run.id, run.words());
-            add(format!("last-run/{name}"), Severity::Warning, text);
+            add("last-run", format!("last-run/{name}"), Severity::Warning, text);
         }
     }
     for lineage in &found.lineages {
@@ -151,14 +216,26 @@ fn of_fresh(name: &str, found: &Found, add: &mut dyn FnMut(String, Severity, Str
         };
         if let Some(obstacle) = &lineage.obstacle {
             let text = format!("{} cannot be renewed: {obstacle}", lineage.name);
-            add(key(), Severity::Warning, text);
+            add("lineage", key(), Severity::Warning, text);
         } else if let Some(last) = failed.filter(|last| !of_last_run(last.run.clone())) {
             let why = last.why.as_deref().unwrap_or("see certbot's log");
             let text = format!("{} was not renewed in run {}: {why}", lineage.name, last.run);
-            add(key(), Severity::Warning, text);
+            add("lineage", key(), Severity::Warning, text);
         }
     }
 }
+
+impl From<finding::Severity> for Severity {
+    fn from(severity: finding::Severity) -> Self {
+        match severity {
+            finding::Severity::Warning => Self::Warning,
+            finding::Severity::Problem => Self::Critical,
+        }
+    }
+}
+
+/// Clocks that differ by no more do not matter.
+const SKEW: SignedDuration = SignedDuration::from_mins(2);
 
 /// A time for people.
 pub fn minute(at: Timestamp) -> String {

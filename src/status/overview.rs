@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::check::finding::Finding;
+use crate::check::health::Hold;
 use crate::history::record::RunId;
 use crate::history::run::Run;
 use crate::lease;
@@ -39,6 +41,8 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Wrong {
+    /// Which kind, as in the table of doc/schema/findings.md.
+    pub code: String,
     /// Names the condition, the same as long as it lasts: `expiry/HOST/LINEAGE`.
     pub key: String,
     /// How bad.
@@ -74,6 +78,9 @@ pub struct HostStatus {
     pub seen: Option<Timestamp>,
     /// What it said, if it ever did.
     pub found: Option<Found>,
+    /// By how many seconds its clock is ahead of that of the host that asked; below zero: behind.
+    #[serde(default)]
+    pub clock_ahead: i64,
 }
 
 /// What a host says of itself.
@@ -90,6 +97,15 @@ pub struct Found {
     pub last_reload: Option<Timestamp>,
     /// A renewal holds this host's lock.
     pub under_way: bool,
+    /// For whom that lock is held, and how to end it.
+    #[serde(default)]
+    pub hold: Option<Hold>,
+    /// What starts renewals here: timers, lines of cron; none where that cannot be told.
+    #[serde(default)]
+    pub starts: Option<Vec<String>>,
+    /// What keeps this host from renewing, whatever its web server says.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
     /// The names whose challenge path this host answers now, because they were switched.
     pub local: Vec<LocalRoute>,
     /// Marked lines that somebody changed.

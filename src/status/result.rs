@@ -12,7 +12,7 @@ use crate::status::overview::{LastResult, LineageResult, LocalRoute};
 /// The last run that was to renew something: `recover`, which comes after a death, does not hide it.
 pub fn last_run(runs: &[Run]) -> Option<&Run> {
     let renewing = |run: &&Run| matches!(run.kind, Some(Kind::Renewal | Kind::Coordination));
-    runs.iter().filter(renewing).max_by_key(|run| run.last)
+    runs.iter().filter(renewing).max_by_key(|run| run.place)
 }
 
 /// What the last run that was about `lineage` made of it. `renews_from`: of its certificate now.
@@ -132,9 +132,17 @@ mod tests {
             id: RunId::new(sample::now(), 1),
             kind: Some(Kind::Recovery),
             last: sample::now(),
+            place: 1,
             ..sample::run()
         };
         assert_eq!(last_run(&[dead.clone(), recovery]), Some(&dead));
+    }
+
+    #[test]
+    fn the_last_run_is_the_last_of_the_record_whatever_the_clock_said() {
+        let ahead = Run { last: Timestamp::MAX, place: 3, ..sample::run() };
+        let failed = Run { outcome: Outcome::Failed, place: 7, ..sample::run() };
+        assert_eq!(last_run(&[ahead, failed.clone()]), Some(&failed));
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub(crate) fn run() -> Run {
         files: vec!["/etc/apache2/sites-available/a.conf".into()],
         deployed: Vec::new(),
         hosts: Vec::new(),
+        place: 0,
     }
 }
 
@@ -93,6 +94,9 @@ pub(crate) fn host(name: &str, own: bool) -> HostStatus {
         apache: None,
         last_reload: Some(ago(1)),
         under_way: false,
+        hold: None,
+        starts: Some(vec!["certbot.timer".into()]),
+        findings: Vec::new(),
         local: Vec::new(),
         damaged: Vec::new(),
         pending: false,
@@ -100,7 +104,8 @@ pub(crate) fn host(name: &str, own: bool) -> HostStatus {
         last_run: Some(run()),
         notes: Vec::new(),
     };
-    HostStatus { name: name.into(), own, unreachable: None, seen: Some(now()), found: Some(found) }
+    let (seen, found) = (Some(now()), Some(found));
+    HostStatus { name: name.into(), own, unreachable: None, seen, found, clock_ahead: 0 }
 }
 
 /// Two hosts that are well.

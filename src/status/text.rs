@@ -122,6 +122,9 @@ fn of_found(found: &Found, is_fresh: bool, now: Timestamp, colour: Colour) -> St
         let told = line(&format!("challenge path of {}: local{since}{by}", route.name));
         text += &colour.word(code, "local", &told);
     }
+    if let Some(hold) = &found.hold {
+        text += &line(&hold.words(now));
+    }
     if let Some(run) = &found.last_run {
         let kind = run.kind.map_or("run", |kind| kind.text());
         let is_failed = matches!(run.outcome, Outcome::Failed | Outcome::Died);

@@ -9,6 +9,7 @@ mod completions;
 mod configuration;
 #[path = "../../examples/documents/derive/mod.rs"]
 mod derive;
+mod findings;
 mod pages;
 mod readme;
 

@@ -62,6 +62,7 @@ pub(crate) fn write(path: &Path, text: &str, mode: u32) {
 
 fn overview(keys: &[&str]) -> Overview {
     let wrong = |key: &&str| Wrong {
+        code: key.split('/').next().unwrap_or_default().to_owned(),
         key: (*key).to_owned(),
         severity: Severity::Critical,
         text: format!("home: {key} is wrong"),
@@ -72,6 +73,7 @@ fn overview(keys: &[&str]) -> Overview {
         unreachable: None,
         seen: None,
         found: Some(found()),
+        clock_ahead: 0,
     };
     Overview {
         version: 1,
@@ -91,6 +93,9 @@ fn found() -> Found {
         apache: None,
         last_reload: None,
         under_way: false,
+        hold: None,
+        starts: None,
+        findings: Vec::new(),
         local: Vec::new(),
         damaged: Vec::new(),
         pending: false,

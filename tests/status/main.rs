@@ -122,3 +122,69 @@ fn a_torn_history_is_told_of_and_goes_on() {
     let (_, told) = json(&tree, "history", &["--history"]);
     assert_eq!((told["runs"].as_array().unwrap().len(), told["damaged"].as_u64()), (2, Some(1)));
 }
+
+/// The codes of what is wrong, by `certbaton status` and by `certbaton check`.
+fn codes(tree: &Tree) -> (Vec<String>, Vec<String>) {
+    let list = |value: &Value| -> Vec<String> {
+        let all = value.as_array().unwrap().iter();
+        all.map(|one| one["code"].as_str().unwrap().to_owned()).collect()
+    };
+    let (_, told) = json(tree, "status", &[]);
+    let checked = run(tree, "certbaton", &["check", "--json"]);
+    let checked = serde_json::from_slice(&checked.stdout).unwrap();
+    schema::expect("check", &checked);
+    (list(&told["wrong"]), list(&checked["findings"]))
+}
+
+#[test]
+fn a_certbot_that_is_suspended_is_told_by_status_and_check() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let lock = tree.base().join("le/.certbot.lock");
+    let script = "import fcntl, os, signal, sys\n\
+                  f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True)\n\
+                  os.kill(os.getpid(), signal.SIGSTOP)\n";
+    let mut held = Command::new("/usr/bin/python3")
+        .args(["-c", script])
+        .arg(&lock)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = [0];
+    std::io::Read::read_exact(held.stdout.as_mut().unwrap(), &mut line).unwrap();
+    let stat = format!("/proc/{}/stat", held.id());
+    let is_stopped = || fs::read_to_string(&stat).unwrap().contains(") T ");
+    while !is_stopped() {
+        std::thread::yield_now();
+    }
+    let (told, checked) = codes(&tree);
+    held.kill().unwrap();
+    held.wait().unwrap();
+    assert!(told.contains(&"certbot-stopped".to_owned()), "{told:?}");
+    assert!(checked.contains(&"certbot-stopped".to_owned()), "{checked:?}");
+    let (told, checked) = codes(&tree);
+    assert!(![told, checked].concat().contains(&"certbot-stopped".to_owned()));
+}
+
+#[test]
+fn what_certbot_cannot_read_is_critical_and_expires_all_the_same() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let path = tree.base().join("le/renewal/a.conf");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("renew_before_expiry = 89 days, 23 hours\n{text}")).unwrap();
+    let (code, told) = json(&tree, "status", &[]);
+    assert_eq!(code, 2, "{told:#}");
+    assert_eq!(told["wrong"][0]["code"], "renewal-broken", "{told:#}");
+    let lineage = &told["hosts"][0]["found"]["lineages"][0];
+    assert_eq!((lineage["name"].as_str(), lineage["serial"].as_str()), (Some("a"), Some("01")));
+}
+
+#[test]
+fn an_arbiter_that_cannot_be_reached_is_told_by_status_and_check() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let text = fs::read_to_string(tree.config()).unwrap();
+    let hosts = "[lease]\narbiter = \"there\"\n[[host]]\nname = \"here\"\n[[host]]\nname = \"there\"\nssh = \"nobody@there.invalid\"\n";
+    fs::write(tree.config(), format!("name = \"here\"\n{text}{hosts}")).unwrap();
+    let (told, checked) = codes(&tree);
+    assert!(told.contains(&"arbiter-unreachable".to_owned()), "{told:?}");
+    assert!(checked.contains(&"arbiter-unreachable".to_owned()), "{checked:?}");
+}

@@ -91,7 +91,7 @@ pub(crate) fn healthy() -> Gathered {
             is_own: host == HOME,
             report: Ok(report),
             skew: SignedDuration::ZERO,
-            inspection: Ok(Inspection { names: vec![inspected], findings: Vec::new() }),
+            inspection: Ok(Inspection { names: vec![inspected], ..Inspection::default() }),
             plantings: Ok(vec![Planting {
                 webroot,
                 names: vec![name.clone()],
@@ -502,6 +502,31 @@ fn what_the_pre_hook_stops_at_is_foretold() {
         assert!(matches!(now(&g, HOME), Fate::Fails(_)), "{code}");
         assert_eq!(now(&g, VPS), Fate::Works, "{code}");
     }
+}
+
+#[test]
+fn a_host_that_cannot_renew_by_its_own_health_fails_whatever_is_answered() {
+    for code in ["arbiter-unreachable", "disk-full", "clock-behind", "certbot-stopped"] {
+        let mut g = healthy();
+        let finding = Finding::new(Severity::Problem, code, None, "what", "do").on(&label(HOME));
+        g.hosts[HOME].inspection.as_mut().unwrap().findings.push(finding);
+        assert!(matches!(now(&g, HOME), Fate::Fails(_)), "{code}");
+        assert_eq!(now(&g, VPS), Fate::Works, "{code}");
+        let (_, told) = verdict(&g);
+        assert_eq!(told.len(), 1, "it is told once: {told:?}");
+    }
+}
+
+#[test]
+fn that_nothing_starts_renewals_on_any_host_is_told() {
+    let mut g = healthy();
+    for host in &mut g.hosts {
+        host.inspection.as_mut().unwrap().starts = Some(Vec::new());
+    }
+    assert_eq!(found(&g), ["nobody-renews - certbot.timer"]);
+    let inspection = g.hosts[VPS].inspection.as_mut().unwrap();
+    inspection.starts = Some(vec!["certbaton-renew.timer".into()]);
+    assert_eq!(found(&g), Vec::<String>::new());
 }
 
 #[test]

@@ -138,3 +138,72 @@ fn the_worst_comes_first() {
     });
     assert_eq!((exit, told[0].0.as_str(), told.len()), (2, "route/home", 3));
 }
+
+fn problem(code: &str, place: Option<&str>) -> Finding {
+    let severity = finding::Severity::Problem;
+    Finding::new(severity, code, place.map(str::to_owned), "it is so", "do this")
+}
+
+#[test]
+fn what_keeps_a_host_from_renewing_is_critical_and_has_its_code() {
+    for code in ["disk-full", "clock-behind", "certbot-stopped", "keeper-stopped"] {
+        let told = judged(|status| found(status).findings.push(problem(code, None)));
+        assert_eq!(told, only(&format!("{code}/home"), Severity::Critical));
+    }
+    let mut status = healthy();
+    found(&mut status).findings.push(problem("disk-full", Some("/var/log/letsencrypt")));
+    let told = wrong(&status, Thresholds::default()).remove(0);
+    assert_eq!((&*told.code, &*told.key), ("disk-full", "disk-full/home/var/log/letsencrypt"));
+    assert_eq!(told.text, "home: /var/log/letsencrypt: it is so; do this");
+}
+
+#[test]
+fn an_arbiter_that_does_not_answer_is_told_once() {
+    let (exit, told) = judged(|status| {
+        found(status).findings.push(problem("arbiter-unreachable", None));
+        status.lease.failure = Some("Permission denied".into());
+    });
+    assert_eq!((exit, told), only("lease", Severity::Warning));
+    let of_a_peer = judged(|status| {
+        let peer = status.hosts[0].found.as_mut().unwrap();
+        peer.findings.push(problem("arbiter-unreachable", None));
+    });
+    assert_eq!(of_a_peer, only("arbiter-unreachable/vps", Severity::Critical));
+}
+
+#[test]
+fn that_nothing_starts_renewals_is_critical_unless_a_host_does_or_is_not_known() {
+    let none = |status: &mut Overview| {
+        for host in &mut status.hosts {
+            host.found.as_mut().unwrap().starts = Some(Vec::new());
+        }
+    };
+    assert_eq!(judged(none), only("nobody-renews", Severity::Critical));
+    assert_eq!(judged(|status| found(status).starts = Some(Vec::new())), (0, vec![]));
+    let not_asked = judged(|status| {
+        none(status);
+        status.hosts[0].found = None;
+        status.hosts[0].seen = None;
+    });
+    assert_eq!(not_asked, (0, vec![]));
+}
+
+#[test]
+fn a_clock_that_differs_is_told_once_and_of_the_one_that_is_wrong() {
+    let days = |days: i64| days * 86_400;
+    let behind = judged(|status| status.hosts[0].clock_ahead = days(-400));
+    assert_eq!(behind, only("clock-skew/vps", Severity::Critical));
+    let known = judged(|status| {
+        status.hosts[0].clock_ahead = days(400);
+        found(status).findings.push(problem("clock-behind", None));
+    });
+    assert_eq!(known, only("clock-behind/home", Severity::Critical));
+    assert_eq!(judged(|status| status.hosts[0].clock_ahead = 60), (0, vec![]));
+}
+
+#[test]
+fn marked_lines_that_somebody_changed_are_told_with_their_place() {
+    let place = "/etc/apache2/sites-enabled/a.conf, lines 3 to 9";
+    let told = judged(|status| found(status).damaged.push(place.into()));
+    assert_eq!(told, only("damaged/home", Severity::Critical));
+}

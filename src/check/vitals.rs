@@ -1,0 +1,150 @@
+//! system: reads what a host's health is judged by: room, clock, who is at work, whether the arbiter answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::agent::facts;
+use crate::agent::survey;
+use crate::cause::chain;
+use crate::certbot::certificate;
+use crate::certbot::ini;
+use crate::certbot::lineages::Lineages;
+use crate::certbot::running::LOCK_FILE;
+use crate::check::health::{Hold, Room, Vitals, Worker};
+use crate::check::reading;
+use crate::clock;
+use crate::config::Settings;
+use crate::files;
+use crate::history::log;
+use crate::history::record::Event;
+use crate::lease::question::question_within;
+use crate::lease::wire::{Answer, Ask};
+use crate::lock;
+use crate::process::{self, Holder};
+
+/// Looks.
+pub fn vitals(settings: &Settings, known: &Lineages) -> Vitals {
+    Vitals {
+        room: room(settings, known),
+        clock: newest(known),
+        certbot: certbot(settings),
+        hold: hold(settings),
+        arbiter: arbiter(settings),
+        breaks_glass: settings.break_glass.is_some(),
+    }
+}
+
+fn room(settings: &Settings, known: &Lineages) -> Vec<Room> {
+    let mut directories = BTreeSet::from([
+        settings.certbot_directory.clone(),
+        settings.state_directory.clone(),
+        settings.runtime_directory.clone(),
+        PathBuf::from("/var/log/letsencrypt"),
+        PathBuf::from("/var/lib/letsencrypt"),
+    ]);
+    for file in reading::options_files(&settings.certbot_directory) {
+        let options = reading::text(&file).map(|text| ini::parse(&text)).unwrap_or_default();
+        let of_paths = options.into_iter().filter(|option| {
+            ["logs-dir", "work-dir"].contains(&option.key.replace('_', "-").as_str())
+        });
+        directories.extend(of_paths.map(|option| PathBuf::from(option.value)));
+    }
+    directories.extend(known.usable.iter().flat_map(survey::webroots));
+    let mut found: BTreeMap<(u64, bool), Room> = BTreeMap::new();
+    for path in directories {
+        let Ok(facts::Room { device, bytes, files }) = facts::room(&path) else { continue };
+        // What is not there yet is made where it is missing.
+        let is_writable = !files::exists(&path) || facts::is_writable(&path);
+        let room = Room { paths: Vec::new(), bytes, files, is_writable };
+        found.entry((device, is_writable)).or_insert(room).paths.push(path);
+    }
+    found.into_values().collect()
+}
+
+fn newest(known: &Lineages) -> Option<(jiff::Timestamp, String, jiff::Timestamp)> {
+    let begins = known.usable.iter().filter_map(|lineage| {
+        let pem = files::read_trusted(&lineage.cert).ok()?;
+        Some((certificate::from_pem(&pem).ok()?.not_before, lineage.name.clone()))
+    });
+    begins.max().map(|(begins, whose)| (begins, whose, clock::now()))
+}
+
+fn certbot(settings: &Settings) -> Option<Worker> {
+    let lock = settings.certbot_directory.join(LOCK_FILE);
+    let Ok(Some(Holder::Pid(pid))) = process::lock_holder(&lock) else { return None };
+    let process = process::identify(pid).ok()?;
+    let is_stopped = process::is_stopped(pid).ok()?;
+    Some(Worker { pid, is_stopped, age: process::age(process) })
+}
+
+/// Who holds this host's lock.
+pub fn hold(settings: &Settings) -> Option<Hold> {
+    let keeper = lock::holder(&settings.lease_lock())?;
+    let history = log::read(settings).unwrap_or_default();
+    let begun = history.entries.iter().rev().find_map(|entry| match &entry.event {
+        Event::Began(began) if began.process.pid == keeper && log::is_alive(began) => {
+            Some((entry, began))
+        }
+        _ => None,
+    });
+    let mut hold = Hold {
+        keeper,
+        is_stopped: process::is_stopped(keeper).unwrap_or_default(),
+        ..Hold::default()
+    };
+    if let Some((entry, began)) = begun {
+        let own = history.entries.iter().filter(|other| other.run == entry.run);
+        hold.since = Some(entry.at);
+        hold.by = Some(began.by.text());
+        hold.is_shell = began.by.pid.is_some_and(is_shell);
+        hold.token = own.rev().find_map(|other| match other.event {
+            Event::Granted { token, .. } => token,
+            _ => None,
+        });
+    }
+    Some(hold)
+}
+
+/// A shell that reads what is typed: it runs neither a script nor a command that it was given.
+fn is_shell(pid: i32) -> bool {
+    is_interactive(&process::argv(pid).unwrap_or_default())
+}
+
+fn is_interactive(words: &[OsString]) -> bool {
+    let Some((program, options)) = words.split_first() else { return false };
+    let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let shells = ["sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "su"];
+    let is_option = |word: &OsString| word.as_encoded_bytes().starts_with(b"-") && word != "-c";
+    shells.contains(&name.trim_start_matches('-')) && options.iter().all(is_option)
+}
+
+/// Whether another host, which grants the lease, answers this one.
+fn arbiter(settings: &Settings) -> Option<(String, String)> {
+    let arbiter = settings.arbiter.as_ref().filter(|name| settings.name.as_ref() != Some(name))?;
+    let said = match question_within(settings, None, &Ask::Status, PATIENCE) {
+        Ok((_, Answer::Status(_))) => return None,
+        Ok((_, Answer::Refused { why })) => why,
+        Ok((_, _)) => "it answered something else than was asked".to_owned(),
+        Err(error) => chain(&error),
+    };
+    Some((arbiter.to_string(), said))
+}
+
+/// Less than a status waits for a peer, which does this as well.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_at_which_somebody_sits_is_told_from_one_that_runs_a_script() {
+        let is =
+            |words: &[&str]| is_interactive(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert!(is(&["-bash"]) && is(&["/bin/bash", "-i"]) && is(&["zsh"]) && is(&["sh", "-l"]));
+        assert!(!is(&["bash", "/usr/local/bin/renew"]) && !is(&["sh", "-c", "hook"]));
+        assert!(!is(&["/usr/bin/certbot"]) && !is(&[]));
+    }
+}
