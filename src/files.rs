@@ -176,6 +176,16 @@ pub fn modified(path: &Path) -> Result<Timestamp, Error> {
     Ok(timestamp(metadata.mtime(), metadata.mtime_nsec()))
 }
 
+/// When content or attributes of `path` last changed: the later of mtime and ctime.
+pub fn changed(path: &Path) -> Result<Timestamp, Error> {
+    fs::metadata(path).map(|metadata| changed_at(&metadata)).map_err(Error::system("look at", path))
+}
+
+fn changed_at(metadata: &fs::Metadata) -> Timestamp {
+    timestamp(metadata.mtime(), metadata.mtime_nsec())
+        .max(timestamp(metadata.ctime(), metadata.ctime_nsec()))
+}
+
 /// User and group that own `path`.
 pub fn owner(path: &Path) -> Result<(u32, u32), Error> {
     let metadata = fs::metadata(path).map_err(Error::system("look at", path))?;
@@ -299,6 +309,11 @@ pub fn remove_own(path: &Path) -> Result<(), Error> {
 /// A new one has `mode` whatever our umask is; one that was there keeps its own.
 pub fn own_directory(path: &Path, mode: u32) -> Result<(), Error> {
     let failed = |verb| Error::system(verb, path);
+    if let Ok(metadata) = fs::metadata(path)
+        && metadata.is_dir()
+    {
+        return trusted(path, &metadata);
+    }
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(failed("create directory"))?;
     }
@@ -310,6 +325,13 @@ pub fn own_directory(path: &Path, mode: u32) -> Result<(), Error> {
     }
     let metadata = fs::metadata(path).map_err(failed("look at"))?;
     trusted(path, &metadata)
+}
+
+/// Makes the directory for what this host remembers: ours to list, and the arbiter, another user, passes through to its own part.
+///
+/// Whoever comes first makes it, with the mode that all need.
+pub fn state_directory(path: &Path) -> Result<(), Error> {
+    own_directory(path, 0o711)
 }
 
 /// Opens, or creates, a lock file.

@@ -1,11 +1,14 @@
 //! Switching routes: what to insert, how to install it, how it is proven and undone.
 
+pub mod asked;
 pub mod block;
 pub mod difference;
+pub mod give_back;
 pub mod guess;
 pub mod insertion;
 pub mod install;
 pub mod journal;
+pub mod loadable;
 pub mod observe;
 pub mod oddity;
 pub mod order;
@@ -14,6 +17,6 @@ pub mod proof;
 pub mod public;
 pub mod report;
 pub mod serving;
-pub mod stopped;
 pub mod switch;
+pub mod taken;
 pub mod unswitched;

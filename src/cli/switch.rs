@@ -13,7 +13,8 @@ use crate::exit::{CarriesExit, Exit};
 use crate::history::log::{Recorder, Start};
 use crate::history::record::Kind;
 use crate::names::{Hostname, Route, Webroot};
-use crate::route::order::{Options, Order, Report};
+use crate::route::give_back;
+use crate::route::order::{Options, Order, Report, Return};
 use crate::route::plan::Switched;
 use crate::route::switch;
 use crate::run::hook;
@@ -53,21 +54,27 @@ impl Switch {
         {
             return Err(Error::Unswitchable(server.to_string()));
         }
-        let order = match self.to {
-            Side::Local => Order::Add(self.routes(settings)?),
-            Side::Peer if self.names.is_empty() => Order::Only(Vec::new()),
-            Side::Peer => Order::Without(self.names.iter().cloned().collect()),
-        };
         let options = &Options { force_generated: self.force_generated, ..Options::default() };
+        let wish = match self.to {
+            Side::Local => Wish::Local(Order::Add(self.routes(settings)?)),
+            Side::Peer if self.names.is_empty() => Wish::Peer(Return::All),
+            Side::Peer => Wish::Peer(Return::Names(self.names.iter().cloned().collect())),
+        };
         if self.dry_run {
-            let (diff, report) = switch::dry_run(settings, &order, options)?;
+            let (diff, report) = match &wish {
+                Wish::Local(order) => switch::dry_run(settings, order, options)?,
+                Wish::Peer(which) => give_back::dry_run(settings, which)?,
+            };
             notes(&report);
             print(&diff)?;
         } else {
             let _grant = hook::lease(settings)?.ok_or(Error::UnderWay)?;
             let start = Start { by: person(), ..Start::default() };
             let record = Recorder::begin(settings, Kind::Switch, start);
-            let outcome = switch::switch(settings, &order, options);
+            let outcome = match &wish {
+                Wish::Local(order) => switch::switch(settings, order, options),
+                Wish::Peer(which) => give_back::give_back(settings, which, options),
+            };
             record.record(keep::record::switched(&outcome));
             match &outcome {
                 Ok(_) => record.end(Exit::Done.code(), ""),
@@ -98,10 +105,20 @@ impl Switch {
     }
 }
 
+/// What the command line asks for.
+enum Wish {
+    Local(Order),
+    Peer(Return),
+}
+
 fn notes(report: &Report) {
     let mut out = io::stderr().lock();
     for note in &report.notes {
         writeln!(out, "certbaton: note: {note}").ok();
+    }
+    for name in &report.still {
+        let why = "is answered from its webroot on this host without certbaton's lines, too";
+        writeln!(out, "certbaton: note: {name} {why}").ok();
     }
 }
 
@@ -114,6 +131,13 @@ fn summary(report: &Report) -> String {
         text.push_str(
             &["local: ", &names.join(" "), already, ", ", &origin.to_string(), "\n"].concat(),
         );
+    }
+    let mut others: Vec<&str> = report.local.iter().map(|route| route.name.as_str()).collect();
+    others.retain(|name| {
+        !report.vhosts.iter().any(|v| v.routes.iter().any(|route| route.name.as_str() == *name))
+    });
+    if !others.is_empty() {
+        text.push_str(&["still local: ", &others.join(" "), "\n"].concat());
     }
     if report.local.is_empty() && report.replaced.is_empty() {
         text += "peer: nothing was local\n";

@@ -206,7 +206,7 @@ fn is_torn(file: &File) -> io::Result<bool> {
 
 /// Makes the directory, and puts a file aside that has become too long.
 fn make_room(settings: &Settings) -> Result<(), files::Error> {
-    files::own_directory(&settings.state_directory, 0o711)?;
+    files::state_directory(&settings.state_directory)?;
     let path = settings.history();
     let is_long = || fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LIMIT);
     if !is_long() {

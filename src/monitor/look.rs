@@ -62,7 +62,7 @@ fn look_and_tell(
     status: impl FnOnce() -> Option<Overview>,
 ) -> Result<(), Error> {
     files::own_directory(&settings.runtime_directory, 0o755)?;
-    files::own_directory(&settings.state_directory, 0o700)?;
+    files::state_directory(&settings.state_directory)?;
     // Who looked first must not tell last.
     let _lock = lock(settings)?;
     let Some(status) = status() else { return Ok(()) };

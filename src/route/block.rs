@@ -16,12 +16,16 @@ pub struct Stripped {
     pub bytes: Vec<u8>,
     /// Routes the removed blocks were for, sorted, each once.
     pub routes: Vec<Route>,
+    /// Routes of the blocks that stay, sorted, each once.
+    pub kept: Vec<Route>,
     /// Physical lines the blocks took, in the file as it was.
     pub lines: Vec<Range<u32>>,
     /// Marked lines that are not as we wrote them: left in `bytes`.
     pub damaged: Vec<Range<u32>>,
 }
 
+/// What every line of ours that is a comment begins with.
+const MARK: &[u8] = b"# certbaton: ";
 const BEGIN: &str = "# certbaton: begin ";
 const END: &str = "# certbaton: end ";
 const INDENT: &str = "    ";
@@ -48,12 +52,30 @@ pub fn render(routes: &[Route], directives: &[String], line_end: &[u8]) -> Vec<u
 
 /// Takes all intact blocks out of `document`.
 pub fn strip(document: &Document) -> Stripped {
+    take_out(document, |_| true)
+}
+
+/// Whether a file may have lines of ours at all; much quicker than reading it.
+pub fn is_marked(bytes: &[u8]) -> bool {
+    bytes.windows(MARK.len()).any(|window| window == MARK)
+}
+
+/// Takes every intact block out of which no route stays: one vhost's challenge path goes back
+/// with the last of its names.
+pub fn take_out(document: &Document, goes: impl Fn(&Route) -> bool) -> Stripped {
     let lines = document.lines();
-    let mut out = Stripped { bytes: Vec::new(), routes: vec![], lines: vec![], damaged: vec![] };
+    let (routes, kept, damaged) = (vec![], vec![], vec![]);
+    let mut out = Stripped { bytes: Vec::new(), routes, kept, lines: vec![], damaged };
     let mut at = 0;
     while at < lines.len() {
-        let marked = lines[at].text.starts_with(b"# certbaton: ");
+        let marked = lines[at].text.starts_with(MARK);
         match marked.then(|| intact(document, at)) {
+            Some(Some((routes, count))) if !routes.iter().all(&goes) => {
+                out.kept.extend(routes);
+                let block = lines[at].span.start..lines[at + count - 1].span.end;
+                out.bytes.extend_from_slice(&document.bytes()[block]);
+                at += count;
+            }
             Some(Some((routes, count))) => {
                 out.lines.push(lines[at].first..lines[at + count - 1].last + 1);
                 out.routes.extend(routes);
@@ -68,8 +90,10 @@ pub fn strip(document: &Document) -> Stripped {
             }
         }
     }
-    out.routes.sort();
-    out.routes.dedup();
+    for routes in [&mut out.routes, &mut out.kept] {
+        routes.sort();
+        routes.dedup();
+    }
     out.damaged = joined(&out.damaged, lines);
     out
 }

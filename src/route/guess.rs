@@ -2,7 +2,7 @@
 //!
 //! Both questions take Apache most of the time of a switch, and the second needs
 //! the first one's answer; but the files seldom change between two renewals. The
-//! guess is what the same order wrote last, or no blocks at all. It is never
+//! guess is what the same order wrote last. It is never
 //! trusted: its answer counts only if the plan turns out to be the same, byte for byte.
 
 use std::path::{Path, PathBuf};
@@ -16,10 +16,7 @@ use crate::config::Settings;
 use crate::files;
 use crate::fingerprint::fingerprint;
 use crate::names::Route;
-use crate::route::block;
 use crate::route::install::{self, Change};
-use crate::route::journal::Journal;
-use crate::route::observe::parsed;
 use crate::route::order::Order;
 use crate::route::report::Error;
 
@@ -49,34 +46,15 @@ pub struct Guess {
 }
 
 /// Asks about what `order` will probably write; `None` where there is nothing to go by.
-pub fn guess(
-    settings: &Settings,
-    order: &Order,
-    journal: &Journal,
-    server: &Server,
-) -> Option<Guess> {
+pub fn guess(settings: &Settings, order: &Order, server: &Server) -> Option<Guess> {
     let changes = match order {
-        Order::Only(routes) if routes.is_empty() => given_back(journal),
         Order::Only(routes) => as_last_time(&settings.last_switch(), routes),
-        Order::Add(_) | Order::Without(_) | Order::Proxied(_) => None,
+        Order::Add(_) | Order::Proxied(_) => None,
     }?;
     let staged = install::stage(&changes, &settings.state_directory).ok()?;
     let inquirer = server.inquirer().clone();
     let ask = move || install::question(&inquirer, &staged);
     Some(Guess { changes, answer: Some(thread::spawn(ask)) })
-}
-
-/// The files of the journal without our blocks.
-fn given_back(journal: &Journal) -> Option<Vec<Change>> {
-    let mut changes = Vec::new();
-    for file in &journal.files {
-        let snapshot = files::snapshot(Path::new(file)).ok()?;
-        let stripped = block::strip(&parsed(file, snapshot.bytes.clone()).ok()?);
-        if stripped.bytes != snapshot.bytes {
-            changes.push(Change { snapshot, after: stripped.bytes, adds: false });
-        }
-    }
-    (!changes.is_empty()).then_some(changes)
 }
 
 /// What was written for the same routes, if the files are as they were then.
@@ -88,7 +66,7 @@ fn as_last_time(path: &Path, routes: &[Route]) -> Option<Vec<Change>> {
     let change = |file: File| {
         let snapshot = files::snapshot(&file.path).ok()?;
         let same = fingerprint(&snapshot.bytes, FINGERPRINT) == file.before;
-        same.then_some(Change { snapshot, after: file.after.into_bytes(), adds: true })
+        same.then_some(Change { snapshot, after: file.after.into_bytes() })
     };
     written.files.into_iter().map(change).collect()
 }
@@ -160,7 +138,7 @@ mod tests {
 
         assert!(last(&a).is_none());
         let snapshot = files::snapshot(&site).unwrap();
-        note(&settings, &a, &[Change { snapshot, after: b"after".to_vec(), adds: true }]).unwrap();
+        note(&settings, &a, &[Change { snapshot, after: b"after".to_vec() }]).unwrap();
         let guessed = last(&a).unwrap();
         assert_eq!((guessed.len(), &guessed[0].after[..]), (1, &b"after"[..]));
         assert!(last(&b).is_none());
@@ -178,7 +156,7 @@ mod tests {
         let snapshot = files::snapshot(&site).unwrap();
         let change = |after: &str| {
             let after = after.as_bytes().to_vec();
-            vec![Change { snapshot: snapshot.clone(), after, adds: true }]
+            vec![Change { snapshot: snapshot.clone(), after }]
         };
         let guess = || Guess {
             changes: change("after"),

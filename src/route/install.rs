@@ -1,23 +1,36 @@
-//! flow: what a switch does to the disk and to Apache: candidates, journal, reload.
+//! flow: what a switch or a return does to the disk and to Apache: lock, candidates, journal, reload.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::apache::dump::{Dump, Reading};
 use crate::apache::server::{Candidate, Inquirer, Server};
+use crate::cause::chain;
+use crate::config::Settings;
 use crate::files::{self, Snapshot};
+use crate::lock::{self, Lock};
 use crate::route::journal::{self, Journal, Record};
 use crate::route::report::{Error, Note};
 
-/// One file to replace.
+/// One file to put lines into.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// The file as it is.
     pub snapshot: Snapshot,
-    /// Its new content.
+    /// Its new content, which has blocks of ours.
     pub after: Vec<u8>,
-    /// Whether the new content has blocks of ours.
-    pub adds: bool,
+}
+
+/// Takes the lock that every switch and return holds, and makes the place that they need.
+pub fn hold(settings: &Settings) -> Result<Lock, Error> {
+    files::own_directory(&settings.runtime_directory, 0o755)?;
+    files::state_directory(&settings.state_directory)?;
+    let lock = lock::acquire(&settings.switch_lock(), settings.proof_time * 3)?;
+    // Whoever left them there is dead: the lock is ours.
+    if let Err(error) = files::sweep(&settings.state_directory) {
+        tracing::warn!("what a killed run left behind stays: {}", chain(&error));
+    }
+    Ok(lock)
 }
 
 /// Candidates on disk, removed on drop.
@@ -63,7 +76,8 @@ pub fn read_journal(path: &Path) -> Result<(Journal, Vec<Note>), Error> {
         }
         Err(damaged) => {
             // Whether Apache has loaded what the files say is unknown: load it again.
-            let journal = Journal { pending: true, ..Journal::default() };
+            let files = journal::salvage(&bytes);
+            let journal = Journal { pending: true, files, ..Journal::default() };
             let note = Note::journal(&path.display().to_string(), &damaged.to_string());
             Ok((journal, vec![note]))
         }

@@ -5,6 +5,8 @@
 //! files say what is switched; the journal adds which files were touched and
 //! whether Apache has loaded them.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +83,17 @@ pub fn read(bytes: &[u8]) -> Result<Journal, Damaged> {
     Ok(journal)
 }
 
+/// The files that the readable records of a damaged journal name.
+pub fn salvage(bytes: &[u8]) -> Vec<String> {
+    let mut files = BTreeSet::new();
+    for line in bytes.split(|&b| b == b'\n') {
+        if let Some(Record::Intent(intent)) = record(line) {
+            files.extend(intent.files);
+        }
+    }
+    files.into_iter().collect()
+}
+
 fn record(line: &[u8]) -> Option<Record> {
     let (found, text) = std::str::from_utf8(line).ok()?.split_once(' ')?;
     let intact = found == hash(text.as_bytes());
@@ -128,6 +141,8 @@ mod tests {
         let mut text = bytes(&history());
         text[20] ^= 1;
         assert_eq!(read(&text), Err(Damaged(1)));
+        // What can be read still names the files.
+        assert_eq!(salvage(&text), ["/etc/apache2/sites-available/a.conf"]);
     }
 
     proptest! {

@@ -6,15 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::apache::document::{Document, words};
-use crate::apache::dump::{Dump, Node, Reading, file_name};
+use crate::apache::document::Document;
+use crate::apache::dump::{Dump, Reading, file_name};
 use crate::apache::htaccess::{self, Htaccess};
 use crate::apache::oracle::{self, Blocks, Texts};
 use crate::apache::server::Server;
 use crate::cause::chain;
-use crate::certbot::certificate;
 use crate::files::{self, Snapshot};
-use crate::names::{Route, Webroot};
+use crate::names::{Hostname, Route, Webroot};
 use crate::route::block::{self, Stripped};
 use crate::route::difference;
 use crate::route::install::Change;
@@ -41,6 +40,15 @@ pub struct Observation {
     marked: Vec<(Route, String, u32)>,
     /// The files as they are, by the path Apache opened.
     snapshots: BTreeMap<String, Snapshot>,
+}
+
+/// How the files have to change.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Files with lines of ours, or with other ones.
+    pub insert: Vec<Change>,
+    /// Files out of which all lines go: that is a return's to do.
+    pub empty: Vec<PathBuf>,
 }
 
 /// The files of a dump, and our lines in them.
@@ -172,7 +180,7 @@ impl Observation {
     }
 
     /// The files whose bytes have to change so that exactly `planned` blocks are in them.
-    pub fn changes(&self, planned: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Change>, Error> {
+    pub fn changes(&self, planned: &BTreeMap<String, Vec<u8>>) -> Changes {
         let mut wanted: BTreeMap<&Path, (&Snapshot, &[u8], bool)> = BTreeMap::new();
         for (file, snapshot) in &self.snapshots {
             let Some(document) = self.documents.get(file) else { continue };
@@ -184,13 +192,25 @@ impl Observation {
                 *entry = (snapshot, after, adds);
             }
         }
-        let differing = wanted.into_values().filter(|(now, after, _)| now.bytes != *after);
-        let change = |(snapshot, after, adds): (&Snapshot, &[u8], bool)| Change {
-            snapshot: snapshot.clone(),
-            after: after.to_vec(),
-            adds,
+        let mut changes = Changes::default();
+        for (now, after, adds) in wanted.into_values().filter(|(now, after, _)| now.bytes != *after)
+        {
+            if adds {
+                changes.insert.push(Change { snapshot: now.clone(), after: after.to_vec() });
+            } else {
+                changes.empty.push(now.path.clone());
+            }
+        }
+        changes
+    }
+
+    /// The names that lines in the file at `real` are for.
+    pub fn names_in(&self, real: &Path) -> impl Iterator<Item = &Hostname> {
+        let is_there = move |file: &String| {
+            self.snapshots.get(file).is_some_and(|snapshot| snapshot.path == real)
         };
-        Ok(differing.map(change).collect())
+        let marked = self.marked.iter().filter(move |(_, file, _)| is_there(file));
+        marked.map(|(route, ..)| &route.name)
     }
 
     /// The view that the candidate's dump gives, once `changes` are in place.
@@ -251,49 +271,6 @@ impl Observation {
         }
         Ok(found)
     }
-
-    /// Certificates and keys that changed since Apache loaded them must belong together.
-    ///
-    /// A mismatch passes configtest and ends the parent at the reload.
-    pub fn keys_match(&self, server: &Server) -> Result<(), Error> {
-        let loaded = server.loaded_at(Path::new(&self.user.pid_file))?;
-        let sections = self.user.config.iter().filter(|n| n.name == "<virtualhost");
-        let mut checked = BTreeSet::new();
-        let levels = sections.map(|n| &n.children[..]).chain([&self.user.config[..]]);
-        for (certificate, key) in levels.flat_map(|nodes| pairs(nodes, &self.user.server_root)) {
-            if !checked.insert((certificate.clone(), key.clone())) {
-                continue;
-            }
-            let newer = |path: &Path| files::snapshot(path).map(|s| (s.changed > loaded, s.bytes));
-            let (certificate_new, certificate_pem) = newer(&certificate)?;
-            let (key_new, key_pem) = newer(&key)?;
-            if !certificate_new && !key_new {
-                continue;
-            }
-            match certificate::key_matches(&certificate_pem, &key_pem) {
-                Ok(true) => {}
-                Ok(false) => return Err(Error::KeyMismatch { certificate, key }),
-                Err(source) => return Err(Error::Key { file: certificate, source }),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// `SSLCertificateFile` and the key for it: the n-th with the n-th, else the file itself.
-fn pairs(nodes: &[Node], root: &str) -> Vec<(PathBuf, PathBuf)> {
-    let paths = |name: &'static str| {
-        nodes.iter().filter(move |n| n.name == name).filter_map(|n| words(&n.arguments).next())
-    };
-    let path = |bytes: Vec<u8>| Path::new(root).join(String::from_utf8_lossy(&bytes).as_ref());
-    let mut keys = paths("sslcertificatekeyfile").map(path);
-    paths("sslcertificatefile")
-        .map(path)
-        .map(|certificate| {
-            let key = keys.next().unwrap_or_else(|| certificate.clone());
-            (certificate, key)
-        })
-        .collect()
 }
 
 /// The `.htaccess` files on the way to each webroot's challenge directory, by any name that

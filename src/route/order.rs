@@ -1,4 +1,4 @@
-//! pure: what a switch is told to do, and what it says it did.
+//! pure: what a switch or a return is told to do, and what it says it did.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,10 +15,30 @@ pub enum Order {
     Only(Vec<Route>),
     /// These and those that are local already.
     Add(Vec<Route>),
-    /// Those that are local already, without these names.
-    Without(BTreeSet<Hostname>),
     /// Those of all vhosts whose challenge path is proxied, in this webroot or their own.
     Proxied(Option<Webroot>),
+}
+
+/// Which routes go back to the peer. What is told to return has nothing to put in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Return {
+    /// All of them.
+    All,
+    /// Those of these names.
+    Names(BTreeSet<Hostname>),
+    /// Those of all names but these.
+    AllBut(BTreeSet<Hostname>),
+}
+
+impl Return {
+    /// Whether the routes of `name` go back.
+    pub fn covers(&self, name: &Hostname) -> bool {
+        match self {
+            Self::All => true,
+            Self::Names(names) => names.contains(name),
+            Self::AllBut(names) => !names.contains(name),
+        }
+    }
 }
 
 /// Choices of the person or program that orders a switch.
@@ -58,6 +78,9 @@ pub struct Report {
     pub replaced: Vec<PathBuf>,
     /// The web server that was reloaded, as people call it.
     pub reloaded: Option<String>,
+    /// The names of `returned` that this host answers from their webroot all the same: by its
+    /// user's own configuration, or because the peer asks it.
+    pub still: Vec<Hostname>,
     /// What a person should know.
     pub notes: Vec<Note>,
     /// How long each step took.

@@ -159,21 +159,40 @@ pub fn local(
 ///
 /// Whoever answers instead, or does not in time, is the peer's business.
 pub fn peer(doors: &[Door], listeners: &[SocketAddr]) -> Result<(), Error> {
+    let (found, failed) = answering(doors, listeners)?;
+    if let Some((Door { route, .. }, address)) = found.into_iter().next() {
+        let (name, webroot) = (route.name, route.webroot);
+        return Err(Error::StillLocal { name, address, webroot });
+    }
+    failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+}
+
+/// The names of `doors` that are answered from their webroot on this host.
+pub fn still_local(doors: &[Door], listeners: &[SocketAddr]) -> Result<Vec<Hostname>, Error> {
+    let (found, _) = answering(doors, listeners)?;
+    let names: BTreeSet<_> = found.into_iter().map(|(door, _)| door.route.name).collect();
+    Ok(names.into_iter().collect())
+}
+
+/// A door that answers from its webroot, and on which address.
+type Answering = (Door, IpAddr);
+
+/// The doors that answer from their webroot, and the routes of which that is not known.
+fn answering(
+    doors: &[Door],
+    listeners: &[SocketAddr],
+) -> Result<(Vec<Answering>, Vec<Unproven>), Error> {
     let there = |door: &&Door| files::exists(door.route.webroot.as_path());
     let doors: Vec<Door> = doors.iter().filter(there).cloned().collect();
-    let still = each(&doors, listeners, |door, address, planted| {
+    let mut found = Vec::new();
+    let failed = each(&doors, listeners, |door, address, planted| {
         let deadline = Deadline::after(PEER_TIME);
-        let report = ask(door, &doors, address, planted, &deadline);
-        match report.verdict {
-            Err(_) => Ok(true),
-            Ok(()) => Err(Error::StillLocal {
-                name: door.route.name.clone(),
-                address,
-                webroot: door.route.webroot.clone(),
-            }),
+        if ask(door, &doors, address, planted, &deadline).verdict.is_ok() {
+            found.push((door.clone(), address));
         }
+        Ok(true)
     })?;
-    still.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+    Ok((found, failed))
 }
 
 /// Plants one nonce per webroot and asks every address of every door; the routes where that

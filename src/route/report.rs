@@ -109,6 +109,15 @@ pub enum Error {
         /// Why it could not be undone.
         obstacle: Box<Error>,
     },
+    /// Lines of ours could not be taken out of a file.
+    #[error("{}; the lines of certbaton are still in it, and its names may still be local; mend that, then run certbaton recover", chain(.0.as_ref()))]
+    Kept(Box<Error>),
+    /// They are out, and Apache does not know it yet.
+    #[error("{}; the lines of certbaton are out of the files, but Apache has not loaded that yet, so names may still be local; once that is mended, certbaton recover, which its timer runs too, tells it", chain(.0.as_ref()))]
+    Owed(Box<Error>),
+    /// Apache ended when it was told.
+    #[error("{}; the routes are given back", chain(.0.as_ref()))]
+    Ended(Box<Error>),
     /// A key that does not belong to its certificate: apache would end at the reload.
     #[error(
         "{certificate} and {key} do not belong together, which configtest does not see but ends apache at a reload; nothing was reloaded"
@@ -162,7 +171,9 @@ pub enum Error {
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::NotUndone { .. } | Self::LeftBehind(_) => Exit::NotUndone,
+            Self::NotUndone { .. } | Self::LeftBehind(_) | Self::Kept(_) | Self::Owed(_) => {
+                Exit::NotUndone
+            }
             Self::Undone(cause) => cause.exit(),
             Self::Dump(error) => error.exit(),
             Self::Apache(error) => error.exit(),
@@ -172,6 +183,7 @@ impl CarriesExit for Error {
             Self::Proof(error) => error.exit(),
             Self::Refused(_)
             | Self::Damaged(_)
+            | Self::Ended(_)
             | Self::KeyMismatch { .. }
             | Self::Key { .. }
             | Self::Document { .. }

@@ -1,13 +1,16 @@
-//! flow: one switch of routes, from the lock to the proof, or all of it undone.
+//! flow: one switch of routes to this host, from the lock to the proof, or all of it undone.
 //!
-//! The steps are data, run in order by `perform`; each ends in a state from
+//! What is local and not wanted any more goes back first (`give_back`), and stays there
+//! whatever becomes of the rest. The steps are data, run in order by `perform`; each ends in a state from
 //! which any later run goes on, with or without the journal. What to write is
 //! decided in `plan`, whether it may be installed in `oracle`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
-use crate::apache::dump::Origin;
+use jiff::Timestamp;
+
 use crate::apache::oracle;
 use crate::apache::server::{self, Server};
 use crate::ca::probe;
@@ -15,19 +18,20 @@ use crate::cause::chain;
 use crate::clock::{self, Stopwatch};
 use crate::config::Settings;
 use crate::files;
-use crate::lock::{self, Lock};
 use crate::names::{Hostname, Route};
 use crate::route::difference;
+use crate::route::give_back;
 use crate::route::guess::{self, Guess};
 use crate::route::install::{self, Change};
-use crate::route::journal::{Intent, Journal, Record};
+use crate::route::journal::{Intent, Record};
+use crate::route::loadable;
 use crate::route::observe::{self, Observation};
-use crate::route::order::{LeftOut, Options, Order, Report};
-use crate::route::plan::{self, Door, Plan};
+use crate::route::order::{LeftOut, Options, Order, Report, Return};
+use crate::route::plan::{self, Plan};
 use crate::route::proof::{self, Unproven};
 use crate::route::report::{Error, Note};
 use crate::route::serving::{self, Knowledge};
-use crate::route::stopped;
+use crate::route::taken::Taken;
 use crate::route::unswitched;
 
 mod subset;
@@ -46,21 +50,23 @@ pub struct Run<'a> {
     /// What is local but not proven.
     unproven: Vec<Unproven>,
     plan: Plan,
-    /// Doors that were local and are not wanted any more.
-    returned: Vec<Door>,
+    /// The names that have to go back before this can be done.
+    leaving: BTreeSet<Hostname>,
     changes: Vec<Change>,
     /// How many of `changes` were begun to be installed.
     installed: usize,
+    /// When Apache had loaded its configuration before that.
+    loaded: Option<Timestamp>,
     signalled: bool,
     notes: Vec<Note>,
     steps: Vec<(&'static str, Duration)>,
-    _lock: Lock,
 }
 
 /// One step: its name for messages and tests, and what it does.
 pub type Step = (&'static str, fn(&mut Run<'_>) -> Result<(), Error>);
 
-/// The whole switch. After `journal`, an error undoes what was done.
+/// The whole switch. After `journal`, an error undoes what was done; what goes back to the
+/// peer is no step of it.
 pub const STEPS: [Step; 7] = [
     ("plan", plan_routes),
     ("check", check_candidate),
@@ -76,28 +82,42 @@ pub fn switch(settings: &Settings, order: &Order, options: &Options) -> Result<R
     let Some(server) = &settings.web_server else { return by_apache(settings, order, options) };
     if files::exists(&settings.journal()) {
         // From when it was Apache.
-        by_apache(settings, &Order::Only(Vec::new()), &Options::default())?;
+        let _lock = install::hold(settings)?;
+        give_back::under_lock(settings, &Return::All, &Options::default())?;
     }
-    unswitched::perform(settings, server, order, options)
+    let local = match order {
+        Order::Only(routes) | Order::Add(routes) => routes.clone(),
+        Order::Proxied(_) => Vec::new(),
+    };
+    unswitched::perform(settings, server, local, options)
 }
 
 fn by_apache(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
-    let mut run = match begin(settings, order, options) {
-        Err(cause) => match stopped::without_apache(settings, order, options, cause)? {
-            Some(report) => return Ok(report),
-            // Started meanwhile: it may have read what was just taken out.
-            None => begin(settings, order, options)?,
-        },
-        begun => begun?,
-    };
-    perform(&mut run, &STEPS)?;
+    let _lock = install::hold(settings)?;
+    let mut run = begin(settings, order, options)?;
+    let watch = Stopwatch::start();
+    let planned = plan_routes(&mut run);
+    let mut given_back = Report::default();
+    if run.leaving.is_empty() {
+        planned?;
+        run.steps.push(("plan", watch.elapsed()));
+        perform(&mut run, &STEPS[1..])?;
+    } else {
+        let leaving = Return::Names(std::mem::take(&mut run.leaving));
+        drop(run);
+        given_back = give_back::under_lock(settings, &leaving, &Options::default())?;
+        run = begin(settings, order, options)?;
+        perform(&mut run, &STEPS)?;
+    }
     let unproven = std::mem::take(&mut run.unproven);
     let report = run.report();
-    if unproven.is_empty() {
-        Ok(report)
-    } else {
-        Ok(subset::without(settings, options, report, unproven))
-    }
+    let report = Report {
+        returned: given_back.returned,
+        still: given_back.still,
+        steps: [given_back.steps, report.steps].concat(),
+        ..report
+    };
+    if unproven.is_empty() { Ok(report) } else { Ok(subset::without(settings, report, unproven)) }
 }
 
 /// Says in the log what was switched, if anything was, and what a person should know.
@@ -108,6 +128,9 @@ pub fn log(report: &Report) {
     if let Some(line) = report.line() {
         tracing::info!("{line}");
     }
+    for name in &report.still {
+        tracing::info!("{name} is answered from its webroot on this host without our lines, too");
+    }
 }
 
 /// What `order` would change, as a unified diff; nothing is changed.
@@ -116,6 +139,7 @@ pub fn dry_run(
     order: &Order,
     options: &Options,
 ) -> Result<(String, Report), Error> {
+    let _lock = install::hold(settings)?;
     let mut run = begin(settings, order, options)?;
     plan_routes(&mut run)?;
     check_candidate(&mut run)?;
@@ -126,26 +150,18 @@ pub fn dry_run(
     Ok((diffs.collect(), run.report()))
 }
 
-/// Takes the lock and looks at everything; changes nothing.
+/// Looks at everything, for who holds the lock; changes nothing.
 pub fn begin<'a>(
     settings: &'a Settings,
     order: &'a Order,
     options: &'a Options,
 ) -> Result<Run<'a>, Error> {
     let watch = Stopwatch::start();
-    files::own_directory(&settings.runtime_directory, 0o755)?;
-    // Ours to list; the arbiter, another user, passes through to its own part.
-    files::own_directory(&settings.state_directory, 0o711)?;
-    let lock = lock::acquire(&settings.switch_lock(), settings.proof_time * 3)?;
-    // Whoever left them there is dead: the lock is ours.
-    files::sweep(&settings.state_directory)?;
     let server = server::find(settings.pid_file.as_deref())?;
     let (journal, notes) = install::read_journal(&settings.journal())?;
-    if *order != Order::Only(Vec::new()) || journal != Journal::default() {
-        // Something will be proven, and the client takes longer than Apache's first answer.
-        probe::prepare();
-    }
-    let guess = guess::guess(settings, order, &journal, &server);
+    // Something will be proven, and the client takes longer than Apache's first answer.
+    probe::prepare();
+    let guess = guess::guess(settings, order, &server);
     let observed = observe::observe(&server, journal)?;
     Ok(Run {
         settings,
@@ -158,13 +174,13 @@ pub fn begin<'a>(
         left_out: Vec::new(),
         unproven: Vec::new(),
         plan: Plan::default(),
-        returned: Vec::new(),
+        leaving: BTreeSet::new(),
         changes: Vec::new(),
         installed: 0,
+        loaded: None,
         signalled: false,
         notes,
         steps: vec![("look", watch.elapsed())],
-        _lock: lock,
     })
 }
 
@@ -185,6 +201,7 @@ pub fn perform(run: &mut Run<'_>, steps: &[Step]) -> Result<(), Error> {
 
 fn plan_routes(run: &mut Run<'_>) -> Result<(), Error> {
     run.wanted = wanted(run.order, &run.observed);
+    run.leaving = leaving(run);
     run.notes.extend(run.observed.notes(&run.server)?);
     subset::plan(run)?;
     let dead = run.plan.vhosts.iter().flat_map(|vhost| &vhost.obstacles.dead);
@@ -201,9 +218,6 @@ fn wanted(order: &Order, observed: &Observation) -> Vec<Route> {
             let kept = local.iter().filter(|old| routes.iter().all(|new| new.name != old.name));
             routes.iter().chain(kept).cloned().collect()
         }
-        Order::Without(names) => {
-            local.iter().filter(|route| !names.contains(&route.name)).cloned().collect()
-        }
         Order::Proxied(webroot) => plan::proxied_routes(&observed.user, webroot.as_ref()),
     };
     wanted.sort();
@@ -211,19 +225,12 @@ fn wanted(order: &Order, observed: &Observation) -> Vec<Route> {
     wanted
 }
 
-/// The doors of `gone` that lead through vhosts which are not switched any more.
-fn returned(user: plan::Configuration<'_>, plan: &Plan, gone: &[Route]) -> Vec<Door> {
-    // What was switched once can be refused by now; then there is nothing to prove.
-    let Ok(before) = plan::plan(user, gone) else { return Vec::new() };
-    let still = |origin: &Origin| plan.vhosts.iter().any(|vhost| vhost.origin == *origin);
-    let switched: Vec<&Origin> = before
-        .vhosts
-        .iter()
-        .filter(|vhost| !vhost.obstacles.is_empty() && !still(&vhost.origin))
-        .map(|vhost| &vhost.origin)
-        .collect();
-    let through = |door: &Door| door.vhost.as_ref().is_some_and(|o| switched.contains(&o));
-    before.doors.into_iter().filter(through).collect()
+/// The names that are local and not wanted: a return, which is never undone, is none of this
+/// switch's steps.
+fn leaving(run: &Run<'_>) -> BTreeSet<Hostname> {
+    let is_wanted = |name: &Hostname| run.wanted.iter().any(|route| route.name == *name);
+    let local = run.observed.local.iter().map(|route| &route.name);
+    local.filter(|name| !is_wanted(name)).cloned().collect()
 }
 
 /// Apache parses the candidate, and nothing but our lines may be new in it.
@@ -262,6 +269,7 @@ fn write_intent(run: &mut Run<'_>) -> Result<(), Error> {
 
 fn install_files(run: &mut Run<'_>) -> Result<(), Error> {
     let seen = run.observed.directories();
+    run.loaded = run.server.loaded_at(Path::new(&run.observed.user.pid_file)).ok();
     for change in &run.changes {
         let staging = files::staging(&change.snapshot.path, &run.settings.state_directory, &seen)?;
         // Before: when syncing its directory fails, the file is replaced already.
@@ -272,13 +280,10 @@ fn install_files(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 fn reload(run: &mut Run<'_>) -> Result<(), Error> {
-    let Journal { pending, since, .. } = &run.observed.journal;
-    // Blocks that somebody else took out: whether Apache knows, only a reload makes sure.
-    let vanished = run.wanted.is_empty() && run.observed.damaged.is_empty() && since.is_some();
-    if run.changes.is_empty() && !pending && !vanished && !run.options.reload {
+    if run.changes.is_empty() && !run.observed.journal.pending && !run.options.reload {
         return Ok(());
     }
-    run.observed.keys_match(&run.server)?;
+    loadable::check(&run.observed.user, &run.server)?;
     run.signalled = true;
     install::reload(&run.server, run.settings.proof_time)?;
     Ok(())
@@ -292,9 +297,6 @@ fn prove(run: &mut Run<'_>) -> Result<(), Error> {
         run.unproven = unproven;
     } else if let Some((_, error)) = unproven.into_iter().next() {
         return Err(error.into());
-    }
-    if run.signalled {
-        proof::peer(&run.returned, &listeners)?;
     }
     if let Some(directory) = &run.options.certificate {
         let doors = plan::tls_doors(&run.observed.user, directory);
@@ -311,24 +313,17 @@ fn settle(run: &mut Run<'_>) -> Result<(), Error> {
         tracing::warn!("the next switch will be slower: {}", chain(&error));
     }
     if run.wanted.is_empty() && run.observed.damaged.is_empty() {
-        files::remove_own(&run.settings.journal())?;
-    } else if run.signalled {
+        return Ok(files::remove_own(&run.settings.journal())?);
+    }
+    if run.signalled {
         install::record(&run.settings.journal(), &Record::Loaded)?;
     }
-    match run.observed.damaged.first() {
-        // It costs the names of its file, which are left out.
-        Some(_) if run.options.partly && !run.wanted.is_empty() => Ok(()),
-        Some(damage) => Err(Error::LeftBehind(damage.clone())),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 impl Run<'_> {
-    /// Puts back every file that is still as this run wrote it, and reloads if Apache may have seen it.
+    /// Takes out what this run put in, and has Apache load that if it may have seen it.
     fn undo(&mut self, cause: Error) -> Error {
-        if matches!(cause, Error::LeftBehind(_)) {
-            return cause;
-        }
         match self.put_back() {
             Ok(()) => Error::Undone(Box::new(cause)),
             Err(obstacle) => {
@@ -337,51 +332,71 @@ impl Run<'_> {
         }
     }
 
-    fn put_back(&mut self) -> Result<(), Error> {
-        let seen = self.observed.directories();
+    fn put_back(&self) -> Result<(), Error> {
+        let is_new = |route: &&Route| !self.observed.local.contains(route);
+        let new = self.wanted.iter().filter(is_new).map(|route| route.name.clone());
+        let new = Return::Names(new.collect());
+        let mut obstacle = None;
         for change in &self.changes[..self.installed] {
-            let path = &change.snapshot.path;
-            let now = files::snapshot(path)?;
-            if now.bytes == change.snapshot.bytes {
-                continue;
+            if let Err(error) = self.put_back_one(change, &new) {
+                obstacle.get_or_insert(error);
             }
-            if now.bytes != change.after {
-                return Err(files::Error::Raced(path.clone()).into());
-            }
-            let staging = files::staging(path, &self.settings.state_directory, &seen)?;
-            now.replace(&change.snapshot.bytes, &staging)?;
         }
-        if self.signalled {
-            if !self.server.is_alive()? {
-                return Err(self.server.died().into());
-            }
-            install::reload(&self.server, self.settings.proof_time)?;
+        let pid_file = Path::new(&self.observed.user.pid_file);
+        // Somebody else's reload may have been the one.
+        let is_seen = self.installed > 0 && self.server.loaded_at(pid_file).ok() != self.loaded;
+        if self.signalled || is_seen {
+            // From here on it is a return like any other, of which Apache is to be told.
+            self.record_as_before().ok();
+            let options = Options::default();
+            return give_back::under_lock(self.settings, &new, &options).map(drop);
         }
+        if let Some(obstacle) = obstacle {
+            return Err(obstacle);
+        }
+        // Apache knows nothing of it; what an earlier run left to be loaded still is.
         let journal = self.settings.journal();
-        // What an earlier run left to be loaded still is, unless this one did it.
-        let pending = self.observed.journal.pending && !self.signalled;
+        let pending = self.observed.journal.pending;
         if self.observed.local.is_empty() && !pending {
             return Ok(files::remove_own(&journal)?);
         }
+        self.record_as_before()?;
+        if pending { Ok(()) } else { install::record(&journal, &Record::Loaded) }
+    }
+
+    fn record_as_before(&self) -> Result<(), Error> {
+        let files = self.observed.journal.files.clone();
         let (at, local) = (clock::now(), self.observed.local.clone());
-        install::record(&journal, &Record::Intent(Intent { at, local, files: Vec::new() }))?;
-        if !pending {
-            install::record(&journal, &Record::Loaded)?;
+        let intent = Intent { at, local, files };
+        install::record(&self.settings.journal(), &Record::Intent(intent))
+    }
+
+    /// The file as it was, or, if somebody wrote to it since, without the lines of `new`.
+    fn put_back_one(&self, change: &Change, new: &Return) -> Result<(), Error> {
+        let path = &change.snapshot.path;
+        let now = match files::snapshot(path) {
+            Err(error) if error.is_missing() => return Ok(()),
+            now => now?,
+        };
+        if now.bytes != change.after {
+            let taken = Taken::look(path, new)?.filter(Taken::has_more);
+            return taken.map_or(Ok(()), |mut taken| taken.take_out(new, self.settings));
         }
-        Ok(())
+        let seen = self.observed.directories();
+        let staging = files::staging(path, &self.settings.state_directory, &seen)?;
+        Ok(now.replace(&change.snapshot.bytes, &staging)?)
     }
 
     fn report(self) -> Report {
-        let returned = self.returned.into_iter().map(|door| door.route.name);
-        let returned: BTreeSet<Hostname> = returned.collect();
         let replaced = self.changes.iter().map(|change| change.snapshot.path.clone()).collect();
         Report {
             local: self.wanted,
             left_out: self.left_out,
-            returned: returned.into_iter().collect(),
+            returned: Vec::new(),
             vhosts: self.plan.vhosts,
             replaced,
             reloaded: self.signalled.then(|| "apache".to_owned()),
+            still: Vec::new(),
             notes: self.notes,
             steps: self.steps,
         }

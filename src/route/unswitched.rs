@@ -6,26 +6,20 @@
 use crate::clock::Stopwatch;
 use crate::config::Settings;
 use crate::config::web_server::WebServer;
-use crate::files;
 use crate::foreign::{control, served};
-use crate::lock;
-use crate::route::order::{Options, Order, Report};
+use crate::names::Route;
+use crate::route::install;
+use crate::route::order::{Options, Report};
 use crate::route::report::{Error, Note};
 
-/// The routes of `order` are this host's as they are; a reload, if it is asked for, after the server's own test.
+/// The routes of `local` are this host's as they are; a reload, if it is asked for, after the server's own test.
 pub fn perform(
     settings: &Settings,
     server: &WebServer,
-    order: &Order,
+    local: Vec<Route>,
     options: &Options,
 ) -> Result<Report, Error> {
-    files::own_directory(&settings.runtime_directory, 0o755)?;
-    files::own_directory(&settings.state_directory, 0o711)?;
-    let _lock = lock::acquire(&settings.switch_lock(), settings.proof_time * 3)?;
-    let local = match order {
-        Order::Only(routes) | Order::Add(routes) => routes.clone(),
-        Order::Without(_) | Order::Proxied(_) => Vec::new(),
-    };
+    let _lock = install::hold(settings)?;
     let mut report = Report { local, ..Report::default() };
     if !options.reload {
         return Ok(report);

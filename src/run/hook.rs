@@ -3,6 +3,7 @@
 //! Silent on success. certbot ignores a hook's exit code, so a pre-hook that
 //! cannot succeed stops certbot before it asks the CA.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,8 @@ use crate::history::record::{By, Kind};
 use crate::lock::Lock;
 use crate::names::{Hostname, Thumbprint, Webroot};
 use crate::process::{self, Process};
-use crate::route::order::{Options, Order};
+use crate::route::give_back;
+use crate::route::order::{Options, Return};
 use crate::route::report;
 use crate::route::switch;
 use crate::run::keep;
@@ -155,7 +157,7 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
             let start = Start { by: named(owner), ..Start::default() };
             let record = Recorder::hold_back(settings, Kind::Renewal, start);
             let watch = Stopwatch::start();
-            let outcome = keep::deploy(settings, &Order::Add(Vec::new()), &deployed);
+            let outcome = keep::deploy(settings, &Return::Names(BTreeSet::new()), &deployed);
             record.record(keep::record::switched(&outcome));
             let failure = outcome.as_ref().err().map(|error| chain(error));
             record.record(keep::record::deployed(&deployed, None, failure, watch));
@@ -184,7 +186,7 @@ pub fn give_back(settings: &Settings) -> Result<(), Error> {
     files::remove_own(&settings.keeper_socket()).map_err(|error| Error::Switch(error.into()))?;
     let start = Start { by: process::own().map(named).unwrap_or_default(), ..Start::default() };
     let record = Recorder::hold_back(settings, Kind::Recovery, start);
-    let outcome = switch::switch(settings, &Order::Only(Vec::new()), &Options::default());
+    let outcome = give_back::give_back(settings, &Return::All, &Options::default());
     record.record(keep::record::switched(&outcome));
     let outcome = outcome.map_err(Error::StillLocal);
     match &outcome {

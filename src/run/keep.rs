@@ -19,7 +19,8 @@ use crate::guard::ladder;
 use crate::history::log::Recorder;
 use crate::history::record::Event;
 use crate::process::{self, PidFd};
-use crate::route::order::{Options, Order, Report};
+use crate::route::give_back::give_back;
+use crate::route::order::{Options, Order, Report, Return};
 use crate::route::proof;
 use crate::route::public;
 use crate::route::report;
@@ -295,11 +296,13 @@ impl Keeper<'_> {
             return Ok(Reply::done());
         }
         self.run.deploy(deployed);
-        let order = match &self.task.names {
-            Names::Lineages(_) => Order::Only(self.run.routes()),
-            Names::Proxied(_) => Order::Without(deployed.names.iter().cloned().collect()),
+        let which = match &self.task.names {
+            Names::Lineages(_) => {
+                Return::AllBut(self.run.routes().into_iter().map(|route| route.name).collect())
+            }
+            Names::Proxied(_) => Return::Names(deployed.names.iter().cloned().collect()),
         };
-        let work = || deploy(self.settings, &order, deployed);
+        let work = || deploy(self.settings, &which, deployed);
         let watch = Stopwatch::start();
         let outcome = self.watching(None, grant.bell(), work)?;
         self.record.record(record::switched(&outcome));
@@ -326,8 +329,7 @@ impl Keeper<'_> {
         }
         let deadline = Deadline::after(FINISH_TIME);
         loop {
-            let order = Order::Only(Vec::new());
-            let outcome = switch::switch(self.settings, &order, &Options::default());
+            let outcome = give_back(self.settings, &Return::All, &Options::default());
             self.record.record(record::switched(&outcome));
             let reply = match &outcome {
                 Ok(report) => {
@@ -367,15 +369,16 @@ impl Keeper<'_> {
     }
 }
 
-/// One reload for the routes of `order` and the certificate of `deployed`, and proof of both.
+/// One reload for the routes that `which` gives back and for the certificate of `deployed`,
+/// and proof that this is served.
 pub fn deploy(
     settings: &Settings,
-    order: &Order,
+    which: &Return,
     deployed: &Deployed,
 ) -> Result<Report, report::Error> {
     let certificate = deployed.directory.clone();
     let options = Options { reload: true, certificate, ..Options::default() };
-    switch::switch(settings, order, &options)
+    give_back(settings, which, &options)
 }
 
 /// What a person has to know when the routes did not go back.

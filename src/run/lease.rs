@@ -122,7 +122,7 @@ impl<'a> Asking<'a> {
         }
         let Some(way) = &self.way else { return Ok(self.grant(None)) };
         if self.session.is_none() {
-            files::own_directory(&self.settings.state_directory, 0o700)?;
+            files::state_directory(&self.settings.state_directory)?;
             let wait = self.until.saturating_sub(clock::since_boot());
             let purpose = self.purpose.clone();
             let session = Session::start(self.settings, way.clone(), purpose, wait);

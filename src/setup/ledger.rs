@@ -78,7 +78,7 @@ impl Ledger {
 
     /// Writes it down.
     pub fn save(&self) -> Result<(), Error> {
-        files::own_directory(&self.directory, 0o711)?;
+        files::state_directory(&self.directory)?;
         let path = self.directory.join(FILE);
         let bytes = self.manifest.bytes();
         let bytes = bytes.map_err(|source| Error::Manifest { path: path.clone(), source })?;
@@ -122,7 +122,7 @@ impl Ledger {
         let mut copy = PathBuf::new();
         if self.manifest.needs_copy(change, state) {
             let originals = self.directory.join(ORIGINALS);
-            files::own_directory(&self.directory, 0o711)?;
+            files::state_directory(&self.directory)?;
             files::own_directory(&originals, 0o700)?;
             let number = files::list(&originals)?.len();
             copy = originals.join(number.to_string());

@@ -9,7 +9,8 @@ use crate::files::place::{self, State};
 use crate::lease::question::question;
 use crate::lease::wire::{Answer, Ask};
 use crate::lock;
-use crate::route::order::{Options, Order};
+use crate::route::give_back;
+use crate::route::order::{Options, Return};
 use crate::route::switch;
 use crate::setup::error::Error;
 use crate::setup::install::is_packaged;
@@ -47,7 +48,7 @@ pub fn uninstall(
     let busy = || Error::UnderWay("a renewal is under way on this host".into());
     let _coordinator = lock::attempt(&settings.coordinator_lock())?.ok_or_else(busy)?;
     let _lease = lock::acquire(&settings.lease_lock(), MOMENT).map_err(|_| busy())?;
-    let given_back = switch::switch(settings, &Order::Only(Vec::new()), &Options::default())?;
+    let given_back = give_back::give_back(settings, &Return::All, &Options::default())?;
     switch::log(&given_back);
     // From here on nothing may begin again.
     take_back(settings, &ledger, &mut plan, person)

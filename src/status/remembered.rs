@@ -27,7 +27,7 @@ pub fn keep(
     host: &HostLabel,
     remembered: &Remembered,
 ) -> Result<(), files::Error> {
-    files::own_directory(&settings.state_directory, 0o711)?;
+    files::state_directory(&settings.state_directory)?;
     files::own_directory(&settings.peers(), 0o700)?;
     let text = serde_json::to_vec(remembered).unwrap_or_default();
     if text.len() > MAX_ANSWER { Ok(()) } else { files::write_own(&path(settings, host), &text) }

@@ -1,7 +1,7 @@
 //! test: a switch that ends after any of its steps, from any state that such an end leaves.
 
-use certbaton::route::order::{Options, Order};
-use certbaton::route::switch::{STEPS, begin, perform};
+use certbaton::route::order::{Options, Order, Return};
+use certbaton::route::{give_back, install, switch};
 
 use crate::bench::{Bench, Goal};
 use crate::{full, on_a_bench};
@@ -42,7 +42,7 @@ fn from_any_step_of_any_switch_the_routes_come_back() {
 fn histories() -> Vec<(Option<Abandoned>, Option<Abandoned>)> {
     let states: Vec<Abandoned> = [Goal::Local, Goal::Peer]
         .into_iter()
-        .flat_map(|goal| (0..=STEPS.len()).map(move |steps| Abandoned { goal, steps }))
+        .flat_map(|goal| (0..=steps_of(goal)).map(move |steps| Abandoned { goal, steps }))
         .collect();
     let mut histories: Vec<_> = states.iter().map(|&second| (None, Some(second))).collect();
     for (index, &first) in states.iter().enumerate() {
@@ -57,16 +57,25 @@ fn histories() -> Vec<(Option<Abandoned>, Option<Abandoned>)> {
     histories
 }
 
+/// How many steps a switch to `goal` takes.
+fn steps_of(goal: Goal) -> usize {
+    if goal == Goal::Local { switch::STEPS.len() } else { give_back::STEPS.len() }
+}
+
 /// Begins a switch to `goal`, as far as `steps`, and drops it as a crash does.
 pub(crate) fn abandon(bench: &Bench, goal: Goal, steps: usize) -> Result<(), String> {
-    let order = match goal {
-        Goal::Local => Order::Add(bench.routes()),
-        Goal::Peer | Goal::Recover => Order::Only(Vec::new()),
-    };
     if goal == Goal::Peer && !bench.settings.journal().exists() {
         bench.done(Goal::Local)?;
     }
     let options = Options::default();
-    let mut run = begin(&bench.settings, &order, &options).map_err(|e| e.to_string())?;
-    perform(&mut run, &STEPS[..steps]).map_err(|e| e.to_string())
+    let _lock = install::hold(&bench.settings).map_err(|e| e.to_string())?;
+    if goal == Goal::Local {
+        let order = Order::Add(bench.routes());
+        let run = switch::begin(&bench.settings, &order, &options);
+        let mut run = run.map_err(|e| e.to_string())?;
+        switch::perform(&mut run, &switch::STEPS[..steps]).map_err(|e| e.to_string())
+    } else {
+        let mut run = give_back::begin(&bench.settings, &Return::All, &options);
+        give_back::perform(&mut run, &give_back::STEPS[..steps]).map_err(|e| e.to_string())
+    }
 }

@@ -110,6 +110,13 @@ pub enum Error {
     Sockets(i32, #[source] io::Error),
 }
 
+impl Error {
+    /// None runs here, so nobody answers with an old configuration.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::NotRunning { .. } | Self::Other { .. } | Self::Contained { .. })
+    }
+}
+
 #[deny(clippy::wildcard_enum_match_arm)]
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {

@@ -3,15 +3,16 @@
 //! Each route is left out by itself, with its reason. Without
 //! `Options::partly` the first reason refuses all.
 
-use super::{Run, STEPS, accepted, begin, perform, returned};
+use super::{Run, accepted, leaving};
 use crate::apache::generated;
 use crate::apache::refusal::Refusal;
 use crate::cause::chain;
 use crate::config::Settings;
 use crate::names::Route;
+use crate::route::give_back;
 use crate::route::install::Change;
 use crate::route::observe::{self, Observation};
-use crate::route::order::{LeftOut, Options, Order, Report};
+use crate::route::order::{LeftOut, Options, Report, Return};
 use crate::route::plan::{self, Plan, Switched};
 use crate::route::proof::Unproven;
 use crate::route::report::{Error, Note};
@@ -39,7 +40,8 @@ pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
         let (plan, refused) = plan::possible(user, &left);
         out.extend(refused.into_iter().map(|(route, why)| (route, Error::Refused(vec![why]))));
         left = plan.routes();
-        run.changes = observed.changes(&plan.files)?;
+        let changes = observed.changes(&plan.files);
+        run.changes = changes.insert;
         let before = out.len();
         out.extend(damaged(observed, &plan));
         if !run.options.force_generated {
@@ -47,12 +49,11 @@ pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
         }
         run.plan = plan;
         if out.len() == before {
+            let emptied = changes.empty.iter().flat_map(|file| observed.names_in(file));
+            run.leaving.extend(emptied.cloned());
             break;
         }
     }
-    let gone = observed.local.iter().filter(|route| !run.wanted.contains(route));
-    let gone: Vec<Route> = gone.cloned().collect();
-    run.returned = returned(user, &run.plan, &gone);
     let is_enough = run.options.partly && !left.is_empty();
     if !out.is_empty() && !is_enough {
         return Err(first(out));
@@ -61,14 +62,15 @@ pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
         leave_out(&mut run.left_out, route, chain(&error));
     }
     run.wanted = left;
+    let more = leaving(run);
+    run.leaving.extend(more);
     Ok(())
 }
 
 /// Where Apache refuses the lines of one file, those of the others may do; whether any are left.
 pub(super) fn leave_out_what_is_refused(run: &mut Run<'_>) -> Result<bool, Error> {
-    let adding: Vec<Change> = run.changes.iter().filter(|change| change.adds).cloned().collect();
     let mut out = Vec::new();
-    for change in &adding {
+    for change in &run.changes {
         if let Err(error) = accepted(run, std::slice::from_ref(change), None) {
             let why = chain(&error);
             let routes = routes_in(&run.observed, &run.plan, change).into_iter();
@@ -86,26 +88,20 @@ pub(super) fn leave_out_what_is_refused(run: &mut Run<'_>) -> Result<bool, Error
     Ok(true)
 }
 
-/// Takes back what `report` made local and could not be proven; the rest stays as it is.
-pub(super) fn without(
-    settings: &Settings,
-    options: &Options,
-    mut report: Report,
-    unproven: Vec<Unproven>,
-) -> Report {
+/// Gives back what `report` made local and could not be proven; the rest stays as it is.
+pub(super) fn without(settings: &Settings, mut report: Report, unproven: Vec<Unproven>) -> Report {
     report.local.retain(|route| unproven.iter().all(|(other, _)| other != route));
-    let again = Options { reload: false, certificate: None, partly: false, ..options.clone() };
-    let order = Order::Only(report.local.clone());
-    let taken_back = begin(settings, &order, &again).and_then(|mut run| {
-        perform(&mut run, &STEPS)?;
-        Ok(run.report())
-    });
-    match taken_back {
-        Ok(rest) => {
-            report.vhosts = rest.vhosts;
-            report.steps.extend(rest.steps);
+    let which = Return::Names(unproven.iter().map(|(route, _)| route.name.clone()).collect());
+    match give_back::under_lock(settings, &which, &Options::default()) {
+        Ok(given_back) => {
+            let is_out = |route: &Route| unproven.iter().any(|(other, _)| other == route);
+            for vhost in &mut report.vhosts {
+                vhost.routes.retain(|route| !is_out(route));
+            }
+            report.vhosts.retain(|vhost| !vhost.routes.is_empty());
+            report.steps.extend(given_back.steps);
         }
-        // They stay local until the run ends, which gives back whatever is local.
+        // The end of the run gives back whatever is local.
         Err(error) => {
             let why = format!("a route that is not proven stays local for now: {}", chain(&error));
             report.notes.push(Note(why));
@@ -158,7 +154,7 @@ fn damaged(observed: &Observation, plan: &Plan) -> Vec<(Route, Error)> {
 /// The routes whose lines would go into a file that a program writes.
 fn generated(observed: &Observation, plan: &Plan, changes: &[Change]) -> Vec<(Route, Error)> {
     let mut refused = Vec::new();
-    for change in changes.iter().filter(|change| change.adds) {
+    for change in changes {
         let file = change.snapshot.path.display().to_string();
         let Some(by) = generated::generator(&file, &change.snapshot.bytes) else { continue };
         let refusal = Refusal::generated(&file, &by);

@@ -11,9 +11,9 @@ use crate::files;
 use crate::names::Route;
 use crate::route::journal::Journal;
 use crate::route::observe::{self, Observation};
-use crate::route::order::{Options, Order, Report};
+use crate::route::order::{Options, Report, Return};
 use crate::route::plan::{self, Door};
-use crate::route::{proof, report, switch};
+use crate::route::{give_back, proof, report};
 use crate::setup::adopt::{Error, restored};
 use crate::setup::change::Change;
 use crate::setup::serving;
@@ -48,7 +48,7 @@ pub fn question(inquirer: &Inquirer, before: &Dump, changes: &[Change]) -> Resul
 /// By then no name whose challenge path is passed on may answer from this host's webroot.
 pub fn settle(settings: &Settings) -> Result<Report, Error> {
     let options = Options { reload: true, ..Options::default() };
-    let report = switch::switch(settings, &Order::Only(Vec::new()), &options)?;
+    let report = give_back::give_back(settings, &Return::All, &options)?;
     let server = server::find(settings.pid_file.as_deref())?;
     let observed = observe::observe(&server, Journal::default())?;
     let known = lineages(&settings.certbot_directory)?;

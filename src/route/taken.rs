@@ -1,0 +1,108 @@
+//! flow: one file with lines of ours, and the same file without those that go.
+//!
+//! The new content is always the old one with whole blocks cut out: there is no other way to
+//! make one of these.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::Settings;
+use crate::files::{self, Snapshot};
+use crate::names::Route;
+use crate::route::block;
+use crate::route::observe::{damage, parsed};
+use crate::route::order::Return;
+use crate::route::report::{Damage, Error};
+
+/// What goes out of one file, and what stays.
+#[derive(Debug)]
+pub struct Taken {
+    /// The file as it was read.
+    pub snapshot: Snapshot,
+    /// Its content without what goes.
+    pub after: Vec<u8>,
+    /// The routes that go.
+    pub gone: Vec<Route>,
+    /// The routes that stay.
+    pub kept: Vec<Route>,
+    /// Lines of ours that somebody changed; they stay too.
+    pub damaged: Vec<Damage>,
+    progress: Progress,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Read,
+    Failed,
+    Done,
+}
+
+impl Taken {
+    /// Reads the file at `path`; `None` if it is not there, or has no line of ours.
+    pub fn look(path: &Path, which: &Return) -> Result<Option<Self>, Error> {
+        let snapshot = match files::snapshot(path) {
+            Err(error) if error.is_missing() => return Ok(None),
+            snapshot => snapshot?,
+        };
+        if !block::is_marked(&snapshot.bytes) {
+            return Ok(None);
+        }
+        let document = parsed(&path.display().to_string(), snapshot.bytes.clone())?;
+        let stripped = block::take_out(&document, |route| which.covers(&route.name));
+        let of = |lines| damage(&snapshot, lines, &document);
+        let damaged = stripped.damaged.iter().map(of).collect();
+        let (after, gone, kept) = (stripped.bytes, stripped.routes, stripped.kept);
+        Ok(Some(Self { snapshot, after, gone, kept, damaged, progress: Progress::Read }))
+    }
+
+    /// Whether there are lines that could still be taken out.
+    pub fn has_more(&self) -> bool {
+        !self.gone.is_empty() && self.progress == Progress::Read
+    }
+
+    /// Whether lines were taken out.
+    pub fn is_done(&self) -> bool {
+        self.progress == Progress::Done
+    }
+
+    /// Takes them out of the file, also while somebody saves it.
+    pub fn take_out(&mut self, which: &Return, settings: &Settings) -> Result<(), Error> {
+        self.progress = Progress::Failed;
+        let mut tries = 0..TRIES;
+        for _ in 0..SAVES {
+            let path = &self.snapshot.path;
+            let seen: Vec<PathBuf> = path.parent().map(Path::to_owned).into_iter().collect();
+            let staging = files::staging(path, &settings.state_directory, &seen)?;
+            match self.snapshot.replace(&self.after, &staging) {
+                Err(files::Error::Raced(_)) => {}
+                // A disk that is full may have room a moment later.
+                Err(files::Error::System { .. }) if tries.next().is_some() => {}
+                done => {
+                    done?;
+                    self.progress = Progress::Done;
+                    return Ok(());
+                }
+            }
+            let path = path.clone();
+            // Out already: replaced before its directory could not be synced, or by whoever saved it.
+            match Self::look(&path, which)? {
+                Some(again) if again.gone.is_empty() => {
+                    self.progress = Progress::Done;
+                    (self.kept, self.damaged) = (again.kept, again.damaged);
+                    return Ok(());
+                }
+                None => {
+                    self.progress = Progress::Done;
+                    return Ok(());
+                }
+                Some(again) => *self = Self { progress: Progress::Failed, ..again },
+            }
+        }
+        Err(files::Error::Raced(self.snapshot.path.clone()).into())
+    }
+}
+
+/// Saves of one file in a row by somebody else that are put up with.
+const SAVES: usize = 10;
+
+/// Refusals of the system in a row that are put up with.
+const TRIES: usize = 2;
