@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod arguments;
 pub mod certificate;
 pub mod configobj;
+pub mod due;
 pub mod ini;
 pub mod installed;
 pub mod invocation;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::certbot::due::Due;
 use crate::names::Hostname;
 
 /// The directories of certbot's `renewal-hooks`.
@@ -95,20 +96,6 @@ pub struct Lineage {
     pub due: Due,
     /// Certificates that certbot got for it lately and keeps.
     pub issued: Vec<Issued>,
-}
-
-/// Whether certbot renews a lineage when it is run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Due {
-    /// It does.
-    Now,
-    /// Not before this.
-    From(Timestamp),
-    /// That cannot be told from outside.
-    Unknown,
-    /// Never by itself (`autorenew = False`).
-    Never,
 }
 
 /// A certificate that a CA issued.

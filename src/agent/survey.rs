@@ -8,14 +8,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::facts;
 use crate::agent::report::HOOKS;
-use crate::agent::report::{Certbot, Disk, Due, Issued, Lineage, Report, Routes};
+use crate::agent::report::{Certbot, Disk, Issued, Lineage, Report, Routes};
 use crate::apache::server::{self, Inquirer};
 use crate::ca::served::OnDisk;
 use crate::cause::chain;
 use crate::certbot::certificate::{self, Certificate};
+use crate::certbot::due::due;
 use crate::certbot::lineages::lineages;
 use crate::certbot::renewal;
-use crate::certbot::version::{Age, Version};
+use crate::certbot::version::Version;
 use crate::clock::{self, Deadline};
 use crate::command::{self, Program};
 use crate::config::Settings;
@@ -243,22 +244,6 @@ fn describe(
         issued: issued(&lineage.cert, now),
     };
     Ok((described, current.not_after.duration_since(current.not_before)))
-}
-
-fn due(
-    lineage: &renewal::Lineage,
-    current: &Certificate,
-    version: Option<Version>,
-    now: Timestamp,
-) -> Due {
-    let Certificate { not_before, not_after, .. } = *current;
-    let age = Age { not_before, not_after, before_expiry: lineage.renew_before_expiry.as_deref() };
-    match version.and_then(|version| version.due(&age)) {
-        _ if lineage.is_manual => Due::Never,
-        None => Due::Unknown,
-        Some(at) if at < now => Due::Now,
-        Some(at) => Due::From(at),
-    }
 }
 
 /// The certificates of the last days that certbot keeps: `archive/NAME/certN.pem`.

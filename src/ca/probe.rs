@@ -82,6 +82,19 @@ pub fn validate(
     }
 }
 
+/// Asks for `nonce` at a bare `address`, which answers by itself: no redirect is followed.
+pub fn bare(
+    address: IpAddr,
+    nonce: &Nonce,
+    ports: Ports,
+    deadline: &Deadline,
+) -> Result<(), Failure> {
+    let at = validation::at_address(address, nonce, ports)?;
+    let answer = exchange(&at, None, deadline)?;
+    validation::judge_status(&at, answer.status)?;
+    validation::judge_body(&at, &answer.body, nonce)
+}
+
 /// A validation under way; a second attempt shares the first one's trail.
 struct Walk<'a> {
     name: &'a Hostname,

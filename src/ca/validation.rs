@@ -218,6 +218,18 @@ pub fn first_target(name: &Hostname, nonce: &Nonce, ports: Ports) -> Result<Targ
     Ok(Target { url, host: Host::Name(name.clone()), port: ports.http })
 }
 
+/// The request for a bare address (RFC 8738 §4).
+pub fn at_address(address: IpAddr, nonce: &Nonce, ports: Ports) -> Result<At, Failure> {
+    let at = SocketAddr::new(address, ports.http);
+    let host = match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    };
+    let url = Url::parse(&format!("http://{host}{}", nonce.token.url_path()));
+    let url = url.map_err(|error| Failure::Client(Arc::new(io::Error::other(error))))?;
+    Ok(At { url: Arc::new(url), address: at })
+}
+
 /// Status 200 and no other (`processHTTPValidation`).
 pub fn judge_status(at: &At, status: u16) -> Result<(), Failure> {
     if status == 200 { Ok(()) } else { Err(Failure::Status { at: at.clone(), status }) }

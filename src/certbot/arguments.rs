@@ -9,6 +9,7 @@
 //! and `plugins/webroot.py` (`_WebrootPathAction`, `_WebrootMapAction`).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::certbot::ini::Setting;
@@ -38,8 +39,10 @@ pub struct Invocation {
     /// The names of `-d`, in order, without those in `skipped`.
     pub domains: Vec<Hostname>,
     /// Requested names that HTTP-01 in a name's webroot cannot answer as such:
-    /// wildcards, IP addresses, what is no host name.
+    /// wildcards, what is no host name.
     pub skipped: Vec<String>,
+    /// The addresses of `--ip-address`, or of `-d`.
+    pub addresses: Vec<IpAddr>,
     /// `--cert-name`.
     pub cert_name: Option<String>,
     /// The webroot that the order of `-w` and `-d`, or `--webroot-map`, gives a name.
@@ -103,6 +106,13 @@ pub fn arguments_after_program(argv: &[String]) -> &[String] {
     }
 }
 
+/// The program of a command line; the script, or module, where that is an interpreter.
+pub fn program(argv: &[String]) -> Option<&str> {
+    let (program, rest) = argv.split_first()?;
+    let script = || rest.get(script_position(rest)?);
+    if is_python(program) { script().map(String::as_str) } else { Some(program) }
+}
+
 /// The file of `-c`/`--config`, which certbot reads besides its `cli.ini`.
 pub fn configuration_file(arguments: &[String], directory: &Path) -> Option<PathBuf> {
     let given = options::given(arguments.iter().cloned());
@@ -135,6 +145,7 @@ impl Invocation {
             verb,
             domains: Vec::new(),
             skipped: Vec::new(),
+            addresses: Vec::new(),
             cert_name: None,
             webroot_map: BTreeMap::new(),
             webroot_paths: Vec::new(),
@@ -153,8 +164,7 @@ impl Invocation {
         let text = value.unwrap_or_default();
         let path = || PathBuf::from(absolute(directory, text));
         match option.name {
-            "domains" => drop(self.add_domains(text)),
-            "ip-address" => self.skipped.push(text.to_owned()),
+            "domains" | "ip-address" => drop(self.add_domains(text)),
             "webroot-path" => self.add_webroot(directory, text)?,
             "webroot-map" => self.add_webroot_map(directory, text)?,
             "cert-name" => self.cert_name = Some(text.to_owned()),
@@ -180,8 +190,11 @@ impl Invocation {
         let mut added = Vec::new();
         for text in list.split(',').map(str::trim).filter(|text| !text.is_empty()) {
             // An IPv4 address would pass as a host name.
-            let name = Hostname::parse(text).ok().filter(|name| !is_address(name.as_str()));
-            if let Some(name) = name {
+            if let Ok(address) = text.parse() {
+                if !self.addresses.contains(&address) {
+                    self.addresses.push(address);
+                }
+            } else if let Ok(name) = Hostname::parse(text) {
                 if !self.domains.contains(&name) {
                     self.domains.push(name.clone());
                 }
@@ -221,10 +234,6 @@ impl Invocation {
 
 fn webroot(option: &'static str, directory: &Path, text: &str) -> Result<Webroot, Error> {
     Webroot::parse(&absolute(directory, text)).map_err(|source| Error::Webroot { option, source })
-}
-
-fn is_address(text: &str) -> bool {
-    text.parse::<std::net::IpAddr>().is_ok()
 }
 
 fn base_name(path: &str) -> &str {

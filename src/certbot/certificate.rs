@@ -19,7 +19,9 @@ use crate::names::Hostname;
 pub struct Certificate {
     /// The host names it is for (subjectAltName), in its order.
     pub names: Vec<Hostname>,
-    /// How many further names it has: wildcards, addresses, others.
+    /// The addresses it is for.
+    pub addresses: Vec<IpAddr>,
+    /// How many further names it has: wildcards, others.
     pub other_names: usize,
     /// From when it is valid.
     pub not_before: Timestamp,
@@ -29,6 +31,8 @@ pub struct Certificate {
     pub serial: String,
     /// Who issued it: `C=US, O=Let's Encrypt, CN=E5`.
     pub issuer: String,
+    /// Whether it names somebody who knows if it is revoked.
+    pub has_ocsp: bool,
 }
 
 /// Why a certificate or key cannot be read.
@@ -69,18 +73,21 @@ pub fn from_der(der: &[u8]) -> Result<Certificate, Error> {
 /// Every name of the leaf of a PEM file, wildcards and addresses too: what a CA counts duplicates by.
 pub fn name_set(pem: &[u8]) -> Result<BTreeSet<String>, Error> {
     let names = leaf(pem)?.subject_alt_names();
-    let text = |name: &GeneralNameRef| match (name.dnsname(), name.ipaddress()) {
+    let text = |name: &GeneralNameRef| match (name.dnsname(), address(name)) {
         (Some(name), _) => name.to_ascii_lowercase(),
-        (None, Some(address)) => {
-            match (<[u8; 4]>::try_from(address), <[u8; 16]>::try_from(address)) {
-                (Ok(v4), _) => IpAddr::from(v4).to_string(),
-                (_, Ok(v6)) => IpAddr::from(v6).to_string(),
-                _ => format!("{address:?}"),
-            }
-        }
+        (None, Some(address)) => address.to_string(),
         (None, None) => format!("{name:?}"),
     };
     Ok(names.iter().flatten().map(text).collect())
+}
+
+fn address(name: &GeneralNameRef) -> Option<IpAddr> {
+    let bytes = name.ipaddress()?;
+    match (<[u8; 4]>::try_from(bytes), <[u8; 16]>::try_from(bytes)) {
+        (Ok(v4), _) => Some(v4.into()),
+        (_, Ok(v6)) => Some(v6.into()),
+        _ => None,
+    }
 }
 
 /// Whether the leaf of `certificate_pem` is for the private key in `key_pem`.
@@ -111,22 +118,24 @@ pub(crate) fn leaf(pem: &[u8]) -> Result<X509, Error> {
 
 /// What `certificate` says.
 pub(crate) fn describe(certificate: &X509) -> Result<Certificate, Error> {
-    let mut names = Vec::new();
-    let mut other_names = 0;
+    let (mut names, mut addresses, mut other_names) = (Vec::new(), Vec::new(), 0);
     for entry in certificate.subject_alt_names().into_iter().flatten() {
-        match entry.dnsname().and_then(|text| Hostname::parse(text).ok()) {
-            Some(name) => names.push(name),
-            None => other_names += 1,
+        match (entry.dnsname().and_then(|text| Hostname::parse(text).ok()), address(&entry)) {
+            (Some(name), _) => names.push(name),
+            (None, Some(address)) => addresses.push(address),
+            (None, None) => other_names += 1,
         }
     }
     let serial = certificate.serial_number().to_bn().and_then(|number| number.to_hex_str());
     Ok(Certificate {
         names,
+        addresses,
         other_names,
         not_before: timestamp(certificate.not_before())?,
         not_after: timestamp(certificate.not_after())?,
         serial: serial.map_err(Error::Certificate)?.to_string(),
         issuer: distinguished(certificate.issuer_name()),
+        has_ocsp: certificate.ocsp_responders().is_ok_and(|all| !all.is_empty()),
     })
 }
 
@@ -207,7 +216,8 @@ mod tests {
             read.names.iter().map(Hostname::as_str).collect::<Vec<_>>(),
             ["b.example", "a.example"]
         );
-        assert_eq!(read.other_names, 2);
+        assert_eq!(read.addresses, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
+        assert_eq!((read.other_names, read.has_ocsp), (1, false));
         assert_eq!(read.not_before.to_string(), "2026-01-01T00:00:00Z");
         assert_eq!(read.not_after.to_string(), "2051-04-01T12:34:56Z");
         assert_eq!(read.serial, "0ABC");

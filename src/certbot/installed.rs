@@ -6,7 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::certbot::arguments;
+use crate::certbot::version::Version;
 use crate::files;
+use crate::process::{self, Process};
 
 /// `2.1.0`; none if no package of `program` tells.
 pub fn version(program: &Path) -> Option<String> {
@@ -21,6 +24,14 @@ pub fn version(program: &Path) -> Option<String> {
         entries.iter().find_map(|entry| of_package(entry.to_str()?))
     });
     found.take(1).last()
+}
+
+/// The version of a certbot that runs, by the script that its interpreter was started with.
+pub fn of_process(certbot: Process) -> Option<Version> {
+    let argv = process::argv(certbot.pid).ok()?;
+    let argv: Vec<String> = argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let program = process::working_directory(certbot.pid).ok()?.join(arguments::program(&argv)?);
+    Version::parse(&format!("certbot {}", version(&program)?))
 }
 
 /// Where the packages of an interpreter are: those of a virtual environment, else Debian's.

@@ -86,7 +86,8 @@ fn lineage(path: &Path) -> Result<Lineage, Unusable> {
     let mut lineage = renewal::parse(path, &files::read_trusted(path)?)?;
     let pem = files::read_trusted(&lineage.cert)?;
     let unreadable = |source| Unusable::Certificate { path: lineage.cert.clone(), source };
-    lineage.names = certificate::from_pem(&pem).map_err(unreadable)?.names;
+    let certificate = certificate::from_pem(&pem).map_err(unreadable)?;
+    (lineage.names, lineage.addresses) = (certificate.names, certificate.addresses);
     Ok(lineage)
 }
 
@@ -103,5 +104,12 @@ fn refused(path: &Path, error: &Unusable) -> Refused {
         Unusable::Certificate { .. } => true,
     };
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Refused { name, reason, certbot_skips_it }
+    // Text of somebody else's is no text: then it is where certbot puts it.
+    let text = files::read_trusted(path).unwrap_or_default();
+    let cert = renewal::certificate_of(path, &text);
+    let exit = match error {
+        Unusable::File(error) => error.exit(),
+        Unusable::Renewal(_) | Unusable::Certificate { .. } => Exit::Failed,
+    };
+    Refused { name, reason, certbot_skips_it, cert, exit }
 }

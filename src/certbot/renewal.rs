@@ -5,9 +5,11 @@
 //! supplies them; `webroot_map` may lack some and keep others that are gone.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::certbot::configobj::{self, Entry, Syntax, Value};
+use crate::exit::Exit;
 use crate::names::{self, Hostname, Webroot};
 
 /// One certificate that certbot renews.
@@ -17,6 +19,8 @@ pub struct Lineage {
     pub name: String,
     /// The host names of its certificate, without wildcards.
     pub names: Vec<Hostname>,
+    /// The addresses of its certificate.
+    pub addresses: Vec<IpAddr>,
     /// Which plugin proves the names.
     pub authenticator: String,
     /// The webroot of each name that has one of its own.
@@ -51,6 +55,11 @@ impl Lineage {
         self.webroot_map.get(name).or_else(|| self.webroot_paths.last())
     }
 
+    /// The saved webroot of an address, which is in no map here.
+    pub fn webroot_of_addresses(&self) -> Option<&Webroot> {
+        self.webroot_paths.last().or_else(|| self.webroot_map.values().next())
+    }
+
     /// Whether names are proven by files in a webroot.
     pub fn is_webroot(&self) -> bool {
         self.authenticator == "webroot"
@@ -66,6 +75,10 @@ pub struct Refused {
     pub reason: String,
     /// Whether certbot passes over it as well, so that no challenge will come of it.
     pub certbot_skips_it: bool,
+    /// Where its certificate is, whatever else cannot be used.
+    pub cert: PathBuf,
+    /// How a program ends that can do nothing without it.
+    pub exit: Exit,
 }
 
 /// Why a file cannot be used.
@@ -120,7 +133,12 @@ impl Error {
     /// Whether certbot refuses the same file and passes over its lineage, so
     /// that no challenge will come of it.
     pub fn certbot_skips_it(&self) -> bool {
-        matches!(self, Self::Syntax { .. } | Self::Missing { .. })
+        match self {
+            Self::Syntax { .. } | Self::Missing { .. } => true,
+            // `add_time_interval` fails on a list before any hook is run.
+            Self::List { key, .. } => key == "renew_before_expiry",
+            Self::Webroot { .. } | Self::FileName(_) => false,
+        }
     }
 }
 
@@ -143,6 +161,7 @@ pub fn parse(file: &Path, text: &[u8]) -> Result<Lineage, Error> {
     Ok(Lineage {
         name: name.to_owned(),
         names: Vec::new(),
+        addresses: Vec::new(),
         authenticator: conf.required(PARAMETERS, "authenticator")?,
         webroot_map: conf.webroot_map()?,
         webroot_paths: conf.webroot_paths()?,
@@ -159,6 +178,21 @@ pub fn parse(file: &Path, text: &[u8]) -> Result<Lineage, Error> {
             .optional(PARAMETERS, "autorenew")?
             .is_some_and(|text| ["false", "no", "off", "0"].contains(&&*text.to_ascii_lowercase())),
     })
+}
+
+/// Where the certificate of the lineage of `file` is, by what can be read of it; where certbot
+/// puts it otherwise.
+pub fn certificate_of(file: &Path, text: &[u8]) -> PathBuf {
+    let said = configobj::parse(text).ok().and_then(|entries| {
+        let conf = Conf { file, entries };
+        conf.optional(&[], "cert").ok().flatten()
+    });
+    let usual = || {
+        let name = file.file_stem().unwrap_or_default();
+        let directory = file.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+        directory.join("live").join(name).join("cert.pem")
+    };
+    said.map_or_else(usual, PathBuf::from)
 }
 
 struct Conf<'a> {
@@ -295,6 +329,16 @@ ari_retry_after = 2026-01-01T00:00:00
     }
 
     #[test]
+    fn where_the_certificate_is_can_be_told_of_a_file_that_cannot_be_used() {
+        let of = |text: &str| certificate_of(Path::new(FILE), text.as_bytes());
+        let broken = REAL.replace("authenticator = webroot", "authenticator = a, b");
+        let moved = broken.replace("live/a.example/cert", "live/other/cert");
+        assert_eq!(of(&moved), Path::new("/etc/letsencrypt/live/other/cert.pem"));
+        let usual = Path::new("/etc/letsencrypt/live/a.example/cert.pem");
+        assert_eq!((of("<<<<<<< HEAD"), of("")), (usual.to_owned(), usual.to_owned()));
+    }
+
+    #[test]
     fn an_error_names_file_and_line() {
         let message = |text: &str| read(text).unwrap_err().to_string();
         let syntax = read(&REAL.replace("version = 2.1.0", "<<<<<<< HEAD")).unwrap_err();
@@ -304,6 +348,12 @@ ari_retry_after = 2026-01-01T00:00:00
         assert!(webroot.to_string().starts_with(&format!("{FILE}:22: ")), "{webroot}");
         assert!(!webroot.certbot_skips_it());
         assert!(message(&REAL.replace("None", "a, b")).contains(":18: post_hook is a list"));
+        let list = read(
+            &REAL.replace("# renew_before", "renew_before").replace("30 days", "89 days, 23 hours"),
+        );
+        let list = list.unwrap_err();
+        assert!(list.to_string().contains(":1: renew_before_expiry is a list"), "{list}");
+        assert!(list.certbot_skips_it(), "certbot fails with it before any hook");
         assert!(message("").starts_with(&format!("{FILE}: no authenticator")));
     }
 }

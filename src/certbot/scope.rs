@@ -5,8 +5,10 @@
 //! `renewal/*.conf`. Wildcards never appear: HTTP-01 cannot prove them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use crate::certbot::arguments::{Invocation, Verb};
+use crate::certbot::due::Need;
 use crate::certbot::renewal::{Lineage, Refused};
 use crate::exit::{CarriesExit, Exit};
 use crate::names::{Hostname, Route, Webroot};
@@ -25,6 +27,8 @@ pub struct Known<'a> {
     pub lineages: &'a [Lineage],
     /// Its lineages that cannot be used.
     pub refused: &'a [Refused],
+    /// What it does with each of them; one that is not in it is due.
+    pub needs: &'a BTreeMap<String, Need>,
 }
 
 /// The routes of a run.
@@ -32,6 +36,8 @@ pub struct Known<'a> {
 pub struct Scope {
     /// By lineage; empty when no name is proven by a webroot.
     pub lineages: Vec<ScopedLineage>,
+    /// Lineages that certbot takes up but that cannot be proven.
+    pub left_out: Vec<LeftOut>,
     /// Where the names come from.
     pub origin: Origin,
 }
@@ -58,6 +64,21 @@ pub struct ScopedLineage {
     pub name: String,
     /// One route for each name, in the certificate's order.
     pub routes: Vec<Route>,
+    /// Its addresses, which no route is for: who answers them is only looked at.
+    pub addresses: Vec<(IpAddr, Webroot)>,
+    /// Whether this run renews it.
+    pub need: Need,
+}
+
+/// A lineage that cannot be proven, whatever is switched: it costs itself alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name.
+    pub name: String,
+    /// Whether this run renews it.
+    pub need: Need,
+    /// Why.
+    pub why: Error,
 }
 
 /// Why there is no scope.
@@ -68,7 +89,7 @@ pub enum Error {
         "no webroot is known for {0}; add `--webroot -w /its/webroot` to certbot's command \
          line, or `--webroot /its/webroot` to the hook"
     )]
-    NoWebroot(Hostname),
+    NoWebroot(String),
     /// One name, two places.
     #[error(
         "{name} has the webroot {first} in lineage {first_lineage} but {second} in lineage \
@@ -96,6 +117,8 @@ pub enum Error {
         name: String,
         /// Why.
         reason: String,
+        /// How a program ends because of it.
+        exit: Exit,
     },
 }
 
@@ -103,30 +126,39 @@ pub enum Error {
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::NoWebroot(_)
-            | Self::Conflict { .. }
-            | Self::NoLineage(_)
-            | Self::Refused { .. } => Exit::Failed,
+            Self::NoWebroot(_) | Self::Conflict { .. } | Self::NoLineage(_) => Exit::Failed,
+            Self::Refused { exit, .. } => *exit,
         }
     }
 }
 
-/// Finds out the scope of a run.
+/// Finds out the scope of a run; an error if nothing of it can be proven.
 pub fn scope(known: &Known<'_>) -> Result<Scope, Error> {
-    let (lineages, origin) = match known.invocation {
-        _ if !known.names.is_empty() => (known.by_name()?, Origin::Names),
+    let mut scope = match known.invocation {
+        _ if !known.names.is_empty() => Scope::of(known.by_name()?, Origin::Names),
         Some(run) => match run.verb {
             Verb::Run | Verb::Certonly => known.obtained(run)?,
             Verb::Renew | Verb::Reconfigure => known.renewed(Some(run))?,
-            Verb::Other(_) => (Vec::new(), Origin::CommandLine),
+            Verb::Other(_) => Scope::of(Vec::new(), Origin::CommandLine),
         },
         None => match known.renewed(None)? {
-            (lineages, _) if lineages.is_empty() => (lineages, Origin::Unknown),
+            found if found.lineages.is_empty() => Scope { origin: Origin::Unknown, ..found },
             found => found,
         },
     };
-    one_webroot_each(&lineages)?;
-    Ok(Scope { lineages, origin })
+    one_webroot_each(&mut scope);
+    match scope.left_out.first() {
+        // All of it was asked for by name.
+        Some(left) if scope.origin == Origin::Names => Err(left.why.clone()),
+        Some(left) if scope.lineages.is_empty() => Err(left.why.clone()),
+        _ => Ok(scope),
+    }
+}
+
+impl Scope {
+    fn of(lineages: Vec<ScopedLineage>, origin: Origin) -> Self {
+        Self { lineages, left_out: Vec::new(), origin }
+    }
 }
 
 impl<'a> Known<'a> {
@@ -141,7 +173,7 @@ impl<'a> Known<'a> {
                     .or_else(|| lineage.webroot_of(name))
             })?;
             if !routes.is_empty() {
-                found.push(ScopedLineage { name: lineage.name.clone(), routes });
+                found.push(ScopedLineage::due(lineage.name.clone(), routes));
             }
         }
         for name in self.names {
@@ -149,15 +181,15 @@ impl<'a> Known<'a> {
             if !found.iter().any(has_it) {
                 let given = |name: &Hostname| self.invocation.and_then(|run| run.webroot_of(name));
                 let routes = self.routes([name], given)?;
-                found.push(ScopedLineage { name: name.to_string(), routes });
+                found.push(ScopedLineage::due(name.to_string(), routes));
             }
         }
         Ok(found)
     }
 
     /// `certonly` and `run`: what `-d` says, else `--cert-name`, else a person.
-    fn obtained(&self, run: &'a Invocation) -> Result<(Vec<ScopedLineage>, Origin), Error> {
-        let nothing = (Vec::new(), Origin::CommandLine);
+    fn obtained(&self, run: &'a Invocation) -> Result<Scope, Error> {
+        let nothing = Scope::of(Vec::new(), Origin::CommandLine);
         match run.authenticator.as_deref() {
             Some("webroot") => {}
             Some(_) => return Ok(nothing),
@@ -170,9 +202,10 @@ impl<'a> Known<'a> {
         let names = match (run.domains.as_slice(), &run.cert_name, target) {
             ([], Some(_), Some(lineage)) => &lineage.names,
             ([], Some(name), None) => return Err(self.missing(name)),
+            ([], None, _) if !run.addresses.is_empty() => &run.domains,
             ([], None, _) if !run.skipped.is_empty() => return Ok(nothing),
             ([], None, _) => {
-                return self.renewed(Some(run)).map(|(lineages, _)| (lineages, Origin::Unknown));
+                return Ok(Scope { origin: Origin::Unknown, ..self.renewed(Some(run))? });
             }
             (_, _, _) => &run.domains,
         };
@@ -183,12 +216,21 @@ impl<'a> Known<'a> {
         let routes = self.routes(names, |name| {
             run.webroot_of(name).or_else(|| saved(name).and_then(|l| l.webroot_of(name)))
         })?;
+        let of_lineage = target.filter(|_| run.domains.is_empty() && run.addresses.is_empty());
+        let addresses = of_lineage.map_or(&run.addresses, |lineage| &lineage.addresses);
+        let webroot =
+            || run.webroot_paths.last().or_else(|| target.and_then(Lineage::webroot_of_addresses));
+        let addresses = self.addresses(addresses, webroot())?;
         let name = match (target, &run.cert_name) {
             (Some(lineage), _) => lineage.name.clone(),
             (None, Some(name)) => name.clone(),
-            (None, None) => names.first().map(ToString::to_string).unwrap_or_default(),
+            (None, None) => {
+                let address = || addresses.first().map(|(address, _)| address.to_string());
+                names.first().map(ToString::to_string).or_else(address).unwrap_or_default()
+            }
         };
-        Ok((vec![ScopedLineage { name, routes }], Origin::CommandLine))
+        let lineage = ScopedLineage { addresses, ..ScopedLineage::due(name, routes) };
+        Ok(Scope::of(vec![lineage], Origin::CommandLine))
     }
 
     /// The lineage that `certonly` will replace: that of `--cert-name`, one with
@@ -205,47 +247,92 @@ impl<'a> Known<'a> {
         candidates.clone().find(same).or_else(|| candidates.next())
     }
 
-    /// `renew`: the lineages, or that of `--cert-name`, that a webroot proves.
-    fn renewed(&self, run: Option<&Invocation>) -> Result<(Vec<ScopedLineage>, Origin), Error> {
+    /// `renew`: the lineages, or that of `--cert-name`, that it takes up. What is not due is none
+    /// of them, and what no webroot proves has no routes.
+    fn renewed(&self, run: Option<&Invocation>) -> Result<Scope, Error> {
         let only = run.and_then(|run| run.cert_name.as_deref());
         let wanted = |name: &str| only.is_none_or(|only| only == name);
         let origin = if only.is_some() { Origin::CommandLine } else { Origin::Renewal };
+        let mut found = Scope::of(Vec::new(), origin);
+        let mut met = only.is_none();
         for refused in self.refused.iter().filter(|refused| wanted(&refused.name)) {
             if !refused.certbot_skips_it {
-                return Err(self.missing(&refused.name));
+                let (name, why) = (refused.name.clone(), self.missing(&refused.name));
+                found.left_out.push(LeftOut { name, need: Need::Due, why });
+                met = true;
             }
         }
-        let mut found = Vec::new();
-        let mut met = only.is_none();
         for lineage in self.lineages.iter().filter(|lineage| wanted(&lineage.name)) {
             met = true;
+            let (name, need) = (lineage.name.clone(), self.need(&lineage.name));
+            if need >= Need::NotDue {
+                continue;
+            }
             let asked = run.and_then(|run| run.authenticator.as_deref());
             if asked.unwrap_or(&lineage.authenticator) == "webroot" {
-                let routes =
-                    self.routes(&lineage.names, |name| renewed_webroot(run, lineage, name));
-                found.push(ScopedLineage { name: lineage.name.clone(), routes: routes? });
+                match self.renewed_lineage(run, lineage) {
+                    Ok((routes, addresses)) => {
+                        found.lineages.push(ScopedLineage { name, routes, addresses, need });
+                    }
+                    Err(why) => found.left_out.push(LeftOut { name, need, why }),
+                }
+            } else if run.is_some() {
+                let (routes, addresses) = (Vec::new(), Vec::new());
+                found.lineages.push(ScopedLineage { name, routes, addresses, need });
             }
         }
-        if met { Ok((found, origin)) } else { Err(self.missing(only.unwrap_or_default())) }
+        if met { Ok(found) } else { Err(self.missing(only.unwrap_or_default())) }
+    }
+
+    #[expect(clippy::type_complexity, reason = "routes, and addresses with their webroot")]
+    fn renewed_lineage(
+        &self,
+        run: Option<&Invocation>,
+        lineage: &Lineage,
+    ) -> Result<(Vec<Route>, Vec<(IpAddr, Webroot)>), Error> {
+        let routes = self.routes(&lineage.names, |name| renewed_webroot(run, lineage, name))?;
+        let given = run.and_then(|run| run.webroot_paths.last());
+        let webroot = given.or_else(|| lineage.webroot_of_addresses());
+        Ok((routes, self.addresses(&lineage.addresses, webroot)?))
+    }
+
+    fn need(&self, lineage: &str) -> Need {
+        self.needs.get(lineage).copied().unwrap_or(Need::Due)
+    }
+
+    fn addresses(
+        &self,
+        addresses: &[IpAddr],
+        webroot: Option<&Webroot>,
+    ) -> Result<Vec<(IpAddr, Webroot)>, Error> {
+        let one = |address: &IpAddr| {
+            let webroot = webroot.or(self.webroot);
+            let webroot = webroot.ok_or_else(|| Error::NoWebroot(address.to_string()))?;
+            Ok((*address, webroot.clone()))
+        };
+        addresses.iter().map(one).collect()
     }
 
     fn missing(&self, name: &str) -> Error {
         match self.refused.iter().find(|refused| refused.name == name) {
-            Some(Refused { name, reason, .. }) => {
-                Error::Refused { name: name.clone(), reason: reason.clone() }
+            Some(Refused { name, reason, exit, .. }) => {
+                Error::Refused { name: name.clone(), reason: reason.clone(), exit: *exit }
             }
             None => Error::NoLineage(name.to_owned()),
         }
     }
 
-    fn routes<'n>(
+    fn routes<'n, 'w>(
         &self,
         names: impl IntoIterator<Item = &'n Hostname>,
-        webroot_of: impl Fn(&Hostname) -> Option<&'a Webroot>,
-    ) -> Result<Vec<Route>, Error> {
+        webroot_of: impl Fn(&Hostname) -> Option<&'w Webroot>,
+    ) -> Result<Vec<Route>, Error>
+    where
+        'a: 'w,
+    {
         let route = |name: &Hostname| {
             let webroot = webroot_of(name).or(self.webroot);
-            let webroot = webroot.ok_or_else(|| Error::NoWebroot(name.clone()))?.clone();
+            let webroot = webroot.ok_or_else(|| Error::NoWebroot(name.to_string()))?.clone();
             Ok(Route { name: name.clone(), webroot })
         };
         names.into_iter().map(route).collect()
@@ -268,23 +355,46 @@ fn renewed_webroot<'a>(
     }
 }
 
-fn one_webroot_each(lineages: &[ScopedLineage]) -> Result<(), Error> {
-    let mut seen: BTreeMap<&Hostname, (&str, &Webroot)> = BTreeMap::new();
-    for lineage in lineages {
-        for Route { name, webroot } in &lineage.routes {
-            let (first_lineage, first) = *seen.entry(name).or_insert((&lineage.name, webroot));
-            if first != webroot {
-                return Err(Error::Conflict {
-                    name: name.clone(),
-                    first_lineage: first_lineage.to_owned(),
-                    first: first.clone(),
-                    second_lineage: lineage.name.clone(),
-                    second: webroot.clone(),
-                });
+impl ScopedLineage {
+    fn due(name: String, routes: Vec<Route>) -> Self {
+        Self { name, routes, addresses: Vec::new(), need: Need::Due }
+    }
+}
+
+/// Of two lineages that want one name from two places, the first that is due keeps it.
+fn one_webroot_each(scope: &mut Scope) {
+    let mut seen: BTreeMap<Hostname, (String, Webroot)> = BTreeMap::new();
+    let mut order: Vec<usize> = (0..scope.lineages.len()).collect();
+    order.sort_by_key(|index| scope.lineages[*index].need);
+    let mut out = Vec::new();
+    for index in order {
+        let lineage = &scope.lineages[index];
+        let conflict = lineage.routes.iter().find_map(|Route { name, webroot }| {
+            let (first_lineage, first) = seen.get(name).filter(|(_, first)| first != webroot)?;
+            Some(Error::Conflict {
+                name: name.clone(),
+                first_lineage: first_lineage.clone(),
+                first: first.clone(),
+                second_lineage: lineage.name.clone(),
+                second: webroot.clone(),
+            })
+        });
+        match conflict {
+            Some(why) => {
+                out.push(index);
+                let (name, need) = (lineage.name.clone(), lineage.need);
+                scope.left_out.push(LeftOut { name, need, why });
+            }
+            None => {
+                for Route { name, webroot } in &lineage.routes {
+                    let first = || (lineage.name.clone(), webroot.clone());
+                    seen.entry(name.clone()).or_insert_with(first);
+                }
             }
         }
     }
-    Ok(())
+    let mut index = 0..;
+    scope.lineages.retain(|_| index.next().is_none_or(|index| !out.contains(&index)));
 }
 
 #[cfg(test)]

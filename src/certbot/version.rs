@@ -75,18 +75,26 @@ impl Version {
     }
 }
 
-/// What people write there (`parsedatetime` reads more): a number and a unit.
+/// What people write there (`parsedatetime` reads more): numbers, each with its unit, or days alone.
 fn interval(text: &str) -> Option<SignedDuration> {
-    let mut words = text.split_ascii_whitespace();
-    let (number, unit) = (words.next()?.parse::<i64>().ok()?, words.next()?);
-    let hours = match unit.trim_end_matches('s') {
-        "hour" => 1,
-        "day" => 24,
-        "week" => 7 * 24,
-        _ => return None,
-    };
-    let sensible = (0..=10_000).contains(&number) && words.next().is_none();
-    sensible.then(|| SignedDuration::from_hours(number * hours))
+    let number = |word: &str| word.parse::<i64>().ok().filter(|n| (0..=10_000).contains(n));
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    // `storage.py:add_time_interval`
+    if let [days] = words[..] {
+        return Some(SignedDuration::from_hours(number(days)? * 24));
+    }
+    let mut sum = SignedDuration::ZERO;
+    for pair in words.chunks(2) {
+        let [count, unit] = *pair else { return None };
+        let hours = match unit.trim_end_matches('s') {
+            "hour" => 1,
+            "day" => 24,
+            "week" => 7 * 24,
+            _ => return None,
+        };
+        sum = sum.checked_add(SignedDuration::from_hours(number(count)? * hours))?;
+    }
+    (!words.is_empty()).then_some(sum)
 }
 
 impl fmt::Display for Version {
@@ -123,7 +131,11 @@ mod tests {
     fn what_the_file_says_goes_first_and_is_not_guessed() {
         assert_eq!(day(version("5.6.0"), 90, Some("30 days")), Some(60));
         assert_eq!(day(version("2.1.0"), 90, Some("1 week")), Some(83));
-        assert_eq!(day(version("2.1.0"), 90, Some("a fortnight")), None);
+        assert_eq!(day(version("2.1.0"), 90, Some("21")), Some(69), "days");
+        assert_eq!(day(version("4.0.0"), 90, Some("29 days 24 hours")), Some(60));
+        for odd in ["a fortnight", "", "30 days 5", "soon"] {
+            assert_eq!(day(version("2.1.0"), 90, Some(odd)), None, "{odd}");
+        }
     }
 
     #[test]

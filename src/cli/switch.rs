@@ -1,5 +1,6 @@
 //! system: the command line of `certbaton switch`, and what a person sees of it.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use clap::Args;
@@ -95,8 +96,13 @@ impl Switch {
             invocation: None,
             lineages: &found.usable,
             refused: &found.refused,
+            needs: &BTreeMap::new(),
         };
         let scope = scope(&known)?;
+        // A person who orders all of it is told of what is none of it.
+        if let Some(left) = scope.left_out.first() {
+            return Err(left.why.clone().into());
+        }
         let routes: Vec<Route> = scope.lineages.into_iter().flat_map(|l| l.routes).collect();
         if routes.is_empty() && scope.origin == Origin::Unknown {
             return Err(Error::NoNames);

@@ -88,7 +88,10 @@ impl Recorder {
     pub fn record(&self, event: Event) {
         let matters = match &event {
             Event::Switched(switched) => !switched.files.is_empty() || switched.reloaded,
-            Event::NotSwitched { .. } | Event::Lost { .. } | Event::Deployed(_) => true,
+            Event::NotSwitched { .. }
+            | Event::Lost { .. }
+            | Event::Deployed(_)
+            | Event::LeftOut(_) => true,
             _ => false,
         };
         let entry = self.entry(event);

@@ -71,6 +71,8 @@ pub enum Event {
         /// How long that took.
         millis: u64,
     },
+    /// A lineage that certbot takes up although it cannot be proven.
+    LeftOut(LeftOut),
     /// certbot got a certificate.
     Deployed(Deployed),
     /// The lease was lost.
@@ -175,6 +177,18 @@ pub struct Step {
     pub name: String,
     /// How long it took.
     pub millis: u64,
+}
+
+/// A lineage that cannot be proven, so that nothing is switched for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LeftOut {
+    /// Its name.
+    pub lineage: String,
+    /// Why.
+    pub why: String,
+    /// Whether certbot fails with it in this run, or only if the CA wants it renewed.
+    pub due: bool,
 }
 
 /// A lineage that has a new certificate.
@@ -315,6 +329,7 @@ fn bounded(event: Event) -> Event {
             failure: deployed.failure.map(cut),
             ..deployed
         }),
+        Event::LeftOut(left) => Event::LeftOut(LeftOut { why: cut(left.why), ..left }),
         Event::Lost { why } => Event::Lost { why: cut(why) },
         Event::Host { host, renewed, failure, millis } => {
             Event::Host { host, renewed: few(renewed), failure: failure.map(cut), millis }

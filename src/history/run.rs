@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::history::record::{Began, By, Deployed, Entry, Event, Kind, RunId};
+use crate::history::record::{Began, By, Deployed, Entry, Event, Kind, LeftOut, RunId};
 
 /// One run, as its events tell it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,9 @@ pub struct Run {
     pub files: Vec<String>,
     /// The lineages that got a new certificate.
     pub deployed: Vec<Deployed>,
+    /// The lineages that could not be proven.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
     /// What a coordination had each host renew.
     #[serde(default)]
     pub hosts: Vec<HostRun>,
@@ -155,6 +158,7 @@ impl Run {
             switched: Vec::new(),
             files: Vec::new(),
             deployed: Vec::new(),
+            left_out: Vec::new(),
             hosts: Vec::new(),
             place: 0,
         }
@@ -177,6 +181,8 @@ impl Run {
                 self.token = token;
                 self.granted = Some(at);
             }
+            // What answers without a line of ours is not switched.
+            Event::Switched(switched) if switched.files.is_empty() => {}
             Event::Switched(switched) => {
                 let new = switched.local.into_iter().filter(|name| !self.switched.contains(name));
                 self.switched.extend(new.collect::<Vec<_>>());
@@ -184,11 +190,12 @@ impl Run {
                 self.files.extend(new.collect::<Vec<_>>());
             }
             Event::Deployed(deployed) => self.deployed.push(deployed),
+            Event::LeftOut(left) => self.left_out.push(left),
             Event::Released => self.released = Some(at),
             Event::Ended { exit, text } => {
                 self.exit = Some(exit);
                 let served = self.deployed.iter().all(|deployed| deployed.failure.is_none());
-                let well = exit == 0 && served;
+                let well = exit == 0 && served && !self.left_out.iter().any(|left| left.due);
                 self.outcome = if well { Outcome::Done } else { Outcome::Failed };
                 self.text = text;
             }

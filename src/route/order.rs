@@ -1,9 +1,12 @@
 //! pure: what a switch or a return is told to do, and what it says it did.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cause::chain;
+use crate::exit::{CarriesExit, Exit};
 use crate::names::{Hostname, Route, Webroot};
 use crate::route::plan;
 use crate::route::report::Note;
@@ -61,6 +64,15 @@ pub struct LeftOut {
     pub route: Route,
     /// Why.
     pub why: String,
+    /// How a program ends that can do nothing without it.
+    pub exit: Exit,
+}
+
+impl LeftOut {
+    /// A route that `error` costs.
+    pub fn by(route: Route, error: &(impl Error + CarriesExit + 'static)) -> Self {
+        Self { route, why: chain(error), exit: error.exit() }
+    }
 }
 
 /// What a switch did.

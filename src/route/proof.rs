@@ -58,6 +58,18 @@ pub enum Error {
         /// What came instead, and from which address.
         failure: Box<Failure>,
     },
+    /// The nonce did not come back from an address that is to have a certificate.
+    #[error(
+        "{address} does not answer from {webroot}: {failure}; certbaton switches names only, so let the vhost that answers a request for the bare address answer the challenge path from there"
+    )]
+    NoAddress {
+        /// The address.
+        address: IpAddr,
+        /// Where the file was.
+        webroot: Webroot,
+        /// What came instead.
+        failure: Box<Failure>,
+    },
     /// No TLS.
     #[error("the served certificate cannot be seen: {0}")]
     NoHandshake(Box<Failure>),
@@ -112,6 +124,7 @@ impl CarriesExit for Error {
             | Self::NoListener(_)
             | Self::NotLocal { .. }
             | Self::NotPublic { .. }
+            | Self::NoAddress { .. }
             | Self::NoHandshake(_)
             | Self::OldCertificate { .. }
             | Self::NotReloaded { .. }

@@ -4,6 +4,7 @@
 //! This asks by Boulder's rules; it cannot know what the CA's resolver says.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::ca::probe;
@@ -13,7 +14,7 @@ use crate::ca::webroot::{self, Planted};
 use crate::clock::{Deadline, pause};
 use crate::names::{Hostname, Route, Thumbprint, Webroot};
 use crate::route::order::Report;
-use crate::route::proof::Error;
+use crate::route::proof::{Error, Unproven};
 
 /// The routes of `report` that no switched vhost answers: whoever hands them to us is elsewhere.
 pub fn unswitched(report: &Report) -> Vec<Route> {
@@ -24,26 +25,55 @@ pub fn unswitched(report: &Report) -> Vec<Route> {
     report.local.iter().filter(|route| !switched(route)).cloned().collect()
 }
 
-/// Proves that a nonce of each route's webroot comes back under its name, each within `time`; or
-/// that its `account` is answered for, which is all that the CA asks.
+/// Asks whether a nonce of each route's webroot comes back under its name, each within `time`; or
+/// whether its `account` is answered for, which is all that the CA asks. The routes that do not,
+/// and why.
 pub fn prove<'a>(
     routes: &[Route],
     account: &dyn Fn(&Hostname) -> Option<&'a Thumbprint>,
     time: Duration,
-) -> Result<(), Error> {
+) -> Vec<Unproven> {
     let mut planted: BTreeMap<&Webroot, Planted> = BTreeMap::new();
+    let (mut unproven, mut patience): (Vec<Unproven>, _) = (Vec::new(), time);
     for route in routes {
-        if !planted.contains_key(&route.webroot) {
-            planted.insert(&route.webroot, webroot::plant(&route.webroot)?);
-        }
-        if let Some(planted) = planted.get(&route.webroot) {
-            one(route, planted, account(&route.name), time)?;
+        let asked = match planted.get(&route.webroot) {
+            Some(there) => one(route, there, account(&route.name), patience),
+            None => webroot::plant(&route.webroot).map_err(Error::from).and_then(|new| {
+                let there = planted.entry(&route.webroot).or_insert(new);
+                one(route, there, account(&route.name), patience)
+            }),
+        };
+        if let Err(error) = asked {
+            // Who was about to pass the path on has had its time by now.
+            patience = patience.min(AFTER_A_FAILURE);
+            unproven.push((route.clone(), error));
         }
     }
-    for planted in planted.into_values() {
-        planted.remove()?;
+    for (webroot, planted) in planted {
+        if let Err(error) = planted.remove() {
+            let is_new = |route: &&Route| {
+                route.webroot == *webroot && unproven.iter().all(|(other, _)| other != *route)
+            };
+            // Said of one name, since it is one directory.
+            if let Some(route) = routes.iter().find(is_new) {
+                unproven.push((route.clone(), error.into()));
+            }
+        }
     }
-    Ok(())
+    unproven
+}
+
+/// Proves that a nonce of `webroot` comes back under a bare address, as for a certificate of it
+/// (RFC 8738 §4): asked there, since no name leads anywhere else.
+pub fn address(address: IpAddr, webroot: &Webroot, time: Duration) -> Result<(), Error> {
+    let planted = webroot::plant(webroot)?;
+    let asked = probe::bare(address, planted.nonce(), Ports::PUBLIC, &Deadline::after(time));
+    planted.remove()?;
+    asked.map_err(|failure| Error::NoAddress {
+        address,
+        webroot: webroot.clone(),
+        failure: Box::new(failure),
+    })
 }
 
 /// Another host may still be about to pass the path on, so a wrong answer is asked for again.
@@ -71,6 +101,9 @@ fn one(
         }
     }
 }
+
+/// For each name after one that failed.
+const AFTER_A_FAILURE: Duration = Duration::from_secs(8);
 
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_secs(2);

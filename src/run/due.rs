@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::certbot::certificate;
+use crate::certbot::due::Need;
 use crate::clock;
 use crate::files;
 use crate::run::messages::{Names, Task};
@@ -30,6 +31,15 @@ impl Certificates {
             before.is_some() && now.is_some() && before != now
         };
         !self.0.is_empty() && self.0.len() == now.0.len() && self.0.iter().zip(&now.0).all(renewed)
+    }
+
+    /// The lineages that are due and have the same certificate `now`.
+    pub fn unchanged<'t>(&self, now: &Self, task: &'t Task) -> Vec<&'t str> {
+        let Names::Lineages(needed) = &task.names else { return Vec::new() };
+        let of = needed.iter().zip(self.0.iter().zip(&now.0));
+        of.filter(|(needed, (before, now))| needed.need == Need::Due && before == now)
+            .map(|(needed, _)| needed.lineage.as_str())
+            .collect()
     }
 
     /// The serial number of `lineage`'s, if it had one.

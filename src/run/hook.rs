@@ -11,12 +11,16 @@ use std::path::{Path, PathBuf};
 use crate::cause::chain;
 use crate::certbot::accounts;
 use crate::certbot::arguments::Invocation;
+use crate::certbot::certificate;
+use crate::certbot::due;
+use crate::certbot::installed;
 use crate::certbot::invocation::{self, invocation};
 use crate::certbot::lineages::{self, lineages};
 use crate::certbot::renewal::Lineage;
 use crate::certbot::running;
 use crate::certbot::scope::{self, Known, Origin, scope};
-use crate::clock::Stopwatch;
+use crate::certbot::version::Version;
+use crate::clock::{self, Stopwatch};
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
@@ -33,7 +37,9 @@ use crate::route::switch;
 use crate::run::keep;
 use crate::run::keeper;
 use crate::run::lease;
-use crate::run::messages::{Deployed, Message, Names, Needed, Reply, Request, Task};
+use crate::run::messages::{
+    Deployed, Extent, LeftOut, Message, Names, Needed, Reply, Request, Task,
+};
 
 /// What a hook was told.
 #[derive(Debug, Clone, Default)]
@@ -127,11 +133,14 @@ fn start(settings: &Settings, call: &Call) -> Result<(), Error> {
         Some(_) | None => {}
     }
     let invocation = certbot.map(invocation).transpose()?;
-    let names = names(settings, call, invocation.as_ref())?;
+    let version = certbot.and_then(installed::of_process);
+    let (names, left_out) = names(settings, call, invocation.as_ref(), version)?;
     let mut keeper = keeper::start(call.program.clone(), call.config.as_deref())?;
     let forced = invocation.as_ref().is_some_and(|run| run.force_renewal);
     let dry_run = invocation.as_ref().is_some_and(|run| run.dry_run);
-    keeper.send(&Task { owner, stoppable: certbot.is_some(), forced, dry_run, names })?;
+    let stoppable = certbot.is_some();
+    let extent = if call.names.is_empty() { Extent::Part } else { Extent::Whole };
+    keeper.send(&Task { owner, stoppable, forced, dry_run, names, extent, left_out })?;
     let reply = match keeper.receive::<Reply>() {
         Err(error) => {
             // The keeper was killed, perhaps in the middle of a switch.
@@ -141,7 +150,14 @@ fn start(settings: &Settings, call: &Call) -> Result<(), Error> {
         Ok(reply) => reply,
     };
     keeper.send(&())?;
-    if reply.exit == 0 { Ok(()) } else { Err(Error::Refused(reply)) }
+    if reply.exit != 0 {
+        return Err(Error::Refused(reply));
+    }
+    // What is left out certbot will fail with.
+    for line in reply.text.lines() {
+        tracing::warn!("{line}");
+    }
+    Ok(())
 }
 
 /// After a lineage is renewed: its names go back, its certificate is served.
@@ -263,31 +279,47 @@ fn ask(settings: &Settings, owner: Process, request: Request) -> Result<Option<R
     }
 }
 
+/// What is to be switched, and what certbot takes up although it cannot be proven.
 fn names(
     settings: &Settings,
     call: &Call,
     invocation: Option<&Invocation>,
-) -> Result<Names, Error> {
+    version: Option<Version>,
+) -> Result<(Names, Vec<LeftOut>), Error> {
     let directory = invocation.map_or(&settings.certbot_directory, |run| &run.config_dir);
     let found = lineages(directory)?;
+    let current = |lineage: &Lineage| {
+        let pem = files::read_trusted(&lineage.cert).ok()?;
+        certificate::from_pem(&pem).ok()
+    };
+    let current: Vec<_> = found.usable.iter().map(|lineage| (lineage, current(lineage))).collect();
     let scope = scope(&Known {
         names: &call.names,
         webroot: call.webroot.as_ref(),
         invocation,
         lineages: &found.usable,
         refused: &found.refused,
+        needs: &due::needs(invocation, &current, version, clock::now()),
     })?;
+    let left_out = scope.left_out.into_iter().map(|left| LeftOut {
+        lineage: left.name,
+        need: left.need,
+        why: left.why.to_string(),
+    });
+    let left_out = left_out.collect();
     if scope.lineages.is_empty() && scope.origin == Origin::Unknown {
-        return Ok(Names::Proxied(call.webroot.clone()));
+        return Ok((Names::Proxied(call.webroot.clone()), left_out));
     }
     let known = |name: &str| found.usable.iter().find(|lineage| lineage.name == name);
     let needed = scope.lineages.into_iter().map(|scoped| Needed {
         certificate: known(&scoped.name).map(|lineage| lineage.cert.clone()),
         account: account(directory, invocation, known(&scoped.name)),
         lineage: scoped.name,
+        need: scoped.need,
         routes: scoped.routes,
+        addresses: scoped.addresses,
     });
-    Ok(Names::Lineages(needed.collect()))
+    Ok((Names::Lineages(needed.collect()), left_out))
 }
 
 /// The account that certbot is about to use.

@@ -5,6 +5,7 @@
 //! routes go back first and the lease last.
 
 use std::collections::BTreeSet;
+use std::iter;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -20,18 +21,17 @@ use crate::history::log::Recorder;
 use crate::history::record::Event;
 use crate::process::{self, PidFd};
 use crate::route::give_back::give_back;
-use crate::route::order::{Options, Order, Report, Return};
-use crate::route::proof;
-use crate::route::public;
+use crate::route::order::{Options, Report, Return};
 use crate::route::report;
 use crate::route::switch;
 use crate::run::due::Certificates;
 use crate::run::keeper::{self, Channel, Signals};
 use crate::run::lease::{self, Grant};
-use crate::run::messages::{Deployed, Message, Names, RenewalRun, Reply, Request, Task};
+use crate::run::messages::{Deployed, LeftOut, Message, Names, RenewalRun, Reply, Request, Task};
 
 mod claim;
 mod loss;
+mod prove;
 pub mod record;
 mod watch;
 
@@ -163,37 +163,24 @@ impl Keeper<'_> {
         grant: &mut Grant,
         without: Option<&lease::Error>,
     ) -> Result<(), Error> {
-        let order = match &self.task.names {
-            Names::Lineages(_) => Order::Only(self.run.routes()),
-            Names::Proxied(webroot) => Order::Proxied(webroot.clone()),
-        };
-        let begin = || {
-            let switched = switch::switch(self.settings, &order, &Options::default());
-            self.record.record(record::switched(&switched));
-            let report = switched?;
-            switch::log(&report);
-            Ok(self.prove_publicly(&report, without.is_some()))
-        };
-        let outcome: Result<Result<(), proof::Error>, report::Error> =
-            self.watching(Some(hook.as_fd()), grant.bell(), begin)?;
+        let outcome =
+            self.watching(Some(hook.as_fd()), grant.bell(), || self.begin(without.is_some()))?;
         let lost = grant.lost();
         let (reply, end) = match (&outcome, &lost) {
             (Err(error), _) => {
                 // Nothing may be left local once the lease is free.
                 let exit = error.exit();
                 let end = (exit == Exit::NotUndone).then_some(End::NotBegun);
-                (Reply { exit: exit.code(), text: chain(error) }, end)
+                let others = self.task.left_out.iter().map(LeftOut::line);
+                let text: Vec<String> = iter::once(chain(error)).chain(others).collect();
+                (Reply { exit: exit.code(), text: text.join("\n") }, end)
             }
             (Ok(_), Some(why)) => (self.lost(why), Some(End::Lost)),
-            (Ok(Err(error)), None) => {
-                let text = match without {
-                    Some(unreachable) => format!("{}; {}", chain(unreachable), chain(error)),
-                    None => chain(error),
-                };
-                let exit = if without.is_some() { Exit::Busy } else { error.exit() };
-                (Reply { exit: exit.code(), text }, Some(End::NotBegun))
+            (Ok(begun), None) => {
+                let reply = self.judged(begun, without);
+                let end = (reply.exit != Exit::Done.code()).then_some(End::NotBegun);
+                (reply, end)
             }
-            (Ok(Ok(())), None) => (Reply::done(), None),
         };
         self.told(&reply);
         let heard = hook.send(&reply).is_ok() && hook.receive::<()>().is_ok();
@@ -212,23 +199,6 @@ impl Keeper<'_> {
             return self.after_loss(listener, &reply);
         }
         self.finish(end, waiting)
-    }
-
-    /// Where others hand the challenge path on to this host, a local proof is not enough.
-    fn prove_publicly(&self, report: &Report, all: bool) -> Result<(), proof::Error> {
-        let routes = if all {
-            report.local.clone()
-        } else if self.settings.arbiter.is_some() || self.settings.web_server.is_some() {
-            public::unswitched(report)
-        } else {
-            Vec::new()
-        };
-        let watch = Stopwatch::start();
-        let proven =
-            public::prove(&routes, &|name| self.run.account(name), self.settings.proof_time);
-        let names = routes.iter().map(|route| &route.name).collect();
-        self.proven(names, proven.as_ref().err().map(|error| chain(error)), watch);
-        proven
     }
 
     /// Does what the hooks ask until the run ends.

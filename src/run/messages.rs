@@ -3,10 +3,12 @@
 //! A message is one line of JSON. Which names still need this host is decided here.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::certbot::due::Need;
 use crate::names::{Hostname, Route, Thumbprint, Webroot};
 use crate::process::Process;
 
@@ -23,6 +25,31 @@ pub struct Task {
     pub dry_run: bool,
     /// What to switch.
     pub names: Names,
+    /// How much of it has to succeed.
+    pub extent: Extent,
+    /// What certbot takes up although it cannot be proven.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// How much of a run has to be switched and proven for it to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Extent {
+    /// All: it was given to the hook by name.
+    Whole,
+    /// Any lineage that this run renews.
+    Part,
+}
+
+/// A lineage of a run that is left out: nothing is switched for it, and certbot will fail with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Its name.
+    pub lineage: String,
+    /// Whether this run renews it.
+    pub need: Need,
+    /// Why.
+    pub why: String,
 }
 
 /// The names of a run.
@@ -40,12 +67,28 @@ pub enum Names {
 pub struct Needed {
     /// The lineage.
     pub lineage: String,
+    /// Whether this run renews it.
+    pub need: Need,
     /// Its routes.
     pub routes: Vec<Route>,
+    /// Its addresses and their webroot: no route is for them, and who answers is only looked at.
+    pub addresses: Vec<(IpAddr, Webroot)>,
     /// Its certificate, if it has one already.
     pub certificate: Option<PathBuf>,
     /// The account that its names are proven for, as far as it is known.
     pub account: Option<Thumbprint>,
+}
+
+impl LeftOut {
+    /// Whether certbot fails with it in this run.
+    pub fn is_due(&self) -> bool {
+        self.need == Need::Due
+    }
+
+    /// For people.
+    pub fn line(&self) -> String {
+        format!("{}: {}", self.lineage, self.why)
+    }
 }
 
 /// What a hook asks of the keeper.
@@ -110,6 +153,29 @@ impl RenewalRun {
         routes
     }
 
+    /// Leaves out every lineage that `failed` names a route or address of, with its reason; what is
+    /// left of the others stays.
+    pub fn leave_out(&mut self, failed: &dyn Fn(&Needed) -> Option<String>) -> Vec<LeftOut> {
+        let mut out = Vec::new();
+        self.needed.retain(|needed| {
+            let Some(why) = failed(needed) else { return true };
+            let (lineage, need) = (needed.lineage.clone(), needed.need);
+            out.push(LeftOut { lineage, need, why });
+            false
+        });
+        out
+    }
+
+    /// Whether there is anything that certbot can renew.
+    pub fn is_empty(&self) -> bool {
+        self.needed.is_empty()
+    }
+
+    /// The addresses of its lineages, which no route is for.
+    pub fn addresses(&self) -> Vec<(IpAddr, Webroot)> {
+        self.needed.iter().flat_map(|needed| needed.addresses.iter().cloned()).collect()
+    }
+
     /// The account that `name` is proven for.
     pub fn account(&self, name: &Hostname) -> Option<&Thumbprint> {
         let has = |needed: &&Needed| needed.routes.iter().any(|route| route.name == *name);
@@ -154,6 +220,8 @@ mod tests {
             |n: &&str| Route { name: Hostname::parse(n).unwrap(), webroot: webroot.clone() };
         Needed {
             lineage: lineage.into(),
+            need: Need::Due,
+            addresses: Vec::new(),
             routes: names.iter().map(route).collect(),
             certificate: None,
             account: None,

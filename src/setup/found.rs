@@ -2,6 +2,7 @@
 
 mod text;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::agent::survey;
@@ -114,7 +115,7 @@ pub fn find(settings: &Settings) -> Result<Found, Error> {
         printed.lines().find_map(|line| line.strip_prefix("certbot ")).map(str::to_owned)
     });
     let known = lineages(&settings.certbot_directory)?;
-    let refused: Vec<Refused> =
+    let mut refused: Vec<Refused> =
         known.refused.into_iter().filter(|refused| !refused.certbot_skips_it).collect();
     let all: Vec<Lineage> = known.usable.into_iter().filter(Lineage::is_webroot).collect();
     if all.is_empty() && refused.is_empty() {
@@ -126,8 +127,19 @@ pub fn find(settings: &Settings) -> Result<Found, Error> {
         invocation: None,
         lineages: &all,
         refused: &refused,
+        needs: &BTreeMap::new(),
     })
     .map_err(|error| Error::Scope(Box::new(error)))?;
+    for left in scope.left_out {
+        let Some(lineage) = all.iter().find(|lineage| lineage.name == left.name) else { continue };
+        refused.push(Refused {
+            name: left.name,
+            reason: left.why.to_string(),
+            certbot_skips_it: false,
+            cert: lineage.cert.clone(),
+            exit: left.why.exit(),
+        });
+    }
     let routes = scope.lineages.into_iter().flat_map(|lineage| lineage.routes).collect();
     let switch = rehearse(settings, routes)?;
     Ok(Found { web_server, certbot, version, lineages: all, refused, switch, adoption })

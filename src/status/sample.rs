@@ -66,6 +66,7 @@ pub(crate) fn run() -> Run {
         switched: vec!["a.example".into()],
         files: vec!["/etc/apache2/sites-available/a.conf".into()],
         deployed: Vec::new(),
+        left_out: Vec::new(),
         hosts: Vec::new(),
         place: 0,
     }

@@ -125,6 +125,8 @@ fn words(event: &Event) -> String {
             format!("proven from outside in {}: {}", seconds(*millis), names.join(" "))
         }
         Event::NotProven { why, millis } => format!("NOT proven in {}: {why}", seconds(*millis)),
+        Event::LeftOut(left) if left.due => format!("LEFT OUT {}: {}", left.lineage, left.why),
+        Event::LeftOut(left) => format!("left out {}, not due: {}", left.lineage, left.why),
         Event::Deployed(deployed) => of_deployment(deployed),
         Event::Lost { why } => format!("lease LOST: {why}"),
         Event::Host { host, renewed, failure, millis } => {

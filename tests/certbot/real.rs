@@ -162,6 +162,7 @@ fn debians_certbot_is_found_understood_and_stopped_while_it_waits_for_a_pre_hook
         invocation: Some(run),
         lineages: &found.usable,
         refused: &found.refused,
+        needs: &std::collections::BTreeMap::new(),
     };
     let scope = scope::scope(&known).unwrap();
     assert_eq!(scope.origin, scope::Origin::Renewal);

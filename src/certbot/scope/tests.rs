@@ -44,12 +44,21 @@ fn text(scope: Result<Scope, Error>) -> String {
             format!("{}:{}", lineage.name, routes.collect::<String>())
         })
         .collect();
-    format!("{} ({:?})", lineages.join("; "), scope.origin)
+    let left: Vec<_> =
+        scope.left_out.iter().map(|left| format!(" without {}: {}", left.name, left.why)).collect();
+    format!("{} ({:?}){}", lineages.join("; "), scope.origin, left.concat())
 }
 
 fn found(line: &str, lineages: &[Lineage]) -> String {
     let run = run(line);
-    let known = Known { names: &[], webroot: None, invocation: Some(&run), lineages, refused: &[] };
+    let known = Known {
+        names: &[],
+        webroot: None,
+        invocation: Some(&run),
+        lineages,
+        refused: &[],
+        needs: &BTreeMap::new(),
+    };
     text(scope(&known))
 }
 
@@ -57,7 +66,14 @@ fn by_hand(names: &[&str], webroot: Option<&str>, lineages: &[Lineage]) -> Strin
     let names: Vec<_> = names.iter().map(|name| host(name)).collect();
     let webroot = webroot.map(|path| Webroot::parse(path).unwrap());
     let webroot = webroot.as_ref();
-    let known = Known { names: &names, webroot, invocation: None, lineages, refused: &[] };
+    let known = Known {
+        names: &names,
+        webroot,
+        invocation: None,
+        lineages,
+        refused: &[],
+        needs: &BTreeMap::new(),
+    };
     text(scope(&known))
 }
 
@@ -67,9 +83,9 @@ fn renew_means_every_lineage_that_a_webroot_proves() {
     let all = "a: a.example=/srv/a www.a.example=/srv/a; b: b.example=/srv/b (Renewal)";
     assert_eq!(found("-q renew", &lineages), all);
     lineages[0].authenticator = "apache".to_owned();
-    assert_eq!(found("-q renew", &lineages), "b: b.example=/srv/b (Renewal)");
+    assert_eq!(found("-q renew", &lineages), "a:; b: b.example=/srv/b (Renewal)");
     lineages[1].authenticator = "dns-ovh".to_owned();
-    assert_eq!(found("-q renew", &lineages), " (Renewal)");
+    assert_eq!(found("-q renew", &lineages), "a:; b: (Renewal)", "they need no route");
 }
 
 #[test]
@@ -95,7 +111,7 @@ fn renew_with_a_webroot_sets_the_saved_ones_aside() {
 
 #[test]
 fn renew_with_another_authenticator_overrides_the_saved_one() {
-    assert_eq!(found("renew -a apache", &two()), " (Renewal)");
+    assert_eq!(found("renew -a apache", &two()), "a:; b: (Renewal)");
     let mut lineages = two();
     lineages[1].authenticator = "apache".to_owned();
     let given = "b: b.example=/new (CommandLine)";
@@ -152,28 +168,125 @@ fn without_certbot_and_names_the_lineages_count_and_else_nothing_is_known() {
 fn a_name_in_two_lineages_needs_one_webroot() {
     let mut lineages = two();
     lineages[1].names.push(host("a.example"));
-    let error = found("renew", &lineages);
-    let names_both = "a.example has the webroot /srv/a in lineage a but /srv/b in lineage b;";
-    assert!(error.starts_with(names_both), "{error}");
+    let found_ = found("renew", &lineages);
+    let first = "a: a.example=/srv/a www.a.example=/srv/a (Renewal) without b: a.example has the \
+                 webroot /srv/a in lineage a but /srv/b in lineage b;";
+    assert!(found_.starts_with(first), "{found_}");
     lineages[1].webroot_paths = lineages[0].webroot_paths.clone();
     let both = "a: a.example=/srv/a www.a.example=/srv/a; b: b.example=/srv/a a.example=/srv/a";
     assert_eq!(found("renew", &lineages), format!("{both} (Renewal)"));
 }
 
+/// What `line` takes up of `lineages` and of a `refused` one, where certbot says what it needs.
+fn needed(
+    line: &str,
+    lineages: &[Lineage],
+    refused: &[Refused],
+    needs: &[(&str, Need)],
+) -> Result<Scope, Error> {
+    let run = run(line);
+    let needs = needs.iter().map(|(name, need)| ((*name).to_owned(), *need)).collect();
+    let invocation = Some(&run);
+    scope(&Known { names: &[], webroot: None, invocation, lineages, refused, needs: &needs })
+}
+
+fn unusable(certbot_skips_it: bool, exit: Exit) -> Refused {
+    let (name, reason) = ("c".into(), "/x:3: bad".into());
+    Refused { name, reason, certbot_skips_it, cert: "/c".into(), exit }
+}
+
 #[test]
 fn a_refused_lineage_matters_when_certbot_will_renew_it() {
-    let refused = |certbot_skips_it| {
-        [Refused { name: "c".into(), reason: "/x:3: bad".into(), certbot_skips_it }]
-    };
     let found = |line: &str, skipped: bool| {
-        let (run, lineages, refused) = (run(line), two(), refused(skipped));
-        let invocation = Some(&run);
-        let (lineages, refused) = (&lineages, &refused);
-        text(scope(&Known { names: &[], webroot: None, invocation, lineages, refused }))
+        text(needed(line, &two(), &[unusable(skipped, Exit::Failed)], &[]))
     };
     let error = "lineage c takes part in this run, but cannot be used: /x:3: bad";
-    assert_eq!(found("renew", false), error);
-    assert!(found("renew", true).starts_with("a: "));
+    let both = "a: a.example=/srv/a www.a.example=/srv/a; b: b.example=/srv/b (Renewal)";
+    assert_eq!(found("renew", false), format!("{both} without c: {error}"));
+    assert_eq!(found("renew", true), both, "certbot passes over it");
     assert_eq!(found("renew --cert-name b", false), "b: b.example=/srv/b (CommandLine)");
-    assert_eq!(found("certonly --webroot --cert-name c", true), error);
+    for line in ["renew --cert-name c", "certonly --webroot --cert-name c"] {
+        assert_eq!(found(line, false), error);
+        assert_eq!(found(line, true), error);
+    }
+    // Where nothing else is left, it is how the program ends.
+    let alone = needed("renew", &[], &[unusable(false, Exit::Unsafe)], &[]);
+    assert_eq!(alone.unwrap_err().exit(), Exit::Unsafe);
+}
+
+/// Ways in which the files of a lineage can be broken, each with a word of the reason.
+#[derive(Debug, Clone, Copy)]
+enum Broken {
+    /// certbot lost its webroot.
+    NoWebroot,
+    /// Its file cannot be used, but certbot tries.
+    Refused,
+    /// It wants a name of a healthy one from another place.
+    Conflict,
+}
+
+#[test]
+fn a_broken_lineage_never_affects_a_healthy_one() {
+    for broken in [Broken::NoWebroot, Broken::Refused, Broken::Conflict] {
+        for need in [Need::Due, Need::Possible, Need::NotDue, Need::Never] {
+            let healthy = "a: a.example=/srv/a www.a.example=/srv/a (Renewal)";
+            let [a, mut c] = two();
+            c.name = "c".into();
+            let (word, lineages, refused) = match broken {
+                Broken::NoWebroot => {
+                    c.webroot_paths.clear();
+                    ("no webroot is known for b.example", vec![c, a], Vec::new())
+                }
+                Broken::Refused => ("/x:3: bad", vec![a], vec![unusable(false, Exit::Failed)]),
+                Broken::Conflict => {
+                    c.names.push(host("a.example"));
+                    ("webroot /srv/a in lineage a but /srv/b", vec![a, c], Vec::new())
+                }
+            };
+            let needs = [("a", Need::Due), ("c", need)];
+            let found = needed("renew", &lineages, &refused, &needs).unwrap();
+            let left = found.left_out.clone();
+            assert_eq!(
+                text(Ok(Scope { left_out: Vec::new(), ..found })),
+                healthy,
+                "{broken:?}, {need:?}"
+            );
+            // What is not due is never a reason; whether a file that cannot be read is, nobody can tell.
+            let is_told = need <= Need::Possible || matches!(broken, Broken::Refused);
+            assert_eq!(left.len(), usize::from(is_told), "{broken:?}, {need:?}");
+            assert!(
+                left.iter().all(|left| left.name == "c" && left.why.to_string().contains(word))
+            );
+        }
+    }
+}
+
+#[test]
+fn of_two_that_want_one_name_the_one_that_is_due_keeps_it() {
+    let mut lineages = two();
+    lineages[1].names.push(host("a.example"));
+    let needs = [("a", Need::Possible), ("b", Need::Due)];
+    let found = needed("renew", &lineages, &[], &needs).unwrap();
+    assert_eq!(found.lineages.len(), 1);
+    assert_eq!(found.lineages[0].name, "b");
+    assert_eq!((found.left_out[0].name.as_str(), found.left_out[0].need), ("a", Need::Possible));
+}
+
+#[test]
+fn an_address_is_never_passed_over_in_silence() {
+    let addresses = |found: Result<Scope, Error>| -> Vec<String> {
+        let lineages = found.unwrap().lineages;
+        let all = lineages.iter().flat_map(|lineage| &lineage.addresses);
+        all.map(|(address, webroot)| format!("{address}={webroot}")).collect()
+    };
+    let given = "certonly --webroot -w /x --ip-address 2001:db8::20 --preferred-profile shortlived";
+    assert_eq!(addresses(needed(given, &[], &[], &[])), ["2001:db8::20=/x"]);
+    let both = "certonly --webroot -w /x -d n.example,192.0.2.1";
+    assert_eq!(addresses(needed(both, &[], &[], &[])), ["192.0.2.1=/x"]);
+    let unknown = needed("certonly --webroot --ip-address 192.0.2.1", &[], &[], &[]);
+    assert!(unknown.unwrap_err().to_string().starts_with("no webroot is known for 192.0.2.1;"));
+    let mut lineages = two();
+    lineages[1].addresses = vec!["2001:db8::20".parse().unwrap()];
+    assert_eq!(addresses(needed("renew", &lineages, &[], &[])), ["2001:db8::20=/srv/b"]);
+    assert_eq!(addresses(needed("renew -w /y", &lineages, &[], &[])), ["2001:db8::20=/y"]);
 }

@@ -59,7 +59,7 @@ pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
         return Err(first(out));
     }
     for (route, error) in out {
-        leave_out(&mut run.left_out, route, chain(&error));
+        leave_out(&mut run.left_out, LeftOut::by(route, &error));
     }
     run.wanted = left;
     let more = leaving(run);
@@ -72,17 +72,16 @@ pub(super) fn leave_out_what_is_refused(run: &mut Run<'_>) -> Result<bool, Error
     let mut out = Vec::new();
     for change in &run.changes {
         if let Err(error) = accepted(run, std::slice::from_ref(change), None) {
-            let why = chain(&error);
             let routes = routes_in(&run.observed, &run.plan, change).into_iter();
-            out.extend(routes.map(|route| LeftOut { route, why: why.clone() }));
+            out.extend(routes.map(|route| LeftOut::by(route, &error)));
         }
     }
     run.wanted.retain(|route| out.iter().all(|left| left.route != *route));
     if out.is_empty() || run.wanted.is_empty() {
         return Ok(false);
     }
-    for LeftOut { route, why } in out {
-        leave_out(&mut run.left_out, route, why);
+    for left in out {
+        leave_out(&mut run.left_out, left);
     }
     plan(run)?;
     Ok(true)
@@ -108,15 +107,15 @@ pub(super) fn without(settings: &Settings, mut report: Report, unproven: Vec<Unp
         }
     }
     for (route, error) in unproven {
-        leave_out(&mut report.left_out, route, chain(&error));
+        leave_out(&mut report.left_out, LeftOut::by(route, &error));
     }
     report
 }
 
 /// Each route once, with the first reason.
-fn leave_out(left_out: &mut Vec<LeftOut>, route: Route, why: String) {
-    if left_out.iter().all(|known| known.route != route) {
-        left_out.push(LeftOut { route, why });
+fn leave_out(left_out: &mut Vec<LeftOut>, new: LeftOut) {
+    if left_out.iter().all(|known| known.route != new.route) {
+        left_out.push(new);
     }
 }
 

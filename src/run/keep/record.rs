@@ -15,6 +15,7 @@ use crate::names::Hostname;
 use crate::process;
 use crate::route::order::Report;
 use crate::route::report;
+use crate::run::due::Certificates;
 use crate::run::lease::Grant;
 use crate::run::messages::{Deployed, Names, Reply, Task};
 
@@ -109,9 +110,36 @@ impl Keeper<'_> {
         self.told(&Reply { exit: exit.code(), text });
     }
 
+    /// The lineages that this run was to renew and that have the old certificate, each with why.
+    fn failed(&self) -> Vec<String> {
+        let mut failed: Vec<String> = Vec::new();
+        // Who runs the hooks of another client need not renew what certbot has.
+        if !self.task.stoppable || self.task.dry_run {
+            return failed;
+        }
+        let now = Certificates::of(&self.task);
+        for left in self.task.left_out.iter().filter(|left| left.is_due()) {
+            failed.push(left.line());
+        }
+        let is_left_out = |name: &str| self.task.left_out.iter().any(|left| left.lineage == name);
+        for name in self.before.unchanged(&now, &self.task) {
+            if !is_left_out(name) {
+                failed.push(format!(
+                    "{name}: certbot got no certificate, its log says why (/var/log/letsencrypt)"
+                ));
+            }
+        }
+        failed
+    }
+
     /// The last line of the record.
     pub(super) fn ended(self, outcome: &Result<(), Error>) {
         match outcome {
+            Ok(()) if self.told.exit == 0 && self.told.text.is_empty() => {
+                let failed: Vec<String> = self.failed();
+                let exit = if failed.is_empty() { Exit::Done } else { Exit::Failed };
+                self.record.end(exit.code(), &failed.join("; "));
+            }
             Ok(()) => self.record.end(self.told.exit, &self.told.text),
             Err(error) => self.record.end(error.exit().code(), &chain(error)),
         }
