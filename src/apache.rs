@@ -3,6 +3,7 @@
 pub mod by_hand;
 pub mod complaint;
 pub mod condition;
+pub mod connection;
 pub mod dead;
 pub mod directories;
 pub mod document;

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// The URL path prefix of every HTTP-01 challenge (RFC 8555 §8.3), with both slashes.
 pub const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
 
+/// The port of every HTTP-01 request (RFC 8555 §8.3).
+pub const HTTP_PORT: u16 = 80;
+
 /// Where the challenge files of a webroot are (certbot `plugins/webroot.py`).
 pub const CHALLENGE_DIRECTORY: &str = ".well-known/acme-challenge";
 

@@ -5,23 +5,29 @@
 
 use crate::apache::directories::Level;
 use crate::apache::document::words;
-use crate::apache::dump::Node;
+use crate::apache::dump::{Dump, Node};
 use crate::apache::likelihood::Likelihood;
 use crate::apache::mapping::redirects;
 use crate::apache::refusal::Refusal;
 use crate::apache::request::Request;
+use crate::apache::rulebook::is_on;
 use crate::apache::sections::Stage;
-use crate::apache::vhosts::Vhost;
+use crate::apache::vhosts::{Vhost, vhosts};
 
 /// All reasons to refuse `vhost` for `request`.
-pub fn hopeless(vhost: &Vhost<'_>, request: &Request, levels: &[Level<'_>]) -> Vec<Refusal> {
+pub fn hopeless(
+    dump: &Dump,
+    vhost: &Vhost<'_>,
+    request: &Request,
+    levels: &[Level<'_>],
+) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     if let Some(origin) = vhost.origin().filter(|origin| origin.is_macro()) {
         refusals.push(Refusal::macro_vhost(origin));
     }
     refusals.extend(levels.iter().flat_map(|level| section_redirects(level, request)));
     refusals.extend(jk(vhost, request).map(|n| Refusal::jk(&n.origin)));
-    refusals.extend(managed(vhost, request).map(|n| Refusal::managed_domain(&n.origin)));
+    refusals.extend(managed(dump, request).map(|n| Refusal::managed_domain(&n.origin)));
     refusals
 }
 
@@ -64,21 +70,92 @@ pub fn jk<'a>(vhost: &Vhost<'a>, request: &Request) -> Option<&'a Node> {
 }
 
 /// A name that `mod_md` renews itself: it answers 404 before any other module
-/// (`md_http_challenge_pr`, mod_md.c).
-pub fn managed<'a>(vhost: &Vhost<'a>, request: &Request) -> Option<&'a Node> {
-    let manual = |n: &Node| {
-        n.name == "mdrenewmode" && words(&n.arguments).any(|w| w.eq_ignore_ascii_case(b"manual"))
-    };
-    if vhost.main.iter().any(|n| manual(n)) {
+/// (`md_http_challenge_pr`, mod_md.c), unless it is not its to renew or not by http-01.
+pub fn managed<'a>(dump: &'a Dump, request: &Request) -> Option<&'a Node> {
+    if !dump.modules.is_empty() && !dump.modules.contains("md") {
         return None;
     }
-    let named = |n: &&Node| {
-        matches!(
-            n.name.as_str(),
-            "mdomain" | "<mdomain" | "<mdomainset" | "manageddomain" | "mdmember"
-        ) && !n.children.iter().any(manual)
-            && words(&n.arguments)
-                .any(|w| w.eq_ignore_ascii_case(request.host().as_str().as_bytes()))
+    let all = || dump.config.iter();
+    let is_domain = |n: &&Node| {
+        matches!(n.name.as_str(), "mdomain" | "<mdomain" | "<mdomainset" | "manageddomain")
     };
-    vhost.main.iter().copied().find(|n| named(n))
+    all().filter(is_domain).find(|domain| {
+        let own = || all().chain(&domain.children);
+        let last = |names: &[&str]| {
+            let node = own().rfind(|n| names.contains(&&*n.name))?;
+            Some(words(&node.arguments).map(|w| w.to_ascii_lowercase()).collect::<Vec<_>>())
+        };
+        let has = |words: &Option<Vec<Vec<u8>>>, word: &[u8]| {
+            words.as_ref().is_some_and(|words| words.iter().any(|w| w == word))
+        };
+        let mode = last(&["mdrenewmode", "mddrivemode"]);
+        // A certificate that is given is renewed only if that is always wanted.
+        let is_given = last(&["mdcertificatefile"]).is_some() && !has(&mode, b"always");
+        let challenges = last(&["mdcachallenges"]);
+        let by_others = challenges.is_some() && !has(&challenges, b"http-01");
+        if has(&mode, b"manual") || is_given || by_others {
+            return false;
+        }
+        let listed = domain.children.iter().filter(|n| n.name.starts_with("mdmember"));
+        let listed = std::iter::once(*domain).chain(listed);
+        let mut names: Vec<Vec<u8>> = listed
+            .flat_map(|n| words(&n.arguments).collect::<Vec<_>>())
+            .map(|w| w.to_ascii_lowercase())
+            .collect();
+        let is_auto = match names.iter().rfind(|w| matches!(&w[..], b"auto" | b"manual")) {
+            Some(word) => word == b"auto",
+            None => !has(&last(&["mdmembers"]), b"manual"),
+        };
+        if is_auto {
+            names.extend(added(dump, &names));
+        }
+        names.iter().any(|name| name == request.host().as_str().as_bytes())
+    })
+}
+
+/// All names of the vhosts that a domain has the certificate of: `MDMembers auto` adds them
+/// (`auto_add_domains`, mod_md.c).
+fn added(dump: &Dump, names: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let texts = |vhost: &Vhost<'_>| -> Vec<Vec<u8>> {
+        vhost.names().iter().map(|name| name.as_str().as_bytes().to_vec()).collect()
+    };
+    let is_tls = |vhost: &Vhost<'_>| vhost.last("sslengine").is_some_and(|words| is_on(&words));
+    let own = vhosts(dump).into_iter().filter(is_tls).map(|vhost| texts(&vhost));
+    own.filter(|own| own.iter().any(|name| names.contains(name))).flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apache::sample;
+    use crate::names::Hostname;
+
+    /// Whether mod_md takes `www.a`, an alias of `a` on port 443.
+    fn takes(lines: &str) -> bool {
+        let vhost =
+            "<VirtualHost *:443>\nServerName a\nServerAlias www.a\nSSLEngine on\n</VirtualHost>";
+        let dump = sample::dump(&format!("{lines}\n{vhost}"), &["md"]);
+        managed(&dump, &Request::new(&Hostname::parse("www.a").unwrap())).is_some()
+    }
+
+    #[test]
+    fn a_domain_takes_the_other_names_of_its_vhosts_unless_it_is_told_not_to() {
+        assert!(takes("MDomain a"));
+        assert!(takes("MDMembers manual\nMDomain a auto"));
+        assert!(takes("MDomain b www.a"));
+        assert!(!takes("MDomain b"));
+        assert!(!takes("MDomain a manual"));
+        assert!(!takes("MDMembers manual\nMDomain a"));
+    }
+
+    #[test]
+    fn a_domain_that_is_not_renewed_by_files_leaves_them_to_others() {
+        let set = |lines: &str| takes(&format!("<MDomainSet a>\n{lines}\n</MDomainSet>"));
+        assert!(set("MDPrivateKeys RSA"));
+        assert!(!set("MDRenewMode manual"));
+        assert!(!set("MDCertificateFile /c.pem"));
+        assert!(set("MDCertificateFile /c.pem\nMDRenewMode always"));
+        assert!(!set("MDCAChallenges tls-alpn-01"));
+        assert!(set("MDCAChallenges tls-alpn-01 http-01"));
+    }
 }

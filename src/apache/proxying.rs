@@ -45,6 +45,15 @@ pub fn winner<'a>(
     Some(Winner { node, origin: &node.origin, encoded: is_encoded(node) })
 }
 
+/// `ProxyExpressEnable`: the name that is asked for is looked up in a file, and passed on before
+/// any `ProxyPass` is looked at, but after `mod_rewrite` (`xlate_name`, mod_proxy_express.c).
+pub fn by_express<'a>(vhost: &Vhost<'a>) -> Option<&'a Node> {
+    let node = vhost.all().rfind(|n| n.name == "proxyexpressenable")?;
+    let is_on = words(&node.arguments).next().is_some_and(|w| w.eq_ignore_ascii_case(b"on"));
+    let has_file = vhost.all().any(|n| n.name == "proxyexpressdbmfile");
+    (is_on && has_file).then_some(node)
+}
+
 /// Looks at every line that matches `request`, without the variable `no-proxy`.
 pub fn search<'a>(vhost: &Vhost<'a>, request: &Request, sections: &[Applied<'a>]) -> Search<'a> {
     let url = request.path().as_bytes();

@@ -1,6 +1,7 @@
 //! pure: what certbaton does not switch, why, and what to write instead.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::apache::dump::Origin;
 
@@ -81,7 +82,26 @@ impl Refusal {
         Self::at(
             origin,
             "mod_md renews this name itself and answers the challenge path with 404 before anything else",
-            "remove the name from MDomain, or set MDRenewMode manual",
+            "if certbot is to renew all names of this domain, write MDCertificateFile and MDCertificateKeyFile with its fullchain.pem and privkey.pem into a <MDomainSet> of them instead",
+        )
+    }
+
+    pub(crate) fn proxy_protocol(origin: &Origin, asked: &[IpAddr]) -> Self {
+        let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
+        Self::at(
+            origin,
+            "Apache expects the PROXY protocol here, and the proof of a switch comes from this host itself without it",
+            &format!("add RemoteIPProxyProtocolExceptions {}", asked.join(" ")),
+        )
+    }
+
+    pub(crate) fn not_http(origin: &Origin, port: u16) -> Self {
+        Self::at(
+            origin,
+            &format!(
+                "this line keeps port {port} of its address from speaking plain HTTP, which the CA does"
+            ),
+            &format!("take port {port} out of the line of its <VirtualHost>"),
         )
     }
 

@@ -15,6 +15,8 @@ pub struct Request {
     file: Option<String>,
     /// certbot's file for the token, and whether it is there.
     planted: Option<(String, bool)>,
+    /// `SERVER_NAME`, if it can be told.
+    server_name: Option<String>,
 }
 
 impl Request {
@@ -33,7 +35,14 @@ impl Request {
             path: format!("{CHALLENGE_PATH}{token}"),
             file: None,
             planted: None,
+            server_name: Some(host.to_string()),
         }
+    }
+
+    /// The same as a vhost sees it that goes by a name of its own (`UseCanonicalName`).
+    #[must_use]
+    pub fn called(&self, server_name: Option<String>) -> Self {
+        Self { server_name, ..self.clone() }
     }
 
     /// The same once it is mapped to a token file in `directory`; it exists unless it was said not to.
@@ -76,10 +85,7 @@ impl Request {
         while let Some(at) = rest.find("%{") {
             let end = at + rest[at..].find('}')? + 1;
             out += &rest[..at];
-            out += &match &rest[at..end] {
-                "%{SERVER_NAME}" => self.host.to_string(),
-                variable => self.variable(variable.as_bytes())?,
-            };
+            out += &self.variable(&rest.as_bytes()[at..end])?;
             rest = &rest[end..];
         }
         (!rest.contains('%')).then(|| out + rest)
@@ -108,6 +114,7 @@ impl Request {
             "REQUEST_URI" => self.path.clone(),
             "REQUEST_FILENAME" | "SCRIPT_FILENAME" => self.file.clone()?,
             "HTTP_HOST" => self.host.to_string(),
+            "SERVER_NAME" => self.server_name.clone()?,
             "SERVER_PORT" => "80".to_owned(),
             "REQUEST_METHOD" => "GET".to_owned(),
             "HTTPS" => "off".to_owned(),

@@ -3,14 +3,15 @@
 //! In the order of Apache's phases: `mod_rewrite`, `mod_proxy`, `mod_alias`,
 //! then access and handlers.
 
+use crate::apache::connection;
 use crate::apache::directories::{self, levels};
 use crate::apache::dump::{Dump, Origin};
 use crate::apache::hopeless::hopeless;
 use crate::apache::htaccess::Htaccess;
 use crate::apache::likelihood::Likelihood;
-use crate::apache::mapping::{elsewhere, redirected};
+use crate::apache::mapping::{Elsewhere, elsewhere, redirected};
 use crate::apache::obstacles::Obstacles;
-use crate::apache::proxying::winner;
+use crate::apache::proxying::{by_express, winner};
 use crate::apache::refusal::Refusal;
 use crate::apache::request::Request;
 use crate::apache::responder::responder;
@@ -18,7 +19,7 @@ use crate::apache::rewrite::{self, Effect};
 use crate::apache::rulebook::Rulebook;
 use crate::apache::sections::applied;
 use crate::apache::vhosts::Vhost;
-use crate::names::Webroot;
+use crate::names::{HTTP_PORT, Webroot};
 
 /// Finds the obstacles between `request` and `webroot` in `vhost`.
 ///
@@ -32,10 +33,11 @@ pub fn obstacles(
     htaccess: &[Htaccess],
 ) -> Result<Obstacles, Vec<Refusal>> {
     let directory = webroot.challenge_directory();
-    let request = &request.planted(&directory, true);
+    let request = &vhost.sees(&request.planted(&directory, true));
     let sections = applied(vhost, request, &directory);
     let levels = levels(vhost, &sections, htaccess, request, &directory);
-    let mut refusals = hopeless(vhost, request, &levels);
+    let mut refusals = hopeless(dump, vhost, request, &levels);
+    refusals.extend(connection::refused(dump, vhost, HTTP_PORT));
     refusals.extend(directories::unreadable(vhost, htaccess, &sections));
     let book = Rulebook::of(vhost);
     let engine = dump.modules.contains("rewrite").then_some(book.engine);
@@ -57,6 +59,10 @@ pub fn obstacles(
     if !mapped {
         found.redirected = redirected(vhost, request).cloned();
         found.elsewhere = elsewhere(vhost, &dump.document_root, request, webroot, &sections);
+        if let Some(node) = by_express(vhost) {
+            found.elsewhere =
+                Some(Elsewhere { at: Some(node.origin.clone()), needs_rewrite: true });
+        }
     }
     if refusals.is_empty() { Ok(found) } else { Err(refusals) }
 }
@@ -227,6 +233,23 @@ mod tests {
             found_with(&[&[ROOT], &section(maybe, "Redirect / https://x/")[..]].concat(), "")
                 .is_err()
         );
+    }
+
+    #[test]
+    fn the_name_of_the_server_is_the_one_that_apache_goes_by() {
+        let rule = ["RewriteEngine On", "RewriteCond %{SERVER_NAME} =b.example.org"];
+        let lines = [&["ServerName b.example.org"], &rule[..], &["RewriteRule ^ https://x/ [R]"]];
+        assert!(found(&lines.concat()).rewritten.is_none());
+        let canonical = [&lines.concat()[..], &["UseCanonicalName On"]].concat();
+        assert_eq!(line(found(&canonical).rewritten.as_ref()), Some(6));
+    }
+
+    #[test]
+    fn names_are_looked_up_by_mod_proxy_express_before_any_other_line() {
+        let express = ["ProxyExpressEnable On", "ProxyExpressDBMFile /srv/map"];
+        let elsewhere = found(&express).elsewhere.unwrap();
+        assert_eq!((line(elsewhere.at.as_ref()), elsewhere.needs_rewrite), (Some(3), true));
+        assert!(found(&express[..1]).is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use crate::apache::document::words;
 use crate::apache::dump::{Dump, Node, Origin};
+use crate::apache::request::Request;
 use crate::names::Hostname;
 
 /// The server as one vhost sees it: its own directives and the main server's.
@@ -55,7 +56,7 @@ impl<'a> Vhost<'a> {
     }
 
     fn is_named_by_directive(&self, host: &Hostname) -> bool {
-        self.name().is_some_and(|name| name == host.as_str())
+        self.node.is_some() && self.name().is_some_and(|name| name == host.as_str())
             || self
                 .own()
                 .filter(|node| node.name == "serveralias")
@@ -64,10 +65,21 @@ impl<'a> Vhost<'a> {
 
     /// What Apache calls it, in lower case: its last `ServerName`, else the name that it gives it.
     fn name(&self) -> Option<String> {
-        let own = self.own().rfind(|node| node.name == "servername");
+        let level = if self.node.is_some() { Vec::new() } else { self.main.clone() };
+        let own = level.into_iter().chain(self.own()).rfind(|node| node.name == "servername");
         match own {
             Some(node) => words(&node.arguments).next().map(|word| server_name(&word)),
             None => self.given.map(str::to_ascii_lowercase),
+        }
+    }
+
+    /// `request` with the `SERVER_NAME` that it has here (`ap_get_server_name`, core.c).
+    pub fn sees(&self, request: &Request) -> Request {
+        let words = self.last("usecanonicalname").and_then(|words| words.into_iter().next());
+        match words.map(|word| word.to_ascii_lowercase()).as_deref() {
+            Some(b"on") => request.called(self.name()),
+            Some(b"dns") => request.called(None),
+            _ => request.clone(),
         }
     }
 
@@ -134,6 +146,18 @@ pub fn answering<'a>(
     host: &Hostname,
 ) -> Vhost<'a> {
     let all = vhosts(dump);
+    let candidates = candidates(dump, address, port);
+    // Few are named so: only those are looked for among the many candidates.
+    let named: Vec<&Vhost<'a>> = all.iter().filter(|v| v.is_named_on(host, address)).collect();
+    let at = |among: &[&Vhost<'a>], origin: &Origin| {
+        among.iter().find(|v| v.origin() == Some(origin)).map(|v| (*v).clone())
+    };
+    let by_name = candidates.iter().find_map(|origin| at(&named, origin));
+    by_name.unwrap_or_else(|| first(dump, address, port))
+}
+
+/// The vhosts of an address, in order of precedence.
+fn candidates(dump: &Dump, address: Option<IpAddr>, port: u16) -> Vec<&Origin> {
     let on_port = |bound: Option<u16>| bound.is_none_or(|p| p == port);
     let bound = |wanted: Option<IpAddr>| -> Vec<&Origin> {
         let bindings = dump.bindings.iter().filter(|b| b.address == wanted && on_port(b.port));
@@ -141,26 +165,32 @@ pub fn answering<'a>(
         let exact = bindings.clone().any(|b| b.port.is_some());
         bindings.filter(|b| b.port.is_some() == exact).map(|b| &b.vhost).collect()
     };
-    let mut candidates = address.map(|ip| bound(Some(ip))).unwrap_or_default();
-    if candidates.is_empty() {
-        candidates = bound(None);
-    }
-    // Few are named so: only those are looked for among the many candidates.
-    let named: Vec<&Vhost<'a>> = all.iter().filter(|v| v.is_named_on(host, address)).collect();
-    let at = |among: &[&Vhost<'a>], origin: &Origin| {
-        among.iter().find(|v| v.origin() == Some(origin)).map(|v| (*v).clone())
-    };
-    let by_name = candidates.iter().find_map(|origin| at(&named, origin));
-    let first = || {
-        let all: Vec<&Vhost<'a>> = all.iter().collect();
-        candidates.iter().find_map(|origin| at(&all, origin))
-    };
-    let main = || Vhost {
+    let own = address.map(|ip| bound(Some(ip))).unwrap_or_default();
+    if own.is_empty() { bound(None) } else { own }
+}
+
+/// The server that decides about connections to `port` of `address`, and answers what no vhost is named for.
+pub fn first(dump: &Dump, address: Option<IpAddr>, port: u16) -> Vhost<'_> {
+    let all = vhosts(dump);
+    let found = candidates(dump, address, port)
+        .into_iter()
+        .find_map(|origin| all.iter().find(|vhost| vhost.origin() == Some(origin)).cloned());
+    found.unwrap_or_else(|| Vhost {
         node: None,
         given: None,
         main: dump.config.iter().filter(|n| n.name != "<virtualhost").collect(),
-    };
-    by_name.or_else(first).unwrap_or_else(main)
+    })
+}
+
+/// The addresses on which `vhost` is reached at `port`; `None` is any that no vhost names.
+pub fn addresses_of(dump: &Dump, vhost: &Vhost<'_>, port: u16) -> Vec<Option<IpAddr>> {
+    let Some(origin) = vhost.origin() else { return vec![None] };
+    let bound = dump.bindings.iter().filter(|b| b.vhost == *origin);
+    let bound = bound.filter(|b| b.port.is_none_or(|p| p == port));
+    let mut addresses: Vec<Option<IpAddr>> = bound.map(|b| b.address).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
 }
 
 /// The addresses that some vhost names on `port`: each may answer differently.

@@ -10,7 +10,7 @@ use crate::apache::hopeless::{answers_here, jk, managed};
 use crate::apache::likelihood::Likelihood;
 use crate::apache::mapping::{Mapped, mapped, redirected, squeeze};
 use crate::apache::pattern::{self, Pattern};
-use crate::apache::proxying::{Winner, winner};
+use crate::apache::proxying::{Winner, by_express, winner};
 use crate::apache::request::Request;
 use crate::apache::rewrite::{self, Effect, Touch};
 use crate::apache::rulebook::Rulebook;
@@ -99,7 +99,8 @@ fn follow<'a>(
     webroot: Option<&Webroot>,
 ) -> Found<'a> {
     let by = |fate, node, target| (fate, Some(node), target, true);
-    if let Some(node) = managed(vhost, request) {
+    let request = &vhost.sees(request);
+    if let Some(node) = managed(user.dump, request) {
         return by(Fate::Taken, node, None);
     }
     let directory = match webroot {
@@ -111,12 +112,15 @@ fn follow<'a>(
     // The dump outlives its sections, but a `.htaccess` does not: it is the user's own as well.
     let levels = levels(vhost, &sections, htaccess, request, &directory);
     let pass = winner(vhost, request, &sections);
+    let express = by_express(vhost);
     let book = Rulebook::of(vhost);
     let engine = user.dump.modules.contains("rewrite") && book.engine;
     let rule = by_rules(&book, request, webroot, &user.dump.document_root, vhost)
         .filter(|_| engine && !pass.is_some_and(|pass| pass.encoded));
     let found = match (rule, pass) {
         (Some(found), _) => account::or(found, vhost, &levels),
+        // Whether the name is in its file is not known.
+        (None, _) if express.is_some() => (Fate::Passed, express, None, false),
         (None, Some(pass)) => passed(pass, request),
         (None, None) => by_mapping(user, vhost, request, webroot, &sections),
     };

@@ -22,8 +22,7 @@ use crate::apache::vhosts::{Vhost, answering, bound_addresses, vhosts};
 use crate::names::{Hostname, Route, Webroot};
 use crate::route::insertion::Insertion;
 
-/// The port of every HTTP-01 request (RFC 8555 §8.3).
-pub const HTTP_PORT: u16 = 80;
+pub use crate::names::HTTP_PORT;
 
 /// The user's configuration.
 #[derive(Debug, Clone, Copy)]

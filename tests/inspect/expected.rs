@@ -176,4 +176,9 @@ pub(crate) const ROWS: &[Row] = &[
     ("92-nameless-vhost", "passed 000-default.conf:6", ""),
     ("93-access-file-name", "passed site.conf:8", ""),
     ("93-allow-override-list", "passed site.conf:8", ""),
+    ("94-proxy-protocol", "passed site.conf:5", "cannot-switch=site.conf:4"),
+    ("95-proxy-express", "passed site.conf:5", ""),
+    ("95-proxy-express-without-rewrite", "passed site.conf:5", "cannot-switch=site.conf:5"),
+    ("96-mod-md-adds-the-alias", "taken conf-enabled/md.conf:1", "mod-md=conf-enabled/md.conf:1"),
+    ("97-redirect-of-the-canonical-name", "redirected site.conf:9", ""),
 ];

@@ -129,6 +129,8 @@ fn expect_kind(fixture: &Fixture, answerer: &Answerer) -> Result<(), String> {
         // A connector of its own is no proxy of mod_proxy's.
         Before::Vps | Before::App => matches!(answerer, Answerer::Passed(_) | Answerer::Taken(_)),
         Before::Redirect => matches!(answerer, Answerer::Redirected(_)),
+        // Not asked as Apache is told to be.
+        Before::Status(0) => true,
         Before::Status(404) => matches!(answerer, Answerer::Taken(_) | Answerer::Elsewhere(_)),
         Before::Status(_) => matches!(answerer, Answerer::Denied(_)),
         Before::Body(_) => matches!(answerer, Answerer::Taken(_) | Answerer::Account(_)),

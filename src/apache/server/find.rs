@@ -9,6 +9,7 @@ use super::{Error, Server};
 use crate::apache::by_hand::{ByHand, controls, is_apaches};
 use crate::files;
 use crate::foreign::known::{is_its_own, suggestion};
+use crate::names::HTTP_PORT;
 use crate::process::{self, Process};
 use crate::sockets;
 
@@ -154,8 +155,6 @@ const MPMS: [&str; 6] = ["-prefork", "-worker", "-event", ".prefork", ".worker",
 
 /// What listens for a container: Docker's and Podman's.
 const PASSING_ON: [&str; 4] = ["docker-proxy", "rootlessport", "pasta", "slirp4netns"];
-
-const HTTP_PORT: u16 = 80;
 
 #[cfg(test)]
 mod tests {
