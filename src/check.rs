@@ -57,39 +57,15 @@ pub mod traps;
 pub mod verdict;
 pub mod vitals;
 
-use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::agent::link::{self, Way, hosts};
+use crate::agent::link::{Way, hosts};
 use crate::check::gather::gather;
 use crate::check::matrix::Gathered;
 use crate::check::summary::{Summary, summary};
 use crate::clock;
 use crate::config::Settings;
-use crate::exit::{CarriesExit, Exit};
 use crate::names::Hostname;
-use crate::run::keeper::Signals;
-
-/// Why nothing was checked.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Signals.
-    #[error("cannot take signals")]
-    Signals(#[source] io::Error),
-    /// Called off, or without pipes.
-    #[error("the check was not finished")]
-    Unfinished(#[from] link::Error),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Unfinished(error) => error.exit(),
-            Self::Signals(_) => Exit::Failed,
-        }
-    }
-}
 
 /// What the flow needs beside the settings.
 #[derive(Debug)]
@@ -103,23 +79,14 @@ pub struct Call<'a> {
 }
 
 /// Asks every host, and judges; `say` gets what a person may follow. Nothing is changed.
-pub fn check(
-    settings: &Settings,
-    call: &Call<'_>,
-    say: &(dyn Fn(&str) + Sync),
-) -> Result<Summary, Error> {
-    let gathered = ask(settings, call, say)?;
+pub fn check(settings: &Settings, call: &Call<'_>, say: &(dyn Fn(&str) + Sync)) -> Summary {
+    let gathered = ask(settings, call, say);
     let gathered = Gathered { duplicates_per_week: settings.duplicates_per_week, ..gathered };
-    Ok(summary(&gathered, clock::now()))
+    summary(&gathered, clock::now())
 }
 
 /// Asks every host, and leaves it to others to judge.
-pub fn ask(
-    settings: &Settings,
-    call: &Call<'_>,
-    say: &(dyn Fn(&str) + Sync),
-) -> Result<Gathered, Error> {
-    let signals = Signals::catch().map_err(Error::Signals)?;
+pub fn ask(settings: &Settings, call: &Call<'_>, say: &(dyn Fn(&str) + Sync)) -> Gathered {
     let hosts = hosts(settings);
     let own = match &settings.hosts[..] {
         [] => hosts.first().map(|host| host.name.clone()),
@@ -127,5 +94,5 @@ pub fn ask(
     };
     let ways: Vec<Way> =
         hosts.iter().map(|host| Way::to(settings, call.config, &call.certbaton, host)).collect();
-    Ok(gather(&ways, own.as_ref(), call.names, &signals, say)?)
+    gather(&ways, own.as_ref(), call.names, say)
 }

@@ -16,6 +16,8 @@ use rustix::time::{
     timerfd_create, timerfd_settime,
 };
 
+use crate::threads;
+
 /// The moment by which something has to be done.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(Instant);
@@ -110,13 +112,24 @@ pub fn closed(sources: &[BorrowedFd<'_>], patience: Duration) -> io::Result<Vec<
     wait(sources, PollFlags::empty(), Some(patience))
 }
 
+/// Waits until something can be written to `to`, at most `patience`; `false` if that was first,
+/// or one of `wake` could be read.
+pub fn room(to: BorrowedFd<'_>, wake: &[BorrowedFd<'_>], patience: Duration) -> io::Result<bool> {
+    let wake = wake.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN));
+    let to = std::iter::once(PollFd::from_borrowed_fd(to, PollFlags::OUT));
+    let ready = poll_all(to.chain(wake).collect(), Some(patience))?;
+    Ok(ready[0] && !ready[1..].contains(&true))
+}
+
 fn wait(
     sources: &[BorrowedFd<'_>],
     events: PollFlags,
     patience: Option<Duration>,
 ) -> io::Result<Vec<bool>> {
-    let mut fds: Vec<PollFd<'_>> =
-        sources.iter().map(|fd| PollFd::from_borrowed_fd(*fd, events)).collect();
+    poll_all(sources.iter().map(|fd| PollFd::from_borrowed_fd(*fd, events)).collect(), patience)
+}
+
+fn poll_all(mut fds: Vec<PollFd<'_>>, patience: Option<Duration>) -> io::Result<Vec<bool>> {
     let end = patience.and_then(|patience| Instant::now().checked_add(patience));
     loop {
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
@@ -128,18 +141,38 @@ fn wait(
     }
 }
 
+/// Why bounded work has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfinished {
+    /// It took too long.
+    #[error(transparent)]
+    Passed(#[from] Passed),
+    /// It did not begin.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+}
+
+impl From<Unfinished> for io::Error {
+    fn from(unfinished: Unfinished) -> Self {
+        match unfinished {
+            Unfinished::Passed(passed) => Self::new(io::ErrorKind::TimedOut, passed),
+            Unfinished::Thread(error) => Self::new(error.kind(), Unfinished::Thread(error)),
+        }
+    }
+}
+
 /// Runs `work`, which has no timeout of its own, on a thread, and waits for it
 /// no longer than the deadline. Work that is given up goes on until it ends by
-/// itself or the process does; a panic in it counts as giving up.
+/// itself or the process does.
 pub fn within<T: Send + 'static>(
     deadline: &Deadline,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Passed> {
+) -> Result<T, Unfinished> {
     let left = deadline.remaining().ok_or(Passed)?;
     let (done, result) = mpsc::sync_channel(1);
     // Nobody listens any more after the deadline: that is not an error.
-    thread::spawn(move || done.send(work()).ok());
-    result.recv_timeout(left).map_err(|_| Passed)
+    threads::start("work", move || done.send(work()).ok()).map_err(Unfinished::Thread)?;
+    Ok(result.recv_timeout(left).map_err(|_| Passed)?)
 }
 
 const YEAR: Duration = Duration::from_hours(365 * 24);
@@ -172,7 +205,8 @@ mod tests {
     fn work_that_hangs_is_given_up_at_the_deadline() {
         let (_never, wait) = mpsc::channel::<()>();
         let deadline = Deadline::after(Duration::from_millis(20));
-        assert_eq!(within(&deadline, move || wait.recv().is_ok()), Err(Passed));
-        assert_eq!(within(&Deadline::after(YEAR), || 7), Ok(7));
+        let hangs = within(&deadline, move || wait.recv().is_ok());
+        assert!(matches!(hangs, Err(Unfinished::Passed(Passed))));
+        assert_eq!(within(&Deadline::after(YEAR), || 7).unwrap(), 7);
     }
 }

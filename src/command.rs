@@ -4,6 +4,7 @@
 //! program printed is in the error when it fails.
 
 pub mod child;
+pub mod dialogue;
 pub mod piped;
 pub mod ssh;
 

@@ -17,11 +17,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::link::{self, Way, hosts};
 use crate::agent::report::{Lineage, Report};
+use crate::agent::survey;
 use crate::agent::wire::{Answer, Order, Renewed};
 use crate::cause::chain;
 use crate::clock::{self, Deadline, Stopwatch};
+use crate::command::dialogue::Broken;
 use crate::config::{Host, Settings};
-use crate::coordinate::outcome::{HostSummary, LineageSummary, Served, Summary, outcome};
+use crate::coordinate::outcome::{HostSummary, LineageSummary, Served, Summary, Tried, outcome};
 use crate::coordinate::plan::{Budget, HostPlan, Plan, Surveyed, Wish};
 use crate::coordinate::served::Known;
 use crate::exit::{CarriesExit, Exit};
@@ -29,8 +31,8 @@ use crate::files;
 use crate::history::log::{Recorder, Start};
 use crate::history::record::{By, Event, Kind};
 use crate::lock;
-use crate::names::HostLabel;
-use crate::run::keeper::Signals;
+use crate::names::{HostLabel, Hostname};
+use crate::signals::Signals;
 
 /// Why a coordinator did not even begin.
 #[derive(Debug, thiserror::Error)]
@@ -97,14 +99,20 @@ struct Coordinator<'a> {
     record: Recorder,
     /// Why it stops before its end.
     stopped: Option<String>,
+    /// By when it has to be over, since a signal came.
+    over: Option<Deadline>,
 }
 
 /// How one host's renewal went.
 struct Done {
-    results: Vec<Renewed>,
+    /// By how certbot ended, for each lineage; none if that was not heard.
+    ended: Option<Vec<Renewed>>,
     failure: Option<String>,
+    /// It refused, so that nothing was tried.
+    refused: bool,
     busy: bool,
-    routes_back: bool,
+    /// None where nobody can tell.
+    routes_back: Option<bool>,
 }
 
 /// Everything, from the lock to the report; `say` gets what a person may follow.
@@ -134,7 +142,8 @@ pub fn coordinate(
         forced: call.wish.force,
     };
     let record = Recorder::begin(settings, Kind::Coordination, start);
-    let mut run = Coordinator { settings, call, ways, own, signals, say, record, stopped: None };
+    let (stopped, over) = (None, None);
+    let mut run = Coordinator { settings, call, ways, own, signals, say, record, stopped, over };
     let summary = run.run(began);
     run.record.end(summary.exit, &summary.failures().join("; "));
     Ok(summary)
@@ -177,6 +186,7 @@ impl Coordinator<'_> {
             costs,
             hosts,
             served,
+            called_off: self.over.is_some(),
         };
         summary.exit = summary.exit().code();
         summary
@@ -196,11 +206,19 @@ impl Coordinator<'_> {
     }
 
     fn survey(&mut self, index: usize) -> (Result<Report, String>, SignedDuration) {
-        if let Some(why) = &self.stopped {
-            return (Err(why.clone()), SignedDuration::ZERO);
+        match &self.stopped {
+            Some(why) => (Err(why.clone()), SignedDuration::ZERO),
+            None => self.survey_now(index),
         }
+    }
+
+    fn survey_now(&mut self, index: usize) -> (Result<Report, String>, SignedDuration) {
         let asked = clock::now();
-        let answer = self.ways[index].ask(Order::Survey, &self.signals, |_| {});
+        let answer = match self.over.map(|over| over.remaining().unwrap_or_default()) {
+            // It was called off: a second signal ends nothing more.
+            Some(left) => self.ways[index].clone().patient(left).ask(Order::Survey),
+            None => self.ways[index].ask_until(Order::Survey, self.signals.as_fd()),
+        };
         let answered = clock::now();
         match answer {
             Ok(Answer::Survey(report)) => {
@@ -216,9 +234,14 @@ impl Coordinator<'_> {
     }
 
     fn note(&mut self, error: &link::Error) {
-        if matches!(error, link::Error::CalledOff) {
-            self.stopped.get_or_insert_with(|| "called off by a signal".to_owned());
+        if matches!(error, link::Error::Broken(Broken::CalledOff)) {
+            self.call_off();
         }
+    }
+
+    fn call_off(&mut self) {
+        self.stopped.get_or_insert_with(|| "called off by a signal".to_owned());
+        self.over.get_or_insert_with(|| Deadline::after(AT_ONCE));
     }
 
     /// Renews on one host and looks whether its routes are back.
@@ -233,63 +256,87 @@ impl Coordinator<'_> {
         (self.say)(Said::Progress(&format!("{}: renewing", host.name)));
         let (name, watch) = (host.name.clone(), Stopwatch::start());
         let (say, way) = (&mut *self.say, &self.ways[index]);
-        let answer = way.ask(Order::Renew(renewal), &self.signals, |line| {
+        let answer = way.renew(renewal, host.asked(), self.signals.as_fd(), |line| {
             say(Said::Progress(&format!("{name}: {line}")));
         });
-        let (results, failure, busy) = match answer {
-            Ok(Answer::Renewed(results)) => (results, None, false),
-            Ok(_) => (Vec::new(), Some("another answer than to the order".to_owned()), false),
+        let (mut refused, mut busy) = (false, false);
+        let (ended, failure) = match answer {
+            Ok(Answer::Renewed(results)) => (Some(results), None),
+            Ok(_) => (None, Some("another answer than to the order".to_owned())),
             Err(error) => {
                 self.note(&error);
-                let busy = matches!(&error, link::Error::Refused { exit, .. } if *exit == Exit::Busy.code());
-                (Vec::new(), Some(chain(&error)), busy)
+                refused = matches!(&error, link::Error::Refused { .. });
+                busy = matches!(&error, link::Error::Refused { exit, .. } if *exit == Exit::Busy.code());
+                (None, Some(chain(&error)))
             }
         };
-        let renewed = results.iter().filter(|result| result.before != result.after);
+        let known = surveyed.iter_mut().find(|known| known.name == host.name);
+        let before = known.as_ref().and_then(|known| known.report.clone().ok());
+        let (after, skew) = match &before {
+            // Its files are read as they are, which takes no time.
+            Some(before) if self.over.is_some() && self.own.as_ref() == Some(&host.name) => {
+                (Ok(survey::disks(self.settings, before)), SignedDuration::ZERO)
+            }
+            _ => self.look_again(index),
+        };
+        let renewed = match (&before, &after) {
+            (Some(before), Ok(after)) => renewed(before, after),
+            _ => Vec::new(),
+        };
         self.record.record(Event::Host {
             host: host.name.to_string(),
-            renewed: renewed.map(|result| result.name.clone()).collect(),
+            renewed,
             failure: failure.clone(),
             millis: u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
         });
-        let (after, skew) = self.look_again(index);
-        let routes_back = after.as_ref().is_ok_and(|report| {
+        let routes_back = after.as_ref().ok().map(|report| {
             report.under_way || (report.routes.local.is_empty() && !report.routes.pending)
         });
-        if !routes_back {
+        if routes_back != Some(true) {
             let why = match &after {
                 Ok(report) if report.routes.local.is_empty() => {
                     "apache may still serve a route".to_owned()
                 }
                 Ok(report) => {
                     let names: Vec<&str> =
-                        report.routes.local.iter().map(crate::names::Hostname::as_str).collect();
+                        report.routes.local.iter().map(Hostname::as_str).collect();
                     format!("still local: {}", names.join(" "))
                 }
                 Err(why) => format!("cannot be asked whether its routes are back: {why}"),
             };
-            self.stopped.get_or_insert(format!("{}: {why}", host.name));
+            self.halt(&host.name, &after, &why);
         }
-        if let Some(known) = surveyed.iter_mut().find(|known| known.name == host.name) {
+        // Where it cannot be asked, nobody knows what the order left.
+        if let Some(known) = known {
             *known = Surveyed { name: host.name.clone(), report: after, skew };
         }
-        done.insert(host.name.clone(), Done { results, failure, busy, routes_back });
+        done.insert(host.name.clone(), Done { ended, failure, refused, busy, routes_back });
     }
 
-    /// A host whose connection just broke may be back in a moment. A signal has been
-    /// heeded by now; what is left is short, and only looks.
+    /// A route that stays local would make the next host fail. One that says nothing any more
+    /// is left to itself: the lease keeps it and the next host apart.
+    fn halt(&mut self, host: &HostLabel, after: &Result<Report, String>, why: &str) {
+        let text = format!("{host}: {why}");
+        if after.is_ok() || self.over.is_some() {
+            self.stopped.get_or_insert(text);
+        } else {
+            (self.say)(Said::Warning(&text));
+        }
+    }
+
+    /// A host whose connection just broke may be back in a moment.
     fn look_again(&mut self, index: usize) -> (Result<Report, String>, SignedDuration) {
-        let stopped = self.stopped.take();
         let deadline = Deadline::after(PATIENCE);
-        let seen = loop {
-            let seen = self.survey(index);
-            let is_again = self.stopped.is_some();
-            if seen.0.is_ok() || is_again || clock::pause(LOOK_AGAIN, &deadline).is_err() {
-                break seen;
+        loop {
+            let seen = self.survey_now(index);
+            if seen.0.is_ok() || self.over.is_some() || deadline.remaining().is_none() {
+                return seen;
             }
-        };
-        self.stopped = stopped.or_else(|| self.stopped.take());
-        seen
+            let signalled = clock::ready(&[self.signals.as_fd()], Some(LOOK_AGAIN));
+            if signalled.is_ok_and(|ready| ready == [true]) {
+                self.call_off();
+            }
+        }
     }
 
     fn verify(&mut self, surveyed: &[Surveyed]) -> Vec<Served> {
@@ -298,18 +345,20 @@ impl Coordinator<'_> {
             .filter_map(|host| Some((host.name.clone(), host.report.as_ref().ok()?.clone())))
             .collect();
         let complete = hosts.len() == surveyed.len();
-        let own = self.own.as_ref();
-        let disks = own.map(|_| served::disks(self.settings)).unwrap_or_default();
-        let known = Known { hosts: &hosts, own, disks, complete };
-        let mut served = Vec::new();
-        for name in known.names() {
-            let signalled = clock::ready(&[self.signals.as_fd()], Some(Duration::ZERO));
-            if signalled.is_ok_and(|ready| ready == [true]) {
-                self.stopped = Some("called off by a signal".to_owned());
-                break;
+        let own = self.own.clone();
+        let disks = own.as_ref().map(|_| served::disks(self.settings)).unwrap_or_default();
+        let known = Known { hosts, own, disks, complete };
+        let (say, signals) = (&mut *self.say, &self.signals);
+        let going_on = &mut |name: Option<&Hostname>| {
+            if let Some(name) = name {
+                say(Said::Progress(&format!("{name}: what is served?")));
             }
-            (self.say)(Said::Progress(&format!("{name}: what is served?")));
-            served.extend(known.check(&name));
+            let signalled = clock::ready(&[signals.as_fd()], Some(Duration::ZERO));
+            !signalled.is_ok_and(|ready| ready == [true])
+        };
+        let (served, is_whole) = served::all(known, going_on);
+        if !is_whole {
+            self.call_off();
         }
         served
     }
@@ -334,10 +383,11 @@ impl Coordinator<'_> {
         let lineages = host.lineages.iter().map(|(name, decision)| {
             let of = |list: &[Lineage]| list.iter().find(|lineage| lineage.name == *name).cloned();
             let now = of(&new).or_else(|| of(&old));
-            let renewed =
-                done.and_then(|done| done.results.iter().find(|result| result.name == *name));
-            let surveyed = of(&old).map(|lineage| lineage.serial).unwrap_or_default();
-            let (result, why) = outcome(decision, &surveyed, renewed, self.call.wish.dry_run);
+            let tried = done.map_or(Tried::No, |done| done.tried(name));
+            let before = of(&old).map(|lineage| lineage.serial).unwrap_or_default();
+            let seen = of(&new).map(|lineage| lineage.serial);
+            let (result, why) =
+                outcome(decision, &before, seen.as_deref(), tried, self.call.wish.dry_run);
             let (issued_in_7_days, limit) =
                 now.as_ref().map_or((0, None), |lineage| budget.used(lineage));
             LineageSummary {
@@ -355,10 +405,32 @@ impl Coordinator<'_> {
             name: host.name.to_string(),
             failure: host.obstacle.clone().or_else(|| done.and_then(|done| done.failure.clone())),
             busy: done.is_some_and(|done| done.busy),
-            routes_back: done.map(|done| done.routes_back),
+            routes_back: done.and_then(|done| done.routes_back),
             lineages: lineages.collect(),
         }
     }
+}
+
+impl Done {
+    fn tried(&self, lineage: &str) -> Tried {
+        match &self.ended {
+            Some(ended) => ended
+                .iter()
+                .find(|renewed| renewed.name == lineage)
+                .map_or(Tried::No, |renewed| Tried::Ended(renewed.status)),
+            None if self.refused => Tried::No,
+            None => Tried::Unheard,
+        }
+    }
+}
+
+/// The lineages that have another certificate on disk than before.
+fn renewed(before: &Report, after: &Report) -> Vec<String> {
+    let serial = |lineage: &Lineage| {
+        let old = before.lineages.iter().find(|old| old.name == lineage.name);
+        old.is_some_and(|old| old.serial != lineage.serial)
+    };
+    after.lineages.iter().filter(|lineage| serial(lineage)).map(|l| l.name.clone()).collect()
 }
 
 /// How far `clock` is from the time between question and answer.
@@ -371,6 +443,9 @@ pub fn apart(clock: Timestamp, asked: Timestamp, answered: Timestamp) -> SignedD
         SignedDuration::ZERO
     }
 }
+
+/// From a signal to the end: what is on the disks is read and told.
+const AT_ONCE: Duration = Duration::from_millis(1500);
 
 /// For a host that renewed to be reached again.
 const PATIENCE: Duration = Duration::from_mins(1);

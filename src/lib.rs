@@ -28,6 +28,7 @@
 pub mod agent;
 pub mod apache;
 pub mod ca;
+pub mod caller;
 pub mod cause;
 pub mod certbot;
 pub mod check;
@@ -63,3 +64,4 @@ pub mod sockets;
 pub mod status;
 pub mod syslog;
 pub mod text;
+pub mod threads;

@@ -9,12 +9,12 @@ use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 use crate::clock::{Deadline, pause};
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
+use crate::threads;
 
 /// A held lock; dropping it releases it.
 #[must_use = "the lock is released when this is dropped"]
@@ -127,12 +127,13 @@ impl Pending {
         let failed = |source| Error::File { path: path.to_owned(), source };
         let (woken, wake) = io::pipe().map_err(failed)?;
         let (done, result) = sync_channel(1);
-        let path = path.to_owned();
-        thread::spawn(move || {
+        let wanted = path.to_owned();
+        let wait = move || {
             // Nobody may be there any more: then it is free again.
-            done.send(wait_for_file(file, &path)).ok();
+            done.send(wait_for_file(file, &wanted)).ok();
             drop(wake);
-        });
+        };
+        threads::start("lock", wait).map_err(failed)?;
         Ok(Self { woken, result })
     }
 

@@ -1,13 +1,16 @@
-//! system: what a program inherits of its caller's signals, and takes back.
+//! system: signals: what a program inherits of its caller's and takes back, and those that it takes itself.
 //!
 //! A caller may block or ignore any signal (a shell script's `&` ignores SIGINT,
 //! a daemon SIGCHLD), and both outlive execve(2). Ignored, SIGCHLD takes away how
 //! children ended (wait(2), ECHILD); ignored or blocked, SIGTERM no longer ends.
 
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::AtomicBool;
 
 use nix::libc;
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use signal_hook::flag;
 
 /// Gives this process the signals of one that nobody prepared; the first thing each program does.
@@ -36,6 +39,43 @@ pub fn reset() {
 /// By doing nothing. Refused for the two that the C library keeps for itself (nptl(7)).
 fn handle(signal: i32) {
     flag::register(signal, &NOTHING).ok();
+}
+
+/// Signals that would end this process, taken one by one; for who has something to undo first.
+#[derive(Debug)]
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// From here on the signals are taken, not obeyed; threads that run already obey them.
+    pub fn catch() -> io::Result<Self> {
+        let mut mask = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+            mask.add(signal);
+        }
+        mask.thread_block()?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        Ok(Self(SignalFd::with_flags(&mask, flags)?))
+    }
+
+    /// Takes one, if one is there.
+    pub fn take(&self) -> bool {
+        matches!(self.0.read_signal(), Ok(Some(_)))
+    }
+}
+
+impl AsFd for Signals {
+    /// Readable while one is there that was not taken.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Obeys signals again, but for those that are there: they were meant for what is done by now.
+pub fn obey() {
+    if let Ok(signals) = Signals::catch() {
+        while signals.take() {}
+    }
+    SigSet::empty().thread_set_mask().ok();
 }
 
 /// The `SigIgn:` of a `/proc/PID/status` (proc_pid_status(5)), signal 1 in the lowest bit.

@@ -6,13 +6,13 @@
 mod renew;
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use crate::agent::survey;
 use crate::agent::wire::{self, Answer, MAX_ORDER, Order};
+use crate::caller::{Caller, Heard};
 use crate::cause::chain;
 use crate::check::inspect::inspect;
 use crate::check::look::{CalledOff, look};
@@ -23,8 +23,8 @@ use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::lock;
 use crate::names::Hostname;
-use crate::run::keeper::Signals;
 use crate::status::gather;
+use crate::threads;
 
 /// Why an order was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,12 @@ pub enum Error {
         /// For how long it was waited for.
         waited: Duration,
     },
+    /// No thread to look with.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+    /// The look hangs.
+    #[error("it takes longer than {} s to look at this host", .0.as_secs())]
+    Slow(Duration),
     /// The coordinator called it off.
     #[error("called off by the coordinator, or it is gone")]
     CalledOff,
@@ -74,9 +80,12 @@ impl CarriesExit for Error {
             Self::Lock(error) => error.exit(),
             Self::File(error) => error.exit(),
             Self::Busy { .. } => Exit::Busy,
-            Self::Caller(_) | Self::NoCertbot | Self::CalledOff | Self::NoLineage(_) => {
-                Exit::Failed
-            }
+            Self::Caller(_)
+            | Self::NoCertbot
+            | Self::Thread(_)
+            | Self::Slow(_)
+            | Self::CalledOff
+            | Self::NoLineage(_) => Exit::Failed,
         }
     }
 }
@@ -99,29 +108,31 @@ impl fmt::Display for Other {
     }
 }
 
-/// The caller: its order and its hanging up come on standard input.
-struct Caller {
-    signals: Signals,
-}
-
 /// Reads one order, carries it out, answers.
 pub fn carry(settings: &Settings) -> Result<(), Error> {
-    let caller = Caller { signals: Signals::catch().map_err(Error::Caller)? };
-    let done = order().and_then(|order| match order {
-        Order::Survey => Ok(Answer::Survey(Box::new(survey::survey(settings)))),
-        Order::Status => Ok(Answer::Status(Box::new(gather::found(settings)))),
+    let mut caller = Caller::standard().map_err(Error::Caller)?;
+    let line = caller.line(ORDER_TIME, MAX_ORDER).map_err(Error::Caller);
+    let done = line.and_then(|line| Ok(wire::order(&line)?)).and_then(|order| match order {
+        Order::Survey => {
+            caller.looking(settings, |set| Answer::Survey(Box::new(survey::survey(set))))
+        }
+        Order::Status => {
+            caller.looking(settings, |set| Answer::Status(Box::new(gather::found(set))))
+        }
+        Order::Inspect { names } => {
+            caller.looking(settings, move |set| Answer::Inspected(Box::new(inspect(set, &names))))
+        }
         Order::Renew(renewal) => Ok(Answer::Renewed(caller.renew(settings, &renewal)?)),
-        Order::Inspect { names } => Ok(Answer::Inspected(Box::new(inspect(settings, &names)))),
         Order::Plant { names } => caller.plant(settings, &names),
         Order::Probe(question) => Ok(Answer::Seen(caller.look(question)?)),
     });
     match done {
         // It was said while it was still true.
         Ok(Answer::Planted(_)) => Ok(()),
-        Ok(answer) => say(&answer),
+        Ok(answer) => caller.answer(&answer),
         Err(error) => {
             // Whoever hung up does not hear it; the log does.
-            say(&Answer::Failed { exit: error.exit().code(), why: chain(&error) }).ok();
+            caller.answer(&Answer::Failed { exit: error.exit().code(), why: chain(&error) }).ok();
             Err(error)
         }
     }
@@ -129,65 +140,67 @@ pub fn carry(settings: &Settings) -> Result<(), Error> {
 
 /// The configuration of this host cannot be used: said to whoever asks.
 pub fn refuse(exit: Exit, why: &str) {
-    say(&Answer::Failed { exit: exit.code(), why: why.to_owned() }).ok();
-}
-
-fn say(answer: &Answer) -> Result<(), Error> {
-    let line = wire::line(answer)?;
-    let mut out = io::stdout().lock();
-    out.write_all(&line).and_then(|()| out.flush()).map_err(Error::Caller)
-}
-
-/// One line, bounded in length and time.
-fn order() -> Result<Order, Error> {
-    let deadline = Deadline::after(ORDER_TIME);
-    // Not `Stdin`, whose buffer would hide from poll(2) what it has read ahead.
-    let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(Error::Caller)?;
-    let mut stdin = File::from(stdin);
-    let (mut line, mut part) = (Vec::new(), [0; 4096]);
-    while !line.contains(&b'\n') {
-        let late = || Error::Caller(io::Error::new(io::ErrorKind::TimedOut, clock::Passed));
-        let left = deadline.remaining().ok_or_else(late)?;
-        if clock::ready(&[stdin.as_fd()], Some(left)).map_err(Error::Caller)? == [true] {
-            match stdin.read(&mut part).map_err(Error::Caller)? {
-                0 => return Err(Error::Caller(io::ErrorKind::UnexpectedEof.into())),
-                count => line.extend_from_slice(&part[..count]),
-            }
-        }
-        if line.len() > MAX_ORDER {
-            return Err(wire::Error::TooLong(MAX_ORDER).into());
-        }
+    let failed = Answer::Failed { exit: exit.code(), why: why.to_owned() };
+    if let Ok(caller) = Caller::standard() {
+        caller.answer(&failed).ok();
     }
-    Ok(wire::order(&line)?)
 }
 
 impl Caller {
+    fn answer(&self, answer: &Answer) -> Result<(), Error> {
+        self.say(&wire::line(answer)?).map_err(Error::Caller)
+    }
+
+    /// Does `look`, which changes nothing and undoes nothing, for as long as somebody waits for it.
+    fn looking(
+        &self,
+        settings: &Settings,
+        look: impl FnOnce(&Settings) -> Answer + Send + 'static,
+    ) -> Result<Answer, Error> {
+        let (bell, done) = io::pipe().map_err(Error::Caller)?;
+        let settings = settings.clone();
+        let work = move || {
+            let answer = look(&settings);
+            drop(done);
+            answer
+        };
+        let thread = threads::start("look", work).map_err(Error::Thread)?;
+        let deadline = Deadline::after(LOOK_TIME);
+        loop {
+            let left = deadline.remaining().ok_or(Error::Slow(LOOK_TIME))?;
+            let mut sources = self.ends();
+            sources.push(bell.as_fd());
+            let ready = clock::ready(&sources, Some(left.min(BEAT))).map_err(Error::Caller)?;
+            match ready.iter().position(|is| *is) {
+                None => self.answer(&Answer::Alive)?,
+                Some(at) if at + 1 == sources.len() => return Ok(thread.wait()),
+                // The thread ends with the process.
+                Some(_) => return Err(Error::CalledOff),
+            }
+        }
+    }
+
     /// What is planted stays until the caller has seen it.
     fn plant(&self, settings: &Settings, names: &[Hostname]) -> Result<Answer, Error> {
         let bed = plant(settings, names);
         let answer = Answer::Planted(bed.plantings.clone());
-        let said = say(&answer);
-        let stdin = io::stdin();
-        let sources = [stdin.as_fd(), self.signals.as_fd()];
-        let waited =
-            said.and_then(|()| clock::ready(&sources, Some(PLANTED_TIME)).map_err(Error::Caller));
+        let said = self.answer(&answer);
+        let waited = said.and_then(|()| self.wait(PLANTED_TIME).map_err(Error::Caller));
         bed.clear();
         waited.map(|_| answer)
     }
 
     fn look(&self, question: Question) -> Result<Vec<Sight>, Error> {
-        let stdin = io::stdin();
-        let sources = [stdin.as_fd(), self.signals.as_fd()];
         let mut beat = Deadline::after(BEAT);
         let mut going_on = || {
-            if clock::ready(&sources, Some(Duration::ZERO)).is_ok_and(|is| !is.contains(&true)) {
-                if beat.remaining().is_none() {
-                    beat = Deadline::after(BEAT);
-                    return say(&Answer::Alive).map_err(|_| CalledOff);
-                }
-                return Ok(());
+            if !matches!(self.wait(Duration::ZERO), Ok(Heard::Silence)) {
+                return Err(CalledOff);
             }
-            Err(CalledOff)
+            if beat.remaining().is_none() {
+                beat = Deadline::after(BEAT);
+                return self.answer(&Answer::Alive).map_err(|_| CalledOff);
+            }
+            Ok(())
         };
         look(question, &mut going_on).map_err(|CalledOff| Error::CalledOff)
     }
@@ -195,6 +208,9 @@ impl Caller {
 
 /// For the order to come.
 const ORDER_TIME: Duration = Duration::from_secs(30);
+
+/// For a look at this host; no caller waits longer.
+const LOOK_TIME: Duration = Duration::from_secs(90);
 
 /// For whoever asked for nonces to see them.
 const PLANTED_TIME: Duration = Duration::from_mins(2);

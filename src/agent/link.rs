@@ -1,20 +1,17 @@
 //! flow: from the coordinator to the agent of one host: started here, or reached by ssh.
 
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::agent::facts;
-use crate::agent::wire::{self, Answer, Envelope, MAX_ANSWER, Order};
-use crate::clock::Deadline;
-use crate::command::piped::{Next, Piped};
+use crate::agent::wire::{self, Answer, Envelope, MAX_ANSWER, Order, Renewal};
+use crate::command::dialogue::{Bounds, Broken, Dialogue, Said};
 use crate::command::{self, Program, ssh};
 use crate::config::{Host, Settings};
 use crate::exit::{CarriesExit, Exit};
 use crate::lease::wire as lease;
 use crate::names::{Destination, HostLabel};
-use crate::run::keeper::Signals;
 
 /// How the agent of a host is reached.
 #[derive(Debug, Clone)]
@@ -24,25 +21,24 @@ pub struct Way {
     program: Option<Program>,
     /// The far side says Hello first.
     greets: bool,
-    /// How long it may be silent.
-    silence: Duration,
+    /// How long it may take to look at something.
+    patience: Duration,
+    /// How long it may wait for its turn to renew (`lease.wait`).
+    wait: Duration,
 }
 
 /// An agent that goes on with what it was ordered until this is dropped.
 #[derive(Debug)]
 #[must_use = "what was ordered ends when this is dropped"]
 pub struct Held {
-    agent: Piped,
+    agent: Option<Dialogue<'static>>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.agent.hang_up();
-        let deadline = Deadline::after(UNDONE);
-        // Its pipes are drained, so that it is not held up by them.
-        while let Some(left) = deadline.remaining()
-            && let Ok(Next::Out(_) | Next::Err(_)) = self.agent.next(&[], left)
-        {}
+        if let Some(agent) = self.agent.take() {
+            agent.end(UNDONE);
+        }
     }
 }
 
@@ -55,9 +51,9 @@ pub enum Error {
     /// ssh or certbaton did not start.
     #[error(transparent)]
     Command(#[from] command::Error),
-    /// A pipe.
-    #[error("the connection broke")]
-    Pipe(#[source] io::Error),
+    /// It went beyond what a conversation may take, or was called off.
+    #[error(transparent)]
+    Broken(#[from] Broken),
     /// A word.
     #[error("its answer cannot be used")]
     Wire(#[from] wire::Error),
@@ -72,9 +68,6 @@ pub enum Error {
     /// It ended.
     #[error("no answer: {0}")]
     Closed(String),
-    /// It hangs.
-    #[error("no sign of life for {} s", .0.as_secs())]
-    Silent(Duration),
     /// The agent says no.
     #[error("{why}")]
     Refused {
@@ -83,9 +76,6 @@ pub enum Error {
         /// Why.
         why: String,
     },
-    /// A person or the system ended the coordinator.
-    #[error("called off")]
-    CalledOff,
 }
 
 #[deny(clippy::wildcard_enum_match_arm)]
@@ -95,13 +85,9 @@ impl CarriesExit for Error {
             Self::Command(error) => error.exit(),
             Self::Wire(error) => error.exit(),
             Self::Refused { exit, .. } => Exit::from_code(*exit),
-            Self::NoWay
-            | Self::Pipe(_)
-            | Self::NotServe
-            | Self::Version(_)
-            | Self::Closed(_)
-            | Self::Silent(_)
-            | Self::CalledOff => Exit::Failed,
+            Self::NoWay | Self::Broken(_) | Self::NotServe | Self::Version(_) | Self::Closed(_) => {
+                Exit::Failed
+            }
         }
     }
 }
@@ -118,7 +104,7 @@ pub fn hosts(settings: &Settings) -> Vec<Host> {
 impl Way {
     /// How to reach `name`, which `ssh` says, unless it is `own`.
     pub fn to(settings: &Settings, config: Option<&Path>, certbaton: &Path, host: &Host) -> Self {
-        let name = host.name.clone();
+        let (name, wait) = (host.name.clone(), settings.lease_wait);
         if settings.hosts.is_empty() || settings.name.as_ref() == Some(&name) {
             let mut arguments: Vec<_> = Vec::new();
             if let Some(config) = config {
@@ -131,69 +117,102 @@ impl Way {
                 environment: Vec::new(),
                 directory: "/".into(),
             };
-            return Self { name, program: Some(program), greets: false, silence: SILENCE };
+            return Self { name, program: Some(program), greets: false, patience: LOOK, wait };
         }
         let ssh = |destination: &Destination| ssh::client(&settings.ssh_config, destination);
         let program = host.ssh.as_ref().map(ssh);
-        Self { name, program, greets: true, silence: SILENCE }
+        Self { name, program, greets: true, patience: LOOK, wait }
     }
 
-    /// Gives a silent host up after `patience`: for orders that leave nothing behind.
+    /// Gives a host up that takes longer than `patience` to look at something.
     #[must_use]
     pub fn patient(self, patience: Duration) -> Self {
-        Self { silence: patience, ..self }
+        Self { patience, ..self }
     }
 
-    /// Sends `order`, follows the answers, returns the last.
-    ///
-    /// A signal hangs up, which calls the order off; the agent still gets its time to end.
-    pub fn ask(
-        &self,
-        order: Order,
-        signals: &Signals,
-        hear: impl FnMut(&str),
-    ) -> Result<Answer, Error> {
-        let answer = self.ask_until(order, signals.as_fd(), hear);
-        if matches!(answer, Err(Error::CalledOff)) {
-            signals.take();
-        }
-        answer
+    /// Orders a look, and returns the answer.
+    pub fn ask(&self, order: Order) -> Result<Answer, Error> {
+        self.look(order, None)
     }
 
     /// As [`Way::ask`], called off by whatever makes `stop` readable.
-    pub fn ask_until(
+    pub fn ask_until(&self, order: Order, stop: BorrowedFd<'_>) -> Result<Answer, Error> {
+        self.look(order, Some(stop))
+    }
+
+    fn look(&self, order: Order, stop: Option<BorrowedFd<'_>>) -> Result<Answer, Error> {
+        let bounds = self.bounds(&order, 0);
+        let mut agent = self.program()?.dialogue(bounds, stop)?;
+        let answer = self.converse(&mut agent, order, &mut |_| {});
+        // It has nothing left to do; ssh may. What it says now interests nobody.
+        agent.end(if answer.is_ok() { GOODBYE } else { AT_ONCE });
+        answer
+    }
+
+    /// Orders a renewal of `lineages`, follows it, and returns the last answer.
+    ///
+    /// What makes `stop` readable hangs up, which calls the order off, and waits no longer:
+    /// the agent undoes by itself. One that takes too long is called off too, and has its time
+    /// to undo, since the next host would wait for the lease.
+    pub fn renew(
         &self,
-        order: Order,
+        renewal: Renewal,
+        lineages: usize,
         stop: BorrowedFd<'_>,
         mut hear: impl FnMut(&str),
     ) -> Result<Answer, Error> {
-        let program = self.program.as_ref().ok_or(Error::NoWay)?;
-        let mut agent = program.talk(MAX_ANSWER)?;
-        let answer = self.converse(&mut agent, order, stop, &mut hear);
-        match &answer {
-            Ok(_) | Err(Error::Refused { .. } | Error::Closed(_)) => {
-                agent.hang_up();
-                // It has nothing left to do; ssh may.
-                agent.end(GOODBYE).map_err(Error::Pipe)?;
-            }
-            Err(_) => call_off(&mut agent, self.silence),
+        let order = Order::Renew(renewal);
+        let bounds = self.bounds(&order, lineages);
+        let mut agent = self.program()?.dialogue(bounds, Some(stop))?;
+        let answer = self.converse(&mut agent, order, &mut hear);
+        let patience = match &answer {
+            Ok(_) | Err(Error::Refused { .. } | Error::Closed(_)) => GOODBYE,
+            Err(Error::Broken(Broken::CalledOff)) => AT_ONCE,
+            Err(_) => CALLED_OFF,
+        };
+        if self.greets {
+            agent.end(patience);
+        } else {
+            // Killed, it would leave certbot to itself.
+            agent.leave(patience);
         }
         answer
     }
 
-    /// As [`Way::ask_until`], but what was ordered lasts until the second value is dropped.
-    pub fn hold(&self, order: Order, stop: BorrowedFd<'_>) -> Result<(Answer, Held), Error> {
-        let program = self.program.as_ref().ok_or(Error::NoWay)?;
-        let mut held = Held { agent: program.talk(MAX_ANSWER)? };
-        let answer = self.converse(&mut held.agent, order, stop, &mut |_| {})?;
-        Ok((answer, held))
+    /// As [`Way::ask`], but what was ordered lasts until the second value is dropped.
+    pub fn hold(&self, order: Order) -> Result<(Answer, Held), Error> {
+        let mut agent = self.program()?.dialogue(self.bounds(&order, 0), None)?;
+        let answer = self.converse(&mut agent, order, &mut |_| {});
+        let held = Held { agent: Some(agent) };
+        Ok((answer?, held))
+    }
+
+    fn program(&self) -> Result<&Program, Error> {
+        self.program.as_ref().ok_or(Error::NoWay)
+    }
+
+    /// What the conversation about `order` may take, whoever answers.
+    fn bounds(&self, order: &Order, lineages: usize) -> Bounds {
+        let count = u32::try_from(lineages.max(1)).unwrap_or(u32::MAX);
+        let (time, silence, more) = match order {
+            Order::Renew(_) => {
+                let time = self.wait.saturating_add(LINEAGE.saturating_mul(count));
+                (time, SILENCE, LINEAGE_BYTES.saturating_mul(lineages.max(1)))
+            }
+            Order::Probe(_) => (PROBE, SILENCE, 0),
+            Order::Survey | Order::Status | Order::Inspect { .. } | Order::Plant { .. } => {
+                (self.patience, self.patience, 0)
+            }
+        };
+        // The answer, and what ssh or sudo may have to say before.
+        let bytes = (MAX_ANSWER + COMPLAINTS).saturating_add(more);
+        Bounds { time, silence, bytes, line: MAX_ANSWER }
     }
 
     fn converse(
         &self,
-        agent: &mut Piped,
+        agent: &mut Dialogue<'_>,
         order: Order,
-        stop: BorrowedFd<'_>,
         hear: &mut dyn FnMut(&str),
     ) -> Result<Answer, Error> {
         let mut complaint = String::new();
@@ -207,49 +226,62 @@ impl Way {
             agent.say(&line).ok();
         }
         loop {
-            match agent.next(&[stop], self.silence).map_err(Error::Pipe)? {
+            match agent.hear()? {
                 // An arbiter that may not hand orders on takes them for a word of the lease.
-                Next::Out(said) if lease::word::<lease::Answer>(&said).is_ok() => {
+                Said::Out(said) if lease::word::<lease::Answer>(&said).is_ok() => {
                     return Err(Error::NotServe);
                 }
-                Next::Out(said) if greeted => match wire::answer(&said)? {
+                Said::Out(said) if greeted => match wire::answer(&said)? {
                     Answer::Alive => {}
                     Answer::Line { text } => hear(&wire::shown(text.as_bytes())),
                     Answer::Failed { exit, why } => return Err(Error::Refused { exit, why }),
                     last => return Ok(last),
                 },
-                Next::Out(said) => {
+                Said::Out(said) => {
                     lease::hello(&said).map_err(|error| match error {
                         lease::Error::Version(version) => Error::Version(version),
                         _ => Error::NotServe,
                     })?;
                     greeted = true;
-                    agent.say(&line).map_err(Error::Pipe)?;
+                    agent.say(&line)?;
                 }
-                Next::Err(said) => complaint = wire::shown(&said),
-                Next::Silence => return Err(Error::Silent(self.silence)),
-                Next::Woken(_) => return Err(Error::CalledOff),
-                Next::Ended if complaint.is_empty() => {
+                Said::Err(said) => complaint = wire::shown(&said),
+                Said::Ended if complaint.is_empty() => {
                     return Err(Error::Closed("the connection was closed".into()));
                 }
-                Next::Ended => return Err(Error::Closed(complaint)),
+                Said::Ended => return Err(Error::Closed(complaint)),
             }
         }
     }
 }
 
-/// Hangs up and waits until the agent has ended, which it does when the routes are back.
-fn call_off(agent: &mut Piped, patience: Duration) {
-    agent.hang_up();
-    // Its pipes are drained, so that it is not held up by them.
-    while let Ok(Next::Out(_) | Next::Err(_)) = agent.next(&[], patience) {}
-}
+/// For a host to look at itself: Apache's dumps, certbot's version on a small machine that is busy.
+const LOOK: Duration = Duration::from_secs(90);
 
-/// Longer than a survey, an agent between two signs of life, or one that ends certbot and waits for its keeper.
+/// For a host to ask for every name of one order, as the CA does; it says that it is alive.
+const PROBE: Duration = Duration::from_mins(5);
+
+/// For a lineage that a host is to renew, after the time to wait for its turn (`lease.wait`): a CA that is slow, and
+/// whatever hooks an administrator has.
+pub const LINEAGE: Duration = Duration::from_mins(5);
+
+/// What certbot may print of a lineage.
+const LINEAGE_BYTES: usize = 256 * 1024;
+
+/// What ssh, sudo and a login may print before and beside the answer.
+const COMPLAINTS: usize = 64 * 1024;
+
+/// Longer than an agent between two signs of life, or one that ends certbot and waits for its keeper.
 const SILENCE: Duration = Duration::from_secs(150);
+
+/// For an agent that was called off to end certbot and to wait for its keeper.
+const CALLED_OFF: Duration = Duration::from_secs(150);
+
+/// The same where a person or the system wants an end: it does so by itself.
+const AT_ONCE: Duration = Duration::from_millis(300);
 
 /// For an agent to undo what it was to hold.
 const UNDONE: Duration = Duration::from_secs(15);
 
 /// For an agent, or ssh, to end after the last word.
-const GOODBYE: Duration = Duration::from_secs(5);
+const GOODBYE: Duration = Duration::from_secs(2);

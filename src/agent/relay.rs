@@ -3,12 +3,13 @@
 //! For `certbaton serve --renew`, which runs as an unprivileged user. One fixed
 //! command may become root (sudoers); the order is data on its standard input.
 
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::agent::wire::{self, Answer, MAX_ANSWER};
+use crate::caller::Caller;
 use crate::command::piped::{Next, Piped};
 use crate::command::{self, Program};
 use crate::exit::{CarriesExit, Exit};
@@ -43,10 +44,10 @@ impl CarriesExit for Error {
     }
 }
 
-/// Runs the agent with `order`, one line; copies its answers to `output` until it ends.
+/// Runs the agent with `order`, one line, and copies its answers until it ends.
 ///
-/// `input` says nothing more: that it can be read means that the caller has hung up.
-pub fn relay(order: &[u8], input: BorrowedFd<'_>, output: &mut impl Write) -> Result<(), Error> {
+/// The caller says nothing more: that it can be heard means that it has hung up.
+pub fn relay(order: &[u8], caller: &Caller) -> Result<(), Error> {
     // Where it was installed; the rule of sudoers names the same.
     let certbaton = process::executable(process::own()?.pid)?;
     let sudo = Program {
@@ -55,53 +56,48 @@ pub fn relay(order: &[u8], input: BorrowedFd<'_>, output: &mut impl Write) -> Re
         environment: vec![("LANG".into(), "C.UTF-8".into())],
         directory: "/".into(),
     };
-    pass_on(&mut sudo.talk(MAX_ANSWER)?, order, input, output)
+    pass_on(&mut sudo.talk(MAX_ANSWER)?, order, caller)
 }
 
-fn pass_on(
-    agent: &mut Piped,
-    order: &[u8],
-    input: BorrowedFd<'_>,
-    output: &mut impl Write,
-) -> Result<(), Error> {
+fn pass_on(agent: &mut Piped, order: &[u8], caller: &Caller) -> Result<(), Error> {
     let mut line = order.to_vec();
     if !line.ends_with(b"\n") {
         line.push(b'\n');
     }
     // A sudo that refuses has closed it already, and says why below.
     agent.say(&line).ok();
-    let mut caller = Some(input);
     let (mut answered, mut complaint) = (false, Vec::new());
+    let (mut sources, mut is_heard) = (caller.ends(), true);
     loop {
-        let sources: Vec<_> = caller.iter().copied().collect();
         match agent.next(&sources, PATIENCE).map_err(Error::Pipe)? {
             Next::Out(mut line) => {
                 answered = true;
                 line.push(b'\n');
-                let sent = output.write_all(&line).and_then(|()| output.flush());
-                if sent.is_err() {
-                    hang_up(agent, &mut caller);
+                // Whoever hung up, or takes nothing, calls it off.
+                if is_heard && caller.say(&line).is_err() {
+                    is_heard = false;
+                    hang_up(agent, &mut sources);
                 }
             }
             Next::Err(line) if complaint.len() < wire::MAX_TEXT => complaint = line,
             // The agent says something every few seconds, or is told to end and does.
             Next::Silence => return Ok(()),
             Next::Err(_) => {}
-            Next::Woken(_) => hang_up(agent, &mut caller),
+            Next::Woken(_) => hang_up(agent, &mut sources),
             Next::Ended if answered => return Ok(()),
             Next::Ended => {
                 let why = format!("the agent did not start: {}", wire::shown(&complaint));
                 let failed = Answer::Failed { exit: Exit::Failed.code(), why };
-                return output.write_all(&wire::line(&failed)?).map_err(Error::Pipe);
+                return caller.say(&wire::line(&failed)?).map_err(Error::Pipe);
             }
         }
     }
 }
 
 /// The agent sees its input close, calls certbot off and ends when the routes are back.
-fn hang_up(agent: &mut Piped, caller: &mut Option<BorrowedFd<'_>>) {
+fn hang_up(agent: &mut Piped, caller: &mut Vec<BorrowedFd<'_>>) {
     agent.hang_up();
-    *caller = None;
+    caller.clear();
 }
 
 /// Longer than an agent needs to call certbot off.
@@ -110,7 +106,9 @@ const PATIENCE: Duration = Duration::from_mins(5);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
+    use std::fs::File;
+    use std::io::{BufRead, BufReader};
+    use std::os::fd::OwnedFd;
 
     fn agent(script: &str) -> Piped {
         let program = Program {
@@ -125,9 +123,11 @@ mod tests {
     fn passed_on(script: &str, hung_up: bool) -> String {
         let (input, kept) = io::pipe().unwrap();
         let _kept = (!hung_up).then_some(kept);
-        let mut output = Vec::new();
-        pass_on(&mut agent(script), b"order", input.as_fd(), &mut output).unwrap();
-        String::from_utf8(output).unwrap()
+        let (said, output) = io::pipe().unwrap();
+        let [input, output] = [OwnedFd::from(input), OwnedFd::from(output)].map(File::from);
+        pass_on(&mut agent(script), b"order", &Caller::of(input, output)).unwrap();
+        let lines = BufReader::new(said).lines().map(|line| line.unwrap() + "\n");
+        lines.collect()
     }
 
     #[test]

@@ -78,6 +78,28 @@ pub fn survey(settings: &Settings) -> Report {
     }
 }
 
+/// What the files tell, and nothing else: `before` with the certificates and routes of now.
+pub fn disks(settings: &Settings, before: &Report) -> Report {
+    let known = lineages(&settings.certbot_directory).unwrap_or_default();
+    let mut report = before.clone();
+    for lineage in &mut report.lineages {
+        let read = || {
+            let cert = &known.usable.iter().find(|known| known.name == lineage.name)?.cert;
+            let pem = files::read_trusted(cert).ok()?;
+            let fingerprint = OnDisk::from_pem(&pem, None).ok()?.identity.fingerprint;
+            Some((certificate::from_pem(&pem).ok()?, fingerprint))
+        };
+        if let Some((current, fingerprint)) = read() {
+            lineage.serial = current.serial;
+            lineage.not_after = current.not_after;
+            lineage.fingerprint = fingerprint;
+        }
+    }
+    report.routes = journalled(settings, Looked::default()).routes;
+    report.under_way = under_way(settings);
+    report
+}
+
 /// Whether a renewal holds this host's lease. Looking takes it for a moment, which a keeper waits out.
 pub fn under_way(settings: &Settings) -> bool {
     let path = settings.lease_lock();

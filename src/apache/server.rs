@@ -24,6 +24,7 @@ use crate::command::Program;
 use crate::files;
 use crate::process::{self, PidFd, Process, Signal};
 use crate::sockets::{self, Descriptors};
+use crate::threads;
 
 mod error;
 mod find;
@@ -246,8 +247,9 @@ impl Inquirer {
                 substitute(candidates).map_err(Error::Namespace)?;
                 program.hear(&deadline, hear).map_err(Error::from)
             };
-            let answer = thread::scope(|scope| scope.spawn(ask).join());
-            answer.map_err(|_| Error::Namespace(io::Error::other("the thread panicked")))??
+            let answer =
+                thread::scope(|scope| Ok(threads::scoped(scope, "candidates", ask)?.wait()));
+            answer.map_err(Error::Namespace)??
         };
         match (status.success(), candidates.is_empty()) {
             (true, _) => Ok(()),

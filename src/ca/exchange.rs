@@ -7,7 +7,6 @@ use std::error::Error;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, LazyLock};
-use std::thread;
 use std::time::Duration;
 
 use native_tls::{Protocol, TlsConnector};
@@ -16,7 +15,8 @@ use reqwest::header::{ACCEPT, CONNECTION, LOCATION, REFERER};
 use reqwest::{Url, redirect, retry};
 
 use crate::ca::validation::{At, Failure, MAX_RESPONSE_SIZE};
-use crate::clock::{self, Deadline};
+use crate::clock::{self, Deadline, Unfinished};
+use crate::threads;
 
 /// Boulder's `singleDialTimeout` (`va/va.go`).
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +36,8 @@ pub struct Answer {
 /// Prepares in the background what the first request needs: the TLS library
 /// loads every root certificate of the system (40 ms) even where none is used.
 pub fn prepare() {
-    thread::spawn(|| LazyLock::force(&CONNECTOR).is_ok());
+    // Without a thread, the first request does it.
+    threads::start("tls", || LazyLock::force(&CONNECTOR).is_ok()).ok();
 }
 
 /// Asks for `at.url` at `at.address`. `referer` is the URL that redirected
@@ -54,7 +55,11 @@ pub fn exchange(
         move || ask(&at, referer.as_deref(), &deadline)
     };
     // The client's own timeout bounds each read of the body, not their sum.
-    clock::within(deadline, work).unwrap_or_else(|_| Err(Failure::Stalled { at: at.clone() }))
+    match clock::within(deadline, work) {
+        Ok(done) => done,
+        Err(Unfinished::Passed(_)) => Err(Failure::Stalled { at: at.clone() }),
+        Err(error @ Unfinished::Thread(_)) => Err(Failure::Client(Arc::new(error.into()))),
+    }
 }
 
 fn ask(at: &At, referer: Option<&Url>, deadline: &Deadline) -> Result<Answer, Failure> {

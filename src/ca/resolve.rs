@@ -28,7 +28,7 @@ impl Resolve for System {
         // No final dot against search domains: `/etc/hosts` would not match.
         let host = host.to_string();
         let found = clock::within(deadline, move || (host.as_str(), 0).to_socket_addrs());
-        let found = found.map_err(|passed| io::Error::new(io::ErrorKind::TimedOut, passed))??;
+        let found = found.map_err(io::Error::from)??;
         let mut addresses = Vec::new();
         for address in found.map(|a| a.ip()) {
             if !addresses.contains(&address) {

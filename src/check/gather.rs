@@ -1,11 +1,6 @@
 //! flow: asks all hosts for everything that a verdict needs, all at once; what it plants is removed again.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::panic::resume_unwind;
-use std::thread;
-use std::time::Duration;
 
 use jiff::SignedDuration;
 
@@ -19,47 +14,30 @@ use crate::check::sight::{Planted, Planting, Question, Sight, Wanted};
 use crate::clock;
 use crate::coordinate::apart;
 use crate::names::{HostLabel, Hostname};
-use crate::run::keeper::Signals;
+use crate::threads;
 
 type Told<T> = Result<T, String>;
 
 /// Asks all hosts about `wanted`, or about every name that any of them renews; `say` gets what a
-/// person may follow. An error only if it was called off, or could not begin.
+/// person may follow. A signal ends this process at once: every agent then removes what it planted.
 pub fn gather(
     ways: &[Way],
     own: Option<&HostLabel>,
     wanted: &[Hostname],
-    signals: &Signals,
     say: &(dyn Fn(&str) + Sync),
-) -> Result<Gathered, Error> {
-    let (stop, stopper) = io::pipe().map_err(Error::Pipe)?;
-    let (over, finish) = io::pipe().map_err(Error::Pipe)?;
-    thread::scope(|scope| {
-        // A signal can be taken only once, but all conversations have to end.
-        scope.spawn(move || {
-            let signalled = clock::ready(&[signals.as_fd(), over.as_fd()], None);
-            if signalled.is_ok_and(|ready| ready.first() == Some(&true)) {
-                signals.take();
-            }
-            drop(stopper);
-        });
-        let gathered = Asking { ways, stop: stop.as_fd(), say }.gather(own, wanted);
-        drop(finish);
-        gathered
-    })
+) -> Gathered {
+    Asking { ways, say }.gather(own, wanted)
 }
 
 struct Asking<'a> {
     ways: &'a [Way],
-    stop: BorrowedFd<'a>,
     say: &'a (dyn Fn(&str) + Sync),
 }
 
 impl Asking<'_> {
-    fn gather(&self, own: Option<&HostLabel>, wanted: &[Hostname]) -> Result<Gathered, Error> {
+    fn gather(&self, own: Option<&HostLabel>, wanted: &[Hostname]) -> Gathered {
         (self.say)("looking at every host");
-        let reports = self.each(|way| self.survey(way));
-        self.going_on()?;
+        let reports = self.each(survey);
         let names = if wanted.is_empty() {
             let known = reports.iter().filter_map(|(report, _)| report.as_ref().ok());
             let names: BTreeSet<_> =
@@ -71,10 +49,9 @@ impl Asking<'_> {
         (self.say)("planting a file in every webroot");
         // Until the end of this function.
         let planted = self.each(|way| match reports_of(self.ways, &reports, way) {
-            Ok(_) => self.plant(way, wanted),
+            Ok(_) => plant(way, wanted),
             Err(why) => Err(why.clone()),
         });
-        self.going_on()?;
         let plantings: Vec<Told<Vec<Planting>>> = planted
             .iter()
             .map(|planted| planted.as_ref().map(|(all, _)| all.clone()).map_err(Clone::clone))
@@ -82,14 +59,12 @@ impl Asking<'_> {
         let questions = questions(&names, self.ways, &plantings);
         (self.say)("asking for each of them, as the CA does, from every host");
         let seen = self.each(|way| match reports_of(self.ways, &reports, way) {
-            Ok(_) => thread::scope(|scope| {
-                let inspection = scope.spawn(|| self.inspect(way, &names));
-                let sights = self.look(way, &questions);
-                (inspection.join().unwrap_or_else(|panic| resume_unwind(panic)), sights)
-            }),
+            Ok(_) => {
+                let inspect = || inspect(way, &names);
+                threads::both("inspect", inspect, || look(way, &questions))
+            }
             Err(why) => (Err(why.clone()), Err(why.clone())),
         });
-        self.going_on()?;
         drop(planted);
         let hosts = self.ways.iter().zip(reports).zip(plantings).zip(seen);
         let hosts = hosts.map(|(((way, (report, skew)), plantings), (inspection, sights))| {
@@ -97,89 +72,75 @@ impl Asking<'_> {
             let label = way.name.clone();
             HostSeen { label, is_own, report, skew, inspection, plantings, sights }
         });
-        Ok(Gathered { hosts: hosts.collect(), duplicates_per_week: None, names })
-    }
-
-    fn going_on(&self) -> Result<(), Error> {
-        let stopped = clock::ready(&[self.stop], Some(Duration::ZERO));
-        if stopped.is_ok_and(|ready| ready == [true]) { Err(Error::CalledOff) } else { Ok(()) }
+        Gathered { hosts: hosts.collect(), duplicates_per_week: None, names }
     }
 
     /// All hosts at once, in their order.
     fn each<T: Send>(&self, ask: impl Fn(&Way) -> T + Sync) -> Vec<T> {
-        thread::scope(|scope| {
-            let ask = &ask;
-            let asked: Vec<_> = self.ways.iter().map(|way| scope.spawn(move || ask(way))).collect();
-            let joined = asked.into_iter().map(thread::ScopedJoinHandle::join);
-            joined.map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect()
-        })
+        threads::each("host", self.ways, ask)
     }
+}
 
-    fn survey(&self, way: &Way) -> (Told<Report>, SignedDuration) {
-        let asked = clock::now();
-        let answer = self.ask(way, Order::Survey);
-        let answered = clock::now();
-        match answer {
-            Ok(Answer::Survey(report)) => {
-                let skew = apart(report.clock, asked, answered);
-                (Ok(*report), skew)
+fn survey(way: &Way) -> (Told<Report>, SignedDuration) {
+    let asked = clock::now();
+    let answer = way.ask(Order::Survey);
+    let answered = clock::now();
+    match answer {
+        Ok(Answer::Survey(report)) => {
+            let skew = apart(report.clock, asked, answered);
+            (Ok(*report), skew)
+        }
+        other => (Err(unexpected(other)), SignedDuration::ZERO),
+    }
+}
+
+fn plant(way: &Way, names: &[Hostname]) -> Told<(Vec<Planting>, Vec<Held>)> {
+    let (mut all, mut held) = (Vec::new(), Vec::new());
+    for names in chunks(names, |names| Order::Plant { names }) {
+        match way.hold(Order::Plant { names }) {
+            Ok((Answer::Planted(plantings), hold)) => {
+                all.extend(plantings);
+                held.push(hold);
             }
-            other => (Err(unexpected(other)), SignedDuration::ZERO),
+            Ok((other, _)) => return Err(unexpected(Ok(other))),
+            Err(error) => return Err(chain(&error)),
         }
     }
+    Ok((all, held))
+}
 
-    fn plant(&self, way: &Way, names: &[Hostname]) -> Told<(Vec<Planting>, Vec<Held>)> {
-        let (mut all, mut held) = (Vec::new(), Vec::new());
-        for names in chunks(names, |names| Order::Plant { names }) {
-            match way.hold(Order::Plant { names }, self.stop) {
-                Ok((Answer::Planted(plantings), hold)) => {
-                    all.extend(plantings);
-                    held.push(hold);
-                }
-                Ok((other, _)) => return Err(unexpected(Ok(other))),
-                Err(error) => return Err(chain(&error)),
-            }
-        }
-        Ok((all, held))
-    }
-
-    fn inspect(&self, way: &Way, names: &[Hostname]) -> Told<Inspection> {
-        let mut all = Inspection::default();
-        for names in chunks(names, |names| Order::Inspect { names }) {
-            match self.ask(way, Order::Inspect { names }) {
-                Ok(Answer::Inspected(part)) => {
-                    for name in part.names {
-                        if all.names.iter().all(|known| known.name != name.name) {
-                            all.names.push(name);
-                        }
-                    }
-                    for mut finding in part.findings {
-                        finding.host = Some(way.name.clone());
-                        if !all.findings.contains(&finding) {
-                            all.findings.push(finding);
-                        }
+fn inspect(way: &Way, names: &[Hostname]) -> Told<Inspection> {
+    let mut all = Inspection::default();
+    for names in chunks(names, |names| Order::Inspect { names }) {
+        match way.ask(Order::Inspect { names }) {
+            Ok(Answer::Inspected(part)) => {
+                for name in part.names {
+                    if all.names.iter().all(|known| known.name != name.name) {
+                        all.names.push(name);
                     }
                 }
-                other => return Err(unexpected(other)),
+                for mut finding in part.findings {
+                    finding.host = Some(way.name.clone());
+                    if !all.findings.contains(&finding) {
+                        all.findings.push(finding);
+                    }
+                }
             }
+            other => return Err(unexpected(other)),
         }
-        Ok(all)
     }
+    Ok(all)
+}
 
-    fn look(&self, way: &Way, questions: &[Question]) -> Told<Vec<Sight>> {
-        let mut all = Vec::new();
-        for question in questions {
-            match self.ask(way, Order::Probe(question.clone())) {
-                Ok(Answer::Seen(sights)) => all.extend(sights),
-                other => return Err(unexpected(other)),
-            }
+fn look(way: &Way, questions: &[Question]) -> Told<Vec<Sight>> {
+    let mut all = Vec::new();
+    for question in questions {
+        match way.ask(Order::Probe(question.clone())) {
+            Ok(Answer::Seen(sights)) => all.extend(sights),
+            other => return Err(unexpected(other)),
         }
-        Ok(all)
     }
-
-    fn ask(&self, way: &Way, order: Order) -> Result<Answer, Error> {
-        way.ask_until(order, self.stop, |_| {})
-    }
+    Ok(all)
 }
 
 fn reports_of<'a>(

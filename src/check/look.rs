@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 use crate::ca::dns::Nameservers;
@@ -20,6 +19,7 @@ use crate::check::resolver::{Records, Resolver};
 use crate::check::sight::{Answer, Asked, Kind, Leaf, Miss, Presented, Question, Sight, Wanted};
 use crate::clock::{self, Deadline};
 use crate::names::{HostLabel, Hostname};
+use crate::threads;
 
 /// Somebody no longer wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,24 +127,34 @@ fn all<T: Send + 'static, R: Send + 'static>(
     work: impl Fn(T) -> R + Send + Sync + 'static,
     going_on: &mut dyn FnMut() -> Result<(), CalledOff>,
 ) -> Result<Vec<R>, CalledOff> {
-    let count = items.len();
+    let (count, mut are_none) = (items.len(), false);
     let queue: Arc<Mutex<VecDeque<(usize, T)>>> =
         Arc::new(Mutex::new(items.into_iter().enumerate().collect()));
     let work = Arc::new(work);
     let (done, results) = mpsc::channel();
-    for _ in 0..count.min(AT_A_TIME) {
+    // A poisoned lock means that another worker died; this one ends, too.
+    let next = |queue: &Mutex<VecDeque<(usize, T)>>| queue.lock().ok()?.pop_front();
+    for begun in 0..count.min(AT_A_TIME) {
         let (queue, work, done) = (Arc::clone(&queue), Arc::clone(&work), done.clone());
-        thread::spawn(move || {
-            // A poisoned lock means that another worker died; this one ends, too.
-            while let Some((n, item)) = queue.lock().ok().and_then(|mut queue| queue.pop_front()) {
+        let worker = move || {
+            while let Some((n, item)) = next(&queue) {
                 if done.send((n, work(item))).is_err() {
                     return;
                 }
             }
-        });
+        };
+        // Fewer do the same, and without any it is done here.
+        are_none = threads::start("look", worker).is_err() && begun == 0;
+        if are_none {
+            break;
+        }
     }
     drop(done);
     let mut found = BTreeMap::new();
+    while are_none && let Some((n, item)) = next(&queue) {
+        going_on()?;
+        found.insert(n, work(item));
+    }
     loop {
         match results.recv_timeout(LOOK_AGAIN) {
             Ok((n, result)) => {

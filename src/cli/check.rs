@@ -42,7 +42,7 @@ impl Check {
                 writeln!(io::stderr().lock(), "{line}").ok();
             }
         };
-        let summary = check::check(settings, &call, &say)?;
+        let summary = check::check(settings, &call, &say);
         if self.json {
             print(&(serde_json::to_string_pretty(&summary).map_err(Error::Json)? + "\n"))?;
         } else {

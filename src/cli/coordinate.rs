@@ -78,7 +78,10 @@ impl Coordinate {
         let told = print_done(&text);
         let exit = summary.exit();
         log(&summary);
-        look(&settings, &self.common);
+        // Whoever ended it wants an end; the next look tells of it.
+        if !summary.called_off {
+            look(&settings, &self.common);
+        }
         told.map_err(|error| error.beside(exit))?;
         Ok(exit)
     }

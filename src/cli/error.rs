@@ -75,15 +75,9 @@ pub enum Error {
     /// The coordinator.
     #[error(transparent)]
     Coordinate(#[from] crate::coordinate::Error),
-    /// The check.
-    #[error(transparent)]
-    Check(#[from] crate::check::Error),
     /// The report.
     #[error("cannot write the report as JSON")]
     Json(#[source] serde_json::Error),
-    /// Signals.
-    #[error("cannot take signals")]
-    Signals(#[source] io::Error),
     /// A run that is not remembered.
     #[error("no run {0} is remembered here; certbaton status --history lists those that are")]
     NoRun(RunId),
@@ -149,14 +143,12 @@ impl CarriesExit for Error {
             Self::Lease(error) => error.exit(),
             Self::Agent(error) => error.exit(),
             Self::Coordinate(error) => error.exit(),
-            Self::Check(error) => error.exit(),
             Self::Serve(error) => error.exit(),
             Self::Output(error) => error.exit(),
             Self::Setup(error) => error.exit(),
             Self::NoNames
             | Self::Unswitchable(_)
             | Self::Json(_)
-            | Self::Signals(_)
             | Self::NoRun(_)
             | Self::NoNamesToProve
             | Self::Account { .. }

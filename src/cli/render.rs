@@ -75,7 +75,7 @@ impl Render {
         let names: Vec<Hostname> =
             description.iter().flat_map(|d| &d.sites).flat_map(|site| site.names.clone()).collect();
         let call = Call { config: common.config.as_deref(), certbaton, names: &names };
-        let gathered = check::ask(settings, &call, &|_| ())?;
+        let gathered = check::ask(settings, &call, &|_| ());
         let wanted = self.layout.map(Choice::kind);
         let proofs: Vec<Proof> =
             gathered.names.iter().map(|name| layout::prove(&gathered, name, wanted)).collect();

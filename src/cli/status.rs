@@ -11,7 +11,6 @@ use crate::exit::Exit;
 use crate::history::log;
 use crate::history::record::RunId;
 use crate::history::run::runs;
-use crate::run::keeper::Signals;
 use crate::status::gather::{Call, gather};
 use crate::status::text::{self, Colour};
 use crate::status::timeline::{OneRun, Runs, list};
@@ -46,8 +45,7 @@ impl Status {
         }
         let this = std::env::current_exe().map_err(Error::Program)?;
         let call = Call { config: common.config.as_deref(), certbaton: this };
-        let signals = Signals::catch().map_err(Error::Signals)?;
-        let overview = gather(settings, &call, &signals);
+        let overview = gather(settings, &call);
         let text = if self.json {
             json(&overview)?
         } else {

@@ -12,7 +12,6 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
-use std::panic::resume_unwind;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::thread;
@@ -25,6 +24,7 @@ use rustix::process::{Pid, WaitOptions, kill_process_group, waitpid};
 
 use super::Program;
 use crate::process::{self, PidFd, Signal};
+use crate::threads;
 
 /// A program that we started. Dropped, it goes on.
 #[derive(Debug)]
@@ -83,8 +83,7 @@ fn in_directory<T: Send>(
             nix::unistd::chdir(directory)?;
             work()
         };
-        let thread = thread::Builder::new().name("start".into()).spawn_scoped(scope, there)?;
-        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        threads::scoped(scope, "start", there)?.wait()
     })
 }
 

@@ -20,6 +20,7 @@ pub struct Piped {
     stdin: Option<File>,
     outputs: [Output; 2],
     ended: Option<Deadline>,
+    is_left: bool,
 }
 
 /// What happened next.
@@ -80,7 +81,13 @@ impl Program {
             pipe: Some(OwnedFd::from(pipe).into()),
             lines: Lines { buffer: Vec::new(), max: max_line },
         };
-        Ok(Piped { child, stdin: None, outputs: [stdout, stderr].map(output), ended: None })
+        Ok(Piped {
+            child,
+            stdin: None,
+            outputs: [stdout, stderr].map(output),
+            ended: None,
+            is_left: false,
+        })
     }
 }
 
@@ -98,6 +105,11 @@ impl Piped {
         self.stdin = None;
     }
 
+    /// Lets it run on by itself.
+    pub fn leave(mut self) {
+        self.is_left = true;
+    }
+
     /// Sends it `signal`; that it has ended already is fine.
     pub fn signal(&self, signal: Signal) {
         self.child.pidfd().signal(signal).ok();
@@ -109,6 +121,11 @@ impl Piped {
     pub fn next(&mut self, wake: &[BorrowedFd<'_>], patience: Duration) -> io::Result<Next> {
         let deadline = Deadline::after(patience);
         loop {
+            // First: who talks without end must not drown who calls it off.
+            let woken = ready(wake, Some(Duration::ZERO))?;
+            if let Some(woken) = woken.iter().position(|ready| *ready) {
+                return Ok(Next::Woken(woken));
+            }
             if let Some(next) = self.heard() {
                 return Ok(next);
             }
@@ -126,9 +143,6 @@ impl Piped {
             let has_end = self.ended.is_none();
             sources.extend(has_end.then(|| self.child.pidfd().as_fd()));
             let ready = ready(&sources, Some(left))?;
-            if let Some(woken) = ready.iter().take(wake.len()).position(|ready| *ready) {
-                return Ok(Next::Woken(woken));
-            }
             if has_end && ready.last() == Some(&true) {
                 self.ended = Some(Deadline::after(LAST_WORDS));
             }
@@ -173,6 +187,9 @@ impl Piped {
 impl Drop for Piped {
     fn drop(&mut self) {
         self.hang_up();
+        if self.is_left {
+            return;
+        }
         self.child.kill();
         // Another user's, such as sudo, is not killed, and sees only that nobody talks to it.
         self.end(KILLED).ok();

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::agent::wire::{Renewed, harmless};
+use crate::agent::wire::harmless;
 use crate::coordinate::plan::Decision;
 use crate::exit::Exit;
 use crate::names::Hostname;
@@ -40,6 +40,9 @@ pub struct Summary {
     pub hosts: Vec<HostSummary>,
     /// What each address serves.
     pub served: Vec<Served>,
+    /// A signal ended it.
+    #[serde(skip)]
+    pub called_off: bool,
 }
 
 /// One host.
@@ -124,29 +127,48 @@ pub enum Verdict {
     Unknown,
 }
 
-/// What became of a lineage whose serial was `surveyed` before anything was asked.
+/// How far a host came with what it was ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// Nothing was ordered, or the host refused.
+    No,
+    /// It did not say how it ended: it was called off, or is gone.
+    Unheard,
+    /// certbot ended with this code, or of a signal.
+    Ended(Option<i32>),
+}
+
+/// What became of a lineage: `before` and `now` are the serials on the host's disk before
+/// anything was asked and after, and they alone tell whether it was renewed.
 pub fn outcome(
     decision: &Decision,
-    surveyed: &str,
-    renewed: Option<&Renewed>,
+    before: &str,
+    now: Option<&str>,
+    tried: Tried,
     dry_run: bool,
 ) -> (Outcome, Option<String>) {
-    let tried = match decision {
+    match decision {
         Decision::NotDue(_) | Decision::Never => return (Outcome::NotDue, None),
         Decision::Refused(why) => return (Outcome::NotTried, Some(why.clone())),
-        Decision::Renew | Decision::Ask => renewed,
+        Decision::Renew | Decision::Ask => {}
+    }
+    let is_new = now.is_some_and(|serial| serial != before);
+    let ended = match tried {
+        Tried::No => return (Outcome::NotTried, None),
+        Tried::Unheard => "how certbot ended was not heard".to_owned(),
+        Tried::Ended(Some(code)) => format!("certbot ended with code {code}"),
+        Tried::Ended(None) => "certbot was ended by a signal".to_owned(),
     };
-    let Some(Renewed { after, status, .. }) = tried else { return (Outcome::NotTried, None) };
-    let ended = match status {
-        Some(code) => format!("certbot ended with code {code}"),
-        None => "certbot was ended by a signal".to_owned(),
-    };
-    let changed = after.as_deref().is_some_and(|serial| serial != surveyed);
-    match (dry_run, changed, status) {
-        (true, _, Some(0)) => (Outcome::Rehearsed, None),
+    match (dry_run, is_new, tried) {
+        (true, _, Tried::Ended(Some(0))) => (Outcome::Rehearsed, None),
         (true, ..) => (Outcome::Failed, Some(ended)),
         (false, true, _) => (Outcome::Renewed, None),
-        (false, false, Some(0)) if *decision == Decision::Ask => (Outcome::NotDue, None),
+        (false, false, Tried::Ended(Some(0))) if *decision == Decision::Ask => {
+            (Outcome::NotDue, None)
+        }
+        (false, false, _) if now.is_none() => {
+            (Outcome::Failed, Some(format!("{ended}, and its disk cannot be looked at")))
+        }
         (false, false, _) => {
             (Outcome::Failed, Some(format!("{ended}, and the certificate is still the old one")))
         }

@@ -77,6 +77,16 @@ pub enum Decision {
     Refused(String),
 }
 
+impl HostPlan {
+    /// How many lineages certbot is asked for.
+    pub fn asked(&self) -> usize {
+        let asked = |(_, decision): &&(String, Decision)| {
+            matches!(decision, Decision::Renew | Decision::Ask)
+        };
+        self.lineages.iter().filter(asked).count()
+    }
+}
+
 /// The hosts whose clock, disk or version a person should look at, and those that cannot renew.
 pub fn obstacle(report: &Report) -> Option<String> {
     if let Some(apache) = &report.apache {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::agent::report::{Lineage, Report};
@@ -18,14 +19,15 @@ use crate::clock::{self, Deadline};
 use crate::config::Settings;
 use crate::coordinate::outcome::{Served, Verdict};
 use crate::names::{HostLabel, Hostname};
+use crate::threads;
 
 /// The hosts as they are now.
 #[derive(Debug)]
-pub struct Known<'a> {
+pub struct Known {
     /// Those that could be asked.
-    pub hosts: &'a [(HostLabel, Report)],
+    pub hosts: Vec<(HostLabel, Report)>,
     /// This host, which a loopback address means.
-    pub own: Option<&'a HostLabel>,
+    pub own: Option<HostLabel>,
     /// What lies on its disk, by the lineage's name.
     pub disks: BTreeMap<String, OnDisk>,
     /// All hosts could be asked, so that an address of none of them is behind a NAT.
@@ -49,7 +51,54 @@ pub fn disks(settings: &Settings) -> BTreeMap<String, OnDisk> {
     read.collect()
 }
 
-impl Known<'_> {
+/// What every name of `known` is served with, on a thread that is given up as soon as `going_on`
+/// says so: a dial can take ten seconds. It is told each name as it is looked at. The second
+/// says whether all were looked at.
+pub fn all(
+    known: Known,
+    going_on: &mut dyn FnMut(Option<&Hostname>) -> bool,
+) -> (Vec<Served>, bool) {
+    enum Seen {
+        Looking(Hostname),
+        Served(Vec<Served>),
+    }
+    let (tell, seen) = mpsc::channel();
+    let look = move || {
+        for name in known.names() {
+            let served = || known.check(&name);
+            // Nobody listens any more: called off.
+            if tell.send(Seen::Looking(name.clone())).is_err()
+                || tell.send(Seen::Served(served())).is_err()
+            {
+                return;
+            }
+        }
+    };
+    let mut all = Vec::new();
+    if let Err(error) = threads::start("served", look) {
+        tracing::warn!("what is served was not looked at: no thread to do it: {error}");
+        return (all, true);
+    }
+    loop {
+        let told = match seen.recv_timeout(GOING_ON) {
+            Ok(Seen::Looking(name)) => going_on(Some(&name)),
+            Ok(Seen::Served(served)) => {
+                all.extend(served);
+                true
+            }
+            Err(RecvTimeoutError::Timeout) => going_on(None),
+            Err(RecvTimeoutError::Disconnected) => return (all, true),
+        };
+        if !told {
+            return (all, false);
+        }
+    }
+}
+
+/// Between two looks whether it is called off.
+const GOING_ON: Duration = Duration::from_millis(100);
+
+impl Known {
     /// All names that any host has a certificate for.
     pub fn names(&self) -> BTreeSet<Hostname> {
         let lineages = self.hosts.iter().flat_map(|(_, report)| &report.lineages);
@@ -59,7 +108,7 @@ impl Known<'_> {
     fn expected(&self, name: &Hostname, address: IpAddr) -> Expected {
         let owns = |(label, report): &&(HostLabel, Report)| {
             if address.is_loopback() {
-                self.own == Some(label)
+                self.own.as_ref() == Some(label)
             } else {
                 report.addresses.contains(&address)
             }
@@ -85,7 +134,7 @@ impl Known<'_> {
             not_after: lineage.not_after,
             fingerprint: lineage.fingerprint.clone(),
         };
-        let own = self.disks.get(&lineage.name).filter(|_| self.own == Some(host));
+        let own = self.disks.get(&lineage.name).filter(|_| self.own.as_ref() == Some(host));
         own.cloned().unwrap_or_else(|| OnDisk::told(told))
     }
 
@@ -171,10 +220,10 @@ mod tests {
     use super::*;
     use crate::coordinate::plan::tests::{lineage, report};
 
-    fn known(hosts: &[(HostLabel, Report)]) -> Known<'_> {
+    fn known(hosts: &[(HostLabel, Report)]) -> Known {
         Known {
-            hosts,
-            own: hosts.first().map(|(label, _)| label),
+            hosts: hosts.to_vec(),
+            own: hosts.first().map(|(label, _)| label.clone()),
             disks: BTreeMap::new(),
             complete: true,
         }

@@ -3,9 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::caller::Caller;
+use crate::clock;
 use crate::exit::{CarriesExit, Exit};
 use crate::lease::wire::{self, MAX_LINE};
 
@@ -15,6 +18,8 @@ pub struct Lines {
     from: File,
     to: File,
     buffer: Vec<u8>,
+    since: Duration,
+    heard: u64,
 }
 
 /// Why nothing more is to be read or said.
@@ -26,6 +31,12 @@ pub enum Error {
     /// The system said no.
     #[error("the connection broke")]
     Broken(#[source] io::Error),
+    /// It says more than anybody has to say about a lease.
+    #[error("the other side says more than {WORDS} bytes, and no end")]
+    Flood,
+    /// It takes nothing in.
+    #[error("the other side takes nothing in for {} s", TAKEN.as_secs())]
+    Deaf,
     /// No line of ours.
     #[error(transparent)]
     Wire(#[from] wire::Error),
@@ -36,7 +47,7 @@ impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Wire(error) => error.exit(),
-            Self::Closed | Self::Broken(_) => Exit::Failed,
+            Self::Closed | Self::Broken(_) | Self::Flood | Self::Deaf => Exit::Failed,
         }
     }
 }
@@ -44,7 +55,8 @@ impl CarriesExit for Error {
 impl Lines {
     /// Reads `from`, writes `to`.
     pub fn new(from: OwnedFd, to: OwnedFd) -> Self {
-        Self { from: from.into(), to: to.into(), buffer: Vec::new() }
+        let since = clock::since_boot();
+        Self { from: from.into(), to: to.into(), buffer: Vec::new(), since, heard: 0 }
     }
 
     /// This process's standard input and output.
@@ -61,6 +73,11 @@ impl Lines {
                 Ok(0) => Err(Error::Closed),
                 Ok(count) => {
                     self.buffer.extend_from_slice(&chunk[..count]);
+                    self.heard += count as u64;
+                    let time = clock::since_boot().saturating_sub(self.since).as_secs();
+                    if self.heard > WORDS + WORDS_A_SECOND * time {
+                        return Err(Error::Flood);
+                    }
                     Ok(())
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -81,12 +98,33 @@ impl Lines {
 
     /// Says one word.
     pub fn say(&mut self, word: &impl Serialize) -> Result<(), Error> {
-        match self.to.write_all(&wire::line(word)?) {
+        let line = wire::line(word)?;
+        // A line fits where there is room at all (pipe(7), PIPE_BUF).
+        if !clock::room(self.to.as_fd(), &[], TAKEN).map_err(Error::Broken)? {
+            return Err(Error::Deaf);
+        }
+        match self.to.write_all(&line) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Error::Closed),
             said => said.map_err(Error::Broken),
         }
     }
 }
+
+/// For whoever hands these lines on as another conversation.
+impl From<Lines> for Caller {
+    fn from(lines: Lines) -> Self {
+        Self::of(lines.from, lines.to)
+    }
+}
+
+/// What may be said at once: every word of a renewal is below a kilobyte.
+const WORDS: u64 = 64 * 1024;
+
+/// What may be said beyond, on and on: a word every few seconds.
+const WORDS_A_SECOND: u64 = 2048;
+
+/// For the other side to take a word in.
+const TAKEN: Duration = Duration::from_secs(5);
 
 impl AsFd for Lines {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -125,6 +163,22 @@ mod tests {
         let mut lines = from(&[vec![b'x'; MAX_LINE - 1], vec![b'\n']].concat());
         lines.fill().unwrap();
         assert_eq!(lines.next_line().unwrap().unwrap().len(), MAX_LINE);
+    }
+
+    #[test]
+    fn a_flood_of_good_lines_ends_the_conversation() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let (_, to) = io::pipe().unwrap();
+        let mut lines = Lines::new(reader.into(), to.into());
+        let flood = || -> Result<(), Error> {
+            for _ in 0..1000 {
+                writer.write_all(&b"1\n".repeat(512)).unwrap();
+                lines.fill()?;
+                while lines.next_line()?.is_some() {}
+            }
+            Ok(())
+        };
+        assert!(matches!({ flood }(), Err(Error::Flood)));
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(),
     };
     if let Some(line) = first.as_deref().filter(|line| order::is_order(line)) {
         tracing::info!(host = %caller, "order of {caller} for the agent");
-        return Ok(relay::relay(line, lines.as_fd(), &mut io::stdout().lock())?);
+        return Ok(relay::relay(line, &lines.into())?);
     }
     step_down(settings)?;
     let store = match Store::open(settings) {

@@ -8,7 +8,6 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
 use std::time::Duration;
 
 use crate::cause::chain;
@@ -19,6 +18,7 @@ use crate::lease::connection::{Connection, Way};
 use crate::lease::holder::{Action, Event, GiveUp, Greeting, Holder, Patience, Warning, Word};
 use crate::lease::times;
 use crate::lease::wire::{self, Ask, Hello, Purpose, RequestId, Token, Waiting};
+use crate::threads;
 
 /// What a keeper is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Session {
             alarm: Alarm::new()?,
             settings: settings.clone(),
         };
-        thread::Builder::new().name("lease".into()).spawn(move || worker.work())?;
+        threads::start("lease", move || worker.work())?;
         Ok(Self { news, bell })
     }
 

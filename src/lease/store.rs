@@ -15,7 +15,7 @@ use std::time::Duration;
 use nix::libc;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Deadline, Passed, within};
+use crate::clock::{Deadline, Unfinished, within};
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
@@ -267,8 +267,13 @@ fn brief(path: &Path) -> Result<Lock, Error> {
         return Ok(lock);
     }
     let wanted = path.to_owned();
-    let busy = |Passed| lock::Error::Busy { path: path.to_owned(), waited: BRIEF };
-    let lock = within(&Deadline::after(BRIEF), move || lock::wait(&wanted)).map_err(busy)?;
+    let failed = |unfinished| match unfinished {
+        Unfinished::Passed(_) => lock::Error::Busy { path: path.to_owned(), waited: BRIEF },
+        Unfinished::Thread(_) => {
+            lock::Error::File { path: path.to_owned(), source: unfinished.into() }
+        }
+    };
+    let lock = within(&Deadline::after(BRIEF), move || lock::wait(&wanted)).map_err(failed)?;
     Ok(lock?)
 }
 

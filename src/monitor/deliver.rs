@@ -1,6 +1,7 @@
 //! system: carries one message out of this host, in bounded time: to a program, or by HTTP.
 
 use std::io;
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use reqwest::blocking::Client;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{StatusCode, redirect, retry};
 
-use crate::clock::{self, Deadline};
+use crate::clock::{self, Deadline, Unfinished};
 use crate::command::piped::Next;
 use crate::command::{self, Program};
 use crate::config::notify::{Command, Post};
@@ -56,6 +57,22 @@ pub enum Error {
         path: PathBuf,
         /// Line, from 1.
         line: usize,
+    },
+    /// The name of the host in the URL.
+    #[error("cannot resolve {host}")]
+    Resolve {
+        /// Of the URL, which may itself be a secret.
+        host: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// There was no thread to do it.
+    #[error("cannot post to {host}")]
+    Start {
+        /// Of the URL, which may itself be a secret.
+        host: String,
+        /// Why.
+        source: io::Error,
     },
     /// Nobody answered, or not as one should.
     #[error("cannot post to {host}")]
@@ -116,11 +133,17 @@ pub fn post(post: &Post, body: &[u8], patience: Duration) -> Result<(), Error> {
     let work = move || -> Result<(), Error> {
         let failed =
             |error: reqwest::Error| Error::Post { host: to.clone(), source: error.without_url() };
+        let port = url.port_or_known_default().unwrap_or_default();
+        let unresolved = |source| Error::Resolve { host: to.clone(), source };
+        let name = to.trim_matches(['[', ']']);
+        let addresses: Vec<_> = (name, port).to_socket_addrs().map_err(unresolved)?.collect();
         let client = Client::builder()
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .no_proxy()
             .timeout(patience)
+            // Else reqwest resolves on a thread of its own, and panics where there is none left.
+            .resolve_to_addrs(&to, &addresses)
             .user_agent(concat!("certbaton/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(failed)?;
@@ -129,8 +152,13 @@ pub fn post(post: &Post, body: &[u8], patience: Duration) -> Result<(), Error> {
         if status.is_success() { Ok(()) } else { Err(Error::Refused { host: to.clone(), status }) }
     };
     // The client's own timeout does not hold for the resolver.
-    let done = clock::within(&Deadline::after(patience), work);
-    done.unwrap_or(Err(Error::Slow { to: host, patience }))
+    match clock::within(&Deadline::after(patience), work) {
+        Ok(done) => done,
+        Err(Unfinished::Passed(_)) => Err(Error::Slow { to: host, patience }),
+        Err(unfinished @ Unfinished::Thread(_)) => {
+            Err(Error::Start { host, source: unfinished.into() })
+        }
+    }
 }
 
 fn headers(post: &Post) -> Result<HeaderMap, Error> {

@@ -6,7 +6,6 @@
 //! trusted: its answer counts only if the plan turns out to be the same, byte for byte.
 
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +18,7 @@ use crate::names::Route;
 use crate::route::install::{self, Change};
 use crate::route::order::Order;
 use crate::route::report::Error;
+use crate::threads::{self, Thread};
 
 /// What a switch wrote, as the next one like it will find it useful.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ struct File {
 pub struct Guess {
     changes: Vec<Change>,
     /// `None` once it was joined.
-    answer: Option<thread::JoinHandle<Result<Dump, Error>>>,
+    answer: Option<Thread<Result<Dump, Error>>>,
 }
 
 /// Asks about what `order` will probably write; `None` where there is nothing to go by.
@@ -54,7 +54,7 @@ pub fn guess(settings: &Settings, order: &Order, server: &Server) -> Option<Gues
     let staged = install::stage(&changes, &settings.state_directory).ok()?;
     let inquirer = server.inquirer().clone();
     let ask = move || install::question(&inquirer, &staged);
-    Some(Guess { changes, answer: Some(thread::spawn(ask)) })
+    Some(Guess { changes, answer: Some(threads::start("guess", ask).ok()?) })
 }
 
 /// What was written for the same routes, if the files are as they were then.
@@ -105,8 +105,7 @@ impl Guess {
     }
 
     fn join(&mut self) -> Option<Result<Dump, Error>> {
-        let joined = self.answer.take()?.join();
-        Some(joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        Some(self.answer.take()?.wait())
     }
 }
 
@@ -160,7 +159,7 @@ mod tests {
         };
         let guess = || Guess {
             changes: change("after"),
-            answer: Some(thread::spawn(|| Ok(Dump::default()))),
+            answer: Some(threads::start("guess", || Ok(Dump::default())).unwrap()),
         };
         assert!(guess().answer(&change("after")).is_some());
         assert!(guess().answer(&change("other")).is_none());

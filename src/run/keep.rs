@@ -25,9 +25,10 @@ use crate::route::order::{Options, Report, Return};
 use crate::route::report;
 use crate::route::switch;
 use crate::run::due::Certificates;
-use crate::run::keeper::{self, Channel, Signals};
+use crate::run::keeper::{self, Channel};
 use crate::run::lease::{self, Grant};
 use crate::run::messages::{Deployed, LeftOut, Message, Names, RenewalRun, Reply, Request, Task};
+use crate::signals::Signals;
 
 mod claim;
 mod loss;

@@ -10,8 +10,6 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::{Mode, umask};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,6 +18,7 @@ use crate::clock;
 use crate::command::{self, Program};
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
+use crate::signals::Signals;
 
 /// Longest message, in bytes: some thousand names.
 const MAX_LINE: u64 = 1 << 20;
@@ -130,34 +129,6 @@ pub fn settle() -> Result<(Channel, Signals), Error> {
     let stdin = io::stdin().as_fd().try_clone_to_owned();
     let stdin = stdin.map_err(|e| Error::Setup("use its standard input", e))?;
     Ok((Channel::new(UnixStream::from(stdin)), signals))
-}
-
-/// Signals that would end the keeper, taken one by one.
-#[derive(Debug)]
-pub struct Signals(SignalFd);
-
-impl Signals {
-    /// From here on the signals are taken, not obeyed; threads that run already obey them.
-    pub fn catch() -> io::Result<Self> {
-        let mut mask = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-            mask.add(signal);
-        }
-        mask.thread_block()?;
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        Ok(Self(SignalFd::with_flags(&mask, flags)?))
-    }
-
-    /// Takes one, if one is there.
-    pub fn take(&self) -> bool {
-        matches!(self.0.read_signal(), Ok(Some(_)))
-    }
-}
-
-impl AsFd for Signals {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
 }
 
 /// Where hooks find the keeper of the run under way; only its holder of the lease listens.

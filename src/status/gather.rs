@@ -1,7 +1,6 @@
 //! flow: this host looked at, the others asked, all at once; nothing is changed.
 
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -29,11 +28,11 @@ use crate::history::log;
 use crate::history::run::{self, Run};
 use crate::lease::question::question;
 use crate::lease::wire::{Answer as LeaseAnswer, Ask};
-use crate::run::keeper::Signals;
 use crate::status::judgement;
 use crate::status::overview::{Found, HostStatus, LeaseStatus, LineageStatus, Overview, Versions};
 use crate::status::remembered::{self, Remembered};
 use crate::status::result;
+use crate::threads;
 
 /// What the flow needs beside the settings.
 #[derive(Debug)]
@@ -45,26 +44,13 @@ pub struct Call<'a> {
 }
 
 /// Everything about all hosts.
-pub fn gather(settings: &Settings, call: &Call<'_>, signals: &Signals) -> Overview {
+pub fn gather(settings: &Settings, call: &Call<'_>) -> Overview {
     let hosts = hosts(settings);
-    let (hosts, lease) = thread::scope(|scope| {
-        let lease = scope.spawn(|| lease(settings, call));
-        let asked: Vec<_> = hosts
-            .iter()
-            .filter(|host| !is_own(settings, host))
-            .map(|host| scope.spawn(|| peer(settings, call, host, signals)))
-            .collect();
-        let own: Vec<HostStatus> = hosts
-            .iter()
-            .filter(|host| is_own(settings, host))
-            .map(|host| own(settings, host))
-            .collect();
-        // A thread that panicked has nothing to tell.
-        let peers = asked.into_iter().filter_map(|thread| thread.join().ok());
-        let mut all: Vec<HostStatus> = own.into_iter().chain(peers).collect();
-        all.sort_by_key(|status| hosts.iter().position(|host| host.name.as_str() == status.name));
-        (all, lease.join().unwrap_or_default())
-    });
+    let look = |host: &Host| {
+        if is_own(settings, host) { own(settings, host) } else { peer(settings, call, host) }
+    };
+    let lease = || lease(settings, call);
+    let (lease, hosts) = threads::both("lease", lease, || threads::each("host", &hosts, look));
     let mut overview =
         Overview { version: 1, at: clock::now(), exit: 0, wrong: Vec::new(), lease, hosts };
     for host in &mut overview.hosts {
@@ -92,7 +78,7 @@ fn own(settings: &Settings, host: &Host) -> HostStatus {
     }
 }
 
-fn peer(settings: &Settings, call: &Call<'_>, host: &Host, signals: &Signals) -> HostStatus {
+fn peer(settings: &Settings, call: &Call<'_>, host: &Host) -> HostStatus {
     if host.ssh.is_none() {
         // Its own status tells of it; that is how it is configured, and nothing is wrong with it.
         let (name, own) = (host.name.to_string(), false);
@@ -108,7 +94,7 @@ fn peer(settings: &Settings, call: &Call<'_>, host: &Host, signals: &Signals) ->
     let way = Way::to(settings, call.config, &call.certbaton, host).patient(PATIENCE);
     let asked = clock::now();
     let mut clock_ahead = 0;
-    let (unreachable, said) = match way.ask(Order::Status, signals, |_| {}) {
+    let (unreachable, said) = match way.ask(Order::Status) {
         Ok(Answer::Status(found)) => {
             clock_ahead = apart(found.at, asked, clock::now()).as_secs();
             let said = Remembered { seen: clock::now(), found: *found };
@@ -153,40 +139,43 @@ pub fn found(settings: &Settings) -> Found {
         notes.push(chain(&error));
         Lineages::default()
     });
-    thread::scope(|scope| {
-        // Beside Apache, which takes longer.
-        let certbot = scope.spawn(|| certbot_version(settings));
-        let health = scope.spawn(|| health(settings, &known));
-        let looked = survey::apache(settings, &mut notes);
-        let apache = looked.inquirer.as_ref().and_then(Inquirer::version);
-        let (runs, switched) = history(settings, &mut notes);
-        let certbot = certbot.join().unwrap_or_default();
-        let parsed = certbot.as_ref().and_then(|v| Version::parse(&format!("certbot {v}")));
-        let lineages = known_lineages(settings, &known, parsed, &runs, &mut notes);
-        let (hold, starts, findings) = health.join().unwrap_or_default();
-        let Looked { failure, routes, loaded, since, foreign, .. } = looked;
-        Found {
-            at: clock::now(),
-            versions: Versions {
-                certbaton: env!("CARGO_PKG_VERSION").to_owned(),
-                certbot,
-                apache,
-                web_server: foreign,
-            },
-            apache: failure,
-            last_reload: loaded,
-            under_way: survey::under_way(settings),
-            hold,
-            starts,
-            findings,
-            local: result::routes(&routes.local, &switched, &runs, since),
-            damaged: routes.damaged,
-            pending: routes.pending,
-            lineages,
-            last_run: result::last_run(&runs).cloned(),
-            notes,
-        }
-    })
+    let beside = || {
+        let health = || health(settings, &known);
+        threads::both("health", health, || certbot_version(settings))
+    };
+    // Beside Apache, which takes longer.
+    let ((health, certbot), (looked, apache, runs, switched)) =
+        threads::both("certbot", beside, || {
+            let looked = survey::apache(settings, &mut notes);
+            let apache = looked.inquirer.as_ref().and_then(Inquirer::version);
+            let (runs, switched) = history(settings, &mut notes);
+            (looked, apache, runs, switched)
+        });
+    let (hold, starts, findings) = health;
+    let parsed = certbot.as_ref().and_then(|v| Version::parse(&format!("certbot {v}")));
+    let lineages = known_lineages(settings, &known, parsed, &runs, &mut notes);
+    let Looked { failure, routes, loaded, since, foreign, .. } = looked;
+    Found {
+        at: clock::now(),
+        versions: Versions {
+            certbaton: env!("CARGO_PKG_VERSION").to_owned(),
+            certbot,
+            apache,
+            web_server: foreign,
+        },
+        apache: failure,
+        last_reload: loaded,
+        under_way: survey::under_way(settings),
+        hold,
+        starts,
+        findings,
+        local: result::routes(&routes.local, &switched, &runs, since),
+        damaged: routes.damaged,
+        pending: routes.pending,
+        lineages,
+        last_run: result::last_run(&runs).cloned(),
+        notes,
+    }
 }
 
 /// Who holds the lock, what starts renewals, and what keeps them from going well.

@@ -1,11 +1,15 @@
 //! flow: what a caller leaves behind of signals and descriptors reaches neither the programs nor their children.
 
+use std::fs;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
+use nix::unistd::Pid;
 
 use crate::RENEW;
 use crate::tree::Tree;
@@ -54,4 +58,22 @@ fn certbot_below_a_careless_caller_has_clean_signals_descriptors_and_environment
     assert_eq!((mask(&status, "SigBlk:"), mask(&status, "SigIgn:")), (0, 0), "{status}");
     assert_eq!(tree.said("fd"), "0\n1\n2\n3\n");
     assert!(!tree.said("environment").contains("LEAKED"));
+}
+
+#[test]
+fn what_its_caller_ignores_and_blocks_ends_a_program_all_the_same() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut agent = carelessly(&mut agent(&tree));
+        let pid = Pid::from_raw(i32::try_from(agent.id()).unwrap());
+        let program = env!("CARGO_BIN_EXE_certbaton");
+        while fs::read_link(format!("/proc/{pid}/exe")).unwrap() != Path::new(program) {
+            std::thread::yield_now();
+        }
+        // It waits for an order. What comes before it unblocks is kept for it (signal(7)).
+        let began = Instant::now();
+        kill(pid, signal).unwrap();
+        agent.wait().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(2), "{signal}: {:?}", began.elapsed());
+    }
 }

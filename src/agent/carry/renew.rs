@@ -2,14 +2,13 @@
 //!
 //! certbot never outlives whoever ordered it, and its keeper's end is waited for.
 
-use std::io;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{BEAT, Caller, Error, Other, say};
+use super::{BEAT, Error, Other};
 use crate::agent::survey::{self, serials};
 use crate::agent::wire::{self, Answer, MAX_TEXT, Renewal, Renewed};
+use crate::caller::{Caller, Heard};
 use crate::certbot::running::LOCK_FILE;
 use crate::clock::{self, Deadline};
 use crate::command::piped::{Next, Piped};
@@ -80,7 +79,7 @@ impl Caller {
     /// certbot does not wait for another certbot (`lock.py`); this does, and for agents of other coordinators.
     fn wait_for_others(&self, settings: &Settings, deadline: &Deadline) -> Result<Lock, Error> {
         files::own_directory(&settings.runtime_directory, 0o755)?;
-        let mut told = None;
+        let (mut told, mut beat) = (None, Deadline::after(BEAT));
         loop {
             // What cannot be seen from here, certbot itself will tell.
             let other = match certbots_lock(settings) {
@@ -91,15 +90,16 @@ impl Caller {
                 },
             };
             if told != Some(other) {
-                say(&Answer::Line { text: format!("waiting: {other} runs here") })?;
+                self.answer(&Answer::Line { text: format!("waiting: {other} runs here") })?;
                 told = Some(other);
+            } else if beat.remaining().is_none() {
+                self.answer(&Answer::Alive)?;
+                beat = Deadline::after(BEAT);
             }
             if deadline.remaining().is_none() {
                 return Err(Error::Busy { other, waited: settings.lease_wait });
             }
-            let stdin = io::stdin();
-            let sources = [stdin.as_fd(), self.signals.as_fd()];
-            if clock::ready(&sources, Some(LOOK_AGAIN)).map_err(Error::Caller)?.contains(&true) {
+            if self.wait(LOOK_AGAIN).map_err(Error::Caller)? == Heard::End {
                 return Err(Error::CalledOff);
             }
         }
@@ -132,9 +132,13 @@ impl Caller {
             None => {}
         });
         if heard.is_err() {
-            stop(&mut certbot);
+            self.stop(&mut certbot);
+            // The keeper, which sees certbot's end, needs nobody for the rest.
+            if self.is_signalled() {
+                return Err(Error::CalledOff);
+            }
         }
-        let back = wait_for_the_end_of_the_run(settings);
+        let back = self.wait_for_the_end_of_the_run(settings)?;
         heard?;
         if !back {
             tracing::warn!("the run's keeper still holds the lease");
@@ -149,21 +153,64 @@ impl Caller {
     ///
     /// `at_a_line` is called before each.
     fn follow(&self, certbot: &mut Piped, mut at_a_line: impl FnMut()) -> Result<(), Error> {
-        let stdin = io::stdin();
-        let sources = [stdin.as_fd(), self.signals.as_fd()];
         loop {
-            match certbot.next(&sources, BEAT).map_err(Error::Caller)? {
+            match certbot.next(&self.ends(), BEAT).map_err(Error::Caller)? {
                 // Blank lines and the rules that certbot draws between its paragraphs.
                 Next::Out(line) | Next::Err(line)
                     if line.iter().all(|b| b.is_ascii_whitespace() || *b == b'-') => {}
                 Next::Out(line) | Next::Err(line) => {
                     at_a_line();
-                    say(&Answer::Line { text: wire::shown(&line) })?;
+                    self.answer(&Answer::Line { text: wire::shown(&line) })?;
                 }
-                Next::Silence => say(&Answer::Alive)?,
+                Next::Silence => self.answer(&Answer::Alive)?,
                 Next::Woken(_) => return Err(Error::CalledOff),
                 Next::Ended => return Ok(()),
             }
+        }
+    }
+}
+
+impl Caller {
+    /// Ends certbot, in the time that there is.
+    fn stop(&self, certbot: &mut Piped) {
+        for (signal, patience) in LADDER {
+            if self.is_signalled() {
+                return stop_at_once(certbot);
+            }
+            certbot.signal(signal);
+            let deadline = Deadline::after(patience);
+            while let Some(left) = deadline.remaining() {
+                if self.is_signalled() {
+                    return stop_at_once(certbot);
+                }
+                if matches!(certbot.end(left.min(LOOK_AGAIN)), Ok(Some(_)) | Err(_)) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits until the keeper of the run has given back routes and lease; says whether it has.
+    fn wait_for_the_end_of_the_run(&self, settings: &Settings) -> Result<bool, Error> {
+        let deadline = Deadline::after(KEEPER_TIME);
+        while survey::under_way(settings) {
+            if self.is_signalled() {
+                return Err(Error::CalledOff);
+            }
+            // It is another process, and may be another run's by now.
+            if clock::pause(LOOK_AGAIN, &deadline).is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn stop_at_once(certbot: &mut Piped) {
+    for (signal, patience) in STEEP_LADDER {
+        certbot.signal(signal);
+        if matches!(certbot.end(patience), Ok(Some(_)) | Err(_)) {
+            return;
         }
     }
 }
@@ -190,32 +237,20 @@ fn is_below_us(pid: i32) -> bool {
     process::own().is_ok_and(is_own)
 }
 
-/// Ends certbot: an interrupt first, with which it cleans up best; each bounded.
-fn stop(certbot: &mut Piped) {
-    for (signal, patience) in [
-        (Signal::INT, Duration::from_secs(10)),
-        (Signal::TERM, Duration::from_secs(5)),
-        (Signal::INT, Duration::from_secs(5)),
-        (Signal::KILL, Duration::from_secs(5)),
-    ] {
-        certbot.signal(signal);
-        if matches!(certbot.end(patience), Ok(Some(_)) | Err(_)) {
-            return;
-        }
-    }
-}
+/// Signals to end certbot: an interrupt first, with which it cleans up best; each with its time.
+const LADDER: [(Signal, Duration); 4] = [
+    (Signal::INT, Duration::from_secs(10)),
+    (Signal::TERM, Duration::from_secs(5)),
+    (Signal::INT, Duration::from_secs(5)),
+    (Signal::KILL, Duration::from_secs(5)),
+];
 
-/// Waits until the keeper of the run has given back routes and lease; says whether it has.
-fn wait_for_the_end_of_the_run(settings: &Settings) -> bool {
-    let deadline = Deadline::after(KEEPER_TIME);
-    while survey::under_way(settings) {
-        // It is another process, and may be another run's by now.
-        if clock::pause(LOOK_AGAIN, &deadline).is_err() {
-            return false;
-        }
-    }
-    true
-}
+/// The same where this agent itself is to end: two seconds for all.
+const STEEP_LADDER: [(Signal, Duration); 3] = [
+    (Signal::INT, Duration::from_millis(700)),
+    (Signal::TERM, Duration::from_millis(400)),
+    (Signal::KILL, Duration::from_millis(300)),
+];
 
 /// Between two looks at what cannot be waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);

@@ -2,12 +2,8 @@
 
 use super::*;
 
-fn renewed(after: &str, status: Option<i32>) -> Renewed {
-    Renewed { name: "a".into(), before: Some("1".into()), after: Some(after.into()), status }
-}
-
-fn of(decision: &Decision, after: &str, status: Option<i32>, dry_run: bool) -> Outcome {
-    outcome(decision, "1", Some(&renewed(after, status)), dry_run).0
+fn of(decision: &Decision, now: &str, status: Option<i32>, dry_run: bool) -> Outcome {
+    outcome(decision, "1", Some(now), Tried::Ended(status), dry_run).0
 }
 
 #[test]
@@ -21,9 +17,19 @@ fn files_tell_what_became_of_a_lineage() {
     assert_eq!(of(&Decision::Ask, "1", Some(1), false), Outcome::Failed);
     assert_eq!(of(&renew, "1", Some(0), true), Outcome::Rehearsed);
     assert_eq!(of(&renew, "1", Some(1), true), Outcome::Failed);
-    assert_eq!(outcome(&renew, "1", None, false), (Outcome::NotTried, None));
-    let already = Renewed { before: Some("2".into()), ..renewed("2", Some(0)) };
-    assert_eq!(outcome(&renew, "1", Some(&already), false).0, Outcome::Renewed, "by another run");
+    assert_eq!(outcome(&renew, "1", Some("1"), Tried::No, false), (Outcome::NotTried, None));
+}
+
+#[test]
+fn the_disk_tells_also_where_nothing_was_heard() {
+    let of = |now| outcome(&Decision::Renew, "1", now, Tried::Unheard, false);
+    assert_eq!(of(Some("2")), (Outcome::Renewed, None));
+    let (outcome, why) = of(Some("1"));
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(why.unwrap().contains("still the old one"));
+    let (outcome, why) = of(None);
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(why.unwrap().contains("cannot be looked at"));
 }
 
 fn name() -> Hostname {
@@ -67,6 +73,7 @@ fn summary(result: Outcome, routes_back: Option<bool>) -> Summary {
         costs: Vec::new(),
         hosts: vec![host("vps"), host("home")],
         served: vec![served("vps", "192.0.2.1"), served("home", "2001:db8::1")],
+        called_off: false,
     }
 }
 

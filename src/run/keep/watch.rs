@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Error, Keeper};
 use crate::run::keeper;
+use crate::threads;
 
 impl Keeper<'_> {
     /// Does `work`; stops certbot as soon as the hook dies, since it would ask the CA at once,
@@ -20,19 +21,20 @@ impl Keeper<'_> {
         let setup = |error| Error::Keeper(keeper::Error::Setup("watch its hook", error));
         let (end, done) = io::pipe().map_err(setup)?;
         let end = end.as_fd();
-        Ok(thread::scope(|scope| {
-            scope.spawn(move || {
+        thread::scope(|scope| {
+            let watch = move || {
                 // The hook says nothing while it waits: it can only have closed.
                 let sources: Vec<_> = [Some(end), hook, bell].into_iter().flatten().collect();
                 if keeper::wait(&sources, None).is_err() || is_ready(end) {
                     return;
                 }
                 self.stop_owner();
-            });
+            };
+            threads::scoped(scope, "watch", watch).map_err(setup)?;
             let outcome = work();
             drop(done);
-            outcome
-        }))
+            Ok(outcome)
+        })
     }
 }
 

@@ -1,7 +1,5 @@
 //! flow: home's side: a key pair, the vps's host key, the line on the other side, and whether the way is open.
 
-use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -296,9 +294,7 @@ fn try_way() -> Result<Opened, Error> {
     let arbiter = settings.hosts.iter().find(|host| Some(&host.name) == settings.arbiter.as_ref());
     let Some(arbiter) = arbiter else { return Ok(Opened::Not("it is no [[host]]".into())) };
     let way = Way::to(&settings, None, Path::new("/"), arbiter).patient(PATIENCE);
-    // Nothing calls it off: Ctrl-C ends all of it, and it leaves nothing behind.
-    let (never, _open) = io::pipe().map_err(Error::Answer)?;
-    Ok(match way.ask_until(Order::Status, never.as_fd(), |_| {}) {
+    Ok(match way.ask(Order::Status) {
         Ok(_) => Opened::Open,
         Err(error) => Opened::Not(chain(&error)),
     })
