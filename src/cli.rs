@@ -7,7 +7,9 @@ mod check;
 mod commands;
 mod coordinate;
 mod error;
+mod hooks;
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -21,8 +23,8 @@ use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::history::record::By;
 use crate::lease::serve;
-use crate::names::{HostLabel, Hostname, Webroot};
-use crate::run::hook::{self, Call};
+use crate::names::HostLabel;
+use crate::run::hook;
 use crate::run::keep;
 use crate::text::{WIDTH, wrapped};
 use look::look;
@@ -35,9 +37,9 @@ mod setup;
 mod status;
 mod switch;
 pub use commands::commands;
-use commands::{DEPLOY, POST, PRE, Program};
 pub use coordinate::renew_coordinate;
 pub use error::Error;
+use hooks::HookWords;
 use output::{print, print_done};
 
 /// Lets two web servers that answer for the same names renew their certificates
@@ -102,7 +104,11 @@ fn host_label(text: &str) -> Result<HostLabel, String> {
 
 /// The whole of `certbaton`.
 pub fn certbaton() -> Exit {
-    let cli: Certbaton = match parsed("certbaton", Certbaton::command()) {
+    let words: Vec<_> = std::env::args_os().collect();
+    if let Some(exit) = hooks::perform(&words) {
+        return exit;
+    }
+    let cli: Certbaton = match parsed("certbaton", Certbaton::command(), words) {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
@@ -150,60 +156,17 @@ impl Certbaton {
 }
 
 /// The command line as `command` understands it; else how the program ends: help was wanted, or the words are wrong.
-fn parsed<P: FromArgMatches>(program: &str, mut command: Command) -> Result<P, Exit> {
-    let given = command.try_get_matches_from_mut(std::env::args_os());
+fn parsed<P: FromArgMatches>(
+    program: &str,
+    mut command: Command,
+    words: Vec<OsString>,
+) -> Result<P, Exit> {
+    let given = command.try_get_matches_from_mut(words);
     let said = match given.and_then(|given| P::from_arg_matches(&given)) {
         Ok(cli) => return Ok(cli),
         Err(said) => said.format(&mut command),
     };
     Err(concluded(program, output::explain(&said).map_err(Error::from)))
-}
-
-/// What every hook understands; certbot passes the rest by environment.
-#[derive(Debug, Parser)]
-#[command(version, max_term_width = WIDTH)]
-struct Hook {
-    #[command(flatten)]
-    common: Common,
-    /// A name to switch, when certbot does not say which; may be repeated.
-    #[arg(long = "name", value_name = "NAME")]
-    names: Vec<Hostname>,
-    /// The webroot of the names, where certbot does not know it.
-    #[arg(long, value_name = "DIRECTORY")]
-    webroot: Option<Webroot>,
-}
-
-/// Takes the lease and routes the challenge path to this host, or stops certbot.
-pub fn pre_hook() -> Exit {
-    let done = hook(PRE, hook::pre);
-    if let Err(error) = &done {
-        hook::veto(&chain(error));
-    }
-    concluded(PRE.name, done)
-}
-
-/// Gives the renewed lineage's names back and proves that its certificate is served.
-pub fn deploy_hook() -> Exit {
-    concluded(DEPLOY.name, hook(DEPLOY, hook::deploy))
-}
-
-/// Gives everything else back and releases the lease.
-pub fn post_hook() -> Exit {
-    concluded(POST.name, hook(POST, |settings, _| hook::post(settings)))
-}
-
-fn hook(
-    program: Program,
-    act: fn(&Settings, &Call) -> Result<(), hook::Error>,
-) -> Result<Exit, Error> {
-    let cli: Hook = match parsed(program.name, program.command()) {
-        Ok(cli) => cli,
-        Err(exit) => return Ok(exit),
-    };
-    start(program.name);
-    let settings = settings(&cli.common)?;
-    act(&settings, &cli.call()?)?;
-    Ok(Exit::Done)
 }
 
 /// Says what went wrong, and turns it into the exit code.
@@ -214,23 +177,6 @@ fn concluded(program: &str, done: Result<Exit, Error>) -> Exit {
         }
         error.exit()
     })
-}
-
-impl Hook {
-    /// Arguments and environment, as values.
-    fn call(&self) -> Result<Call, Error> {
-        let this = std::env::current_exe().map_err(Error::Program)?;
-        let domains = std::env::var("RENEWED_DOMAINS").unwrap_or_default();
-        Ok(Call {
-            config: self.common.config.clone(),
-            program: this.with_file_name("certbaton"),
-            names: self.names.clone(),
-            webroot: self.webroot.clone(),
-            lineage: std::env::var_os("RENEWED_LINEAGE").map(PathBuf::from),
-            // Wildcards and addresses are certbot's to know; they have no route.
-            domains: domains.split(' ').filter_map(|name| Hostname::parse(name).ok()).collect(),
-        })
-    }
 }
 
 /// Sets up what every program shares.
@@ -265,9 +211,13 @@ fn unprivileged_settings(common: &Common) -> Result<Settings, Error> {
 /// Says on standard error what went wrong, each line behind the program's name; and in the log.
 pub fn complain(program: &str, text: &str) {
     tracing::error!("{text}");
-    if is_logged() {
-        return;
+    if !is_logged() {
+        say(program, text);
     }
+}
+
+/// Says it on standard error alone.
+fn say(program: &str, text: &str) {
     let mut out = io::stderr().lock();
     let is_narrow = out.is_terminal();
     for line in text.lines() {

@@ -11,7 +11,7 @@ pub mod ssh;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -124,6 +124,22 @@ impl Program {
         let nothing = nothing().map_err(|source| self.failed(source))?;
         self.start([stdin.as_fd(), nothing.as_fd(), nothing.as_fd()], Group::Ours)?;
         Ok(())
+    }
+
+    /// Starts it with `stdin` and our own standard output; what it says on standard error comes
+    /// out of the second.
+    pub fn attend(&self, stdin: BorrowedFd<'_>) -> Result<(Child, File), Error> {
+        let (stderr, stderr_end) = io::pipe().map_err(|source| self.failed(source))?;
+        let stdout = io::stdout();
+        let streams = [stdin, stdout.as_fd(), stderr_end.as_fd()];
+        let child = self.start(streams, Group::Ours)?;
+        Ok((child, OwnedFd::from(stderr).into()))
+    }
+
+    /// Starts it with nothing to read and nobody to hear it.
+    pub fn unattended(&self) -> Result<Child, Error> {
+        let nothing = nothing().map_err(|source| self.failed(source))?;
+        self.start([nothing.as_fd(); 3], Group::Ours)
     }
 
     /// Starts it with `stream` as standard input and output; what it says on standard error

@@ -1,3 +1,20 @@
-//! The small programs that certbot calls, and how certbot is stopped.
+//! flow: the hooks as certbot calls them: small programs that hand over to `certbaton`.
+//!
+//! certbot ignores how a hook ends. So the pre-hook, the guard, stops certbot
+//! unless the worker that it starts says that the challenge path is proven: also
+//! if that cannot be loaded, is killed or hangs. It therefore needs no more than
+//! the C library, and no configuration.
+//!
+//! What is left: killed by SIGKILL before it has started the worker, or not
+//! loadable itself when certbot calls it by a flag, it stops nothing.
 
+#[expect(clippy::disallowed_methods, reason = "owns its arguments and environment")]
+pub mod hooks;
 pub mod ladder;
+pub mod line;
+pub mod stopper;
+pub mod verdict;
+pub mod voice;
+pub mod words;
+#[expect(clippy::disallowed_methods, reason = "owns the worker")]
+pub mod worker;

@@ -6,10 +6,10 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -132,13 +132,26 @@ pub fn working_directory(pid: i32) -> Result<PathBuf, Error> {
     link(pid, "cwd", "read the working directory of")
 }
 
-/// The terminal that its standard error is, opened for writing; none if it is something else.
+/// The terminal that it has, opened for writing: its standard error, else its standard output or
+/// input; none if none of them is one.
+///
+/// Opened through the descriptor, so that another mount namespace or a renamed device is no
+/// hindrance, and only if it is a terminal: to open another device may have effects of its own.
 pub fn terminal(pid: i32) -> Option<fs::File> {
-    let target = link(pid, "fd/2", "find the terminal of").ok()?;
-    let is_terminal = target.starts_with("/dev/pts") || target.starts_with("/dev/tty");
-    let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
-    let open = || OpenOptions::new().write(true).custom_flags(flags.bits()).open(&target).ok();
-    is_terminal.then(open).flatten()
+    [2, 1, 0].into_iter().find_map(|number| {
+        let descriptor = format!("/proc/{pid}/fd/{number}");
+        let target = fs::read_link(&descriptor).ok()?;
+        let names = ["/dev/pts/", "/dev/tty", "/dev/console"];
+        let is_named =
+            names.iter().any(|name| target.as_os_str().as_bytes().starts_with(name.as_bytes()));
+        let is_device = fs::metadata(&descriptor).is_ok_and(|m| m.file_type().is_char_device());
+        if !is_named || !is_device {
+            return None;
+        }
+        let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+        let open = OpenOptions::new().write(true).custom_flags(flags.bits()).open(&descriptor);
+        open.ok().filter(IsTerminal::is_terminal)
+    })
 }
 
 /// Its parent; none for the first process of the pid namespace.

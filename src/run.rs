@@ -1,5 +1,6 @@
 //! One renewal: the hooks, the keeper, the lease.
 
+pub mod client;
 pub mod due;
 pub mod hook;
 pub mod keep;

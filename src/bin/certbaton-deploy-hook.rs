@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
+use certbaton::guard::hooks;
+use certbaton::signals;
+
 fn main() -> ExitCode {
-    certbaton::signals::reset();
-    certbaton::cli::deploy_hook().into()
+    signals::reset();
+    hooks::hand_over(hooks::DEPLOY).into()
 }

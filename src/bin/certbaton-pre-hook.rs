@@ -1,8 +1,11 @@
-//! certbot's pre-hook.
+//! certbot's pre-hook: the guard.
 
 use std::process::ExitCode;
 
+use certbaton::guard::hooks;
+use certbaton::signals;
+
 fn main() -> ExitCode {
-    certbaton::signals::reset();
-    certbaton::cli::pre_hook().into()
+    signals::reset();
+    hooks::pre().into()
 }

@@ -2,33 +2,34 @@
 
 use clap::{Command, CommandFactory};
 
-use super::{Certbaton, Hook, coordinate};
+use super::{Certbaton, HookWords, coordinate};
+use crate::guard::hooks::{self, Hook};
 
 /// One of certbot's hooks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Program {
-    pub(super) name: &'static str,
+    pub(super) hook: Hook,
     about: &'static str,
 }
 
 pub(super) const PRE: Program = Program {
-    name: "certbaton-pre-hook",
+    hook: hooks::PRE,
     about: "certbot's pre-hook: takes the lease, routes the challenge path to this host and proves it, or stops certbot",
 };
 
 pub(super) const DEPLOY: Program = Program {
-    name: "certbaton-deploy-hook",
+    hook: hooks::DEPLOY,
     about: "certbot's deploy-hook: gives the renewed lineage's names back and proves that its certificate is served",
 };
 
 pub(super) const POST: Program = Program {
-    name: "certbaton-post-hook",
+    hook: hooks::POST,
     about: "certbot's post-hook: gives everything else back, proves it and releases the lease",
 };
 
 impl Program {
     pub(super) fn command(self) -> Command {
-        Hook::command().name(self.name).about(self.about)
+        HookWords::command().name(self.hook.name).about(self.about)
     }
 }
 

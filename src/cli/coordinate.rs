@@ -49,7 +49,8 @@ pub(super) fn command() -> Command {
 
 /// The whole of `renew-coordinate`.
 pub fn renew_coordinate() -> Exit {
-    let cli: Coordinate = match parsed(PROGRAM, command()) {
+    let words = std::env::args_os().collect();
+    let cli: Coordinate = match parsed(PROGRAM, command(), words) {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };

@@ -17,6 +17,9 @@ const STEPS: [(Signal, Duration); 3] = [
     (Signal::KILL, Duration::from_secs(10)),
 ];
 
+/// All of them together.
+pub const LONGEST: Duration = Duration::from_secs(2 + 5 + 10);
+
 /// Ends `certbot` and says whether it has ended, by itself or not.
 pub fn stop(certbot: Process) -> Result<bool, Error> {
     match PidFd::open(certbot) {

@@ -1,12 +1,12 @@
 //! flow: what certbot's three hooks do.
 //!
-//! Silent on success. certbot ignores a hook's exit code, so a pre-hook that
-//! cannot succeed stops certbot before it asks the CA.
+//! Silent on success. certbot ignores a hook's exit code; the guard, which started
+//! the pre-hook's part of this, stops certbot unless that succeeds.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::cause::chain;
 use crate::certbot::accounts;
@@ -24,21 +24,24 @@ use crate::clock::{self, Stopwatch};
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
-use crate::guard::ladder;
+use crate::guard::line::Line;
+use crate::guard::voice;
+use crate::guard::words::{Charge, Word};
 use crate::history::log::{Recorder, Start};
 use crate::history::record::{By, Kind};
-use crate::lock::Lock;
+use crate::lock::{self, Lock};
 use crate::names::{Hostname, Thumbprint, Webroot};
 use crate::process::{self, Process};
 use crate::route::give_back;
 use crate::route::order::{Options, Return};
 use crate::route::report;
 use crate::route::switch;
+use crate::run::client::{Client, client};
 use crate::run::keep;
-use crate::run::keeper;
+use crate::run::keeper::{self, Called};
 use crate::run::lease;
 use crate::run::messages::{
-    Deployed, Extent, LeftOut, Message, Names, Needed, Reply, Request, Task,
+    Deployed, Extent, Held, LeftOut, Message, Names, Needed, Reply, Request, Task,
 };
 
 /// What a hook was told.
@@ -107,14 +110,15 @@ impl CarriesExit for Error {
     }
 }
 
-/// Before the first challenge: lease, routes, proof. Who calls it follows a failure with [`veto`].
-pub fn pre(settings: &Settings, call: &Call) -> Result<(), Error> {
-    let done = start(settings, call);
+/// Before the first challenge: lease, routes, proof; `line` leads to the guard, which stops certbot
+/// unless this succeeds. What a person at a shell has to know comes back.
+pub fn pre(settings: &Settings, call: &Call, line: &Line) -> Result<Option<String>, Error> {
+    let done = start(settings, call, line);
     if let Err(error) = &done
         && !matches!(error, Error::Refused(_))
     {
         // No keeper wrote it down.
-        let by = process::own().and_then(|own| process::parent(own.pid)).ok().flatten();
+        let by = process::parent(line.charge.hook.pid).ok().flatten();
         let start = Start { by: by.map(named).unwrap_or_default(), ..Start::default() };
         let record = Recorder::hold_back(settings, Kind::Renewal, start);
         record.end(error.exit().code(), &chain(error));
@@ -122,15 +126,24 @@ pub fn pre(settings: &Settings, call: &Call) -> Result<(), Error> {
     done
 }
 
-fn start(settings: &Settings, call: &Call) -> Result<(), Error> {
-    let certbot = running::find(process::own()?.pid)?;
-    let owner = owner(certbot)?;
+fn start(settings: &Settings, call: &Call, line: &Line) -> Result<Option<String>, Error> {
+    let within = settings.lease_wait + work_time(settings);
+    // Whether the guard hears it, its end tells.
+    line.say(Word::Within(settings.lease_wait + within)).ok();
+    let Charge { hook, certbot, is_at_terminal } = line.charge;
+    let client = match certbot {
+        Some(process) => Client { process, is_shell: false },
+        None => client(hook)?,
+    };
+    let owner = client.process;
     // As directory hook and by flag: the second finds the keeper of the first.
-    match ask(settings, owner, Request::Status)? {
-        Some(reply) if reply.exit == 0 => return Ok(()),
+    match ask(settings, owner, Request::Status, settings.lease_wait)? {
+        Asked::Answered(reply) if reply.exit == 0 => return Ok(None),
         // The lease of this very run is lost.
-        Some(reply) if reply.exit == Exit::Failed.code() => return Err(Error::Refused(reply)),
-        Some(_) | None => {}
+        Asked::Answered(reply) if reply.exit == Exit::Failed.code() => {
+            return Err(Error::Refused(reply));
+        }
+        Asked::Answered(_) | Asked::Nobody | Asked::Died => {}
     }
     let invocation = certbot.map(invocation).transpose()?;
     let version = certbot.and_then(installed::of_process);
@@ -140,36 +153,40 @@ fn start(settings: &Settings, call: &Call) -> Result<(), Error> {
     let dry_run = invocation.as_ref().is_some_and(|run| run.dry_run);
     let stoppable = certbot.is_some();
     let extent = if call.names.is_empty() { Extent::Part } else { Extent::Whole };
-    keeper.send(&Task { owner, stoppable, forced, dry_run, names, extent, left_out })?;
-    let reply = match keeper.receive::<Reply>() {
-        Err(error) => {
-            // The keeper was killed, perhaps in the middle of a switch.
-            give_back(settings)?;
-            return Err(error.into());
-        }
+    // One that refuses at once may be gone before it is told everything: its answer counts.
+    let task = Task { owner, stoppable, forced, dry_run, names, extent, left_out };
+    let told = keeper.send(&task);
+    let reply: Reply = match keeper.answer(within, Some(line.as_fd())) {
         Ok(reply) => reply,
+        Err(keeper::Error::Closed) => {
+            // It was killed, perhaps in the middle of a switch.
+            give_back_after_death(settings)?;
+            return Err(told.err().unwrap_or(keeper::Error::Closed).into());
+        }
+        Err(error) => return Err(error.into()),
     };
-    keeper.send(&())?;
     if reply.exit != 0 {
         return Err(Error::Refused(reply));
     }
-    // What is left out certbot will fail with.
-    for line in reply.text.lines() {
-        tracing::warn!("{line}");
+    let held: Held = keeper.answer(within, None)?;
+    keeper.send(&())?;
+    // What is left out certbot will fail with; the keeper has logged it.
+    if let Some(certbot) = certbot {
+        voice::show(certbot, reply.text.as_bytes());
     }
-    Ok(())
+    Ok((client.is_shell && is_at_terminal).then(|| held.text(owner)))
 }
 
 /// After a lineage is renewed: its names go back, its certificate is served.
 pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
-    let owner = owner(running::find(process::own()?.pid)?)?;
+    let owner = owner()?;
     let names = [&call.names[..], &call.domains].concat();
     let deployed = Deployed { directory: call.lineage.clone(), names };
-    match ask(settings, owner, Request::Deploy(deployed.clone()))? {
-        Some(reply) if reply.exit == 0 => Ok(()),
-        Some(reply) => Err(Error::Refused(reply)),
+    match ask(settings, owner, Request::Deploy(deployed.clone()), work_time(settings))? {
+        Asked::Answered(reply) if reply.exit == 0 => Ok(()),
+        Asked::Answered(reply) => Err(Error::Refused(reply)),
         // No run of ours: nothing to give back, but the certificate wants loading.
-        None => {
+        Asked::Nobody | Asked::Died => {
             let start = Start { by: named(owner), ..Start::default() };
             let record = Recorder::hold_back(settings, Kind::Renewal, start);
             let watch = Stopwatch::start();
@@ -187,17 +204,32 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
 
 /// At the end of the run: everything goes back, the lease is free.
 pub fn post(settings: &Settings) -> Result<(), Error> {
-    let owner = owner(running::find(process::own()?.pid)?)?;
-    match ask(settings, owner, Request::Finish)? {
-        Some(reply) if reply.exit == 0 => Ok(()),
-        Some(reply) => Err(Error::Refused(reply)),
-        None => give_back(settings),
+    match ask(settings, owner()?, Request::Finish, work_time(settings))? {
+        Asked::Answered(reply) if reply.exit == 0 => Ok(()),
+        Asked::Answered(reply) => Err(Error::Refused(reply)),
+        Asked::Nobody => give_back(settings),
+        Asked::Died => give_back_after_death(settings),
     }
+}
+
+/// The same for a keeper that was killed: whoever waited for it does its work before it ends, or
+/// fails because somebody else has the lease by now.
+fn give_back_after_death(settings: &Settings) -> Result<(), Error> {
+    files::own_directory(&settings.runtime_directory, 0o755)
+        .map_err(|error| Error::Switch(error.into()))?;
+    let lock = lock::acquire(&settings.lease_lock(), DEATH_TIME).map_err(lease::Error::from)?;
+    give_back_under(settings, lock)
 }
 
 /// Gives back what no live renewal owns; does nothing while one is under way.
 pub fn give_back(settings: &Settings) -> Result<(), Error> {
-    let Some(_grant) = lease(settings)? else { return Ok(()) };
+    match lease(settings)? {
+        Some(lock) => give_back_under(settings, lock),
+        None => Ok(()),
+    }
+}
+
+fn give_back_under(settings: &Settings, _lease: Lock) -> Result<(), Error> {
     // Only who has the lease listens: this one's keeper was killed.
     files::remove_own(&settings.keeper_socket()).map_err(|error| Error::Switch(error.into()))?;
     let start = Start { by: process::own().map(named).unwrap_or_default(), ..Start::default() };
@@ -227,54 +259,40 @@ pub fn lease(settings: &Settings) -> Result<Option<Lock>, Error> {
 }
 
 /// Whose life the run's is: certbot's, else the client's.
-fn owner(certbot: Option<Process>) -> Result<Process, Error> {
-    match certbot {
+fn owner() -> Result<Process, Error> {
+    let own = process::own()?;
+    match running::find(own.pid)? {
         Some(certbot) => Ok(certbot),
-        None => client(process::own()?),
+        None => Ok(client(own)?.process),
     }
 }
 
-/// The nearest ancestor that is not a shell running us; where that is init, which never ends,
-/// the outermost of those shells.
-///
-/// A shell script's subshell ends with the hook (dehydrated calls it from one), so it counts as
-/// the script: it is a fork, with the same arguments.
-fn client(own: Process) -> Result<Process, Error> {
-    let mut owner = own;
-    let mut client: Option<Vec<OsString>> = None;
-    for process in process::ancestors(own.pid)? {
-        let argv = process::argv(process.pid)?;
-        let is_outside = match &client {
-            Some(client) => argv != *client,
-            None => process.pid == INIT && owner != own,
-        };
-        if is_outside {
-            break;
-        }
-        owner = process;
-        if !is_shell_command(&argv) {
-            client = Some(argv);
-        }
-    }
-    Ok(owner)
+/// What came of asking the keeper of the run under way.
+enum Asked {
+    /// There is none.
+    Nobody,
+    /// It answered.
+    Answered(Reply),
+    /// It was killed, before it was asked or while it worked.
+    Died,
 }
 
-fn is_shell_command(argv: &[OsString]) -> bool {
-    let program = argv.first().and_then(|program| Path::new(program).file_name());
-    argv.get(1).is_some_and(|a| a == "-c")
-        && program.is_some_and(|name| {
-            ["sh", "bash", "dash", "ash", "zsh"].iter().any(|shell| name == *shell)
-        })
-}
-
-/// Asks the keeper of the run under way; `None` if there is no run.
-fn ask(settings: &Settings, owner: Process, request: Request) -> Result<Option<Reply>, Error> {
-    let Some(mut keeper) = keeper::call(&settings.keeper_socket())? else { return Ok(None) };
-    keeper.send(&Message { owner, request })?;
-    match keeper.receive() {
-        Ok(reply) => Ok(Some(reply)),
-        // Killed while it worked: as if it had not been there.
-        Err(keeper::Error::Closed) => Ok(None),
+/// Asks the keeper of the run under way, for as long as `patience`.
+fn ask(
+    settings: &Settings,
+    owner: Process,
+    request: Request,
+    patience: Duration,
+) -> Result<Asked, Error> {
+    let mut keeper = match keeper::call(&settings.keeper_socket())? {
+        Called::Answers(keeper) => keeper,
+        Called::Nobody => return Ok(Asked::Nobody),
+        Called::Dead => return Ok(Asked::Died),
+    };
+    let asked = keeper.send(&Message { owner, request });
+    match asked.and_then(|()| keeper.answer(patience, None)) {
+        Ok(reply) => Ok(Asked::Answered(reply)),
+        Err(keeper::Error::Closed) => Ok(Asked::Died),
         Err(error) => Err(error.into()),
     }
 }
@@ -345,28 +363,11 @@ const PRODUCTION: &str = "https://acme-v02.api.letsencrypt.org/directory";
 /// Where it rehearses.
 const STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
 
-/// Stops the certbot that runs this pre-hook, which would ignore its exit code
-/// and ask the CA; nothing if no certbot does.
-///
-/// certbot dies without a word: the person at its terminal is told before, since
-/// the terminal may go away with it (`ssh -t`).
-pub fn veto(why: &str) {
-    let certbot = match process::own().and_then(|own| running::find(own.pid)) {
-        Ok(Some(certbot)) => certbot,
-        Ok(None) => return,
-        Err(error) => return tracing::error!("{}", chain(&error)),
-    };
-    if let Some(mut terminal) = process::terminal(certbot.pid) {
-        let text = format!("certbaton-pre-hook: {why}; certbot is stopped before it asks the CA");
-        // A terminal that went away has nobody in front of it.
-        writeln!(terminal, "{text}").ok();
-    }
-    match ladder::stop(certbot) {
-        Ok(true) => tracing::error!("certbot was stopped before it asked the CA"),
-        Ok(false) => tracing::error!("{}", ladder::still_running(certbot)),
-        Err(error) => tracing::error!("{}", chain(&error)),
-    }
+/// The longest that a keeper works until it answers: some waits for Apache and for proofs, each of
+/// which is bounded by this.
+fn work_time(settings: &Settings) -> Duration {
+    settings.proof_time * 15
 }
 
-/// The first process of a host or container.
-const INIT: i32 = 1;
+/// For the lock of a keeper that was killed to be free: the kernel closes its files one by one.
+const DEATH_TIME: Duration = Duration::from_secs(10);

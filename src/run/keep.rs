@@ -27,7 +27,9 @@ use crate::route::switch;
 use crate::run::due::Certificates;
 use crate::run::keeper::{self, Channel};
 use crate::run::lease::{self, Grant};
-use crate::run::messages::{Deployed, LeftOut, Message, Names, RenewalRun, Reply, Request, Task};
+use crate::run::messages::{
+    Deployed, Held, LeftOut, Message, Names, RenewalRun, Reply, Request, Task,
+};
 use crate::signals::Signals;
 
 mod claim;
@@ -142,7 +144,7 @@ impl Keeper<'_> {
         self.granted(&grant, without.as_ref().map(|error| chain(error)).as_deref());
         let held = if grant.waited && self.is_done() {
             self.told.text = "another run has renewed everything meanwhile".into();
-            hook.send(&Reply::done()).ok();
+            has_begun(hook, &Reply::done(), &Held::default());
             Ok(())
         } else {
             let listener = keeper::listen(&self.settings.keeper_socket())?;
@@ -184,7 +186,13 @@ impl Keeper<'_> {
             }
         };
         self.told(&reply);
-        let heard = hook.send(&reply).is_ok() && hook.receive::<()>().is_ok();
+        let heard = if let (Ok(begun), 0) = (&outcome, reply.exit) {
+            let token = grant.token.map(|token| token.0);
+            has_begun(hook, &reply, &Held { token, names: begun.local.clone() })
+        } else {
+            hook.send(&reply).ok();
+            false
+        };
         match end {
             Some(End::Lost) => return self.after_loss(listener, &reply),
             Some(end) => return self.finish(end, None),
@@ -338,6 +346,12 @@ impl Keeper<'_> {
             Err(error) => tracing::error!("cannot stop certbot: {}", chain(&error)),
         }
     }
+}
+
+/// Tells the pre-hook that the run has begun; whether it heard that.
+fn has_begun(hook: &mut Channel, reply: &Reply, held: &Held) -> bool {
+    let told = hook.send(reply).and_then(|()| hook.send(held));
+    told.is_ok() && hook.receive::<()>().is_ok()
 }
 
 /// One reload for the routes that `which` gives back and for the certificate of `deployed`,

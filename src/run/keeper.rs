@@ -10,6 +10,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::stat::{Mode, umask};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +34,15 @@ pub enum Error {
     /// A socket.
     #[error("cannot {0} the keeper's socket")]
     Socket(&'static str, #[source] io::Error),
+    /// The other side is there and says nothing.
+    #[error(
+        "the keeper of the renewal that is under way{} has not answered for {} s; if it is stopped, kill -CONT lets it go on",
+        .0.map(|pid| format!(", process {pid},")).unwrap_or_default(), .1.as_secs()
+    )]
+    Silent(Option<i32>, Duration),
+    /// Nobody waits for the answer any more.
+    #[error("the guard ended before the keeper answered")]
+    Unattended,
     /// The other side closed, or died.
     #[error("the keeper ended before it answered")]
     Closed,
@@ -54,7 +65,12 @@ impl CarriesExit for Error {
         match self {
             Self::Command(error) => error.exit(),
             Self::File(error) => error.exit(),
-            Self::Socket(..) | Self::Closed | Self::Message(_) | Self::Setup(..) => Exit::Failed,
+            Self::Silent(..) => Exit::Busy,
+            Self::Socket(..)
+            | Self::Unattended
+            | Self::Closed
+            | Self::Message(_)
+            | Self::Setup(..) => Exit::Failed,
         }
     }
 }
@@ -75,6 +91,33 @@ impl Channel {
         let line = serde_json::to_string(message)? + "\n";
         let sent = self.stream.get_mut().write_all(line.as_bytes());
         sent.map_err(|e| Error::Socket("write to", e))
+    }
+
+    /// Waits for one message, at most `patience`, and no longer than `guard`, which says nothing,
+    /// is there.
+    pub fn answer<T: DeserializeOwned>(
+        &mut self,
+        patience: Duration,
+        guard: Option<BorrowedFd<'_>>,
+    ) -> Result<T, Error> {
+        if self.stream.buffer().is_empty() {
+            let sources: Vec<_> = std::iter::once(self.as_fd()).chain(guard).collect();
+            let ready = wait(&sources, Some(patience))?;
+            if !ready.contains(&true) {
+                return Err(Error::Silent(self.peer(), patience));
+            }
+            if !ready[0] {
+                return Err(Error::Unattended);
+            }
+        }
+        self.patience(patience)?;
+        self.receive()
+    }
+
+    /// Who listens at the other end (unix(7), `SO_PEERCRED`).
+    fn peer(&self) -> Option<i32> {
+        let peer = getsockopt(self.stream.get_ref(), PeerCredentials).ok()?;
+        Some(peer.pid()).filter(|pid| *pid > 0)
     }
 
     /// Waits for one message.
@@ -143,18 +186,23 @@ pub fn accept(listener: &UnixListener) -> Result<Channel, Error> {
     Ok(Channel::new(stream))
 }
 
-/// Calls the keeper; `None` if none is there.
-pub fn call(path: &Path) -> Result<Option<Channel>, Error> {
+/// What a call of the keeper comes to.
+#[derive(Debug)]
+pub enum Called {
+    /// It answers.
+    Answers(Channel),
+    /// None is there.
+    Nobody,
+    /// One was there, and was killed: it leaves its socket behind.
+    Dead,
+}
+
+/// Calls the keeper.
+pub fn call(path: &Path) -> Result<Called, Error> {
     match UnixStream::connect(path) {
-        Ok(stream) => Ok(Some(Channel::new(stream))),
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-            ) =>
-        {
-            Ok(None)
-        }
+        Ok(stream) => Ok(Called::Answers(Channel::new(stream))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Called::Nobody),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Called::Dead),
         Err(error) => Err(Error::Socket("reach", error)),
     }
 }

@@ -130,6 +130,33 @@ pub struct Reply {
     pub text: String,
 }
 
+/// What a run holds once it has begun; follows the answer to the pre-hook, if that is success.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The arbiter's token.
+    pub token: Option<u64>,
+    /// The names whose challenge path is with this host.
+    pub names: Vec<Hostname>,
+}
+
+impl Held {
+    /// For who called the hook at `shell`, which says nothing of a renewal.
+    pub fn text(&self, shell: Process) -> String {
+        let names: Vec<&str> = self.names.iter().map(Hostname::as_str).collect();
+        let names = match &names[..] {
+            [] => String::new(),
+            names => format!(" and the challenge path of {}", names.join(", ")),
+        };
+        let from_elsewhere = match self.token {
+            Some(token) => format!("; from anywhere else: certbaton lease break {token}"),
+            None => String::new(),
+        };
+        format!(
+            "this host holds the lease{names} until this shell, {shell}, ends; certbaton-post-hook, called here, gives it back at once{from_elsewhere}"
+        )
+    }
+}
+
 /// The routes of a run and what has become of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenewalRun {
@@ -262,6 +289,20 @@ mod tests {
         let mut run = RenewalRun::new(vec![needed("a", &["a.example"])]);
         run.deploy(&deployed(Some("/etc/letsencrypt/live/z"), &["z.example"]));
         assert_eq!(left(&run), ["a.example"]);
+    }
+
+    #[test]
+    fn who_calls_by_hand_is_told_what_is_held_for_whom_and_how_to_end_it() {
+        let shell = Process { pid: 7, start_time: 9 };
+        let names = vec![Hostname::parse("a.example").unwrap()];
+        assert_eq!(
+            Held { token: Some(3), names }.text(shell),
+            "this host holds the lease and the challenge path of a.example until this shell, process 7, ends; certbaton-post-hook, called here, gives it back at once; from anywhere else: certbaton lease break 3"
+        );
+        assert_eq!(
+            Held::default().text(shell),
+            "this host holds the lease until this shell, process 7, ends; certbaton-post-hook, called here, gives it back at once"
+        );
     }
 
     #[test]

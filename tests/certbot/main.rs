@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "it is a test")]
 
 mod ancestry;
+mod guarded;
 mod real;
 mod words;
 
@@ -19,10 +20,16 @@ use serde_json::Value;
 
 pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
+/// Debian's.
+pub(crate) const CERTBOT: &str = "/usr/bin/certbot";
+
+/// The newest, where the lab has made its image (`tests/lab/parts/packages.sh`).
+pub(crate) const NEWEST: &str = "/var/cache/certbaton-lab/certbot-newest/bin/certbot";
+
 pub(crate) fn certbot_is_here() -> bool {
-    let here = Path::new("/usr/bin/certbot").exists();
+    let here = Path::new(CERTBOT).exists();
     if !here {
-        eprintln!("skipped: /usr/bin/certbot is not installed (apt-get install certbot)");
+        eprintln!("skipped: {CERTBOT} is not installed (apt-get install certbot)");
     }
     here
 }

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use certbaton::certbot::invocation::invocation;
 use certbaton::certbot::lineages;
@@ -17,10 +18,10 @@ use certbaton::names::Hostname;
 use certbaton::process;
 use serde_json::Value;
 
-use crate::{certbot_is_here, home_with_directories, python};
+use crate::{CERTBOT, certbot_is_here, home_with_directories, python};
 
 /// A directory of certbot's with an account and one expired lineage.
-struct Certbot {
+pub(crate) struct Certbot {
     home: tempfile::TempDir,
 }
 
@@ -33,7 +34,7 @@ json.dump(key.to_json(), sys.stdout)
 
 impl Certbot {
     /// `server` is the URL of the CA's directory.
-    fn new(server: &str) -> Self {
+    pub(crate) fn new(server: &str) -> Self {
         let certbot = Self { home: home_with_directories() };
         let below = |path: &str| {
             let path = certbot.path(path);
@@ -85,12 +86,17 @@ impl Certbot {
         certbot
     }
 
-    fn path(&self, below: &str) -> PathBuf {
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.home.path().join(below)
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new("/usr/bin/certbot");
+    pub(crate) fn command(&self) -> Command {
+        self.command_of(CERTBOT)
+    }
+
+    /// The same with another certbot.
+    pub(crate) fn command_of(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         for directory in ["config", "work", "logs"] {
             let below = if directory == "config" { "etc" } else { directory };
             command.arg(format!("--{directory}-dir")).arg(self.path(below));
@@ -100,30 +106,50 @@ impl Certbot {
 }
 
 /// A CA that knows its directory only, for as long as the test process lives.
-fn directory_only_ca() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let names = ["newNonce", "newAccount", "newOrder", "revokeCert", "keyChange"];
-    let urls = names.map(|name| (name.to_owned(), Value::from(format!("{base}/{name}"))));
-    let body = Value::Object(urls.into_iter().collect()).to_string();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut request = BufReader::new(stream.try_clone().unwrap());
-            let mut line = String::new();
-            while request.read_line(&mut line).unwrap() > 2 {
-                line.clear();
+pub(crate) struct DirectoryOnly {
+    /// The URL of the directory.
+    pub(crate) directory: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl DirectoryOnly {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let names = ["newNonce", "newAccount", "newOrder", "revokeCert", "keyChange"];
+        let urls = names.map(|name| (name.to_owned(), Value::from(format!("{base}/{name}"))));
+        let body = Value::Object(urls.into_iter().collect()).to_string();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = BufReader::new(stream.try_clone().unwrap());
+                let mut line = String::new();
+                while request.read_line(&mut line).unwrap() > 2 {
+                    if line.contains(" HTTP/1") {
+                        heard.lock().unwrap().push(line.trim_end().to_owned());
+                    }
+                    line.clear();
+                }
+                let length = body.len();
+                write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+                     Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+                )
+                .unwrap();
             }
-            let length = body.len();
-            write!(
-                stream,
-                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
-                 Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-            )
-            .unwrap();
-        }
-    });
-    format!("{base}/directory")
+        });
+        Self { directory: format!("{base}/directory"), asked }
+    }
+
+    /// What was asked of it, beyond its directory, which certbot reads before it runs a hook.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let mut asked = self.asked.lock().unwrap().clone();
+        asked.retain(|line| !line.starts_with("GET /directory "));
+        asked
+    }
 }
 
 #[test]
@@ -131,7 +157,7 @@ fn debians_certbot_is_found_understood_and_stopped_while_it_waits_for_a_pre_hook
     if !certbot_is_here() {
         return;
     }
-    let certbot = Certbot::new(&directory_only_ca());
+    let certbot = Certbot::new(&DirectoryOnly::start().directory);
     let pipe = certbot.path("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     // `true` keeps the shell in between, as a hook with more than one command does.

@@ -20,7 +20,7 @@ pub(crate) struct Bench {
     server: Option<Server>,
     /// What a switch in this process uses; the programs use the same.
     pub(crate) settings: Settings,
-    config: PathBuf,
+    pub(crate) config: PathBuf,
     tree: Snapshot,
     _vps: Backend,
     _app: Backend,
@@ -190,7 +190,11 @@ impl Bench {
             fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect()
         };
         let mut left = left(&self.settings.state_directory);
-        let kept = [self.settings.journal(), self.settings.last_switch(), self.settings.history()];
+        let of = &self.settings;
+        // The lease's memory stays where there is an arbiter.
+        let lease = [of.token_seen(), of.token_directory()];
+        let kept = [of.journal(), of.last_switch(), of.history()];
+        let kept = [&kept[..], &lease].concat();
         left.retain(|path| !kept.contains(path));
         ensure!(left.is_empty(), "left behind: {left:?}");
         Ok(())

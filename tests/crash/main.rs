@@ -16,6 +16,7 @@ mod ensure;
 mod apache;
 mod bench;
 mod edits;
+mod keepers;
 mod kills;
 mod steps;
 

@@ -20,7 +20,7 @@ impl Keeper<'_> {
         Reply { exit: Exit::Failed.code(), text }
     }
 
-    /// Gives the routes back at once; then whatever hook still comes is told.
+    /// Gives the routes back at once; then whatever hook of certbot's still comes is told.
     pub(super) fn after_loss(
         &mut self,
         listener: &UnixListener,
@@ -28,6 +28,10 @@ impl Keeper<'_> {
     ) -> Result<(), Error> {
         self.told(reply);
         let finished = self.finish(End::Lost, None);
+        // A client, or a shell, may live for as long as it likes: nothing is held for it any more.
+        if !self.task.stoppable {
+            return finished;
+        }
         let mut told_to_end = false;
         loop {
             let sources = [self.owner.as_fd(), self.signals.as_fd(), listener.as_fd()];

@@ -10,6 +10,7 @@ use crate::cause::chain;
 use crate::clock::Stopwatch;
 use crate::exit::{CarriesExit, Exit};
 use crate::history::record::{Event, LeftOut as LeftOutRecord};
+use crate::names::Hostname;
 use crate::names::Webroot;
 use crate::route::order::{self, Options, Order, Report};
 use crate::route::public;
@@ -26,6 +27,8 @@ pub(super) struct Begun {
     addresses: Vec<(IpAddr, String)>,
     /// Anything is local.
     is_any: bool,
+    /// The names that are.
+    pub(super) local: Vec<Hostname>,
 }
 
 impl Keeper<'_> {
@@ -45,7 +48,8 @@ impl Keeper<'_> {
                 self.record.record(Event::NotSwitched { why: chain(&error) });
                 let routes = self.run.routes().into_iter();
                 let routes = routes.map(|route| order::LeftOut::by(route, &error)).collect();
-                return Ok(Begun { routes, addresses: self.bare(), is_any: true });
+                let (addresses, local) = (self.bare(), Vec::new());
+                return Ok(Begun { routes, addresses, is_any: true, local });
             }
             switched => switched,
         };
@@ -56,7 +60,8 @@ impl Keeper<'_> {
         routes.extend(self.prove_publicly(&report, all));
         let is_local = |left: &order::LeftOut| report.local.contains(&left.route);
         let is_any = report.local.len() > routes.iter().filter(|left| is_local(left)).count();
-        Ok(Begun { routes, addresses: self.bare(), is_any })
+        let local = report.local.into_iter().map(|route| route.name).collect();
+        Ok(Begun { routes, addresses: self.bare(), is_any, local })
     }
 
     /// A lineage of the run is proven without any route.

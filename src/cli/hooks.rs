@@ -1,0 +1,115 @@
+//! system: the hooks' part of `certbaton`: what the small programs that certbot calls have it do.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::commands::{DEPLOY, POST, PRE};
+use super::{Common, Error, complain, concluded, parsed, settings, start};
+use crate::cause::chain;
+use crate::config::Settings;
+use crate::exit::Exit;
+use crate::guard::ladder;
+use crate::guard::line::Line;
+use crate::guard::words::Word;
+use crate::names::{Hostname, Webroot};
+use crate::process::Process;
+use crate::run::hook::{self, Call};
+use crate::text::WIDTH;
+
+/// What every hook understands; certbot passes the rest by environment.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = WIDTH)]
+pub(super) struct HookWords {
+    #[command(flatten)]
+    common: Common,
+    /// A name to switch, when certbot does not say which; may be repeated.
+    #[arg(long = "name", value_name = "NAME")]
+    names: Vec<Hostname>,
+    /// The webroot of the names, where certbot does not know it.
+    #[arg(long, value_name = "DIRECTORY")]
+    webroot: Option<Webroot>,
+}
+
+/// The hook that `words`, which are the whole command line, have done, if they do.
+pub(super) fn perform(words: &[OsString]) -> Option<Exit> {
+    let verb = words.get(1)?;
+    let program = [PRE, DEPLOY, POST].into_iter().find(|program| *verb == *program.hook.verb)?;
+    let name = program.hook.name;
+    let given = std::iter::once(OsString::from(name)).chain(words[2..].iter().cloned());
+    let words: HookWords = match parsed(name, program.command(), given.collect()) {
+        Ok(words) => words,
+        Err(exit) => return Some(exit),
+    };
+    start(name);
+    Some(match program.hook {
+        hook if hook == PRE.hook => pre(&words),
+        hook if hook == DEPLOY.hook => {
+            concluded(name, words.act(hook::deploy).map(|()| Exit::Done))
+        }
+        _ => concluded(name, words.act(|set, _| hook::post(set)).map(|()| Exit::Done)),
+    })
+}
+
+/// Takes the lease and routes the challenge path to this host, for a guard.
+fn pre(words: &HookWords) -> Exit {
+    let Ok(line) = Line::take_up() else {
+        complain(PRE.hook.name, "this is a part of certbaton-pre-hook, which starts it");
+        return Exit::Usage;
+    };
+    let done = words.act(|settings, call| hook::pre(settings, call, &line));
+    let is_orphaned = match &done {
+        Ok(_) => line.say(Word::Proven).is_err(),
+        Err(_) => line.is_gone(),
+    };
+    // Who would have stopped it is gone: certbot asks the CA as soon as that hook has ended.
+    if is_orphaned && let Some(certbot) = line.charge.certbot {
+        stop(certbot);
+    }
+    match done {
+        Ok(held) => {
+            if let Some(held) = held {
+                super::say(PRE.hook.name, &held);
+            }
+            Exit::Done
+        }
+        Err(error) => concluded(PRE.hook.name, Err(error)),
+    }
+}
+
+fn stop(certbot: Process) {
+    match ladder::stop(certbot) {
+        Ok(true) => tracing::error!(
+            "the guard was killed: certbot was stopped, and perhaps not before it asked the CA"
+        ),
+        Ok(false) => tracing::error!("{}", ladder::still_running(certbot)),
+        Err(error) => tracing::error!("cannot stop certbot: {}", chain(&error)),
+    }
+}
+
+impl HookWords {
+    fn act<T>(
+        &self,
+        act: impl FnOnce(&Settings, &Call) -> Result<T, hook::Error>,
+    ) -> Result<T, Error> {
+        let settings = settings(&self.common)?;
+        Ok(act(&settings, &self.call()?)?)
+    }
+
+    /// Arguments and environment, as values.
+    fn call(&self) -> Result<Call, Error> {
+        let this = std::env::current_exe().map_err(Error::Program)?;
+        let domains = std::env::var("RENEWED_DOMAINS").unwrap_or_default();
+        Ok(Call {
+            config: self.common.config.clone(),
+            // Replaced by an upgrade meanwhile, it is called "certbaton (deleted)".
+            program: this.with_file_name("certbaton"),
+            names: self.names.clone(),
+            webroot: self.webroot.clone(),
+            lineage: std::env::var_os("RENEWED_LINEAGE").map(PathBuf::from),
+            // Wildcards and addresses are certbot's to know; they have no route.
+            domains: domains.split(' ').filter_map(|name| Hostname::parse(name).ok()).collect(),
+        })
+    }
+}

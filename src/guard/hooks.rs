@@ -1,0 +1,131 @@
+//! flow: what each of the three hooks does until `certbaton` does the rest.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use crate::cause::chain;
+use crate::certbot::running;
+use crate::exit::{CarriesExit, Exit};
+use crate::guard::ladder;
+use crate::guard::stopper;
+use crate::guard::verdict::Verdict;
+use crate::guard::voice;
+use crate::guard::words::Charge;
+use crate::guard::worker;
+use crate::process::{self, Error, Process};
+
+/// One of certbot's hooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hook {
+    /// The program.
+    pub name: &'static str,
+    /// The verb of `certbaton` that does its work.
+    pub verb: &'static str,
+}
+
+/// Before the first challenge of a run.
+pub const PRE: Hook = Hook { name: "certbaton-pre-hook", verb: "pre-hook" };
+
+/// After each renewed lineage.
+pub const DEPLOY: Hook = Hook { name: "certbaton-deploy-hook", verb: "deploy-hook" };
+
+/// At the end of a run.
+pub const POST: Hook = Hook { name: "certbaton-post-hook", verb: "post-hook" };
+
+/// The whole of `certbaton-pre-hook`.
+pub fn pre() -> Exit {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Some(certbot) = stopper::order(&arguments) {
+        let is_stopped = stopper::perform(certbot).unwrap_or(false);
+        return if is_stopped { Exit::Done } else { Exit::Failed };
+    }
+    let charge = match charge() {
+        Ok(charge) => charge,
+        Err(error) => {
+            voice::complain(
+                PRE.name,
+                &format!("cannot tell who runs this hook: {}", chain(&error)),
+            );
+            return Exit::Failed;
+        }
+    };
+    let (exit, said) = match work(arguments, &charge) {
+        Ok(()) => return Exit::Done,
+        Err(refused) => refused,
+    };
+    if let Some(certbot) = charge.certbot {
+        stop(certbot, said);
+    }
+    exit
+}
+
+/// Deploy and post: `certbaton` itself, from here on.
+pub fn hand_over(hook: Hook) -> Exit {
+    let mut arguments = vec![hook.verb.into()];
+    arguments.extend(std::env::args_os().skip(1));
+    let error = match worker::program() {
+        Ok(worker) => worker::exec(worker, hook.name, &arguments),
+        Err(error) => error,
+    };
+    voice::complain(hook.name, &chain(&error));
+    error.exit()
+}
+
+/// Who this is and who runs it; looked at again where one of them ended meanwhile.
+fn charge() -> Result<Charge, Error> {
+    let hook = process::own()?;
+    let is_at_terminal = io::stderr().is_terminal();
+    let mut found = running::find(hook.pid);
+    for _ in 0..3 {
+        if !matches!(found, Err(Error::Gone(_))) {
+            break;
+        }
+        found = running::find(hook.pid);
+    }
+    Ok(Charge { hook, certbot: found?, is_at_terminal })
+}
+
+/// Success, or the exit code and all that was said for people.
+fn work(arguments: Vec<OsString>, charge: &Charge) -> Result<(), (Exit, Vec<u8>)> {
+    let broken = |why: &str, mut said: Vec<u8>, exit| {
+        voice::complain(PRE.name, why);
+        said.extend_from_slice(format!("{}: {why}\n", PRE.name).as_bytes());
+        Err((exit, said))
+    };
+    let heard = || {
+        let worker = worker::program()?;
+        let arguments = std::iter::once(PRE.verb.into()).chain(arguments).collect();
+        let journal = std::env::var_os("JOURNAL_STREAM");
+        let is_logged = voice::is_logged(journal.as_ref());
+        // In the journal is what the worker has logged already.
+        let pass_on = |part: &[u8]| {
+            if !is_logged {
+                io::stderr().write_all(part).ok();
+            }
+        };
+        let heard = worker::attend(&worker, arguments, charge, pass_on)?;
+        Ok::<_, worker::Error>((worker, heard))
+    };
+    match heard() {
+        Err(error) => broken(&chain(&error), Vec::new(), error.exit()),
+        Ok((worker, heard)) => match heard.verdict(Path::new(&worker), charge.certbot.is_some()) {
+            Verdict::Go => Ok(()),
+            Verdict::Refused(exit) => Err((exit, heard.said)),
+            Verdict::Broken(why) => broken(&why, heard.said, Exit::Failed),
+        },
+    }
+}
+
+/// Stops certbot; whoever sits at its terminal is told before, since certbot dies without a word
+/// and the terminal may go away with it (`ssh -t`).
+fn stop(certbot: Process, mut said: Vec<u8>) {
+    let end = format!("{}: certbot is stopped before it asks the CA\n", PRE.name);
+    said.extend_from_slice(end.as_bytes());
+    voice::show(certbot, &said);
+    match stopper::stop(certbot) {
+        Ok(true) => voice::log(PRE.name, "certbot was stopped before it asked the CA"),
+        Ok(false) => voice::complain(PRE.name, &ladder::still_running(certbot)),
+        Err(error) => voice::complain(PRE.name, &format!("cannot stop certbot: {}", chain(&error))),
+    }
+}

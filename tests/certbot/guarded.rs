@@ -1,0 +1,231 @@
+//! The guard stops real certbots before they ask the CA, unless the worker says that it may be asked.
+//!
+//! The workers that fail are scripts: no real part does what they do.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use certbaton::clock::{Deadline, pause};
+use certbaton::lock;
+use certbaton::process::{self, PidFd, Signal};
+
+use crate::real::{Certbot, DirectoryOnly};
+use crate::{CERTBOT, NEWEST, certbot_is_here};
+
+const GUARD: &str = env!("CARGO_BIN_EXE_certbaton-pre-hook");
+
+/// A guard beside a worker that is `script`, or none.
+fn guard_with(certbot: &Certbot, script: Option<&str>, mode: u32) -> PathBuf {
+    let programs = certbot.path("programs");
+    fs::create_dir(&programs).unwrap();
+    let guard = programs.join("certbaton-pre-hook");
+    fs::copy(GUARD, &guard).unwrap();
+    if let Some(script) = script {
+        let worker = programs.join("certbaton");
+        fs::write(&worker, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(worker, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    guard
+}
+
+fn renew(command: &mut Command, pre_hook: &str) -> Output {
+    command
+        .args(["renew", "--force-renewal", "--no-random-sleep-on-renew", "--pre-hook", pre_hook])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn is_stopped(output: &Output) -> bool {
+    output.status.signal() == Some(15)
+}
+
+/// Debian's certbot, and the newest where it is.
+fn certbots() -> Vec<&'static str> {
+    [CERTBOT, NEWEST].into_iter().filter(|program| Path::new(program).exists()).collect()
+}
+
+#[test]
+fn only_a_worker_that_says_proven_lets_certbot_ask_the_ca() {
+    if !certbot_is_here() {
+        return;
+    }
+    // The last says it, so that the test knows what "asked" looks like.
+    let cases: [(&str, Option<&str>, u32); 7] = [
+        ("missing", None, 0),
+        ("not executable", Some("exit 0"), 0o644),
+        ("not loadable", Some("echo 'libssl.so.3: cannot open' >&2; exit 127"), 0o755),
+        ("killed", Some("kill -9 $$"), 0o755),
+        ("refusing", Some("echo refused >&2; exit 75"), 0o755),
+        ("succeeding without a word", Some("exit 0"), 0o755),
+        ("proving", Some("echo proven >&0"), 0o755),
+    ];
+    for program in certbots() {
+        for (name, script, mode) in cases {
+            let ca = DirectoryOnly::start();
+            let certbot = Certbot::new(&ca.directory);
+            let guard = guard_with(&certbot, script, mode);
+            let output = renew(&mut certbot.command_of(program), guard.to_str().unwrap());
+            let proven = name == "proving";
+            assert_eq!(is_stopped(&output), !proven, "{program}: {name}: {output:?}");
+            assert_eq!(ca.asked().is_empty(), !proven, "{program}: {name}: {:?}", ca.asked());
+        }
+    }
+}
+
+#[test]
+fn a_worker_that_takes_longer_than_it_said_is_killed_and_certbot_stopped() {
+    if !certbot_is_here() {
+        return;
+    }
+    let ca = DirectoryOnly::start();
+    let certbot = Certbot::new(&ca.directory);
+    let pid = certbot.path("pid");
+    let script = format!("echo within 0 >&0; echo $$ > {}; exec sleep 1000", pid.display());
+    let guard = guard_with(&certbot, Some(&script), 0o755);
+    let output = renew(&mut certbot.command(), guard.to_str().unwrap());
+    assert!(is_stopped(&output), "{output:?}");
+    assert_eq!(ca.asked(), [""; 0]);
+    let worker = fs::read_to_string(pid).unwrap();
+    assert!(!Path::new("/proc").join(worker.trim()).exists(), "the worker is left");
+}
+
+/// The real worker, with settings of its own.
+fn real_guard(certbot: &Certbot) -> String {
+    let config = certbot.path("certbaton.toml");
+    let text = format!(
+        "state-directory = \"{0}/state\"\nruntime-directory = \"{0}/run\"\n",
+        certbot.path("").display()
+    );
+    fs::write(&config, text).unwrap();
+    format!("{GUARD} --config {}", config.display())
+}
+
+#[test]
+fn what_certbaton_does_not_understand_of_certbot_stops_it_all_the_same() {
+    if !certbot_is_here() {
+        return;
+    }
+    for case in ["100%x", "a \"quote\"", "cli.ini"] {
+        let ca = DirectoryOnly::start();
+        let certbot = Certbot::new(&ca.directory);
+        let webroot = certbot.path(if case == "cli.ini" { "www" } else { case });
+        fs::create_dir_all(&webroot).unwrap();
+        let mut command = certbot.command();
+        command.args(["certonly", "-n", "--webroot", "-d", "b.example", "--server"]);
+        command.arg(&ca.directory).arg("-w").arg(webroot);
+        if case == "cli.ini" {
+            let ini = certbot.path("cli.ini");
+            fs::write(&ini, "key-type = ecdsa\n").unwrap();
+            fs::set_permissions(&ini, fs::Permissions::from_mode(0o666)).unwrap();
+            command.arg("-c").arg(ini);
+        }
+        let output = command.arg("--pre-hook").arg(real_guard(&certbot)).output().unwrap();
+        assert!(is_stopped(&output), "{case}: {output:?}");
+        assert_eq!(ca.asked(), [""; 0], "{case}");
+    }
+}
+
+#[test]
+fn who_sits_at_certbots_terminal_is_told_why_before_it_dies() {
+    if !certbot_is_here() {
+        return;
+    }
+    let ca = DirectoryOnly::start();
+    let certbot = Certbot::new(&ca.directory);
+    fs::remove_dir(certbot.path("www")).unwrap();
+    let mut command = certbot.command();
+    command.args(["renew", "--force-renewal", "--no-random-sleep-on-renew", "--pre-hook"]);
+    command.arg(format!("'{}'", real_guard(&certbot)));
+    let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
+    let words: Vec<_> = words.into_iter().map(|word| word.to_str().unwrap()).collect();
+    // script(1) gives certbot a terminal of its own.
+    let output = Command::new("/usr/bin/script")
+        .args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let shown = text.find("certbaton-pre-hook: ").and_then(|at| text.get(at..)).unwrap_or_default();
+    assert!(shown.contains("certbot is stopped before it asks the CA"), "{text}");
+    assert!(shown.lines().count() >= 2, "why, and what follows: {text}");
+    assert_eq!(ca.asked(), [""; 0]);
+}
+
+fn started(command: &mut Command, pre_hook: &str) -> Child {
+    command
+        .args(["-q", "renew", "--force-renewal", "--no-random-sleep-on-renew"])
+        .args(["--pre-hook", pre_hook])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// The process below `pid` whose command line starts with `program`.
+fn below(pid: u32, program: &str) -> process::Process {
+    let deadline = Deadline::after(Duration::from_mins(1));
+    loop {
+        for found in process::all().unwrap() {
+            let argv = process::argv(found).unwrap_or_default();
+            let is_it = argv.first().is_some_and(|word| word == program);
+            let ancestors = process::ancestors(found).unwrap_or_default();
+            if is_it && ancestors.iter().any(|above| u32::try_from(above.pid) == Ok(pid)) {
+                return process::identify(found).unwrap();
+            }
+        }
+        pause(Duration::from_millis(20), &deadline).unwrap();
+    }
+}
+
+/// The lease is another's, so all wait; then the guard, or the worker, is killed.
+#[test]
+fn a_guard_or_worker_that_is_killed_while_it_waits_takes_certbot_along() {
+    if !certbot_is_here() {
+        return;
+    }
+    for victim in [GUARD, env!("CARGO_BIN_EXE_certbaton")] {
+        let ca = DirectoryOnly::start();
+        let certbot = Certbot::new(&ca.directory);
+        let hook = real_guard(&certbot);
+        fs::create_dir(certbot.path("run")).unwrap();
+        let held = lock::attempt(&certbot.path("run/lease.lock")).unwrap().unwrap();
+        let mut child = started(&mut certbot.command(), &hook);
+        // It has begun to work.
+        below(child.id(), env!("CARGO_BIN_EXE_certbaton"));
+        let victim = PidFd::open(below(child.id(), victim)).unwrap();
+        victim.signal(Signal::KILL).unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(status.signal(), Some(15), "{victim:?}");
+        assert_eq!(ca.asked(), [""; 0]);
+        drop(held);
+    }
+}
+
+#[test]
+fn a_certbot_that_only_an_interrupt_ends_is_stopped_though_that_kills_its_hook() {
+    let home = crate::home_with_directories();
+    let lock = home.path().join("etc/.certbot.lock");
+    let programs = home.path().join("programs");
+    fs::create_dir(&programs).unwrap();
+    let guard = programs.join("certbaton-pre-hook");
+    fs::copy(GUARD, &guard).unwrap();
+    // As certbot is from the first new certificate of a run on, and as its misc.py runs hooks.
+    let script = "import fcntl, os, signal, subprocess, sys\n\
+        signal.signal(15, signal.SIG_IGN)\n\
+        fd = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY, 0o600)\n\
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)\n\
+        subprocess.run(sys.argv[2], shell=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)\n\
+        print('asks the CA')\n";
+    let output = Command::new(crate::PYTHON)
+        .args(["-c", script])
+        .args([&lock, &guard])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.signal(), Some(2), "{output:?}");
+    assert_eq!(output.stdout, b"");
+}

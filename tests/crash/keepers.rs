@@ -1,0 +1,276 @@
+//! test: runs whose keeper is stopped, killed, refused, or bound to a person's shell.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use certbaton::clock::{Deadline, pause};
+use certbaton::lock;
+use certbaton::process::{self, PidFd, Signal};
+
+use crate::bench::{Bench, NAMES, told};
+use crate::on_a_bench;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_certbaton");
+const PRE: &str = env!("CARGO_BIN_EXE_certbaton-pre-hook");
+const DEPLOY: &str = env!("CARGO_BIN_EXE_certbaton-deploy-hook");
+const POST: &str = env!("CARGO_BIN_EXE_certbaton-post-hook");
+
+/// The bench's configuration with more in it.
+fn config(bench: &Bench, name: &str, more: &str) -> PathBuf {
+    let path = bench.layout.base().join(name);
+    let text = fs::read_to_string(&bench.config).unwrap();
+    let certbot = bench.layout.base().join("certbot");
+    fs::create_dir_all(&certbot).unwrap();
+    let directory = format!("[certbot]\nconfig-directory = \"{}\"\n", certbot.display());
+    fs::write(&path, format!("{text}{directory}{more}")).unwrap();
+    path
+}
+
+/// The pre-hook as another client calls it.
+fn pre(bench: &Bench, config: &Path) -> String {
+    let names: Vec<_> = NAMES.iter().map(|name| format!("--name {name}")).collect();
+    let webroot = bench.file("www");
+    let (config, webroot) = (config.display(), webroot.display());
+    format!("{PRE} --config {config} --webroot {webroot} {}", names.join(" "))
+}
+
+/// A script, or a shell at a terminal, that says and is told lines.
+struct Client {
+    child: Child,
+    said: BufReader<ChildStdout>,
+}
+
+impl Client {
+    /// A client that is a script, as dehydrated is.
+    fn script(bench: &Bench, text: &str) -> Self {
+        let path = bench.layout.base().join("client");
+        fs::write(&path, text).unwrap();
+        Self::start(Command::new("/bin/sh").arg(path))
+    }
+
+    fn start(command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap());
+        Self { child, said }
+    }
+
+    fn tell(&mut self, line: &str) {
+        self.child.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// Reads on to a line that holds `word`.
+    fn hear(&mut self, word: &str) -> Result<String, String> {
+        let mut all = String::new();
+        loop {
+            let mut line = String::new();
+            let count = self.said.read_line(&mut line).unwrap();
+            ensure!(count > 0, "no {word:?} in {all}");
+            if line.contains(word) {
+                return Ok(line);
+            }
+            all += &line;
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.kill().ok();
+        self.child.wait().unwrap();
+    }
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<(), String> {
+    let deadline = Deadline::after(Duration::from_mins(1));
+    while !is_so() {
+        pause(Duration::from_millis(20), &deadline).map_err(|_| format!("not {what}"))?;
+    }
+    Ok(())
+}
+
+/// The keeper that was started with `config`.
+fn keeper(config: &Path) -> PidFd {
+    let is_it = |pid: &i32| {
+        let argv = process::argv(*pid).unwrap_or_default();
+        argv.iter().any(|word| word == config) && argv.last().is_some_and(|word| word == "keep")
+    };
+    let pid = process::all().unwrap().into_iter().find(is_it).unwrap();
+    PidFd::open(process::identify(pid).unwrap()).unwrap()
+}
+
+fn shell(line: &str) -> Output {
+    Command::new("/bin/sh").args(["-c", line]).stdin(Stdio::null()).output().unwrap()
+}
+
+fn as_before_soon(bench: &mut Bench) -> Result<(), String> {
+    let journal = bench.settings.journal();
+    let lock = bench.settings.lease_lock();
+    until("given back", || !journal.exists() && lock::attempt(&lock).unwrap().is_some())?;
+    bench.expect_as_before()
+}
+
+#[test]
+fn a_keeper_that_is_stopped_holds_nobody_up_for_longer_than_was_said() {
+    on_a_bench(|bench| {
+        let long = config(bench, "long.toml", "");
+        let short =
+            config(bench, "short.toml", "[lease]\nwait = \"1s\"\n[proof]\ntime = \"100ms\"\n");
+        let (hook, brief) = (pre(bench, &long), short.display());
+        let mut client = Client::script(
+            bench,
+            &format!(
+                "{hook} || exit 9\necho held\nread word\n\
+                 {DEPLOY} --config {brief} 2>&1; echo deploy $?\n\
+                 {POST} --config {brief} 2>&1; echo post $?\n\
+                 timeout 1 {POST} --config {long}; echo ended $?\nread word\n",
+                long = long.display()
+            ),
+        );
+        client.hear("held")?;
+        bench.expect_local()?;
+        let keeper = keeper(&long);
+        keeper.signal(Signal::STOP).unwrap();
+
+        let since = Instant::now();
+        let other = shell(&pre(bench, &short));
+        let (waited, said) = (since.elapsed(), told(&other));
+        ensure!(other.status.code() == Some(75), "{said}");
+        ensure!(said.contains("has not answered for 1 s"), "{said}");
+        ensure!(waited > Duration::from_secs(1) && waited < Duration::from_secs(20), "{waited:?}");
+
+        client.tell("");
+        client.hear("deploy 75")?;
+        client.hear("post 75")?;
+        // timeout(1) says so of what it ended by SIGTERM.
+        client.hear("ended 124")?;
+        keeper.signal(Signal::CONT).unwrap();
+        drop(client);
+        as_before_soon(bench)
+    });
+}
+
+#[test]
+fn a_keeper_killed_while_the_post_hook_waits_has_its_work_done_by_that() {
+    on_a_bench(|bench| {
+        let config = config(bench, "killed.toml", "");
+        for turn in 0..4 {
+            let script = format!(
+                "{} || exit 9\necho held\nread word\n{POST} --config {} 2>&1; echo post $?\nread word\n",
+                pre(bench, &config),
+                config.display()
+            );
+            let mut client = Client::script(bench, &script);
+            client.hear("held")?;
+            let keeper = keeper(&config);
+            keeper.signal(Signal::STOP).unwrap();
+            client.tell("");
+            until("waited for", || {
+                let all = process::all().unwrap();
+                all.iter().any(|pid| {
+                    let argv = process::argv(*pid).unwrap_or_default();
+                    argv.first().is_some_and(|word| word == "certbaton-post-hook")
+                        && argv.iter().any(|word| *word == *config)
+                })
+            })?;
+            // As if the kernel were slow to close what the keeper had open.
+            let lock = bench.settings.lease_lock();
+            let slow = std::thread::spawn(move || {
+                let held = lock::wait(&lock).unwrap();
+                pause(Duration::from_millis(100), &Deadline::after(Duration::from_mins(1)))
+                    .unwrap();
+                drop(held);
+            });
+            keeper.signal(Signal::KILL).unwrap();
+            let said = client.hear("post ")?;
+            ensure!(said.contains("post 0"), "turn {turn}: {said}");
+            bench.expect_as_before().map_err(|why| format!("turn {turn}: {why}"))?;
+            slow.join().unwrap();
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_lease_that_is_refused_at_once_is_refused_in_its_own_words() {
+    on_a_bench(|bench| {
+        let path = leased(bench);
+        let state = &bench.settings.state_directory;
+        fs::create_dir_all(state).unwrap();
+        let mode = |mode| fs::set_permissions(state, fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o777);
+        // It used to be a matter of who was quicker.
+        for _ in 0..5 {
+            let output = shell(&pre(bench, &path));
+            let said = told(&output);
+            ensure!(output.status.code() == Some(77), "{said}");
+            ensure!(said.contains("may be written by others"), "{said}");
+        }
+        mode(0o700);
+        bench.expect_files_as_before()
+    });
+}
+
+/// The bench's host is its own arbiter.
+fn leased(bench: &Bench) -> PathBuf {
+    let more = "[lease]\narbiter = \"home\"\n[[host]]\nname = \"home\"\n";
+    let path = config(bench, "leased.toml", more);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("name = \"home\"\n{text}")).unwrap();
+    path
+}
+
+/// What a person types at a shell, until its end is seen.
+fn at_a_shell(bench: &Bench, config: &Path) -> Result<(Client, String), String> {
+    let mut shell = Client::start(
+        // It gives the shell a terminal.
+        Command::new("/usr/bin/script").args([
+            "-q",
+            "-c",
+            "bash --norc --noprofile -i",
+            "/dev/null",
+        ]),
+    );
+    shell.tell(&pre(bench, config));
+    let said = shell.hear("certbaton-pre-hook: this host holds the lease")?;
+    Ok((shell, said))
+}
+
+#[test]
+fn a_hook_typed_at_a_shell_says_what_it_holds_and_is_ended_as_it_says() {
+    on_a_bench(|bench| {
+        let plain = config(bench, "plain.toml", "");
+        let (mut shell, said) = at_a_shell(bench, &plain)?;
+        bench.expect_local()?;
+        for name in NAMES {
+            ensure!(said.contains(name), "{said}");
+        }
+        ensure!(said.contains("until this shell, process "), "{said}");
+        ensure!(!said.contains("lease break"), "there is no arbiter: {said}");
+        shell.tell(&format!("{POST} --config {}; echo post $?", plain.display()));
+        shell.hear("post 0")?;
+        as_before_soon(bench)?;
+        drop(shell);
+
+        let path = leased(bench);
+        let (shell, said) = at_a_shell(bench, &path)?;
+        bench.expect_local()?;
+        let token = said.trim_end().rsplit_once("certbaton lease break ").unwrap().1.to_owned();
+        let broken = Command::new(PROGRAM)
+            .arg("--config")
+            .arg(&path)
+            .args(["lease", "break", &token])
+            .output()
+            .unwrap();
+        ensure!(broken.status.success(), "{}", told(&broken));
+        // While the shell lives on.
+        as_before_soon(bench)?;
+        drop(shell);
+        Ok(())
+    });
+}
