@@ -73,7 +73,8 @@ fn an_edit_below_a_link_of_ours_stays_what_is_read() {
     let what = What::Link { target: "available".into(), bytes: b"site".to_vec() };
     let link = Change { path: scratch.at("enabled"), what, why: String::new() };
     scratch.ledger().apply(&[link]).unwrap();
-    scratch.put("available", "site, and an edit");
+    let site = files::snapshot(&scratch.at("available")).unwrap();
+    site.replace(b"site, and an edit", scratch.directory.path()).unwrap();
     scratch.back();
     assert_eq!(scratch.text("enabled"), "site, and an edit");
 }
