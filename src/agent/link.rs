@@ -249,7 +249,7 @@ impl Way {
                 Said::Ended if complaint.is_empty() => {
                     return Err(Error::Closed("the connection was closed".into()));
                 }
-                Said::Ended => return Err(Error::Closed(complaint)),
+                Said::Ended => return Err(Error::Closed(ssh::explained(&complaint))),
             }
         }
     }

@@ -62,6 +62,8 @@ pub struct Holder {
     beats: u64,
     /// When a word was last heard on any connection.
     heard: Duration,
+    /// Connections that ended as the next will, one after another.
+    barred: u8,
 }
 
 /// The connection.
@@ -114,6 +116,7 @@ impl Holder {
             unanswered: Vec::new(),
             beats: 0,
             heard: now,
+            barred: 0,
         }
     }
 
@@ -127,6 +130,7 @@ impl Holder {
                 Event::Hello(greeting) => self.greeted(now, greeting, &mut actions),
                 Event::Said(answer) => self.said(now, answer, &mut actions),
                 Event::Ended => self.ended(now),
+                Event::Barred => self.barred(now, &mut actions),
                 Event::Tick => {}
                 Event::Release => self.release(now, &mut actions),
             }
@@ -213,6 +217,7 @@ impl Holder {
             return self.refuse(actions, GiveUp::Grace { ours, theirs: theirs.grace });
         }
         self.heard = now;
+        self.barred = 0;
         self.line = Line::Open { asked: now, said: now };
         let held = match &self.right {
             Right::Held(held) | Right::Leaving { held, .. } => Some(held.token),
@@ -317,6 +322,25 @@ impl Holder {
         }
     }
 
+    /// Twice, because a key may be put in place just now. Not more often: sshd would keep this
+    /// host out for a while, also when it could come in again.
+    fn barred(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        self.ended(now);
+        self.barred = self.barred.saturating_add(1);
+        if self.barred < TRIES {
+            return;
+        }
+        match self.right {
+            Right::Wanted | Right::Unsure(_) => {
+                self.end(actions, Action::GiveUp(GiveUp::Unreachable));
+            }
+            // Nobody confirms it any more: it is lost in its time.
+            Right::Held(_) | Right::Leaving { .. } | Right::Over => {
+                self.line = Line::Down { again: Duration::MAX };
+            }
+        }
+    }
+
     fn release(&mut self, now: Duration, actions: &mut Vec<Action>) {
         let open = self.is_open();
         match self.right {
@@ -409,6 +433,9 @@ impl Holder {
         matches!(self.line, Line::Open { .. })
     }
 }
+
+/// Of a way that is barred.
+const TRIES: u8 = 2;
 
 #[cfg(test)]
 mod tests;

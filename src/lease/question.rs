@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cause::chain;
 use crate::clock::Deadline;
+use crate::command::ssh;
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::lease::connection::{self, Connection, Way};
@@ -71,7 +72,8 @@ pub fn question_within(
         Err(error @ connection::Error::Lines(lines::Error::Wire(_))) => Err(error.into()),
         Err(error) => {
             let said = connection.end();
-            Err(Error::Unreachable { said: if said.is_empty() { chain(&error) } else { said } })
+            let said = if said.is_empty() { chain(&error) } else { ssh::explained(&said) };
+            Err(Error::Unreachable { said })
         }
     }
 }

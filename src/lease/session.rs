@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::cause::chain;
 use crate::clock::{self, Alarm};
+use crate::command::ssh::Bar;
 use crate::config::Settings;
 use crate::files;
 use crate::lease::connection::{Connection, Way};
@@ -254,7 +255,8 @@ impl Worker {
             let said = connection.end();
             self.said = if said.is_empty() { why.to_owned() } else { said };
         }
-        self.step(Event::Ended);
+        let is_barred = Bar::of(&self.said).is_some_and(Bar::is_lasting);
+        self.step(if is_barred { Event::Barred } else { Event::Ended });
     }
 
     fn step(&mut self, event: Event) {

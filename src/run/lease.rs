@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::clock;
+use crate::command::ssh;
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
@@ -132,7 +133,7 @@ impl<'a> Asking<'a> {
             match news {
                 News::Waiting(reason) => self.waits(reason),
                 News::Granted(token) => return Ok(self.grant(Some(token))),
-                News::GaveUp(why, said) => return Err(self.gave_up(why, said)),
+                News::GaveUp(why, said) => return Err(self.gave_up(why, &said)),
                 News::Lost(why) => return Err(Error::Refused(GiveUp::Refused(why))),
             }
         }
@@ -168,7 +169,7 @@ impl<'a> Asking<'a> {
         self.last = Some(reason);
     }
 
-    fn gave_up(&self, why: GiveUp, said: String) -> Error {
+    fn gave_up(&self, why: GiveUp, said: &str) -> Error {
         let arbiter = self.settings.arbiter.as_ref().map(ToString::to_string).unwrap_or_default();
         match why {
             GiveUp::Busy(waited) => match &self.last {
@@ -176,10 +177,10 @@ impl<'a> Asking<'a> {
                     Error::BusyElsewhere { by: described(holder), waited }
                 }
                 Some(reason) => Error::BusyElsewhere { by: line(reason), waited },
-                None => Error::Unreachable { arbiter, said },
+                None => Error::Unreachable { arbiter, said: ssh::explained(said) },
             },
             GiveUp::Unreachable => {
-                let said = if said.is_empty() { "no answer".into() } else { said };
+                let said = if said.is_empty() { "no answer".into() } else { ssh::explained(said) };
                 Error::Unreachable { arbiter, said }
             }
             other => Error::Refused(other),

@@ -165,6 +165,20 @@ fn half_lines_garbage_and_a_refusing_ssh_are_no_lease_and_said() {
 }
 
 #[test]
+fn a_refused_key_is_tried_twice() {
+    let place = place(Duration::from_mins(2));
+    let tries = place.directory.path().join("tries");
+    let script = format!(
+        "echo >> {}; echo 'certbaton@vps: Permission denied (publickey).' >&2; exit 255",
+        tries.display()
+    );
+    let mut session = start(&place, scripted(&[&script]));
+    // Else only after a minute, and sixty tries.
+    assert!(matches!(news(&mut session), News::GaveUp(GiveUp::Unreachable, _)));
+    assert_eq!(std::fs::read(tries).unwrap(), b"\n\n");
+}
+
+#[test]
 fn another_version_is_refused_at_once() {
     let place = place(Duration::from_secs(30));
     let hello = r#"printf '%s\n' '{"version":9,"host":"vps","caller":"home","grace-millis":30000}'; sleep 60"#;

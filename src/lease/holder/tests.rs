@@ -47,6 +47,35 @@ fn holding() -> Holder {
     holder
 }
 
+/// sshd keeps out who tries more often.
+#[test]
+fn a_way_that_is_barred_is_tried_twice() {
+    let mut holder = new();
+    assert_eq!(holder.step(at(0), Event::Tick), [Action::Connect]);
+    assert_eq!(holder.step(at(100), Event::Barred), []);
+    let again = holder.next().unwrap();
+    assert_eq!(holder.step(again, Event::Tick), [Action::Connect]);
+    let over = holder.step(again, Event::Barred);
+    assert_eq!(over, [Action::Close, Action::GiveUp(GiveUp::Unreachable)]);
+    // Who holds it tries twice as well, and loses it in its time.
+    let mut holder = holding();
+    holder.step(at(1000), Event::Ended);
+    let mut tries = 0;
+    let lost = loop {
+        let now = holder.next().unwrap();
+        for action in holder.step(now, Event::Tick) {
+            if action == Action::Connect {
+                tries += 1;
+                assert_eq!(holder.step(now, Event::Barred), []);
+            }
+        }
+        if holder.is_over() {
+            break now;
+        }
+    };
+    assert_eq!((tries, lost), (2, at(20_000)));
+}
+
 /// Ticks whenever the machine wants it, until `end`; what it did when, in seconds.
 fn run(holder: &mut Holder, end: Duration) -> Vec<(u64, Action)> {
     let mut done = Vec::new();

@@ -24,6 +24,8 @@ pub enum Event {
     Said(Answer),
     /// The connection ended, broke, or could not be made.
     Ended,
+    /// The same, and the next is known to end so, too: this host is not let in.
+    Barred,
     /// Time has passed.
     Tick,
     /// The lease is not wanted any more.
