@@ -23,7 +23,7 @@ pub fn install(
     let ledger = Ledger::open(&settings.state_directory)?;
     let work = work(settings, &programs(program)?, &ledger.manifest)?;
     if is_packaged() && work.is_empty() {
-        person.tell("a package has put hooks, units and sudoers in place\n");
+        person.tell("a package has put units and sudoers in place, and the hooks are there\n");
     }
     perform(settings, person, consent, &work, None)
 }

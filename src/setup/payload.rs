@@ -164,8 +164,8 @@ mod tests {
     #[test]
     fn every_file_names_the_programs_where_they_are() {
         let hook = "/etc/letsencrypt/renewal-hooks/pre/certbaton";
-        assert!(text("/usr/local/bin", hook).contains("exec /usr/local/bin/certbaton-pre-hook\n"));
-        assert!(text("/usr/bin/", hook).contains("exec /usr/bin/certbaton-pre-hook\n"));
+        assert!(text("/usr/local/bin", hook).contains("\n/usr/local/bin/certbaton-pre-hook\n"));
+        assert!(text("/usr/bin/", hook).contains("\n/usr/bin/certbaton-pre-hook\n"));
         let unit = "/etc/systemd/system/certbaton-renew.service";
         let unit = text("/usr/local/bin", unit);
         assert!(unit.contains("ExecStart=/usr/local/bin/renew-coordinate\n"), "{unit}");

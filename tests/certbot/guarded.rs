@@ -94,6 +94,44 @@ fn a_worker_that_takes_longer_than_it_said_is_killed_and_certbot_stopped() {
     assert!(!Path::new("/proc").join(worker.trim()).exists(), "the worker is left");
 }
 
+/// The directory hook stays when the package's programs are gone or broken, and refuses then.
+#[test]
+fn the_directory_hook_stops_certbot_where_the_guard_cannot() {
+    if !certbot_is_here() {
+        return;
+    }
+    let cases: [(&str, Option<&str>, u32); 5] = [
+        ("missing", None, 0),
+        ("not executable", Some("exit 0"), 0o644),
+        ("not loadable", Some("exit 127"), 0o755),
+        ("killed", Some("kill -9 $$"), 0o755),
+        ("succeeding", Some("exit 0"), 0o755),
+    ];
+    for (name, script, mode) in cases {
+        let ca = DirectoryOnly::start();
+        let certbot = Certbot::new(&ca.directory);
+        let programs = certbot.path("programs");
+        fs::create_dir(&programs).unwrap();
+        if let Some(script) = script {
+            let guard = programs.join("certbaton-pre-hook");
+            fs::write(&guard, format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(guard, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let hook = include_str!("../../hooks/pre/certbaton");
+        let hook = hook.replace("/usr/bin/", &format!("{}/", programs.display()));
+        let path = certbot.path("etc/renewal-hooks/pre/certbaton");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, hook).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = certbot.command();
+        command.args(["renew", "--force-renewal", "--no-random-sleep-on-renew"]);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let goes_on = name == "succeeding";
+        assert_eq!(is_stopped(&output), !goes_on, "{name}: {output:?}");
+        assert_eq!(ca.asked().is_empty(), !goes_on, "{name}: {:?}", ca.asked());
+    }
+}
+
 /// The real worker, with settings of its own.
 fn real_guard(certbot: &Certbot) -> String {
     let config = certbot.path("certbaton.toml");

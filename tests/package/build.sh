@@ -6,10 +6,10 @@ build() {
     new=$("$top/packaging/build-deb" --debug --output "$scratch/" | tail -n 1)
     version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$top/Cargo.toml" | head -n 1)-1
     same "$(dpkg-deb --field "$new" Package Version | xargs)" "Package: certbaton Version: $version" "the package's version"
-    # The same but for its version and its hooks.
+    # The same but for its version and a conffile.
     dpkg-deb --raw-extract "$new" "$scratch/old"
     sed -i "s/^Version: .*/Version: 0.0.1-1/" "$scratch/old/DEBIAN/control"
-    for hook in pre deploy post; do echo '# older' >> "$scratch/old/etc/letsencrypt/renewal-hooks/$hook/certbaton"; done
+    echo '# older' >> "$scratch/old/etc/sudoers.d/certbaton"
     old=$scratch/old.deb
     dpkg-deb --root-owner-group -Zgzip -z1 --build "$scratch/old" "$old" > "$scratch/log"
     echo "ok: packaging/build-deb: version $version"
@@ -24,7 +24,6 @@ contents() {
     # Whatever is there to be installed is in it, and of the rest nothing outside the documentation.
     {
         for program in "$top"/src/bin/*.rs; do echo "-rwxr-xr-x 0/0 /usr/bin/$(basename "$program" .rs)"; done
-        for hook in pre deploy post; do echo "-rwxr-xr-x 0/0 /etc/letsencrypt/renewal-hooks/$hook/certbaton"; done
         echo "-r--r----- 0/0 /etc/sudoers.d/certbaton"
         (cd "$top/hooks/systemd" && find . -type f -printf '-rw-r--r-- 0/0 /usr/lib/systemd/system/%P\n')
         (cd "$top/hooks" && find sysusers.d tmpfiles.d -type f -printf '-rw-r--r-- 0/0 /usr/lib/%p\n')
@@ -36,6 +35,7 @@ contents() {
         find completions/bash -type f -printf '/usr/share/bash-completion/completions/%f\n'
         find completions/zsh -type f -printf '/usr/share/zsh/vendor-completions/%f\n'
         find completions/fish -type f -printf '/usr/share/fish/vendor_completions.d/%f\n'
+        printf '/usr/share/certbaton/hooks/%s/certbaton\n' pre deploy post
         printf '/usr/share/doc/certbaton/%s\n' README.md crates changelog.gz changelog.Debian.gz copyright \
             examples/ssh/{config,authorized_keys}) | sort > "$scratch/expected"
     sed -n 's|.* \(/usr/share/\)|\1|p' "$scratch/contents" | sort | diff "$scratch/expected" - ||

@@ -44,8 +44,7 @@ removed() {
     must_fail home systemctl cat certbaton-recover.timer > "$scratch/log" 2>&1
     same "$(home systemctl show -p ExecStopPost certbot.service)" "" certbot.service
     home getent passwd certbaton > "$scratch/log"
-    local hook
-    for hook in pre deploy post; do home "/etc/letsencrypt/renewal-hooks/$hook/certbaton"; done
+    same "$(home find /etc/letsencrypt/renewal-hooks -name certbaton)" '' "hooks that would stop certbot"
 }
 
 # As months of work leave a host: configuration, keys, state, the coordinator's timer and its stamp.
