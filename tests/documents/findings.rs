@@ -27,7 +27,7 @@ fn each_code_of_the_sources_is_in_the_table() {
     )
     .unwrap();
     let mut found = BTreeSet::new();
-    let mut directories = vec![source("src/check"), source("src/status")];
+    let mut directories = vec![source("src/check"), source("src/setup"), source("src/status")];
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
