@@ -62,9 +62,11 @@ impl HookFile {
         self.is_executable && !self.path.as_os_str().as_encoded_bytes().ends_with(b"~")
     }
 
-    /// Why certbot never runs it.
-    pub fn ignored(&self) -> Option<Finding> {
-        if self.is_run() {
+    /// Why certbot never runs it; `read` gives the text of a script.
+    ///
+    /// What would do harm if it ran is out of use on purpose: `init` leaves an old hook so.
+    pub fn ignored(&self, read: impl Fn(&Path) -> Option<String>) -> Option<Finding> {
+        if self.is_run() || read(&self.path).is_some_and(|text| self.would_meddle(text, &read)) {
             return None;
         }
         let is_ours = self.path.file_name().is_some_and(|name| name == "certbaton");
@@ -77,6 +79,14 @@ impl HookFile {
         };
         let what = format!("certbot never runs this hook: {why}");
         Some(Finding::new(severity, "hook-ignored", Some(path.to_string()), what, remedy))
+    }
+
+    /// Itself, or what it starts.
+    fn would_meddle(&self, text: String, read: impl Fn(&Path) -> Option<String>) -> bool {
+        let named: Vec<String> = text.lines().filter_map(program).filter_map(read).collect();
+        let script = |text| Script { stage: self.stage, file: self.path.clone(), line: None, text };
+        !is_ours(&text)
+            && named.into_iter().chain([text]).any(|text| meddling(&script(text), true).is_some())
     }
 }
 
@@ -211,10 +221,32 @@ mod tests {
             path: name.into(),
             is_executable,
         };
-        assert_eq!(file("/pre/certbaton", true).ignored(), None);
-        let severity = |f: HookFile| f.ignored().map(|found| found.severity);
+        let empty = |_: &Path| Some(String::new());
+        assert_eq!(file("/pre/certbaton", true).ignored(empty), None);
+        let severity = |f: HookFile| f.ignored(empty).map(|found| found.severity);
         assert_eq!(severity(file("/pre/certbaton", false)), Some(Severity::Problem));
         assert_eq!(severity(file("/pre/x~", true)), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn an_old_hook_that_is_out_of_use_is_quiet() {
+        let path = PathBuf::from("/post/proxy-on");
+        let hook = HookFile { stage: Stage::Post, path, is_executable: false };
+        let found = |text: &'static str| {
+            let named = "sed -i 's/#ProxyPass/ProxyPass/' /etc/apache2/sites-enabled/x.conf";
+            let read = |path: &Path| Some(if path == hook.path { text } else { named }.to_owned());
+            hook.ignored(read).map(|found| found.code)
+        };
+        for text in [
+            "#!/bin/sh\nperl -pi -e 's/^(\\s*)#(ProxyPass)/$1$2/' /etc/apache2/sites-enabled/*.conf\n",
+            "#!/bin/sh\nsystemctl restart apache2\n",
+            "#!/bin/sh\n/usr/local/bin/toggle on\n",
+        ] {
+            assert_eq!(found(text), None, "{text}");
+        }
+        let ignored = Some("hook-ignored");
+        assert_eq!(found("#!/bin/sh\ncp a b\n").as_deref(), ignored);
+        assert_eq!(found("#!/bin/sh\nexec /usr/bin/certbaton-post-hook\n").as_deref(), ignored);
     }
 
     #[test]

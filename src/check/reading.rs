@@ -47,7 +47,7 @@ pub fn certbot(
         found.extend(traps::webroots(renewal, &fault));
     }
     found.extend(traps::together(&renewals));
-    found.extend(hook_files.iter().filter_map(HookFile::ignored));
+    found.extend(hook_files.iter().filter_map(|hook| hook.ignored(text)));
     let has_webroot = renewals.iter().any(|renewal| renewal.lineage.is_webroot());
     let mut scripts = scripts(directory, &hook_files, &renewals);
     for file in options_files(directory) {
