@@ -20,6 +20,8 @@ use rustix::pipe::fcntl_setpipe_size;
 
 use crate::clock::{Deadline, ready};
 use crate::exit::{CarriesExit, Exit};
+use crate::files;
+use crate::trust;
 use child::{Child, Group, Streams, nothing};
 
 /// What to run.
@@ -63,6 +65,9 @@ pub enum Error {
     /// The path is relative: whoever sets the working directory would choose the program.
     #[error("{} is not an absolute path", .0.display())]
     Relative(PathBuf),
+    /// Root must not run it, or what it would follow.
+    #[error(transparent)]
+    Unsafe(#[from] files::Error),
     /// It could not be started.
     #[error("cannot run {}", path.display())]
     Start {
@@ -80,6 +85,7 @@ pub enum Error {
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
+            Self::Unsafe(error) => error.exit(),
             Self::Relative(_) | Self::Start { .. } | Self::Slow(_) => Exit::Failed,
         }
     }
@@ -155,6 +161,7 @@ impl Program {
         if !self.path.is_absolute() {
             return Err(Error::Relative(self.path.clone()));
         }
+        trust::before_start(self)?;
         child::start(self, streams, group).map_err(|source| self.failed(source))
     }
 

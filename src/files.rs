@@ -20,7 +20,7 @@ mod read;
 mod replace;
 mod tree;
 mod walk;
-pub use guarded::trusted_program;
+pub use guarded::{own_program, trusted_program};
 pub use publish::publish;
 pub use read::{read_foreign, read_kernel, read_secret, read_trusted, read_trusted_told, snapshot};
 pub use replace::staging;
@@ -168,6 +168,15 @@ pub fn link_target(path: &Path) -> Result<PathBuf, Error> {
 /// Whether something is at `path`, links followed.
 pub fn exists(path: &Path) -> bool {
     fs::metadata(path).is_ok()
+}
+
+/// Whether both are the same file or directory, links followed.
+pub fn is_same(one: &Path, other: &Path) -> Result<bool, Error> {
+    let identity = |path: &Path| {
+        let metadata = fs::metadata(path).map_err(Error::system("look at", path))?;
+        Ok((metadata.dev(), metadata.ino()))
+    };
+    Ok(identity(one)? == identity(other)?)
 }
 
 /// When `path` was last written to.

@@ -65,3 +65,4 @@ pub mod status;
 pub mod syslog;
 pub mod text;
 pub mod threads;
+pub mod trust;

@@ -15,6 +15,13 @@ pub fn client(config: &Path, destination: &Destination) -> Program {
     Program::plain(CLIENT.into(), arguments)
 }
 
+/// The configuration that `program` follows, if it is such a client.
+pub fn configuration(program: &Program) -> Option<&Path> {
+    let mut arguments = program.arguments.iter();
+    let is_ours = program.path == Path::new(CLIENT) && arguments.next().is_some_and(|a| a == "-F");
+    is_ours.then(|| arguments.next().map(Path::new)).flatten()
+}
+
 /// The program.
 pub const CLIENT: &str = "/usr/bin/ssh";
 

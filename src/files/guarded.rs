@@ -1,27 +1,54 @@
 //! system: a program that root may run.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::walk::walk;
+use super::read::beginning;
+use super::walk::{Walked, walk};
 use super::{Error, real_path, trusted};
 
-/// The program at `path`, links resolved, if nobody but root can put another in its place.
+/// The program at `path`, links resolved, if nobody but root can put another in its place, or in
+/// the place of its interpreter.
 pub fn trusted_program(path: &Path) -> Result<PathBuf, Error> {
-    let walked = walk(path)?;
-    if let Some(doubt) = walked.doubt {
+    let (real, first) = trusted_file(path)?;
+    if let Some(interpreter) = interpreter(&first) {
+        match trusted_file(&interpreter) {
+            // Who starts it is told by the kernel.
+            Err(error) if error.is_missing() => {}
+            found => drop(found?),
+        }
+    }
+    Ok(real)
+}
+
+/// The program that runs here.
+pub fn own_program() -> Option<PathBuf> {
+    fs::read_link("/proc/self/exe").ok()
+}
+
+/// A trusted file, links resolved, and how it begins.
+fn trusted_file(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
+    let Walked { handle, metadata, doubt, .. } = walk(path)?;
+    if let Some(doubt) = doubt {
         return Err(doubt);
     }
     let real = real_path(path)?;
-    if !walked.metadata.is_file() {
-        return Err(Error::NotRegular(real));
-    }
-    trusted(&real, &walked.metadata)?;
-    Ok(real)
+    trusted(&real, &metadata)?;
+    let first = beginning(&real, &handle, &metadata)?;
+    Ok((real, first))
+}
+
+/// After `#!` (execve(2)).
+fn interpreter(first: &[u8]) -> Option<PathBuf> {
+    let line = first.strip_prefix(b"#!")?.split(|&b| b == b'\n').next()?.trim_ascii_start();
+    let end = line.iter().position(|b| b" \t".contains(b)).unwrap_or(line.len());
+    Some(OsStr::from_bytes(&line[..end]).into())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::super::read_secret;

@@ -99,6 +99,14 @@ pub(super) fn rest(path: &Path, file: File) -> Result<Vec<u8>, Error> {
     bounded(path, file, MOST)
 }
 
+/// How a regular file begins.
+pub(super) fn beginning(path: &Path, handle: &File, metadata: &Metadata) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let file = opened(path, handle, metadata)?;
+    file.take(BEGINNING).read_to_end(&mut bytes).map_err(Error::system("read", path))?;
+    Ok(bytes)
+}
+
 /// Opens what `handle` stands for and nothing else, if it is a regular file.
 fn opened(path: &Path, handle: &File, metadata: &Metadata) -> Result<File, Error> {
     if !metadata.is_file() {
@@ -130,6 +138,9 @@ fn bounded(path: &Path, file: File, most: u64) -> Result<Vec<u8>, Error> {
 fn opened_path(file: &File) -> std::io::Result<PathBuf> {
     fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
+
+/// As much as the kernel reads of a script (`BINPRM_BUF_SIZE`).
+const BEGINNING: u64 = 256;
 
 /// A configuration, a key, a record: the largest of ours is cut at a megabyte.
 const MOST_TRUSTED: u64 = 16 << 20;

@@ -13,6 +13,7 @@ mod apache;
 mod container;
 mod fedora;
 mod prefix;
+mod stranger;
 mod tree;
 
 use std::io::Write;

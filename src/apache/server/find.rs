@@ -15,14 +15,16 @@ use crate::sockets;
 
 /// Finds the Apache that `pid_file` names, or the only one that runs here.
 pub fn find(pid_file: Option<&Path>) -> Result<Server, Error> {
-    let pid = match pid_file {
-        Some(path) => named_pid(path)?,
-        None => only_pid()?,
+    let found = match pid_file {
+        Some(path) => named(path)?,
+        None => process::identify(only_pid()?)?,
     };
-    Server::open(process::identify(pid)?)
+    Server::open(found)
 }
 
-fn named_pid(path: &Path) -> Result<i32, Error> {
+/// The process that the pid file names. Its number may be anybody's by now, who could call his
+/// program like a server and have root run it with arguments of his.
+fn named(path: &Path) -> Result<Process, Error> {
     let text = match files::read_trusted(path) {
         Err(error) if error.is_missing() => {
             return Err(not_running(format!(" (no pid file {})", path.display())));
@@ -31,24 +33,52 @@ fn named_pid(path: &Path) -> Result<i32, Error> {
     };
     let pid = String::from_utf8_lossy(&text).trim().parse().unwrap_or(0);
     let wrong = |what: String| Error::NotApache { path: path.to_owned(), pid, what };
-    match process::executable(pid) {
-        Ok(program) if is_apache(&program) => Ok(pid),
-        Ok(program) => Err(wrong(program.display().to_string())),
+    // First who it is, so that nobody else is opened after these looks.
+    let looked_at = process::identify(pid).and_then(|process| {
+        let program = process::executable(pid)?;
+        Ok((process, program, process::is_roots(pid)?))
+    });
+    let (process, program, is_roots) = match looked_at {
+        Ok(found) => found,
         Err(process::Error::Gone(_)) => {
-            Err(not_running(format!(" (stale pid file {})", path.display())))
+            return Err(not_running(format!(" (stale pid file {})", path.display())));
         }
-        Err(error) => Err(error.into()),
+        Err(error) => return Err(error.into()),
+    };
+    if !is_apache(&program) {
+        return Err(wrong(program.display().to_string()));
     }
+    if !is_roots {
+        return Err(wrong(format!("{} of another user than root", program.display())));
+    }
+    if !is_at_home(pid)? {
+        return Err(wrong(format!("{} of a container", program.display())));
+    }
+    Ok(process)
 }
 
-/// Servers of containers are visible from outside: only our own pid namespace counts. A
+/// Whether a process has our processes, our users and our files; its `/tmp` may be its own
+/// (`PrivateTmp=` of systemd.exec(5)).
+fn is_at_home(pid: i32) -> Result<bool, Error> {
+    for kind in ["pid", "user"] {
+        let of = |pid: &dyn fmt::Display| {
+            files::link_target(Path::new(&format!("/proc/{pid}/ns/{kind}")))
+        };
+        if of(&pid)? != of(&"self")? {
+            return Ok(false);
+        }
+    }
+    Ok(files::is_same(Path::new(&format!("/proc/{pid}/root")), Path::new("/"))?)
+}
+
+/// Servers of containers are visible from outside: only our own namespaces count. A
 /// program that some user runs is no server of this host's either, whatever it is called.
 fn only_pid() -> Result<i32, Error> {
-    let ours = own_namespace()?;
     let mut parents = Vec::new();
     for pid in process::all()? {
         let is_server = |pid| process::executable(pid).is_ok_and(|p| is_apache(&p));
-        if !is_server(pid) || namespace(pid).is_ok_and(|n| n != ours) {
+        // What cannot be looked at is looked at below, or has ended.
+        if !is_server(pid) || is_at_home(pid).is_ok_and(|is_at_home| !is_at_home) {
             continue;
         }
         match process::parent(pid) {
