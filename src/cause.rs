@@ -1,4 +1,6 @@
-//! pure: an error as a person reads it: one line, with its causes.
+//! pure: an error as a person reads it: one line, with its causes, whoever had a say in it.
+
+use crate::harmless;
 
 /// An error and its causes on one line, each once.
 pub fn chain(error: &dyn std::error::Error) -> String {
@@ -8,5 +10,5 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    text
+    harmless::text(&text)
 }

@@ -21,6 +21,7 @@ use crate::cause::chain;
 use crate::config::{self, Settings};
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
+use crate::harmless;
 use crate::history::record::By;
 use crate::lease::serve;
 use crate::names::HostLabel;
@@ -210,6 +211,7 @@ fn unprivileged_settings(common: &Common) -> Result<Settings, Error> {
 
 /// Says on standard error what went wrong, each line behind the program's name; and in the log.
 pub fn complain(program: &str, text: &str) {
+    let text = &harmless::text(text);
     tracing::error!("{text}");
     if !is_logged() {
         say(program, text);

@@ -46,6 +46,7 @@ pub mod files;
 pub mod fingerprint;
 pub mod foreign;
 pub mod guard;
+pub mod harmless;
 pub mod history;
 pub mod lease;
 pub mod lock;

@@ -10,6 +10,7 @@ use crate::agent::report::Report;
 use crate::check::inspection::Inspection;
 use crate::check::sight::{Planting, Question, Sight};
 use crate::exit::{CarriesExit, Exit};
+use crate::harmless;
 use crate::names::Hostname;
 use crate::status::overview::Found;
 
@@ -181,28 +182,26 @@ pub fn is_order(line: &[u8]) -> bool {
 
 /// The answer of a line.
 pub fn answer(line: &[u8]) -> Result<Answer, Error> {
-    if line.len() > MAX_ANSWER { Err(Error::TooLong(MAX_ANSWER)) } else { word(line) }
+    if line.len() > MAX_ANSWER {
+        return Err(Error::TooLong(MAX_ANSWER));
+    }
+    harmless::word(line).map_err(Error::Unknown)
 }
 
 fn word<T: DeserializeOwned>(line: &[u8]) -> Result<T, Error> {
+    // Each name of an order is checked by its type: what is odd is refused, not mended.
     serde_json::from_slice(line).map_err(Error::Unknown)
 }
 
 /// A program's line as text that is safe on a terminal: bounded, without control characters.
 pub fn shown(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&line[..line.len().min(MAX_TEXT)]);
-    harmless(text.trim_end())
-}
-
-/// Text without control characters.
-pub fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    harmless::line(&String::from_utf8_lossy(&line[..line.len().min(MAX_TEXT)]), MAX_TEXT)
 }
 
 impl LineageName {
     /// Checks `text`.
     pub fn parse(text: &str) -> Option<Self> {
-        let plain = |c: char| !c.is_control() && c != '/';
+        let plain = |c: char| !harmless::is_harmful(c) && c != '/';
         let good = (1..=255).contains(&text.len())
             && !text.starts_with(['-', '.'])
             && text.chars().all(plain);
@@ -262,7 +261,7 @@ mod tests {
 
     #[test]
     fn an_order_that_root_must_not_follow_is_none() {
-        for name in ["--force-renewal", "../x", ".hidden", "", "a\\nb"] {
+        for name in ["--force-renewal", "../x", ".hidden", "", "a\\nb", "a\\u202eb"] {
             assert!(matches!(order(renew(name).as_bytes()), Err(Error::Unknown(_))), "{name}");
         }
         let more = renew("a").replace("\"force\"", "\"program\":\"/x\",\"force\"");

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::exit::{CarriesExit, Exit};
+use crate::harmless;
 
 /// Standard output is full, or nobody reads it any more.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +50,7 @@ pub(super) fn print_done(text: &str) -> Result<(), Error> {
 /// SIGPIPE stays ignored, as Rust starts a program: in the middle of a switch nobody must die of a reader.
 pub(super) fn write(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(harmless::printed(text).as_bytes())?;
     out.flush()
 }
 

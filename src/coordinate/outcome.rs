@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::agent::wire::harmless;
 use crate::coordinate::plan::Decision;
 use crate::exit::Exit;
+use crate::harmless;
 use crate::names::Hostname;
 use crate::text::{Table, wrapped};
 
@@ -261,7 +261,7 @@ impl Summary {
         below.extend(self.refused.iter().map(|why| format!("nothing was asked: {why}")));
         below.extend(self.stopped.iter().map(|why| format!("stopped: {why}")));
         below.extend(self.costs.iter().cloned());
-        let below = below.iter().map(|line| wrapped("", 4, &harmless(line)));
+        let below = below.iter().map(|line| wrapped("", 4, &harmless::text(line)));
         table.text() + &below.collect::<String>()
     }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 
-use crate::agent::wire::harmless;
+use crate::harmless;
 use crate::process::{self, Process};
 
 /// Says `text` on standard error and in the log, as the hook `name`.
@@ -34,7 +34,7 @@ pub fn show(certbot: Process, text: &[u8]) {
     let Some(mut terminal) = process::terminal(certbot.pid) else { return };
     let text = String::from_utf8_lossy(text);
     for line in text.lines().take(MOST_LINES) {
-        let line: String = harmless(line).chars().take(LONGEST).collect();
+        let line = harmless::line(line, LONGEST);
         if writeln!(terminal, "{line}").is_err() {
             return;
         }

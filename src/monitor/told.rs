@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::harmless;
 use crate::status::overview::{Overview, Severity, Wrong};
 
 /// Something that is wrong now.
@@ -175,8 +176,7 @@ impl Ledger {
 
 /// What a screen takes, without what could confuse a terminal or a mail.
 fn short(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().map(plain).take(MAX_TEXT).collect()
+    harmless::line(text, MAX_TEXT)
 }
 
 /// How long a host may be out of reach before that is told.

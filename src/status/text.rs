@@ -1,9 +1,8 @@
 //! pure: a status as people read it on a terminal, with colours if that is one.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
-use crate::agent::wire;
+use crate::harmless;
 use crate::history::run::Outcome;
 use crate::run::lease::described;
 use crate::status::judgement::{Thresholds, age, minute};
@@ -23,7 +22,7 @@ pub enum Colour {
 
 /// The whole status.
 pub fn status(overview: &Overview, thresholds: Thresholds, colour: Colour) -> String {
-    let (overview, mut text) = (&harmless(overview), String::new());
+    let mut text = String::new();
     for host in &overview.hosts {
         text += &of_host(host, overview.at, thresholds, colour);
         text.push('\n');
@@ -41,25 +40,7 @@ pub fn status(overview: &Overview, thresholds: Thresholds, colour: Colour) -> St
         let lines = wrapped("", HANG, &format!("{word} {}", wrong.text));
         text += &colour.word(code, word, &lines);
     }
-    text
-}
-
-/// The same without control characters: what a peer or a certificate says may not play with the terminal.
-fn harmless(overview: &Overview) -> Overview {
-    let value = serde_json::to_value(overview).map(plain);
-    // It was one a moment ago.
-    value.and_then(serde_json::from_value).unwrap_or_else(|_| overview.clone())
-}
-
-fn plain(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(wire::harmless(&text)),
-        Value::Array(list) => Value::Array(list.into_iter().map(plain).collect()),
-        Value::Object(map) => {
-            Value::Object(map.into_iter().map(|(key, value)| (key, plain(value))).collect())
-        }
-        other => other,
-    }
+    harmless::printed(&text)
 }
 
 fn of_host(host: &HostStatus, now: Timestamp, thresholds: Thresholds, colour: Colour) -> String {

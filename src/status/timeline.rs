@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::agent::wire::harmless;
+use crate::harmless;
 use crate::history::record::{Deployed, Entry, Event, Switched};
 use crate::history::run::Run;
 use crate::text::wrapped;
@@ -72,7 +72,7 @@ impl OneRun {
         );
         for Timed { after_millis, entry } in &self.events {
             let took = seconds(*after_millis);
-            text += &wrapped(&format!("{took:>10}  "), 14, &harmless(&words(&entry.event)));
+            text += &wrapped(&format!("{took:>10}  "), 14, &harmless::text(&words(&entry.event)));
             if let Event::Switched(switched) = &entry.event {
                 for step in switched.steps.iter().filter(|step| step.millis > 0) {
                     let took = seconds(step.millis);
@@ -81,7 +81,11 @@ impl OneRun {
                 }
             }
         }
-        text + &wrapped(&format!("{:>10}  ", seconds(self.millis)), 14, &harmless(&run.words()))
+        text + &wrapped(
+            &format!("{:>10}  ", seconds(self.millis)),
+            14,
+            &harmless::text(&run.words()),
+        )
     }
 }
 
@@ -99,7 +103,7 @@ pub fn list(runs: &Runs) -> String {
             seconds(u64::try_from(took.as_millis()).unwrap_or_default()),
         );
         let told = format!("{}; by {}{token}", run.words(), run.by.text());
-        text += &wrapped(&first, 4, &harmless(&told));
+        text += &wrapped(&first, 4, &harmless::text(&told));
     }
     if runs.damaged > 0 {
         // Writing to a string cannot fail.

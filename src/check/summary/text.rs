@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::agent::wire::harmless;
 use crate::check::finding::Severity;
 use crate::check::summary::{CellSummary, NameSummary, Summary, Verdict};
+use crate::harmless;
 use crate::names::{HostLabel, Hostname};
 use crate::text::{Table, wrapped};
 
@@ -14,7 +14,7 @@ impl Summary {
         let mut text = self.matrix();
         let legend = self.legend();
         for line in legend.iter().chain(&self.what_would_happen()).chain(&self.notes()) {
-            text += &wrapped("", 4, &harmless(line));
+            text += &wrapped("", 4, &harmless::text(line));
         }
         text.push('\n');
         for finding in &self.findings {
@@ -26,8 +26,8 @@ impl Summary {
             let place = finding.place.as_ref().map_or_else(String::new, |at| format!(" {at}:"));
             let names = self.listed(&finding.names);
             let what = format!("{severity}:{host}{place} {}{names}", finding.what);
-            text += &wrapped("", 4, &harmless(&what));
-            text += &wrapped("    ", 8, &harmless(&finding.remedy));
+            text += &wrapped("", 4, &harmless::text(&what));
+            text += &wrapped("    ", 8, &harmless::text(&finding.remedy));
         }
         if self.findings.is_empty() {
             text.push_str("nothing wrong\n");

@@ -106,7 +106,7 @@ fn a_text_is_one_line() {
     let text = format!("a\nb\u{1b}[31m{}", "x".repeat(5000));
     ledger.see(&seen(&[Problem { text, ..problem("x", Severity::Warning) }]), at(1));
     let said = &ledger.waiting()[0].text;
-    assert!(said.starts_with("a b [31mx") && said.len() == MAX_TEXT, "{said}");
+    assert!(said.starts_with("a b [31mx") && said.chars().count() == MAX_TEXT, "{said}");
 }
 
 /// What is seen of two hosts that are well but for `change`.

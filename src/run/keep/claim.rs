@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{Error, Keeper};
 use crate::files;
+use crate::harmless;
 use crate::lease::wire::Purpose;
 use crate::process;
 use crate::run::due::Certificates;
@@ -63,10 +64,8 @@ impl Keeper<'_> {
         };
         if why.is_empty() {
             why = "certificates that are not known before".into();
-        } else if let Some((end, _)) = why.char_indices().nth(LONGEST_PURPOSE) {
-            why.truncate(end);
-            why.push('…');
         }
+        let why = harmless::line(&why, LONGEST_PURPOSE);
         Purpose { host: nodename(), pid: self.task.owner.pid, why }
     }
 

@@ -7,11 +7,12 @@ use nix::unistd::User;
 
 use super::{Call, HOST_KEY, Next, begin, configure, merged, text};
 use crate::agent::link::Way;
-use crate::agent::wire::{Order, harmless};
+use crate::agent::wire::Order;
 use crate::cause::chain;
 use crate::config::{self, Settings};
 use crate::files;
 use crate::files::place;
+use crate::harmless;
 use crate::lease::question::{self, question};
 use crate::lease::wire::Ask;
 use crate::names::{Destination, HostLabel};
@@ -214,7 +215,8 @@ impl Drop for Remote<'_> {
 }
 
 fn prefixed(host: &HostLabel, text: &str) -> String {
-    let line = |line: &str| format!("{host}: {}", harmless(line)).trim_end().to_owned() + "\n";
+    let line =
+        |line: &str| format!("{host}: {}", harmless::text(line)).trim_end().to_owned() + "\n";
     text.lines().map(line).collect()
 }
 
