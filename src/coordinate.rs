@@ -3,6 +3,7 @@
 //! It orders; the lease excludes. On each host an agent does what it is asked;
 //! what to ask is decided in [`plan`], for all hosts before any is asked.
 
+pub mod foretold;
 pub mod outcome;
 pub mod plan;
 pub mod served;
@@ -153,7 +154,11 @@ impl Coordinator<'_> {
     fn run(&mut self, began: Timestamp) -> Summary {
         let wish = &self.call.wish;
         let mut surveyed = self.survey_all();
-        let plan = plan::plan(&surveyed, wish, self.settings.duplicates_per_week, clock::now());
+        let limit = self.settings.duplicates_per_week;
+        let mut plan = plan::plan(&surveyed, wish, limit, clock::now());
+        if plan.refused.is_none() && self.foretell(&plan, &mut surveyed) {
+            plan = plan::plan(&surveyed, wish, limit, clock::now());
+        }
         for line in plan.warnings.iter().chain(&plan.costs) {
             (self.say)(Said::Warning(line));
         }
@@ -356,10 +361,11 @@ impl Coordinator<'_> {
             let signalled = clock::ready(&[signals.as_fd()], Some(Duration::ZERO));
             !signalled.is_ok_and(|ready| ready == [true])
         };
-        let (served, is_whole) = served::all(known, going_on);
+        let (mut served, is_whole) = served::all(known, going_on);
         if !is_whole {
             self.call_off();
         }
+        served::once(&mut served);
         served
     }
 

@@ -96,6 +96,10 @@ pub struct Lineage {
     pub due: Due,
     /// Certificates that certbot got for it lately and keeps.
     pub issued: Vec<Issued>,
+    /// Whether the web server of its host names its certificate: a mail server's may be nobody's
+    /// there. None: that cannot be told.
+    #[serde(default)]
+    pub served_here: Option<bool>,
 }
 
 /// A certificate that a CA issued.

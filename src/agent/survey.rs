@@ -14,6 +14,7 @@ use crate::ca::served::OnDisk;
 use crate::cause::chain;
 use crate::certbot::certificate::{self, Certificate};
 use crate::certbot::due::due;
+use crate::certbot::installed;
 use crate::certbot::lineages::lineages;
 use crate::certbot::renewal;
 use crate::certbot::version::Version;
@@ -26,13 +27,14 @@ use crate::foreign::control;
 use crate::lock;
 use crate::route::install;
 use crate::route::observe;
+use crate::route::plan;
 use crate::route::report;
 use crate::sockets;
 
 /// Looks at this host.
 pub fn survey(settings: &Settings) -> Report {
     let mut notes = Vec::new();
-    let Looked { failure, routes, .. } = apache(settings, &mut notes);
+    let Looked { failure, routes, certificates, .. } = apache(settings, &mut notes);
     let mut certbot = certbot(settings, &mut notes);
     let version = certbot.as_ref().and_then(|certbot| Version::parse(&certbot.version));
     let now = clock::now();
@@ -43,7 +45,18 @@ pub fn survey(settings: &Settings) -> Report {
             notes.extend(known.refused.into_iter().map(|refused| refused.reason));
             for lineage in known.usable {
                 match describe(&lineage, version, now) {
-                    Ok(described) => found.push((described, lineage)),
+                    Ok(mut described) => {
+                        described.0.served_here = certificates.as_ref().map(|certificates| {
+                            let live = lineage.cert.parent();
+                            // Some name what the link leads to.
+                            let real = files::real_path(&lineage.cert).ok();
+                            let archive = real.as_deref().and_then(Path::parent);
+                            certificates
+                                .iter()
+                                .any(|file| file.parent() == live || file.parent() == archive)
+                        });
+                        found.push((described, lineage));
+                    }
                     Err(why) => notes.push(format!("{}: {why}", lineage.name)),
                 }
             }
@@ -121,6 +134,8 @@ pub struct Looked {
     pub inquirer: Option<Inquirer>,
     /// The web server, if it is not Apache.
     pub foreign: Option<String>,
+    /// The certificate files that Apache serves; none where it cannot be asked.
+    pub certificates: Option<BTreeSet<PathBuf>>,
 }
 
 /// Why Apache cannot be used, and who answers the challenges.
@@ -134,6 +149,7 @@ pub fn apache(settings: &Settings, notes: &mut Vec<String>) -> Looked {
         let server = server::find(settings.pid_file.as_deref())?;
         looked.inquirer = Some(server.inquirer().clone());
         let seen = observe::observe(&server, journal)?;
+        looked.certificates = Some(plan::certificates(&seen.user));
         looked.loaded = server.loaded_at(Path::new(&seen.user.pid_file)).ok();
         Ok((seen, said))
     };
@@ -173,11 +189,9 @@ fn foreign(settings: &Settings, server: &WebServer) -> Looked {
     journalled(settings, Looked { failure, foreign, ..Looked::default() })
 }
 
-/// The certbot of this host: the configured one, else that of its package, of snap, of an administrator.
+/// The certbot of this host: the configured one, else the one that renews its files.
 pub fn program(settings: &Settings) -> Option<PathBuf> {
-    let known = ["/usr/bin/certbot", "/snap/bin/certbot", "/usr/local/bin/certbot"];
-    let known = known.iter().map(PathBuf::from).find(|path| facts::is_executable(path));
-    settings.certbot_program.clone().or(known)
+    settings.certbot_program.clone().or_else(|| installed::program(&settings.certbot_directory))
 }
 
 /// How certbot is run: its output line by line, although nobody's terminal is there.
@@ -264,6 +278,7 @@ fn describe(
         not_after: current.not_after,
         due: due(lineage, &current, version, now),
         issued: issued(&lineage.cert, now),
+        served_here: None,
     };
     Ok((described, current.not_after.duration_since(current.not_before)))
 }

@@ -4,9 +4,13 @@
 //! `.egg-info` beside the code; snap has `meta/snap.yaml`. Where neither is
 //! found, `certbot --version` has to be asked.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+
 use crate::certbot::arguments;
+use crate::certbot::lineages::lineages;
 use crate::certbot::version::Version;
 use crate::files;
 use crate::process::{self, Process};
@@ -24,6 +28,45 @@ pub fn version(program: &Path) -> Option<String> {
         entries.iter().find_map(|entry| of_package(entry.to_str()?))
     });
     found.take(1).last()
+}
+
+/// Where certbots are that nobody has to name: the package's, snap's, an administrator's, that of
+/// a virtual environment (certbot.eff.org). A link to another one is that one.
+pub fn all() -> Vec<PathBuf> {
+    let known = [
+        "/usr/bin/certbot",
+        "/snap/bin/certbot",
+        "/usr/local/bin/certbot",
+        "/opt/certbot/bin/certbot",
+    ];
+    let mut seen = BTreeSet::new();
+    let there = known.map(PathBuf::from).into_iter();
+    let there = there.filter(|path| files::exists(path) && access(path, Access::EXEC_OK).is_ok());
+    there.filter(|path| files::real_path(path).is_ok_and(|real| seen.insert(real))).collect()
+}
+
+/// The certbot that renews what is in `directory`, where none is configured.
+pub fn program(directory: &Path) -> Option<PathBuf> {
+    let all = all();
+    if all.len() < 2 {
+        return all.into_iter().next();
+    }
+    let versions: Vec<Option<Version>> =
+        all.iter().map(|path| Version::parse(&format!("certbot {}", version(path)?))).collect();
+    let known = lineages(directory).unwrap_or_default().usable.into_iter();
+    let wrote =
+        known.filter_map(|lineage| Version::parse(&format!("certbot {}", lineage.version?)));
+    all.into_iter().nth(choice(&versions, wrote.max()))
+}
+
+/// Which of several certbots renews the files that version `wrote` has written: an older one
+/// would not understand all of them, and one that is much newer is somebody's trial.
+fn choice(versions: &[Option<Version>], wrote: Option<Version>) -> usize {
+    let known = || versions.iter().enumerate().filter_map(|(n, version)| Some((n, (*version)?)));
+    let Some(wrote) = wrote else { return 0 };
+    let able = known().filter(|(_, version)| *version >= wrote).min_by_key(|(n, v)| (*v, *n));
+    let newest = || known().max_by_key(|(n, version)| (*version, std::cmp::Reverse(*n)));
+    able.or_else(newest).map_or(0, |(n, _)| n)
 }
 
 /// The version of a certbot that runs, by the script that its interpreter was started with.
@@ -73,6 +116,23 @@ fn of_snap(yaml: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_certbots_the_one_that_wrote_the_files_renews_them() {
+        let version = |text: &str| Version::parse(&format!("certbot {text}"));
+        let of = |all: &[&str], wrote: &str| {
+            let all: Vec<_> = all.iter().map(|text| version(text)).collect();
+            choice(&all, version(wrote))
+        };
+        // /usr/bin is first: Debian's 4.0.0 must not renew what 5.8.0 wrote.
+        assert_eq!(of(&["4.0.0", "5.8.0"], "5.8.0"), 1);
+        assert_eq!(of(&["4.0.0", "5.8.0"], "4.0.0"), 0);
+        assert_eq!(of(&["4.0.0", "6.0.0", "5.9.0"], "5.8.0"), 2, "upgraded since");
+        assert_eq!(of(&["4.0.0", "5.0.0"], "5.8.0"), 1, "none is able: the newest");
+        assert_eq!(of(&["4.0.0", "4.0.0"], "4.0.0"), 0);
+        assert_eq!(of(&["?", "5.8.0"], "5.8.0"), 1);
+        assert_eq!(of(&["4.0.0", "5.8.0"], "?"), 0, "no files yet");
+    }
 
     #[test]
     fn packages_tell_their_version() {

@@ -45,6 +45,8 @@ pub struct Lineage {
     pub account: Option<String>,
     /// How long before its end it is renewed, as the person wrote it.
     pub renew_before_expiry: Option<String>,
+    /// The certbot that wrote the file last.
+    pub version: Option<String>,
     /// `renew` passes over it (`autorenew = False`, `storage.py:autorenewal_is_enabled`).
     pub is_manual: bool,
 }
@@ -174,6 +176,7 @@ pub fn parse(file: &Path, text: &[u8]) -> Result<Lineage, Error> {
         server: conf.optional(PARAMETERS, "server")?,
         account: conf.optional(PARAMETERS, "account")?,
         renew_before_expiry: conf.optional(&[], "renew_before_expiry")?,
+        version: conf.optional(&[], "version")?,
         is_manual: conf
             .optional(PARAMETERS, "autorenew")?
             .is_some_and(|text| ["false", "no", "off", "0"].contains(&&*text.to_ascii_lowercase())),

@@ -12,6 +12,7 @@ use crate::apache::server::Server;
 use crate::certbot::certificate::{self, Certificate};
 use crate::certbot::configobj;
 use crate::certbot::ini;
+use crate::certbot::installed;
 use crate::certbot::lineages::Lineages;
 use crate::certbot::version::Version;
 use crate::check::finding::{Finding, Severity};
@@ -79,7 +80,7 @@ pub fn schedule(settings: &Settings) -> Schedule {
         has_systemd: files::exists(Path::new("/run/systemd/system")),
         units: units(),
         cron: cron(),
-        certbots: certbots(),
+        certbots: installed::all().iter().map(|path| path.display().to_string()).collect(),
         is_hooked: facts::is_executable(&hook),
     }
 }
@@ -258,21 +259,6 @@ fn cron_texts() -> Vec<(PathBuf, String)> {
     });
     let all = single.map(PathBuf::from).into_iter().chain(listed);
     all.filter_map(|file| Some((file.clone(), text(&file)?))).collect()
-}
-
-/// The certbots here; a link to another one is that one.
-fn certbots() -> Vec<String> {
-    let known = [
-        "/usr/bin/certbot",
-        "/snap/bin/certbot",
-        "/usr/local/bin/certbot",
-        "/opt/certbot/bin/certbot",
-    ];
-    let mut seen = BTreeSet::new();
-    let there = known.into_iter().filter(|path| facts::is_executable(Path::new(path)));
-    let other =
-        there.filter(|path| files::real_path(Path::new(path)).is_ok_and(|real| seen.insert(real)));
-    other.map(str::to_owned).collect()
 }
 
 fn version(settings: &Settings) -> Option<Version> {

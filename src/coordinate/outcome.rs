@@ -123,6 +123,8 @@ pub enum Verdict {
     Current,
     /// Another one, or none.
     Wrong,
+    /// Another one, or none, and no web server of its host names the one on disk.
+    NotServed,
     /// It cannot be told from here.
     Unknown,
 }
@@ -285,6 +287,8 @@ impl Summary {
             "WRONG"
         } else if verdicts.contains(&Verdict::Unknown) {
             "unknown"
+        } else if verdicts.iter().all(|verdict| *verdict == Verdict::NotServed) {
+            "not here"
         } else {
             "served"
         }

@@ -39,6 +39,8 @@ pub struct Known {
 struct Expected {
     owner: Option<String>,
     any: Vec<OnDisk>,
+    /// The lineage that no web server of its host names, if there is no other.
+    unserved: Option<String>,
 }
 
 /// What lies on this host's disk; what cannot be read is told by its survey.
@@ -124,8 +126,13 @@ impl Known {
         let lineages = owners.iter().flat_map(|(label, report)| {
             report.lineages.iter().map(move |lineage| (label, lineage))
         });
-        let of_name = lineages.filter(|(_, lineage)| lineage.names.contains(name));
-        Expected { owner, any: of_name.map(|(label, l)| self.on_disk(label, l)).collect() }
+        let of_name: Vec<_> =
+            lineages.filter(|(_, lineage)| lineage.names.contains(name)).collect();
+        let is_unserved = of_name.iter().all(|(_, lineage)| lineage.served_here == Some(false));
+        let unserved = of_name.first().filter(|_| is_unserved);
+        let unserved = unserved.map(|(_, lineage)| lineage.name.clone());
+        let any = of_name.into_iter().map(|(label, l)| self.on_disk(label, l)).collect();
+        Expected { owner, any, unserved }
     }
 
     fn on_disk(&self, host: &HostLabel, lineage: &Lineage) -> OnDisk {
@@ -158,17 +165,19 @@ impl Known {
     }
 
     fn check_at(&self, name: &Hostname, address: IpAddr) -> Served {
-        let Expected { owner, any } = self.expected(name, address);
+        let Expected { owner, any, unserved } = self.expected(name, address);
         let at = SocketAddr::new(address, HTTPS);
         let (verdict, why) = match handshake::look(name, at, &Deadline::after(TIME)) {
             Err(Failure::Dial { source, .. }) if is_our_own_lack(&source) => {
                 (Verdict::Unknown, Some(format!("cannot be asked from here: {source}")))
             }
+            Err(_) if unserved.is_some() => not_served(unserved, owner.as_ref()),
             Err(failure) => (Verdict::Wrong, Some(chain(&failure))),
             Ok(served) => {
                 let found = &served.identity;
                 match any.iter().find(|disk| disk.identity.is(found)) {
                     Some(disk) => verdict(&judge(&served, disk, name, clock::now())),
+                    None if unserved.is_some() => not_served(unserved, owner.as_ref()),
                     None if owner.is_none() && !self.complete => (
                         Verdict::Unknown,
                         Some(format!(
@@ -180,6 +189,21 @@ impl Known {
             }
         };
         Served { host: owner, name: name.clone(), address: Some(address), verdict, why }
+    }
+}
+
+/// A mail server's, mostly: its own hooks serve it.
+fn not_served(lineage: Option<String>, owner: Option<&String>) -> (Verdict, Option<String>) {
+    let (lineage, place) = (lineage.unwrap_or_default(), owner.map_or("any host", String::as_str));
+    let why = format!("no web server of {place} names the certificate of {lineage}");
+    (Verdict::NotServed, Some(why))
+}
+
+/// What is said of a lineage that no web server names is said once, not of each name and address.
+pub fn once(served: &mut [Served]) {
+    let mut said = BTreeSet::new();
+    for one in served.iter_mut().filter(|one| one.verdict == Verdict::NotServed) {
+        one.why = one.why.take().filter(|why| said.insert(why.clone()));
     }
 }
 
@@ -239,7 +263,8 @@ mod tests {
         let hosts = [host("vps", "AA", "192.0.2.1"), host("home", "BB", "2001:db8::1")];
         let name = Hostname::parse("a.example").unwrap();
         let expected = |address: &str| {
-            let Expected { owner, any } = known(&hosts).expected(&name, address.parse().unwrap());
+            let Expected { owner, any, .. } =
+                known(&hosts).expected(&name, address.parse().unwrap());
             let serials: BTreeSet<String> = any.into_iter().map(|d| d.identity.serial).collect();
             (owner, serials.into_iter().collect::<Vec<_>>())
         };
@@ -247,6 +272,26 @@ mod tests {
         assert_eq!(expected("2001:db8::1"), (Some("home".into()), vec!["BB".into()]));
         assert_eq!(expected("127.0.0.1"), (Some("vps".into()), vec!["AA".into()]), "this host");
         assert_eq!(expected("198.51.100.7"), (None, vec!["AA".into(), "BB".into()]), "NAT");
+    }
+
+    #[test]
+    fn a_lineage_that_no_web_server_names_is_no_failure_and_said_once() {
+        let of = |served_here: Option<bool>| {
+            let mut report = report(vec![lineage("a", "AA")]);
+            report.lineages[0].served_here = served_here;
+            let hosts = [(HostLabel::parse("vps").unwrap(), report)];
+            let name = Hostname::parse("a.example").unwrap();
+            known(&hosts).expected(&name, "192.0.2.1".parse().unwrap()).unserved
+        };
+        assert_eq!((of(None), of(Some(true))), (None, None));
+        assert_eq!(of(Some(false)), Some("a".to_owned()));
+        let (verdict, why) = not_served(of(Some(false)), None);
+        let name = Hostname::parse("a.example").unwrap();
+        let one = Served { host: None, name, address: None, verdict, why };
+        let mut twice = [one.clone(), one];
+        once(&mut twice);
+        assert!(twice[0].why.as_ref().is_some_and(|why| why.contains("the certificate of a")));
+        assert_eq!((twice[1].why.as_ref(), twice[1].verdict), (None, Verdict::NotServed));
     }
 
     #[test]

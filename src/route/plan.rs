@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::apache::dead::dead;
-use crate::apache::document::Document;
-use crate::apache::dump::{Dump, Origin};
+use crate::apache::document::{Document, words};
+use crate::apache::dump::{Dump, Node, Origin};
 use crate::apache::htaccess::Htaccess;
 use crate::apache::obstacles::Obstacles;
 use crate::apache::proxying;
@@ -74,6 +74,23 @@ pub struct TlsDoor {
     pub port: u16,
     /// The certificate file.
     pub certificate: PathBuf,
+}
+
+/// Every certificate file that a vhost, or the main server, names.
+pub fn certificates(dump: &Dump) -> BTreeSet<PathBuf> {
+    let mut levels: Vec<&[Node]> = vec![&dump.config];
+    let mut files = BTreeSet::new();
+    while let Some(nodes) = levels.pop() {
+        for node in nodes {
+            if node.name == "sslcertificatefile" {
+                let file = words(&node.arguments).next().unwrap_or_default();
+                let file = String::from_utf8_lossy(&file).into_owned();
+                files.insert(Path::new(&dump.server_root).join(file));
+            }
+            levels.push(&node.children);
+        }
+    }
+    files
 }
 
 /// Where the certificates in `directory` are served.

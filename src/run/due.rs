@@ -11,7 +11,7 @@ use crate::certbot::certificate;
 use crate::certbot::due::Need;
 use crate::clock;
 use crate::files;
-use crate::run::messages::{Names, Task};
+use crate::run::messages::{Deployed, Names, Task};
 
 /// The certificates of a run's lineages, as they were at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,19 @@ impl Certificates {
             before.is_some() && now.is_some() && before != now
         };
         !self.0.is_empty() && self.0.len() == now.0.len() && self.0.iter().zip(&now.0).all(renewed)
+    }
+
+    /// The lineages that have another certificate now, as a deploy hook would tell of them.
+    pub fn renewed(&self, task: &Task) -> Vec<Deployed> {
+        let Names::Lineages(needed) = &task.names else { return Vec::new() };
+        let of = needed.iter().zip(&self.0).filter_map(|(needed, before)| {
+            let directory = needed.certificate.as_deref()?.parent()?.to_owned();
+            let pem = files::read_trusted(&directory.join("cert.pem")).ok()?;
+            let names = certificate::from_pem(&pem).ok()?.names;
+            let is_new = before.as_ref() != Some(&pem);
+            is_new.then_some(Deployed { directory: Some(directory), names })
+        });
+        of.collect()
     }
 
     /// The lineages that are due and have the same certificate `now`.

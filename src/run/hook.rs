@@ -330,7 +330,11 @@ fn names(
     }
     let known = |name: &str| found.usable.iter().find(|lineage| lineage.name == name);
     let needed = scope.lineages.into_iter().map(|scoped| Needed {
-        certificate: known(&scoped.name).map(|lineage| lineage.cert.clone()),
+        // Also of a lineage yet to be made, whose deploy hook may not be run.
+        certificate: Some(known(&scoped.name).map_or_else(
+            || directory.join("live").join(&scoped.name).join("cert.pem"),
+            |lineage| lineage.cert.clone(),
+        )),
         account: account(directory, invocation, known(&scoped.name)),
         lineage: scoped.name,
         need: scoped.need,

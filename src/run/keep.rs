@@ -202,6 +202,9 @@ impl Keeper<'_> {
             None => {}
         }
         let (end, waiting) = self.serve(listener, grant)?;
+        if matches!(end, End::Finished | End::OwnerEnded) {
+            self.deploy_unsaid(grant)?;
+        }
         self.came_to(end);
         if end == End::Lost {
             let reply = self.lost(&grant.lost().unwrap_or_default());
@@ -296,6 +299,18 @@ impl Keeper<'_> {
         };
         self.told(&reply);
         Ok(reply)
+    }
+
+    /// Serves what certbot renewed without calling a deploy hook: before 5.3 it runs none of the
+    /// directory's for a new certificate.
+    fn deploy_unsaid(&mut self, grant: &Grant) -> Result<(), Error> {
+        for deployed in self.before.renewed(&self.task) {
+            let known = self.served.iter().any(|served| served.file_name() == deployed.name());
+            if !known && !self.run.is_deployed(&deployed) {
+                self.deploy(&deployed, grant)?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives everything back, tries again for a while if it must, and answers the post-hook.

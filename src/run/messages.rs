@@ -3,8 +3,9 @@
 //! A message is one line of JSON. Which names still need this host is decided here.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -209,13 +210,19 @@ impl RenewalRun {
         self.needed.iter().filter(has).find_map(|needed| needed.account.as_ref())
     }
 
+    /// Whether a hook has said so of the lineage of `deployed`.
+    pub fn is_deployed(&self, deployed: &Deployed) -> bool {
+        let mut done = self.deployed.iter().filter_map(|n| self.needed.get(*n));
+        done.any(|needed| deployed.name().is_some_and(|name| name == needed.lineage.as_str()))
+    }
+
     /// Notes that `deployed` needs nothing any more.
     ///
     /// By the lineage's name, else by its names alone: a new lineage may be
     /// called otherwise than foreseen (certbot appends -0001), and other
     /// clients know no lineages.
     pub fn deploy(&mut self, deployed: &Deployed) {
-        let name = deployed.directory.as_deref().and_then(|d| d.file_name());
+        let name = deployed.name();
         let by_name = |needed: &Needed| name.is_some_and(|n| n == needed.lineage.as_str());
         let all_named = |needed: &Needed| {
             needed.routes.iter().all(|route| deployed.names.contains(&route.name))
@@ -227,6 +234,13 @@ impl RenewalRun {
             .enumerate()
             .filter(|(_, needed)| if known { by_name(needed) } else { all_named(needed) });
         self.deployed.extend(done.map(|(n, _)| n));
+    }
+}
+
+impl Deployed {
+    /// The lineage's name.
+    pub fn name(&self) -> Option<&OsStr> {
+        self.directory.as_deref().and_then(Path::file_name)
     }
 }
 

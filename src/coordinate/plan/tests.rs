@@ -19,6 +19,7 @@ pub(crate) fn lineage(name: &str, serial: &str) -> Lineage {
         not_after: day(40),
         due: Due::Now,
         issued: Vec::new(),
+        served_here: None,
     }
 }
 
