@@ -13,6 +13,7 @@ use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::foreign::control;
 use crate::lock;
+use crate::route::order::LeftOut;
 use crate::route::proof;
 
 /// Something a person should know although nothing failed.
@@ -98,6 +99,9 @@ pub enum Error {
     /// The same, found when everything else was given back.
     #[error("{0} and were left as they are; compare, then remove them by hand and reload apache:\n{diff}", diff = .0.diff)]
     LeftBehind(Damage),
+    /// Not one of several routes could be switched and proven.
+    #[error("{}", named(.0))]
+    NoneLeft(Vec<LeftOut>),
     /// It failed on the way and everything is as before.
     #[error("{}; everything is as before", chain(.0.as_ref()))]
     Undone(Box<Error>),
@@ -175,6 +179,7 @@ impl CarriesExit for Error {
                 Exit::NotUndone
             }
             Self::Undone(cause) => cause.exit(),
+            Self::NoneLeft(left_out) => left_out.first().map_or(Exit::Failed, |left| left.exit),
             Self::Dump(error) => error.exit(),
             Self::Apache(error) => error.exit(),
             Self::Foreign(error) => error.exit(),
@@ -190,6 +195,12 @@ impl CarriesExit for Error {
             | Self::Journal(_) => Exit::Failed,
         }
     }
+}
+
+/// Each route that is left out, with its own reason.
+fn named(left_out: &[LeftOut]) -> String {
+    let line = |LeftOut { route, why, .. }: &LeftOut| format!("{}: {why}", route.name);
+    left_out.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn lines(refusals: &[Refusal]) -> String {

@@ -295,6 +295,9 @@ fn prove(run: &mut Run<'_>) -> Result<(), Error> {
     let is_all = run.wanted.iter().all(|route| unproven.iter().any(|(other, _)| other == route));
     if run.options.partly && !is_all {
         run.unproven = unproven;
+    } else if run.options.partly && unproven.len() + run.left_out.len() > 1 {
+        let unproven = unproven.into_iter().map(|(route, error)| LeftOut::by(route, &error));
+        return Err(Error::NoneLeft(run.left_out.drain(..).chain(unproven).collect()));
     } else if let Some((_, error)) = unproven.into_iter().next() {
         return Err(error.into());
     }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -23,6 +23,16 @@ use crate::{CERTBOT, certbot_is_here, home_with_directories, python};
 /// A directory of certbot's with an account and one expired lineage.
 pub(crate) struct Certbot {
     home: tempfile::TempDir,
+}
+
+/// A lineage to be made.
+pub(crate) struct Lineage<'a> {
+    /// The names of its certificate; it is called by the first.
+    pub(crate) names: &'a [&'a str],
+    /// How long that lasts from now.
+    pub(crate) days: u32,
+    /// Where it is proven; none: certbot has lost it.
+    pub(crate) webroot: Option<&'a Path>,
 }
 
 const ACCOUNT: &str = r"
@@ -49,41 +59,57 @@ impl Certbot {
         let meta = r#"{"creation_dt": "2026-01-01T00:00:00Z", "creation_host": "h"}"#;
         fs::write(below(&format!("{account}/meta.json")), meta).unwrap();
 
+        fs::create_dir(certbot.path("www")).unwrap();
+        let names = ["a.example", "www.a.example", "*.a.example"];
+        let webroot = certbot.path("www");
+        certbot.add(server, &Lineage { names: &names, days: 1, webroot: Some(&webroot) });
+        certbot
+    }
+
+    /// Gives it one more lineage.
+    pub(crate) fn add(&self, server: &str, lineage: &Lineage<'_>) {
+        let below = |path: &str| {
+            let path = self.path(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            path
+        };
+        let name = lineage.names[0];
+        let all: Vec<String> = lineage.names.iter().map(|name| format!("DNS:{name}")).collect();
+        let archive = format!("etc/archive/{name}");
         let new = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
-            .args(["-nodes", "-days", "1", "-subj", "/CN=a.example", "-addext"])
-            .arg("subjectAltName=DNS:a.example,DNS:www.a.example,DNS:*.a.example")
+            .args(["-nodes", "-days", &lineage.days.to_string(), "-subj", &format!("/CN={name}")])
+            .arg("-addext")
+            .arg(format!("subjectAltName={}", all.join(",")))
             .arg("-keyout")
-            .arg(below("etc/archive/a.example/privkey1.pem"))
+            .arg(below(&format!("{archive}/privkey1.pem")))
             .arg("-out")
-            .arg(below("etc/archive/a.example/cert1.pem"))
+            .arg(below(&format!("{archive}/cert1.pem")))
             .stderr(Stdio::null())
             .status();
         assert!(new.unwrap().success());
-        let pem = fs::read(certbot.path("etc/archive/a.example/cert1.pem")).unwrap();
-        fs::write(below("etc/archive/a.example/chain1.pem"), &pem).unwrap();
-        fs::write(below("etc/archive/a.example/fullchain1.pem"), pem.repeat(2)).unwrap();
-        let live = certbot.path("etc/live/a.example");
+        let pem = fs::read(self.path(&format!("{archive}/cert1.pem"))).unwrap();
+        fs::write(below(&format!("{archive}/chain1.pem")), &pem).unwrap();
+        fs::write(below(&format!("{archive}/fullchain1.pem")), pem.repeat(2)).unwrap();
+        let live = self.path(&format!("etc/live/{name}"));
         fs::create_dir_all(&live).unwrap();
-        let mut text =
-            format!("archive_dir = {}\n", certbot.path("etc/archive/a.example").display());
+        let mut text = format!("archive_dir = {}\n", self.path(&archive).display());
         for kind in ["cert", "privkey", "chain", "fullchain"] {
             let link = live.join(format!("{kind}.pem"));
-            symlink(format!("../../archive/a.example/{kind}1.pem"), &link).unwrap();
+            symlink(format!("../../archive/{name}/{kind}1.pem"), &link).unwrap();
             writeln!(text, "{kind} = {}", link.display()).unwrap();
         }
-        let webroot = certbot.path("www");
-        fs::create_dir(&webroot).unwrap();
         write!(
             text,
             "version = 2.1.0\n[renewalparams]\naccount = 0123\nauthenticator = webroot\n\
-             server = {server}\nkey_type = ecdsa\nwebroot_path = {www},\n[[webroot_map]]\n\
-             a.example = {www}\n",
-            www = webroot.display()
+             server = {server}\nkey_type = ecdsa\n"
         )
         .unwrap();
-        fs::write(below("etc/renewal/a.example.conf"), text).unwrap();
-        certbot
+        if let Some(webroot) = lineage.webroot {
+            let www = webroot.display();
+            write!(text, "webroot_path = {www},\n[[webroot_map]]\n{name} = {www}\n").unwrap();
+        }
+        fs::write(below(&format!("etc/renewal/{name}.conf")), text).unwrap();
     }
 
     pub(crate) fn path(&self, below: &str) -> PathBuf {

@@ -21,12 +21,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("a_vhost_that_cannot_be_switched_is_refused_by_its_line", Sampled, location),
 ];
 
+const WIKI: [&str; 2] = ["--cert-name", "wiki.example.org"];
 const CLOUD: &str = "/etc/apache2/sites-available/cloud.example.org.conf";
 
 /// certbot is stopped before it asks the CA, and a person can read each of `words`.
 fn expect_refused(lab: &Lab, words: &[&str]) {
+    expect_refused_of(lab, &[], words);
+}
+
+/// The same of a run with `more` options: what concerns one lineage stops only a run of that alone.
+fn expect_refused_of(lab: &Lab, more: &[&str], words: &[&str]) {
     let (since, cursor) = (lab.ca.mark(), lab.home.cursor());
-    lab.renew().be_stopped();
+    lab.renew().with(more).be_stopped();
     until("the keeper's end", || lab.home.running("certbaton").is_empty());
     lab.expect_not_asked(since);
     let told = lab.home.journal(&cursor);
@@ -97,13 +103,14 @@ fn renewed_key(lab: &Lab) {
 
 fn no_webroot(lab: &Lab) {
     lab.home.sh("sed -i s:/var/www/letsencrypt:/var/www/gone: /etc/letsencrypt/renewal/wiki.example.org.conf");
-    expect_refused(lab, &["/var/www/gone"]);
+    expect_refused_of(lab, &WIKI, &["/var/www/gone"]);
 }
 
 fn terminal(lab: &Lab) {
     lab.home.sh("sed -i s:/var/www/letsencrypt:/var/www/gone: /etc/letsencrypt/renewal/wiki.example.org.conf");
     let since = lab.ca.mark();
-    let command = format!("{} renew -q --force-renewal --pre-hook certbaton-pre-hook", lab.certbot);
+    let options = "--cert-name wiki.example.org --pre-hook certbaton-pre-hook";
+    let command = format!("{} renew -q --force-renewal {options}", lab.certbot);
     let done = lab.home.run(&["script", "-qec", &command, "/dev/null"]);
     assert_eq!(done.code(), 143, "{done:?}");
     for words in
@@ -117,12 +124,16 @@ fn terminal(lab: &Lab) {
 
 /// One lineage is renewed before the pre-hook of another, saved with it, cannot succeed.
 fn deaf_certbot(lab: &Lab) {
-    lab.home.sh(
-        "certbaton switch local cloud.example.org www.cloud.example.org > /dev/null
+    lab.home.sh("certbaton switch local cloud.example.org www.cloud.example.org > /dev/null
          cd /etc/letsencrypt/renewal
          rm git.example.org.conf
-         sed -i 's:/var/www/letsencrypt:/var/www/gone:; /renewalparams/a pre_hook = certbaton-pre-hook' \
-             wiki.example.org.conf",
+         sed -i 's:/var/www/letsencrypt:/var/www/gone:; /renewalparams/a pre_hook = /run/last' \
+             wiki.example.org.conf");
+    // By then none of both can be proven: what is renewed already would do for the run to go on.
+    lab.home.script(
+        "/run/last",
+        "#!/bin/sh\nsed -i s:/var/www/html:/var/www/gone: /etc/letsencrypt/renewal/cloud.example.org.conf\n\
+         exec certbaton-pre-hook\n",
     );
     let since = lab.ca.mark();
     let done = lab.certbot_on(&lab.home, "renew").with(&["--force-renewal"]).run();
@@ -136,7 +147,7 @@ fn deaf_certbot(lab: &Lab) {
 fn linked_webroot(lab: &Lab) {
     lab.home.sh("cd /var/www/letsencrypt && mv .well-known /var/www/elsewhere && ln -s /var/www/elsewhere .well-known");
     lab.note();
-    expect_refused(lab, &["/var/www/letsencrypt/.well-known"]);
+    expect_refused_of(lab, &WIKI, &["/var/www/letsencrypt/.well-known"]);
 }
 
 fn location(lab: &Lab) {
@@ -148,5 +159,6 @@ fn location(lab: &Lab) {
     );
     lab.home.reload();
     lab.note();
-    expect_refused(lab, &["cloud.example.org.conf:7", "Redirect"]);
+    let cloud = ["--cert-name", "cloud.example.org"];
+    expect_refused_of(lab, &cloud, &["cloud.example.org.conf:7", "Redirect"]);
 }

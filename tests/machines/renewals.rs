@@ -11,6 +11,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("the_vps_renews_through_home", Debians, vps_renews),
     Scenario::new("a_name_that_two_lineages_share_stays_until_both_have_it", Sampled, overlap),
     Scenario::new("a_lineage_that_fails_takes_no_other_with_it", Sampled, one_fails),
+    Scenario::new("a_lineage_that_is_broken_takes_no_other_with_it", Sampled, one_broken),
     Scenario::new("nothing_due_is_nothing_done", Both, nothing_due),
     Scenario::new("a_dry_run_leaves_no_trace", Both, dry_run),
 ];
@@ -103,6 +104,21 @@ fn one_fails(lab: &Lab) {
     let work = lab.ca.work(since);
     assert_eq!((work.issued, work.invalid), (3, 1), "{work:?}");
     lab.expect_served(&LINEAGES);
+}
+
+/// certbot has lost its webroot, as a `certonly` by another plugin leaves it.
+fn one_broken(lab: &Lab) {
+    let conf = "/etc/letsencrypt/renewal/wiki.example.org.conf";
+    lab.home.sh(&format!("sed -i '/webroot_path/d; /webroot_map/,$d' {conf}"));
+    let (since, cursor) = (lab.ca.mark(), lab.home.cursor());
+    let done = lab.renew().run();
+    assert_eq!(done.code(), 1, "certbot tells of wiki: {done:?}");
+    let work = lab.ca.work(since);
+    assert_eq!((work.issued, work.invalid), (2, 0), "{work:?}");
+    lab.expect_served(&LINEAGES);
+    let told = lab.home.journal(&cursor);
+    let words = "left out, certbot will fail with it: wiki.example.org: no webroot is known";
+    assert!(told.contains(words), "{told}");
 }
 
 fn nothing_due(lab: &Lab) {
