@@ -31,6 +31,7 @@
 
 mod account;
 pub mod apache;
+pub mod bounds;
 pub mod codes;
 pub mod culprit;
 pub mod dead;
@@ -46,6 +47,7 @@ pub mod leftovers;
 pub mod look;
 pub mod matrix;
 pub mod outside;
+pub mod own;
 pub mod plant;
 pub mod reading;
 pub mod resolver;

@@ -7,6 +7,7 @@ pub mod mistake;
 pub mod notify;
 pub mod web_server;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ pub struct Host {
     pub name: HostLabel,
     /// How ssh reaches it: `USER@HOST`, or a `Host` of the ssh configuration. `None`: from here, it is not.
     pub ssh: Option<Destination>,
+    /// Its addresses, where the names of `ssh` do not tell; private ones are asked only if they are here.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// What may be written for each key.
@@ -82,6 +85,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
     example("runtime-directory", "\"/run/certbaton\""),
     example("host.name", "\"vps\""),
     example("host.ssh", "\"certbaton@vps.example.org\""),
+    example("host.addresses", "[\"192.168.1.10\"]"),
     example("apache.pid-file", "\"/run/apache2/apache2.pid\""),
     example("web-server.test", "[\"/usr/sbin/nginx\", \"-t\"]"),
     example("web-server.reload", "[\"/usr/bin/systemctl\", \"reload\", \"nginx\"]"),
@@ -150,6 +154,8 @@ struct LeaseFragment {
 struct HostFragment {
     name: HostLabel,
     ssh: Option<String>,
+    #[serde(default)]
+    addresses: Vec<IpAddr>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -224,7 +230,8 @@ impl Settings {
         };
         let default = Self::default();
         let mut hosts: Vec<Host> = Vec::new();
-        for (index, HostFragment { name, ssh }) in fragment.hosts.into_iter().enumerate() {
+        for (index, HostFragment { name, ssh, addresses }) in fragment.hosts.into_iter().enumerate()
+        {
             let wrong = |key, problem| wrong(&format!("host.{index}.{key}"), problem);
             if hosts.iter().any(|host| host.name == name) {
                 return Err(wrong("name", "is there twice"));
@@ -233,7 +240,7 @@ impl Settings {
                 let wrong = || wrong("ssh", "is not a destination of ssh");
                 Destination::parse(&text).ok_or_else(wrong)
             });
-            hosts.push(Host { name, ssh: ssh.transpose()? });
+            hosts.push(Host { name, ssh: ssh.transpose()?, addresses });
         }
         let known = |name: &HostLabel| hosts.iter().find(|host| host.name == *name);
         let labels: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();

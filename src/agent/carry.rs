@@ -16,6 +16,7 @@ use crate::caller::{Caller, Heard};
 use crate::cause::chain;
 use crate::check::inspect::inspect;
 use crate::check::look::{CalledOff, look};
+use crate::check::own;
 use crate::check::plant::plant;
 use crate::check::sight::{Question, Sight};
 use crate::clock::{self, Deadline};
@@ -124,7 +125,7 @@ pub fn carry(settings: &Settings) -> Result<(), Error> {
         }
         Order::Renew(renewal) => Ok(Answer::Renewed(caller.renew(settings, &renewal)?)),
         Order::Plant { names } => caller.plant(settings, &names),
-        Order::Probe(question) => Ok(Answer::Seen(caller.look(question)?)),
+        Order::Probe(question) => Ok(Answer::Seen(caller.look(settings, question)?)),
     });
     match done {
         // It was said while it was still true.
@@ -190,7 +191,7 @@ impl Caller {
         waited.map(|_| answer)
     }
 
-    fn look(&self, question: Question) -> Result<Vec<Sight>, Error> {
+    fn look(&self, settings: &Settings, question: Question) -> Result<Vec<Sight>, Error> {
         let mut beat = Deadline::after(BEAT);
         let mut going_on = || {
             if !matches!(self.wait(Duration::ZERO), Ok(Heard::Silence)) {
@@ -202,7 +203,8 @@ impl Caller {
             }
             Ok(())
         };
-        look(question, &mut going_on).map_err(|CalledOff| Error::CalledOff)
+        let bounds = own::bounds(settings, &question);
+        look(question, bounds, &mut going_on).map_err(|CalledOff| Error::CalledOff)
     }
 }
 

@@ -98,7 +98,7 @@ pub fn hosts(settings: &Settings) -> Vec<Host> {
         return settings.hosts.clone();
     }
     let machine = HostLabel::parse(&facts::machine()).or_else(|| HostLabel::parse("localhost"));
-    machine.map(|name| Host { name, ssh: None }).into_iter().collect()
+    machine.map(|name| Host { name, ssh: None, addresses: Vec::new() }).into_iter().collect()
 }
 
 impl Way {

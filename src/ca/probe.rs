@@ -127,6 +127,9 @@ impl<'a> Walk<'a> {
         let mut referer = None;
         self.trail.begin(&target.url);
         loop {
+            if !self.resolve.permits(address) {
+                return Err(Failure::Forbidden(address));
+            }
             let at =
                 At { url: Arc::new(target.url), address: SocketAddr::new(address, target.port) };
             let answer = self.hop(&at, referer.as_ref())?;

@@ -16,6 +16,12 @@ pub trait Resolve {
     /// resolver fails or takes longer than the deadline; it may also report
     /// "no such name" so.
     fn addresses(&self, host: &Hostname, deadline: &Deadline) -> io::Result<Vec<IpAddr>>;
+
+    /// Whether a connection to `address` may be made, be it a redirect's.
+    fn permits(&self, address: IpAddr) -> bool {
+        let _ = address;
+        true
+    }
 }
 
 /// This host's resolver (getaddrinfo(3)).

@@ -59,6 +59,9 @@ pub enum Failure {
     /// The name has no address.
     #[error("{0} has neither an A nor an AAAA record")]
     NoAddress(Hostname),
+    /// An address that is not asked: somebody else wants to see what only this host can reach.
+    #[error("{0} is neither a public address nor one of our hosts: not asked")]
+    Forbidden(IpAddr),
     /// The overall deadline passed before this request.
     #[error("no time left to ask {0}; raise the deadline")]
     NoTime(Arc<Url>),
@@ -165,6 +168,7 @@ impl Failure {
             | Self::Resolve { .. }
             | Self::NoAddress(_)
             | Self::NoTime(_)
+            | Self::Forbidden(_)
             | Self::Client(_)
             | Self::Dial { .. } => Reach::Nothing,
             Self::Handshake { .. } | Self::Stalled { .. } | Self::Broken { .. } => Reach::Silence,

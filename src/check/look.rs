@@ -14,7 +14,9 @@ use crate::ca::exchange::DIAL_TIMEOUT;
 use crate::ca::handshake;
 use crate::ca::probe;
 use crate::ca::redirect::Ports;
-use crate::ca::validation::choose;
+use crate::ca::resolve::Resolve;
+use crate::ca::validation::{Failure, choose};
+use crate::check::bounds::{Bounds, Fenced, bounded};
 use crate::check::resolver::{Records, Resolver};
 use crate::check::sight::{Answer, Asked, Kind, Leaf, Miss, Presented, Question, Sight, Wanted};
 use crate::clock::{self, Deadline};
@@ -31,7 +33,7 @@ type Dialled = BTreeMap<SocketAddr, Option<Miss>>;
 struct Known {
     nonces: Vec<Wanted>,
     dialled: Dialled,
-    resolver: Resolver,
+    resolver: Fenced,
     deadline: Deadline,
 }
 
@@ -47,14 +49,16 @@ enum Done {
     Presented(usize, Presented),
 }
 
-/// Answers `question`; `going_on` is asked several times a second.
+/// Answers `question` as far as `bounds` go; `going_on` is asked several times a second.
 pub fn look(
     question: Question,
+    bounds: Bounds,
     going_on: &mut dyn FnMut() -> Result<(), CalledOff>,
 ) -> Result<Vec<Sight>, CalledOff> {
+    let question = bounded(question);
     let deadline = Deadline::after(TIME);
     let names: Vec<Hostname> = question.names.iter().map(|(name, _)| name.clone()).collect();
-    let resolver = Resolver::new(Nameservers::system().ok());
+    let resolver = Fenced { resolver: Resolver::new(Nameservers::system().ok()), bounds };
     let resolve = {
         let resolver = resolver.clone();
         move |name: Hostname| {
@@ -65,8 +69,9 @@ pub fn look(
     let mut found: BTreeMap<Hostname, Records> =
         all(names, resolve, going_on)?.into_iter().collect();
 
+    let addresses = found.values().flat_map(|records| records.addresses.iter().copied());
     let addresses: BTreeSet<IpAddr> =
-        found.values().flat_map(|records| records.addresses.iter().copied()).collect();
+        addresses.filter(|address| resolver.permits(*address)).collect();
     let ports = [Ports::PUBLIC.http, Ports::PUBLIC.https];
     let doors = addresses.iter().flat_map(|address| ports.map(|port| (*address, port).into()));
     let dialled = all(doors.collect(), move |door| (door, dial(door, &deadline)), going_on)?;
@@ -111,6 +116,7 @@ pub fn look(
             presented,
         });
     }
+    jobs.truncate(MOST_REQUESTS);
     for done in all(jobs, move |job| known.perform(job), going_on)? {
         match done {
             Done::Validated(name, asked) => sights[name].validated.push(asked),
@@ -224,6 +230,9 @@ impl Known {
     }
 
     fn fetch(&self, name: &Hostname, nonce: usize, address: IpAddr, time: Duration) -> Answer {
+        if let Some(miss) = self.forbidden(address) {
+            return Answer::Missed(miss);
+        }
         if let Some(miss) = self.dead(address, Ports::PUBLIC.http) {
             return Answer::Missed(miss.clone());
         }
@@ -232,6 +241,11 @@ impl Known {
         let deadline = Deadline::after(time);
         let report = probe::fetch(name, file, address, Ports::PUBLIC, &self.resolver, &deadline);
         answer(&report, &self.nonces[nonce])
+    }
+
+    fn forbidden(&self, address: IpAddr) -> Option<Miss> {
+        let is_forbidden = !self.resolver.permits(address);
+        is_forbidden.then(|| Miss::of(&Failure::Forbidden(address), false))
     }
 
     fn late(&self, nonce: usize, address: Option<IpAddr>) -> Asked {
@@ -245,6 +259,9 @@ impl Known {
 
     fn present(&self, name: &Hostname, address: IpAddr) -> Presented {
         let missed = |miss| Presented { address, leaf: None, miss: Some(miss) };
+        if let Some(miss) = self.forbidden(address) {
+            return missed(miss);
+        }
         if let Some(miss) = self.dead(address, Ports::PUBLIC.https) {
             return missed(miss.clone());
         }
@@ -281,6 +298,9 @@ const AT_A_TIME: usize = 24;
 
 /// Between two looks at whether the caller is still there.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Of one order: a hundred names of two hosts, at two addresses each.
+const MOST_REQUESTS: usize = 1000;
 
 const LATE: &str = "not asked: all that was asked before took too long";
 

@@ -273,7 +273,14 @@ impl Miss {
             _ => None,
         };
         let url = at.map(|at| at.url.to_string());
-        Self { kind: Kind::of(failure), url, redirected, why: chain(failure) }
+        // A verdict, not what came: that is for who may ask there himself.
+        let why = match failure {
+            Failure::TooLong { at, .. } | Failure::Mismatch { at, .. } => format!(
+                "another answer than the planted file's for {at}; another host or webroot serves this path"
+            ),
+            failure => chain(failure),
+        };
+        Self { kind: Kind::of(failure), url, redirected, why }
     }
 
     /// That it was not asked, and why.
@@ -309,7 +316,10 @@ impl Kind {
             Failure::TooLong { .. } | Failure::Mismatch { .. } => Self::Another,
             Failure::Redirect { .. } => Self::Redirect,
             Failure::Resolve { .. } | Failure::NoAddress(_) => Self::Unresolved,
-            Failure::NotAName(_) | Failure::NoTime(_) | Failure::Client(_) => Self::NotAsked,
+            Failure::NotAName(_)
+            | Failure::NoTime(_)
+            | Failure::Forbidden(_)
+            | Failure::Client(_) => Self::NotAsked,
         }
     }
 }

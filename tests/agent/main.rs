@@ -100,3 +100,28 @@ fn a_host_alone_is_checked_and_the_report_is_as_its_schema_says() {
     assert!(codes.contains(&"no-address") && codes.contains(&"apache-not-running"), "{codes:?}");
     assert_eq!(planted(&tree), Vec::<PathBuf>::new());
 }
+
+#[test]
+fn a_peer_has_nothing_looked_at_that_is_this_hosts_alone() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    // Nobody's name here, at this host's loopback; and the same a thousand times over.
+    let name = format!("[\"localhost\",[{}0]]", "0,".repeat(1000));
+    let order = format!(
+        r#"{{"version":1,"order":{{"probe":{{"nonces":[{{"host":"home","content":"a.b"}}],"names":[{name}]}}}}}}"#
+    );
+    let mut agent = agent(&tree, &order);
+    let mut out = BufReader::new(agent.stdout.take().unwrap());
+    let sights = loop {
+        let mut line = Vec::new();
+        out.read_until(b'\n', &mut line).unwrap();
+        match answer(&line).unwrap() {
+            Answer::Alive => {}
+            Answer::Seen(sights) => break sights,
+            other => panic!("{other:?}"),
+        }
+    };
+    agent.wait().unwrap();
+    let sight = &sights[0];
+    assert!(sight.addresses.is_empty(), "{sight:?}");
+    assert!(sight.validated.is_empty() && sight.fetched.is_empty() && sight.presented.is_empty());
+}

@@ -1,10 +1,14 @@
 //! test: which redirects a CA follows (Boulder `va/http.go`).
 
-use std::net::TcpListener;
+use std::io;
+use std::net::{IpAddr, TcpListener};
 
 use certbaton::ca::probe::{Report, fetch};
 use certbaton::ca::redirect::{Ports, Refusal};
+use certbaton::ca::resolve::Resolve;
 use certbaton::ca::validation::{Failure, Reach};
+use certbaton::clock::Deadline;
+use certbaton::names::Hostname;
 use openssl::ssl::SslVersion;
 
 use crate::certificate::{acceptor, self_signed};
@@ -216,8 +220,8 @@ fn plain_http_where_tls_was_promised_and_a_handshake_that_hangs_are_no_failed_di
     let talker_port = talker.local_addr().unwrap().port();
     let talk = std::thread::spawn(move || {
         let (mut stream, _) = talker.accept().unwrap();
-        std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
-        std::io::Read::read_to_end(&mut stream, &mut Vec::new()).ok();
+        io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        io::Read::read_to_end(&mut stream, &mut Vec::new()).ok();
     });
     for (port, deadline) in [(talker_port, later()), (mute_port, soon())] {
         let (_plain, ports) = to_https(port);
@@ -236,4 +240,30 @@ fn https_that_nobody_serves_is_a_failed_dial() {
     let (_plain, ports) = to_https(closed.port());
     let report = fetch(&name(NAME), &nonce(), V4, ports, &here(), &later());
     assert!(matches!(report.verdict, Err(Failure::Dial { .. })), "{report:?}");
+}
+
+/// A resolver that leads to where nothing may be asked.
+struct Fenced(Names);
+
+impl Resolve for Fenced {
+    fn addresses(&self, host: &Hostname, deadline: &Deadline) -> io::Result<Vec<IpAddr>> {
+        self.0.addresses(host, deadline)
+    }
+
+    fn permits(&self, address: IpAddr) -> bool {
+        address == V4
+    }
+}
+
+#[test]
+fn no_redirect_leads_to_an_address_that_may_not_be_asked() {
+    let inside = Server::start(V6, |_| Act::Hold(good()));
+    let fence = Fenced(Names(vec![(NAME, vec![V4]), ("inside.example", vec![V6])]));
+    let server = Server::start(V4, |_| Act::Hold(redirect(302, "http://inside.example/x")));
+    let report = fetch(&name(NAME), &nonce(), V4, server.ports(), &fence, &later());
+    assert!(matches!(report.verdict, Err(Failure::Forbidden(V6))), "{report:?}");
+    assert_eq!(report.hops.len(), 1, "it was not even dialled");
+    let direct = fetch(&name(NAME), &nonce(), V6, server.ports(), &fence, &later());
+    assert!(matches!(direct.verdict, Err(Failure::Forbidden(V6))), "{direct:?}");
+    assert_eq!(inside.requests().len(), 0);
 }
