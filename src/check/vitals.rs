@@ -1,8 +1,7 @@
 //! system: reads what a host's health is judged by: room, clock, who is at work, whether the arbiter answers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::agent::facts;
@@ -23,6 +22,7 @@ use crate::lease::question::question_within;
 use crate::lease::wire::{Answer, Ask};
 use crate::lock;
 use crate::process::{self, Holder};
+use crate::run::client::is_interactive_shell;
 
 /// Looks.
 pub fn vitals(settings: &Settings, known: &Lineages) -> Vitals {
@@ -109,15 +109,7 @@ pub fn hold(settings: &Settings) -> Option<Hold> {
 
 /// A shell that reads what is typed: it runs neither a script nor a command that it was given.
 fn is_shell(pid: i32) -> bool {
-    is_interactive(&process::argv(pid).unwrap_or_default())
-}
-
-fn is_interactive(words: &[OsString]) -> bool {
-    let Some((program, options)) = words.split_first() else { return false };
-    let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let shells = ["sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "su"];
-    let is_option = |word: &OsString| word.as_encoded_bytes().starts_with(b"-") && word != "-c";
-    shells.contains(&name.trim_start_matches('-')) && options.iter().all(is_option)
+    is_interactive_shell(&process::argv(pid).unwrap_or_default())
 }
 
 /// Whether another host, which grants the lease, answers this one.
@@ -134,17 +126,3 @@ fn arbiter(settings: &Settings) -> Option<(String, String)> {
 
 /// Less than a status waits for a peer, which does this as well.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shell_at_which_somebody_sits_is_told_from_one_that_runs_a_script() {
-        let is =
-            |words: &[&str]| is_interactive(&words.iter().map(OsString::from).collect::<Vec<_>>());
-        assert!(is(&["-bash"]) && is(&["/bin/bash", "-i"]) && is(&["zsh"]) && is(&["sh", "-l"]));
-        assert!(!is(&["bash", "/usr/local/bin/renew"]) && !is(&["sh", "-c", "hook"]));
-        assert!(!is(&["/usr/bin/certbot"]) && !is(&[]));
-    }
-}

@@ -10,6 +10,7 @@ use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::lease::question::{self, question};
 use crate::lease::wire::{Answer, Ask, Purpose, Status, Token};
+use crate::run::hook;
 use crate::run::lease::described;
 
 #[derive(Debug, Clone, Subcommand)]
@@ -22,9 +23,9 @@ pub(super) enum Order {
     },
     /// Take the lease away from the holder of TOKEN, and of no other; its certbot is stopped.
     Break {
-        /// The token that `certbaton lease show` prints.
+        /// The token that `certbaton lease show` prints; without one, whatever this host itself holds ends.
         #[arg(value_name = "TOKEN")]
-        token: u64,
+        token: Option<u64>,
     },
 }
 
@@ -43,6 +44,9 @@ pub enum Error {
     /// The status is no JSON.
     #[error("the status cannot be printed")]
     Json(#[from] serde_json::Error),
+    /// This host's own keeper.
+    #[error(transparent)]
+    Hook(#[from] hook::Error),
     /// Standard output.
     #[error(transparent)]
     Output(#[from] output::Error),
@@ -53,6 +57,7 @@ impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Question(error) => error.exit(),
+            Self::Hook(error) => error.exit(),
             Self::Output(error) => error.exit(),
             Self::Refused(_) | Self::Strange(_) | Self::Json(_) => Exit::Failed,
         }
@@ -77,7 +82,15 @@ impl Order {
     pub(super) fn perform(&self, settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
         let (ask, json) = match self {
             Self::Show { json } => (Ask::Status, *json),
-            Self::Break { token } => (Ask::Break { token: Token(*token) }, false),
+            Self::Break { token: Some(token) } => (Ask::Break { token: Token(*token) }, false),
+            Self::Break { token: None } => {
+                let said = if hook::break_run(settings)? {
+                    "broken: the run that was under way on this host has given its routes and the lease back\n"
+                } else {
+                    "no run is under way on this host; certbaton lease show tells who holds the lease\n"
+                };
+                return Ok(print_done(said)?);
+            }
         };
         let (hello, answer) = question(settings, config, &ask)?;
         match (answer, self) {
@@ -88,7 +101,7 @@ impl Order {
             (Answer::Status(status), Self::Show { .. }) => {
                 print(&text(&hello.host, &status))?;
             }
-            (Answer::Broken, Self::Break { token }) => print_done(&format!(
+            (Answer::Broken, Self::Break { token: Some(token) }) => print_done(&format!(
                 "broken: token {token} is nobody's any more; its holder stops its certbot and gives its routes back\n"
             ))?,
             (Answer::Refused { why }, _) => return Err(Error::Refused(why)),

@@ -50,7 +50,7 @@ fn ends_with_its_command(argv: &[OsString]) -> bool {
 }
 
 /// A shell without a script; as a login shell its name starts with `-` (login(1)).
-fn is_interactive_shell(argv: &[OsString]) -> bool {
+pub fn is_interactive_shell(argv: &[OsString]) -> bool {
     let rest = argv.get(1..).unwrap_or_default();
     SHELLS.iter().any(|shell| program(argv) == *shell)
         && rest.iter().all(|argument| argument.as_bytes().starts_with(b"-") && argument != "-c")
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_persons_shell_is_told_from_a_script_and_from_who_only_waits() {
-        for line in ["-bash", "bash", "/bin/zsh -i", "sh", "fish", "bash --login"] {
+        for line in ["-bash", "bash", "/bin/zsh -i", "sh -l", "fish", "bash --login"] {
             assert!(is_interactive_shell(&words(line)), "{line}");
             assert!(!ends_with_its_command(&words(line)), "{line}");
         }

@@ -212,6 +212,16 @@ pub fn post(settings: &Settings) -> Result<(), Error> {
     }
 }
 
+/// Ends the run that is under way on this host, whoever it is for; whether there was one.
+pub fn break_run(settings: &Settings) -> Result<bool, Error> {
+    match ask(settings, process::own()?, Request::Break, work_time(settings))? {
+        Asked::Answered(reply) if reply.exit == 0 => Ok(true),
+        Asked::Answered(reply) => Err(Error::Refused(reply)),
+        Asked::Nobody => Ok(false),
+        Asked::Died => give_back_after_death(settings).map(|()| true),
+    }
+}
+
 /// The same for a keeper that was killed: whoever waited for it does its work before it ends, or
 /// fails because somebody else has the lease by now.
 fn give_back_after_death(settings: &Settings) -> Result<(), Error> {

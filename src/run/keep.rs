@@ -104,6 +104,8 @@ enum End {
     Lost,
     /// The keeper was told twice to end.
     Signalled,
+    /// A person took away what it holds.
+    Broken,
 }
 
 /// The whole life of a keeper; `config` is the configuration file that it was started with.
@@ -210,6 +212,9 @@ impl Keeper<'_> {
             let reply = self.lost(&grant.lost().unwrap_or_default());
             return self.after_loss(listener, &reply);
         }
+        if end == End::Broken {
+            self.stop_owner();
+        }
         self.finish(end, waiting)
     }
 
@@ -229,7 +234,7 @@ impl Keeper<'_> {
             }
             if ready[2] {
                 match self.answer(listener, grant) {
-                    Ok(Some(waiting)) => return Ok((End::Finished, Some(waiting))),
+                    Ok(Some((end, waiting))) => return Ok((end, Some(waiting))),
                     Ok(None) => {}
                     Err(error) => tracing::warn!("a hook went away: {}", chain(&error)),
                 }
@@ -245,19 +250,22 @@ impl Keeper<'_> {
         }
     }
 
-    /// Takes one call; a `Finish` is answered later, by who gave the routes back.
-    fn answer(&mut self, listener: &UnixListener, grant: &Grant) -> Result<Option<Channel>, Error> {
+    /// Takes one call; one that ends the run is answered later, by who gave the routes back.
+    fn answer(
+        &mut self,
+        listener: &UnixListener,
+        grant: &Grant,
+    ) -> Result<Option<(End, Channel)>, Error> {
         let mut channel = keeper::accept(listener)?;
         channel.patience(HOOK_PATIENCE)?;
         let message: Message = channel.receive()?;
-        let reply = if message.owner == self.task.owner {
-            match &message.request {
-                Request::Status => Reply::done(),
-                Request::Deploy(deployed) => self.deploy(deployed, grant)?,
-                Request::Finish => return Ok(Some(channel)),
-            }
-        } else {
-            self.stranger()
+        let is_own = message.owner == self.task.owner;
+        let reply = match &message.request {
+            Request::Break => return Ok(Some((End::Broken, channel))),
+            Request::Status if is_own => Reply::done(),
+            Request::Deploy(deployed) if is_own => self.deploy(deployed, grant)?,
+            Request::Finish if is_own => return Ok(Some((End::Finished, channel))),
+            Request::Status | Request::Deploy(_) | Request::Finish => self.stranger(),
         };
         channel.send(&reply)?;
         Ok(None)

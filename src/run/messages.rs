@@ -102,6 +102,8 @@ pub enum Request {
     Deploy(Deployed),
     /// The run is over: give everything back.
     Finish,
+    /// A person takes away what is held: end, whoever it is held for.
+    Break,
 }
 
 /// A renewed lineage, or names that another client says are done.
@@ -150,7 +152,7 @@ impl Held {
         };
         let from_elsewhere = match self.token {
             Some(token) => format!("; from anywhere else: certbaton lease break {token}"),
-            None => String::new(),
+            None => "; from anywhere else on this host: certbaton lease break".to_owned(),
         };
         format!(
             "this host holds the lease{names} until this shell, {shell}, ends; certbaton-post-hook, called here, gives it back at once{from_elsewhere}"
@@ -315,7 +317,7 @@ mod tests {
         );
         assert_eq!(
             Held::default().text(shell),
-            "this host holds the lease until this shell, process 7, ends; certbaton-post-hook, called here, gives it back at once"
+            "this host holds the lease until this shell, process 7, ends; certbaton-post-hook, called here, gives it back at once; from anywhere else on this host: certbaton lease break"
         );
     }
 

@@ -108,6 +108,10 @@ fn shell(line: &str) -> Output {
     Command::new("/bin/sh").args(["-c", line]).stdin(Stdio::null()).output().unwrap()
 }
 
+fn certbaton(config: &Path, words: &[&str]) -> Output {
+    Command::new(PROGRAM).arg("--config").arg(config).args(words).output().unwrap()
+}
+
 fn as_before_soon(bench: &mut Bench) -> Result<(), String> {
     let journal = bench.settings.journal();
     let lock = bench.settings.lease_lock();
@@ -251,22 +255,27 @@ fn a_hook_typed_at_a_shell_says_what_it_holds_and_is_ended_as_it_says() {
             ensure!(said.contains(name), "{said}");
         }
         ensure!(said.contains("until this shell, process "), "{said}");
-        ensure!(!said.contains("lease break"), "there is no arbiter: {said}");
+        ensure!(said.trim_end().ends_with("certbaton lease break"), "no arbiter, no token: {said}");
+        let status = told(&certbaton(&plain, &["status"]));
+        let words: Vec<&str> = status.split_whitespace().collect();
+        ensure!(words.join(" ").contains("a shell at which the hook was called"), "{status}");
         shell.tell(&format!("{POST} --config {}; echo post $?", plain.display()));
         shell.hear("post 0")?;
         as_before_soon(bench)?;
+
+        let (shell, _) = at_a_shell(bench, &plain)?;
+        let broken = certbaton(&plain, &["lease", "break"]);
+        ensure!(broken.status.success(), "{}", told(&broken));
+        bench.expect_as_before()?;
+        let again = certbaton(&plain, &["lease", "break"]);
+        ensure!(told(&again).contains("no run is under way"), "{}", told(&again));
         drop(shell);
 
         let path = leased(bench);
         let (shell, said) = at_a_shell(bench, &path)?;
         bench.expect_local()?;
         let token = said.trim_end().rsplit_once("certbaton lease break ").unwrap().1.to_owned();
-        let broken = Command::new(PROGRAM)
-            .arg("--config")
-            .arg(&path)
-            .args(["lease", "break", &token])
-            .output()
-            .unwrap();
+        let broken = certbaton(&path, &["lease", "break", &token]);
         ensure!(broken.status.success(), "{}", told(&broken));
         // While the shell lives on.
         as_before_soon(bench)?;

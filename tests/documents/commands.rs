@@ -62,6 +62,7 @@ pub(crate) const COMMANDS: &[(&str, Run)] = &[
         "certbaton lease break TOKEN",
         In("tests/faults/state.rs", "&[\"certbaton\", \"lease\", \"break\""),
     ),
+    ("certbaton lease break", In("tests/crash/keepers.rs", "&[\"lease\", \"break\"]")),
     ("certbot certonly --webroot", In("tests/machines/hooks.rs", "certonly")),
     ("certbot revoke", ByHand("certbot's own, after a loss")),
     ("systemctl reload apache2", In("tests/two_hosts/host.rs", "systemctl reload apache2")),

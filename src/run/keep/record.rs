@@ -103,10 +103,12 @@ impl Keeper<'_> {
         let text = match end {
             End::OwnerEnded => format!("{} ended without its post-hook", self.owner_name()),
             End::Signalled => "the keeper was told to end".to_owned(),
+            End::Broken => "a person broke the lease on this host".to_owned(),
             End::NotBegun | End::Finished | End::Lost => return,
         };
         // Another client may know no post-hook.
-        let exit = if self.task.stoppable { Exit::Failed } else { Exit::Done };
+        let is_failure = self.task.stoppable || end == End::Broken;
+        let exit = if is_failure { Exit::Failed } else { Exit::Done };
         self.told(&Reply { exit: exit.code(), text });
     }
 
