@@ -20,6 +20,7 @@
 //! | [`uninstall`] | everything taken back |
 //! | [`error`] | why not |
 
+pub mod admission;
 pub mod adopt;
 pub mod change;
 pub mod configuration;
@@ -33,6 +34,7 @@ pub mod machine;
 pub mod manifest;
 pub mod payload;
 pub mod perform;
+pub mod role;
 pub mod serving;
 pub mod show;
 pub mod ssh;

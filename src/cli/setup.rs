@@ -5,10 +5,10 @@ use std::io::{self, BufRead, IsTerminal};
 use std::net::IpAddr;
 use std::path::Path;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::check::Check;
-use super::output::{self, print, write};
+use super::output::{self, print, print_done, write};
 use super::{Error, host_label};
 use crate::config::{self, Settings};
 use crate::exit::Exit;
@@ -18,6 +18,7 @@ use crate::setup::init::{self, Call, Home, Next};
 use crate::setup::install::install;
 use crate::setup::keys::{CallerKey, Fingerprint, SSH_PORT};
 use crate::setup::perform::{Consent, Person};
+use crate::setup::role::Role;
 use crate::setup::ssh::{Login, Terminal};
 use crate::setup::uninstall::uninstall;
 
@@ -64,19 +65,14 @@ pub(super) struct Init {
     /// On home: what the vps is called, if not `vps`.
     #[arg(long, value_name = "NAME", value_parser = host_label)]
     vps_name: Option<HostLabel>,
+    /// Take this role although the configuration, or DNS, has this host in the other.
+    #[arg(long)]
+    change_role: bool,
     #[command(flatten)]
     how: How,
     /// Leave the check to whoever called.
     #[arg(long, hide = true)]
     no_check: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Role {
-    /// Public, on IPv4: it grants the lease.
-    Vps,
-    /// Where every challenge arrives: it calls.
-    Home,
 }
 
 /// How changes are agreed to.
@@ -139,33 +135,35 @@ impl Init {
             Role::Vps => (label(&self.name, "vps")?, label(&None, "home")?),
             Role::Home => (label(&self.vps_name, "vps")?, label(&self.name, "home")?),
         };
-        let call = Call { settings, program: &program, consent: self.how.consent(), vps, home };
+        let (consent, change_role) = (self.how.consent(), self.change_role);
+        let call = Call { settings, program: &program, consent, vps, home, change_role };
         let mut console = Console::default();
-        let next = match role {
+        let ended = match role {
             Role::Vps => init::vps(&call, self.home_key.as_ref(), &mut console)?,
             Role::Home => init::home(&call, &self.home(settings)?, &mut console)?,
         };
         console.heard(call.consent)?;
-        match next {
-            Next::Nothing => Ok(Exit::Done),
-            Next::Paste => Ok(Exit::Busy),
-            Next::Check if self.no_check => Ok(Exit::Done),
+        let exit = match ended.next {
+            Next::Nothing | Next::Certificate => Exit::Done,
+            Next::Paste => Exit::Busy,
+            Next::Check if self.no_check => Exit::Done,
             Next::Check => {
                 print("\n")?;
-                Check::all().perform(&again()?, config)
+                Check::all().perform(&again()?, config)?
             }
-        }
+        };
+        // The last of all, so that nobody has to look for it.
+        print_done(&ended.last.unwrap_or_default())?;
+        Ok(exit)
     }
 
     /// As it was told, else as the configuration has it, else as the person says.
     fn role(&self, settings: &Settings) -> Result<Role, Refusal> {
-        let (role, wrong) = match (self.role, &settings.name, &settings.arbiter) {
-            (Some(role), ..) => (role, None),
-            (None, Some(name), Some(arbiter)) if name == arbiter => (Role::Vps, None),
-            (None, Some(_), Some(_)) => (Role::Home, None),
-            _ if self.home_key.is_some() => (Role::Vps, None),
-            _ if self.vps.is_some() || self.ssh.is_some() => (Role::Home, None),
-            _ => (Role::Home, Some("which host is this? add --role vps or --role home")),
+        let (role, wrong) = match self.role.or_else(|| Role::of(settings)) {
+            Some(role) => (role, None),
+            None if self.home_key.is_some() => (Role::Vps, None),
+            None if self.vps.is_some() || self.ssh.is_some() => (Role::Home, None),
+            None => (Role::Home, Some("which host is this? add --role vps or --role home")),
         };
         let Some(wrong) = wrong else { return Ok(role) };
         if self.how.consent() != Consent::Ask {

@@ -9,6 +9,7 @@ use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::lock;
 use crate::route::report;
+use crate::setup::role::{Doubt, Role};
 use crate::setup::{adopt, configuration, found, keys, ledger, machine, ssh};
 
 /// Why not. Unless it says otherwise, nothing was changed.
@@ -112,6 +113,24 @@ pub enum Error {
         /// What it, or ssh, said.
         said: String,
     },
+    /// sshd keeps the user out that others call as.
+    #[error(
+        "everything is in place here, but sshd lets the user certbaton not in: {0}; let it in in /etc/ssh/sshd_config (add certbaton to AllowUsers, say), then systemctl reload ssh"
+    )]
+    KeptOut(String),
+    /// Another role than the configuration's.
+    #[error(
+        "the configuration says that this host is {now}, so it does not become {wanted}; nothing was changed: if that is meant, add --change-role"
+    )]
+    OtherRole {
+        /// By the configuration.
+        now: Role,
+        /// By the command.
+        wanted: Role,
+    },
+    /// Another role than DNS has it in.
+    #[error("{0}; nothing was changed: if {1} is meant all the same, add --change-role")]
+    Doubtful(Doubt, Role),
     /// What a set-up starts from.
     #[error(transparent)]
     Found(#[from] found::Error),
@@ -157,7 +176,11 @@ pub enum Error {
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::Nobody | Self::OtherConfig(_) | Self::Missing(_) => Exit::Usage,
+            Self::Nobody
+            | Self::OtherConfig(_)
+            | Self::Missing(_)
+            | Self::OtherRole { .. }
+            | Self::Doubtful(..) => Exit::Usage,
             Self::UnderWay(_) => Exit::Busy,
             Self::Halfway(_) | Self::HalfBack(_) => Exit::NotUndone,
             Self::NoProgram { source, .. } => source.exit(),
@@ -171,7 +194,8 @@ impl CarriesExit for Error {
             Self::Machine(error) => error.exit(),
             Self::Ssh(error) => error.exit(),
             Self::Lock(error) => error.exit(),
-            Self::Declined
+            Self::KeptOut(_)
+            | Self::Declined
             | Self::Moved(_)
             | Self::Answer(_)
             | Self::ProgramDirectory(_)

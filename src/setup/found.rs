@@ -69,11 +69,6 @@ pub enum Error {
     /// Its files.
     #[error(transparent)]
     Lineages(#[from] lineages::Error),
-    /// No certificate.
-    #[error(
-        "certbot renews nothing by webroot here ({}); get a certificate first: certbot certonly --webroot -w DIRECTORY -d NAME", .0.join("renewal").display()
-    )]
-    NoLineages(PathBuf),
     /// Its names.
     #[error(transparent)]
     Scope(Box<scope::Error>),
@@ -94,7 +89,7 @@ impl CarriesExit for Error {
             Self::File(error) => error.exit(),
             Self::Adopt(error) => error.exit(),
             Self::Scope(error) => error.exit(),
-            Self::NoCertbot | Self::NoLineages(_) => Exit::Failed,
+            Self::NoCertbot => Exit::Failed,
         }
     }
 }
@@ -118,9 +113,6 @@ pub fn find(settings: &Settings) -> Result<Found, Error> {
     let mut refused: Vec<Refused> =
         known.refused.into_iter().filter(|refused| !refused.certbot_skips_it).collect();
     let all: Vec<Lineage> = known.usable.into_iter().filter(Lineage::is_webroot).collect();
-    if all.is_empty() && refused.is_empty() {
-        return Err(Error::NoLineages(settings.certbot_directory.clone()));
-    }
     let scope = scope(&Known {
         names: &[],
         webroot: None,
@@ -140,8 +132,12 @@ pub fn find(settings: &Settings) -> Result<Found, Error> {
             exit: left.why.exit(),
         });
     }
-    let routes = scope.lineages.into_iter().flat_map(|lineage| lineage.routes).collect();
-    let switch = rehearse(settings, routes)?;
+    let routes: Vec<Route> = scope.lineages.into_iter().flat_map(|l| l.routes).collect();
+    let switch = match web_server {
+        // Apache is asked where there is one, and something to ask for.
+        WebServer::Apache { .. } if !routes.is_empty() => rehearse(settings, routes)?,
+        WebServer::Apache { .. } | WebServer::Other(_) => Ok((String::new(), Report::default())),
+    };
     Ok(Found { web_server, certbot, version, lineages: all, refused, switch, adoption })
 }
 
@@ -173,4 +169,26 @@ fn rehearse(
         ..settings.clone()
     };
     Ok(switch::dry_run(&elsewhere, &order, &options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The line that `init` prints where nginx runs is all that a configuration needs for `init` to go on, and the
+    /// first certificate comes after it.
+    #[test]
+    fn another_web_server_needs_no_apache_and_no_certificate_yet() {
+        let line = crate::foreign::known::suggestion(Path::new("/usr/sbin/nginx"), Some("nginx"));
+        let directory = files::temporary_directory(Path::new("/tmp")).unwrap();
+        let certbot = format!(
+            "{line}\n[certbot]\nprogram = \"/bin/true\"\nconfig-directory = \"{}\"\n",
+            directory.path().display()
+        );
+        let found = find(&Settings::parse("f", &certbot).unwrap()).unwrap();
+        assert!(matches!(&found.web_server, WebServer::Other(name) if name == "nginx"));
+        assert!(found.switch.is_ok() && found.lineages.is_empty());
+        let text = found.to_string();
+        assert!(text.contains("the first comes after this"), "{text}");
+    }
 }

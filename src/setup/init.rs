@@ -1,11 +1,16 @@
 //! flow: `certbaton init`: from what is on a host to one of two that share a lease.
 
+use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
+use crate::ca::dns::Nameservers;
+use crate::clock::Deadline;
 use crate::config::{self, Settings};
 use crate::files;
 use crate::files::place::{self, State};
-use crate::names::HostLabel;
+use crate::names::{HostLabel, Hostname};
+use crate::setup::admission::{self, Caller};
 use crate::setup::configuration::Pair;
 use crate::setup::error::Error;
 use crate::setup::keys::{self, CallerKey};
@@ -13,8 +18,10 @@ use crate::setup::ledger::Ledger;
 use crate::setup::manifest::Manifest;
 use crate::setup::payload::ProgramDirectory;
 use crate::setup::perform::{Consent, Outcome, Person, Work, is_held, perform};
+use crate::setup::role::{Doubt, Role};
 use crate::setup::wanted::{Text, Wanted};
 use crate::setup::{found, install, machine, ssh};
+use crate::sockets;
 
 mod home;
 
@@ -33,6 +40,17 @@ pub struct Call<'a> {
     pub vps: HostLabel,
     /// What home is called.
     pub home: HostLabel,
+    /// Whether it may be another role than the configuration or DNS has this host in.
+    pub change_role: bool,
+}
+
+/// How it came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// What is left to be done here.
+    pub next: Next,
+    /// What to say when that is done: the next step, elsewhere.
+    pub last: Option<String>,
 }
 
 /// What is left to be done.
@@ -42,6 +60,8 @@ pub enum Next {
     Check,
     /// A line has to be pasted on the other side first.
     Paste,
+    /// The first certificate.
+    Certificate,
     /// It was only shown.
     Nothing,
 }
@@ -51,8 +71,8 @@ pub fn vps(
     call: &Call<'_>,
     caller: Option<&CallerKey>,
     person: &mut dyn Person,
-) -> Result<Next, Error> {
-    let (mut work, programs, manifest) = begin(call, person)?;
+) -> Result<Ended, Error> {
+    let Begun { mut work, programs, manifest, has_lineages } = begin(call, Role::Vps, person)?;
     match machine::account() {
         Some(account) if account.home != Path::new(machine::ACCOUNT_HOME) => {
             return Err(Error::ForeignAccount(account.home));
@@ -72,17 +92,47 @@ pub fn vps(
     }
     let outcome = perform(call.settings, person, call.consent, &work, None)?;
     let has_caller = files::exists(&Path::new(machine::ACCOUNT_HOME).join(".ssh/authorized_keys"));
-    if !has_caller && outcome != Outcome::Rehearsed {
-        person.tell(&format!("now on home: {}\n", home_line(call)));
+    let kept_out = kept_out();
+    if outcome == Outcome::Rehearsed {
+        let told = kept_out.map(|why| format!("sshd would let certbaton not in: {why}\n"));
+        person.tell(&told.unwrap_or_default());
+        return Ok(Ended { next: Next::Nothing, last: None });
     }
-    Ok(if outcome == Outcome::Rehearsed { Next::Nothing } else { Next::Check })
+    if let Some(why) = kept_out {
+        return Err(Error::KeptOut(why));
+    }
+    let next = if has_lineages { Next::Check } else { Next::Certificate };
+    let home = (!has_caller).then(|| format!("now on home: {}\n", home_line(call)));
+    let first = (!has_lineages && has_caller).then(|| first_certificate(&programs));
+    Ok(Ended { next, last: home.or(first) })
+}
+
+/// What keeps home out, although its key is in place.
+fn kept_out() -> Option<String> {
+    let groups = machine::groups();
+    let groups = if groups.is_empty() { vec![machine::ACCOUNT.to_owned()] } else { groups };
+    let home = Path::new(machine::ACCOUNT_HOME);
+    let caller = Caller { user: machine::ACCOUNT, groups: &groups, home };
+    admission::refusal(&machine::sshd_settings()?, caller)
+}
+
+/// How the first certificate is had: the directory hooks of some certbots do not run for a new one.
+fn first_certificate(programs: &ProgramDirectory) -> String {
+    let hook = |kind: &str| programs.program(&format!("certbaton-{kind}-hook"));
+    format!(
+        "now the first certificate, with your directory and names:\ncertbot certonly --webroot -w /var/www/html -d NAME \\\n  --pre-hook {} \\\n  --deploy-hook {} \\\n  --post-hook {}\n",
+        hook("pre"),
+        hook("deploy"),
+        hook("post")
+    )
 }
 
 /// The command for home, with this host's own fingerprint in it.
 fn home_line(call: &Call<'_>) -> String {
     let key = files::read_foreign(Path::new(HOST_KEY)).unwrap_or_default();
     let key = keys::host_keys(&format!("x {}", String::from_utf8_lossy(&key))).into_iter().next();
-    let mut words = vec!["certbaton", "init", "--role", "home", "--vps", "NAME-OF-THIS-HOST"];
+    let own = machine::own_name().unwrap_or_else(|| "HOST".to_owned());
+    let mut words = vec!["certbaton", "init", "--role", "home", "--vps", &own];
     let fingerprint = key.map(|key| key.fingerprint().to_string());
     words.extend(fingerprint.iter().flat_map(|print| ["--host-key", print]));
     if call.vps.as_str() != "vps" {
@@ -92,10 +142,10 @@ fn home_line(call: &Call<'_>) -> String {
 }
 
 /// Looks at the host, and begins with what an installation lacks.
-fn begin(
-    call: &Call<'_>,
-    person: &mut dyn Person,
-) -> Result<(Work, ProgramDirectory, Manifest), Error> {
+fn begin(call: &Call<'_>, role: Role, person: &mut dyn Person) -> Result<Begun, Error> {
+    if let Some(now) = Role::of(call.settings).filter(|now| *now != role && !call.change_role) {
+        return Err(Error::OtherRole { now, wanted: role });
+    }
     if is_held(&call.settings.lease_lock())? {
         return Err(Error::UnderWay("a renewal is under way on this host".into()));
     }
@@ -103,6 +153,14 @@ fn begin(
     let ledger = Ledger::open(&call.settings.state_directory)?;
     let found = found::find(call.settings)?;
     person.tell(&found.to_string());
+    let names = found.lineages.iter().flat_map(|lineage| &lineage.names);
+    if let Some(doubt) = doubt(role, names).filter(|_| !call.change_role) {
+        if call.consent == Consent::Given {
+            return Err(Error::Doubtful(doubt, role));
+        }
+        person.tell(&format!("warning: {doubt}\n"));
+    }
+    let has_lineages = !found.lineages.is_empty();
     let adopted = found.adoption.changes;
     match found.switch {
         // What is about to be repaired may be the reason.
@@ -112,7 +170,29 @@ fn begin(
     let mut work = install::work(call.settings, &programs, &ledger.manifest)?;
     work.adopts = !adopted.is_empty();
     work.changes.extend(adopted);
-    Ok((work, programs, ledger.manifest))
+    Ok(Begun { work, programs, manifest: ledger.manifest, has_lineages })
+}
+
+/// What every set-up begins with.
+struct Begun {
+    work: Work,
+    programs: ProgramDirectory,
+    manifest: Manifest,
+    has_lineages: bool,
+}
+
+/// What DNS says against `role`; where it does not answer in time, nothing.
+fn doubt<'a>(role: Role, names: impl Iterator<Item = &'a Hostname>) -> Option<Doubt> {
+    let servers = Nameservers::system().ok()?;
+    let own = sockets::interface_addresses().ok()?;
+    let deadline = Deadline::after(DNS_TIME);
+    names.take(ASKED_NAMES).find_map(|name| {
+        let ipv4 = servers.ipv4(name, &deadline).ok()?.records().into_iter().map(IpAddr::from);
+        let ipv6 = servers.ipv6(name, &deadline).ok()?.records().into_iter().map(IpAddr::from);
+        let addresses: Vec<IpAddr> = ipv4.chain(ipv6).collect();
+        let rather = Role::seen(&addresses, &own).filter(|seen| *seen != role)?;
+        Some(Doubt { name: name.clone(), rather })
+    })
 }
 
 /// The configuration file.
@@ -144,6 +224,12 @@ fn text(path: &Path) -> Result<String, Error> {
         }
     }
 }
+
+/// For all answers about the role.
+const DNS_TIME: Duration = Duration::from_secs(5);
+
+/// More of them say the same.
+const ASKED_NAMES: usize = 5;
 
 /// Where sshd has the key that home pins.
 const HOST_KEY: &str = "/etc/ssh/ssh_host_ed25519_key.pub";

@@ -1,15 +1,19 @@
 //! system: what a set-up needs of the machine beside files: systemd, the user certbaton, sudo's own check.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::{Group, User};
 
 use crate::agent::facts;
+use crate::ca::resolve::{Resolve, System};
 use crate::clock::Deadline;
 use crate::command::{self, Program};
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
+use crate::names::Hostname;
+use crate::sockets;
 
 /// The user that the arbiter runs as, and its group.
 pub const ACCOUNT: &str = "certbaton";
@@ -95,6 +99,40 @@ pub fn account() -> Option<Account> {
     Some(Account { home: user.dir })
 }
 
+/// What sshd says of its settings for the user certbaton; nothing where it cannot be asked.
+pub fn sshd_settings() -> Option<String> {
+    let who = format!("user={ACCOUNT},host=localhost,addr=127.0.0.1");
+    run("/usr/sbin/sshd", &["-T", "-C", &who]).ok()
+}
+
+/// The names of the user's groups.
+pub fn groups() -> Vec<String> {
+    let Some(user) = User::from_name(ACCOUNT).ok().flatten() else { return Vec::new() };
+    let Ok(name) = std::ffi::CString::new(ACCOUNT) else { return Vec::new() };
+    let groups = nix::unistd::getgrouplist(&name, user.gid).unwrap_or_default();
+    let named = groups.into_iter().filter_map(|id| Group::from_gid(id).ok().flatten());
+    named.map(|group| group.name).collect()
+}
+
+/// A name by which others find this host, else an address of its own; the public ones first.
+pub fn own_name() -> Option<String> {
+    let own = sockets::interface_addresses().ok()?;
+    let name = facts::machine();
+    let name = Some(&name).filter(|name| name.contains('.'));
+    let name = name.and_then(|name| Hostname::parse(name).ok());
+    let found = name.filter(|name| {
+        let addresses = System.addresses(name, &Deadline::after(MOMENT)).unwrap_or_default();
+        !addresses.is_empty() && addresses.iter().all(|at| own.contains(at) && !at.is_loopback())
+    });
+    let is_public = |address: &&IpAddr| match address {
+        IpAddr::V4(address) => !address.is_private() && !address.is_link_local(),
+        IpAddr::V6(address) => !address.is_unique_local() && !address.is_unicast_link_local(),
+    };
+    let others = || own.iter().filter(|address| !address.is_loopback());
+    let address = || others().find(is_public).or_else(|| others().next()).map(ToString::to_string);
+    found.map(String::from).or_else(address)
+}
+
 /// Makes the user by its sysusers.d file.
 pub fn make_account() -> Result<(), Error> {
     run("/usr/bin/systemd-sysusers", &["certbaton.conf"]).map(drop)
@@ -130,6 +168,9 @@ pub fn check_sudoers(file: &Path) -> Result<(), Error> {
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const VISUDO: &str = "/usr/sbin/visudo";
+
+/// For this host's own resolver.
+const MOMENT: Duration = Duration::from_secs(3);
 
 /// For any of these; a stopped unit may take its own time to end.
 const PATIENCE: Duration = Duration::from_mins(4);

@@ -26,6 +26,12 @@ impl fmt::Display for Found {
                 writeln!(f, "    {name} in {webroot}")?;
             }
         }
+        if self.lineages.is_empty() {
+            writeln!(
+                f,
+                "  no certificate that certbot renews by a webroot; the first comes after this"
+            )?;
+        }
         for finding in &self.adoption.findings {
             writeln!(f, "an old hook, and only you can decide: {finding}")?;
         }
@@ -34,6 +40,9 @@ impl fmt::Display for Found {
         }
         if !self.adoption.changes.is_empty() {
             writeln!(f, "hooks of an older set-up switch here; they are taken out of use below")?;
+        }
+        if self.lineages.is_empty() && self.switch.is_ok() {
+            return Ok(());
         }
         writeln!(f, "a renewal on this host would switch")?;
         match &self.switch {

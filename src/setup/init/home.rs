@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use nix::unistd::User;
 
-use super::{Call, HOST_KEY, Next, begin, configure, merged, text};
+use super::{
+    Begun, Call, Ended, HOST_KEY, Next, begin, configure, first_certificate, merged, text,
+};
 use crate::agent::link::Way;
 use crate::agent::wire::Order;
 use crate::cause::chain;
+use crate::command::ssh::Bar;
 use crate::config::{self, Settings};
 use crate::files;
 use crate::files::place;
@@ -22,6 +25,7 @@ use crate::setup::keys::{self, CallerKey, Fingerprint, PublicKey};
 use crate::setup::machine::ACCOUNT;
 use crate::setup::payload::RENEW_TIMER;
 use crate::setup::perform::{Consent, Outcome, Person, perform};
+use crate::setup::role::Role;
 use crate::setup::ssh::{self, Login};
 use crate::setup::wanted::{Text, Wanted};
 
@@ -39,8 +43,8 @@ pub struct Home {
 }
 
 /// Makes this host the one that calls, and coordinates.
-pub fn home(call: &Call<'_>, order: &Home, person: &mut dyn Person) -> Result<Next, Error> {
-    let (mut work, _, manifest) = begin(call, person)?;
+pub fn home(call: &Call<'_>, order: &Home, person: &mut dyn Person) -> Result<Ended, Error> {
+    let Begun { mut work, programs, manifest, has_lineages } = begin(call, Role::Home, person)?;
     let user = order.login.as_ref().and_then(|login| login.user.as_deref());
     let owner = user.and_then(|user| User::from_name(user).ok().flatten());
     let sockets = place::scratch(Path::new("/run"), owner.map(|user| user.uid.as_raw()))?;
@@ -80,7 +84,7 @@ pub fn home(call: &Call<'_>, order: &Home, person: &mut dyn Person) -> Result<Ne
     });
     let outcome = perform(call.settings, person, call.consent, &work, also.as_deref())?;
     if outcome == Outcome::Rehearsed {
-        return Ok(Next::Nothing);
+        return Ok(Ended { next: Next::Nothing, last: None });
     }
     if let Some(remote) = &remote {
         let text = remote.certbaton(&line, is_root, "--yes").map_err(halfway)?;
@@ -89,14 +93,18 @@ pub fn home(call: &Call<'_>, order: &Home, person: &mut dyn Person) -> Result<Ne
         }
     }
     match try_way()? {
-        Opened::Open => Ok(Next::Check),
+        Opened::Open if has_lineages => Ok(Ended { next: Next::Check, last: None }),
+        Opened::Open => {
+            let last = Some(first_certificate(&programs));
+            Ok(Ended { next: Next::Certificate, last })
+        }
         Opened::Refused if remote.is_none() => {
             let line = ssh::quoted(&line);
             person.tell(&format!(
-                "this host's key is not on {} yet; paste this there, then run this again or certbaton check:\n\n{line}\n\n",
+                "this host's key is not on {} yet; paste this there, which also says where sshd there keeps this host out; then run this again or certbaton check:\n\n{line}\n\n",
                 order.host
             ));
-            Ok(Next::Paste)
+            Ok(Ended { next: Next::Paste, last: None })
         }
         Opened::Refused => {
             let said = "permission denied although the key's line is there; see AllowUsers, AuthorizedKeysFile and PubkeyAuthentication in its sshd_config".to_owned();
@@ -288,7 +296,7 @@ fn try_way() -> Result<Opened, Error> {
     let settings = Settings::parse(file, &text(Path::new(file))?)?;
     match question(&settings, None, &Ask::Status) {
         Ok(_) => {}
-        Err(question::Error::Unreachable { said }) if said.contains("Permission denied") => {
+        Err(question::Error::Unreachable { said }) if Bar::of(&said) == Some(Bar::Key) => {
             return Ok(Opened::Refused);
         }
         Err(error) => return Ok(Opened::Not(chain(&error))),

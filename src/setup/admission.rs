@@ -1,0 +1,109 @@
+//! pure: whether sshd lets a user in by a key, from its own account of its settings (`sshd -T`).
+
+use std::path::Path;
+
+/// Who wants to come in.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    /// The user.
+    pub user: &'a str,
+    /// Its groups.
+    pub groups: &'a [String],
+    /// Its home directory, where the key's line is in `.ssh/authorized_keys`.
+    pub home: &'a Path,
+}
+
+/// What keeps `caller` out, as `sshd_config(5)` has it; what cannot be told from here does not.
+pub fn refusal(settings: &str, caller: Caller<'_>) -> Option<String> {
+    let of = |key: &str| {
+        let lines = settings.lines().filter_map(|line| line.split_once(' '));
+        let values = lines.filter(|(name, _)| name.eq_ignore_ascii_case(key));
+        values.flat_map(|(_, value)| value.split_ascii_whitespace()).collect::<Vec<&str>>()
+    };
+    let user = |pattern: &&str| is_user(pattern, caller.user);
+    let group = |pattern: &&str| caller.groups.iter().any(|group| is_like(pattern, group));
+    let denied = |key: &str, is_it: &dyn Fn(&&str) -> bool| {
+        let found = of(key).into_iter().find(|pattern| is_it(pattern));
+        found.map(|pattern| format!("{key} has {pattern}"))
+    };
+    let left_out = |key: &str, is_it: &dyn Fn(&&str) -> bool| {
+        let allowed = of(key);
+        let is_out = !allowed.is_empty() && !allowed.iter().any(is_it);
+        is_out.then(|| format!("{key} is {}", allowed.join(" ")))
+    };
+    let pubkey = of("PubkeyAuthentication").contains(&"no");
+    let files = of("AuthorizedKeysFile");
+    let is_ours = |file: &&str| {
+        let file = file.replace("%h", &caller.home.to_string_lossy()).replace("%u", caller.user);
+        caller.home.join(file) == caller.home.join(".ssh/authorized_keys")
+    };
+    denied("DenyUsers", &user)
+        .or_else(|| left_out("AllowUsers", &user))
+        .or_else(|| denied("DenyGroups", &group))
+        .or_else(|| left_out("AllowGroups", &group))
+        .or_else(|| pubkey.then(|| "PubkeyAuthentication is no".to_owned()))
+        .or_else(|| {
+            let is_elsewhere = !files.is_empty() && !files.iter().any(is_ours);
+            is_elsewhere.then(|| format!("AuthorizedKeysFile is {}", files.join(" ")))
+        })
+}
+
+/// `USER@HOST` counts as `USER`: where from, only the call tells.
+fn is_user(pattern: &str, user: &str) -> bool {
+    is_like(pattern.split('@').next().unwrap_or(pattern), user)
+}
+
+/// `*` and `?` of PATTERNS in `ssh_config(5)`; a negated one matches nobody.
+fn is_like(pattern: &str, name: &str) -> bool {
+    let mut characters = pattern.chars();
+    match characters.next() {
+        None => name.is_empty(),
+        Some('*') => {
+            let rest = characters.as_str();
+            name.char_indices().any(|(at, _)| is_like(rest, &name[at..])) || is_like(rest, "")
+        }
+        Some(first) => {
+            let mut rest = name.chars();
+            rest.next().is_some_and(|c| first == '?' || first == c)
+                && is_like(characters.as_str(), rest.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(settings: &str) -> Option<String> {
+        let groups = ["certbaton".to_owned()];
+        let home = Path::new("/var/lib/certbaton-ssh");
+        refusal(settings, Caller { user: "certbaton", groups: &groups, home })
+    }
+
+    /// As `sshd -T` of OpenSSH 9.2 prints it.
+    #[test]
+    fn what_keeps_the_user_out_is_named() {
+        let usual = "port 22\npubkeyauthentication yes\nauthorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2\n";
+        assert_eq!(said(usual), None);
+        for (line, told) in [
+            ("allowusers root\nallowusers alice", "AllowUsers is root alice"),
+            ("denyusers cert*", "DenyUsers has cert*"),
+            ("allowgroups ssh-users", "AllowGroups is ssh-users"),
+            ("denygroups certbaton", "DenyGroups has certbaton"),
+            ("pubkeyauthentication no", "PubkeyAuthentication is no"),
+            ("authorizedkeysfile /etc/ssh/keys/%u", "AuthorizedKeysFile is /etc/ssh/keys/%u"),
+        ] {
+            assert_eq!(said(&format!("{line}\n")).as_deref(), Some(told));
+        }
+        for line in [
+            "allowusers root\nallowusers certbaton",
+            "allowusers certbaton@192.0.2.*",
+            "allowusers *",
+            "denyusers certbat",
+            "allowgroups certbato?",
+            "authorizedkeysfile %h/.ssh/authorized_keys",
+        ] {
+            assert_eq!(said(&format!("{line}\n")), None, "{line}");
+        }
+    }
+}
