@@ -206,7 +206,11 @@ fn unprivileged_settings(common: &Common) -> Result<Settings, Error> {
         Err(error) if error.is_unsafe() => return Err(error.into()),
         bytes => bytes.map_err(Error::NoConfig)?,
     };
-    Ok(Settings::read(&path.display().to_string(), bytes)?)
+    let mut settings = Settings::read(&path.display().to_string(), bytes)?;
+    if settings.notify.holds_a_secret() && files::is_open_to_all(path) {
+        settings.exposed = Some(path.to_owned());
+    }
+    Ok(settings)
 }
 
 /// Says on standard error what went wrong, each line behind the program's name; and in the log.

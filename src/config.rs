@@ -64,6 +64,8 @@ pub struct Settings {
     pub notify: Notify,
     /// Where node_exporter reads.
     pub textfile: Option<PathBuf>,
+    /// The file that all this was read from, if it holds a secret and everybody can read it.
+    pub exposed: Option<PathBuf>,
 }
 
 /// One of the hosts.
@@ -202,6 +204,7 @@ impl Default for Settings {
             thresholds: Thresholds::default(),
             notify: Notify::default(),
             textfile: None,
+            exposed: None,
         }
     }
 }
@@ -311,6 +314,7 @@ impl Settings {
             thresholds: fragment.status.thresholds(written)?,
             notify: fragment.notify.check().map_err(|(key, problem)| wrong(key, problem))?,
             textfile: fragment.metrics.check().map_err(|(key, problem)| wrong(key, problem))?,
+            exposed: None,
         })
     }
 

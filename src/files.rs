@@ -22,7 +22,7 @@ mod tree;
 mod walk;
 pub use guarded::{own_program, trusted_program};
 pub use publish::publish;
-pub use read::{read_foreign, read_kernel, read_secret, read_trusted, read_trusted_told, snapshot};
+pub use read::{read_foreign, read_kernel, read_secret, read_trusted, snapshot};
 pub use replace::staging;
 pub use tree::{Leaf, write_tree};
 
@@ -177,6 +177,11 @@ pub fn is_same(one: &Path, other: &Path) -> Result<bool, Error> {
         Ok((metadata.dev(), metadata.ino()))
     };
     Ok(identity(one)? == identity(other)?)
+}
+
+/// Whether every user of this host can read `path`.
+pub fn is_open_to_all(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o004 != 0)
 }
 
 /// When `path` was last written to.

@@ -54,6 +54,7 @@ pub mod monitor;
 pub mod names;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about processes")]
 pub mod process;
+pub mod redacted;
 pub mod render;
 pub mod route;
 pub mod run;

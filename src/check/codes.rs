@@ -70,6 +70,7 @@ pub const CODES: &[Code] = &[
     check("duplicate-lineage", "two lineages hold the same names"),
     check("expired", "a certificate has expired"),
     status("expiry", "a certificate expires soon, or has expired"),
+    both("exposed-secret", "every user of the host can read a secret of the configuration"),
     check("generated-file", "a panel generates the file, and may overwrite it"),
     both("held-by-shell", "lock and routes are held for a shell at which somebody called the hook"),
     both("held-long", "lock and routes have been held for hours"),

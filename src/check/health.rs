@@ -26,6 +26,8 @@ pub struct Vitals {
     pub arbiter: Option<(String, String)>,
     /// It is done without the arbiter where it must be (`lease.break-glass`).
     pub breaks_glass: bool,
+    /// A configuration that everybody can read, and that holds a secret.
+    pub exposed: Option<PathBuf>,
 }
 
 /// Directories on one file system that a renewal writes to.
@@ -106,6 +108,16 @@ pub fn findings(seen: &Vitals, now: Timestamp) -> Vec<Finding> {
             Some("[lease] arbiter".into()),
             format!("the arbiter of the lease, {arbiter}, cannot be asked, so nothing is renewed here: {said}"),
             format!("see that {arbiter} is up, and that certbaton lease show works here"),
+        )
+    }));
+    found.extend(seen.exposed.as_ref().map(|path| {
+        let path = path.display();
+        Finding::new(
+            Severity::Warning,
+            "exposed-secret",
+            Some(path.to_string()),
+            "whoever knows notify.url or the words of notify.command can use them, and every user of this host can read them in this file",
+            format!("chmod 600 {path}; on the host of the arbiter chgrp certbaton {path} and chmod 640 {path}"),
         )
     }));
     found

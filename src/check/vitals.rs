@@ -33,6 +33,7 @@ pub fn vitals(settings: &Settings, known: &Lineages) -> Vitals {
         hold: hold(settings),
         arbiter: arbiter(settings),
         breaks_glass: settings.break_glass.is_some(),
+        exposed: settings.exposed.clone(),
     }
 }
 

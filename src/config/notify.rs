@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use serde::Deserialize;
 
+use crate::redacted;
+
 /// How changes reach a person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notify {
@@ -13,6 +15,16 @@ pub struct Notify {
     pub command: Option<Command>,
     /// Where the message is posted.
     pub post: Option<Post>,
+}
+
+impl Notify {
+    /// Whether whoever knows it could use it: the path of a webhook is its password.
+    pub fn holds_a_secret(&self) -> bool {
+        let secret_url = |post: &Post| post.url.path() != "/" || post.url.query().is_some();
+        let secret_words = |command: &Command| redacted::holds_a_secret(&command.arguments);
+        self.post.as_ref().is_some_and(secret_url)
+            || self.command.as_ref().is_some_and(secret_words)
+    }
 }
 
 /// A program with its arguments.
@@ -44,7 +56,10 @@ impl fmt::Display for Command {
     /// For people, not for a shell.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.program.display())?;
-        self.arguments.iter().try_for_each(|word| write!(f, " {word}"))
+        match redacted::command(&self.arguments) {
+            words if words.is_empty() => Ok(()),
+            words => write!(f, " {words}"),
+        }
     }
 }
 

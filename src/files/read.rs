@@ -27,12 +27,6 @@ pub fn read_secret(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// As [`read_trusted`], and whether nobody else can read it.
-pub fn read_trusted_told(path: &Path) -> Result<(Vec<u8>, Result<(), Error>), Error> {
-    let (bytes, metadata) = trusted_file(path)?;
-    Ok((bytes, private(path, &metadata)))
-}
-
 fn trusted_file(path: &Path) -> Result<(Vec<u8>, Metadata), Error> {
     let Walked { handle, metadata, doubt, .. } = walk(path)?;
     if let Some(doubt) = doubt {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::harmless;
 use crate::process::Process;
+use crate::redacted;
 use crate::route::order::Report;
 
 /// Names a run; sorts by its beginning.
@@ -244,7 +245,7 @@ impl By {
     /// A process with the command line `words`.
     pub fn process(pid: i32, words: &[OsString]) -> Self {
         let words: Vec<String> = words.iter().map(|w| w.to_string_lossy().into_owned()).collect();
-        Self { user: None, pid: Some(pid), command: command(&words) }
+        Self { user: None, pid: Some(pid), command: cut(redacted::command(&words)) }
     }
 
     /// For people, in short.
@@ -288,24 +289,6 @@ impl From<&Report> for Switched {
             steps: report.steps.iter().map(step).collect(),
         }
     }
-}
-
-/// A command line for people, without what nobody else should see.
-pub fn command(words: &[String]) -> String {
-    let mut shown: Vec<&str> = Vec::new();
-    let mut hidden = false;
-    for word in words {
-        let (option, value) =
-            word.split_once('=').map_or((word.as_str(), None), |(o, v)| (o, Some(v)));
-        let secret = option.starts_with("--") && SECRETS.iter().any(|part| option.contains(part));
-        match (hidden, secret && value.is_some()) {
-            (true, _) => shown.push("…"),
-            (false, true) => shown.extend([option, "…"]),
-            (false, false) => shown.push(word),
-        }
-        hidden = secret && value.is_none();
-    }
-    cut(shown.join(" "))
 }
 
 fn bounded(event: Event) -> Event {
@@ -399,9 +382,6 @@ const READABLE: usize = 60;
 
 /// Names, or files, of one event.
 const LONGEST_LIST: usize = 1000;
-
-/// Parts of the names of options whose values are secret (`--eab-hmac-key` of certbot).
-const SECRETS: [&str; 4] = ["hmac-key", "secret", "password", "token"];
 
 #[cfg(test)]
 mod tests;
