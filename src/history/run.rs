@@ -377,6 +377,23 @@ mod tests {
     }
 
     #[test]
+    fn a_lineage_that_is_left_out_is_a_failure_if_it_was_due() {
+        let left = |due| Event::LeftOut(LeftOut { lineage: "b".into(), why: "no".into(), due });
+        let run = |due| one(vec![began(), left(due), deployed(None), ended(0, "")], false);
+        assert_eq!((run(true).outcome, run(false).outcome), (Outcome::Failed, Outcome::Done));
+        assert_eq!(run(true).left_out[0].lineage, "b");
+    }
+
+    #[test]
+    fn only_what_got_a_line_of_ours_was_switched() {
+        // The vps answers its names without any.
+        let answered = Event::Switched(Switched { local: vec!["a".into()], ..Switched::default() });
+        let run = one(vec![began(), answered, ended(1, "a: certbot got no certificate")], false);
+        assert_eq!((run.outcome, run.switched.len()), (Outcome::Failed, 0));
+        assert_eq!(run.words(), "a: certbot got no certificate");
+    }
+
+    #[test]
     fn a_route_is_local_since_it_was_first_switched_in_one_piece() {
         let entries =
             history(vec![switched(&["a"]), switched(&[]), switched(&["a", "b"]), switched(&["a"])]);

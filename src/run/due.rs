@@ -76,10 +76,36 @@ impl Certificates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::Process;
+    use crate::run::messages::{Extent, Needed};
 
     fn certificates(all: &[&str]) -> Certificates {
         let some = |text: &&str| (!text.is_empty()).then(|| text.as_bytes().to_vec());
         Certificates(all.iter().map(some).collect())
+    }
+
+    #[test]
+    fn who_was_due_and_has_the_old_certificate_was_not_renewed() {
+        let needed = |lineage: &str, need| Needed {
+            lineage: lineage.into(),
+            need,
+            routes: Vec::new(),
+            addresses: Vec::new(),
+            certificate: None,
+            account: None,
+        };
+        let owner = Process { pid: 1, start_time: 1 };
+        let needs = [Need::Due, Need::Due, Need::Possible, Need::Due];
+        let all = ["a", "b", "c", "d"].into_iter().zip(needs);
+        let names = Names::Lineages(all.map(|(name, need)| needed(name, need)).collect());
+        let (extent, left_out) = (Extent::Part, Vec::new());
+        let task =
+            Task { owner, stoppable: true, forced: false, dry_run: false, names, extent, left_out };
+        let before = certificates(&["a1", "b1", "c1", ""]);
+        let now = certificates(&["a2", "b1", "c1", ""]);
+        // As a CA that refuses all leaves it; d is a new one that did not come about.
+        assert_eq!(before.unchanged(&now, &task), ["b", "d"]);
+        assert_eq!(before.unchanged(&before, &task), ["a", "b", "d"]);
     }
 
     #[test]

@@ -30,6 +30,10 @@ pub fn of_lineage(
             };
             return Some(told(result, deployed.failure.clone()));
         }
+        if let Some(left) = run.left_out.iter().find(|left| left.lineage == lineage) {
+            let result = if left.due { LineageResult::Failed } else { LineageResult::NotDue };
+            return Some(told(result, Some(left.why.clone()).filter(|_| left.due)));
+        }
         if run.kind != Some(Kind::Renewal) || !run.lineages.iter().any(|name| name == lineage) {
             return None;
         }
