@@ -23,7 +23,7 @@ mod walk;
 pub use guarded::{own_program, trusted_program};
 pub use publish::publish;
 pub use read::{read_foreign, read_kernel, read_secret, read_trusted, snapshot};
-pub use replace::staging;
+pub use replace::{Replaced, Staging, left_staging, staging};
 pub use tree::{Leaf, write_tree};
 
 use crate::exit::{CarriesExit, Exit};
@@ -40,8 +40,29 @@ pub struct Snapshot {
     identity: Identity,
 }
 
+/// One version of a file, told from others without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp {
+    /// When content or attributes last changed: the later of mtime and ctime.
+    pub changed: Timestamp,
+    identity: Identity,
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self { changed: changed_at(metadata), identity: Identity::of(metadata) }
+    }
+}
+
+impl Snapshot {
+    /// The version that was read.
+    pub fn stamp(&self) -> Stamp {
+        Stamp { changed: self.changed, identity: self.identity }
+    }
+}
+
 /// What tells one version of a file from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Identity {
     device: u64,
     inode: u64,
@@ -105,6 +126,12 @@ pub enum Error {
         /// How many names.
         links: u64,
     },
+    /// Another mount begins at the file itself.
+    #[error("{} is a mount point of its own, which no other file can take the place of; mount the directory that it is in instead", .0.display())]
+    Mounted(PathBuf),
+    /// Everything beside it is read.
+    #[error("no place for a new file beside {}: all that is on its mount is included by Apache, and the state directory is on another one; include its files by a pattern such as *.conf", .0.display())]
+    NoStaging(PathBuf),
     /// Somebody was quicker.
     #[error("{} was changed by somebody else just now; nothing of it was replaced", .0.display())]
     Raced(PathBuf),
@@ -122,6 +149,8 @@ impl CarriesExit for Error {
             | Self::NotADirectory(_)
             | Self::Foreign(_)
             | Self::HardLinks { .. }
+            | Self::Mounted(_)
+            | Self::NoStaging(_)
             | Self::Raced(_) => Exit::Failed,
         }
     }
@@ -190,9 +219,9 @@ pub fn modified(path: &Path) -> Result<Timestamp, Error> {
     Ok(timestamp(metadata.mtime(), metadata.mtime_nsec()))
 }
 
-/// When content or attributes of `path` last changed: the later of mtime and ctime.
-pub fn changed(path: &Path) -> Result<Timestamp, Error> {
-    fs::metadata(path).map(|metadata| changed_at(&metadata)).map_err(Error::system("look at", path))
+/// The version of the file or directory at `path`, links followed.
+pub fn stamp(path: &Path) -> Result<Stamp, Error> {
+    fs::metadata(path).map(|metadata| Stamp::of(&metadata)).map_err(Error::system("look at", path))
 }
 
 fn changed_at(metadata: &fs::Metadata) -> Timestamp {
@@ -251,21 +280,31 @@ pub fn trusted_directories(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes what a killed process left in the staging directory `path`.
-pub fn sweep(path: &Path) -> Result<(), Error> {
+/// Removes what a killed process left in the staging directory `path`. What somebody saved in
+/// that moment, and nobody else has, is kept; where, is returned.
+pub fn sweep(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut kept = Vec::new();
     for name in list(path)? {
         let left = path.join(&name);
         if name.as_encoded_bytes().starts_with(CANDIDATE.as_bytes()) {
             fs::remove_dir_all(&left).map_err(Error::system("remove", &left))?;
         } else if name.as_encoded_bytes().starts_with(STAGED.as_bytes()) {
             remove_own(&left)?;
+        } else if name.as_encoded_bytes().starts_with(OUT.as_bytes()) {
+            kept.extend(replace::sweep_out(&left)?);
         }
     }
-    Ok(())
+    Ok(kept)
 }
 
 /// Prefix of a new file on its way to its place.
 const STAGED: &str = "certbaton.";
+
+/// Prefix of an old file on its way out.
+const OUT: &str = "out.";
+
+/// Prefix of one that somebody saved, and that is kept.
+const KEPT: &str = "saved.";
 
 /// Prefix of a directory with candidates.
 const CANDIDATE: &str = "candidate.";

@@ -20,3 +20,4 @@ pub mod serving;
 pub mod switch;
 pub mod taken;
 pub mod unswitched;
+pub mod watched;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-use certbaton::files::{Error, Snapshot, snapshot, staging};
+use certbaton::files::{Error, Snapshot, Staging, snapshot, staging};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::XattrFlags;
@@ -80,7 +80,7 @@ impl Site {
     /// The replacement fails as `fits` says and nothing at all has changed.
     fn refuses(&self, old: &Snapshot, staging: &Path, fits: impl Fn(&Error) -> bool) {
         let before = (self.names(), fs::read(self.file()).unwrap(), kept(&self.file()));
-        let refused = old.replace(NEW, staging).unwrap_err();
+        let refused = old.replace(NEW, Staging::at(staging.to_owned())).unwrap_err();
         assert!(fits(&refused), "{refused:?}");
         let said = refused.to_string();
         assert!(said.contains(self.base.path().to_str().unwrap()), "does not say where: {said}");
@@ -111,7 +111,7 @@ fn run(program: &str, arguments: &[&str], path: &Path) {
 
 fn replaced(path: &Path, staging: &Path) {
     let old = snapshot(path).unwrap();
-    old.replace(NEW, staging).unwrap();
+    old.replace(NEW, Staging::at(staging.to_owned())).unwrap();
     assert_eq!(fs::read(path).unwrap(), NEW);
 }
 
@@ -176,7 +176,7 @@ fn links_are_followed_to_the_end_and_stay() {
             fs::write(site.file(), OLD).unwrap();
             let old = snapshot(&link).unwrap();
             assert_eq!(old.path, site.file());
-            old.replace(NEW, &site.state()).unwrap();
+            old.replace(NEW, Staging::at(site.state())).unwrap();
             assert_eq!(fs::read(site.file()).unwrap(), NEW, "{name}");
             assert_eq!(fs::read_link(&link).unwrap(), Path::new(target));
         }
@@ -268,7 +268,7 @@ fn an_immutable_file_is_named_and_stays() {
         let site = Site::set();
         run("chattr", &["+i"], &site.file());
         let old = snapshot(&site.file()).unwrap();
-        let refused = old.replace(NEW, &site.state());
+        let refused = old.replace(NEW, Staging::at(site.state()));
         let bytes = fs::read(site.file()).unwrap();
         run("chattr", &["-i"], &site.file());
         let said = refused.unwrap_err().to_string();
@@ -288,17 +288,48 @@ fn on_another_file_system_new_files_are_staged_there_and_out_of_sight() {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::create_dir_all(site.path("etc/apache2/sites-enabled")).unwrap();
             site.write("etc/apache2/sites-available/a.conf");
-            let seen = ["etc/apache2", "etc/apache2/sites-enabled"].map(|d| site.path(d));
-            let place = staging(&file, &site.state(), &seen).unwrap();
-            assert_eq!(place, site.path("etc"));
             let names = site.names();
-            replaced(&file, &place);
-            assert_eq!(site.names(), names);
+            let opened =
+                ["etc/apache2/apache2.conf", "etc/apache2/sites-enabled/a"].map(|f| site.path(f));
+            let place = staging(&file, &site.state(), &opened).unwrap();
+            assert_eq!(place.path(), site.path("etc/.certbaton"));
+            snapshot(&file).unwrap().replace(NEW, place).unwrap();
+            assert_eq!(fs::read(&file).unwrap(), NEW);
+            assert_eq!(site.names(), names, "nothing is left");
             // On the same file system as the state, it is there.
-            assert_eq!(staging(&site.state(), &site.state(), &seen).unwrap(), site.state());
-            let all = [site.path("etc")];
-            let none = staging(&file, &site.state(), &all).unwrap_err();
-            assert!(none.to_string().contains("a.conf"), "{none}");
+            let other = site.path("state/x");
+            assert_eq!(staging(&other, &site.state(), &opened).unwrap().path(), site.state());
+        });
+    });
+}
+
+#[test]
+fn where_every_directory_of_a_mount_is_read_new_files_are_hidden_from_patterns() {
+    as_root(|| {
+        let site = Site::set();
+        with_mounts(&site, |site| {
+            // A bind mount has the same device as everything around it, and cannot be renamed into.
+            site.bind("etc", MsFlags::empty());
+            let (main, file) = (site.write("etc/apache2.conf"), site.file());
+            site.write("etc/magic");
+            let opened = [main.clone(), file.clone()];
+            let place = staging(&file, &site.state(), &opened).unwrap();
+            assert_eq!(place.path(), site.path("etc/.certbaton"));
+            let names = site.names();
+            snapshot(&file).unwrap().replace(NEW, place).unwrap();
+            assert_eq!(fs::read(&file).unwrap(), NEW);
+            let staged = [site.path("etc/.certbaton")];
+            let rest: Vec<_> = names.into_iter().filter(|name| !staged.contains(name)).collect();
+            assert_eq!(site.names(), rest, "nothing is left");
+            // Nothing tells that not all of it is included, hidden files too.
+            fs::remove_file(site.path("etc/magic")).unwrap();
+            fs::remove_dir(site.path("etc/sites-enabled")).unwrap();
+            let none = staging(&file, &site.state(), &opened).unwrap_err().to_string();
+            assert!(none.contains("a.conf") && none.contains("*.conf"), "{none}");
+            // A file that is mounted itself.
+            site.bind(FILE, MsFlags::empty());
+            let none = staging(&file, &site.state(), &opened).unwrap_err().to_string();
+            assert!(none.contains("a.conf") && none.contains("mount the directory"), "{none}");
         });
     });
 }
@@ -367,3 +398,51 @@ fn as_root(work: impl FnOnce()) {
 const FILE: &str = "etc/sites-available/a.conf";
 const OLD: &[u8] = b"the user's\n";
 const NEW: &[u8] = b"the user's, and ours\n";
+
+#[test]
+fn what_somebody_saves_meanwhile_is_kept_whenever_that_is() {
+    as_root(|| {
+        let site = Site::set();
+        let file = site.file();
+        let raced =
+            |done: Result<(), Error>| matches!(done, Err(Error::Raced(path)) if path == file);
+        // Into the old file, by who had it open before it was replaced.
+        let old = snapshot(&file).unwrap();
+        let mut editor = fs::File::options().write(true).open(&file).unwrap();
+        let replaced = old.exchange(NEW, Staging::at(site.state())).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), NEW);
+        editor.write_all(b"EDITED").unwrap();
+        assert!(raced(replaced.let_go()));
+        assert!(fs::read(&file).unwrap().starts_with(b"EDITED"));
+        // Over the new one: theirs is the last, whatever became of the old one.
+        let old = snapshot(&file).unwrap();
+        let replaced = old.exchange(NEW, Staging::at(site.state())).unwrap();
+        fs::write(site.path("etc/saved"), b"SAVED").unwrap();
+        fs::rename(site.path("etc/saved"), &file).unwrap();
+        replaced.let_go().unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"SAVED");
+        assert_eq!(fs::read_dir(site.state()).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn what_a_killed_replacement_leaves_is_swept_and_an_edit_in_it_is_kept() {
+    as_root(|| {
+        let site = Site::set();
+        for edited in [false, true] {
+            let old = snapshot(&site.file()).unwrap();
+            let replaced = old.exchange(NEW, Staging::at(site.state())).unwrap();
+            // Killed here.
+            std::mem::forget(replaced);
+            let left = fs::read_dir(site.state()).unwrap().next().unwrap().unwrap().path();
+            if edited {
+                fs::write(left, "EDITED").unwrap();
+            }
+            let kept = certbaton::files::sweep(&site.state()).unwrap();
+            let bytes: Vec<_> = kept.iter().map(|path| fs::read(path).unwrap()).collect();
+            assert_eq!(bytes, if edited { vec![b"EDITED".to_vec()] } else { Vec::new() });
+            assert_eq!(fs::read_dir(site.state()).unwrap().count(), usize::from(edited));
+            fs::write(site.file(), OLD).unwrap();
+        }
+    });
+}

@@ -126,11 +126,11 @@ impl Server {
         Ok(files::modified(pid_file)?)
     }
 
-    /// Tells the parent to reload gracefully (SIGUSR1), once it is done with an earlier reload.
+    /// Waits until the parent is done with an earlier reload; who serves then.
     ///
     /// A signal that comes while it reads its configuration is forgotten: each
     /// generation starts with `restart_pending = 0` (`ap_mpm_run` of every MPM).
-    pub fn reload(&self, patience: Duration) -> Result<OldGeneration, Error> {
+    pub fn ready(&self, patience: Duration) -> Result<OldGeneration, Error> {
         let deadline = Deadline::after(patience);
         loop {
             let old = self.generation()?;
@@ -140,10 +140,14 @@ impl Server {
             }
             // One without any child can only be told.
             if up || pause(LOOK_AGAIN, &deadline).is_err() {
-                self.parent.signal(Signal::USR1)?;
                 return Ok(old);
             }
         }
+    }
+
+    /// Tells the parent to reload gracefully (SIGUSR1).
+    pub fn graceful(&self) -> Result<(), Error> {
+        Ok(self.parent.signal(Signal::USR1)?)
     }
 
     fn generation(&self) -> Result<OldGeneration, Error> {

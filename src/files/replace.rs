@@ -1,20 +1,56 @@
 //! system: puts a new file in the place of one that was read, with everything that belongs to it.
+//!
+//! The two change places (`RENAME_EXCHANGE`), so that what comes out can be looked at: a
+//! version that somebody saved since the file was read goes back where it was.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, RenameFlags, StatxFlags, renameat_with, statx};
 use rustix::io::Errno;
+use tempfile::TempPath;
 
-use super::{Error, Identity, STAGED, Snapshot, sync_directory, trusted, trusted_directories};
+use super::read::rest;
+use super::{
+    Error, Identity, KEPT, OUT, STAGED, Snapshot, Stamp, list, real_path, sync_directory, trusted,
+    trusted_directories,
+};
+use crate::fingerprint::fingerprint;
+
+/// Where new files are made: on the mount of what they replace, where no `Include` looks.
+#[derive(Debug)]
+pub struct Staging {
+    path: PathBuf,
+    /// Made for this alone.
+    own: bool,
+}
+
+/// A file that was replaced, and the old one, until it is let go.
+#[derive(Debug)]
+#[must_use = "the old file is looked at once more before it is let go"]
+pub struct Replaced {
+    /// The file.
+    pub path: PathBuf,
+    /// The new one.
+    pub stamp: Stamp,
+    /// What was replaced.
+    before: Snapshot,
+    old: TempPath,
+    staging: Staging,
+}
 
 impl Snapshot {
+    /// Puts `bytes` in the file's place, and lets the old one go at once.
+    pub fn replace(&self, bytes: &[u8], staging: Staging) -> Result<(), Error> {
+        self.exchange(bytes, staging)?.let_go()
+    }
+
     /// Puts `bytes` in the file's place, if it is still as it was read and only root may write it.
     ///
-    /// `staging` is a directory that no `Include` can see, on the same file
-    /// system. File and directories are on disk when this returns.
-    pub fn replace(&self, bytes: &[u8], staging: &Path) -> Result<(), Error> {
+    /// File and directories are on disk when this returns.
+    pub fn exchange(&self, bytes: &[u8], staging: Staging) -> Result<Replaced, Error> {
         let failed = |verb| Error::system(verb, &self.path);
         let original = OpenOptions::new()
             .read(true)
@@ -32,8 +68,8 @@ impl Snapshot {
         }
         let mut new = tempfile::Builder::new()
             .prefix(STAGED)
-            .tempfile_in(staging)
-            .map_err(Error::system("create a file in", staging))?;
+            .tempfile_in(&staging.path)
+            .map_err(Error::system("create a file in", &staging.path))?;
         new.write_all(bytes).map_err(failed("write a new"))?;
         std::os::unix::fs::fchown(new.as_file(), Some(metadata.uid()), Some(metadata.gid()))
             .map_err(failed("keep the owner of"))?;
@@ -41,35 +77,205 @@ impl Snapshot {
         new.as_file().set_permissions(mode).map_err(failed("keep the mode of"))?;
         copy_attributes(&original, new.as_file()).map_err(failed("keep the attributes of"))?;
         new.as_file().sync_all().map_err(failed("sync a new"))?;
-        new.persist(&self.path).map_err(|e| failed("replace")(e.error))?;
+        let (file, made) = new.into_parts();
+        // From here on the name tells that somebody else's bytes may be behind it.
+        let aside = out_name(&made, [&self.bytes, bytes]);
+        fs::rename(&made, &aside).map_err(failed("replace"))?;
+        let old = TempPath::try_from_path(&aside).map_err(failed("replace"))?;
+        let inode = file.metadata().map_err(failed("look at a new"))?.ino();
+        change_places(&old, &self.path).map_err(failed("replace"))?;
+        if !self.is_what_came_out(&old)? {
+            put_theirs_back(&old, &self.path, inode).map_err(failed("put back"))?;
+            return Err(Error::Raced(self.path.clone()));
+        }
         sync_directory(self.path.parent().unwrap_or(Path::new("/")))?;
-        sync_directory(staging)
+        sync_directory(&staging.path)?;
+        let stamp = Stamp::of(&file.metadata().map_err(failed("look at a new"))?);
+        Ok(Replaced { path: self.path.clone(), stamp, before: self.clone(), old, staging })
+    }
+
+    /// Whether the file at `old` is the one that was read, to the byte.
+    fn is_what_came_out(&self, old: &Path) -> Result<bool, Error> {
+        let options = OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+            .open(old);
+        // A link, or a directory: not what was read.
+        let Ok(file) = options else { return Ok(false) };
+        let metadata = file.metadata().map_err(Error::system("look at", old))?;
+        // A rename is a change of attributes; what else may be one is compared by itself.
+        let (now, then) = (Identity::of(&metadata), self.identity);
+        let is_same = (now.device, now.inode, now.size, now.modified, now.links)
+            == (then.device, then.inode, then.size, then.modified, then.links);
+        Ok(is_same && rest(old, file)? == self.bytes)
     }
 }
 
-/// A directory for temporary files on the file system of `target`, outside of all `seen` directories.
-///
-/// `preferred` if it is on the same file system; else the highest directory
-/// above `target` on its file system that is not, and is not below, one of `seen`.
-pub fn staging(target: &Path, preferred: &Path, seen: &[PathBuf]) -> Result<PathBuf, Error> {
-    let device =
-        |path: &Path| fs::metadata(path).map(|m| m.dev()).map_err(Error::system("look at", path));
-    let wanted = device(target)?;
-    if device(preferred)? == wanted {
-        return Ok(preferred.to_owned());
+impl Replaced {
+    /// The version that was replaced.
+    pub fn old_stamp(&self) -> Stamp {
+        self.before.stamp()
     }
-    let visible = |path: &Path| seen.iter().any(|s| path.starts_with(s));
-    let mut best = None;
-    for directory in target.ancestors().skip(1) {
-        if device(directory)? != wanted {
+
+    /// Lets the old file go, if nobody has written into it since: an editor may have opened it
+    /// before. Else it is put back, and the new one is gone.
+    pub fn let_go(self) -> Result<(), Error> {
+        let Self { path, before, old, staging, stamp } = self;
+        if !before.is_what_came_out(&old)? {
+            let put_back = put_theirs_back(&old, &path, stamp.identity.inode);
+            put_back.map_err(Error::system("put back", &path))?;
+            return Err(Error::Raced(path));
+        }
+        drop(old);
+        drop(staging);
+        Ok(())
+    }
+}
+
+/// Exchanges two files; where the file system cannot, the old one gets a second name first.
+fn change_places(new: &Path, target: &Path) -> io::Result<()> {
+    match renameat_with(CWD, new, CWD, target, RenameFlags::EXCHANGE) {
+        Err(Errno::INVAL | Errno::NOSYS) => {}
+        done => return Ok(done?),
+    }
+    let second = new.with_extension("second");
+    fs::hard_link(target, &second)?;
+    fs::rename(new, target).inspect_err(|_| drop(fs::remove_file(&second)))?;
+    fs::rename(&second, new)
+}
+
+/// Puts the file at `theirs` back where it was. If what comes out is not ours, which has the
+/// number `inode`, it was saved in that moment, and is the newer one.
+fn put_theirs_back(theirs: &Path, target: &Path, inode: u64) -> io::Result<()> {
+    for _ in 0..SAVES {
+        match change_places(theirs, target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return fs::rename(theirs, target);
+            }
+            done => done?,
+        }
+        if fs::symlink_metadata(theirs)?.ino() == inode {
             break;
         }
-        if !visible(directory) && (directory.parent().is_some() || best.is_none()) {
-            best = Some(directory.to_owned());
+    }
+    Ok(())
+}
+
+/// The name that the file at `made` has while it may be somebody else's: if it is not, it is one
+/// of those `known`, which the name tells.
+fn out_name(made: &Path, known: [&[u8]; 2]) -> PathBuf {
+    let name = made.file_name().unwrap_or_default().to_string_lossy();
+    let random = name.rsplit('.').next().unwrap_or_default();
+    let [before, after] = known.map(|bytes| fingerprint(bytes, KNOWN_BYTES));
+    made.with_file_name(format!("{OUT}{before}.{after}.{random}"))
+}
+
+/// Removes the file at `left`, which was on its way out when its process was killed; keeps it if
+/// somebody had just saved it, and tells where.
+pub(super) fn sweep_out(left: &Path) -> Result<Option<PathBuf>, Error> {
+    let name = left.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+        .open(left)
+        .map_err(Error::system("open", left))?;
+    let hash = fingerprint(&rest(left, file)?, KNOWN_BYTES);
+    if name.split('.').any(|known| known == hash) {
+        return super::remove_own(left).map(|()| None);
+    }
+    let kept = left.with_file_name(name.replacen(OUT, KEPT, 1));
+    fs::rename(left, &kept).map_err(Error::system("keep", left))?;
+    Ok(Some(kept))
+}
+
+/// A place for the new file of `target`, outside of all directories from which `opened` were read.
+///
+/// `preferred` if it is on the same mount; else a hidden directory of its own in the highest
+/// directory above `target` on its mount that no `Include` looks into. If they are all looked
+/// into, in the highest that is not read as a whole: a pattern does not match a hidden name
+/// (`apr_fnmatch` with `APR_FNM_PERIOD`, config.c).
+pub fn staging(target: &Path, preferred: &Path, opened: &[PathBuf]) -> Result<Staging, Error> {
+    let parent = target.parent().unwrap_or(Path::new("/"));
+    let wanted = mount_of(parent)?;
+    if target.is_file() && mount_of(target)? != wanted {
+        return Err(Error::Mounted(target.to_owned()));
+    }
+    if mount_of(preferred)? == wanted {
+        return Ok(Staging::at(preferred.to_owned()));
+    }
+    let visible =
+        |path: &Path| opened.iter().filter_map(|file| file.parent()).any(|d| path.starts_with(d));
+    let (mut hidden, mut beside) = (None, None);
+    for directory in target.ancestors().skip(1) {
+        if mount_of(directory)? != wanted {
+            break;
+        }
+        if !visible(directory) {
+            if directory.parent().is_some() || hidden.is_none() {
+                hidden = Some(directory);
+            }
+        } else if is_read_in_part(directory, opened)? {
+            beside = Some(directory);
         }
     }
-    let none = || io::Error::other("every directory of its file system is included by apache");
-    best.ok_or_else(none).map_err(Error::system("find a place for temporary files beside", target))
+    let Some(directory) = hidden.or(beside) else {
+        return Err(Error::NoStaging(target.to_owned()));
+    };
+    let path = directory.join(STAGING);
+    super::own_directory(&path, 0o700)?;
+    Ok(Staging { path, own: true })
+}
+
+/// Whether there is something in `directory` that was not read: an `Include` of all of it would have.
+fn is_read_in_part(directory: &Path, opened: &[PathBuf]) -> Result<bool, Error> {
+    let names = list(directory)?;
+    let mut entries =
+        names.iter().filter(|name| name.as_encoded_bytes()[0] != b'.').map(|n| directory.join(n));
+    Ok(entries.any(|entry| !opened.iter().any(|file| file.starts_with(&entry))))
+}
+
+/// The mount that `path` is on: within it files can be renamed.
+fn mount_of(path: &Path) -> Result<(u64, u64), Error> {
+    let failed = |errno: Errno| Error::system("look at", path)(errno.into());
+    let real = real_path(path)?;
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+    let found = statx(CWD, &real, AtFlags::empty(), wanted).map_err(failed)?;
+    let knows = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID);
+    // Before Linux 5.8 the file system has to do.
+    let device = u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor);
+    Ok(if knows { (1, found.stx_mnt_id) } else { (0, device) })
+}
+
+/// The directories for new files that a killed process may have left above `target`.
+pub fn left_staging(target: &Path) -> Vec<PathBuf> {
+    let above = target.ancestors().skip(1).map(|directory| directory.join(STAGING));
+    above.filter(|path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())).collect()
+}
+
+impl Staging {
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// One that stays.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, own: false }
+    }
+
+    /// One that was left behind: it goes, once it is empty.
+    pub fn left(path: PathBuf) -> Self {
+        Self { path, own: true }
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if self.own {
+            // Not empty: somebody else's new file is still in it.
+            fs::remove_dir(&self.path).ok();
+        }
+    }
 }
 
 /// Copies all extended attributes; a file system without them has none to lose.
@@ -101,6 +307,15 @@ pub(super) fn has_access_list(path: &Path) -> bool {
     let none = |errno| matches!(errno, Errno::NODATA | Errno::NOTSUP);
     !rustix::fs::getxattr(path, ACL, &mut value[..]).is_err_and(none)
 }
+
+/// A directory for new files where the state directory is on another mount.
+const STAGING: &str = ".certbaton";
+
+/// Bytes of a hash in a name.
+const KNOWN_BYTES: usize = 16;
+
+/// Versions that somebody saves while theirs is put back.
+const SAVES: usize = 10;
 
 /// Where the kernel shows the access ACL.
 const ACL: &[u8] = b"system.posix_acl_access";

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::apache::dump::{self, Dump, Reading, file_name};
 use crate::apache::server::Server;
-use crate::files;
+use crate::clock;
+use crate::files::{self, Stamp};
 use crate::route::block;
 use crate::route::loadable;
 use crate::route::report::{Error, Note};
+use crate::route::watched::Watched;
 
 /// What Apache accepted.
 #[derive(Debug)]
@@ -19,28 +21,51 @@ pub struct Asked {
     pub marked: BTreeSet<PathBuf>,
     /// All files, as Apache opened them.
     files: BTreeSet<PathBuf>,
+    /// The same as they were then.
+    pub watched: Watched,
 }
 
-/// Has Apache test what is there; an error is what it says of it.
-pub fn ask(server: &Server) -> Result<Asked, Error> {
+/// Has Apache test what is there; an error is what it says of it. The versions that are `known`
+/// are there for longer than that takes.
+pub fn ask(server: &Server, known: &BTreeSet<Stamp>) -> Result<Asked, Error> {
+    let began = clock::now();
+    let asked = question(server)?;
+    if asked.watched.is_unsure(began, known) {
+        // Which version of a file Apache has read is not known, but it will be the next time.
+        let known = asked.watched.stamps();
+        let began = clock::now();
+        let again = question(server)?;
+        if again.watched.is_unsure(began, &known) {
+            let changing = again.files.into_iter().next().unwrap_or_default();
+            return Err(files::Error::Raced(changing).into());
+        }
+        return Ok(again);
+    }
+    Ok(asked)
+}
+
+fn question(server: &Server) -> Result<Asked, Error> {
     let mut reading = Reading::default();
     let (mut files, mut marked) = (BTreeSet::new(), BTreeSet::new());
+    let mut watched = Watched::default();
     let mut heard = 0;
     server.inquirer().dump(&[], &mut |part| {
         reading.push(part);
         let includes = reading.includes();
         for include in &includes[heard..] {
             let path = file_name::path(&include.file);
+            if !files.insert(path.clone()) {
+                continue;
+            }
+            watched.add(&path);
             // One that cannot be read is none of ours: whoever can write there is root.
-            if files.insert(path.clone())
-                && files::snapshot(&path).is_ok_and(|file| block::is_marked(&file.bytes))
-            {
+            if files::snapshot(&path).is_ok_and(|file| block::is_marked(&file.bytes)) {
                 marked.insert(path);
             }
         }
         heard = includes.len();
     })?;
-    Ok(Asked { dump: reading.finish(), marked, files })
+    Ok(Asked { dump: reading.finish(), marked, files, watched })
 }
 
 impl Asked {
@@ -51,7 +76,7 @@ impl Asked {
         let is_new = |path: &&PathBuf| {
             files::real_path(path)
                 .is_ok_and(|real| !ours.iter().any(|file| real == Path::new(file)))
-                && files::changed(path).is_ok_and(|changed| changed > loaded)
+                && files::stamp(path).is_ok_and(|stamp| stamp.changed > loaded)
         };
         self.files
             .iter()

@@ -5,6 +5,7 @@
 //! then. No value of this module can put a line into a file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::apache::server::{self, Server};
 use crate::cause::chain;
 use crate::clock::{self, Stopwatch};
 use crate::config::Settings;
-use crate::files;
+use crate::files::{self, Stamp};
 use crate::names::{Hostname, Route};
 use crate::route::asked::{self, Asked};
 use crate::route::difference;
@@ -44,6 +45,8 @@ pub struct Run<'a> {
     obstacle: Option<Error>,
     asked: Option<Asked>,
     signalled: bool,
+    /// For those who save files all the time.
+    rounds: Range<u32>,
     still: Vec<Hostname>,
     notes: Vec<Note>,
     steps: Vec<(&'static str, Duration)>,
@@ -95,7 +98,7 @@ pub fn dry_run(settings: &Settings, which: &Return) -> Result<(String, Report), 
     let options = Options::default();
     let mut run = begin(settings, which, &options);
     if let Some(server) = &run.server {
-        let marked = asked::ask(server)?.marked;
+        let marked = asked::ask(server, &BTreeSet::new())?.marked;
         run.look_at(&marked);
     }
     let diffs = run.files.values().filter(|taken| taken.has_more()).map(|taken| {
@@ -129,6 +132,7 @@ pub fn begin<'a>(settings: &'a Settings, which: &'a Return, options: &'a Options
         obstacle: None,
         asked: None,
         signalled: false,
+        rounds: 0..ROUNDS,
         still: Vec::new(),
         notes,
         steps: Vec::new(),
@@ -180,7 +184,7 @@ fn ask(run: &mut Run<'_>) -> Result<(), Error> {
     }
     for _ in 0..QUESTIONS {
         let Some(server) = &run.server else { return run.without_apache() };
-        match asked::ask(server) {
+        match asked::ask(server, &run.known_versions()) {
             Ok(asked) => run.asked = Some(asked),
             Err(error) => return run.unasked(error),
         }
@@ -206,12 +210,25 @@ fn reload(run: &mut Run<'_>) -> Result<(), Error> {
     if run.replaced().is_empty() && !pending && !vanished && !run.options.reload {
         return Ok(());
     }
-    run.notes.extend(asked.unloaded(server, files));
+    let unloaded = asked.unloaded(server, files).into_iter();
+    run.notes.extend(unloaded.filter(|note| !run.notes.contains(note)).collect::<Vec<_>>());
+    run.signalled = false;
+    let signalled = &mut run.signalled;
     let told = asked.may_be_loaded(server).and_then(|()| {
-        run.signalled = true;
-        install::reload(server, run.settings.proof_time)
+        install::reload(server, run.settings.proof_time, || {
+            asked.watched.still()?;
+            *signalled = true;
+            Ok(())
+        })
     });
     let Err(error) = told else { return Ok(()) };
+    if !run.signalled && matches!(error, Error::File(files::Error::Raced(_))) {
+        // Saved since Apache accepted it, and perhaps half of it.
+        if run.rounds.next().is_some() {
+            ask(run)?;
+            return reload(run);
+        }
+    }
     if server.is_alive().unwrap_or(true) {
         return Err(Error::Owed(Box::new(error)));
     }
@@ -228,6 +245,12 @@ fn reload(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 fn settle(run: &mut Run<'_>) -> Result<(), Error> {
+    if run.let_go() && run.rounds.next().is_some() {
+        take_out(run);
+        ask(run)?;
+        reload(run)?;
+        return settle(run);
+    }
     run.settle_journal()?;
     if let Some(obstacle) = run.obstacle.take() {
         return Err(Error::Kept(Box::new(obstacle)));
@@ -272,6 +295,26 @@ impl Run<'_> {
                 }
             }
         }
+    }
+
+    /// The versions that are there since before Apache is asked.
+    fn known_versions(&self) -> BTreeSet<Stamp> {
+        self.files.values().filter_map(Taken::stamp).collect()
+    }
+
+    /// Lets the old files go; whether somebody wrote into one of them meanwhile.
+    fn let_go(&mut self) -> bool {
+        let mut again = BTreeSet::new();
+        for (path, taken) in &mut self.files {
+            match taken.let_go() {
+                Ok(false) => {}
+                Ok(true) => drop(again.insert(path.clone())),
+                Err(error) => drop(self.obstacle.get_or_insert(error)),
+            }
+        }
+        self.files.retain(|path, _| !again.contains(path));
+        self.look_at(&again);
+        !again.is_empty()
     }
 
     fn has_more(&self) -> bool {
@@ -378,6 +421,9 @@ impl Run<'_> {
         }
     }
 }
+
+/// Times that everything is looked at anew since somebody saved a file.
+const ROUNDS: u32 = 10;
 
 /// For files with lines of ours that only Apache's answer shows.
 const QUESTIONS: usize = 3;

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::apache::dump::{Dump, Reading};
+use crate::apache::dump::{Dump, Reading, file_name};
 use crate::apache::server::{Candidate, Inquirer, Server};
 use crate::cause::chain;
 use crate::config::Settings;
-use crate::files::{self, Snapshot};
+use crate::files::{self, Snapshot, Staging};
 use crate::lock::{self, Lock};
 use crate::route::journal::{self, Journal, Record};
 use crate::route::report::{Error, Note};
@@ -27,10 +27,28 @@ pub fn hold(settings: &Settings) -> Result<Lock, Error> {
     files::state_directory(&settings.state_directory)?;
     let lock = lock::acquire(&settings.switch_lock(), settings.proof_time * 3)?;
     // Whoever left them there is dead: the lock is ours.
-    if let Err(error) = files::sweep(&settings.state_directory) {
-        tracing::warn!("what a killed run left behind stays: {}", chain(&error));
+    let (journal, _) = read_journal(&settings.journal()).unwrap_or_default();
+    let left = journal.files.iter().flat_map(|file| files::left_staging(&file_name::path(file)));
+    sweep(&settings.state_directory);
+    for place in left {
+        sweep(&place);
+        drop(Staging::left(place));
     }
     Ok(lock)
+}
+
+fn sweep(place: &Path) {
+    match files::sweep(place) {
+        Ok(kept) => {
+            for kept in kept {
+                tracing::error!(
+                    "somebody saved a file of Apache's in the moment in which certbaton was killed; that version is in {}: compare",
+                    kept.display()
+                );
+            }
+        }
+        Err(error) => tracing::warn!("what a killed run left behind stays: {}", chain(&error)),
+    }
 }
 
 /// Candidates on disk, removed on drop.
@@ -89,8 +107,15 @@ pub fn record(path: &Path, record: &Record) -> Result<(), Error> {
     Ok(files::append_own(path, &journal::line(record)?)?)
 }
 
-/// Reloads Apache and waits until only the new configuration can answer.
-pub fn reload(server: &Server, patience: Duration) -> Result<(), Error> {
-    let old = server.reload(patience)?;
+/// Reloads Apache and waits until only the new configuration can answer; `last_look`, right
+/// before it is told, may still forbid it.
+pub fn reload(
+    server: &Server,
+    patience: Duration,
+    last_look: impl FnOnce() -> Result<(), Error>,
+) -> Result<(), Error> {
+    let old = server.ready(patience)?;
+    last_look()?;
+    server.graceful()?;
     Ok(server.wait_deaf(&old, patience)?)
 }

@@ -20,6 +20,7 @@ use crate::route::install::Change;
 use crate::route::journal::Journal;
 use crate::route::oddity::{self, Oddity};
 use crate::route::report::{Damage, Error, Note};
+use crate::route::watched::Watched;
 
 /// What was found.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub struct Observation {
     pub journal: Journal,
     /// Which lines of the files are ours.
     pub blocks: Blocks,
+    /// The versions of the files that are here.
+    pub watched: Watched,
     /// The first of our lines for each local route, by file.
     marked: Vec<(Route, String, u32)>,
     /// The files as they are, by the path Apache opened.
@@ -76,7 +79,7 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
     }
     let (mut found, mut blocks) = (BTreeSet::new(), Blocks::new());
     let (mut documents, mut instead) = (BTreeMap::new(), BTreeMap::new());
-    let mut snapshots = BTreeMap::new();
+    let (mut snapshots, mut watched) = (BTreeMap::new(), Watched::default());
     let (mut local, mut damaged, mut marked) = (Vec::new(), Vec::new(), Vec::new());
     for (file, read) in files.read {
         let File { snapshot, document, stripped } = read?;
@@ -84,6 +87,7 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
             damaged
                 .extend(stripped.damaged.iter().map(|lines| damage(&snapshot, lines, &document)));
         }
+        watched.add_read(&file_name::path(&file), &snapshot);
         snapshots.insert(file.clone(), snapshot);
         if let Some(first) = stripped.lines.first() {
             let at = |route: &Route| (route.clone(), file.clone(), first.start);
@@ -104,8 +108,17 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
     oracle::agrees(&dump, &Texts { user: &documents, instead })
         .map_err(|refusal| Error::Refused(vec![refusal]))?;
     let user = oracle::without(dump, &blocks);
-    let mut observed =
-        Observation { user, documents, local, damaged, journal, blocks, marked, snapshots };
+    let mut observed = Observation {
+        user,
+        documents,
+        local,
+        damaged,
+        journal,
+        blocks,
+        watched,
+        marked,
+        snapshots,
+    };
     // Then it is unknown whether Apache has loaded them.
     observed.journal.pending |= observed.is_unrecorded();
     Ok(observed)
@@ -230,13 +243,11 @@ impl Observation {
         Ok((Texts { user: &self.documents, instead }, blocks))
     }
 
-    /// Directories that Apache reads from: no temporary file may stand there.
-    pub fn directories(&self) -> Vec<PathBuf> {
+    /// The files that Apache reads, by every name: no new file may stand where it finds one.
+    pub fn opened_files(&self) -> Vec<PathBuf> {
         let opened = self.snapshots.keys().map(|file| file_name::path(file));
         let real = self.snapshots.values().map(|snapshot| snapshot.path.clone());
-        let both = opened.chain(real);
-        let mut all: Vec<PathBuf> =
-            both.filter_map(|file| Some(file.parent()?.to_owned())).collect();
+        let mut all: Vec<PathBuf> = opened.chain(real).collect();
         all.sort();
         all.dedup();
         all

@@ -17,7 +17,7 @@ use crate::ca::probe;
 use crate::cause::chain;
 use crate::clock::{self, Stopwatch};
 use crate::config::Settings;
-use crate::files;
+use crate::files::{self, Replaced};
 use crate::names::{Hostname, Route};
 use crate::route::difference;
 use crate::route::give_back;
@@ -55,6 +55,8 @@ pub struct Run<'a> {
     changes: Vec<Change>,
     /// How many of `changes` were begun to be installed.
     installed: usize,
+    /// The old files, until they are let go.
+    replaced: Vec<Replaced>,
     /// When Apache had loaded its configuration before that.
     loaded: Option<Timestamp>,
     signalled: bool,
@@ -161,8 +163,13 @@ pub fn begin<'a>(
     let (journal, notes) = install::read_journal(&settings.journal())?;
     // Something will be proven, and the client takes longer than Apache's first answer.
     probe::prepare();
-    let guess = guess::guess(settings, order, &server);
+    let began = clock::now();
+    let mut guess = guess::guess(settings, order, &server);
     let observed = observe::observe(&server, journal)?;
+    if observed.watched.is_unsure(began, &BTreeSet::new()) {
+        // It may have met other versions of the files.
+        guess = None;
+    }
     Ok(Run {
         settings,
         order,
@@ -177,6 +184,7 @@ pub fn begin<'a>(
         leaving: BTreeSet::new(),
         changes: Vec::new(),
         installed: 0,
+        replaced: Vec::new(),
         loaded: None,
         signalled: false,
         notes,
@@ -268,13 +276,15 @@ fn write_intent(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 fn install_files(run: &mut Run<'_>) -> Result<(), Error> {
-    let seen = run.observed.directories();
+    let seen = run.observed.opened_files();
     run.loaded = run.server.loaded_at(Path::new(&run.observed.user.pid_file)).ok();
     for change in &run.changes {
         let staging = files::staging(&change.snapshot.path, &run.settings.state_directory, &seen)?;
         // Before: when syncing its directory fails, the file is replaced already.
         run.installed += 1;
-        change.snapshot.replace(&change.after, &staging)?;
+        let replaced = change.snapshot.exchange(&change.after, staging)?;
+        run.observed.watched.replaced(replaced.old_stamp(), replaced.stamp, &change.after);
+        run.replaced.push(replaced);
     }
     Ok(())
 }
@@ -284,9 +294,12 @@ fn reload(run: &mut Run<'_>) -> Result<(), Error> {
         return Ok(());
     }
     loadable::check(&run.observed.user, &run.server)?;
-    run.signalled = true;
-    install::reload(&run.server, run.settings.proof_time)?;
-    Ok(())
+    let (watched, signalled) = (&run.observed.watched, &mut run.signalled);
+    install::reload(&run.server, run.settings.proof_time, || {
+        watched.still()?;
+        *signalled = true;
+        Ok(())
+    })
 }
 
 fn prove(run: &mut Run<'_>) -> Result<(), Error> {
@@ -311,6 +324,10 @@ fn prove(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 fn settle(run: &mut Run<'_>) -> Result<(), Error> {
+    // An editor may have had one of them open all the time.
+    for replaced in run.replaced.drain(..) {
+        replaced.let_go()?;
+    }
     if let Err(error) = guess::note(run.settings, &run.wanted, &run.changes) {
         // Nothing but the speed of the next switch hangs on it.
         tracing::warn!("the next switch will be slower: {}", chain(&error));
@@ -335,7 +352,10 @@ impl Run<'_> {
         }
     }
 
-    fn put_back(&self) -> Result<(), Error> {
+    fn put_back(&mut self) -> Result<(), Error> {
+        // What somebody wrote into an old file is the newer one.
+        let let_go: Vec<_> = self.replaced.drain(..).map(Replaced::let_go).collect();
+        drop(let_go);
         let is_new = |route: &&Route| !self.observed.local.contains(route);
         let new = self.wanted.iter().filter(is_new).map(|route| route.name.clone());
         let new = Return::Names(new.collect());
@@ -385,9 +405,9 @@ impl Run<'_> {
             let taken = Taken::look(path, new)?.filter(Taken::has_more);
             return taken.map_or(Ok(()), |mut taken| taken.take_out(new, self.settings));
         }
-        let seen = self.observed.directories();
+        let seen = self.observed.opened_files();
         let staging = files::staging(path, &self.settings.state_directory, &seen)?;
-        Ok(now.replace(&change.snapshot.bytes, &staging)?)
+        Ok(now.replace(&change.snapshot.bytes, staging)?)
     }
 
     fn report(self) -> Report {

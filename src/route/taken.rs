@@ -3,10 +3,10 @@
 //! The new content is always the old one with whole blocks cut out: there is no other way to
 //! make one of these.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::config::Settings;
-use crate::files::{self, Snapshot};
+use crate::files::{self, Replaced, Snapshot, Stamp};
 use crate::names::Route;
 use crate::route::block;
 use crate::route::observe::{damage, parsed};
@@ -27,6 +27,8 @@ pub struct Taken {
     /// Lines of ours that somebody changed; they stay too.
     pub damaged: Vec<Damage>,
     progress: Progress,
+    /// The file as it was, until it is let go.
+    out: Option<Replaced>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +53,7 @@ impl Taken {
         let of = |lines| damage(&snapshot, lines, &document);
         let damaged = stripped.damaged.iter().map(of).collect();
         let (after, gone, kept) = (stripped.bytes, stripped.routes, stripped.kept);
-        Ok(Some(Self { snapshot, after, gone, kept, damaged, progress: Progress::Read }))
+        Ok(Some(Self { snapshot, after, gone, kept, damaged, progress: Progress::Read, out: None }))
     }
 
     /// Whether there are lines that could still be taken out.
@@ -64,20 +66,34 @@ impl Taken {
         self.progress == Progress::Done
     }
 
+    /// The version without them.
+    pub fn stamp(&self) -> Option<Stamp> {
+        self.out.as_ref().map(|out| out.stamp)
+    }
+
+    /// Lets the old file go. Whether somebody wrote into that one meanwhile: then it is back,
+    /// with the lines that were in it.
+    pub fn let_go(&mut self) -> Result<bool, Error> {
+        match self.out.take().map_or(Ok(()), Replaced::let_go) {
+            Err(files::Error::Raced(_)) => Ok(true),
+            done => Ok(done.map(|()| false)?),
+        }
+    }
+
     /// Takes them out of the file, also while somebody saves it.
     pub fn take_out(&mut self, which: &Return, settings: &Settings) -> Result<(), Error> {
         self.progress = Progress::Failed;
         let mut tries = 0..TRIES;
         for _ in 0..SAVES {
             let path = &self.snapshot.path;
-            let seen: Vec<PathBuf> = path.parent().map(Path::to_owned).into_iter().collect();
-            let staging = files::staging(path, &settings.state_directory, &seen)?;
-            match self.snapshot.replace(&self.after, &staging) {
+            let opened = [path.clone()];
+            let staging = files::staging(path, &settings.state_directory, &opened)?;
+            match self.snapshot.exchange(&self.after, staging) {
                 Err(files::Error::Raced(_)) => {}
                 // A disk that is full may have room a moment later.
                 Err(files::Error::System { .. }) if tries.next().is_some() => {}
                 done => {
-                    done?;
+                    self.out = Some(done?);
                     self.progress = Progress::Done;
                     return Ok(());
                 }

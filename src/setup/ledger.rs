@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cause::chain;
 use crate::exit::{CarriesExit, Exit};
+use crate::files::Staging;
 use crate::files::place::State;
 use crate::files::{self, place};
 use crate::setup::change::{Change, What};
@@ -144,10 +145,10 @@ impl Ledger {
                 if snapshot.bytes != *now {
                     return Err(moved("another file"));
                 }
-                Ok(snapshot.replace(bytes, &self.staging(path)?)?)
+                Ok(snapshot.replace(bytes, self.staging(path)?)?)
             }
             (What::Write { bytes, mode }, State::Absent) => {
-                Ok(place::create(path, bytes, *mode, &self.staging(path)?)?)
+                Ok(place::create(path, bytes, *mode, self.staging(path)?.path())?)
             }
             (
                 What::Link { target, .. },
@@ -156,7 +157,7 @@ impl Ledger {
                 if place::state(path)? != *planned {
                     return Err(moved("another file"));
                 }
-                Ok(place::link(path, target, &self.staging(path)?)?)
+                Ok(place::link(path, target, self.staging(path)?.path())?)
             }
             (What::Mode(mode), State::File { .. }) => Ok(place::set_mode(path, *mode)?),
             _ => Err(files::Error::NotRegular(path.clone()).into()),
@@ -175,7 +176,7 @@ impl Ledger {
         match (before, entry.fate(&now)) {
             (State::Absent, _) => Ok(files::remove_own(path)?),
             (State::File { bytes, .. }, _) if matches!(change.what, What::Write { .. }) => {
-                Ok(files::snapshot(path)?.replace(bytes, &self.staging(path)?)?)
+                Ok(files::snapshot(path)?.replace(bytes, self.staging(path)?)?)
             }
             (_, fate) => self.follow(path, &fate),
         }
@@ -186,8 +187,8 @@ impl Ledger {
         match fate {
             Fate::Back | Fate::Edited => Ok(()),
             Fate::Remove => Ok(files::remove_own(path)?),
-            Fate::PutBack(copy) => Ok(place::put_back(copy, path, &self.staging(path)?)?),
-            Fate::Link(target) => Ok(place::link(path, target, &self.staging(path)?)?),
+            Fate::PutBack(copy) => Ok(place::put_back(copy, path, self.staging(path)?.path())?),
+            Fate::Link(target) => Ok(place::link(path, target, self.staging(path)?.path())?),
             Fate::Mode(mode) => Ok(place::set_mode(path, *mode)?),
         }
     }
@@ -210,9 +211,8 @@ impl Ledger {
     }
 
     /// Where the new file of `path` is made: on its file system, and not beside it, where a server may include it.
-    fn staging(&self, path: &Path) -> Result<PathBuf, Error> {
-        let directory = path.parent().unwrap_or(Path::new("/"));
-        Ok(files::staging(directory, &self.directory, &[directory.to_owned()])?)
+    fn staging(&self, path: &Path) -> Result<Staging, Error> {
+        Ok(files::staging(path, &self.directory, &[path.to_owned()])?)
     }
 }
 

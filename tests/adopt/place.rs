@@ -153,7 +153,8 @@ impl<'a> Place<'a> {
         match &change.what {
             What::Write { bytes, .. } => {
                 let snapshot = files::snapshot(&change.path).unwrap();
-                snapshot.replace(bytes, &self.layout.base().join("state")).unwrap();
+                let staging = files::Staging::at(self.layout.base().join("state"));
+                snapshot.replace(bytes, staging).unwrap();
             }
             What::Link { target, .. } => {
                 assert!(files::is_plain_file(&change.path));

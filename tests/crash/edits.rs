@@ -204,3 +204,119 @@ fn with_a_moment_before_the_reload(
     meanwhile(bench);
     child.wait_with_output().unwrap()
 }
+
+/// Saves the second site while `certbaton` stands before its `call`, and tells how it ended.
+fn saved_before(
+    bench: &mut Bench,
+    goal: Goal,
+    call: &str,
+    save: impl Fn(&Bench),
+) -> Result<Output, String> {
+    let delay = format!("inject={call}:delay_enter=700000:when=1");
+    let mut run = bench.meddling(goal, &["-e", &format!("trace={call}"), "-e", &delay]);
+    let mut child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let is_there = |child: &std::process::Child| {
+        // The tracer's child waits in that call: it has made its new file by then.
+        let stat = format!("/proc/{}/task/{0}/children", child.id());
+        let tracee = fs::read_to_string(stat).unwrap_or_default();
+        let left = fs::read_dir(&bench.settings.state_directory).into_iter().flatten().flatten();
+        let out = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b"out.");
+        !tracee.trim().is_empty() && left.into_iter().any(|entry| out(&entry.file_name()))
+    };
+    while !is_there(&child)
+        && std::time::Instant::now() < deadline
+        && child.try_wait().unwrap().is_none()
+    {
+        std::thread::yield_now();
+    }
+    let came = is_there(&child);
+    save(bench);
+    let output = child.wait_with_output().unwrap();
+    ensure!(came, "never came to {call}: {}", told(&output));
+    Ok(output)
+}
+
+#[test]
+fn what_an_editor_saves_between_the_last_look_and_the_exchange_is_kept() {
+    on_a_bench(|bench| {
+        if without_strace() {
+            return Ok(());
+        }
+        let [site, _] = SITES;
+        let users = text(bench, site);
+        let by_rename = |bench: &Bench| {
+            let edited = text(bench, site) + "Timeout 14\n";
+            fs::write(bench.file("saved"), edited).unwrap();
+            fs::rename(bench.file("saved"), bench.file(site)).unwrap();
+        };
+        let in_place = |bench: &Bench| {
+            edit(bench, site, |text| text.to_owned() + "Timeout 14\n");
+        };
+        for goal in [Goal::Local, Goal::Peer] {
+            for save in [&by_rename as &dyn Fn(&Bench), &in_place] {
+                if goal == Goal::Peer {
+                    bench.done(Goal::Local)?;
+                }
+                let output = saved_before(bench, goal, "renameat2", save)?;
+                let said = told(&output);
+                // A switch is undone, and knows nothing of it; a return goes on.
+                let wanted = if goal == Goal::Local { Some(1) } else { Some(0) };
+                ensure!(output.status.code() == wanted, "{goal:?}: {said}");
+                ensure!(!bench.settings.journal().exists(), "{goal:?}: a journal is left: {said}");
+                let now = text(bench, site);
+                ensure!(now == users.clone() + "Timeout 14\n", "{goal:?}: not kept: {now}\n{said}");
+                fs::write(bench.file(site), &users).unwrap();
+                bench.reset()?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_site_that_is_half_saved_right_before_the_signal_does_not_end_apache() {
+    on_a_bench(|bench| {
+        if without_strace() {
+            return Ok(());
+        }
+        let three = "sites-available/three.conf";
+        let good = text(bench, three);
+        let dated = fs::metadata(bench.file(three)).unwrap().modified().unwrap();
+        for goal in [Goal::Local, Goal::Peer] {
+            if goal == Goal::Peer {
+                bench.done(Goal::Local)?;
+            }
+            let users = text(bench, SITES[0]);
+            // Apache is looked at for the last time before the signal by way of its sockets.
+            let output = half_saved_after_the_test(bench, goal, three);
+            let said = told(&output);
+            bench.expect_same_server().map_err(|e| format!("{goal:?}: {e}: {said}"))?;
+            ensure!(!output.status.success(), "{goal:?}: {said}");
+            let now = text(bench, SITES[0]);
+            ensure!((goal == Goal::Peer) == (now != users), "{goal:?}: {now}\n{said}");
+            ensure!(!now.contains("certbaton"), "{goal:?}: our lines are there: {now}\n{said}");
+            fs::write(bench.file(three), &good).unwrap();
+            let file = fs::File::options().write(true).open(bench.file(three)).unwrap();
+            file.set_modified(dated).unwrap();
+            bench.reset()?;
+        }
+        Ok(())
+    });
+}
+
+/// Runs `certbaton`, and cuts `site` in half once every file is in place and Apache has had its say.
+fn half_saved_after_the_test(bench: &mut Bench, goal: Goal, site: &str) -> Output {
+    let [_, last] = SITES;
+    let before = text(bench, last);
+    // What is asked of it after its last test, and before the last look at the files.
+    let delay = "inject=getdents64:delay_enter=300000:when=1+";
+    let mut run = bench.meddling(goal, &["-e", "trace=getdents64", "-e", delay]);
+    let mut child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while text(bench, last) == before && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    let whole = text(bench, site);
+    fs::write(bench.file(site), &whole[..whole.len() - 10]).unwrap();
+    child.wait_with_output().unwrap()
+}

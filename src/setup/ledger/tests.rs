@@ -74,7 +74,8 @@ fn an_edit_below_a_link_of_ours_stays_what_is_read() {
     let link = Change { path: scratch.at("enabled"), what, why: String::new() };
     scratch.ledger().apply(&[link]).unwrap();
     let site = files::snapshot(&scratch.at("available")).unwrap();
-    site.replace(b"site, and an edit", scratch.directory.path()).unwrap();
+    let staging = Staging::at(scratch.directory.path().to_owned());
+    site.replace(b"site, and an edit", staging).unwrap();
     scratch.back();
     assert_eq!(scratch.text("enabled"), "site, and an edit");
 }
