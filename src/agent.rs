@@ -9,4 +9,5 @@ pub mod link;
 pub mod relay;
 pub mod report;
 pub mod survey;
+pub mod whose;
 pub mod wire;

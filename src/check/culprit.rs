@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::agent::whose;
 use crate::check::account;
 use crate::check::finding::{Finding, Severity};
 use crate::check::inspection::{Answerer, Directive, InspectedName};
@@ -103,7 +104,11 @@ fn split_place(text: &str) -> (Option<String>, &str) {
 }
 
 fn stranger(address: IpAddr, miss: &Miss) -> Finding {
-    let what = format!("another machine answers at {address}: {}", answered(miss));
+    let what = format!(
+        "{}, and another machine answers there: {}",
+        whose::nobodys(address),
+        answered(miss)
+    );
     let remedy = "let the record name the address of one of your hosts";
     Finding::new(Severity::Problem, "wrong-address", Some(record(address)), what, remedy)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::agent::link;
+use crate::agent::whose;
 use crate::check::culprit::{other, record};
 use crate::check::finding::{Finding, Severity};
 use crate::check::matrix::{Gathered, HostSeen, Told};
@@ -20,15 +21,15 @@ pub fn dead(gathered: &Gathered, address: IpAddr, miss: &Miss) -> Finding {
     let code = if eats.is_empty() { "nobody-listens" } else { "ipv6-black-hole" };
     let Some(owner) = gathered.owner(address) else {
         let what = format!(
-            "no host that is known has {address}, and nobody takes a connection on port 80 there{eats}"
+            "{}, and nobody takes a connection on port 80 there{eats}",
+            whose::nobodys(address)
         );
-        let remedy = "let the record name an address that a host has now; where it changes by itself, let the host update it";
         return Finding::new(
             Severity::Problem,
             "stale-record",
             Some(record(address)),
             what,
-            remedy,
+            whose::RECORD,
         );
     };
     let inspected = owner.inspection.iter().flat_map(|inspection| &inspection.findings);

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use jiff::SignedDuration;
 
 use crate::agent::report::{Lineage, Report};
+use crate::agent::whose;
 use crate::check::inspection::{InspectedName, Inspection};
 use crate::check::sight::{Answer, Kind, Leaf, Miss, Planted, Planting, Presented, Sight};
 use crate::names::{HostLabel, Hostname};
@@ -107,11 +108,6 @@ impl HostSeen {
     fn has_way_to(&self, address: IpAddr) -> bool {
         self.public_addresses().any(|own| own.is_ipv6() == address.is_ipv6())
     }
-
-    fn owns(&self, address: IpAddr) -> bool {
-        let is_its = |report: &Report| report.addresses.contains(&address);
-        !address.is_loopback() && self.report.as_ref().is_ok_and(is_its)
-    }
 }
 
 impl Gathered {
@@ -145,18 +141,10 @@ impl Gathered {
     /// Whose `address` is: a host that has it on an interface, else the only one whose
     /// certificate it presents (behind a NAT), else the only one that cannot be asked.
     pub fn owner(&self, address: IpAddr) -> Option<&HostSeen> {
-        if let Some(host) = self.hosts.iter().find(|host| host.owns(address)) {
-            return Some(host);
-        }
-        let serials = self.serials_at(address);
-        let has_one = |host: &&HostSeen| {
-            let lineages = host.report.iter().flat_map(|report| &report.lineages);
-            lineages.into_iter().any(|lineage| serials.contains(lineage.serial.as_str()))
-        };
-        if let Some(host) = only(self.hosts.iter().filter(has_one)) {
-            return Some(host);
-        }
-        only(self.hosts.iter().filter(|host| host.report.is_err()))
+        let reports: Vec<Option<&Report>> =
+            self.hosts.iter().map(|host| host.report.as_ref().ok()).collect();
+        let place = whose::owner(address, None, &reports, &self.serials_at(address))?;
+        self.hosts.get(place)
     }
 
     fn serials_at(&self, address: IpAddr) -> BTreeSet<&str> {
@@ -230,8 +218,4 @@ impl Gathered {
         seen.sort_by_key(|(host, found)| (owner == Some(&host.label), found.is_err()));
         seen.into_iter().next()
     }
-}
-
-fn only<'a, T>(mut of: impl Iterator<Item = &'a T>) -> Option<&'a T> {
-    of.next().filter(|_| of.next().is_none())
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::agent::report::{Lineage, Report};
+use crate::agent::whose;
 use crate::ca::disk;
 use crate::ca::handshake;
 use crate::ca::resolve::{Resolve, System};
@@ -32,15 +33,6 @@ pub struct Known {
     pub disks: BTreeMap<String, OnDisk>,
     /// All hosts could be asked, so that an address of none of them is behind a NAT.
     pub complete: bool,
-}
-
-/// What an address has to serve for a name: one of these.
-#[derive(Debug)]
-struct Expected {
-    owner: Option<String>,
-    any: Vec<OnDisk>,
-    /// The lineage that no web server of its host names, if there is no other.
-    unserved: Option<String>,
 }
 
 /// What lies on this host's disk; what cannot be read is told by its survey.
@@ -107,23 +99,34 @@ impl Known {
         lineages.flat_map(|lineage| lineage.names.iter().cloned()).collect()
     }
 
-    fn expected(&self, name: &Hostname, address: IpAddr) -> Expected {
-        let owns = |(label, report): &&(HostLabel, Report)| {
-            if address.is_loopback() {
-                self.own.as_ref() == Some(label)
-            } else {
-                report.addresses.contains(&address)
-            }
-        };
-        let mut owners: Vec<_> = self.hosts.iter().filter(owns).collect();
-        let owner = match owners[..] {
-            [one] => Some(one.0.as_str().to_owned()),
-            _ => None,
-        };
-        if owners.is_empty() {
-            owners = self.hosts.iter().collect();
+    /// Who has `address`, where `served` is presented; an error if it may be a host that could
+    /// not be asked.
+    fn owner(
+        &self,
+        address: IpAddr,
+        served: Option<&Identity>,
+    ) -> Result<Option<&(HostLabel, Report)>, Unasked> {
+        let mut reports: Vec<_> = self.hosts.iter().map(|(_, report)| Some(report)).collect();
+        if !self.complete {
+            reports.push(None);
         }
-        let lineages = owners.iter().flat_map(|(label, report)| {
+        let own = self.hosts.iter().position(|(label, _)| self.own.as_ref() == Some(label));
+        let presented = served.iter().map(|identity| identity.serial.as_str()).collect();
+        match whose::owner(address, own, &reports, &presented) {
+            Some(place) => self.hosts.get(place).map(Some).ok_or(Unasked),
+            None => Ok(None),
+        }
+    }
+
+    /// What has to be served for `name`, one of these: by its owner, or by anybody behind a NAT; and
+    /// the lineage that no web server of its host names, if there is no other.
+    fn expected(
+        &self,
+        name: &Hostname,
+        owner: Option<&(HostLabel, Report)>,
+    ) -> (Vec<OnDisk>, Option<String>) {
+        let hosts = self.hosts.iter().filter(|host| owner.is_none_or(|owner| owner.0 == host.0));
+        let lineages = hosts.flat_map(|(label, report)| {
             report.lineages.iter().map(move |lineage| (label, lineage))
         });
         let of_name: Vec<_> =
@@ -132,7 +135,7 @@ impl Known {
         let unserved = of_name.first().filter(|_| is_unserved);
         let unserved = unserved.map(|(_, lineage)| lineage.name.clone());
         let any = of_name.into_iter().map(|(label, l)| self.on_disk(label, l)).collect();
-        Expected { owner, any, unserved }
+        (any, unserved)
     }
 
     fn on_disk(&self, host: &HostLabel, lineage: &Lineage) -> OnDisk {
@@ -165,30 +168,39 @@ impl Known {
     }
 
     fn check_at(&self, name: &Hostname, address: IpAddr) -> Served {
-        let Expected { owner, any, unserved } = self.expected(name, address);
         let at = SocketAddr::new(address, HTTPS);
-        let (verdict, why) = match handshake::look(name, at, &Deadline::after(TIME)) {
-            Err(Failure::Dial { source, .. }) if is_our_own_lack(&source) => {
+        let looked = handshake::look(name, at, &Deadline::after(TIME));
+        let identity = looked.as_ref().ok().map(|served| &served.identity);
+        let owner = self.owner(address, identity);
+        let host = owner.ok().flatten().map(|(label, _)| label.to_string());
+        let (any, unserved) = self.expected(name, owner.ok().flatten());
+        let (verdict, why) = match (looked, owner) {
+            (Err(Failure::Dial { source, .. }), _) if is_our_own_lack(&source) => {
                 (Verdict::Unknown, Some(format!("cannot be asked from here: {source}")))
             }
-            Err(_) if unserved.is_some() => not_served(unserved, owner.as_ref()),
-            Err(failure) => (Verdict::Wrong, Some(chain(&failure))),
-            Ok(served) => {
+            (Err(_), _) if unserved.is_some() => not_served(unserved, host.as_ref()),
+            (Err(failure), Ok(None)) => {
+                let nobodys = whose::nobodys(address);
+                let why = format!("{nobodys}: {}; {}", chain(&failure), whose::RECORD);
+                (Verdict::Wrong, Some(why))
+            }
+            (Err(failure), _) => (Verdict::Wrong, Some(chain(&failure))),
+            (Ok(served), owner) => {
                 let found = &served.identity;
                 match any.iter().find(|disk| disk.identity.is(found)) {
                     Some(disk) => verdict(&judge(&served, disk, name, clock::now())),
-                    None if unserved.is_some() => not_served(unserved, owner.as_ref()),
-                    None if owner.is_none() && !self.complete => (
+                    None if unserved.is_some() => not_served(unserved, host.as_ref()),
+                    None if owner.is_err() => (
                         Verdict::Unknown,
                         Some(format!(
                             "serves the certificate {found}, which may be that of a host that could not be asked"
                         )),
                     ),
-                    None => (Verdict::Wrong, Some(mismatch(found, &any, owner.as_ref()))),
+                    None => (Verdict::Wrong, Some(mismatch(found, &any, host.as_ref(), address))),
                 }
             }
         };
-        Served { host: owner, name: name.clone(), address: Some(address), verdict, why }
+        Served { host, name: name.clone(), address: Some(address), verdict, why }
     }
 }
 
@@ -207,6 +219,10 @@ pub fn once(served: &mut [Served]) {
     }
 }
 
+/// It may be the address of a host that could not be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Unasked;
+
 /// The certificate is the right one: whether anybody can use it, and what else is wrong.
 fn verdict(faults: &[Fault]) -> (Verdict, Option<String>) {
     let is_wrong = faults.iter().any(|fault| fault.severity() == Severity::Problem);
@@ -215,10 +231,16 @@ fn verdict(faults: &[Fault]) -> (Verdict, Option<String>) {
     (verdict, Some(why.join(", ")).filter(|why| !why.is_empty()))
 }
 
-fn mismatch(found: &Identity, any: &[OnDisk], owner: Option<&String>) -> String {
-    let place = owner.map_or("any host".to_owned(), Clone::clone);
+fn mismatch(found: &Identity, any: &[OnDisk], owner: Option<&String>, address: IpAddr) -> String {
     let expected: BTreeSet<String> = any.iter().map(|disk| disk.identity.to_string()).collect();
     let expected: Vec<String> = expected.into_iter().collect();
+    let Some(place) = owner else {
+        return format!(
+            "{}, and the certificate that is served there, {found}, is none of theirs; {}",
+            whose::nobodys(address),
+            whose::RECORD
+        );
+    };
     if expected.is_empty() {
         format!("serves the certificate {found}, but {place} has none of that name on disk")
     } else {
@@ -253,20 +275,25 @@ mod tests {
         }
     }
 
+    fn host(label: &str, serial: &str, address: &str) -> (HostLabel, Report) {
+        let mut report = report(vec![lineage("a", serial)]);
+        report.addresses = [address, "127.0.0.1"].map(|a| a.parse().unwrap()).into();
+        (HostLabel::parse(label).unwrap(), report)
+    }
+
     #[test]
     fn an_address_has_to_serve_what_its_owner_has() {
-        let host = |label: &str, serial: &str, address: &str| {
-            let mut report = report(vec![lineage("a", serial)]);
-            report.addresses = [address, "127.0.0.1"].map(|a| a.parse().unwrap()).into();
-            (HostLabel::parse(label).unwrap(), report)
-        };
         let hosts = [host("vps", "AA", "192.0.2.1"), host("home", "BB", "2001:db8::1")];
         let name = Hostname::parse("a.example").unwrap();
+        let known = known(&hosts);
         let expected = |address: &str| {
-            let Expected { owner, any, .. } =
-                known(&hosts).expected(&name, address.parse().unwrap());
+            let owner = known.owner(address.parse().unwrap(), None).unwrap();
+            let (any, _) = known.expected(&name, owner);
             let serials: BTreeSet<String> = any.into_iter().map(|d| d.identity.serial).collect();
-            (owner, serials.into_iter().collect::<Vec<_>>())
+            (
+                owner.map(|(label, _)| label.as_str().to_owned()),
+                serials.into_iter().collect::<Vec<_>>(),
+            )
         };
         assert_eq!(expected("192.0.2.1"), (Some("vps".into()), vec!["AA".into()]));
         assert_eq!(expected("2001:db8::1"), (Some("home".into()), vec!["BB".into()]));
@@ -281,7 +308,7 @@ mod tests {
             report.lineages[0].served_here = served_here;
             let hosts = [(HostLabel::parse("vps").unwrap(), report)];
             let name = Hostname::parse("a.example").unwrap();
-            known(&hosts).expected(&name, "192.0.2.1".parse().unwrap()).unserved
+            known(&hosts).expected(&name, None).1
         };
         assert_eq!((of(None), of(Some(true))), (None, None));
         assert_eq!(of(Some(false)), Some("a".to_owned()));
@@ -292,6 +319,23 @@ mod tests {
         once(&mut twice);
         assert!(twice[0].why.as_ref().is_some_and(|why| why.contains("the certificate of a")));
         assert_eq!((twice[1].why.as_ref(), twice[1].verdict), (None, Verdict::NotServed));
+    }
+
+    #[test]
+    fn an_address_of_nobody_is_told_so_as_a_check_tells_it() {
+        let hosts = [host("vps", "AA", "192.0.2.1"), host("home", "BB", "2001:db8::1")];
+        let address: IpAddr = "2001:db8::99".parse().unwrap();
+        let strange = Identity {
+            serial: "CC".into(),
+            not_after: jiff::Timestamp::UNIX_EPOCH,
+            fingerprint: None,
+        };
+        assert_eq!(known(&hosts).owner(address, Some(&strange)), Ok(None));
+        let why = mismatch(&strange, &[], None, address);
+        assert!(why.starts_with("no host that is known has 2001:db8::99"), "{why}");
+        assert!(!why.contains("reload"), "{why}");
+        let known = Known { complete: false, ..known(&hosts) };
+        assert_eq!(known.owner(address, Some(&strange)), Err(Unasked));
     }
 
     #[test]
