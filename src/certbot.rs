@@ -6,11 +6,13 @@ pub mod arguments;
 pub mod certificate;
 pub mod configobj;
 pub mod due;
+pub mod failures;
 pub mod ini;
 pub mod installed;
 pub mod invocation;
 #[expect(clippy::disallowed_methods, reason = "owns certbot's renewal directory")]
 pub mod lineages;
+pub mod log;
 mod options;
 pub mod renewal;
 pub mod running;

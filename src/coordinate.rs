@@ -24,7 +24,9 @@ use crate::cause::chain;
 use crate::clock::{self, Deadline, Stopwatch};
 use crate::command::dialogue::Broken;
 use crate::config::{Host, Settings};
-use crate::coordinate::outcome::{HostSummary, LineageSummary, Served, Summary, Tried, outcome};
+use crate::coordinate::outcome::{
+    HostSummary, LineageSummary, Outcome, Served, Summary, Tried, outcome,
+};
 use crate::coordinate::plan::{Budget, HostPlan, Plan, Surveyed, Wish};
 use crate::coordinate::served::Known;
 use crate::exit::{CarriesExit, Exit};
@@ -394,6 +396,9 @@ impl Coordinator<'_> {
             let seen = of(&new).map(|lineage| lineage.serial);
             let (result, why) =
                 outcome(decision, &before, seen.as_deref(), tried, self.call.wish.dry_run);
+            // The CA's own sentence says more than how certbot ended.
+            let said = done.and_then(|done| done.said(name)).filter(|_| result == Outcome::Failed);
+            let why = said.or(why);
             let (issued_in_7_days, limit) =
                 now.as_ref().map_or((0, None), |lineage| budget.used(lineage));
             LineageSummary {
@@ -418,6 +423,11 @@ impl Coordinator<'_> {
 }
 
 impl Done {
+    /// Why the CA did not renew `name`, if it said so.
+    fn said(&self, name: &str) -> Option<String> {
+        self.ended.as_ref()?.iter().find(|renewed| renewed.name == name)?.why.clone()
+    }
+
     fn tried(&self, lineage: &str) -> Tried {
         match &self.ended {
             Some(ended) => ended

@@ -320,6 +320,16 @@ pub fn holds_lock_on(pid: i32, name: &str) -> Result<bool, Error> {
     Ok(false)
 }
 
+/// The file called `name` that process `pid` has open, opened for reading once more.
+pub fn open_file(pid: i32, name: &str) -> Option<fs::File> {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let is_it = |path: &PathBuf| fs::read_link(path).is_ok_and(|target| is_called(&target, name));
+    let path = open.filter_map(|entry| Some(entry.ok()?.path())).find(is_it)?;
+    let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
+    file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
+}
+
 /// proc_pid_fd(5): a link to a deleted file says so behind its name.
 fn is_called(target: &Path, name: &str) -> bool {
     let called = target.file_name().map(OsStrExt::as_bytes).unwrap_or_default();

@@ -122,6 +122,9 @@ pub struct Renewed {
     pub after: Option<String>,
     /// How certbot ended: its code, or none if a signal ended it.
     pub status: Option<i32>,
+    /// Why it was not renewed, in the CA's own sentence, if certbot passed one on.
+    #[serde(default)]
+    pub why: Option<String>,
 }
 
 /// Why a line is not understood.

@@ -91,6 +91,7 @@ impl Recorder {
             Event::NotSwitched { .. }
             | Event::Lost { .. }
             | Event::Deployed(_)
+            | Event::NotRenewed { .. }
             | Event::LeftOut(_) => true,
             _ => false,
         };

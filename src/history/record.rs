@@ -93,6 +93,13 @@ pub enum Event {
         /// How long that took.
         millis: u64,
     },
+    /// A lineage was not renewed, although it should have been.
+    NotRenewed {
+        /// Its name, or the first name of a certificate that was to be the first.
+        lineage: String,
+        /// Why, in the CA's own words where it said something.
+        why: String,
+    },
     /// The lease is free.
     Released,
     /// The run is over.
@@ -314,6 +321,7 @@ fn bounded(event: Event) -> Event {
             ..deployed
         }),
         Event::LeftOut(left) => Event::LeftOut(LeftOut { why: cut(left.why), ..left }),
+        Event::NotRenewed { lineage, why } => Event::NotRenewed { lineage, why: cut(why) },
         Event::Lost { why } => Event::Lost { why: cut(why) },
         Event::Host { host, renewed, failure, millis } => {
             Event::Host { host, renewed: few(renewed), failure: failure.map(cut), millis }

@@ -55,10 +55,23 @@ pub struct Run {
     /// What a coordination had each host renew.
     #[serde(default)]
     pub hosts: Vec<HostRun>,
+    /// The lineages that should have got a new certificate, and did not.
+    #[serde(default)]
+    pub not_renewed: Vec<NotRenewed>,
     /// Where its last event stands in the history: what came last is told by this, since a clock may
     /// have been wrong.
     #[serde(skip)]
     pub place: usize,
+}
+
+/// A lineage that should have a new certificate, and has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NotRenewed {
+    /// Its name.
+    pub lineage: String,
+    /// Why.
+    pub why: String,
 }
 
 /// A host's part of a coordination.
@@ -160,6 +173,7 @@ impl Run {
             deployed: Vec::new(),
             left_out: Vec::new(),
             hosts: Vec::new(),
+            not_renewed: Vec::new(),
             place: 0,
         }
     }
@@ -188,6 +202,9 @@ impl Run {
                 self.switched.extend(new.collect::<Vec<_>>());
                 let new = switched.files.into_iter().filter(|file| !self.files.contains(file));
                 self.files.extend(new.collect::<Vec<_>>());
+            }
+            Event::NotRenewed { lineage, why } => {
+                self.not_renewed.push(NotRenewed { lineage, why });
             }
             Event::Deployed(deployed) => self.deployed.push(deployed),
             Event::LeftOut(left) => self.left_out.push(left),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cause::chain;
+use crate::certbot::log::Log;
 use crate::clock::{Deadline, Stopwatch};
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
@@ -86,6 +87,8 @@ struct Keeper<'a> {
     served: BTreeSet<PathBuf>,
     /// The certificates as they were at the beginning.
     before: Certificates,
+    /// What certbot writes down of its own failures.
+    log: Option<Log>,
     record: Recorder,
     /// The first failure that a hook was told of.
     told: Reply,
@@ -120,8 +123,10 @@ pub fn keep(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
     });
     let before = Certificates::of(&task);
     let record = record::begin(settings, &task);
+    let log = Some(task.owner.pid).filter(|_| task.stoppable).and_then(Log::of);
     let (served, told) = (BTreeSet::new(), Reply::done());
-    let mut keeper = Keeper { settings, task, owner, signals, run, served, before, record, told };
+    let mut keeper =
+        Keeper { settings, task, owner, signals, run, served, before, log, record, told };
     let outcome = keeper.live(&mut hook, config);
     keeper.ended(&outcome);
     outcome

@@ -8,9 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::check::codes::is_known;
 use crate::check::finding::{self, Finding};
 use crate::check::schedule;
-use crate::history::run::Outcome;
+use crate::history::record::Kind;
+use crate::history::run::{Outcome, Run};
 use crate::status::overview::{
-    Found, HostStatus, LineageResult, LineageStatus, Overview, Severity, Wrong,
+    Found, HostStatus, LastResult, LineageResult, LineageStatus, Overview, Severity, Wrong,
 };
 use crate::text::span;
 
@@ -26,8 +27,10 @@ pub struct Thresholds {
 /// Everything that is wrong, worst first.
 pub fn wrong(status: &Overview, thresholds: Thresholds) -> Vec<Wrong> {
     let mut found = Vec::new();
+    // A coordination tells what became of each host, in the words of that host's own run.
+    let told: Vec<String> = status.hosts.iter().filter_map(coordination).collect();
     for host in &status.hosts {
-        found.extend(of_host(status, host, thresholds));
+        found.extend(of_host(status, host, &told, thresholds));
     }
     if let Some(why) = &status.lease.failure {
         let arbiter = status.lease.arbiter.as_deref().unwrap_or("?");
@@ -47,6 +50,13 @@ pub fn wrong(status: &Overview, thresholds: Thresholds) -> Vec<Wrong> {
     }));
     found.sort_by_key(|wrong| std::cmp::Reverse(wrong.severity));
     found
+}
+
+/// Why the last run of a host failed, if it is said and if it was a coordination.
+fn coordination(host: &HostStatus) -> Option<String> {
+    let run = host.found.as_ref().filter(|_| host.is_fresh())?.last_run.as_ref()?;
+    let is_told = run.kind == Some(Kind::Coordination) && run.outcome == Outcome::Failed;
+    run.why().filter(|_| is_told)
 }
 
 /// Of all hosts that renew something, or may.
@@ -102,7 +112,12 @@ pub fn age(lineage: &LineageStatus, now: Timestamp, thresholds: Thresholds) -> O
     }
 }
 
-fn of_host(status: &Overview, host: &HostStatus, thresholds: Thresholds) -> Vec<Wrong> {
+fn of_host(
+    status: &Overview,
+    host: &HostStatus,
+    told: &[String],
+    thresholds: Thresholds,
+) -> Vec<Wrong> {
     let (name, now) = (&host.name, status.at);
     let mut list = Vec::new();
     let mut add = |code: &str, key: String, severity, text: String| {
@@ -131,7 +146,7 @@ fn of_host(status: &Overview, host: &HostStatus, thresholds: Thresholds) -> Vec<
         }
     }
     if host.is_fresh() {
-        of_fresh(name, found, &mut add);
+        of_fresh(name, found, told, &mut add);
         // The arbiter that this very host asks is told of by the lease.
         let is_told = |finding: &Finding| {
             host.own && finding.code == "arbiter-unreachable" && status.lease.failure.is_some()
@@ -173,7 +188,8 @@ fn clock(status: &Overview, host: &HostStatus, add: &mut Add<'_>) {
 type Add<'a> = dyn FnMut(&str, String, Severity, String) + 'a;
 
 /// What is only wrong if it is so now.
-fn of_fresh(name: &str, found: &Found, add: &mut Add<'_>) {
+fn of_fresh(name: &str, found: &Found, told: &[String], add: &mut Add<'_>) {
+    let is_told = |why: &str| !why.is_empty() && told.iter().any(|told| told.contains(why));
     if !found.local.is_empty() && !found.under_way {
         let names: Vec<&str> = found.local.iter().map(|route| route.name.as_str()).collect();
         let text = format!(
@@ -202,7 +218,9 @@ fn of_fresh(name: &str, found: &Found, add: &mut Add<'_>) {
             Outcome::Died => Some("died"),
             Outcome::Done | Outcome::UnderWay => None,
         };
-        if let Some(how) = how {
+        let is_told =
+            run.kind != Some(Kind::Coordination) && run.why().is_some_and(|w| is_told(&w));
+        if let Some(how) = how.filter(|_| !is_told) {
             let kind = run.kind.map_or("run", |kind| kind.text());
             let text = format!("the last {kind}, {}, {how}: {}", run.id, run.words());
             add("last-run", format!("last-run/{name}"), Severity::Warning, text);
@@ -211,13 +229,17 @@ fn of_fresh(name: &str, found: &Found, add: &mut Add<'_>) {
     for lineage in &found.lineages {
         let key = || format!("lineage/{name}/{}", lineage.name);
         let failed = lineage.last.as_ref().filter(|last| last.result == LineageResult::Failed);
-        let of_last_run = |run| {
-            found.last_run.as_ref().is_some_and(|last| last.id == run && !last.text.is_empty())
+        let of_last_run = |last: &LastResult| {
+            let why = last.why.as_deref().unwrap_or_default();
+            let by_run = found.last_run.as_ref().and_then(Run::why);
+            let is_same = found.last_run.as_ref().is_some_and(|run| run.id == last.run);
+            by_run.is_some_and(|told| is_same || (!why.is_empty() && told.contains(why)))
+                || is_told(why)
         };
         if let Some(obstacle) = &lineage.obstacle {
             let text = format!("{} cannot be renewed: {obstacle}", lineage.name);
             add("lineage", key(), Severity::Warning, text);
-        } else if let Some(last) = failed.filter(|last| !of_last_run(last.run.clone())) {
+        } else if let Some(last) = failed.filter(|last| !of_last_run(last)) {
             let why = last.why.as_deref().unwrap_or("see certbot's log");
             let text = format!("{} was not renewed in run {}: {why}", lineage.name, last.run);
             add("lineage", key(), Severity::Warning, text);

@@ -34,6 +34,9 @@ pub fn of_lineage(
             let result = if left.due { LineageResult::Failed } else { LineageResult::NotDue };
             return Some(told(result, Some(left.why.clone()).filter(|_| left.due)));
         }
+        if let Some(not) = run.not_renewed.iter().rev().find(|not| not.lineage == lineage) {
+            return Some(told(LineageResult::Failed, Some(not.why.clone())));
+        }
         if run.kind != Some(Kind::Renewal) || !run.lineages.iter().any(|name| name == lineage) {
             return None;
         }
@@ -45,11 +48,12 @@ pub fn of_lineage(
             // Another run has renewed it meanwhile.
             Outcome::Done if !run.text.is_empty() => None,
             Outcome::Done => {
-                // Which of the names failed, certbot's log knows.
-                let why = "certbot got no certificate; its log says why (/var/log/letsencrypt)";
+                let why = "certbot got no certificate, and did not log why";
                 let told = told(LineageResult::Failed, Some(why.to_owned()));
                 renews_from.is_some().then_some(told)
             }
+            // Others failed.
+            Outcome::Failed if !run.not_renewed.is_empty() => None,
             Outcome::Failed | Outcome::Died => Some(told(LineageResult::Failed, Some(run.words()))),
         }
     })
@@ -79,6 +83,7 @@ pub fn routes(
 mod tests {
     use super::*;
     use crate::history::record::{Deployed, RunId};
+    use crate::history::run::NotRenewed;
     use crate::status::sample;
     use jiff::SignedDuration;
 
@@ -116,6 +121,20 @@ mod tests {
         assert_eq!(result(|run| run.dry_run = true), None);
         assert_eq!(result(|run| run.outcome = Outcome::UnderWay), Some(LineageResult::UnderWay));
         assert_eq!(result(|run| run.lineages.clear()), None);
+    }
+
+    #[test]
+    fn the_cas_sentence_is_of_its_lineage_alone() {
+        let mut run = sample::run();
+        run.outcome = Outcome::Failed;
+        run.lineages.push("b.example".into());
+        let why = "203.0.113.5: Invalid response: 404".to_owned();
+        run.not_renewed.push(NotRenewed { lineage: "a.example".into(), why: why.clone() });
+        let due = Some(run.began - SignedDuration::from_hours(1));
+        let of = |lineage: &str| of_lineage(std::slice::from_ref(&run), lineage, due);
+        let told = of("a.example").unwrap();
+        assert_eq!((told.result, told.why), (LineageResult::Failed, Some(why)));
+        assert_eq!(of("b.example"), None);
     }
 
     #[test]

@@ -68,6 +68,7 @@ pub(crate) fn run() -> Run {
         deployed: Vec::new(),
         left_out: Vec::new(),
         hosts: Vec::new(),
+        not_renewed: Vec::new(),
         place: 0,
     }
 }

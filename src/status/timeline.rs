@@ -141,6 +141,7 @@ fn words(event: &Event) -> String {
             };
             format!("{host}: {done}, in {}", seconds(*millis))
         }
+        Event::NotRenewed { lineage, why } => format!("{lineage}: NOT renewed: {why}"),
         Event::Released => "lease released".to_owned(),
         Event::Ended { exit: 0, .. } => "ended".to_owned(),
         Event::Ended { exit, text } => format!("ended with {exit}: {text}"),

@@ -184,3 +184,14 @@ fn a_host_without_apache_is_passed_over_before_certbot_is_started() {
     fs2::FileExt::lock_exclusive(&lock).unwrap();
     assert_eq!(coordinate().status.code(), Some(75), "another coordinator");
 }
+
+#[test]
+fn the_cas_own_sentence_is_told_of_what_was_not_renewed() {
+    let print = "echo '  Domain: a.example'; echo '  Type:   unauthorized'; \
+                 echo '  Detail: 203.0.113.5: Invalid response: 404'; \
+                 echo 'Failed to renew certificate a with error: Some challenges have failed.'; exit 1";
+    let Some(tree) = Tree::plant(print) else { return };
+    let Some(Answer::Renewed(results)) = tree.answers(RENEW).pop() else { panic!("not tried") };
+    let why = "a.example: 203.0.113.5: Invalid response: 404";
+    assert_eq!(results[0].why.as_deref(), Some(why), "{results:?}");
+}

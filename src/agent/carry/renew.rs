@@ -9,6 +9,8 @@ use super::{BEAT, Error, Other};
 use crate::agent::survey::{self, serials};
 use crate::agent::wire::{self, Answer, MAX_TEXT, Renewal, Renewed};
 use crate::caller::{Caller, Heard};
+use crate::certbot::failures::Failures;
+use crate::certbot::log::Log;
 use crate::certbot::running::LOCK_FILE;
 use crate::clock::{self, Deadline};
 use crate::command::piped::{Next, Piped};
@@ -37,7 +39,7 @@ impl Caller {
         };
         let mut results = Vec::new();
         for name in runs {
-            let (before, status) = self.in_turn(settings, &program, renewal, name)?;
+            let (before, status, failures) = self.in_turn(settings, &program, renewal, name)?;
             let after = serials(settings);
             let of = |list: &[(String, String)], name: &str| {
                 list.iter().find(|(known, _)| known == name).map(|(_, serial)| serial.clone())
@@ -48,6 +50,7 @@ impl Caller {
                 before: of(&before, name),
                 after: Some(serial.clone()),
                 status,
+                why: failures.of(name).map(str::to_owned),
             }));
         }
         Ok(results)
@@ -64,14 +67,14 @@ impl Caller {
         program: &Path,
         renewal: &Renewal,
         name: Option<&str>,
-    ) -> Result<(Vec<(String, String)>, Option<i32>), Error> {
+    ) -> Result<(Vec<(String, String)>, Option<i32>, Failures), Error> {
         let deadline = Deadline::after(settings.lease_wait);
         loop {
             let _turn = self.wait_for_others(settings, &deadline)?;
             let before = serials(settings);
             match self.certbot(settings, program, renewal, name)? {
                 Run::Second => {}
-                Run::Ended(status) => return Ok((before, status)),
+                Run::Ended(status, failures) => return Ok((before, status, failures)),
             }
         }
     }
@@ -126,10 +129,18 @@ impl Caller {
         let mut certbot = run.talk(MAX_TEXT)?;
         certbot.hang_up();
         let (mut is_ours, mut is_anothers) = (false, false);
-        let heard = self.follow(&mut certbot, || match certbots_lock(settings) {
-            Some(pid) if is_below_us(pid) => is_ours = true,
-            Some(_) => is_anothers = true,
-            None => {}
+        let (mut log, mut printed) = (None, Failures::default());
+        let heard = self.follow(&mut certbot, |line| {
+            printed.line(line);
+            match certbots_lock(settings) {
+                Some(pid) if is_below_us(pid) => {
+                    is_ours = true;
+                    // Its output comes by two ways, which its log does not.
+                    log = log.take().or_else(|| Log::of(pid));
+                }
+                Some(_) => is_anothers = true,
+                None => {}
+            }
         });
         if heard.is_err() {
             self.stop(&mut certbot);
@@ -146,21 +157,23 @@ impl Caller {
         let status = certbot.end(Duration::ZERO).map_err(Error::Caller)?;
         let code = status.and_then(|status| status.code());
         let is_second = is_anothers && !is_ours && code == Some(1);
-        Ok(if is_second { Run::Second } else { Run::Ended(code) })
+        let failures = log.map_or(printed, |log| log.failures());
+        Ok(if is_second { Run::Second } else { Run::Ended(code, failures) })
     }
 
     /// Passes on what certbot prints until it ends; an error if nobody hears it any more.
     ///
     /// `at_a_line` is called before each.
-    fn follow(&self, certbot: &mut Piped, mut at_a_line: impl FnMut()) -> Result<(), Error> {
+    fn follow(&self, certbot: &mut Piped, mut at_a_line: impl FnMut(&str)) -> Result<(), Error> {
         loop {
             match certbot.next(&self.ends(), BEAT).map_err(Error::Caller)? {
                 // Blank lines and the rules that certbot draws between its paragraphs.
                 Next::Out(line) | Next::Err(line)
                     if line.iter().all(|b| b.is_ascii_whitespace() || *b == b'-') => {}
                 Next::Out(line) | Next::Err(line) => {
-                    at_a_line();
-                    self.answer(&Answer::Line { text: wire::shown(&line) })?;
+                    let text = wire::shown(&line);
+                    at_a_line(&text);
+                    self.answer(&Answer::Line { text })?;
                 }
                 Next::Silence => self.answer(&Answer::Alive)?,
                 Next::Woken(_) => return Err(Error::CalledOff),
@@ -217,8 +230,8 @@ fn stop_at_once(certbot: &mut Piped) {
 
 /// How a run of certbot ended.
 enum Run {
-    /// With this exit code, or none if a signal ended it.
-    Ended(Option<i32>),
+    /// With this exit code, or none if a signal ended it, and with these failures.
+    Ended(Option<i32>, Failures),
     /// It failed, and all that it said it said while another certbot held the lock.
     Second,
 }

@@ -1,10 +1,12 @@
 //! flow: what the keeper writes down of its run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{End, Error, Keeper};
 use crate::cause::chain;
 use crate::certbot::certificate;
+use crate::certbot::log::Log;
 use crate::clock::Stopwatch;
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
@@ -112,23 +114,25 @@ impl Keeper<'_> {
         self.told(&Reply { exit: exit.code(), text });
     }
 
-    /// The lineages that this run was to renew and that have the old certificate, each with why.
-    fn failed(&self) -> Vec<String> {
-        let mut failed: Vec<String> = Vec::new();
+    /// The lineages that this run was to renew and that have the old certificate, and all others
+    /// that certbot says it failed for, each with why.
+    fn failed(&self) -> BTreeMap<String, String> {
         // Who runs the hooks of another client need not renew what certbot has.
-        if !self.task.stoppable || self.task.dry_run {
+        if !self.task.stoppable {
+            return BTreeMap::new();
+        }
+        let mut failed = self.log.as_ref().map(Log::failures).unwrap_or_default().all();
+        if self.task.dry_run {
             return failed;
         }
         let now = Certificates::of(&self.task);
         for left in self.task.left_out.iter().filter(|left| left.is_due()) {
-            failed.push(left.line());
+            failed.insert(left.lineage.clone(), left.why.clone());
         }
-        let is_left_out = |name: &str| self.task.left_out.iter().any(|left| left.lineage == name);
         for name in self.before.unchanged(&now, &self.task) {
-            if !is_left_out(name) {
-                failed.push(format!(
-                    "{name}: certbot got no certificate, its log says why (/var/log/letsencrypt)"
-                ));
+            let why = || "certbot got no certificate, and did not log why".to_owned();
+            if !self.task.left_out.iter().any(|left| left.lineage == name) {
+                failed.entry(name.to_owned()).or_insert_with(why);
             }
         }
         failed
@@ -138,9 +142,14 @@ impl Keeper<'_> {
     pub(super) fn ended(self, outcome: &Result<(), Error>) {
         match outcome {
             Ok(()) if self.told.exit == 0 && self.told.text.is_empty() => {
-                let failed: Vec<String> = self.failed();
+                let failed = self.failed();
                 let exit = if failed.is_empty() { Exit::Done } else { Exit::Failed };
-                self.record.end(exit.code(), &failed.join("; "));
+                let lines: Vec<String> =
+                    failed.iter().map(|(lineage, why)| format!("{lineage}: {why}")).collect();
+                for (lineage, why) in failed {
+                    self.record.record(Event::NotRenewed { lineage, why });
+                }
+                self.record.end(exit.code(), &lines.join("; "));
             }
             Ok(()) => self.record.end(self.told.exit, &self.told.text),
             Err(error) => self.record.end(error.exit().code(), &chain(error)),

@@ -207,3 +207,21 @@ fn marked_lines_that_somebody_changed_are_told_with_their_place() {
     let told = judged(|status| found(status).damaged.push(place.into()));
     assert_eq!(told, only("damaged/home", Severity::Critical));
 }
+
+#[test]
+fn what_failed_in_a_coordination_is_told_once_whichever_run_says_it() {
+    let why = "git.example.org: 203.0.113.5: Invalid response: 404";
+    let told = judged(|status| {
+        for host in &mut status.hosts {
+            let run = host.found.as_mut().unwrap().last_run.as_mut().unwrap();
+            run.outcome = Outcome::Failed;
+            run.text = format!("git: {why}");
+        }
+        let run = status.hosts[0].found.as_mut().unwrap().last_run.as_mut().unwrap();
+        run.kind = Some(Kind::Coordination);
+        run.text = format!("home: git: {why}");
+        let last = found(status).lineages[0].last.as_mut().unwrap();
+        (last.result, last.why) = (LineageResult::Failed, Some(why.into()));
+    });
+    assert_eq!(told, only("last-run/vps", Severity::Warning));
+}
