@@ -378,6 +378,11 @@ impl Settings {
         self.state_directory.join("told.json")
     }
 
+    /// What was said in the log, and lasts.
+    pub fn said(&self) -> PathBuf {
+        self.state_directory.join("said.json")
+    }
+
     /// The lock of whoever looks, measures and tells.
     pub fn monitor_lock(&self) -> PathBuf {
         self.runtime_directory.join("monitor.lock")

@@ -8,7 +8,7 @@ pub mod outcome;
 pub mod plan;
 pub mod served;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,7 @@ use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::history::log::{Recorder, Start};
 use crate::history::record::{By, Event, Kind};
+use crate::history::said;
 use crate::lock;
 use crate::names::{HostLabel, Hostname};
 use crate::signals::Signals;
@@ -161,7 +162,12 @@ impl Coordinator<'_> {
         if plan.refused.is_none() && self.foretell(&plan, &mut surveyed) {
             plan = plan::plan(&surveyed, wish, limit, clock::now());
         }
-        for line in plan.warnings.iter().chain(&plan.costs) {
+        // What is so until somebody changes it, certbot's version for one, is said once.
+        let lasts: BTreeSet<String> = surveyed.iter().flat_map(lasting).collect();
+        let warnings = plan.warnings.iter().cloned();
+        let (lasts, other): (Vec<String>, Vec<String>) = warnings.partition(|w| lasts.contains(w));
+        let news = said::news(self.settings, lasts);
+        for line in other.iter().chain(&news).chain(&plan.costs) {
             (self.say)(Said::Warning(line));
         }
         let before = surveyed.clone();
@@ -438,6 +444,13 @@ impl Done {
             None => Tried::Unheard,
         }
     }
+}
+
+/// What a host says of itself that stays so, as the plan warns of it.
+fn lasting(host: &Surveyed) -> Vec<String> {
+    let Ok(report) = &host.report else { return Vec::new() };
+    let traps = report.certbot.iter().flat_map(|certbot| &certbot.traps);
+    traps.chain(&report.notes).map(|text| format!("{}: {text}", host.name)).collect()
 }
 
 /// The lineages that have another certificate on disk than before.

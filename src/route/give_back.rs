@@ -275,7 +275,7 @@ fn look_again(run: &mut Run<'_>) -> Result<(), Error> {
         let dump = asked.dump.as_ref().map_err(Clone::clone)?;
         let (doors, time) = (plan::tls_doors(dump, directory), run.settings.proof_time);
         let found = serving::prove(&doors, &listeners, time, Knowledge::Configured)?;
-        run.notes.extend(found.into_iter().map(Note));
+        run.notes.extend(found.into_iter().map(Note::new));
     }
     Ok(())
 }

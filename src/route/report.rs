@@ -18,51 +18,68 @@ use crate::route::proof;
 
 /// Something a person should know although nothing failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note(pub String);
+pub struct Note {
+    text: String,
+    /// It is so until somebody changes a file, so that it need not be said each time.
+    pub lasts: bool,
+}
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl Note {
+    /// What happens this time.
+    pub fn new(text: String) -> Self {
+        Self { text, lasts: false }
+    }
+
+    fn lasting(text: String) -> Self {
+        Self { text, lasts: true }
+    }
+
     /// A line for the challenge path that never decides.
     pub fn dead(origin: &Origin) -> Self {
-        Self(format!(
+        Self::lasting(format!(
             "{origin}: this line for the challenge path is dead: another one always comes first"
         ))
     }
 
     /// A file that the next reload activates for somebody else.
     pub fn unloaded(file: &str) -> Self {
-        Self(format!(
+        Self::new(format!(
             "{file} was changed after apache last loaded its configuration: this reload activates it too"
         ))
     }
 
     /// A line that an older hook commented out.
     pub fn commented(file: &str, line: u32, text: &str) -> Self {
-        Self(format!(
+        Self::lasting(format!(
             "{file}:{line}: left behind by an older hook: {text}; remove the # if the line is still wanted"
         ))
     }
 
     /// A regular file where a2ensite makes a link.
     pub fn not_a_link(file: &str) -> Self {
-        Self(format!(
+        Self::lasting(format!(
             "{file} is a regular file, not a link to sites-available: the copy there is not the one in use"
         ))
     }
 
     /// Apache's configuration is broken, and nothing is known to be switched.
     pub fn unasked(complaint: &str) -> Self {
-        Self(format!("{complaint}; apache cannot be asked, but no route is journalled as local"))
+        Self::new(format!(
+            "{complaint}; apache cannot be asked, but no route is journalled as local"
+        ))
     }
 
     /// A journal that cannot be read.
     pub fn journal(file: &str, why: &str) -> Self {
-        Self(format!("{file}: {why}; the marked lines in the configuration files are used instead"))
+        Self::new(format!(
+            "{file}: {why}; the marked lines in the configuration files are used instead"
+        ))
     }
 }
 

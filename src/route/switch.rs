@@ -18,6 +18,7 @@ use crate::cause::chain;
 use crate::clock::{self, Stopwatch};
 use crate::config::Settings;
 use crate::files::{self, Replaced};
+use crate::history::said;
 use crate::names::{Hostname, Route};
 use crate::route::difference;
 use crate::route::give_back;
@@ -123,8 +124,11 @@ fn by_apache(settings: &Settings, order: &Order, options: &Options) -> Result<Re
 }
 
 /// Says in the log what was switched, if anything was, and what a person should know.
-pub fn log(report: &Report) {
-    for note in &report.notes {
+pub fn log(settings: &Settings, report: &Report) {
+    let (lasting, other): (Vec<&Note>, Vec<&Note>) = report.notes.iter().partition(|n| n.lasts);
+    let lasting = lasting.into_iter().map(ToString::to_string).collect();
+    let other = other.into_iter().map(ToString::to_string);
+    for note in other.chain(said::news(settings, lasting)) {
         tracing::warn!("{note}");
     }
     if let Some(line) = report.line() {
@@ -318,7 +322,7 @@ fn prove(run: &mut Run<'_>) -> Result<(), Error> {
         let doors = plan::tls_doors(&run.observed.user, directory);
         let found =
             serving::prove(&doors, &listeners, run.settings.proof_time, Knowledge::Configured)?;
-        run.notes.extend(found.into_iter().map(Note));
+        run.notes.extend(found.into_iter().map(Note::new));
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ pub fn perform(
     if let Some(directory) = &options.certificate {
         let watch = Stopwatch::start();
         report.notes =
-            served::prove(directory, settings.proof_time)?.into_iter().map(Note).collect();
+            served::prove(directory, settings.proof_time)?.into_iter().map(Note::new).collect();
         report.steps.push(("prove", watch.elapsed()));
     }
     Ok(report)

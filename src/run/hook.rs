@@ -196,7 +196,7 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
             record.record(keep::record::deployed(&deployed, None, failure, watch));
             let exit = outcome.as_ref().map_or_else(CarriesExit::exit, |_| Exit::Done);
             record.end(exit.code(), "");
-            switch::log(&outcome?);
+            switch::log(settings, &outcome?);
             Ok(())
         }
     }
@@ -252,7 +252,7 @@ fn give_back_under(settings: &Settings, _lease: Lock) -> Result<(), Error> {
         Err(error) => record.end(error.exit().code(), &chain(error)),
     }
     let report = outcome?;
-    switch::log(&report);
+    switch::log(settings, &report);
     Ok(())
 }
 

@@ -304,7 +304,7 @@ impl Keeper<'_> {
         self.deployed(deployed, outcome.as_ref().err().map(|error| chain(error)), watch);
         let reply = match outcome {
             Ok(report) => {
-                switch::log(&report);
+                switch::log(self.settings, &report);
                 self.served.extend(deployed.directory.clone());
                 Reply::done()
             }
@@ -340,7 +340,7 @@ impl Keeper<'_> {
             self.record.record(record::switched(&outcome));
             let reply = match &outcome {
                 Ok(report) => {
-                    switch::log(report);
+                    switch::log(self.settings, report);
                     Reply::done()
                 }
                 Err(error) => Reply { exit: Exit::NotUndone.code(), text: still_local(error) },

@@ -49,7 +49,7 @@ pub fn uninstall(
     let _coordinator = lock::attempt(&settings.coordinator_lock())?.ok_or_else(busy)?;
     let _lease = lock::acquire(&settings.lease_lock(), MOMENT).map_err(|_| busy())?;
     let given_back = give_back::give_back(settings, &Return::All, &Options::default())?;
-    switch::log(&given_back);
+    switch::log(settings, &given_back);
     // From here on nothing may begin again.
     take_back(settings, &ledger, &mut plan, person)
         .map_err(|error| Error::HalfBack(Box::new(error)))?;

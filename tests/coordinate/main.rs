@@ -195,3 +195,18 @@ fn the_cas_own_sentence_is_told_of_what_was_not_renewed() {
     let why = "a.example: 203.0.113.5: Invalid response: 404";
     assert_eq!(results[0].why.as_deref(), Some(why), "{results:?}");
 }
+
+#[test]
+fn what_lasts_is_said_by_one_coordination_and_not_by_the_next() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let coordinate = || {
+        let certbaton = std::path::Path::new(env!("CARGO_BIN_EXE_certbaton"));
+        let mut command = Command::new(certbaton.with_file_name("renew-coordinate"));
+        let output = command.arg("--config").arg(tree.config()).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let trap = "runs directory hooks for `renew` alone";
+    let (first, second) = (coordinate(), coordinate());
+    assert!(first.contains(trap), "{first}");
+    assert!(!second.contains(trap), "{second}");
+}

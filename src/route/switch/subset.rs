@@ -103,7 +103,7 @@ pub(super) fn without(settings: &Settings, mut report: Report, unproven: Vec<Unp
         // The end of the run gives back whatever is local.
         Err(error) => {
             let why = format!("a route that is not proven stays local for now: {}", chain(&error));
-            report.notes.push(Note(why));
+            report.notes.push(Note::new(why));
         }
     }
     for (route, error) in unproven {

@@ -55,7 +55,7 @@ impl Keeper<'_> {
         };
         self.record.record(record::switched(&switched));
         let report = switched?;
-        switch::log(&report);
+        switch::log(self.settings, &report);
         let mut routes = report.left_out.clone();
         routes.extend(self.prove_publicly(&report, all));
         let is_local = |left: &order::LeftOut| report.local.contains(&left.route);
