@@ -62,7 +62,9 @@ pub struct Hold {
     pub keeper: i32,
     /// It is stopped (SIGSTOP), and does nothing.
     pub is_stopped: bool,
-    /// Whose life the run's is, for people; none: that cannot be told.
+    /// The process whose life the run's is; none: that cannot be told.
+    pub owner: Option<i32>,
+    /// The same for people.
     pub by: Option<String>,
     /// That is a shell at which somebody called the hook: it ends when the person leaves.
     pub is_shell: bool,

@@ -98,6 +98,7 @@ pub fn hold(settings: &Settings) -> Option<Hold> {
     if let Some((entry, began)) = begun {
         let own = history.entries.iter().filter(|other| other.run == entry.run);
         hold.since = Some(entry.at);
+        hold.owner = began.by.pid;
         hold.by = Some(began.by.text());
         hold.is_shell = began.by.pid.is_some_and(is_shell);
         hold.token = own.rev().find_map(|other| match other.event {

@@ -3,19 +3,25 @@
 use std::path::Path;
 
 use clap::Subcommand;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::output::{self, print, print_done};
+use crate::check::health::Hold;
+use crate::check::vitals::hold;
+use crate::clock;
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
+use crate::harmless;
 use crate::lease::question::{self, question};
 use crate::lease::wire::{Answer, Ask, Purpose, Status, Token};
 use crate::run::hook;
 use crate::run::lease::described;
+use crate::text::wrapped;
 
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum Order {
-    /// Print who holds the lease, since when and what for, and who waits.
+    /// Print who holds the lease, since when and what for, who waits, and who holds this host.
     Show {
         /// Print JSON.
         #[arg(long)]
@@ -66,49 +72,106 @@ impl CarriesExit for Error {
 
 /// What `certbaton lease show --json` prints, on one line:
 ///
-/// `arbiter`: name of the host that grants; `token`: the last one granted (0: none yet);
+/// `arbiter`: name of the host that grants, or null; `here`: who holds the lock of this host, or null; `token`: the last one granted (0: none yet);
 /// `holder`: null, or `name` (by its key), `token`, `purpose` (`host`, `pid`, `why`),
 /// `held-millis`, `silent-millis` (since its last heartbeat), `connected`;
 /// `queue`: first come first, each `name`, `purpose`, `waited-millis`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Shown<'a> {
-    arbiter: &'a str,
+    arbiter: Option<&'a str>,
+    here: Option<&'a Hold>,
     #[serde(flatten)]
     status: &'a Status,
 }
 
 impl Order {
     pub(super) fn perform(&self, settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
-        let (ask, json) = match self {
-            Self::Show { json } => (Ask::Status, *json),
-            Self::Break { token: Some(token) } => (Ask::Break { token: Token(*token) }, false),
-            Self::Break { token: None } => {
-                let said = if hook::break_run(settings)? {
-                    "broken: the run that was under way on this host has given its routes and the lease back\n"
-                } else {
-                    "no run is under way on this host; certbaton lease show tells who holds the lease\n"
-                };
-                return Ok(print_done(said)?);
+        let here = hold(settings);
+        match self {
+            Self::Show { json } => show(settings, config, here.as_ref(), *json),
+            Self::Break { token } => {
+                let done = take(settings, config, here.as_ref(), *token)?;
+                Ok(print_done(&wrapped("", HANG, &done))?)
             }
-        };
-        let (hello, answer) = question(settings, config, &ask)?;
-        match (answer, self) {
-            (Answer::Status(status), Self::Show { .. }) if json => {
-                let shown = Shown { arbiter: &hello.host, status: &status };
-                print(&(serde_json::to_string(&shown)? + "\n"))?;
-            }
-            (Answer::Status(status), Self::Show { .. }) => {
-                print(&text(&hello.host, &status))?;
-            }
-            (Answer::Broken, Self::Break { token: Some(token) }) => print_done(&format!(
-                "broken: token {token} is nobody's any more; its holder stops its certbot and gives its routes back\n"
-            ))?,
-            (Answer::Refused { why }, _) => return Err(Error::Refused(why)),
-            (other, _) => return Err(Error::Strange(format!("{other:?}"))),
         }
-        Ok(())
     }
+}
+
+fn show(
+    settings: &Settings,
+    config: Option<&Path>,
+    here: Option<&Hold>,
+    json: bool,
+) -> Result<(), Error> {
+    let (arbiter, status) = if settings.arbiter.is_none() {
+        (None, Status::default())
+    } else {
+        match question(settings, config, &Ask::Status) {
+            Ok((hello, Answer::Status(status))) => (Some(hello.host), status),
+            Ok((_, Answer::Refused { why })) => return Err(Error::Refused(why)),
+            Ok((_, other)) => return Err(Error::Strange(format!("{other:?}"))),
+            Err(error) => {
+                // What is known without it.
+                if let Some(here) = here.filter(|_| !json) {
+                    print(&held_here(here, clock::now()))?;
+                }
+                return Err(error.into());
+            }
+        }
+    };
+    if json {
+        let shown = Shown { arbiter: arbiter.as_deref(), here, status: &status };
+        return Ok(print(&(serde_json::to_string(&shown)? + "\n"))?);
+    }
+    let granted = arbiter.map_or_else(
+        || wrapped("", HANG, "no arbiter: each host has a lock of its own"),
+        |arbiter| text(&arbiter, &status),
+    );
+    let here = here.map(|here| held_here(here, clock::now())).unwrap_or_default();
+    Ok(print(&(granted + &here))?)
+}
+
+/// Who holds this host's lock, and how to end that.
+fn held_here(here: &Hold, now: Timestamp) -> String {
+    let shell = if here.is_shell { "; that is a shell, and holds it until it ends" } else { "" };
+    let told = format!("here: {}{shell}; {} ends it", here.words(now), here.remedy());
+    wrapped("", HANG, &told)
+}
+
+/// Takes the lease away from the holder of `token`, and ends what this host holds by it; without a
+/// token, whatever this host holds.
+fn take(
+    settings: &Settings,
+    config: Option<&Path>,
+    here: Option<&Hold>,
+    token: Option<u64>,
+) -> Result<String, Error> {
+    let Some(number) = token else {
+        let said = if hook::break_run(settings)? {
+            "broken: the run that was under way on this host has given its routes and the lease back"
+        } else {
+            "no run is under way on this host; certbaton lease show tells who holds the lease"
+        };
+        return Ok(said.to_owned());
+    };
+    let is_held_here = here.is_some_and(|here| here.token == token);
+    let mut said = match question(settings, config, &Ask::Break { token: Token(number) })? {
+        (_, Answer::Broken) => format!(
+            "broken: token {number} is nobody's any more; its holder stops its certbot and gives its routes back"
+        ),
+        // The arbiter has forgotten it; what it was for holds this host's lock all the same.
+        (_, Answer::Refused { .. }) if is_held_here => {
+            format!("token {number} was nobody's any more")
+        }
+        (_, Answer::Refused { why }) => return Err(Error::Refused(why)),
+        (_, other) => return Err(Error::Strange(format!("{other:?}"))),
+    };
+    // Its keeper may have heard of it by now, and then gives everything back by itself.
+    if is_held_here && hook::break_run(settings).unwrap_or_default() {
+        said += "; the run that held the lock of this host by it has given its routes back";
+    }
+    Ok(said)
 }
 
 fn text(arbiter: &str, status: &Status) -> String {
@@ -137,12 +200,17 @@ fn text(arbiter: &str, status: &Status) -> String {
             "{place}. in the queue: {name} (host {host}, process {pid}) has waited for {waited} s to renew {why}"
         ));
     }
-    lines.join("\n") + "\n"
+    lines.iter().map(|line| wrapped("", HANG, &harmless::text(line))).collect()
 }
+
+/// What goes on in the next line is indented so.
+const HANG: usize = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::SignedDuration;
+
     use crate::lease::wire::{Holder, Waiter};
 
     #[test]
@@ -159,6 +227,8 @@ mod tests {
         let waiter = Waiter { name: "vps".into(), purpose, waited_millis: 3_000 };
         let status = Status { holder: Some(holder), queue: vec![waiter], token: Token(7) };
         let text = text("vps", &status);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for part in [
             "home (host pc, process 42) has held the lease for 65 s to renew cloud.example.org",
             "token 7, connected, last heard of 2 s ago",
@@ -167,9 +237,30 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        let json = serde_json::to_value(Shown { arbiter: "vps", status: &status }).unwrap();
+        let json =
+            serde_json::to_value(Shown { arbiter: Some("vps"), here: None, status: &status })
+                .unwrap();
         assert_eq!(json["holder"]["token"], 7);
         assert_eq!(json["queue"][0]["waited-millis"], 3_000);
         assert!(super::text("vps", &Status::default()).starts_with("free"));
+    }
+
+    #[test]
+    fn what_holds_this_host_says_for_whom_and_how_to_end_it() {
+        let now = Timestamp::UNIX_EPOCH;
+        let hold = Hold {
+            keeper: 9,
+            owner: Some(7),
+            by: Some("bash, process 7".into()),
+            is_shell: true,
+            since: Some(now - SignedDuration::from_mins(5)),
+            token: Some(3),
+            ..Hold::default()
+        };
+        let text = held_here(&hold, now).split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in ["for bash, process 7, for 5 min", "a shell", "certbaton lease break 3 ends it"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
     }
 }
