@@ -201,7 +201,7 @@ impl Way {
             }
             Order::Probe(_) => (PROBE, SILENCE, 0),
             Order::Survey | Order::Status | Order::Inspect { .. } | Order::Plant { .. } => {
-                (self.patience, self.patience, 0)
+                (self.patience, self.patience.min(QUIET), 0)
             }
         };
         // The answer, and what ssh or sudo may have to say before.
@@ -257,6 +257,9 @@ impl Way {
 
 /// For a host to look at itself: Apache's dumps, certbot's version on a small machine that is busy.
 const LOOK: Duration = Duration::from_secs(90);
+
+/// Without a word meanwhile: an agent that looks says every few seconds that it is alive.
+const QUIET: Duration = Duration::from_secs(20);
 
 /// For a host to ask for every name of one order, as the CA does; it says that it is alive.
 const PROBE: Duration = Duration::from_mins(5);

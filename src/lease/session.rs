@@ -7,6 +7,8 @@
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
@@ -17,7 +19,8 @@ use crate::config::Settings;
 use crate::files;
 use crate::lease::connection::{Connection, Way};
 use crate::lease::holder::{Action, Event, GiveUp, Greeting, Holder, Patience, Warning, Word};
-use crate::lease::times;
+use crate::lease::rules::millis;
+use crate::lease::times::{self, Periods};
 use crate::lease::wire::{self, Ask, Hello, Purpose, RequestId, Token, Waiting};
 use crate::threads;
 
@@ -40,6 +43,23 @@ pub struct Session {
     news: Receiver<News>,
     /// One byte per piece of news; closed with the thread.
     bell: UnixStream,
+    pulse: Arc<Pulse>,
+}
+
+/// When the holder's own thread was last seen alive.
+#[derive(Debug, Default)]
+struct Pulse(AtomicU64);
+
+impl Pulse {
+    fn beat(&self) {
+        self.0.store(millis(clock::since_boot()), Ordering::Relaxed);
+    }
+
+    /// Whether it was seen within `bound`.
+    fn is_alive(&self, bound: Duration) -> bool {
+        let last = self.0.load(Ordering::Relaxed);
+        millis(clock::since_boot()).saturating_sub(last) <= millis(bound)
+    }
 }
 
 impl Session {
@@ -55,6 +75,7 @@ impl Session {
         far.set_nonblocking(true)?;
         let (tell, news) = mpsc::channel();
         let unix = clock::now().as_second();
+        let pulse = Arc::new(Pulse::default());
         let floor = floor(settings, unix);
         let patience = Patience::new(settings.lease_grace, wait);
         let worker = Worker {
@@ -67,11 +88,18 @@ impl Session {
             said: String::new(),
             tell,
             bell: far,
+            pulse: Arc::clone(&pulse),
             alarm: Alarm::new()?,
             settings: settings.clone(),
         };
         threads::start("lease", move || worker.work())?;
-        Ok(Self { news, bell })
+        Ok(Self { news, bell, pulse })
+    }
+
+    /// The thread that works under the lease is not stuck: said at least every
+    /// [`times::WORK`], else the lease is given up.
+    pub fn alive(&self) {
+        self.pulse.beat();
     }
 
     /// The next piece of news, if there is one.
@@ -167,6 +195,7 @@ struct Worker {
     said: String,
     tell: Sender<News>,
     bell: UnixStream,
+    pulse: Arc<Pulse>,
     alarm: Alarm,
     settings: Settings,
 }
@@ -175,6 +204,12 @@ impl Worker {
     fn work(mut self) {
         self.step(Event::Tick);
         while !self.machine.is_over() {
+            let work = Periods::of(self.settings.lease_grace).work;
+            if self.machine.holds().is_some() && !self.pulse.is_alive(work) {
+                // Silence ends it for the arbiter; the work, if it ever ends, finds it lost.
+                tracing::error!("the lease is given up: {STUCK} {} s", work.as_secs());
+                return self.news(News::Lost(format!("{STUCK} {} s", work.as_secs())));
+            }
             if let Err(error) = self.round() {
                 // Without a clock or poll nothing can be held: silence ends it for the arbiter.
                 tracing::error!("the lease cannot be watched: {error}");
@@ -277,7 +312,10 @@ impl Worker {
                 Action::Say(word) => failed |= !self.say(&word),
                 Action::Seen(token) => self.remember(token),
                 Action::Waiting(reason) => self.news(News::Waiting(reason)),
-                Action::Granted(token) => self.news(News::Granted(token)),
+                Action::Granted(token) => {
+                    self.pulse.beat();
+                    self.news(News::Granted(token));
+                }
                 Action::Lost(why) => self.news(News::Lost(why.to_string())),
                 Action::GiveUp(why) => self.news(News::GaveUp(why, self.said.clone())),
                 Action::Warn(Warning::Late) => tracing::warn!(
@@ -325,6 +363,9 @@ impl Worker {
         }
     }
 }
+
+/// A piece of work that hangs.
+const STUCK: &str = "the work under it did not come to an end in";
 
 /// The thread ended without a word.
 const DIED: &str = "the thread that held it ended";

@@ -19,6 +19,10 @@ pub const ARBITER: Duration = Duration::from_secs(30);
 /// A peer that says nothing for this long is gone; a holder says something every `BEAT`.
 pub const SILENCE: Duration = Duration::from_secs(30);
 
+/// A keeper whose work does not come to an end for so long beats no more: it may hang for
+/// ever, and the other hosts must not. Longer than any switch with its proofs.
+pub const WORK: Duration = Duration::from_mins(10);
+
 /// A run that holds the lease for so long is said once, as a warning.
 pub const LONG_HOLD: Duration = Duration::from_mins(10);
 
@@ -46,12 +50,20 @@ pub struct Periods {
     pub arbiter: Duration,
     /// As `SILENCE`.
     pub silence: Duration,
+    /// As `WORK`.
+    pub work: Duration,
 }
 
 impl Periods {
     /// In the proportions of the constants above, which a `grace` of `ARBITER` gives.
     pub fn of(grace: Duration) -> Self {
-        Self { beat: grace / 6, holder: grace * 2 / 3, arbiter: grace, silence: grace }
+        Self {
+            beat: grace / 6,
+            holder: grace * 2 / 3,
+            arbiter: grace,
+            silence: grace,
+            work: grace * 20,
+        }
     }
 }
 
@@ -61,7 +73,8 @@ mod tests {
 
     #[test]
     fn the_usual_grace_gives_the_usual_times() {
-        let usual = Periods { beat: BEAT, holder: HOLDER, arbiter: ARBITER, silence: SILENCE };
+        let usual =
+            Periods { beat: BEAT, holder: HOLDER, arbiter: ARBITER, silence: SILENCE, work: WORK };
         assert_eq!(Periods::of(ARBITER), usual);
     }
 }

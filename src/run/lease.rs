@@ -223,6 +223,13 @@ impl Grant {
         self.session.as_ref().map(AsFd::as_fd)
     }
 
+    /// Whoever works under it is not stuck; see [`Session::alive`].
+    pub fn alive(&self) {
+        if let Some(session) = &self.session {
+            session.alive();
+        }
+    }
+
     /// Why it is lost, if it is; said once.
     pub fn lost(&mut self) -> Option<String> {
         match self.session.as_mut()?.take()? {
