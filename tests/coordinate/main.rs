@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "a test says why it skips")]
 
 mod clean;
+mod hostile;
 mod tree;
 
 use std::fs;
