@@ -14,6 +14,7 @@ pub mod question;
 pub mod rules;
 pub mod serve;
 pub mod session;
+mod slots;
 #[expect(clippy::disallowed_methods, reason = "owns the arbiter's directories")]
 pub mod store;
 pub mod times;

@@ -59,6 +59,11 @@ pub fn relay(order: &[u8], caller: &Caller) -> Result<(), Error> {
     pass_on(&mut sudo.talk(MAX_ANSWER)?, order, caller)
 }
 
+/// Says `answer` instead of asking the agent.
+pub fn refuse(answer: &Answer, caller: &Caller) -> Result<(), Error> {
+    caller.say(&wire::line(answer)?).map_err(Error::Pipe)
+}
+
 fn pass_on(agent: &mut Piped, order: &[u8], caller: &Caller) -> Result<(), Error> {
     let mut line = order.to_vec();
     if !line.ends_with(b"\n") {

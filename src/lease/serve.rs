@@ -19,9 +19,11 @@ use crate::lease::lines::{self, Lines};
 use crate::lease::overview;
 use crate::lease::place::{Hold, Holder, Standing, Waiter};
 use crate::lease::rules::{self, Claim, Grant, Millis, Now, Verdict, millis};
+use crate::lease::slots;
 use crate::lease::store::{self, Slip, Store};
 use crate::lease::times::{Periods, SILENCE};
 use crate::lease::wire::{self, Answer, Ask, Hello, Purpose, RequestId, Token, Waiting};
+use crate::lock::Lock;
 use crate::names::HostLabel;
 use crate::process::{self, Process};
 
@@ -106,6 +108,12 @@ pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(),
         first => first?,
     };
     if let Some(line) = first.as_deref().filter(|line| order::is_order(line)) {
+        let slot = slot(settings, caller);
+        let (_slot, refused) = slot.unwrap_or_else(|error| (None, Some(chain(&error))));
+        if let Some(why) = refused {
+            let failed = order::Answer::Failed { exit: Exit::Busy.code(), why };
+            return Ok(relay::refuse(&failed, &lines.into())?);
+        }
         tracing::info!(host = %caller, "order of {caller} for the agent");
         return Ok(relay::relay(line, &lines.into())?);
     }
@@ -117,6 +125,10 @@ pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(),
             return Err(error.into());
         }
     };
+    let (_slot, refused) = slot(settings, caller)?;
+    if let Some(why) = refused {
+        return Ok(lines.say(&Answer::Refused { why })?);
+    }
     let mut conversation = Conversation {
         store,
         periods: Periods::of(settings.lease_grace),
@@ -136,6 +148,28 @@ pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(),
     match ended {
         Err(error) if error.is_farewell() => Ok(()),
         ended => ended,
+    }
+}
+
+/// The caller's right to one connection more, or why it has none.
+fn slot(settings: &Settings, caller: &HostLabel) -> Result<(Option<Lock>, Option<String>), Error> {
+    // What root makes in the directory of another, that one could not open any more.
+    if process::is_own_root() && is_anothers(settings)? {
+        return Ok((None, None));
+    }
+    let slot = slots::take(&settings.arbiter_directory(), caller)?;
+    let why = format!("{caller} has {} connections here already", slots::AT_ONCE);
+    if slot.is_none() {
+        tracing::warn!(host = %caller, "lease: {why}");
+    }
+    let refused = slot.is_none().then_some(why);
+    Ok((slot, refused))
+}
+
+fn is_anothers(settings: &Settings) -> Result<bool, Error> {
+    match files::owner(&settings.arbiter_directory()) {
+        Err(error) if error.is_missing() => Ok(false),
+        owner => Ok(owner?.0 != 0),
     }
 }
 

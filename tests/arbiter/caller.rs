@@ -55,7 +55,7 @@ impl Place {
         let mut all = names(&self.path("run/arbiter"));
         all.extend(names(&self.memory("queue")));
         all.extend(names(&self.path("state/arbiter")));
-        all.retain(|name| name != "queue");
+        all.retain(|name| name != "queue" && name != "callers");
         all.sort();
         all
     }

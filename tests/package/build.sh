@@ -37,7 +37,7 @@ contents() {
         find completions/fish -type f -printf '/usr/share/fish/vendor_completions.d/%f\n'
         printf '/usr/share/certbaton/hooks/%s/certbaton\n' pre deploy post
         printf '/usr/share/doc/certbaton/%s\n' README.md crates changelog.gz changelog.Debian.gz copyright \
-            examples/ssh/{config,authorized_keys}) | sort > "$scratch/expected"
+            examples/ssh/{config,authorized_keys,sshd_config}) | sort > "$scratch/expected"
     sed -n 's|.* \(/usr/share/\)|\1|p' "$scratch/contents" | sort | diff "$scratch/expected" - ||
         fail "the package has other documentation"
     conffiles=$(dpkg-deb --info "$new" conffiles | sort)
