@@ -288,3 +288,47 @@ const UNDONE: Duration = Duration::from_secs(15);
 
 /// For an agent, or ssh, to end after the last word.
 const GOODBYE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::dialogue::Broken;
+    use std::io;
+    use std::os::fd::AsFd;
+
+    fn way(script: &str) -> Way {
+        let program = Program::plain("/bin/sh".into(), vec!["-c".into(), script.into()]);
+        let name = HostLabel::parse("vps").unwrap();
+        let (patience, wait) = (LOOK, Duration::from_mins(30));
+        Way { name, program: Some(program), greets: false, patience, wait }
+    }
+
+    fn renewal() -> Renewal {
+        Renewal { cert_names: Vec::new(), force: false, dry_run: false }
+    }
+
+    #[test]
+    fn a_renewal_has_its_wait_and_a_stated_time_for_each_lineage() {
+        let bounds = way("").bounds(&Order::Renew(renewal()), 3);
+        assert_eq!(bounds.time, Duration::from_mins(30 + 3 * 5));
+        assert!(bounds.silence < bounds.time && bounds.bytes < 8 * 1024 * 1024);
+        let look = way("").patient(Duration::from_secs(20)).bounds(&Order::Status, 0);
+        assert_eq!((look.time, look.silence), (Duration::from_secs(20), Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn who_calls_it_off_is_heard_over_one_that_is_alive_for_ever() {
+        let (stop, stopper) = io::pipe().unwrap();
+        let mut heard = 0;
+        let alive = way("while echo '{\"line\":{\"text\":\"x\"}}'; do :; done");
+        let mut stopper = Some(stopper);
+        let answer = alive.renew(renewal(), 1, stop.as_fd(), |_| {
+            heard += 1;
+            if heard == 100 {
+                stopper = None;
+            }
+        });
+        assert!(matches!(answer, Err(Error::Broken(Broken::CalledOff))), "{answer:?}");
+        assert_eq!(heard, 100);
+    }
+}

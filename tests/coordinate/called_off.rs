@@ -1,0 +1,73 @@
+//! flow: `renew-coordinate` is ended by a signal while certbot runs: at once, and its report is what is on the disk.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::tree::Tree;
+
+/// A certbot that ends of an interrupt, and writes down that it did.
+const WAITS: &str = "trap 'echo interrupted > end; exit 1' INT\n: > started\n\
+                     while :; do /bin/sleep 0.05; done";
+
+/// The report of a run that was ended by `signal` once certbot is at its loop.
+fn ended_by(signal: Signal, certbot: &str) -> Option<(Tree, Value)> {
+    let tree = Tree::plant(certbot)?;
+    let base = tree.base().display().to_string();
+    let config = fs::read_to_string(tree.config()).unwrap();
+    let config = config.replace(&format!("[apache]\npid-file = \"{base}/no.pid\"\n"), "");
+    // certbot is a script here, which runs none of them.
+    for hook in ["pre", "deploy", "post"] {
+        let path = tree.base().join(format!("le/renewal-hooks/{hook}/certbaton"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let server = "[web-server]\ntest = [\"/bin/true\"]\nreload = [\"/bin/true\"]\n";
+    fs::write(tree.config(), config + server).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_renew-coordinate"));
+    command.args(["--config".as_ref(), tree.config().as_os_str()]);
+    command.args(["--force-renewal", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    while !tree.base().join("started").exists() {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended without certbot");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let began = Instant::now();
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let time = began.elapsed();
+    assert!(time < Duration::from_secs(2), "{signal}: {time:?}");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(tree.said("end"), "interrupted\n", "certbot was ended by an interrupt");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["stopped"], "called off by a signal", "{report:#}");
+    Some((tree, report))
+}
+
+#[test]
+fn it_ends_at_once_and_tells_that_the_certificate_is_the_old_one() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let Some((_tree, report)) = ended_by(signal, WAITS) else { return };
+        let lineage = &report["hosts"][0]["lineages"][0];
+        assert_eq!((&lineage["result"], &lineage["serial"]), (&"failed".into(), &"01".into()));
+        assert!(lineage["why"].as_str().unwrap().contains("still the old one"), "{report:#}");
+    }
+}
+
+#[test]
+fn what_certbot_wrote_before_is_told_although_nobody_heard_of_it() {
+    let writes = format!(
+        "cp next.pem le/archive/a/cert2.pem; ln -sf ../../archive/a/cert2.pem le/live/a/cert.pem\n{WAITS}"
+    );
+    let Some((tree, report)) = ended_by(Signal::SIGINT, &writes) else { return };
+    let lineage = &report["hosts"][0]["lineages"][0];
+    assert_eq!((&lineage["result"], &lineage["serial"]), (&"renewed".into(), &"02".into()));
+    let history = fs::read_to_string(tree.base().join("state/history.jsonl")).unwrap();
+    assert!(history.contains("\"renewed\":[\"a\"]"), "one account: {history}");
+}
