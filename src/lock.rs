@@ -21,6 +21,9 @@ use crate::threads;
 #[derive(Debug)]
 pub struct Lock {
     file: File,
+    /// Held and released along with it.
+    #[expect(dead_code, reason = "it is held, and nobody asks it anything")]
+    along: Option<Box<Lock>>,
 }
 
 /// A lock that a thread waits for.
@@ -69,7 +72,7 @@ pub fn attempt(path: &Path) -> Result<Option<Lock>, Error> {
 /// Takes the lock of the open `file`, which is (or was) at `path`, now; `None` while somebody holds it.
 pub fn of_file(file: File, path: &Path) -> Result<Option<Lock>, Error> {
     match fs2::FileExt::try_lock_exclusive(&file) {
-        Ok(()) => Ok(Some(Lock { file })),
+        Ok(()) => Ok(Some(Lock { file, along: None })),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(source) => Err(Error::File { path: path.to_owned(), source }),
     }
@@ -83,7 +86,7 @@ pub fn wait(path: &Path) -> Result<Lock, Error> {
 fn wait_for_file(file: File, path: &Path) -> Result<Lock, Error> {
     loop {
         match fs2::FileExt::lock_exclusive(&file) {
-            Ok(()) => return Ok(Lock { file }),
+            Ok(()) => return Ok(Lock { file, along: None }),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(source) => return Err(Error::File { path: path.to_owned(), source }),
         }
@@ -113,6 +116,11 @@ fn taken(locks: &str, inode: u64) -> Option<i32> {
 }
 
 impl Lock {
+    /// This one and `other`, released together.
+    pub fn with(self, other: Self) -> Self {
+        Self { along: Some(Box::new(other)), ..self }
+    }
+
     /// The locked file.
     pub fn file(&self) -> &File {
         &self.file

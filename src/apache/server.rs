@@ -32,7 +32,7 @@ mod modules;
 mod version;
 
 pub use error::Error;
-pub use find::find;
+pub use find::{find, identity};
 
 /// A running Apache, verified by its pid file, its program and its children.
 #[derive(Debug)]

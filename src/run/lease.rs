@@ -6,14 +6,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::apache::server;
 use crate::clock;
 use crate::command::ssh;
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
+use crate::fingerprint::fingerprint;
 use crate::lease::connection::{self, Way};
 use crate::lease::holder::GiveUp;
 use crate::lease::session::{News, Session};
@@ -77,7 +79,23 @@ impl CarriesExit for Error {
 
 /// The lock of this host, if nobody has it.
 pub fn local(settings: &Settings) -> Result<Option<Lock>, Error> {
-    Ok(lock::attempt(&settings.lease_lock())?)
+    let Some(lock) = lock::attempt(&settings.lease_lock())? else { return Ok(None) };
+    let Some(path) = apaches_lock(settings) else { return Ok(Some(lock)) };
+    if let Some(directory) = path.parent() {
+        files::own_directory(directory, 0o755)?;
+    }
+    Ok(lock::attempt(&path)?.map(|apaches| lock.with(apaches)))
+}
+
+/// The lock of the Apache that runs: another configuration, with directories of its own, may be
+/// for the same one, and would take this one's lines for what a dead run left.
+fn apaches_lock(settings: &Settings) -> Option<PathBuf> {
+    if settings.web_server.is_some() {
+        return None;
+    }
+    let identity = server::identity(settings.pid_file.as_deref())?;
+    let name = format!("apache-{}.lock", fingerprint(&identity, 8));
+    Some(Settings::default().runtime_directory.join(name))
 }
 
 /// The right, as it is asked for: look, wait for `source` at most `patience`, look again.

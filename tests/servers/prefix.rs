@@ -1,5 +1,11 @@
 //! flow: an Apache that its administrator built into a prefix of its own, with its own `-d` and `-f`.
 
+use std::path::Path;
+
+use certbaton::apache::server;
+use certbaton::fingerprint::fingerprint;
+use certbaton::lock;
+
 use crate::alone;
 use crate::apache::Network;
 use crate::tree::{NAME, SITE, Tree, refused};
@@ -10,6 +16,20 @@ fn a_self_built_prefix_with_its_own_arguments() {
         let tree = lay(network);
         tree.start();
         tree.expect_switched_and_given_back(SITES, &|words| tree.certbaton(words));
+        // Another configuration, with directories of its own, waits for whoever is at it.
+        let identity = server::identity(None).unwrap();
+        let name = format!("apache-{}.lock", fingerprint(&identity, 8));
+        let busy = lock::attempt(&Path::new("/run/certbaton").join(name)).unwrap().unwrap();
+        let other = "state-directory = \"@/state2\"\nruntime-directory = \"@/runtime2\"\n";
+        let own = std::fs::read_to_string(tree.path("certbaton.toml")).unwrap();
+        tree.write("certbaton.toml", other);
+        assert_eq!(tree.certbaton(&["switch", "local", NAME]).status.code(), Some(75));
+        drop(busy);
+        let local = tree.certbaton(&["switch", "local", NAME]);
+        assert!(local.status.success(), "{local:?}");
+        let peer = tree.certbaton(&["switch", "peer"]);
+        assert!(peer.status.success(), "{peer:?}");
+        tree.write("certbaton.toml", &own);
         // Its own words are what tests it, and a signal is what reloads it.
         tree.write("opt/web/etc/sites-enabled/broken.conf", "Nonsense\n");
         let said = refused(&tree.certbaton(&["switch", "local", NAME]));

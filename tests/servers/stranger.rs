@@ -57,6 +57,8 @@ fn a_users_process_is_never_taken_for_this_hosts_apache() {
         fifo.unwrap();
         assert_eq!(tree.certbaton(&["switch", "local", NAME]).status.code(), Some(77));
 
+        fs::remove_file(&pid_file).unwrap();
+
         // Nor where no file names it.
         tree.write(
             "certbaton.toml",

@@ -13,13 +13,28 @@ use crate::names::HTTP_PORT;
 use crate::process::{self, Process};
 use crate::sockets;
 
+/// What tells the Apache that [`find`] finds from others, also after a restart: program,
+/// arguments, working directory. None where there is none.
+pub fn identity(pid_file: Option<&Path>) -> Option<Vec<u8>> {
+    let process = found(pid_file).ok()?;
+    let program = without_deleted(&process::executable(process.pid).ok()?);
+    let mut parts = vec![program.into_os_string()];
+    parts.push(process::working_directory(process.pid).ok()?.into_os_string());
+    parts.extend(process::argv(process.pid).ok()?);
+    let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+    Some(parts.join(&0))
+}
+
 /// Finds the Apache that `pid_file` names, or the only one that runs here.
 pub fn find(pid_file: Option<&Path>) -> Result<Server, Error> {
-    let found = match pid_file {
-        Some(path) => named(path)?,
-        None => process::identify(only_pid()?)?,
-    };
-    Server::open(found)
+    Server::open(found(pid_file)?)
+}
+
+fn found(pid_file: Option<&Path>) -> Result<Process, Error> {
+    match pid_file {
+        Some(path) => named(path),
+        None => Ok(process::identify(only_pid()?)?),
+    }
 }
 
 /// The process that the pid file names. Its number may be anybody's by now, who could call his
