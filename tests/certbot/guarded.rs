@@ -32,6 +32,27 @@ fn guard_with(certbot: &Certbot, script: Option<&str>, mode: u32) -> PathBuf {
     guard
 }
 
+/// So that they start where `certbaton` does not.
+#[test]
+fn the_hooks_need_nothing_but_the_c_library() {
+    for hook in [
+        GUARD,
+        env!("CARGO_BIN_EXE_certbaton-deploy-hook"),
+        env!("CARGO_BIN_EXE_certbaton-post-hook"),
+    ] {
+        let output = Command::new("/usr/bin/ldd").arg(hook).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let names = text.lines().filter_map(|line| line.split_whitespace().next());
+        let is_known = |name: &str| {
+            ["linux-vdso.so", "libgcc_s.so", "libc.so", "libm.so", "/lib"]
+                .iter()
+                .any(|known| name.starts_with(known))
+        };
+        let other: Vec<_> = names.filter(|name| !is_known(name)).collect();
+        assert!(output.status.success() && other.is_empty(), "{hook}: {text}");
+    }
+}
+
 fn renew(command: &mut Command, pre_hook: &str) -> Output {
     command
         .args(["renew", "--force-renewal", "--no-random-sleep-on-renew", "--pre-hook", pre_hook])

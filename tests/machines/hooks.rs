@@ -174,7 +174,7 @@ fn two_at_once(lab: &Lab) {
     let webroot = ["--webroot", "-w", "/var/www/html", "-d", "new.example.org"];
     let second =
         lab.certbot_on(&lab.home, "certonly").with(&directories).with(&webroot).hooks().start();
-    until("the second keeper", || lab.home.running("certbaton").len() == 2);
+    until("the second keeper", || lab.home.keepers().len() == 2);
     lab.go_on();
     for done in [first.ended(), second.ended()] {
         assert_eq!(done.code(), 0, "{done:?}");

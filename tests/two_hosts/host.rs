@@ -134,11 +134,13 @@ impl Host {
         self.alive().into_iter().filter(|pid| line(pid).contains(text)).collect()
     }
 
-    /// Its live processes that run this program.
+    /// Its live processes that run this program, or are called so: a hook becomes `certbaton`.
     pub(crate) fn running(&self, program: &str) -> Vec<Pid> {
         let runs = |pid: &Pid| {
             let link = fs::read_link(format!("/proc/{pid}/exe"));
-            link.is_ok_and(|exe| exe.ends_with(program))
+            let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let first = words.split(|byte| *byte == 0).next().unwrap_or_default();
+            link.is_ok_and(|exe| exe.ends_with(program)) || first == program.as_bytes()
         };
         self.alive().into_iter().filter(runs).collect()
     }
@@ -164,7 +166,20 @@ impl Host {
 
     /// The keeper of the run under way.
     pub(crate) fn keeper(&self) -> Pid {
-        self.process("certbaton")
+        let mut found = Vec::new();
+        until("the keeper", || {
+            found = self.keepers();
+            found.len() == 1
+        });
+        found[0]
+    }
+
+    /// All keepers; each pre-hook that waits has `certbaton` running too.
+    pub(crate) fn keepers(&self) -> Vec<Pid> {
+        let named = self.processes("certbaton keep");
+        let mut found = self.running("certbaton");
+        found.retain(|pid| named.contains(pid));
+        found
     }
 
     /// Where the journal ends now.
