@@ -163,6 +163,30 @@ fn a_disk_that_stays_full_is_said_and_recovered_from() {
     });
 }
 
+#[test]
+fn a_thread_or_program_that_cannot_be_started_is_undone_as_other_failures_are() {
+    with_strace(|bench| {
+        let mut refused = 0;
+        for nth in 1..=16 {
+            let context = |e: String| format!("clone3 {nth}: {e}");
+            let inject = format!("inject=clone3:error=EAGAIN:when={nth}");
+            let output = bench.meddled(Goal::Local, &["-e", "trace=clone3", "-e", &inject]);
+            // Without a thread that only hastens things it is done all the same; none aborts.
+            match output.status.code() {
+                Some(0) => bench.expect_local().map_err(context)?,
+                Some(1) => {
+                    refused += 1;
+                    bench.expect_as_before().map_err(context)?;
+                }
+                _ => return Err(context(told(&output))),
+            }
+            bench.reset().map_err(context)?;
+        }
+        ensure!(refused > 0, "no clone3 was ever needed");
+        Ok(())
+    });
+}
+
 /// Exit 0 and done, or, of a switch to this host, exit 1 and as before.
 fn refused_once(bench: &mut Bench, goal: Goal, call: &str, nth: usize) -> Result<(), String> {
     if goal == Goal::Peer {
