@@ -90,7 +90,7 @@ pub(crate) const COMMANDS: &[(&str, Run)] = &[
     ("certbaton status", In("tests/check/transcripts.rs", "&[\"certbaton\", \"status\"]")),
     ("certbaton check", In("tests/check/transcripts.rs", "&[\"certbaton\", \"check\"]")),
     (
-        r"certbaton lease show\|break TOKEN",
+        r"certbaton lease show\|break [TOKEN]",
         In("tests/faults/state.rs", "&[\"certbaton\", \"lease\", \"break\""),
     ),
     ("certbaton serve", In("tests/lab/parts/certbaton.sh", "command=\"/usr/bin/certbaton serve")),
