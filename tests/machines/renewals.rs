@@ -12,6 +12,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("a_name_that_two_lineages_share_stays_until_both_have_it", Sampled, overlap),
     Scenario::new("a_lineage_that_fails_takes_no_other_with_it", Sampled, one_fails),
     Scenario::new("a_lineage_that_is_broken_takes_no_other_with_it", Sampled, one_broken),
+    Scenario::new(
+        "a_certificate_whose_deploy_hook_is_not_called_is_served_all_the_same",
+        Debians,
+        no_deploy_hook,
+    ),
     Scenario::new("nothing_due_is_nothing_done", Both, nothing_due),
     Scenario::new("a_dry_run_leaves_no_trace", Both, dry_run),
 ];
@@ -119,6 +124,17 @@ fn one_broken(lab: &Lab) {
     let told = lab.home.journal(&cursor);
     let words = "left out, certbot will fail with it: wiki.example.org: no webroot is known";
     assert!(told.contains(words), "{told}");
+}
+
+/// As certbot 3.2 to 5.2 does with the directory's hooks and a new certificate.
+fn no_deploy_hook(lab: &Lab) {
+    let (since, before) = (lab.ca.mark(), lab.home.serial("git.example.org"));
+    let renew = lab.certbot_on(&lab.home, "renew");
+    let renew = renew.with(&["--force-renewal", "--cert-name", "git.example.org"]);
+    renew.pre("certbaton-pre-hook").post("certbaton-post-hook").succeed();
+    lab.expect_issued(since, 1);
+    assert_ne!(lab.home.serial("git.example.org"), before);
+    lab.expect_served(&["git.example.org"]);
 }
 
 fn nothing_due(lab: &Lab) {
