@@ -91,9 +91,10 @@ fn named_by_ssh(text: &str) -> Vec<(How, PathBuf)> {
             _ => continue,
         };
         let values = rest.trim_start_matches([' ', '\t', '=']).split([' ', '\t', '"']);
-        // Patterns and what ssh fills in are its own to check.
-        let plain =
-            values.filter(|value| value.starts_with('/') && !value.contains(['*', '?', '%']));
+        // Patterns and what ssh fills in are its own to check; /dev/null is no file, and says none.
+        let plain = values.filter(|value| {
+            value.starts_with('/') && !value.contains(['*', '?', '%']) && *value != "/dev/null"
+        });
         found.extend(plain.map(|path| (how, PathBuf::from(path))));
     }
     found
@@ -221,7 +222,8 @@ mod tests {
         let at = |name: &str| scratch.path().join(name);
         let (config, key, hosts) = (at("ssh_config"), at("key"), at("known_hosts"));
         let text = format!(
-            "Host *\n  IdentityFile={}\n\tUserKnownHostsFile \"{}\" ~/.ssh/x\n",
+            "Host *\n  IdentityFile={}\n\tUserKnownHostsFile \"{}\" ~/.ssh/x\n\
+            GlobalKnownHostsFile /dev/null\n",
             key.display(),
             hosts.display()
         );
