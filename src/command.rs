@@ -79,6 +79,14 @@ pub enum Error {
     /// It did not end in time and was killed.
     #[error("{} did not finish in time and was killed", .0.display())]
     Slow(PathBuf),
+    /// Somebody ended it by a signal before it had said what it was asked.
+    #[error("{} was ended by signal {signal}", path.display())]
+    Ended {
+        /// The program.
+        path: PathBuf,
+        /// Which.
+        signal: i32,
+    },
 }
 
 #[deny(clippy::wildcard_enum_match_arm)]
@@ -86,7 +94,9 @@ impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Unsafe(error) => error.exit(),
-            Self::Relative(_) | Self::Start { .. } | Self::Slow(_) => Exit::Failed,
+            Self::Relative(_) | Self::Start { .. } | Self::Slow(_) | Self::Ended { .. } => {
+                Exit::Failed
+            }
         }
     }
 }

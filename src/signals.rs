@@ -61,6 +61,13 @@ impl Signals {
     pub fn take(&self) -> bool {
         matches!(self.0.read_signal(), Ok(Some(_)))
     }
+
+    /// Takes all that are there; whether one was.
+    pub fn drain(&self) -> bool {
+        let is_there = self.take();
+        while self.take() {}
+        is_there
+    }
 }
 
 impl AsFd for Signals {
@@ -73,7 +80,7 @@ impl AsFd for Signals {
 /// Obeys signals again, but for those that are there: they were meant for what is done by now.
 pub fn obey() {
     if let Ok(signals) = Signals::catch() {
-        while signals.take() {}
+        signals.drain();
     }
     SigSet::empty().thread_set_mask().ok();
 }

@@ -9,18 +9,20 @@ use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::apache::by_hand::ByHand;
 use crate::apache::complaint::complaint;
 use crate::clock::{Deadline, Stopwatch, pause};
-use crate::command::Program;
+use crate::command::{self, Program};
 use crate::files;
 use crate::process::{self, PidFd, Process, Signal};
 use crate::sockets::{self, Descriptors};
@@ -255,6 +257,10 @@ impl Inquirer {
                 thread::scope(|scope| Ok(threads::scoped(scope, "candidates", ask)?.wait()));
             answer.map_err(Error::Namespace)??
         };
+        if let Some(signal) = status.signal().filter(|signal| SENT.contains(signal)) {
+            // No answer: a crash is one, and the configuration's.
+            return Err(command::Error::Ended { path: self.program.path.clone(), signal }.into());
+        }
         match (status.success(), candidates.is_empty()) {
             (true, _) => Ok(()),
             (false, true) => {
@@ -313,6 +319,9 @@ fn substitute(candidates: &[Candidate<'_>]) -> io::Result<()> {
 
 /// For one question; 5,000 vhosts need less than a second.
 const QUESTION_TIME: Duration = Duration::from_mins(1);
+
+/// What somebody ends a program with, or the whole service that it belongs to.
+const SENT: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGKILL];
 
 /// Between two looks at the old generation; it is deaf 5 to 8 ms after the signal.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);

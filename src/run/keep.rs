@@ -329,6 +329,10 @@ impl Keeper<'_> {
     }
 
     /// Gives everything back, tries again for a while if it must, and answers the post-hook.
+    ///
+    /// Who stops a service sends its signal to the whole control group, Apache's test included
+    /// (systemd.kill(5), twice if certbot was quicker): what fails by that is tried again at once.
+    /// Who wants the keeper to leave it to `recover` tells it while it waits.
     fn finish(&self, end: End, mut waiting: Option<Channel>) -> Result<(), Error> {
         if end != End::Finished {
             tracing::warn!(
@@ -337,6 +341,7 @@ impl Keeper<'_> {
             );
         }
         let deadline = Deadline::after(FINISH_TIME);
+        let mut is_last = false;
         loop {
             let outcome = give_back(self.settings, &Return::All, &Options::default());
             self.record.record(record::switched(&outcome));
@@ -352,11 +357,16 @@ impl Keeper<'_> {
                 channel.send(&reply).ok();
             }
             let Err(error) = outcome else { return Ok(()) };
+            if deadline.remaining().is_some() && self.signals.drain() {
+                tracing::warn!("told to end meanwhile, so once more: {}", reply.text);
+                continue;
+            }
             tracing::error!("{}", reply.text);
-            if deadline.remaining().is_none() || self.signals.take() {
+            if is_last || deadline.remaining().is_none() {
                 return Err(Error::Stuck(error));
             }
             keeper::wait(&[self.signals.as_fd()], Some(TRY_AGAIN))?;
+            is_last = self.signals.drain();
         }
     }
 

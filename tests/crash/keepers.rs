@@ -201,6 +201,54 @@ fn a_keeper_killed_while_the_post_hook_waits_has_its_work_done_by_that() {
 }
 
 #[test]
+fn a_signal_to_all_of_a_service_that_ends_apaches_test_too_is_no_reason_to_stay() {
+    on_a_bench(|bench| {
+        let config = config(bench, "service.toml", "");
+        let script = format!("{} || exit 9\necho held\nread word\n", pre(bench, &config));
+        let mut client = Client::script(bench, &script);
+        client.hear("held")?;
+        let keeper = keeper(&config);
+        drop(client);
+        // systemd has signalled the keeper already, and does it once more; as often as it likes.
+        for _ in 0..3 {
+            let since = Instant::now();
+            let test = loop {
+                // Without a pause: the whole test takes some hundredths of a second.
+                if let Some(test) = stopped_test(keeper.process().pid) {
+                    break test;
+                }
+                ensure!(since.elapsed() < Duration::from_mins(1), "Apache's test is not seen");
+            };
+            keeper.signal(Signal::TERM).unwrap();
+            test.signal(Signal::TERM).unwrap();
+            test.signal(Signal::CONT).unwrap();
+            ensure!(test.wait_exit(Duration::from_mins(1)).unwrap(), "the test goes on");
+        }
+        as_before_soon(bench)
+    });
+}
+
+/// Apache's test of the configuration, asked by `keeper`, held before its end.
+fn stopped_test(keeper: i32) -> Option<PidFd> {
+    let is_it = |process: &process::Process| {
+        let argv = process::argv(process.pid).unwrap_or_default();
+        argv.iter().any(|word| word == "-t")
+    };
+    let test = process::children(keeper).ok()?.into_iter().find(is_it)?;
+    let test = PidFd::open(test).ok()?;
+    test.signal(Signal::STOP).ok()?;
+    loop {
+        // Neither yet: the kernel has not come to it.
+        if process::is_stopped(test.process().pid).ok()? {
+            return Some(test);
+        }
+        if test.wait_exit(Duration::ZERO).ok()? {
+            return None;
+        }
+    }
+}
+
+#[test]
 fn a_lease_that_is_refused_at_once_is_refused_in_its_own_words() {
     on_a_bench(|bench| {
         let path = leased(bench);
