@@ -1,7 +1,7 @@
 //! flow: configurations as people have them: many files, two webroots, what an older hook left, what nobody loaded.
 
 use crate::hooks::new_name;
-use crate::two_hosts::lab::Lab;
+use crate::two_hosts::lab::{Lab, until};
 use crate::two_hosts::scenario::Certbots::{Debians, Sampled};
 use crate::two_hosts::scenario::Scenario;
 
@@ -85,13 +85,27 @@ fn old_hook(lab: &Lab) {
     lab.home.sh("test -f /etc/apache2/sites-enabled/git.example.org.conf -a ! -L /etc/apache2/sites-enabled/git.example.org.conf");
     lab.home.reload();
     lab.note();
-    for side in ["local", "peer"] {
-        let done = lab.home.run(&["certbaton", "switch", side, "git.example.org"]);
-        assert_eq!(done.code(), 0, "{done:?}");
-        for word in
-            ["git.example.org.conf:5", "##ProxyPass /.well-known", "is a regular file, not a link"]
-        {
-            assert!(done.err.contains(word), "no {word:?}: {done:?}");
+    let left = [
+        "git.example.org.conf:5",
+        "##ProxyPass /.well-known",
+        "git.example.org.conf is a regular file, not a link",
+    ];
+    let done = lab.home.run(&["certbaton", "switch", "local", "git.example.org"]);
+    assert_eq!(done.code(), 0, "{done:?}");
+    for words in left {
+        assert!(done.err.contains(words), "no {words:?}: {done:?}");
+    }
+    // What only takes away has nothing to say of that.
+    let done = lab.home.run(&["certbaton", "switch", "peer", "git.example.org"]);
+    assert_eq!((done.code(), done.err.as_str()), (0, ""), "{done:?}");
+    // A renewal says it in the journal, and the next one not again.
+    for times in [1, 0] {
+        let cursor = lab.home.cursor();
+        lab.renew().with(&["--cert-name", "git.example.org"]).succeed();
+        until("the keeper's end", || lab.home.running("certbaton").is_empty());
+        let told = lab.home.journal(&cursor);
+        for words in left {
+            assert_eq!(told.matches(words).count(), times, "{words:?} in {told}");
         }
     }
 }

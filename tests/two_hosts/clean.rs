@@ -136,7 +136,7 @@ fn left_behind(host: &Host) -> Vec<String> {
     let said = host.sh(
         "[ ! -e /run/certbaton/lease.lock ] || flock -n /run/certbaton/lease.lock true || echo the lease is held
          [ ! -e /run/certbaton/switch.lock ] || flock -n /run/certbaton/switch.lock true || echo the switch is locked
-         ! ls -A /var/lib/certbaton 2> /dev/null | grep -vxe last-switch.json -e arbiter -e token-seen -e history.jsonl -e peers || echo the above in /var/lib/certbaton
+         ! ls -A /var/lib/certbaton 2> /dev/null | grep -vxe last-switch.json -e arbiter -e token-seen -e history.jsonl -e peers -e said.json || echo the above in /var/lib/certbaton
          [ ! -e /run/certbaton/keeper.sock ] || echo a socket of the keeper",
     );
     left.extend(said.lines().map(|line| format!("{}: {line}", host.name)));
