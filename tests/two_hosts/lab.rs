@@ -2,6 +2,7 @@
 //!
 //! What happens on it is in `host`, `ca` and `certbot`.
 
+use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -74,13 +75,14 @@ impl Lab {
 
     /// Brings it up; what a killed test run left goes first.
     pub(crate) fn bare() -> Self {
+        let claim = claim();
         if Path::new(STATE).exists() {
             assert!(tool().arg("down").status().unwrap().success(), "an earlier lab stays up");
         }
         let up = tool().arg("up").stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8_lossy(&up.stderr);
         assert!(up.status.success(), "lab up: {said}");
-        let guard = guard();
+        let guard = guard(claim);
         Self {
             home: Host::new("home"),
             vps: Host::new("vps"),
@@ -110,12 +112,21 @@ pub(crate) fn programs() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_certbaton")).parent().unwrap()
 }
 
-/// Takes the lab down when this process ends, by whatever.
-fn guard() -> Child {
+/// Has the lab for this process, as soon as no other run of this target has it.
+///
+/// What is found up then was left by one that was killed: nobody's lab is taken down below their feet.
+fn claim() -> File {
+    let file = File::create(format!("/run/lock/{NAME}")).unwrap();
+    until("the end of another run that has this lab", || file.try_lock().is_ok());
+    file
+}
+
+/// Takes the lab down when this process ends, by whatever; the claim ends with that.
+fn guard(claim: File) -> Child {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "trap '' INT TERM HUP; read -r _; exec \"$0\" down 2> /dev/null", TOOL]);
     shell.env("CERTBATON_LAB", NAME);
-    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    shell.stdin(Stdio::piped()).stdout(claim).stderr(Stdio::null());
     // Out of the group that an interrupt or a time limit ends.
     shell.process_group(0);
     shell.spawn().unwrap()
