@@ -1,6 +1,7 @@
 //! flow: what renewing on an nginx host is, and what it must not be.
 
 use crate::foreign::{CONFIGURED, Nginx};
+use crate::two_hosts::ca::Work;
 use crate::two_hosts::clean::LINEAGES;
 use crate::two_hosts::host::Host;
 use crate::two_hosts::lab::{Lab, tool};
@@ -12,7 +13,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("the_coordinators_unit_reloads_nginx_in_its_sandbox", Debians, by_unit),
     Scenario::new("an_nginx_that_fails_its_test_is_not_reloaded", Debians, broken),
     Scenario::new("an_nginx_that_keeps_the_old_certificate_is_told", Debians, keeps),
-    Scenario::new("a_challenge_that_does_not_arrive_stops_certbot", Debians, not_through),
+    Scenario::new(
+        "what_does_not_arrive_is_left_out_and_if_nothing_does_certbot_is_stopped",
+        Debians,
+        not_through,
+    ),
     Scenario::new(
         "an_nginx_that_is_not_configured_is_told_by_what_to_write",
         Debians,
@@ -123,24 +128,44 @@ fn keeps(lab: &Lab) {
     nginx.expect_same_process();
 }
 
+/// What does not arrive is left out and named, and costs what it asks for; the rest renews. If nothing does, nobody asks.
 fn not_through(lab: &Lab) {
     let config = format!("{CONFIGURED}[proof]\ntime = \"3s\"\n");
-    let _nginx = Nginx::instead_of_apache(lab, &config);
-    // home asks for the vps's own name, which leads to nginx's first site.
-    lab.vps.replace(
-        "/etc/nginx/sites-enabled/cloud.example.org",
-        "location /.well-known/acme-challenge/ { }",
-        "location /.well-known/acme-challenge/ { return 404; }",
-    );
-    lab.vps.sh("systemctl reload nginx");
+    let nginx = Nginx::instead_of_apache(lab, &config);
+    let gone = |name: &str| {
+        lab.vps.replace(
+            &format!("/etc/nginx/sites-enabled/{name}"),
+            "location /.well-known/acme-challenge/ { }",
+            "location /.well-known/acme-challenge/ { return 404; }",
+        );
+        lab.vps.sh("systemctl reload nginx");
+    };
+    let why =
+        |name: &str| format!("{name} does not answer from /var/www/html for the CA: status 404");
+    // home asks for the vps's own name, which leads to nginx's first site; for the wiki's, it keeps the name.
+    gone("cloud.example.org");
+    let (since, cursor) = (lab.ca.mark(), lab.vps.cursor());
+    let done = lab.renew_on(&lab.vps).run();
+    assert_eq!(done.code(), 1, "{done:?}");
+    // Its two names and git's.
+    assert_eq!(lab.ca.work(since), Work { orders: 3, valid: 1, invalid: 3, issued: 1 });
+    let told = lab.vps.journal(&cursor);
+    for name in ["cloud.example.org", "git.example.org"] {
+        let left_out = format!("left out, certbot will fail with it: {name}: {}", why(name));
+        assert_eq!(told.matches(&left_out).count(), 1, "{left_out}: {told}");
+    }
+    assert!(!told.contains("left out, certbot will fail with it: wiki"), "{told}");
+    expect_served_by_nginx(lab);
+    nginx.expect_same_process();
+
+    gone("wiki.example.org");
     let (since, cursor) = (lab.ca.mark(), lab.vps.cursor());
     lab.renew_on(&lab.vps).be_stopped();
     lab.expect_not_asked(since);
     let told = lab.vps.journal(&cursor);
-    assert!(
-        told.contains("cloud.example.org does not answer from /var/www/html for the CA"),
-        "{told}"
-    );
+    for name in LINEAGES {
+        assert!(told.contains(&why(name)), "{name}: {told}");
+    }
 }
 
 fn unconfigured(lab: &Lab) {
