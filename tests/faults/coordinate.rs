@@ -1,11 +1,13 @@
 //! flow: `renew-coordinate` has both hosts renew in turn, and leaves nothing undone however it ends.
 
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
 
-use crate::lease::ONE;
-use crate::two_hosts::clean::LINEAGES;
+use crate::lease::{ONE, expect_within};
+use crate::two_hosts::clean::{LINEAGES, NAMES};
 use crate::two_hosts::host::{Host, Output};
-use crate::two_hosts::lab::{Lab, until};
+use crate::two_hosts::lab::{Lab, until, until_within};
 use crate::two_hosts::scenario::Certbots::{Debians, Sampled};
 use crate::two_hosts::scenario::Scenario;
 
@@ -26,6 +28,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario::new("the_coordinators_unit_renews_in_its_sandbox", Debians, by_unit),
 ];
+
+/// From a signal to the coordinator's end: two seconds, and as much again for a busy host.
+const ENDING: Duration = Duration::from_secs(4);
+
+/// From certbot's end until no route is local any more.
+const GIVING_BACK: Duration = Duration::from_secs(10);
 
 fn hooks(lab: &Lab) {
     for host in [&lab.home, &lab.vps] {
@@ -103,12 +111,22 @@ fn one_away(lab: &Lab) {
 
 fn interrupted(lab: &Lab) {
     hooks(lab);
+    let serials = || LINEAGES.map(|lineage| lab.home.serial(lineage));
+    let before = serials();
     let run = lab.home.start(&words(&["--host", "home"]));
     until("the keeper of the run", || has_keeper(&lab.home));
+    let began = Instant::now();
     run.signal(Signal::SIGINT);
     let done = run.ended();
+    expect_within("the coordinator's end", began.elapsed(), Duration::ZERO, ENDING);
     assert_eq!(done.code(), 1, "{done:?}");
-    assert!(!has_keeper(&lab.home), "a keeper is left: {done:?}");
+    assert!(done.out.contains("called off by a signal"), "{done:?}");
+    // It does not wait for the keeper, which gives back first.
+    until_within("the keeper's end", GIVING_BACK, || !has_keeper(&lab.home));
+    assert_eq!(lab.ca.answers(&NAMES), ["vps"; 4], "{done:?}");
+    // What it said of each lineage is what is on the disk.
+    assert_eq!(done.out.matches("still the old one").count(), LINEAGES.len(), "{done:?}");
+    assert_eq!(serials(), before, "{done:?}");
     lab.expect_free();
 }
 
