@@ -235,6 +235,11 @@ pub fn owner(path: &Path) -> Result<(u32, u32), Error> {
     Ok((metadata.uid(), metadata.gid()))
 }
 
+/// Whether `path` is a file that somebody may run.
+pub fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
+}
+
 /// Whether `path` itself is a regular file, not a link to one.
 pub fn is_plain_file(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|m| m.is_file())

@@ -10,13 +10,29 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use nix::sys::socket::sockopt::AcceptConn;
-use nix::sys::socket::{SockaddrStorage, getsockname, getsockopt};
+use nix::sys::socket::sockopt::{AcceptConn, ReuseAddr};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, getsockname, getsockopt, setsockopt,
+    socket,
+};
 use rustix::io::Errno;
 use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 
 use crate::files;
 use crate::process::{self, PidFd, Process};
+
+/// Whether a server could listen on `address`; nothing answers there meanwhile, since nothing listens.
+pub fn can_bind(address: SocketAddr) -> io::Result<()> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    // Without the family here, whoever listens does so by another one.
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let Ok(socket) = socket(family, SockType::Stream, flags, None) else { return Ok(()) };
+    setsockopt(&socket, ReuseAddr, &true)?;
+    match bind(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
+        Err(errno @ (nix::Error::EADDRINUSE | nix::Error::EADDRNOTAVAIL)) => Err(errno.into()),
+        _ => Ok(()),
+    }
+}
 
 /// Descriptors of one kind: number and inode.
 pub type Descriptors = BTreeMap<i32, u64>;

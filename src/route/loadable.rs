@@ -1,21 +1,87 @@
 //! flow: what ends Apache at a reload although its own test passes.
 
 use std::collections::BTreeSet;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::apache::document::words;
-use crate::apache::dump::{Dump, Node};
+use crate::apache::dump::{Dump, Node, Origin};
 use crate::apache::server::Server;
 use crate::certbot::certificate;
 use crate::files;
 use crate::route::report::Error;
+use crate::sockets;
 
 /// Refuses the reload that would be Apache's last.
 pub fn check(dump: &Dump, server: &Server) -> Result<(), Error> {
-    keys_match(dump, server)
+    keys_match(dump, server)?;
+    ports_are_free(dump, server)?;
+    logs_can_be_written(dump)
 }
 
-/// Certificates and keys that changed since Apache loaded them must belong together.
+/// What Apache does not listen on yet, nobody else may: it ends when it cannot bind (`open_listeners`, listen.c).
+fn ports_are_free(dump: &Dump, server: &Server) -> Result<(), Error> {
+    let listens = dump.config.iter().filter(|node| node.name == "listen");
+    let wanted: Vec<(SocketAddr, &Origin)> = listens
+        .filter_map(|node| Some((address(&words(&node.arguments).next()?)?, &node.origin)))
+        .collect();
+    let held = server.listeners()?;
+    for (address, origin) in wanted {
+        let is_held = |held: &SocketAddr| {
+            held.port() == address.port()
+                && (held.ip() == address.ip()
+                    || (held.ip().is_unspecified() && address.ip().is_unspecified()))
+        };
+        if !held.iter().any(is_held)
+            && let Err(why) = sockets::can_bind(address)
+        {
+            let what = format!("Apache cannot listen on {address} ({why})");
+            return Err(Error::Deadly { origin: origin.clone(), what });
+        }
+    }
+    Ok(())
+}
+
+/// `[ADDRESS:]PORT`; nothing of a name, which Apache resolves (`ap_set_listener`, listen.c).
+fn address(word: &[u8]) -> Option<SocketAddr> {
+    let text = std::str::from_utf8(word).ok()?;
+    match text.parse::<u16>() {
+        Ok(port) => Some((Ipv6Addr::UNSPECIFIED, port).into()),
+        Err(_) => text.replace("*:", "[::]:").parse().ok(),
+    }
+}
+
+/// A program that a log is piped to must be there, and so must the directory of a file
+/// (`ap_open_logs`, log.c; `init_config_log`, mod_log_config.c).
+fn logs_can_be_written(dump: &Dump) -> Result<(), Error> {
+    let sections = dump.config.iter().filter(|n| n.name == "<virtualhost");
+    let levels = sections.map(|n| &n.children[..]).chain([&dump.config[..]]);
+    for node in levels.flatten().filter(|node| LOGS.contains(&node.name.as_str())) {
+        let Some(word) = words(&node.arguments).next() else { continue };
+        let word = String::from_utf8_lossy(&word).into_owned();
+        let deadly = |what: String| Err(Error::Deadly { origin: node.origin.clone(), what });
+        if let Some(piped) = word.strip_prefix('|') {
+            // `|$` is a shell's, which is there.
+            let piped = piped.strip_prefix('|').unwrap_or(piped).trim_start();
+            let program = piped.split_whitespace().next().unwrap_or_default();
+            if program.starts_with('/') && !files::is_program(Path::new(program)) {
+                return deadly(format!("the program of this log, {program}, cannot be run"));
+            }
+        } else if word.contains('/') && !word.contains(':') {
+            let path = Path::new(&dump.server_root).join(&word);
+            if path.parent().is_some_and(|directory| !files::exists(directory)) {
+                return deadly(format!("the directory of this log, {word}, is not there"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Directives whose first word is where a log goes.
+const LOGS: [&str; 5] = ["errorlog", "customlog", "transferlog", "globallog", "forensiclog"];
+
+/// Certificates and keys must belong together, whatever their times say: a clock may have been
+/// set back since. What cannot be compared counts only if Apache has not loaded it yet.
 ///
 /// A mismatch passes configtest and ends the parent at the reload.
 fn keys_match(dump: &Dump, server: &Server) -> Result<(), Error> {
@@ -28,15 +94,16 @@ fn keys_match(dump: &Dump, server: &Server) -> Result<(), Error> {
         if !checked.insert((certificate.clone(), key.clone())) {
             continue;
         }
-        let newer = |path: &Path| files::snapshot(path).map(|s| (s.changed > loaded, s.bytes));
-        let (certificate_new, certificate_pem) = newer(&certificate)?;
-        let (key_new, key_pem) = newer(&key)?;
-        if !certificate_new && !key_new {
+        // Not a file: a token of PKCS #11, or what the test has missed already.
+        let (Ok(chain), Ok(private)) = (files::snapshot(&certificate), files::snapshot(&key))
+        else {
             continue;
-        }
-        match certificate::key_matches(&certificate_pem, &key_pem) {
+        };
+        match certificate::key_matches(&chain.bytes, &private.bytes) {
             Ok(true) => {}
             Ok(false) => return Err(Error::KeyMismatch { certificate, key }),
+            // Encrypted, perhaps; it was fine when Apache loaded it.
+            Err(_) if chain.changed <= loaded && private.changed <= loaded => {}
             Err(source) => return Err(Error::Key { file: certificate, source }),
         }
     }

@@ -149,6 +149,16 @@ pub enum Error {
         /// `SSLCertificateKeyFile`.
         key: PathBuf,
     },
+    /// A line that Apache's test passes and its reload does not.
+    #[error(
+        "{origin}: {what}, which its test does not see but ends it at a reload; nothing was reloaded"
+    )]
+    Deadly {
+        /// Where.
+        origin: Origin,
+        /// What.
+        what: String,
+    },
     /// A certificate or key that cannot be read.
     #[error("cannot compare {} with its key, and a mismatch would end apache at a reload; nothing was reloaded", file.display())]
     Key {
@@ -188,6 +198,25 @@ pub enum Error {
     Journal(#[from] serde_json::Error),
 }
 
+impl Error {
+    /// Trying again mends nothing, and nothing that could be given back is still local.
+    pub fn is_for_a_person(&self) -> bool {
+        matches!(self, Self::LeftBehind(_) | Self::Ended(_))
+    }
+
+    /// The file that Apache complains about.
+    pub fn complaint(&self) -> Option<&str> {
+        match self {
+            Self::Owed(cause) | Self::Kept(cause) => cause.complaint(),
+            Self::Apache(server::Error::Configtest { complaint, .. }) => {
+                let (place, _) = complaint.split_once(": ")?;
+                place.rsplit_once(':').map(|(file, _)| file)
+            }
+            _ => None,
+        }
+    }
+}
+
 #[deny(clippy::wildcard_enum_match_arm)]
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
@@ -206,6 +235,7 @@ impl CarriesExit for Error {
             Self::Refused(_)
             | Self::Damaged(_)
             | Self::Ended(_)
+            | Self::Deadly { .. }
             | Self::KeyMismatch { .. }
             | Self::Key { .. }
             | Self::Document { .. }

@@ -341,10 +341,13 @@ impl Keeper<'_> {
             );
         }
         let deadline = Deadline::after(FINISH_TIME);
+        let mut said = String::new();
         let mut is_last = false;
         loop {
             let outcome = give_back(self.settings, &Return::All, &Options::default());
-            self.record.record(record::switched(&outcome));
+            if !matches!(&outcome, Err(error) if chain(error) == said) {
+                self.record.record(record::switched(&outcome));
+            }
             let reply = match &outcome {
                 Ok(report) => {
                     switch::log(self.settings, report);
@@ -361,13 +364,33 @@ impl Keeper<'_> {
                 tracing::warn!("told to end meanwhile, so once more: {}", reply.text);
                 continue;
             }
-            tracing::error!("{}", reply.text);
-            if is_last || deadline.remaining().is_none() {
+            let why = chain(&error);
+            // The same again is nothing new.
+            if why != said {
+                tracing::error!("{}", reply.text);
+            }
+            said = why;
+            // What only a person can mend keeps nobody else from renewing.
+            if is_last || error.is_for_a_person() || deadline.remaining().is_none() {
                 return Err(Error::Stuck(error));
             }
-            keeper::wait(&[self.signals.as_fd()], Some(TRY_AGAIN))?;
-            is_last = self.signals.drain();
+            is_last = self.wait_for_a_change(&error)?;
         }
+    }
+
+    /// Waits until it is worth while to try again: until a file that Apache complains about
+    /// is another, or for a while; says whether the keeper was told to end meanwhile.
+    fn wait_for_a_change(&self, error: &report::Error) -> Result<bool, Error> {
+        let complaint = error.complaint().map(PathBuf::from);
+        let version = || complaint.as_ref().map(|path| files::stamp(path).ok());
+        let (then, deadline) = (version(), Deadline::after(TRY_AGAIN));
+        while let Some(left) = deadline.remaining() {
+            let ready = keeper::wait(&[self.signals.as_fd()], Some(left.min(LOOK_AGAIN)))?;
+            if ready[0] || version() != then {
+                break;
+            }
+        }
+        Ok(self.signals.drain())
     }
 
     fn owner_name(&self) -> String {
@@ -420,5 +443,8 @@ const HOOK_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a keeper tries to give the routes back before it leaves it to `recover`.
 const FINISH_TIME: Duration = Duration::from_mins(5);
 
-/// Between two of those tries.
-const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// Between two of those tries, if nothing changes.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
+
+/// Between two looks at a file that Apache complains about.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);

@@ -246,12 +246,12 @@ fn what_an_editor_saves_between_the_last_look_and_the_exchange_is_kept() {
         let [site, _] = SITES;
         let users = text(bench, site);
         let by_rename = |bench: &Bench| {
-            let edited = text(bench, site) + "Timeout 14\n";
+            let edited = text(bench, site) + "\nTimeout 14\n";
             fs::write(bench.file("saved"), edited).unwrap();
             fs::rename(bench.file("saved"), bench.file(site)).unwrap();
         };
         let in_place = |bench: &Bench| {
-            edit(bench, site, |text| text.to_owned() + "Timeout 14\n");
+            edit(bench, site, |text| text.to_owned() + "\nTimeout 14\n");
         };
         for goal in [Goal::Local, Goal::Peer] {
             for save in [&by_rename as &dyn Fn(&Bench), &in_place] {
@@ -265,9 +265,12 @@ fn what_an_editor_saves_between_the_last_look_and_the_exchange_is_kept() {
                 ensure!(output.status.code() == wanted, "{goal:?}: {said}");
                 ensure!(!bench.settings.journal().exists(), "{goal:?}: a journal is left: {said}");
                 let now = text(bench, site);
-                ensure!(now == users.clone() + "Timeout 14\n", "{goal:?}: not kept: {now}\n{said}");
+                ensure!(
+                    now == users.clone() + "\nTimeout 14\n",
+                    "{goal:?}: not kept: {now}\n{said}"
+                );
                 fs::write(bench.file(site), &users).unwrap();
-                bench.reset()?;
+                bench.done(Goal::Recover)?;
             }
         }
         Ok(())
@@ -319,4 +322,63 @@ fn half_saved_after_the_test(bench: &mut Bench, goal: Goal, site: &str) -> Outpu
     let whole = text(bench, site);
     fs::write(bench.file(site), &whole[..whole.len() - 10]).unwrap();
     child.wait_with_output().unwrap()
+}
+
+#[test]
+fn what_would_end_apache_at_its_reload_is_named_and_not_loaded() {
+    on_a_bench(|bench| {
+        let three = "sites-available/three.conf";
+        let good = text(bench, three);
+        let other = std::net::TcpListener::bind("127.0.0.1:8099").unwrap();
+        let deadly = [
+            ("Listen 127.0.0.1:8099\n", "cannot listen on 127.0.0.1:8099"),
+            ("CustomLog \"|/usr/bin/no-such-program -l\" common\n", "/usr/bin/no-such-program"),
+            ("CustomLog /var/log/no-such-directory/a.log common\n", "no-such-directory"),
+        ];
+        for (line, named) in deadly {
+            for goal in [Goal::Local, Goal::Peer] {
+                if goal == Goal::Peer {
+                    bench.done(Goal::Local)?;
+                }
+                fs::write(bench.file(three), [line, &good].concat()).unwrap();
+                let output = bench.run(goal);
+                let said = told(&output);
+                let wanted = if goal == Goal::Local { Some(1) } else { Some(70) };
+                ensure!(output.status.code() == wanted, "{goal:?}, {line}: {said}");
+                ensure!(said.contains("three.conf:1") && said.contains(named), "{line}: {said}");
+                let sites = SITES.map(|site| text(bench, site)).concat();
+                ensure!(!sites.contains("certbaton"), "{goal:?}, {line}: our lines are there");
+                bench.expect_same_server()?;
+                fs::write(bench.file(three), &good).unwrap();
+                bench.done(Goal::Recover)?;
+            }
+        }
+        drop(other);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_return_does_not_depend_on_its_webroot() {
+    on_a_bench(|bench| {
+        let known = bench.file("www/.well-known");
+        let moved = bench.file("moved");
+        for obstacle in ["gone", "a file", "a link"] {
+            for goal in [Goal::Peer, Goal::Recover] {
+                bench.done(Goal::Local)?;
+                fs::rename(&known, &moved).unwrap();
+                match obstacle {
+                    "a file" => fs::write(&known, "x").unwrap(),
+                    "a link" => std::os::unix::fs::symlink("/nowhere", &known).unwrap(),
+                    _ => {}
+                }
+                let output = bench.run(goal);
+                fs::remove_file(&known).ok();
+                fs::rename(&moved, &known).unwrap();
+                ensure!(output.status.success(), "{obstacle}, {goal:?}: {}", told(&output));
+                bench.expect_as_before().map_err(|e| format!("{obstacle}, {goal:?}: {e}"))?;
+            }
+        }
+        Ok(())
+    });
 }
