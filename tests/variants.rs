@@ -18,7 +18,9 @@ mod apache;
 mod fixture;
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Output;
 use std::sync::Mutex;
 use std::thread;
@@ -142,6 +144,41 @@ fn routes_are_given_back_while_apache_is_stopped() {
         ensure!(!journal.exists(), "the journal is not settled");
         let again = stage.certbaton(program, &["switch", "local"]);
         ensure!(again.status.code() == Some(1), "switched a stopped apache: {}", told(&again));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_file_that_cannot_be_written_into_costs_its_own_names_alone() {
+    let Some(program) = option_env!("CARGO_BIN_EXE_certbaton") else { return };
+    each_fixture(|fixture, backends, network| {
+        if fixture.name != "80-both-names" {
+            return Ok(());
+        }
+        let stage = Stage::set(fixture, backends, network)?;
+        let site = |file: &[u8], name: &str| {
+            let path =
+                stage.layout.server_root().join("sites-enabled").join(OsStr::from_bytes(file));
+            let proxied = "ProxyPass /.well-known/acme-challenge/ http://127.0.0.1:8001/x/";
+            let text =
+                format!("<VirtualHost *:80>\nServerName {name}\n{proxied}\n</VirtualHost>\n");
+            std::fs::write(path, text).unwrap();
+        };
+        site(b"a\nb.conf", "line.example.org");
+        site(b"caf\xe9.conf", "latin.example.org");
+        let local = stage.certbaton(program, &["switch", "local"]);
+        ensure!(local.status.success(), "switching beside odd names: {}", told(&local));
+        for (name, file) in
+            [("line.example.org", r"a\x0ab.conf"), ("latin.example.org", r"caf\xe9.conf")]
+        {
+            let run = stage.certbaton(program, &["switch", "local", name]);
+            let said = String::from_utf8_lossy(&run.stderr).into_owned();
+            let is_told = said.contains(file) && said.contains("rename");
+            ensure!(run.status.code() == Some(1) && is_told, "{name}: {}", told(&run));
+        }
+        site(b"later\n\xff.conf", "later.example.org");
+        let peer = stage.certbaton(program, &["switch", "peer"]);
+        ensure!(peer.status.success(), "giving back beside odd names: {}", told(&peer));
         Ok(())
     });
 }

@@ -12,6 +12,8 @@ use std::ops::Range;
 pub struct Document {
     bytes: Vec<u8>,
     lines: Vec<Line>,
+    /// Why nothing may be written into it.
+    sealed: Option<String>,
 }
 
 /// One logical line: a physical line with its continuations.
@@ -71,7 +73,18 @@ impl Document {
             lines.push(Line { span: start..at, first, last: number - 1, text });
             start = at;
         }
-        Ok(Self { bytes, lines })
+        Ok(Self { bytes, lines, sealed: None })
+    }
+
+    /// The same, and why nothing may be written into it.
+    #[must_use]
+    pub fn sealed(self, why: String) -> Self {
+        Self { sealed: Some(why), ..self }
+    }
+
+    /// Why nothing may be written into it, if so.
+    pub fn seal(&self) -> Option<&str> {
+        self.sealed.as_deref()
     }
 
     /// The file as it is.

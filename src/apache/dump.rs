@@ -86,6 +86,8 @@ pub struct Binding {
     /// Its name, as Apache prints it: one without a `ServerName` has the main server's, or what
     /// its address resolves to (`ap_fini_vhost_config`, vhost.c).
     pub name: String,
+    /// Its other names, as Apache prints them; a vhost that is alone on an address has none printed.
+    pub aliases: Vec<String>,
 }
 
 /// Everything one dump tells.

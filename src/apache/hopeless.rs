@@ -25,6 +25,8 @@ pub fn hopeless(
     if let Some(origin) = vhost.origin().filter(|origin| origin.is_macro()) {
         refusals.push(Refusal::macro_vhost(origin));
     }
+    refusals.extend(vhost.unseen.map(Refusal::unseen));
+    refusals.extend(vhost.own().find(|n| n.name == "perl").map(|n| Refusal::perl(&n.origin)));
     refusals.extend(levels.iter().flat_map(|level| section_redirects(level, request)));
     refusals.extend(jk(vhost, request).map(|n| Refusal::jk(&n.origin)));
     refusals.extend(managed(dump, request).map(|n| Refusal::managed_domain(&n.origin)));

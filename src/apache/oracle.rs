@@ -95,11 +95,31 @@ pub fn as_it_stands(origin: &Origin, blocks: &Blocks) -> Origin {
 
 /// Every directive Apache names must stand where it says, under the same name.
 pub fn agrees(dump: &Dump, texts: &Texts<'_>) -> Result<(), Refusal> {
-    dump.config.iter().try_for_each(|node| node_agrees(node, texts))
+    disagreements(dump, texts).into_values().next().map_or(Ok(()), Err)
+}
+
+/// The files where a directive does not stand where Apache says, with the first of each: nothing
+/// can be written into those. It is no matter of other files.
+pub fn disagreements(dump: &Dump, texts: &Texts<'_>) -> BTreeMap<String, Refusal> {
+    let mut found = BTreeMap::new();
+    collect_disagreements(&dump.config, texts, &mut found);
+    found
+}
+
+fn collect_disagreements(nodes: &[Node], texts: &Texts<'_>, found: &mut BTreeMap<String, Refusal>) {
+    for node in nodes {
+        if !found.contains_key(&node.origin.file)
+            && let Err(refusal) = node_agrees(node, texts)
+        {
+            found.insert(node.origin.file.clone(), refusal);
+        }
+        collect_disagreements(&node.children, texts, found);
+    }
 }
 
 fn node_agrees(node: &Node, texts: &Texts<'_>) -> Result<(), Refusal> {
-    if !node.origin.is_macro() {
+    // Of a <Perl> section the first line inside is named, by a directive of another name.
+    if !node.origin.is_macro() && node.name != "perl" {
         let document = texts.read(&node.origin.file);
         let line = document.and_then(|d| d.line_ending_at(node.origin.line));
         let name = line.and_then(super::document::Line::name);
@@ -109,7 +129,7 @@ fn node_agrees(node: &Node, texts: &Texts<'_>) -> Result<(), Refusal> {
             return Err(Refusal::lexer(&node.origin, &node.name));
         }
     }
-    node.children.iter().try_for_each(|child| node_agrees(child, texts))
+    Ok(())
 }
 
 /// `<Location>` may be followed by its argument without a blank in neither reading.
@@ -125,7 +145,10 @@ pub fn adds_only_blocks(
     texts: &Texts<'_>,
     blocks: &Blocks,
 ) -> Result<(), Refusal> {
-    agrees(&candidate, texts)?;
+    let mut wrong = disagreements(&candidate, texts).into_iter();
+    if let Some((_, refusal)) = wrong.find(|(file, _)| blocks.contains_key(file)) {
+        return Err(refusal);
+    }
     let active = active(&candidate.config, texts, blocks);
     let rest = without(candidate, blocks);
     if let Some(origin) = first_difference(&user.config, &rest.config) {
@@ -240,6 +263,35 @@ mod tests {
         };
         assert_eq!(described(&said(9, 12), &blocks()), said(6, 12));
         assert_eq!(described(&said(1, 12), &blocks()), said(1, 12));
+    }
+
+    #[test]
+    fn a_disagreement_is_the_matter_of_its_file_alone() {
+        let output = b"# In file: /f
+#   1:
+Listen 80
+# In file: /g
+#   1:
+<VirtualHost *:80>
+  #   2:
+  Perl $ServerAdmin = 'x';
+push @{$Location{'/x'}}, 1;
+
+  #   4:
+  ServerName b
+</VirtualHost>
+";
+        let dump = Dump::parse(output).unwrap();
+        let text = |text: &str| Document::parse(text.into()).unwrap();
+        let perl = "<VirtualHost *:80>\n<Perl> $ServerAdmin = 'x';\n</Perl>\nServerName b\n";
+        let both =
+            |f: &str, g: &str| [("/f".to_owned(), text(f)), ("/g".to_owned(), text(g))].into();
+        let wrong = |files: &BTreeMap<String, Document>| {
+            disagreements(&dump, &texts(files)).into_keys().collect::<Vec<_>>()
+        };
+        assert!(wrong(&both("Listen 80\n", perl)).is_empty());
+        assert_eq!(wrong(&both("# Listen 80\n", perl)), ["/f"]);
+        assert_eq!(wrong(&both("Listen 80\n", "\n")), ["/g"]);
     }
 
     #[test]

@@ -38,6 +38,22 @@ impl Refusal {
         )
     }
 
+    pub(crate) fn unseen(origin: &Origin) -> Self {
+        Self::at(
+            origin,
+            "a program makes this <VirtualHost>, and Apache does not list what is in it",
+            "write the <VirtualHost> of the names that home renews into a file",
+        )
+    }
+
+    pub(crate) fn perl(origin: &Origin) -> Self {
+        Self::at(
+            origin,
+            "a <Perl> section in this <VirtualHost> writes directives that Apache does not list",
+            "write the <VirtualHost> of the names that home renews without it",
+        )
+    }
+
     pub(crate) fn condition(origin: &Origin) -> Self {
         Self::at(
             origin,
@@ -137,6 +153,14 @@ impl Refusal {
             reason: format!("{file} is generated ({by}): inserted lines may vanish while a renewal runs"),
             remedy: "exclude the challenge path in that generator's template, or accept the risk with --force-generated".into(),
         }
+    }
+
+    pub(crate) fn sealed(origin: &Origin, why: &str) -> Self {
+        Self::at(
+            origin,
+            &format!("certbaton does not write into this file ({why})"),
+            "write the <VirtualHost> of the names that home renews into a file of its own",
+        )
     }
 
     pub(crate) fn lexer(origin: &Origin, what: &str) -> Self {

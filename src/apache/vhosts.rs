@@ -4,10 +4,11 @@
 //! the address decides first, then the first vhost of that address whose
 //! `ServerName`, `ServerAlias` or `<VirtualHost NAME>` fits, else the first one of all.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::apache::document::words;
-use crate::apache::dump::{Dump, Node, Origin};
+use crate::apache::dump::{Binding, Dump, Node, Origin};
 use crate::apache::request::Request;
 use crate::names::Hostname;
 
@@ -18,6 +19,9 @@ pub struct Vhost<'a> {
     pub node: Option<&'a Node>,
     /// The name that Apache gives it because it has no `ServerName`.
     given: Option<&'a str>,
+    /// Apache has this `<VirtualHost>`, and lists none of its directives: a program makes it
+    /// (`mod_perl`).
+    pub unseen: Option<&'a Origin>,
     /// Directives of the main server, in order, without other vhosts.
     pub main: Vec<&'a Node>,
 }
@@ -25,7 +29,7 @@ pub struct Vhost<'a> {
 impl<'a> Vhost<'a> {
     /// Where its `<VirtualHost>` line stands.
     pub fn origin(&self) -> Option<&'a Origin> {
-        self.node.map(|node| &node.origin)
+        self.node.map(|node| &node.origin).or(self.unseen)
     }
 
     /// Its own directives, in order.
@@ -56,7 +60,7 @@ impl<'a> Vhost<'a> {
     }
 
     fn is_named_by_directive(&self, host: &Hostname) -> bool {
-        self.node.is_some() && self.name().is_some_and(|name| name == host.as_str())
+        self.origin().is_some() && self.name().is_some_and(|name| name == host.as_str())
             || self
                 .own()
                 .filter(|node| node.name == "serveralias")
@@ -65,7 +69,8 @@ impl<'a> Vhost<'a> {
 
     /// What Apache calls it, in lower case: its last `ServerName`, else the name that it gives it.
     fn name(&self) -> Option<String> {
-        let level = if self.node.is_some() { Vec::new() } else { self.main.clone() };
+        let is_main = self.origin().is_none();
+        let level = if is_main { self.main.clone() } else { Vec::new() };
         let own = level.into_iter().chain(self.own()).rfind(|node| node.name == "servername");
         match own {
             Some(node) => words(&node.arguments).next().map(|word| server_name(&word)),
@@ -132,8 +137,23 @@ pub fn vhosts(dump: &Dump) -> Vec<Vhost<'_>> {
         let mut bindings = dump.bindings.iter().filter(|_| !is_named);
         bindings.find(|binding| binding.vhost == node.origin).map(|binding| &*binding.name)
     };
-    let vhost = |node| Vhost { node: Some(node), given: given(node), main: main.clone() };
+    let vhost =
+        |node| Vhost { node: Some(node), given: given(node), unseen: None, main: main.clone() };
     sections.map(vhost).collect()
+}
+
+/// The vhosts that Apache has and whose directives it does not list, each once.
+fn unseen(dump: &Dump) -> Vec<Vhost<'_>> {
+    let sections = dump.config.iter().filter(|n| n.name == "<virtualhost");
+    let mut known: BTreeSet<&Origin> = sections.map(|node| &node.origin).collect();
+    let fresh = dump.bindings.iter().filter(|binding| known.insert(&binding.vhost));
+    let main: Vec<&Node> = dump.config.iter().filter(|n| n.name != "<virtualhost").collect();
+    let mut found = Vec::new();
+    for Binding { name, vhost, .. } in fresh {
+        let (given, unseen) = (Some(name.as_str()), Some(vhost));
+        found.push(Vhost { node: None, given, unseen, main: main.clone() });
+    }
+    found
 }
 
 /// The server that answers `host` on `port` of `address`.
@@ -145,15 +165,24 @@ pub fn answering<'a>(
     port: u16,
     host: &Hostname,
 ) -> Vhost<'a> {
-    let all = vhosts(dump);
+    let mut all = vhosts(dump);
+    all.extend(unseen(dump));
     let candidates = candidates(dump, address, port);
     // Few are named so: only those are looked for among the many candidates.
-    let named: Vec<&Vhost<'a>> = all.iter().filter(|v| v.is_named_on(host, address)).collect();
+    let calls = |v: &Vhost<'a>| v.is_named_on(host, address) || is_alias(dump, v, host);
+    let named: Vec<&Vhost<'a>> = all.iter().filter(|v| calls(v)).collect();
     let at = |among: &[&Vhost<'a>], origin: &Origin| {
         among.iter().find(|v| v.origin() == Some(origin)).map(|v| (*v).clone())
     };
     let by_name = candidates.iter().find_map(|origin| at(&named, origin));
     by_name.unwrap_or_else(|| first(dump, address, port))
+}
+
+/// Whether Apache prints `host`, or what fits it, as another name of a vhost that it does not list.
+fn is_alias(dump: &Dump, vhost: &Vhost<'_>, host: &Hostname) -> bool {
+    let Some(origin) = vhost.unseen else { return false };
+    let mut bindings = dump.bindings.iter().filter(|binding| binding.vhost == *origin);
+    bindings.any(|binding| binding.aliases.iter().any(|alias| alias_fits(alias.as_bytes(), host)))
 }
 
 /// The vhosts of an address, in order of precedence.
@@ -171,13 +200,15 @@ fn candidates(dump: &Dump, address: Option<IpAddr>, port: u16) -> Vec<&Origin> {
 
 /// The server that decides about connections to `port` of `address`, and answers what no vhost is named for.
 pub fn first(dump: &Dump, address: Option<IpAddr>, port: u16) -> Vhost<'_> {
-    let all = vhosts(dump);
+    let mut all = vhosts(dump);
+    all.extend(unseen(dump));
     let found = candidates(dump, address, port)
         .into_iter()
         .find_map(|origin| all.iter().find(|vhost| vhost.origin() == Some(origin)).cloned());
     found.unwrap_or_else(|| Vhost {
         node: None,
         given: None,
+        unseen: None,
         main: dump.config.iter().filter(|n| n.name != "<virtualhost").collect(),
     })
 }
@@ -340,6 +371,32 @@ mod tests {
         assert_eq!(line(None, "b.example.org"), Some(9));
         let names: Vec<_> = vhosts(&dump)[1].names().iter().map(ToString::to_string).collect();
         assert_eq!(names, ["www.example.net", "one.example.org"]);
+    }
+
+    #[test]
+    fn a_vhost_whose_directives_are_not_listed_answers_its_names_all_the_same() {
+        let output = b"VirtualHost configuration:
+*:80                   is a NameVirtualHost
+         port 80 namevhost one.example.org (/f:1)
+         port 80 namevhost perl.example.org (mod_perl:2)
+                 alias www.perl.example.org
+            wild alias *.perl.example.org
+# In file: /f
+#   1:
+<VirtualHost *:80>
+  #   2:
+  ServerName one.example.org
+</VirtualHost>
+";
+        let dump = Dump::parse(output).unwrap();
+        let answers = |name: &str| {
+            let vhost = answering(&dump, None, 80, &Hostname::parse(name).unwrap());
+            (vhost.unseen.is_some(), vhost.origin().unwrap().to_string())
+        };
+        for name in ["perl.example.org", "www.perl.example.org", "x.perl.example.org"] {
+            assert_eq!(answers(name), (true, "mod_perl:2".to_owned()));
+        }
+        assert_eq!(answers("one.example.org"), (false, "/f:1".to_owned()));
     }
 
     #[test]

@@ -111,6 +111,7 @@ pub const CODES: &[Code] = &[
     check("other-hook", "another hook edits Apache's configuration as well"),
     check("other-web-server", "something else than Apache answers on port 80"),
     check("passed-on", "a line passes the challenge path on"),
+    check("perl-section", "a <Perl> section writes what Apache does not list"),
     check("redirected", "a line redirects the challenge path"),
     both("renewal-broken", "a file of certbot's renewal directory cannot be used"),
     check("saved-hooks", "a lineage's own hooks do what the directory hooks do"),

@@ -41,6 +41,12 @@ fn oddity(oddity: &Oddity, texts: &Texts<'_>, by_hand: &ByHand) -> Finding {
             "changed after apache last loaded its configuration: the next reload, a renewal's too, activates it".to_owned(),
             &format!("run {}, then {}", by_hand.test(), by_hand.reload()),
         ),
+        Oddity::Perl(origin) => warning(
+            "perl-section",
+            texts.place(origin),
+            "Apache does not list what this <Perl> section writes: if it takes the challenge path of a name, only the proof of a switch shows it".to_owned(),
+            "write the directives themselves into the file",
+        ),
         Oddity::Commented { file, line, text } => warning(
             "old-hook",
             texts.place(&Origin { file: file.clone(), line: *line }),

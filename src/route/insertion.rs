@@ -76,6 +76,9 @@ impl Insertion {
         };
         let unread = || Refusal::lexer(origin, "no <VirtualHost> there");
         let document = documents.get(&origin.file).ok_or_else(unread)?;
+        if let Some(why) = document.seal() {
+            return Err(Refusal::sealed(origin, why));
+        }
         let open = document.line_ending_at(origin.line).ok_or_else(unread)?;
         let close =
             document.closing_line(open).map_err(|e| Refusal::lexer(origin, &e.to_string()))?;

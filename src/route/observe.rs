@@ -82,7 +82,14 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
     let (mut snapshots, mut watched) = (BTreeMap::new(), Watched::default());
     let (mut local, mut damaged, mut marked) = (Vec::new(), Vec::new(), Vec::new());
     for (file, read) in files.read {
-        let File { snapshot, document, stripped } = read?;
+        let File { snapshot, document, stripped } = match read {
+            Ok(read) => read,
+            // It costs itself alone: what Apache made of it is known.
+            Err(error) => {
+                documents.insert(file, parsed("", Vec::new())?.sealed(chain(&error)));
+                continue;
+            }
+        };
         if found.insert(snapshot.path.clone()) {
             damaged
                 .extend(stripped.damaged.iter().map(|lines| damage(&snapshot, lines, &document)));
@@ -105,8 +112,19 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
     local.sort();
     local.dedup();
     let dump = reading.finish()?;
-    oracle::agrees(&dump, &Texts { user: &documents, instead })
-        .map_err(|refusal| Error::Refused(vec![refusal]))?;
+    let wrong = oracle::disagreements(&dump, &Texts { user: &documents, instead });
+    for (file, refusal) in wrong {
+        let sealed = |document: Document| document.sealed(refusal.reason);
+        if let Some(document) = documents.remove(&file) {
+            documents.insert(file, sealed(document));
+        }
+    }
+    for (file, document) in &mut documents {
+        if document.seal().is_none() && file_name::is_odd(file) {
+            let why = "its name is none that can be written down: rename it".to_owned();
+            *document = document.clone().sealed(why);
+        }
+    }
     let user = oracle::without(dump, &blocks);
     let mut observed = Observation {
         user,
@@ -261,7 +279,8 @@ impl Observation {
     /// What is odd about the files, in their order.
     pub fn oddities(&self, server: &Server) -> Result<Vec<Oddity>, Error> {
         let loaded = server.loaded_at(Path::new(&self.user.pid_file))?;
-        let mut found = Vec::new();
+        let perl = self.user.config.iter().filter(|node| node.name == "perl");
+        let mut found: Vec<Oddity> = perl.map(|node| Oddity::Perl(node.origin.clone())).collect();
         for (file, snapshot) in &self.snapshots {
             let ours = self.journal.files.contains(&snapshot.path.display().to_string());
             if snapshot.changed > loaded && !ours {

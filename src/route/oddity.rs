@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::apache::document::Document;
+use crate::apache::dump::Origin;
 use crate::route::report::Note;
 
 /// One odd thing.
@@ -19,6 +20,8 @@ pub enum Oddity {
         /// What stands there.
         text: String,
     },
+    /// A `<Perl>` section of the main server: what it writes is not listed.
+    Perl(Origin),
     /// A regular file in sites-enabled, where a2ensite makes a link.
     Unlinked {
         /// The file.
@@ -34,6 +37,7 @@ impl Oddity {
         match self {
             Self::Unloaded(file) => Some(Note::unloaded(file)),
             Self::Commented { file, line, text } => Some(Note::commented(file, *line, text)),
+            Self::Perl(origin) => Some(Note::perl(origin)),
             Self::Unlinked { namesake: None, .. } => None,
             Self::Unlinked { file, .. } => Some(Note::not_a_link(file)),
         }

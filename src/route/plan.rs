@@ -385,6 +385,14 @@ mod tests {
     }
 
     #[test]
+    fn a_perl_section_costs_its_own_vhost_alone() {
+        let other = "<VirtualHost *:80>\nServerName b.example.org\nPerl $x = 1;\n</VirtualHost>\n";
+        let text = [&vhost(&[ALL]), other].concat();
+        assert!(added(&text, &["a.example.org"]).is_ok());
+        assert!(added(&text, &["b.example.org"]).unwrap_err().contains("/f:8: a <Perl> section"));
+    }
+
+    #[test]
     fn a_rewrite_rule_is_switched_off_for_the_challenge_path() {
         let lines = ["RewriteEngine On", "RewriteRule ^ https://x/ [R]"];
         let found = added(&vhost(&lines), &["a.example.org"]).unwrap();

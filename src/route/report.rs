@@ -61,6 +61,13 @@ impl Note {
         ))
     }
 
+    /// What a `<Perl>` section of the main server does is for the proof to show.
+    pub fn perl(origin: &Origin) -> Self {
+        Self(format!(
+            "{origin}: what this <Perl> section writes is not listed by Apache: if it takes the challenge path of a name, only the proof shows it"
+        ))
+    }
+
     /// A regular file where a2ensite makes a link.
     pub fn not_a_link(file: &str) -> Self {
         Self::lasting(format!(

@@ -101,6 +101,12 @@ impl Reading {
     /// `dump_vhosts` of `server/vhost.c`: a lone vhost stands beside its
     /// address; several follow it, in order of precedence.
     fn binding(&mut self, line: &[u8]) -> bool {
+        if let Some(found) = ALIAS.captures(line)
+            && let Some(binding) = self.dump.bindings.last_mut()
+        {
+            binding.aliases.push(String::from_utf8_lossy(&found[1]).into_owned());
+            return true;
+        }
         let whole = match self.reader.split.take() {
             Some(begun) => [&begun[..], b"\n", line].concat(),
             None if ADDRESS.is_match(line) || NAME_VHOST.is_match(line) => line.to_vec(),
@@ -127,7 +133,8 @@ impl Reading {
         };
         if let Some((address, port)) = self.reader.address {
             let name = String::from_utf8_lossy(name).into_owned();
-            self.dump.bindings.push(Binding { address, port, vhost, name });
+            let aliases = Vec::new();
+            self.dump.bindings.push(Binding { address, port, vhost, name, aliases });
         }
     }
 
@@ -279,6 +286,7 @@ static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
 });
 static NAME_VHOST: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^ +port \S+ namevhost (\S+) (\((?s-u:.+))$"));
+static ALIAS: LazyLock<Regex> = LazyLock::new(|| pattern(r"^ {9,}(?:wild )?alias (\S+)$"));
 static ENTRY: LazyLock<Regex> = LazyLock::new(|| pattern(r"^( *)# +(\d+):$"));
 static RUN_CONFIG: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r#"^([A-Z]\w+(?: DocumentRoot)?): (?:name=)?"([^"]*)"(?: id=(\d+))?"#)
