@@ -2,6 +2,8 @@
 //!
 //! Nothing here touches the system. A value that exists has passed its check.
 
+pub mod near;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 

@@ -122,6 +122,52 @@ fn each_variant_is_switched_and_given_back_or_refused() {
 }
 
 #[test]
+fn each_remedy_works_and_leaves_other_names_as_they_are() {
+    let Some(program) = option_env!("CARGO_BIN_EXE_certbaton") else { return };
+    each_fixture(|fixture, backends, network| {
+        let Some(remedy) = &fixture.expect.remedy else {
+            let is_told = NO_REMEDY.iter().any(|(name, _)| *name == fixture.name);
+            let refused = fixture.expect.outcome == Outcome::Refused;
+            ensure!(is_told || !refused, "its remedy is tried by nobody");
+            return Ok(());
+        };
+        let mut stage = Stage::set(fixture, backends, network)?;
+        stage.add_others(network)?;
+        let others = stage.observed_of_others();
+        let refused = stage.certbaton(program, &["switch", "local"]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        let says = Fixture::filled(&remedy.says, &stage.layout.server_root());
+        let is_told = refused.status.code() == Some(1) && said.contains(&says);
+        ensure!(is_told, "not told {says:?}: {}", told(&refused));
+        stage.follow(remedy, network)?;
+        expect_equal(&others, &stage.observed_of_others())?;
+        let local = stage.certbaton(program, &["switch", "local"]);
+        ensure!(local.status.success(), "done as told: {}", told(&local));
+        stage.expect_answerer(&stage.observed(), &Answerer::Local)?;
+        expect_equal(&others, &stage.observed_of_others())?;
+        let peer = stage.certbaton(program, &["switch", "peer"]);
+        ensure!(peer.status.success(), "switching back: {}", told(&peer));
+        expect_equal(&others, &stage.observed_of_others())
+    });
+}
+
+/// Refusals whose remedies nobody tries here, and why.
+const NO_REMEDY: [(&str, &str); 9] = [
+    ("26-trailing-comment", "Apache's own complaint"),
+    (
+        "46-directadmin-generated",
+        "another program's template; --force-generated is tried elsewhere",
+    ),
+    ("46-directadmin-template", "Apache's own complaint"),
+    ("47-cpanel-generated", "another program's template"),
+    ("51-openlitespeed", "Apache's own complaint"),
+    ("84-stopped", "a server that is started"),
+    ("85-one-of-two-refused", "the same as 12-redirect-without-rewrite"),
+    ("87-mod-md", "needs certbot's certificate"),
+    ("96-mod-md-adds-the-alias", "needs certbot's certificate"),
+];
+
+#[test]
 fn routes_are_given_back_while_apache_is_stopped() {
     let Some(program) = option_env!("CARGO_BIN_EXE_certbaton") else { return };
     each_fixture(|fixture, backends, network| {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::apache::dump::Origin;
+use crate::names::{CHALLENGE_PATH, Hostname, Route};
 
 /// One reason why the challenge path of a vhost cannot be switched safely.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,28 @@ impl fmt::Display for Refusal {
         write!(f, "{}; {}", self.reason, self.remedy)
     }
 }
+
+/// What to write where the main server's own rules decide: every other name answers as before.
+pub(crate) fn in_main(route: &Route) -> String {
+    format!("write into the main server, above its other rules: {}", by_file(route).join("; "))
+}
+
+/// Lines of the main server that answer a challenge of `route` alone, where certbot has put one.
+fn by_file(route: &Route) -> [String; 4] {
+    let name = route.name.as_str().replace('.', "\\.");
+    let directory = route.webroot.challenge_directory();
+    let directory = directory.display();
+    let path = CHALLENGE_PATH.replace('.', "\\.");
+    [
+        "RewriteEngine On".to_owned(),
+        format!("RewriteCond %{{HTTP_HOST}} \"^{name}(:80)?$\" [NC]"),
+        format!("RewriteCond \"{directory}/$1\" -f"),
+        format!("RewriteRule \"^{path}([A-Za-z0-9_-]+)$\" \"{directory}/$1\" [END]"),
+    ]
+}
+
+/// mod_md leaves the challenges of a domain alone whose certificate it is given.
+pub(crate) const MANAGED_REMEDY: &str = "if certbot is to renew all names of this domain, write MDCertificateFile and MDCertificateKeyFile with its fullchain.pem and privkey.pem into a <MDomainSet> of them instead";
 
 impl Refusal {
     fn at(origin: &Origin, reason: &str, remedy: &str) -> Self {
@@ -98,7 +121,7 @@ impl Refusal {
         Self::at(
             origin,
             "mod_md renews this name itself and answers the challenge path with 404 before anything else",
-            "if certbot is to renew all names of this domain, write MDCertificateFile and MDCertificateKeyFile with its fullchain.pem and privkey.pem into a <MDomainSet> of them instead",
+            MANAGED_REMEDY,
         )
     }
 
@@ -129,21 +152,23 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn inherited_rewrite(origin: &Origin) -> Self {
+    pub(crate) fn inherited_rewrite(origin: &Origin, route: &Route) -> Self {
         Self::at(
             origin,
             "rewrite rules inherited from the main server run before those of the vhost and may take the challenge path",
-            "put RewriteRule ^/\\.well-known/acme-challenge/ - [L] first in the main server, or inherit after the vhost's rules",
+            &in_main(route),
         )
     }
 
-    pub(crate) fn outside_vhost(origin: Option<&Origin>, name: &str) -> Self {
+    pub(crate) fn outside_vhost(origin: Option<&Origin>, route: &Route) -> Self {
+        let name = &route.name;
         Self {
             origin: origin.cloned(),
             reason: format!(
                 "no <VirtualHost> on port 80 answers {name}: the main server does, for every other name too"
             ),
-            remedy: format!("write a <VirtualHost *:80> with ServerName {name}"),
+            // A first <VirtualHost> would take every other name from it.
+            remedy: in_main(route),
         }
     }
 
@@ -153,6 +178,14 @@ impl Refusal {
             reason: format!("{file} is generated ({by}): inserted lines may vanish while a renewal runs"),
             remedy: "exclude the challenge path in that generator's template, or accept the risk with --force-generated".into(),
         }
+    }
+
+    pub(crate) fn misnamed(name: &Hostname, near: &Hostname, origin: &Origin) -> Self {
+        Self::at(
+            origin,
+            &format!("no <VirtualHost> on port 80 is named {name}; this one is {near}"),
+            "correct the one that is mistyped",
+        )
     }
 
     pub(crate) fn sealed(origin: &Origin, why: &str) -> Self {

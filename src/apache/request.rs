@@ -81,6 +81,10 @@ impl Request {
     /// A text of `mod_rewrite` with its variables filled in, if all are known.
     pub fn filled(&self, text: &[u8]) -> Option<String> {
         let text = String::from_utf8_lossy(text).into_owned();
+        // What a `RewriteMap` makes of it is not known.
+        if text.contains("${") {
+            return None;
+        }
         let (mut out, mut rest) = (String::new(), text.as_str());
         while let Some(at) = rest.find("%{") {
             let end = at + rest[at..].find('}')? + 1;

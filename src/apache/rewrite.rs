@@ -48,7 +48,10 @@ impl Touch<'_> {
         self.conditions.iter().all(|node| {
             let pattern = arguments_of(&node.arguments).nth(1).unwrap_or_default();
             let (inverse, text) = negation(&pattern);
+            // A map of names has the CA's.
+            let is_mapped = node.arguments.windows(2).any(|pair| pair == b"${");
             match condition(&node.arguments, request, &|text| rule.filled(text, &self.subject)) {
+                (Likelihood::Maybe, _) if is_mapped => !inverse,
                 (Likelihood::Maybe, _) => inverse != text.starts_with(b"-"),
                 (known, or) => known == Likelihood::Yes || or,
             }

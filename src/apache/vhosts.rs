@@ -11,6 +11,7 @@ use crate::apache::document::words;
 use crate::apache::dump::{Binding, Dump, Node, Origin};
 use crate::apache::request::Request;
 use crate::names::Hostname;
+use crate::names::near::nearest;
 
 /// The server as one vhost sees it: its own directives and the main server's.
 #[derive(Debug, Clone)]
@@ -140,6 +141,20 @@ pub fn vhosts(dump: &Dump) -> Vec<Vhost<'_>> {
     let vhost =
         |node| Vhost { node: Some(node), given: given(node), unseen: None, main: main.clone() };
     sections.map(vhost).collect()
+}
+
+/// The name of some vhost that `name` is most likely a slip of, or that is a slip of it, and the
+/// line that has it.
+pub fn near<'a>(dump: &'a Dump, name: &Hostname) -> Option<(Hostname, &'a Origin)> {
+    let all = vhosts(dump);
+    let named = all.iter().flat_map(|vhost| vhost.names().into_iter().map(move |n| (n, vhost)));
+    let named: Vec<(Hostname, &Vhost<'a>)> = named.collect();
+    let near = nearest(name, named.iter().map(|(name, _)| name))?;
+    let (_, vhost) = named.iter().find(|(name, _)| name == near)?;
+    let mut lines = vhost.own().filter(|n| matches!(n.name.as_str(), "servername" | "serveralias"));
+    let has = |node: &&Node| words(&node.arguments).any(|word| server_name(&word) == near.as_str());
+    let line = lines.find(has).map(|node| &node.origin);
+    Some((near.clone(), line.or(vhost.origin())?))
 }
 
 /// The vhosts that Apache has and whose directives it does not list, each once.

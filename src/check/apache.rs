@@ -171,6 +171,11 @@ fn by_rules<'a>(
                 return Some((Fate::Webroot, Some(touch.rule), None, certain));
             }
         }
+        let is_told = webroot.is_none() || touch.likelihood == Likelihood::Yes || touch.is_meant();
+        if touch.effect == Effect::Path(None) && !is_told {
+            // One directory for each name: that it is another than certbot's, only a request shows.
+            return Some((Fate::Webroot, Some(touch.rule), None, false));
+        }
         return Some(ruled(&touch, request, request.path().as_bytes()));
     }
 }

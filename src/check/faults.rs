@@ -5,11 +5,12 @@
 
 use crate::apache::document::words;
 use crate::apache::dump::Dump;
-use crate::apache::vhosts::{Vhost, vhosts};
+use crate::apache::refusal::{MANAGED_REMEDY, in_main};
+use crate::apache::vhosts::{Vhost, near, vhosts};
 use crate::check::apache::{Fate, Seen};
 use crate::check::directive::Texts;
 use crate::check::finding::{Finding, Severity};
-use crate::names::{Hostname, Webroot};
+use crate::names::{Hostname, Route, Webroot};
 use crate::route::plan::HTTP_PORT;
 
 /// A name that certbot renews here by webroot, and who answers for it.
@@ -54,7 +55,7 @@ pub fn faults(dump: &Dump, texts: &Texts<'_>, renewed: &Renewed<'_>) -> Vec<Find
         Fate::Taken if text_is(&text, "md") => found(
             "mod-md",
             format!("{text}: mod_md renews this name itself and answers the challenge path with 404 before anything else"),
-            "remove the name from MDomain, or set MDRenewMode manual".into(),
+            MANAGED_REMEDY.into(),
         ),
         Fate::Taken | Fate::Account => found(
             "taken",
@@ -94,6 +95,24 @@ fn unnamed(dump: &Dump, texts: &Texts<'_>, renewed: &Renewed<'_>, severity: Seve
             binding.and_then(|b| b.port).map_or_else(String::new, |port| format!(", port {port}"));
         format!(" (only the one at {}{port})", texts.place(origin))
     });
+    if let Some((near, origin)) = near(dump, name).filter(|_| elsewhere.is_none()) {
+        return Finding::new(
+            severity,
+            "no-vhost",
+            Some(texts.place(origin)),
+            format!("no <VirtualHost> on port {HTTP_PORT} is named {name}; this one is {near}"),
+            format!("write {name} there if that is meant, else add ServerAlias {name} to one"),
+        );
+    }
+    // A first <VirtualHost> on all addresses would take every other name from the main server.
+    let is_first = !dump.bindings.iter().any(|b| b.address.is_none() && b.port == Some(HTTP_PORT));
+    let remedy = if is_first && elsewhere.is_none() {
+        in_main(&Route { name: name.clone(), webroot: renewed.webroot.clone() })
+    } else {
+        format!(
+            "add ServerAlias {name} to the <VirtualHost> that it belongs to, or write one below the others"
+        )
+    };
     Finding::new(
         severity,
         "no-vhost",
@@ -101,9 +120,7 @@ fn unnamed(dump: &Dump, texts: &Texts<'_>, renewed: &Renewed<'_>, severity: Seve
         format!(
             "no <VirtualHost> on port {HTTP_PORT} is named {name}{only}: this one answers its challenges, and not from certbot's webroot"
         ),
-        format!(
-            "write a <VirtualHost *:80> with ServerName {name}, or add ServerAlias {name} to one"
-        ),
+        remedy,
     )
 }
 

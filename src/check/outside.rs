@@ -16,6 +16,7 @@ use crate::check::schedule;
 use crate::check::sight::Leaf;
 use crate::coordinate::plan::{Budget, LETS_ENCRYPT, Surveyed};
 use crate::names::Hostname;
+use crate::names::near::nearest;
 use crate::text::span;
 
 /// All of it.
@@ -70,6 +71,32 @@ fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
     found
 }
 
+/// What to do where a name has no address: one that nobody here renews may be mistyped.
+fn missing(gathered: &Gathered, name: &Hostname) -> String {
+    let publish = "publish A and AAAA records".to_owned();
+    if gathered.hosts.iter().any(|host| host.lineages(name).next().is_some()) {
+        return publish;
+    }
+    let known = gathered.hosts.iter().flat_map(|host| &host.inspection).flat_map(|i| &i.names);
+    let known: Vec<_> = known.filter(|known| !known.lineages.is_empty()).collect();
+    let mut names: Vec<&str> = known.iter().map(|known| known.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        return publish;
+    }
+    let there = format!("the names that there are: {}", names.join(" "));
+    match nearest(name, known.iter().map(|known| &known.name)) {
+        Some(near) => {
+            let place = known.iter().find(|known| known.name == *near);
+            let place = place.and_then(|known| known.vhost.as_deref());
+            let place = place.map_or_else(String::new, |place| format!(" ({place})"));
+            format!("ask for {near}{place} if that is meant; {there}")
+        }
+        None => format!("{publish} if it is to be one of these hosts'; {there}"),
+    }
+}
+
 fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
     let mut found = Vec::new();
     let problem = Severity::Problem;
@@ -88,7 +115,7 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
             "no-address",
             Some("DNS".into()),
             what,
-            "publish A and AAAA records",
+            missing(gathered, name),
         ));
     }
     let unresolved = sights.iter().find_map(|(_, sight)| sight.unresolved.as_ref());

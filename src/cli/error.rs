@@ -47,6 +47,18 @@ pub enum Error {
         "certbot renews nothing by webroot here; name what to switch: certbaton switch local NAME --webroot DIRECTORY"
     )]
     NoNames,
+    /// A name that nobody here has.
+    #[error(
+        "certbot renews no {name} here{near}; the names that there are: {names}; another one needs --webroot DIRECTORY"
+    )]
+    NoSuchName {
+        /// What was typed.
+        name: String,
+        /// What may have been meant.
+        near: String,
+        /// All.
+        names: String,
+    },
     /// Another web server than Apache.
     #[error(
         "nothing can be switched here: the configuration says that the web server is {0} ([web-server]); the other host passes the challenge path on to it"
@@ -147,6 +159,7 @@ impl CarriesExit for Error {
             Self::Output(error) => error.exit(),
             Self::Setup(error) => error.exit(),
             Self::NoNames
+            | Self::NoSuchName { .. }
             | Self::Unswitchable(_)
             | Self::Json(_)
             | Self::NoRun(_)

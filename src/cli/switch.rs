@@ -8,11 +8,12 @@ use clap::Args;
 use super::{Error, person, print, print_done};
 use crate::cause::chain;
 use crate::certbot::lineages::lineages;
-use crate::certbot::scope::{Known, Origin, scope};
+use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::history::log::{Recorder, Start};
 use crate::history::record::Kind;
+use crate::names::near::nearest;
 use crate::names::{Hostname, Route, Webroot};
 use crate::route::give_back;
 use crate::route::order::{Options, Order, Report, Return};
@@ -101,7 +102,12 @@ impl Switch {
         let scope = scope(&known)?;
         // A person who orders all of it is told of what is none of it.
         if let Some(left) = scope.left_out.first() {
-            return Err(left.why.clone().into());
+            let known: Vec<&Hostname> = found.usable.iter().flat_map(|l| &l.names).collect();
+            return Err(match &left.why {
+                scope::Error::NoWebroot(name) => no_such_name(name, &known),
+                _ => None,
+            }
+            .unwrap_or_else(|| left.why.clone().into()));
         }
         let routes: Vec<Route> = scope.lineages.into_iter().flat_map(|l| l.routes).collect();
         if routes.is_empty() && scope.origin == Origin::Unknown {
@@ -109,6 +115,20 @@ impl Switch {
         }
         Ok(routes)
     }
+}
+
+/// That `name` is none of `known`.
+fn no_such_name(name: &str, known: &[&Hostname]) -> Option<Error> {
+    let typed = Hostname::parse(name).ok().filter(|typed| !known.contains(&typed))?;
+    let mut names: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
+    names.dedup();
+    let near = nearest(&typed, known.iter().copied());
+    let near = near.map_or_else(String::new, |near| format!(" (is {near} meant?)"));
+    (!names.is_empty()).then(|| Error::NoSuchName {
+        name: name.to_owned(),
+        near,
+        names: names.join(" "),
+    })
 }
 
 /// What the command line asks for.

@@ -102,7 +102,7 @@ fn runs_first(vhost: &Vhost<'_>, routes: &[Route]) -> Result<(), Refusal> {
         let request = Request::new(&route.name);
         let touch = rewrite::touch(before.iter().copied(), &request, request.path().as_bytes());
         if let Some(touch) = touch {
-            return Err(Refusal::inherited_rewrite(&touch.rule.origin));
+            return Err(Refusal::inherited_rewrite(&touch.rule.origin, route));
         }
     }
     Ok(())

@@ -19,7 +19,7 @@ use crate::route::difference;
 use crate::route::install::Change;
 use crate::route::journal::Journal;
 use crate::route::oddity::{self, Oddity};
-use crate::route::report::{Damage, Error, Note};
+use crate::route::report::{Damage, Error};
 use crate::route::watched::Watched;
 
 /// What was found.
@@ -269,11 +269,6 @@ impl Observation {
         all.sort();
         all.dedup();
         all
-    }
-
-    /// What a person should know about the files before they are reloaded.
-    pub fn notes(&self, server: &Server) -> Result<Vec<Note>, Error> {
-        Ok(self.oddities(server)?.iter().filter_map(Oddity::note).collect())
     }
 
     /// What is odd about the files, in their order.

@@ -18,7 +18,7 @@ use crate::apache::refusal::Refusal;
 use crate::apache::request::Request;
 use crate::apache::sections;
 use crate::apache::survey::obstacles;
-use crate::apache::vhosts::{Vhost, answering, bound_addresses, vhosts};
+use crate::apache::vhosts::{Vhost, answering, bound_addresses, near, vhosts};
 use crate::names::{Hostname, Route, Webroot};
 use crate::route::insertion::Insertion;
 
@@ -173,6 +173,16 @@ pub fn reasons(refused: &[Refused]) -> Vec<Refusal> {
     reasons
 }
 
+/// The ways to a route's name.
+pub fn doors(dump: &Dump, route: &Route) -> Vec<Door> {
+    let door = |(address, vhost): (Option<IpAddr>, Vhost<'_>)| Door {
+        route: route.clone(),
+        address,
+        vhost: vhost.origin().cloned(),
+    };
+    answering_vhosts(dump, &route.name).into_iter().map(door).collect()
+}
+
 fn attempt(user: Configuration<'_>, wanted: &[Route]) -> Result<Plan, Vec<Refused>> {
     let mut refused: Vec<Refused> = Vec::new();
     let mut groups: Vec<(Vhost<'_>, Vec<Route>)> = Vec::new();
@@ -289,7 +299,7 @@ fn overruled(
         }
     }
     if !refused.is_empty() {
-        return Err(refused);
+        return Err(refused.into_iter().map(|one| meant(user.dump, vhost, one)).collect());
     }
     if let Some(route) = routes.first() {
         let names: Vec<Hostname> =
@@ -297,12 +307,19 @@ fn overruled(
         all.dead = dead(user.dump, vhost, &names, &route.webroot.challenge_directory());
     }
     if vhost.node.is_none() && !all.is_empty() {
-        let outside = |route: &Route| {
-            (route.clone(), Refusal::outside_vhost(all.first(), route.name.as_str()))
-        };
-        return Err(routes.iter().map(outside).collect());
+        let outside = |route: &Route| (route.clone(), Refusal::outside_vhost(all.first(), route));
+        let refused = routes.iter().map(outside);
+        return Err(refused.map(|one| meant(user.dump, vhost, one)).collect());
     }
     Ok(all)
+}
+
+/// The refusal of a name that no vhost has: another one's lines are none of its business if its own
+/// vhost is there, and one of the two mistyped.
+fn meant(dump: &Dump, vhost: &Vhost<'_>, (route, why): Refused) -> Refused {
+    let near = near(dump, &route.name).filter(|_| !vhost.is_named(&route.name));
+    let why = near.map_or(why, |(near, at)| Refusal::misnamed(&route.name, &near, at));
+    (route, why)
 }
 
 fn insert(bytes: &[u8], inserts: &[(usize, Vec<u8>)]) -> Vec<u8> {
@@ -382,6 +399,18 @@ mod tests {
         assert!(
             !added(&vhost(&elsewhere.collect::<Vec<_>>()), &["a.example.org"]).unwrap().is_empty()
         );
+    }
+
+    #[test]
+    fn a_refusal_of_a_name_that_is_mistyped_names_the_line_that_is_meant() {
+        let first = "<VirtualHost *:80>\nJkMount /* w\n</VirtualHost>\n";
+        let text = [first, &vhost(&[ALL]).replace("a.example.org", "wikki.example.org")].concat();
+        let why = added(&text, &["wiki.example.org"]).unwrap_err();
+        assert!(
+            why.starts_with("/f:5: no <VirtualHost> on port 80 is named wiki.example.org"),
+            "{why}"
+        );
+        assert!(added(&text, &["git.example.org"]).unwrap_err().contains("JkMount"));
     }
 
     #[test]

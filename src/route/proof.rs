@@ -168,6 +168,12 @@ pub fn local(
     })
 }
 
+/// The routes that no proof can be made of, whatever Apache's configuration says: nothing can be put
+/// into the webroot, or nobody listens where it is asked.
+pub fn unprovable(doors: &[Door], listeners: &[SocketAddr]) -> Result<Vec<Unproven>, Error> {
+    each(doors, listeners, |_, _, _| Ok(true))
+}
+
 /// Proves that no door answers from its webroot on this host any more.
 ///
 /// Whoever answers instead, or does not in time, is the peer's business.

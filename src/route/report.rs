@@ -63,7 +63,7 @@ impl Note {
 
     /// What a `<Perl>` section of the main server does is for the proof to show.
     pub fn perl(origin: &Origin) -> Self {
-        Self(format!(
+        Self::lasting(format!(
             "{origin}: what this <Perl> section writes is not listed by Apache: if it takes the challenge path of a name, only the proof shows it"
         ))
     }

@@ -27,6 +27,7 @@ use crate::route::install::{self, Change};
 use crate::route::journal::{Intent, Record};
 use crate::route::loadable;
 use crate::route::observe::{self, Observation};
+use crate::route::oddity::Oddity;
 use crate::route::order::{LeftOut, Options, Order, Report, Return};
 use crate::route::plan::{self, Plan};
 use crate::route::proof::{self, Unproven};
@@ -79,6 +80,9 @@ pub const STEPS: [Step; 7] = [
     ("prove", prove),
     ("settle", settle),
 ];
+
+/// How many of them leave nothing behind, and find whatever can be known beforehand.
+const PREPARED: usize = 2;
 
 /// Switches the routes as `order` says; where the web server is not Apache, what is left of that.
 pub fn switch(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
@@ -147,8 +151,8 @@ pub fn dry_run(
 ) -> Result<(String, Report), Error> {
     let _lock = install::hold(settings)?;
     let mut run = begin(settings, order, options)?;
-    plan_routes(&mut run)?;
-    check_candidate(&mut run)?;
+    // The very steps of a real one, up to the first that leaves something behind.
+    perform(&mut run, &STEPS[..PREPARED])?;
     let diffs = run.changes.iter().map(|change| {
         let file = change.snapshot.path.display().to_string();
         difference::unified(&file, &change.snapshot.bytes, &change.after)
@@ -214,11 +218,9 @@ pub fn perform(run: &mut Run<'_>, steps: &[Step]) -> Result<(), Error> {
 fn plan_routes(run: &mut Run<'_>) -> Result<(), Error> {
     run.wanted = wanted(run.order, &run.observed);
     run.leaving = leaving(run);
-    run.notes.extend(run.observed.notes(&run.server)?);
-    subset::plan(run)?;
-    let dead = run.plan.vhosts.iter().flat_map(|vhost| &vhost.obstacles.dead);
-    run.notes.extend(dead.map(Note::dead));
-    Ok(())
+    let oddities = run.observed.oddities(&run.server)?;
+    run.notes.extend(oddities.iter().filter_map(Oddity::note));
+    subset::plan(run)
 }
 
 fn wanted(order: &Order, observed: &Observation) -> Vec<Route> {
@@ -245,8 +247,17 @@ fn leaving(run: &Run<'_>) -> BTreeSet<Hostname> {
     local.filter(|name| !is_wanted(name)).cloned().collect()
 }
 
-/// Apache parses the candidate, and nothing but our lines may be new in it.
+/// Everything a later step would fail for is looked at; Apache parses the candidate, and nothing
+/// but our lines may be new in it.
 fn check_candidate(run: &mut Run<'_>) -> Result<(), Error> {
+    subset::look_ahead(run)?;
+    let seen = run.observed.opened_files();
+    for change in &run.changes {
+        drop(files::staging(&change.snapshot.path, &run.settings.state_directory, &seen)?);
+    }
+    if reloads(run) {
+        loadable::check(&run.observed.user, &run.server)?;
+    }
     let guess = run.guess.take();
     match accepted(run, &run.changes, guess) {
         Err(_) if run.options.partly && subset::leave_out_what_is_refused(run)? => {
@@ -293,8 +304,13 @@ fn install_files(run: &mut Run<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether Apache has anything to load.
+fn reloads(run: &Run<'_>) -> bool {
+    !run.changes.is_empty() || run.observed.journal.pending || run.options.reload
+}
+
 fn reload(run: &mut Run<'_>) -> Result<(), Error> {
-    if run.changes.is_empty() && !run.observed.journal.pending && !run.options.reload {
+    if !reloads(run) {
         return Ok(());
     }
     loadable::check(&run.observed.user, &run.server)?;
@@ -346,6 +362,12 @@ fn settle(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 impl Run<'_> {
+    /// The lines of the vhosts that never decide.
+    fn dead(&self) -> Vec<Note> {
+        let vhosts = self.plan.vhosts.iter();
+        vhosts.flat_map(|vhost| &vhost.obstacles.dead).map(Note::dead).collect()
+    }
+
     /// Takes out what this run put in, and has Apache load that if it may have seen it.
     fn undo(&mut self, cause: Error) -> Error {
         match self.put_back() {
@@ -415,6 +437,7 @@ impl Run<'_> {
     }
 
     fn report(self) -> Report {
+        let dead = self.dead();
         let replaced = self.changes.iter().map(|change| change.snapshot.path.clone()).collect();
         Report {
             local: self.wanted,
@@ -424,7 +447,7 @@ impl Run<'_> {
             replaced,
             reloaded: self.signalled.then(|| "apache".to_owned()),
             still: Vec::new(),
-            notes: self.notes,
+            notes: self.notes.into_iter().chain(dead).collect(),
             steps: self.steps,
         }
     }

@@ -181,4 +181,5 @@ pub(crate) const ROWS: &[Row] = &[
     ("95-proxy-express-without-rewrite", "passed site.conf:5", "cannot-switch=site.conf:5"),
     ("96-mod-md-adds-the-alias", "taken conf-enabled/md.conf:1", "mod-md=conf-enabled/md.conf:1"),
     ("97-redirect-of-the-canonical-name", "redirected site.conf:9", ""),
+    ("98-no-vhost-answers-already", "webroot", ""),
 ];

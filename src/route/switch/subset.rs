@@ -3,6 +3,8 @@
 //! Each route is left out by itself, with its reason. Without
 //! `Options::partly` the first reason refuses all.
 
+use std::time::Duration;
+
 use super::{Run, accepted, leaving};
 use crate::apache::generated;
 use crate::apache::refusal::Refusal;
@@ -13,8 +15,8 @@ use crate::route::give_back;
 use crate::route::install::Change;
 use crate::route::observe::{self, Observation};
 use crate::route::order::{LeftOut, Options, Report, Return};
-use crate::route::plan::{self, Plan, Switched};
-use crate::route::proof::Unproven;
+use crate::route::plan::{self, Door, Plan, Refused, Switched};
+use crate::route::proof::{self, Unproven};
 use crate::route::report::{Error, Note};
 
 /// Plans what can be switched of `run.wanted`; the rest is left out.
@@ -34,10 +36,15 @@ pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
     let is_out =
         |out: &[(Route, Error)], route: &Route| out.iter().any(|(other, _)| other == route);
     let mut left = run.wanted.clone();
+    let mut answering: Vec<Door> = Vec::new();
     // Less each time: what is left may be in fewer files.
     loop {
-        left.retain(|route| !is_out(&out, route));
-        let (plan, refused) = plan::possible(user, &left);
+        let is_answered = |route: &Route| answering.iter().any(|door| door.route == *route);
+        left.retain(|route| !is_out(&out, route) && !is_answered(route));
+        let (plan, mut refused) = plan::possible(user, &left);
+        let answered = answered(run, &refused);
+        refused.retain(|(route, _)| answered.iter().all(|door| door.route != *route));
+        answering.extend(answered);
         out.extend(refused.into_iter().map(|(route, why)| (route, Error::Refused(vec![why]))));
         left = plan.routes();
         let changes = observed.changes(&plan.files);
@@ -54,6 +61,10 @@ pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
             break;
         }
     }
+    left.extend(answering.iter().map(|door| door.route.clone()));
+    left.sort();
+    left.dedup();
+    run.plan.doors.extend(answering);
     let is_enough = run.options.partly && !left.is_empty();
     if !out.is_empty() && !is_enough {
         return Err(first(out));
@@ -65,6 +76,43 @@ pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
     let more = leaving(run);
     run.leaving.extend(more);
     Ok(())
+}
+
+/// Leaves out what cannot be proven afterwards, before anything is changed for it.
+pub(super) fn look_ahead(run: &mut Run<'_>) -> Result<(), Error> {
+    let listeners = run.server.listeners()?;
+    let unprovable = proof::unprovable(&run.plan.doors, &listeners)?;
+    let is_out = |route: &Route| unprovable.iter().any(|(other, _)| other == route);
+    let left: Vec<Route> = run.wanted.iter().filter(|route| !is_out(route)).cloned().collect();
+    if left.len() == run.wanted.len() {
+        return Ok(());
+    }
+    if !run.options.partly || left.is_empty() {
+        let first = unprovable.into_iter().next();
+        return first.map_or(Ok(()), |(_, error)| Err(error.into()));
+    }
+    for (route, error) in unprovable {
+        leave_out(&mut run.left_out, LeftOut::by(route, &error));
+    }
+    run.wanted = left;
+    plan(run)
+}
+
+/// Of the refused, the routes that are answered from their webroots all the same, with their doors: what
+/// cannot be read may be right. One that is local by lines of ours is none.
+fn answered(run: &Run<'_>, refused: &[Refused]) -> Vec<Door> {
+    let is_ours = |route: &Route| run.observed.local.contains(route);
+    let mut routes: Vec<&Route> =
+        refused.iter().map(|(route, _)| route).filter(|route| !is_ours(route)).collect();
+    routes.dedup();
+    let doors: Vec<Door> =
+        routes.into_iter().flat_map(|route| plan::doors(&run.observed.user, route)).collect();
+    let Ok(listeners) = run.server.listeners() else { return Vec::new() };
+    let patience = run.settings.proof_time.min(ANSWERED_TIME);
+    // That it cannot be asked is no answer.
+    let Ok(unproven) = proof::local(&doors, &listeners, patience) else { return Vec::new() };
+    let is_proven = |door: &Door| unproven.iter().all(|(route, _)| *route != door.route);
+    doors.into_iter().filter(is_proven).collect()
 }
 
 /// Where Apache refuses the lines of one file, those of the others may do; whether any are left.
@@ -172,3 +220,6 @@ fn routes_in(observed: &Observation, plan: &Plan, change: &Change) -> Vec<Route>
         plan.vhosts.iter().filter(is_in_it).flat_map(|vhost| vhost.routes.clone()).collect();
     if routes.is_empty() { plan.routes() } else { routes }
 }
+
+/// For each name that is refused and perhaps answered: a file of this host's own disk.
+const ANSWERED_TIME: Duration = Duration::from_secs(3);
