@@ -328,11 +328,8 @@ fn prove(run: &mut Run<'_>) -> Result<(), Error> {
     let is_all = run.wanted.iter().all(|route| unproven.iter().any(|(other, _)| other == route));
     if run.options.partly && !is_all {
         run.unproven = unproven;
-    } else if run.options.partly && unproven.len() + run.left_out.len() > 1 {
-        let unproven = unproven.into_iter().map(|(route, error)| LeftOut::by(route, &error));
-        return Err(Error::NoneLeft(run.left_out.drain(..).chain(unproven).collect()));
-    } else if let Some((_, error)) = unproven.into_iter().next() {
-        return Err(error.into());
+    } else if let Some(error) = subset::none_left(run, unproven) {
+        return Err(error);
     }
     if let Some(directory) = &run.options.certificate {
         let doors = plan::tls_doors(&run.observed.user, directory);

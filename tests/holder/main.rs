@@ -104,18 +104,18 @@ fn an_arbiter_that_falls_silent_loses_the_lease_at_two_thirds_of_the_period() {
 
 #[test]
 fn a_lease_under_which_nothing_comes_to_an_end_is_given_up() {
-    let place = place(Duration::from_millis(300));
+    let place = place(Duration::from_millis(600));
     let mut session = start(&place, scripted(&[HELLO, GRANT, BEATS]));
     assert_eq!(news(&mut session), News::Granted(Token(7)));
     let watch = Stopwatch::start();
-    // Twice as long as that is no matter, as long as somebody says that he works.
-    while watch.elapsed() < Duration::from_secs(8) {
+    // Longer than that is no matter, as long as somebody says that he works.
+    while watch.elapsed() < Duration::from_secs(14) {
         session.alive();
         let lost = clock::ready(&[session.as_fd()], Some(Duration::from_secs(1))).unwrap();
         assert_eq!(lost, [false]);
     }
     let News::Lost(why) = news(&mut session) else { panic!("not lost") };
-    assert!(why.contains("did not come to an end in 6 s"), "{why}");
+    assert!(why.contains("did not come to an end in 12 s"), "{why}");
 }
 
 #[test]

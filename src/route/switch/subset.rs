@@ -88,14 +88,22 @@ pub(super) fn look_ahead(run: &mut Run<'_>) -> Result<(), Error> {
         return Ok(());
     }
     if !run.options.partly || left.is_empty() {
-        let first = unprovable.into_iter().next();
-        return first.map_or(Ok(()), |(_, error)| Err(error.into()));
+        return none_left(run, unprovable).map_or(Ok(()), Err);
     }
     for (route, error) in unprovable {
         leave_out(&mut run.left_out, LeftOut::by(route, &error));
     }
     run.wanted = left;
     plan(run)
+}
+
+/// What a person is told where nothing is left: each route with its reason, also those left out before.
+pub(super) fn none_left(run: &mut Run<'_>, unproven: Vec<Unproven>) -> Option<Error> {
+    if run.options.partly && unproven.len() + run.left_out.len() > 1 {
+        let unproven = unproven.into_iter().map(|(route, error)| LeftOut::by(route, &error));
+        return Some(Error::NoneLeft(run.left_out.drain(..).chain(unproven).collect()));
+    }
+    unproven.into_iter().next().map(|(_, error)| error.into())
 }
 
 /// Of the refused, the routes that are answered from their webroots all the same, with their doors: what
