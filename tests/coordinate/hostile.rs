@@ -166,6 +166,9 @@ fn whatever_a_peer_does_every_program_ends_in_time_and_tells_what_is_wrong_here(
     }
 }
 
+/// What a look at a host may take (`agent::link`), and a busy machine: all of them run at once.
+const STATED: Duration = Duration::from_mins(2);
+
 fn try_all(what: &str, peer: &str) {
     let Some(lair) = lair(peer) else { return };
     // This host's own trouble: its webroot is gone.
@@ -175,7 +178,7 @@ fn try_all(what: &str, peer: &str) {
         let of = format!("a peer that {what}: {name} {words:?}: {:?}", done.output);
         let code = done.output.status.code();
         assert!(code.is_some_and(|code| codes.contains(&code)), "{of}");
-        assert!(done.time < Duration::from_secs(45), "{:?}: {of}", done.time);
+        assert!(done.time < STATED, "{:?}: {of}", done.time);
         assert!(done.memory < 300 * 1024, "{} KiB: {of}", done.memory);
     };
     thread::scope(|scope| {
