@@ -37,6 +37,9 @@ installed() {
     home man --where certbaton renew-coordinate certbaton.toml > "$scratch/log"
 }
 
+# certbaton's hooks in certbot's directory.
+hooks_there() { home find /etc/letsencrypt/renewal-hooks -name certbaton; }
+
 # What a package leaves until it is purged.
 removed() {
     must_fail home test -e /usr/bin/certbaton
@@ -44,7 +47,7 @@ removed() {
     must_fail home systemctl cat certbaton-recover.timer > "$scratch/log" 2>&1
     same "$(home systemctl show -p ExecStopPost certbot.service)" "" certbot.service
     home getent passwd certbaton > "$scratch/log"
-    same "$(home find /etc/letsencrypt/renewal-hooks -name certbaton)" '' "hooks that would stop certbot"
+    same "$(hooks_there)" '' "hooks that would stop certbot"
 }
 
 # As months of work leave a host: configuration, keys, state, the coordinator's timer and its stamp.
