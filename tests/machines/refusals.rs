@@ -49,7 +49,7 @@ fn expect_left_out(lab: &Lab, lineage: &str, words: &str) {
     assert_eq!(done.code(), 1, "certbot tells of {lineage}: {done:?}");
     until("the keeper's end", || lab.home.running("certbaton").is_empty());
     let work = lab.ca.work(since);
-    assert!(work.issued == 2 && work.invalid <= 1, "{work:?}");
+    assert!(work.issued == 2 && work.orders <= 3, "one failed order at most: {work:?}");
     lab.expect_served(&LINEAGES);
     let told = lab.home.journal(&cursor);
     let line = told.lines().find(|line| line.contains("left out, certbot will fail with it: "));
