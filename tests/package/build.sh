@@ -18,7 +18,7 @@ build() {
 }
 
 contents() {
-    local conffiles hook program
+    local conffiles program
     dpkg-deb --contents "$new" | awk '$1 !~ /^d/ { print $1, $2, substr($6, 2) }' | sort > "$scratch/contents"
     must_fail grep -Ev '^-(rw-r--r--|rwxr-xr-x|r--r-----) 0/0 ' "$scratch/contents"
     # Whatever is there to be installed is in it, and of the rest nothing outside the documentation.
