@@ -50,6 +50,15 @@ fn event(at: Micros, message: &str) -> Option<Event> {
     })
 }
 
+/// The tokens that were granted, in turn.
+pub(crate) fn granted(events: &[Event]) -> Vec<u64> {
+    let token = |event: &Event| match event {
+        Event::Granted { token, .. } => Some(*token),
+        _ => None,
+    };
+    events.iter().filter_map(token).collect()
+}
+
 /// Who answered the CA's questions: on home all arrive, and those that are not in the log of the vps it answered itself.
 pub(crate) fn validations(home: &Host, vps: &Host) -> Vec<Validation> {
     let read = |host: &Host| {

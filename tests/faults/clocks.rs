@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::checker::granted;
 use crate::deaths::expect_no_overlap;
-use crate::lease::{GRACE, ONE};
+use crate::lease::{GRACE, ONE, acquire};
 use crate::two_hosts::host::Host;
 use crate::two_hosts::lab::Lab;
 use crate::two_hosts::scenario::Certbots::{Debians, Full};
@@ -77,6 +78,8 @@ fn dozed(lab: &Lab) {
 fn wall_clock(lab: &Lab) {
     let cursor = lab.vps.cursor();
     let first = lab.hold_briefly();
+    expect_no_overlap(lab, &cursor);
+    let wrong = lab.vps.cursor();
     let since = lab.ca.mark();
     // A token of a wrong clock is refused, whichever of the two it is, and nothing lasts of it.
     for jump in ["+400d", "-400d"] {
@@ -86,10 +89,25 @@ fn wall_clock(lab: &Lab) {
         lab.renew().with(&ONE).be_stopped();
     }
     lab.expect_not_asked(since);
+    // That of the clock ahead was written down and refused by its holder; that of the clock behind, never granted.
+    let events = lab.events(&wrong);
+    let ahead = granted(&events);
+    assert!(matches!(ahead[..], [token] if token > first), "{events:?} after {first}");
     lab.forced_command("exec /usr/bin/certbaton serve --as home");
+    let cursor = lab.vps.cursor();
+    let began = Instant::now();
+    // The end of who held it is waited for, too.
+    let patience = GRACE * 2 + Duration::from_secs(10);
+    let said = lab.vps.by_hand("home", &[&acquire("after"), "\"release\""], patience);
+    assert!(said.contains("released"), "the arbiter: {said}");
+    // As an unreadable one it is waited out, and then tokens go on from the clock.
+    assert!(began.elapsed() > GRACE, "the lease was granted after {:?}", began.elapsed());
     let then = lab.hold_briefly();
     assert!(then > first, "{then} after {first}");
+    assert!(then < ahead[0], "{then} after {first}, not after {}", ahead[0]);
     expect_no_overlap(lab, &cursor);
+    let told = lab.vps.journal(&cursor);
+    assert_eq!(told.matches("far ahead of the clock of this host").count(), 1, "{told}");
     lab.expect_free();
 }
 
