@@ -345,7 +345,8 @@ pub fn append_own(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         .append(true)
         .create(true)
         .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
+        // A FIFO without a reader is refused (ENXIO) and not waited for.
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
         .open(path)
         .map_err(Error::system("open", path))?;
     file.write_all(bytes).map_err(Error::system("write", path))?;

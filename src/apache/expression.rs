@@ -15,7 +15,7 @@ use crate::apache::request::Request;
 /// Whether `text`, an expression as Apache has it, holds for `request`.
 pub fn holds(text: &[u8], request: &Request) -> Likelihood {
     let Some(tokens) = tokens(text) else { return Likelihood::Maybe };
-    let mut reader = Reader { tokens: &tokens, request };
+    let mut reader = Reader { tokens: &tokens, request, deepest: DEEPEST };
     match reader.either() {
         Some(answer) if reader.tokens.is_empty() => answer,
         _ => Likelihood::Maybe,
@@ -25,7 +25,12 @@ pub fn holds(text: &[u8], request: &Request) -> Likelihood {
 struct Reader<'a> {
     tokens: &'a [Vec<u8>],
     request: &'a Request,
+    /// How many more `!` and `(` may stand in each other.
+    deepest: usize,
 }
+
+/// A user may have written it (`.htaccess`), and each is a call of its own here.
+const DEEPEST: usize = 100;
 
 impl Reader<'_> {
     fn take(&mut self, token: &[u8]) -> bool {
@@ -59,6 +64,13 @@ impl Reader<'_> {
     }
 
     fn term(&mut self) -> Option<Likelihood> {
+        self.deepest = self.deepest.checked_sub(1)?;
+        let answer = self.nested();
+        self.deepest += 1;
+        answer
+    }
+
+    fn nested(&mut self) -> Option<Likelihood> {
         if self.take(b"!") {
             return self.term().map(|answer| !answer);
         }
@@ -153,6 +165,15 @@ mod tests {
         assert_eq!(asked("%{REQUEST_URI} =~ /^.\\/x/"), No);
         assert_eq!(asked("%{HTTP_HOST} == 'A.example.org'"), No);
         assert_eq!(asked("'%{HTTPS}' != 'on'"), Yes);
+    }
+
+    #[test]
+    fn what_is_nested_without_end_is_doubt() {
+        let nested =
+            |depth: usize| asked(&format!("{}true{}", "(".repeat(depth), ")".repeat(depth)));
+        assert_eq!(nested(50), Yes);
+        assert_eq!(nested(200_000), Maybe);
+        assert_eq!(asked(&"!".repeat(200_000)), Maybe);
     }
 
     #[test]

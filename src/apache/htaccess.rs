@@ -27,8 +27,12 @@ impl Htaccess {
     /// Reads the directives of `document`, which was read from `file`.
     pub fn parse(file: &str, document: &Document) -> Self {
         let mut lines = document.lines().iter().filter(|line| !line.is_comment());
+        let Some(nodes) = nodes(file, &mut lines, DEEPEST) else {
+            let why = format!("{file}: its sections are nested more than {DEEPEST} deep");
+            return Self::unreadable(Path::new(file), why);
+        };
         let (directory, name) = place(Path::new(file));
-        Self { nodes: nodes(file, &mut lines), directory, name, unreadable: None }
+        Self { nodes, directory, name, unreadable: None }
     }
 
     /// One that cannot be read, and `why`.
@@ -80,7 +84,15 @@ fn texts(words: impl Iterator<Item = Vec<u8>>) -> impl Iterator<Item = String> {
 /// Without any `AccessFileName` (`DEFAULT_ACCESS_FNAME`, core.c).
 const USUAL: &str = ".htaccess";
 
-fn nodes<'a>(file: &str, lines: &mut impl Iterator<Item = &'a Line>) -> Vec<Node> {
+/// Sections in sections: a user writes the file, and each is a call of its own here.
+const DEEPEST: usize = 100;
+
+/// `None` if they are nested more than `deepest` deep.
+fn nodes<'a>(
+    file: &str,
+    lines: &mut impl Iterator<Item = &'a Line>,
+    deepest: usize,
+) -> Option<Vec<Node>> {
     let mut out = Vec::new();
     while let Some(line) = lines.next() {
         let Some(name) = line.name() else { continue };
@@ -88,7 +100,11 @@ fn nodes<'a>(file: &str, lines: &mut impl Iterator<Item = &'a Line>) -> Vec<Node
         if name.starts_with("</") {
             break;
         }
-        let children = if name.starts_with('<') { nodes(file, lines) } else { Vec::new() };
+        let children = if name.starts_with('<') {
+            nodes(file, lines, deepest.checked_sub(1)?)?
+        } else {
+            Vec::new()
+        };
         if matches!(
             name.as_str(),
             "<ifmodule" | "<ifdefine" | "<ifversion" | "<iffile" | "<ifdirective"
@@ -105,12 +121,22 @@ fn nodes<'a>(file: &str, lines: &mut impl Iterator<Item = &'a Line>) -> Vec<Node
             children,
         });
     }
-    out
+    Some(out)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_nested_without_end_is_unreadable() {
+        let nested = |depth: usize| {
+            let document = Document::parse("<a\n".repeat(depth).into_bytes()).unwrap();
+            Htaccess::parse("/srv/.htaccess", &document).unreadable
+        };
+        assert_eq!(nested(DEEPEST), None);
+        assert!(nested(340_000).unwrap().contains("/srv/.htaccess"));
+    }
 
     #[test]
     fn conditions_are_taken_to_hold() {

@@ -242,12 +242,19 @@ impl Keeper<'_> {
             if ready[2] {
                 match self.answer(listener, grant) {
                     Ok(Some((end, waiting))) => return Ok((end, Some(waiting))),
-                    Ok(None) => {}
-                    Err(error) => tracing::warn!("a hook went away: {}", chain(&error)),
+                    Ok(None) => continue,
+                    Err(error) => {
+                        tracing::warn!("a hook went away: {}", chain(&error));
+                        // It may fail again at once (accept(2): EMFILE), and hides no end of the run.
+                        let ends = [self.owner.as_fd(), self.signals.as_fd()];
+                        keeper::wait(&ends, Some(AFTER_A_FAILURE))?;
+                    }
                 }
-            } else if ready[0] {
+            }
+            if ready[0] {
                 return Ok((End::OwnerEnded, None));
-            } else if ready[1] && self.signals.take() {
+            }
+            if ready[1] && self.signals.take() {
                 // systemd signals the whole control group: certbot's end follows by itself.
                 if told_to_end {
                     return Ok((End::Signalled, None));
@@ -436,6 +443,9 @@ pub fn still_local(error: &report::Error) -> String {
         chain(error)
     )
 }
+
+/// Between two hooks of which one could not be heard.
+const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 
 /// For a hook to say what it wants.
 const HOOK_PATIENCE: Duration = Duration::from_secs(5);
