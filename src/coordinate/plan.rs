@@ -266,7 +266,8 @@ impl Budget {
         let mut issued: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
         let reports = hosts.iter().filter_map(|host| host.report.as_ref().ok());
         for lineage in reports.flat_map(|report| &report.lineages) {
-            for one in lineage.issued.iter().filter(|i| now.duration_since(i.not_before) < WEEK) {
+            let counts = |not_before| (-AHEAD..WEEK).contains(&now.duration_since(not_before));
+            for one in lineage.issued.iter().filter(|issued| counts(issued.not_before)) {
                 let key = (server(lineage), one.name_set.clone());
                 issued.entry(key).or_default().insert(one.serial.clone());
             }
@@ -323,6 +324,9 @@ pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
 /// For the limit; a CA that backdates a certificate by an hour is early by that hour.
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24 + 1);
+
+/// No CA has issued what begins later than that; a host that says so refuses nobody else by it.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
 /// Clocks that differ by no more do not matter.
 const SKEW: SignedDuration = SignedDuration::from_secs(5);

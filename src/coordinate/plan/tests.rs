@@ -149,6 +149,15 @@ fn the_sixth_certificate_of_both_hosts_is_refused_and_the_fifth_is_not() {
 }
 
 #[test]
+fn what_a_host_says_was_issued_in_the_future_counts_not_at_all() {
+    let liar = issued(lineage("a", "1"), "V", &[40, 41, 42, 43, 44, 45]);
+    let hosts =
+        [host("vps", Ok(report(vec![liar]))), host("home", Ok(report(vec![lineage("a", "2")])))];
+    let plan = planned(&hosts, &Wish::default());
+    assert_eq!(asked(&plan), [("vps", vec![]), ("home", vec![])]);
+}
+
+#[test]
 fn a_copied_certificate_counts_once_and_another_ca_not_at_all() {
     let copied = |name| host(name, Ok(report(vec![issued(lineage("a", "1"), "S", &[24, 25, 26])])));
     let plan = planned(&[copied("vps"), copied("home")], &Wish::default());
