@@ -106,7 +106,7 @@ pub(crate) const SETUPS: &[Setup] = &[
             Edit(Vps, WIKI_CONF, "ServerName wiki.example.org\n    DocumentRoot /var/www/html", "ServerName wiki.example.com\n    DocumentRoot /var/www/wiki"),
         ])
         .finds(&[
-            words(Vps, "no-vhost", "000-default.conf:1", "ServerName wiki.example.org"),
+            words(Vps, "no-vhost", "000-default.conf:1", "ServerAlias wiki.example.org"),
             words(Vps, "wrong-directory", "000-default.conf:12", "/var/www/wiki"),
             words(Vps, "served-another", "A 192.0.2.10 port 443", "vhost"),
         ])
