@@ -39,6 +39,9 @@ pub struct Grant {
     pub connection: Process,
     /// The last requests that were released, newest last.
     pub finished: Vec<RequestId>,
+    /// Since when the last token is known to be lost, while this grant holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubted: Option<Millis>,
 }
 
 /// Whether a grant holds.
@@ -146,6 +149,8 @@ enum Present<'a> {
     Unknown(&'a Grant),
     /// Somebody may hold; not written down yet.
     Mystery,
+    /// Whoever held was silent for too long, and who else may hold has its grace until this time.
+    Doubted(Millis),
 }
 
 impl Memory {
@@ -159,20 +164,29 @@ impl Memory {
             _ => return Present::Mystery,
         };
         let over = now >= grant.beat.saturating_add(grace);
-        let is_lost = match self.token {
-            Recorded::Unreadable => true,
-            Recorded::Known(token) => token.is_far_ahead(unix),
-            Recorded::Missing => false,
-        } || grant.token.is_far_ahead(unix);
+        let is_lost = self.is_lost(unix);
         match (grant.state, over) {
             // Who holds goes on: a clock that jumps takes nothing from anybody.
-            (State::Released, _) | (State::Active, true) if is_lost => Present::Mystery,
+            (State::Released, _) if is_lost => Present::Mystery,
+            // One grace for both: that its holder is silent, and that another may hold.
+            (State::Active, true) if is_lost => match grant.doubted {
+                None => Present::Mystery,
+                Some(since) if now < since.saturating_add(grace) => {
+                    Present::Doubted(since.saturating_add(grace))
+                }
+                Some(_) => Present::Expired(grant),
+            },
             // Whoever it was that nobody knows, it has given up.
             (State::Released, _) | (State::Unknown, true) => Present::Free(grant),
             (State::Active, true) => Present::Expired(grant),
             (State::Active, false) => Present::Held(grant),
             (State::Unknown, false) => Present::Unknown(grant),
         }
+    }
+
+    /// Whether the last token is not known: unreadable, or no clock here can have led to it.
+    fn is_lost(&self, unix: i64) -> bool {
+        self.token == Recorded::Unreadable || self.far_ahead_of(unix).is_some()
     }
 
     /// The record, whatever its worth.
@@ -194,9 +208,13 @@ impl Memory {
 
     /// What is recorded and counts as unreadable: no clock here can have led to it.
     pub fn far_ahead(&self, now: Now) -> Option<Token> {
+        self.far_ahead_of(now.unix)
+    }
+
+    fn far_ahead_of(&self, unix: i64) -> Option<Token> {
         let granted = self.last().map(|grant| grant.token);
         let persisted = if let Recorded::Known(token) = self.token { Some(token) } else { None };
-        [persisted, granted].into_iter().flatten().find(|token| token.is_far_ahead(now.unix))
+        [persisted, granted].into_iter().flatten().find(|token| token.is_far_ahead(unix))
     }
 
     fn is_revoked(&self, token: Token) -> bool {
@@ -232,7 +250,14 @@ pub fn claim(
         _ if claim.floor.is_far_ahead(now.unix) => {
             return Verdict::Refused(token::ahead(&claim.name, claim.floor, now.unix));
         }
+        // Its grace counts from now on; who holds notices nothing.
+        Present::Held(grant)
+            if grant.doubted.is_none() && before.is_some() && memory.is_lost(now.unix) =>
+        {
+            return Verdict::Quarantined(Grant { doubted: Some(now.boot), ..grant.clone() });
+        }
         Present::Held(grant) => return waits(grant, grace, false),
+        Present::Doubted(until) => return Verdict::Wait { until, unknown: true },
         Present::Unknown(grant) => return waits(grant, grace, true),
         Present::Mystery if before.is_none() => {
             return Verdict::Wait { until: now.boot, unknown: true };
@@ -291,7 +316,9 @@ fn resumed(
         Present::Free(grant) if grant.finished.contains(&claim.request) => {
             Verdict::Refused(format!("request {} is finished", claim.request.0))
         }
-        Present::Expired(_) => lost("its holder was silent for too long".into()),
+        Present::Expired(_) | Present::Doubted(_) => {
+            lost("its holder was silent for too long".into())
+        }
         Present::Free(_) | Present::Never => lost("nobody holds".into()),
     }
 }
@@ -309,7 +336,10 @@ pub fn beat(
         return Err(format!("token {} was taken away", token.0));
     }
     match memory.present(now, millis(grace)) {
-        Present::Held(_) => Ok(Grant { beat: now.boot, ..grant.clone() }),
+        Present::Held(_) => {
+            let doubted = grant.doubted.filter(|_| memory.is_lost(now.unix));
+            Ok(Grant { beat: now.boot, doubted, ..grant.clone() })
+        }
         _ => Err(format!("token {}: its holder was silent for too long", token.0)),
     }
 }
@@ -326,6 +356,7 @@ pub fn release(
     let mut grant = own(memory, token, connection)?.clone();
     grant.state = State::Released;
     grant.beat = now.boot;
+    grant.doubted = None;
     grant.finished.push(grant.request.clone());
     let surplus = grant.finished.len().saturating_sub(REMEMBERED);
     grant.finished.drain(..surplus);
@@ -372,7 +403,9 @@ fn since_granted(grant: &Grant) -> String {
 
 impl Claim {
     fn grant(&self, memory: &Memory, token: Token, since: Millis, now: Now) -> Grant {
+        let same = memory.last().filter(|last| last.token == token);
         Grant {
+            doubted: same.and_then(|last| last.doubted),
             boot: memory.boot.clone(),
             state: State::Active,
             token,
@@ -400,6 +433,7 @@ fn unknown(memory: &Memory, now: Now) -> Grant {
         beat: now.boot,
         connection: Process { pid: 0, start_time: 0 },
         finished: last.map(|last| last.finished.clone()).unwrap_or_default(),
+        doubted: None,
     }
 }
 

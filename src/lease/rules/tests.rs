@@ -265,6 +265,34 @@ fn a_lasting_token_far_ahead_costs_one_grace_and_then_the_clock_counts() {
 }
 
 #[test]
+fn a_holder_that_dies_while_the_last_token_is_far_ahead_costs_one_grace_and_not_two() {
+    let far = Token::at(TODAY + A_YEAR);
+    let Recorded::Known(grant) = held().grant else { panic!() };
+    let (file, recorded) = (Recorded::Known(far), Recorded::Known(Grant { token: far, ..grant }));
+    for file in [file, Recorded::Unreadable] {
+        let memory = Memory { grant: recorded.clone(), token: file, ..empty() };
+        let now = |boot| Now { boot, unix: TODAY };
+        let vps = asks("vps", "s", OTHER);
+        let look = |memory: &Memory, boot| claim(memory, &vps, Some(0), now(boot), GRACE);
+        let noticed = look(&memory, 2_000);
+        assert!(matches!(noticed, Verdict::Quarantined(_)), "{noticed:?}");
+        let noticed = after(&memory, &noticed);
+        // Who holds goes on, and counts as before.
+        let beaten = beat(&noticed, far, HOME, now(20_000), GRACE).unwrap();
+        let alive = replaced(&noticed, beaten);
+        assert!(matches!(look(&alive, 33_000), Verdict::Wait { unknown: false, .. }));
+        assert!(matches!(look(&alive, 50_000), Verdict::Granted { .. }));
+        // It died at the second 1.
+        let waits = look(&noticed, 31_500);
+        assert!(matches!(waits, Verdict::Wait { until: 32_000, unknown: true }), "{waits:?}");
+        let back = Claim { held: Some(far), ..asks("home", "r", HOME) };
+        let late = claim(&noticed, &back, None, now(31_500), GRACE);
+        assert!(matches!(late, Verdict::Lost(_)), "{late:?}");
+        assert_eq!(token(&look(&noticed, 32_000)), Token::at(TODAY).0);
+    }
+}
+
+#[test]
 fn a_clock_that_jumps_takes_nothing_from_who_holds() {
     let now = |boot, unix| Now { boot, unix };
     let verdict = claim(&empty(), &asks("home", "r", HOME), Some(0), now(1_000, TODAY), GRACE);
@@ -276,7 +304,13 @@ fn a_clock_that_jumps_takes_nothing_from_who_holds() {
         let back = Claim { held: Some(held), floor: held, ..asks("home", "r", OTHER) };
         let verdict = claim(&memory, &back, None, now(2_000, unix), GRACE);
         assert_eq!(token(&verdict), held.0);
-        let other = claim(&memory, &asks("vps", "s", OTHER), Some(0), now(2_000, unix), GRACE);
+        let look =
+            |memory| claim(memory, &asks("vps", "s", OTHER), Some(0), now(2_000, unix), GRACE);
+        let other = look(&memory);
+        let is_noted = matches!(other, Verdict::Quarantined(_));
+        let noted = if is_noted { after(&memory, &other) } else { memory.clone() };
+        let other = look(&noted);
         assert!(matches!(other, Verdict::Wait { unknown: false, .. }), "{other:?}");
+        assert!(beat(&noted, held, HOME, now(2_000, unix), GRACE).is_ok());
     }
 }
