@@ -27,10 +27,13 @@ fn known() -> BTreeSet<String> {
         let below = expected(&format!("[{key}]"));
         if !below.is_empty() {
             known.extend(below.iter().map(|below| format!("{key}.{below}")));
-        } else if expected(&format!("[[{key}]]")).is_empty() {
+            continue;
+        }
+        let of_each = expected(&format!("[[{key}]]"));
+        if of_each.is_empty() {
             known.insert(key);
         } else {
-            known.insert(format!("[[{key}]]"));
+            known.extend(of_each.iter().map(|below| format!("[[{key}]].{below}")));
         }
     }
     known
