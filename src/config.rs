@@ -54,6 +54,8 @@ pub struct Settings {
     pub ssh_config: PathBuf,
     /// How long a pre-hook waits for another renewal.
     pub lease_wait: Duration,
+    /// How long a host that is ordered to renew may take for each lineage, once it is its turn.
+    pub lease_renewal: Duration,
     /// How long the arbiter waits for a silent holder, the same on all hosts; not in the manual.
     pub lease_grace: Duration,
     /// How long a switch may take until every address gives the right answer.
@@ -96,6 +98,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
     example("certbot.duplicates-per-week", "5"),
     example("lease.arbiter", "\"vps\""),
     example("lease.wait", "\"20m\""),
+    example("lease.renewal", "\"5m\""),
     example("lease.grace", "\"30s\""),
     example("lease.break-glass", "\"120h\""),
     example("proof.time", "\"20s\""),
@@ -147,6 +150,7 @@ struct CertbotFragment {
 struct LeaseFragment {
     arbiter: Option<HostLabel>,
     wait: Option<SignedDuration>,
+    renewal: Option<SignedDuration>,
     grace: Option<SignedDuration>,
     break_glass: Option<SignedDuration>,
 }
@@ -158,6 +162,22 @@ struct HostFragment {
     ssh: Option<String>,
     #[serde(default)]
     addresses: Vec<IpAddr>,
+}
+
+fn hosts(fragments: Vec<HostFragment>, written: Written<'_>) -> Result<Vec<Host>, Error> {
+    let mut hosts: Vec<Host> = Vec::new();
+    for (index, HostFragment { name, ssh, addresses }) in fragments.into_iter().enumerate() {
+        let wrong = |key, problem| written.wrong(&format!("host.{index}.{key}"), problem);
+        if hosts.iter().any(|host| host.name == name) {
+            return Err(wrong("name", "is there twice"));
+        }
+        let ssh = ssh.map(|text| {
+            let wrong = || wrong("ssh", "is not a destination of ssh");
+            Destination::parse(&text).ok_or_else(wrong)
+        });
+        hosts.push(Host { name, ssh: ssh.transpose()?, addresses });
+    }
+    Ok(hosts)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -199,6 +219,7 @@ impl Default for Settings {
             break_glass: None,
             ssh_config: "/etc/certbaton/ssh_config".into(),
             lease_wait: Duration::from_mins(20),
+            lease_renewal: Duration::from_mins(5),
             lease_grace: times::ARBITER,
             proof_time: Duration::from_secs(20),
             thresholds: Thresholds::default(),
@@ -232,19 +253,7 @@ impl Settings {
                 .ok_or_else(|| wrong(key, "is not a duration above zero")),
         };
         let default = Self::default();
-        let mut hosts: Vec<Host> = Vec::new();
-        for (index, HostFragment { name, ssh, addresses }) in fragment.hosts.into_iter().enumerate()
-        {
-            let wrong = |key, problem| wrong(&format!("host.{index}.{key}"), problem);
-            if hosts.iter().any(|host| host.name == name) {
-                return Err(wrong("name", "is there twice"));
-            }
-            let ssh = ssh.map(|text| {
-                let wrong = || wrong("ssh", "is not a destination of ssh");
-                Destination::parse(&text).ok_or_else(wrong)
-            });
-            hosts.push(Host { name, ssh: ssh.transpose()?, addresses });
-        }
+        let hosts = hosts(fragment.hosts, written)?;
         let known = |name: &HostLabel| hosts.iter().find(|host| host.name == *name);
         let labels: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
         let stranger = format!("is no name of any [[host]] ({})", labels.join(", "));
@@ -309,6 +318,11 @@ impl Settings {
                 default.certbot_directory,
             )?,
             lease_wait: positive("lease.wait", fragment.lease.wait, default.lease_wait)?,
+            lease_renewal: positive(
+                "lease.renewal",
+                fragment.lease.renewal,
+                default.lease_renewal,
+            )?,
             lease_grace: grace,
             proof_time: positive("proof.time", fragment.proof.time, default.proof_time)?,
             thresholds: fragment.status.thresholds(written)?,

@@ -25,6 +25,9 @@ pub struct Way {
     patience: Duration,
     /// How long it may wait for its turn to renew (`lease.wait`).
     wait: Duration,
+    /// How long it may take for each lineage then (`lease.renewal`): a CA that is slow, and
+    /// whatever hooks an administrator has.
+    renewal: Duration,
 }
 
 /// An agent that goes on with what it was ordered until this is dropped.
@@ -104,7 +107,8 @@ pub fn hosts(settings: &Settings) -> Vec<Host> {
 impl Way {
     /// How to reach `name`, which `ssh` says, unless it is `own`.
     pub fn to(settings: &Settings, config: Option<&Path>, certbaton: &Path, host: &Host) -> Self {
-        let (name, wait) = (host.name.clone(), settings.lease_wait);
+        let name = host.name.clone();
+        let (wait, renewal) = (settings.lease_wait, settings.lease_renewal);
         if settings.hosts.is_empty() || settings.name.as_ref() == Some(&name) {
             let mut arguments: Vec<_> = Vec::new();
             if let Some(config) = config {
@@ -117,11 +121,12 @@ impl Way {
                 environment: Vec::new(),
                 directory: "/".into(),
             };
-            return Self { name, program: Some(program), greets: false, patience: LOOK, wait };
+            let program = Some(program);
+            return Self { name, program, greets: false, patience: LOOK, wait, renewal };
         }
         let ssh = |destination: &Destination| ssh::client(&settings.ssh_config, destination);
         let program = host.ssh.as_ref().map(ssh);
-        Self { name, program, greets: true, patience: LOOK, wait }
+        Self { name, program, greets: true, patience: LOOK, wait, renewal }
     }
 
     /// Gives a host up that takes longer than `patience` to look at something.
@@ -168,7 +173,8 @@ impl Way {
         let patience = match &answer {
             Ok(_) | Err(Error::Refused { .. } | Error::Closed(_)) => GOODBYE,
             Err(Error::Broken(Broken::CalledOff)) => AT_ONCE,
-            Err(_) => CALLED_OFF,
+            // No longer than it might have gone on.
+            Err(_) => CALLED_OFF.min(bounds.time),
         };
         if self.greets {
             agent.end(patience);
@@ -196,8 +202,8 @@ impl Way {
         let count = u32::try_from(lineages.max(1)).unwrap_or(u32::MAX);
         let (time, silence, more) = match order {
             Order::Renew(_) => {
-                let time = self.wait.saturating_add(LINEAGE.saturating_mul(count));
-                (time, SILENCE, LINEAGE_BYTES.saturating_mul(lineages.max(1)))
+                let time = self.wait.saturating_add(self.renewal.saturating_mul(count));
+                (time, SILENCE.min(time), LINEAGE_BYTES.saturating_mul(lineages.max(1)))
             }
             Order::Probe(_) => (PROBE, SILENCE, 0),
             Order::Survey | Order::Status | Order::Inspect { .. } | Order::Plant { .. } => {
@@ -264,10 +270,6 @@ const QUIET: Duration = Duration::from_secs(20);
 /// For a host to ask for every name of one order, as the CA does; it says that it is alive.
 const PROBE: Duration = Duration::from_mins(5);
 
-/// For a lineage that a host is to renew, after the time to wait for its turn (`lease.wait`): a CA that is slow, and
-/// whatever hooks an administrator has.
-pub const LINEAGE: Duration = Duration::from_mins(5);
-
 /// What certbot may print of a lineage.
 const LINEAGE_BYTES: usize = 256 * 1024;
 
@@ -300,7 +302,8 @@ mod tests {
         let program = Program::plain("/bin/sh".into(), vec!["-c".into(), script.into()]);
         let name = HostLabel::parse("vps").unwrap();
         let (patience, wait) = (LOOK, Duration::from_mins(30));
-        Way { name, program: Some(program), greets: false, patience, wait }
+        let renewal = Duration::from_mins(5);
+        Way { name, program: Some(program), greets: false, patience, wait, renewal }
     }
 
     fn renewal() -> Renewal {
