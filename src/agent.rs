@@ -3,8 +3,10 @@
 //! `renew-coordinate`, `check` and `status` ask all hosts the same way, the one
 //! that they run on included. Nothing here decides what to ask.
 
+pub mod budget;
 pub mod carry;
 pub mod facts;
+pub mod judged;
 pub mod link;
 pub mod relay;
 pub mod report;

@@ -7,6 +7,7 @@ pub mod foretold;
 pub mod outcome;
 pub mod plan;
 pub mod served;
+pub mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -16,19 +17,21 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::agent::budget::Budget;
 use crate::agent::link::{self, Way, hosts};
 use crate::agent::report::{Lineage, Report};
 use crate::agent::survey;
 use crate::agent::wire::{Answer, Order, Renewed};
 use crate::cause::chain;
+use crate::check::own;
 use crate::clock::{self, Deadline, Stopwatch};
 use crate::command::dialogue::Broken;
 use crate::config::{Host, Settings};
 use crate::coordinate::outcome::{
     HostSummary, LineageSummary, Outcome, Served, Summary, Tried, outcome,
 };
-use crate::coordinate::plan::{Budget, HostPlan, Plan, Surveyed, Wish};
-use crate::coordinate::served::Known;
+use crate::coordinate::plan::{HostPlan, Plan, Surveyed, Wish};
+use crate::coordinate::served::{Known, Look};
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::history::log::{Recorder, Start};
@@ -173,20 +176,26 @@ impl Coordinator<'_> {
         let before = surveyed.clone();
         let mut done: BTreeMap<HostLabel, Done> = BTreeMap::new();
         if plan.refused.is_none() {
-            for host in &plan.hosts {
+            let mut rest = &mut plan.hosts[..];
+            while let Some((host, next)) = rest.split_first_mut() {
                 if self.stopped.is_none() {
-                    self.host(host, &mut surveyed, &mut done);
+                    let local = self.host(host, &mut surveyed, &mut done);
+                    for host_after in &mut *next {
+                        host_after.leave_out(&surveyed, &local, &host.name);
+                    }
                 }
+                rest = next;
             }
         }
-        let served = if self.stopped.is_none() && plan.refused.is_none() {
+        let (served, bound) = if self.stopped.is_none() && plan.refused.is_none() {
             self.verify(&surveyed)
         } else {
-            Vec::new()
+            (Vec::new(), None)
         };
         let hosts =
             plan.hosts.iter().map(|host| self.told(host, &before, &surveyed, &done)).collect();
-        let Plan { warnings, costs, refused, .. } = plan;
+        let Plan { mut warnings, costs, refused, .. } = plan;
+        warnings.extend(bound);
         let mut summary = Summary {
             version: 1,
             began,
@@ -257,15 +266,19 @@ impl Coordinator<'_> {
         self.over.get_or_insert_with(|| Deadline::after(AT_ONCE));
     }
 
-    /// Renews on one host and looks whether its routes are back.
+    /// Renews on one host and looks whether its routes are back: the names that others renew too
+    /// and which it still answers by itself.
     fn host(
         &mut self,
         host: &HostPlan,
         surveyed: &mut [Surveyed],
         done: &mut BTreeMap<HostLabel, Done>,
-    ) {
-        let Some(renewal) = host.renewal.clone() else { return };
-        let Some(index) = self.ways.iter().position(|way| way.name == host.name) else { return };
+    ) -> BTreeSet<Hostname> {
+        let none = BTreeSet::new();
+        let Some(renewal) = host.renewal.clone() else { return none };
+        let Some(index) = self.ways.iter().position(|way| way.name == host.name) else {
+            return none;
+        };
         (self.say)(Said::Progress(&format!("{}: renewing", host.name)));
         let (name, watch) = (host.name.clone(), Stopwatch::start());
         let (say, way) = (&mut *self.say, &self.ways[index]);
@@ -273,7 +286,7 @@ impl Coordinator<'_> {
             say(Said::Progress(&format!("{name}: {line}")));
         });
         let (mut refused, mut busy) = (false, false);
-        let (ended, failure) = match answer {
+        let (ended, mut failure) = match answer {
             Ok(Answer::Renewed(results)) => (Some(results), None),
             Ok(_) => (None, Some("another answer than to the order".to_owned())),
             Err(error) => {
@@ -283,8 +296,8 @@ impl Coordinator<'_> {
                 (None, Some(chain(&error)))
             }
         };
-        let known = surveyed.iter_mut().find(|known| known.name == host.name);
-        let before = known.as_ref().and_then(|known| known.report.clone().ok());
+        let place = surveyed.iter().position(|known| known.name == host.name);
+        let before = place.and_then(|place| surveyed[place].report.clone().ok());
         let (after, skew) = match &before {
             // Its files are read as they are, which takes no time.
             Some(before) if self.over.is_some() && self.own.as_ref() == Some(&host.name) => {
@@ -302,39 +315,32 @@ impl Coordinator<'_> {
             failure: failure.clone(),
             millis: u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
         });
-        let routes_back = after.as_ref().ok().map(|report| {
-            report.under_way || (report.routes.local.is_empty() && !report.routes.pending)
-        });
-        if routes_back != Some(true) {
-            let why = match &after {
-                Ok(report) if report.routes.local.is_empty() => {
-                    "apache may still serve a route".to_owned()
+        let left = after
+            .as_ref()
+            .map(|report| shared::left(report, &host.name, self.own.as_ref(), surveyed));
+        let (routes_back, local) = match left {
+            Ok(left) => {
+                if left.is_back {
+                    failure = failure.or(left.why);
+                } else if let Some(why) = left.why {
+                    (self.say)(Said::Warning(&format!("{}: {why}", host.name)));
                 }
-                Ok(report) => {
-                    let names: Vec<&str> =
-                        report.routes.local.iter().map(Hostname::as_str).collect();
-                    format!("still local: {}", names.join(" "))
-                }
-                Err(why) => format!("cannot be asked whether its routes are back: {why}"),
-            };
-            self.halt(&host.name, &after, &why);
-        }
+                (Some(left.is_back), left.local)
+            }
+            // It is left to itself: the lease keeps it and the next host apart.
+            Err(why) => {
+                let name = &host.name;
+                let text = format!("{name}: cannot be asked whether its routes are back: {why}");
+                (self.say)(Said::Warning(&text));
+                (None, none)
+            }
+        };
         // Where it cannot be asked, nobody knows what the order left.
-        if let Some(known) = known {
-            *known = Surveyed { name: host.name.clone(), report: after, skew };
+        if let Some(place) = place {
+            surveyed[place] = Surveyed { name: host.name.clone(), report: after, skew };
         }
         done.insert(host.name.clone(), Done { ended, failure, refused, busy, routes_back });
-    }
-
-    /// A route that stays local would make the next host fail. One that says nothing any more
-    /// is left to itself: the lease keeps it and the next host apart.
-    fn halt(&mut self, host: &HostLabel, after: &Result<Report, String>, why: &str) {
-        let text = format!("{host}: {why}");
-        if after.is_ok() || self.over.is_some() {
-            self.stopped.get_or_insert(text);
-        } else {
-            (self.say)(Said::Warning(&text));
-        }
+        local
     }
 
     /// A host whose connection just broke may be back in a moment.
@@ -352,7 +358,8 @@ impl Coordinator<'_> {
         }
     }
 
-    fn verify(&mut self, surveyed: &[Surveyed]) -> Vec<Served> {
+    /// What is served, and which bound kept the rest from being looked at.
+    fn verify(&mut self, surveyed: &[Surveyed]) -> (Vec<Served>, Option<String>) {
         let hosts: Vec<(HostLabel, Report)> = surveyed
             .iter()
             .filter_map(|host| Some((host.name.clone(), host.report.as_ref().ok()?.clone())))
@@ -361,6 +368,7 @@ impl Coordinator<'_> {
         let own = self.own.clone();
         let disks = own.as_ref().map(|_| served::disks(self.settings)).unwrap_or_default();
         let known = Known { hosts, own, disks, complete };
+        let bounds = own::bounds_for(self.settings, known.names().iter());
         let (say, signals) = (&mut *self.say, &self.signals);
         let going_on = &mut |name: Option<&Hostname>| {
             if let Some(name) = name {
@@ -369,12 +377,15 @@ impl Coordinator<'_> {
             let signalled = clock::ready(&[signals.as_fd()], Some(Duration::ZERO));
             !signalled.is_ok_and(|ready| ready == [true])
         };
-        let (mut served, is_whole) = served::all(known, going_on);
+        let Look { mut served, is_whole, bound } = served::all(known, bounds, going_on);
         if !is_whole {
             self.call_off();
         }
+        if let Some(bound) = &bound {
+            (self.say)(Said::Warning(bound));
+        }
         served::once(&mut served);
-        served
+        (served, bound)
     }
 
     /// One host's part of the report.
@@ -392,7 +403,8 @@ impl Coordinator<'_> {
                 .unwrap_or_default()
         };
         let (old, new) = (lineages_of(before), lineages_of(after));
-        let budget = Budget::new(after, self.settings.duplicates_per_week, clock::now());
+        let budget =
+            Budget::new(plan::known(after), self.settings.duplicates_per_week, clock::now());
         let done = done.get(&host.name);
         let lineages = host.lineages.iter().map(|(name, decision)| {
             let of = |list: &[Lineage]| list.iter().find(|lineage| lineage.name == *name).cloned();
@@ -450,7 +462,11 @@ impl Done {
 fn lasting(host: &Surveyed) -> Vec<String> {
     let Ok(report) = &host.report else { return Vec::new() };
     let traps = report.certbot.iter().flat_map(|certbot| &certbot.traps);
-    traps.chain(&report.notes).map(|text| format!("{}: {text}", host.name)).collect()
+    traps
+        .chain(&report.odd)
+        .chain(&report.notes)
+        .map(|text| format!("{}: {text}", host.name))
+        .collect()
 }
 
 /// The lineages that have another certificate on disk than before.

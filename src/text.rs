@@ -1,6 +1,7 @@
 //! pure: text for people at a terminal of 80 columns: wrapped lines, tables that fit, how long.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::SignedDuration;
 
@@ -46,6 +47,17 @@ fn break_of(word: &str, room: usize) -> usize {
     let joint = word[..fits].rfind(['.', '-', '/', ':', ',', '=']).map(|at| at + 1);
     joint.filter(|at| *at > 1).unwrap_or(fits)
 }
+
+/// The first of `all`, and how many more there are.
+pub fn few<T: fmt::Display>(all: &[T]) -> String {
+    let first: Vec<String> = all.iter().take(FEW).map(ToString::to_string).collect();
+    let more = all.len().saturating_sub(FEW);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    first.join(" ") + &rest
+}
+
+/// Of a list, as many as a person reads.
+const FEW: usize = 8;
 
 /// How long, for people.
 pub fn span(duration: SignedDuration) -> String {

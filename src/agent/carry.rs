@@ -61,6 +61,14 @@ pub enum Error {
     /// The coordinator called it off.
     #[error("called off by the coordinator, or it is gone")]
     CalledOff,
+    /// By force, and more often than the CA allows.
+    #[error("{lineage} is not renewed by force: {why}")]
+    Limit {
+        /// Which.
+        lineage: String,
+        /// How many there were.
+        why: String,
+    },
     /// A lineage that is not there.
     #[error("no lineage {0} here")]
     NoLineage(String),
@@ -86,7 +94,8 @@ impl CarriesExit for Error {
             | Self::Thread(_)
             | Self::Slow(_)
             | Self::CalledOff
-            | Self::NoLineage(_) => Exit::Failed,
+            | Self::NoLineage(_)
+            | Self::Limit { .. } => Exit::Failed,
         }
     }
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::agent::facts;
+use crate::agent::judged::judged;
 use crate::agent::wire::{self, Answer, Envelope, MAX_ANSWER, Order, Renewal};
+use crate::clock;
 use crate::command::dialogue::{Bounds, Broken, Dialogue, Said};
 use crate::command::{self, Program, ssh};
 use crate::config::{Host, Settings};
@@ -241,7 +243,7 @@ impl Way {
                     Answer::Alive => {}
                     Answer::Line { text } => hear(&wire::shown(text.as_bytes())),
                     Answer::Failed { exit, why } => return Err(Error::Refused { exit, why }),
-                    last => return Ok(last),
+                    last => return Ok(judged(last, clock::now())),
                 },
                 Said::Out(said) => {
                     lease::hello(&said).map_err(|error| match error {

@@ -37,6 +37,9 @@ pub struct Report {
     pub disks: Vec<Disk>,
     /// What else a person should know.
     pub notes: Vec<String>,
+    /// What it said and cannot be; noted by who heard it.
+    #[serde(skip)]
+    pub odd: Vec<String>,
 }
 
 /// The routes of a host.

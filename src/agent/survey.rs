@@ -87,6 +87,7 @@ pub fn survey(settings: &Settings) -> Report {
         disks: disks.collect(),
         lineages: found.into_iter().map(|((lineage, _), _)| lineage).collect(),
         notes,
+        odd: Vec::new(),
         clock: clock::now(),
     }
 }
@@ -300,6 +301,14 @@ fn issued(cert: &Path, now: Timestamp) -> Vec<Issued> {
         lately.then_some(Issued { serial, not_before, name_set })
     });
     certificates.collect()
+}
+
+/// The lineages of this host by their files alone.
+pub fn known(settings: &Settings) -> Vec<Lineage> {
+    let known = lineages(&settings.certbot_directory).unwrap_or_default();
+    let now = clock::now();
+    let described = |lineage| Some(describe(&lineage, None, now).ok()?.0);
+    known.usable.into_iter().filter_map(described).collect()
 }
 
 /// The serial number of each lineage's certificate now.

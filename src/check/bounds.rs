@@ -1,6 +1,6 @@
 //! flow: what is asked for another host: a peer may have its own names looked at, not what else this host can reach.
 //!
-//! The order comes over a peer's key, and who has taken that peer over would like to see what
+//! The order comes over a peer's key, or the names from its report, and who has taken that peer over would like to see what
 //! listens on this host's loopback, in its network, or at the address of a cloud's metadata. So
 //! names are this host's own or those of the hosts, and addresses are public ones or the hosts'.
 
@@ -36,6 +36,21 @@ impl Bounds {
     pub fn permits(&self, address: IpAddr) -> bool {
         is_public(address) || self.hosts.contains(&address)
     }
+
+    /// The same for this host's own look at `name`: `/etc/hosts` may lead its own names to itself.
+    pub fn permits_own(&self, name: &Hostname, address: IpAddr) -> bool {
+        self.permits(address) || address.is_loopback() && self.names.contains(name)
+    }
+
+    /// Of `names`, which hosts say that they have, those to be looked at, this host's own first,
+    /// and how many of the others are too many.
+    pub fn looked_at(&self, names: BTreeSet<Hostname>) -> (Vec<Hostname>, usize) {
+        let is_own = |name: &Hostname| self.names.contains(name);
+        let (mut all, others): (Vec<_>, Vec<_>) = names.into_iter().partition(is_own);
+        let more = others.len().saturating_sub(MOST_NAMES);
+        all.extend(others.into_iter().take(MOST_NAMES));
+        (all, more)
+    }
 }
 
 /// Names as DNS has them, and no way to where nothing may be asked.
@@ -52,8 +67,7 @@ impl Fenced {
     pub fn records(&self, name: &Hostname, deadline: &Deadline) -> Records {
         let mut records = self.resolver.records(name, deadline);
         if !records.addresses.is_empty() && !self.bounds.has(name, &records.addresses) {
-            let why = "it is no name of this host's lineages or vhosts, and its addresses are no host's of ours: not asked for";
-            return Records { unresolved: Some(why.to_owned()), ..Records::default() };
+            return Records { unresolved: Some(STRANGE.to_owned()), ..Records::default() };
         }
         records.addresses.truncate(MOST_ADDRESSES);
         records
@@ -142,8 +156,11 @@ const MOST_NAMES: usize = 100;
 /// One of each host.
 const MOST_NONCES: usize = 8;
 
+/// Why a name is not asked for.
+pub const STRANGE: &str = "it is no name of this host's lineages or vhosts, and its addresses are no host's of ours: not asked for";
+
 /// Of one name; a CA tries two.
-const MOST_ADDRESSES: usize = 8;
+pub const MOST_ADDRESSES: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -214,6 +231,24 @@ mod tests {
         assert!(bounds.has(&name("peers.example"), &[ip("192.0.2.1"), ip("2001:db8::1")]));
         assert!(!bounds.has(&name("bank.example"), &[ip("192.0.2.1"), ip("198.51.100.9")]));
         assert!(!bounds.has(&name("bank.example"), &[]));
+    }
+
+    #[test]
+    fn an_own_name_may_lead_to_this_host_itself_and_nobodys_to_its_networks() {
+        let bounds = Bounds { names: BTreeSet::from([name("own.example")]), ..Bounds::default() };
+        assert!(bounds.permits_own(&name("own.example"), ip("127.0.1.1")));
+        assert!(!bounds.permits_own(&name("own.example"), ip("169.254.169.254")));
+        assert!(!bounds.permits_own(&name("peers.example"), ip("127.0.0.9")));
+    }
+
+    #[test]
+    fn a_peers_many_names_do_not_crowd_out_this_hosts_own() {
+        let own = BTreeSet::from([name("zz.example")]);
+        let bounds = Bounds { names: own.clone(), ..Bounds::default() };
+        let many = (0..50_000).map(|n| name(&format!("n{n}.example")));
+        let (looked_at, more) = bounds.looked_at(many.chain(own).collect());
+        assert_eq!((looked_at.len(), more), (MOST_NAMES + 1, 50_000 - MOST_NAMES));
+        assert_eq!(looked_at[0], name("zz.example"));
     }
 
     #[test]

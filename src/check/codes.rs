@@ -83,6 +83,7 @@ pub const CODES: &[Code] = &[
     check("host-down", "a host cannot be asked, and its address is dead"),
     check("host-not-asked", "a host is not asked from here"),
     both("host-unreachable", "a host cannot be asked"),
+    both("implausible", "a host says of itself what cannot be, and that part is not believed"),
     check("incomplete-chain", "Apache serves a certificate without its chain"),
     check("ipv6-black-hole", "an IPv6 address swallows connections"),
     both("keeper-stopped", "the keeper of a run is stopped (state T)"),

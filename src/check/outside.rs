@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use jiff::SignedDuration;
 
+use crate::agent::budget::{Budget, LETS_ENCRYPT};
+use crate::agent::judged;
 use crate::agent::report::Lineage;
 use crate::ca::caa::{Request, issuer, judge};
 use crate::ca::served::{self, Identity};
@@ -14,7 +16,6 @@ use crate::check::inspection::Inspection;
 use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::check::schedule;
 use crate::check::sight::Leaf;
-use crate::coordinate::plan::{Budget, LETS_ENCRYPT, Surveyed};
 use crate::names::Hostname;
 use crate::names::near::nearest;
 use crate::text::span;
@@ -53,6 +54,7 @@ fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
         let remedy = "correct it until it passes its own test, and see that it runs";
         found.push(Finding::new(problem, "apache", None, why.clone(), remedy).on(&host.label));
     }
+    found.extend(judged::finding(&report.odd).map(|finding| finding.on(&host.label)));
     if host.skew.abs() > SKEW {
         let away = if host.skew.is_negative() { "behind" } else { "ahead of" };
         let what = format!("its clock is {} {away} that of the host that checks", span(host.skew));
@@ -293,20 +295,13 @@ fn certificate<'a>(
 
 /// Certificates of one set of names on several hosts count against one limit of the CA.
 fn limits(gathered: &Gathered) -> Vec<Finding> {
-    let surveyed: Vec<Surveyed> = gathered
-        .hosts
-        .iter()
-        .map(|host| Surveyed {
-            name: host.label.clone(),
-            report: host.report.clone(),
-            skew: host.skew,
-        })
-        .collect();
     let Some(now) = gathered.hosts.iter().find_map(|host| Some(host.report.as_ref().ok()?.clock))
     else {
         return Vec::new();
     };
-    let budget = Budget::new(&surveyed, gathered.duplicates_per_week, now);
+    let lineages = gathered.hosts.iter().flat_map(|host| host.report.iter());
+    let lineages = lineages.flat_map(|report| &report.lineages);
+    let budget = Budget::new(lineages, gathered.duplicates_per_week, now);
     let mut told: BTreeSet<&BTreeSet<String>> = BTreeSet::new();
     let mut found = Vec::new();
     for lineage in

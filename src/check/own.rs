@@ -19,6 +19,14 @@ use crate::sockets;
 
 /// How far `question` may go on this host.
 pub fn bounds(settings: &Settings, question: &Question) -> Bounds {
+    bounds_for(settings, question.names.iter().map(|(name, _)| name))
+}
+
+/// How far a look at `names` may go.
+pub fn bounds_for<'a>(
+    settings: &Settings,
+    mut names: impl Iterator<Item = &'a Hostname>,
+) -> Bounds {
     let deadline = Deadline::after(TIME);
     let mut bounds = Bounds::default();
     // What cannot be read is not ours for certain.
@@ -30,7 +38,7 @@ pub fn bounds(settings: &Settings, question: &Question) -> Bounds {
     if settings.web_server.is_none() {
         served(settings, &mut bounds);
     }
-    if question.names.iter().any(|(name, _)| !bounds.names.contains(name)) {
+    if names.any(|name| !bounds.names.contains(name)) {
         let resolver = Resolver::new(Nameservers::system().ok());
         for name in bounds.names.iter().take(MOST_NAMES) {
             let found = resolver.addresses(name, &deadline).unwrap_or_default();

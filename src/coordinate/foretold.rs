@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use super::{Coordinator, Said};
 use crate::agent::link::Way;
+use crate::check::bounds::Bounds;
 use crate::check::finding::Severity;
 use crate::check::gather::gather;
 use crate::check::matrix::Gathered;
 use crate::check::verdict::{Fate, verdict};
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::coordinate::plan::{Decision, Plan, Surveyed};
+use crate::coordinate::shared;
 use crate::names::{HostLabel, Hostname};
 use crate::threads;
 
@@ -23,9 +25,17 @@ impl Coordinator<'_> {
     /// Looks at what `plan` asks for as the CA does, from every host, and notes what would fail;
     /// whether anything would.
     pub(super) fn foretell(&mut self, plan: &Plan, surveyed: &mut [Surveyed]) -> bool {
-        let names = names(plan, surveyed);
+        let ours = shared::ours(surveyed, self.own.as_ref());
+        let bounds = Bounds { names: ours, ..Bounds::default() };
+        let (names, beyond) = bounds.looked_at(names(plan, surveyed));
         if names.is_empty() || self.stopped.is_some() {
             return false;
+        }
+        if beyond > 0 {
+            let text = format!(
+                "{beyond} more names that other hosts alone renew are not looked at before they are asked to"
+            );
+            (self.say)(Said::Warning(&text));
         }
         (self.say)(Said::Progress("asking for each name as the CA does, from every host"));
         let signals = &self.signals;
@@ -37,6 +47,10 @@ impl Coordinator<'_> {
             self.call_off();
             return false;
         };
+        if gathered.is_none() {
+            let text = "what the CA would see could not be looked at in time; each host proves its names by itself";
+            (self.say)(Said::Warning(text));
+        }
         let failures = gathered.as_ref().map(failures).unwrap_or_default();
         note(surveyed, &failures);
         !failures.is_empty()
@@ -59,8 +73,10 @@ fn gathered(
         tracing::warn!("what the CA would see was not looked at: no thread to do it: {error}");
         return Some(None);
     }
+    let deadline = Deadline::after(ALL);
     loop {
         match seen.recv_timeout(GOING_ON) {
+            _ if deadline.remaining().is_none() => return Some(None),
             Ok(gathered) => return Some(Some(gathered)),
             Err(RecvTimeoutError::Timeout) if going_on() => {}
             Err(RecvTimeoutError::Timeout) => return None,
@@ -70,7 +86,7 @@ fn gathered(
 }
 
 /// The names that a plan asks the CA for by a webroot.
-fn names(plan: &Plan, hosts: &[Surveyed]) -> Vec<Hostname> {
+fn names(plan: &Plan, hosts: &[Surveyed]) -> BTreeSet<Hostname> {
     let mut names = BTreeSet::new();
     for host in &plan.hosts {
         let report = hosts.iter().find(|known| known.name == host.name);
@@ -84,7 +100,7 @@ fn names(plan: &Plan, hosts: &[Surveyed]) -> Vec<Hostname> {
             names.extend(lineage.into_iter().flat_map(|lineage| lineage.names.clone()));
         }
     }
-    names.into_iter().collect()
+    names
 }
 
 /// Why the renewal of a name on a host would fail; one that nobody can tell of is none of them.
@@ -119,6 +135,9 @@ fn note(hosts: &mut [Surveyed], failures: &BTreeMap<(HostLabel, Hostname), Strin
         }
     }
 }
+
+/// For all hosts to look at all names.
+const ALL: Duration = Duration::from_mins(10);
 
 /// Between two looks at whether it was called off.
 const GOING_ON: Duration = Duration::from_millis(200);

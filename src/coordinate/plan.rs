@@ -3,13 +3,14 @@
 //! Decided for all hosts before the first certbot starts: certificates of both
 //! hosts count against one limit of the CA.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::agent::budget::Budget;
 use crate::agent::report::{Due, HOOKS, Lineage, Report};
 use crate::agent::wire::{LineageName, Renewal};
-use crate::names::HostLabel;
+use crate::names::{HostLabel, Hostname};
 use crate::text::span;
 
 /// What a person or timer wants.
@@ -85,6 +86,35 @@ impl HostPlan {
         };
         self.lineages.iter().filter(asked).count()
     }
+
+    /// Leaves out what holds one of `names`, which `by` may still answer by itself.
+    pub fn leave_out(&mut self, all: &[Surveyed], names: &BTreeSet<Hostname>, by: &HostLabel) {
+        let report = all.iter().find(|known| known.name == self.name);
+        let Some(Ok(report)) = report.map(|known| &known.report) else { return };
+        let mut is_less = false;
+        for (name, decision) in &mut self.lineages {
+            let lineage = report.lineages.iter().find(|known| known.name == *name);
+            let lineage = lineage.filter(|lineage| needs_route(lineage));
+            let held = lineage.and_then(|l| l.names.iter().find(|name| names.contains(*name)));
+            if let (Some(name), Decision::Renew | Decision::Ask) = (held, &decision) {
+                *decision = Decision::Refused(format!(
+                    "{by} still answers {name} by itself, so the CA would ask the wrong host: run certbaton recover there"
+                ));
+                is_less = true;
+            }
+        }
+        if is_less {
+            let cert_names = asked_for(&self.lineages);
+            let some = self.renewal.take().filter(|_| !cert_names.is_empty());
+            self.renewal = some.map(|renewal| Renewal { cert_names, ..renewal });
+        }
+    }
+}
+
+fn asked_for(lineages: &[(String, Decision)]) -> Vec<LineageName> {
+    let asked = |decision: &Decision| matches!(decision, Decision::Renew | Decision::Ask);
+    let names = lineages.iter().filter(|(_, decision)| asked(decision));
+    names.filter_map(|(name, _)| LineageName::parse(name)).collect()
 }
 
 /// The hosts whose clock, disk or version a person should look at, and those that cannot renew.
@@ -109,7 +139,7 @@ pub fn obstacle(report: &Report) -> Option<String> {
 }
 
 fn warnings(host: &Surveyed, report: &Report, dry_run: bool) -> Vec<String> {
-    let mut found = report.notes.clone();
+    let mut found: Vec<String> = report.odd.iter().chain(&report.notes).cloned().collect();
     if host.skew.abs() > SKEW {
         found.push(format!(
             "its clock is {} {} this host's: certificates may seem not yet valid",
@@ -139,7 +169,7 @@ fn warnings(host: &Surveyed, report: &Report, dry_run: bool) -> Vec<String> {
 
 /// Decides. `limit` is what the configuration says of a CA whose limit is not known.
 pub fn plan(hosts: &[Surveyed], wish: &Wish, limit: Option<u32>, now: Timestamp) -> Plan {
-    let mut budget = Budget::new(hosts, limit, now);
+    let mut budget = Budget::new(known(hosts), limit, now);
     let mut plan = Plan::default();
     let mut unknown: BTreeSet<&LineageName> = wish.cert_names.iter().collect();
     for host in hosts {
@@ -187,6 +217,11 @@ pub fn plan(hosts: &[Surveyed], wish: &Wish, limit: Option<u32>, now: Timestamp)
     plan
 }
 
+/// All lineages of the hosts that could be asked.
+pub fn known(hosts: &[Surveyed]) -> impl Iterator<Item = &Lineage> {
+    hosts.iter().filter_map(|host| host.report.as_ref().ok()).flat_map(|report| &report.lineages)
+}
+
 fn host_plan(host: &Surveyed, report: &Report, wish: &Wish, budget: &mut Budget) -> HostPlan {
     let is_selected = |lineage: &Lineage| {
         wish.cert_names.is_empty() || wish.cert_names.iter().any(|n| n.as_str() == lineage.name)
@@ -207,7 +242,7 @@ fn host_plan(host: &Surveyed, report: &Report, wish: &Wish, budget: &mut Budget)
         let decision = match decision {
             Decision::Renew | Decision::Ask => {
                 let mut refusal = lineage.obstacle.clone();
-                if refusal.is_none() && !hooked && !lineage.own_hook && needs_hooks(lineage) {
+                if refusal.is_none() && !hooked && !lineage.own_hook && needs_route(lineage) {
                     refusal = Some("certbaton's hooks are not all in certbot's renewal-hooks, so nothing would switch the route; certbaton install puts them there".into());
                 }
                 if refusal.is_none() && !wish.dry_run {
@@ -224,13 +259,11 @@ fn host_plan(host: &Surveyed, report: &Report, wish: &Wish, budget: &mut Budget)
         };
         lineages.push((lineage.name.clone(), decision));
     }
-    let asked = |decision: &Decision| matches!(decision, Decision::Renew | Decision::Ask);
     let all = wish.cert_names.is_empty()
         && !wish.dry_run
         && lineages.iter().all(|(_, decision)| !matches!(decision, Decision::Refused(_)))
         && !(wish.force && report.lineages.iter().any(|l| l.due == Due::Never));
-    let names = lineages.iter().filter(|(_, decision)| asked(decision));
-    let names: Vec<LineageName> = names.filter_map(|(n, _)| LineageName::parse(n)).collect();
+    let names = asked_for(&lineages);
     let renewal = (!names.is_empty()).then(|| Renewal {
         // One run, one switch; but a rehearsal tells by its exit code alone, so each has its own.
         cert_names: if all { Vec::new() } else { names },
@@ -240,8 +273,8 @@ fn host_plan(host: &Surveyed, report: &Report, wish: &Wish, budget: &mut Budget)
     HostPlan { name: host.name.clone(), obstacle: None, lineages, renewal }
 }
 
-/// What is proven by DNS needs no route.
-fn needs_hooks(lineage: &Lineage) -> bool {
+/// What is proven by DNS needs none.
+fn needs_route(lineage: &Lineage) -> bool {
     lineage.authenticator == "webroot"
 }
 
@@ -251,82 +284,6 @@ impl HostPlan {
         Self { name: host.name.clone(), obstacle: Some(obstacle), lineages, renewal: None }
     }
 }
-
-/// Certificates of the last 7 days and of this plan, by CA and exact names, over all hosts.
-#[derive(Debug)]
-pub struct Budget {
-    issued: BTreeMap<(String, BTreeSet<String>), BTreeSet<String>>,
-    planned: BTreeMap<(String, BTreeSet<String>), u32>,
-    limit: Option<u32>,
-}
-
-impl Budget {
-    /// Counts what the hosts have; a certificate that was copied to another host counts once.
-    pub fn new(hosts: &[Surveyed], limit: Option<u32>, now: Timestamp) -> Self {
-        let mut issued: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
-        let reports = hosts.iter().filter_map(|host| host.report.as_ref().ok());
-        for lineage in reports.flat_map(|report| &report.lineages) {
-            let counts = |not_before| (-AHEAD..WEEK).contains(&now.duration_since(not_before));
-            for one in lineage.issued.iter().filter(|issued| counts(issued.not_before)) {
-                let key = (server(lineage), one.name_set.clone());
-                issued.entry(key).or_default().insert(one.serial.clone());
-            }
-        }
-        Self { issued, planned: BTreeMap::new(), limit }
-    }
-
-    /// How many of `lineage`'s names were issued, the planned ones included, and how many may be.
-    pub fn used(&self, lineage: &Lineage) -> (u32, Option<u32>) {
-        let key = (server(lineage), lineage.name_set.clone());
-        let issued = self.issued.get(&key).map_or(0, BTreeSet::len);
-        let planned = self.planned.get(&key).copied().unwrap_or(0);
-        let used = u32::try_from(issued).unwrap_or(u32::MAX).saturating_add(planned);
-        (used, limit_of(&key.0).or(self.limit))
-    }
-
-    fn take(&mut self, lineage: &Lineage) -> Result<(), String> {
-        let (used, limit) = self.used(lineage);
-        if let Some(limit) = limit.filter(|limit| used >= *limit) {
-            return Err(format!(
-                "the CA gives {limit} certificates of the same names in 7 days, and {used} are used up or planned: one more would be refused"
-            ));
-        }
-        *self.planned.entry((server(lineage), lineage.name_set.clone())).or_default() += 1;
-        Ok(())
-    }
-
-    fn costs(&self, force: bool) -> Vec<String> {
-        let told = self.planned.iter().filter_map(|(key, planned)| {
-            let limit = limit_of(&key.0).or(self.limit)?;
-            let used = self.issued.get(key).map_or(0, BTreeSet::len);
-            let after = u64::from(*planned) + used as u64;
-            // Worth a word where a person chose it, or where it is the last.
-            let names: Vec<&str> = key.1.iter().map(String::as_str).collect();
-            (force || after >= u64::from(limit)).then(|| {
-                format!("{}: {after} of the {limit} certificates in 7 days are then used, {planned} of them by this run", names.join(" "))
-            })
-        });
-        told.collect()
-    }
-}
-
-fn server(lineage: &Lineage) -> String {
-    lineage.server.clone().unwrap_or_else(|| LETS_ENCRYPT.to_owned())
-}
-
-/// Let's Encrypt's own limit; what it calls staging, and other CAs, have others or none.
-fn limit_of(server: &str) -> Option<u32> {
-    (server == LETS_ENCRYPT).then_some(5)
-}
-
-/// certbot's default.
-pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
-
-/// For the limit; a CA that backdates a certificate by an hour is early by that hour.
-const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24 + 1);
-
-/// No CA has issued what begins later than that; a host that says so refuses nobody else by it.
-const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
 /// Clocks that differ by no more do not matter.
 const SKEW: SignedDuration = SignedDuration::from_secs(5);

@@ -15,6 +15,7 @@ use crate::ca::served::{Fault, Identity, OnDisk, judge};
 use crate::ca::validation::Failure;
 use crate::cause::chain;
 use crate::certbot::lineages::lineages;
+use crate::check::bounds::{Bounds, MOST_ADDRESSES, STRANGE};
 use crate::check::finding::Severity;
 use crate::clock::{self, Deadline};
 use crate::config::Settings;
@@ -45,21 +46,39 @@ pub fn disks(settings: &Settings) -> BTreeMap<String, OnDisk> {
     read.collect()
 }
 
-/// What every name of `known` is served with, on a thread that is given up as soon as `going_on`
-/// says so: a dial can take ten seconds. It is told each name as it is looked at. The second
-/// says whether all were looked at.
+/// What was looked at.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// What each address serves.
+    pub served: Vec<Served>,
+    /// It went on to its end, or to a bound.
+    pub is_whole: bool,
+    /// The bound that it came to, in words.
+    pub bound: Option<String>,
+}
+
+/// What every name of `known` is served with as far as `bounds` go, on a thread that is given up
+/// as soon as `going_on` says so: a dial can take ten seconds. It is told each name as it is
+/// looked at.
 pub fn all(
     known: Known,
+    bounds: Bounds,
     going_on: &mut dyn FnMut(Option<&Hostname>) -> bool,
-) -> (Vec<Served>, bool) {
+) -> Look {
     enum Seen {
         Looking(Hostname),
         Served(Vec<Served>),
     }
     let (tell, seen) = mpsc::channel();
+    let (names, beyond) = bounds.looked_at(known.names());
+    let mut left = names.len();
     let look = move || {
-        for name in known.names() {
-            let served = || known.check(&name);
+        let deadline = Deadline::after(ALL);
+        for name in names {
+            if deadline.remaining().is_none() {
+                return;
+            }
+            let served = || known.check(&name, &bounds, &System, &deadline);
             // Nobody listens any more: called off.
             if tell.send(Seen::Looking(name.clone())).is_err()
                 || tell.send(Seen::Served(served())).is_err()
@@ -68,25 +87,41 @@ pub fn all(
             }
         }
     };
-    let mut all = Vec::new();
+    let mut all = Look::default();
     if let Err(error) = threads::start("served", look) {
         tracing::warn!("what is served was not looked at: no thread to do it: {error}");
-        return (all, true);
+        return Look { is_whole: true, ..all };
     }
     loop {
         let told = match seen.recv_timeout(GOING_ON) {
             Ok(Seen::Looking(name)) => going_on(Some(&name)),
             Ok(Seen::Served(served)) => {
-                all.extend(served);
+                all.served.extend(served);
+                left = left.saturating_sub(1);
                 true
             }
             Err(RecvTimeoutError::Timeout) => going_on(None),
-            Err(RecvTimeoutError::Disconnected) => return (all, true),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Look { is_whole: true, bound: bound(left, beyond), ..all };
+            }
         };
         if !told {
-            return (all, false);
+            return all;
         }
     }
+}
+
+/// What was not looked at: names that time did not suffice for, and names of others beyond their count.
+fn bound(left: usize, beyond: usize) -> Option<String> {
+    let late = (left > 0).then(|| {
+        format!("{left} more names would have taken longer than {} min", ALL.as_secs() / 60)
+    });
+    let many = (beyond > 0).then(|| {
+        format!("{beyond} of the names that other hosts alone say they have are too many")
+    });
+    let both: Vec<String> = late.into_iter().chain(many).collect();
+    (!both.is_empty())
+        .then(|| format!("what is served was not looked at everywhere: {}", both.join("; ")))
 }
 
 /// Between two looks whether it is called off.
@@ -148,28 +183,39 @@ impl Known {
         own.cloned().unwrap_or_else(|| OnDisk::told(told))
     }
 
-    /// Asks every address of `name`.
-    pub fn check(&self, name: &Hostname) -> Vec<Served> {
-        let addresses = match System.addresses(name, &Deadline::after(TIME)) {
+    /// Asks every address of `name` that may be asked.
+    fn check(
+        &self,
+        name: &Hostname,
+        bounds: &Bounds,
+        resolve: &impl Resolve,
+        deadline: &Deadline,
+    ) -> Vec<Served> {
+        let unknown = |address: Option<IpAddr>, why: String| {
+            let (host, name, why) = (None, name.clone(), Some(why));
+            Served { host, name, address, verdict: Verdict::Unknown, why }
+        };
+        let mut addresses = match resolve.addresses(name, &step(deadline)) {
             Ok(addresses) => addresses,
-            Err(error) => {
-                let why = Some(format!("cannot be resolved: {error}"));
-                let name = name.clone();
-                return vec![Served {
-                    host: None,
-                    name,
-                    address: None,
-                    verdict: Verdict::Unknown,
-                    why,
-                }];
+            Err(error) => return vec![unknown(None, format!("cannot be resolved: {error}"))],
+        };
+        addresses.truncate(MOST_ADDRESSES);
+        if !addresses.is_empty() && !bounds.has(name, &addresses) {
+            return vec![unknown(None, STRANGE.to_owned())];
+        }
+        let look = |address| {
+            if bounds.permits_own(name, address) {
+                self.check_at(name, address, deadline)
+            } else {
+                unknown(Some(address), Failure::Forbidden(address).to_string())
             }
         };
-        addresses.into_iter().map(|address| self.check_at(name, address)).collect()
+        addresses.into_iter().map(look).collect()
     }
 
-    fn check_at(&self, name: &Hostname, address: IpAddr) -> Served {
+    fn check_at(&self, name: &Hostname, address: IpAddr, deadline: &Deadline) -> Served {
         let at = SocketAddr::new(address, HTTPS);
-        let looked = handshake::look(name, at, &Deadline::after(TIME));
+        let looked = handshake::look(name, at, &step(deadline));
         let identity = looked.as_ref().ok().map(|served| &served.identity);
         let owner = self.owner(address, identity);
         let host = owner.ok().flatten().map(|(label, _)| label.to_string());
@@ -256,8 +302,16 @@ fn is_our_own_lack(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable)
 }
 
+/// The time of one address within that of all.
+fn step(deadline: &Deadline) -> Deadline {
+    Deadline::after(deadline.remaining().unwrap_or_default().min(TIME))
+}
+
 /// For one address.
 const TIME: Duration = Duration::from_secs(10);
+
+/// For all of them.
+const ALL: Duration = Duration::from_mins(5);
 
 const HTTPS: u16 = 443;
 
@@ -299,6 +353,39 @@ mod tests {
         assert_eq!(expected("2001:db8::1"), (Some("home".into()), vec!["BB".into()]));
         assert_eq!(expected("127.0.0.1"), (Some("vps".into()), vec!["AA".into()]), "this host");
         assert_eq!(expected("198.51.100.7"), (None, vec!["AA".into(), "BB".into()]), "NAT");
+    }
+
+    #[test]
+    fn no_name_of_a_peer_leads_to_what_this_host_alone_can_reach() {
+        struct Says(IpAddr);
+        impl Resolve for Says {
+            fn addresses(&self, _: &Hostname, _: &Deadline) -> io::Result<Vec<IpAddr>> {
+                Ok(vec![self.0; 100])
+            }
+        }
+        let hosts = [host("home", "AA", "192.0.2.1"), host("vps", "BB", "192.0.2.2")];
+        let (known, own) = (known(&hosts), Hostname::parse("a.example").unwrap());
+        let bounds = Bounds { names: BTreeSet::from([own.clone()]), ..Bounds::default() };
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let look = |name: &Hostname, address: &str| {
+            let served = known.check(name, &bounds, &Says(address.parse().unwrap()), &deadline);
+            assert!(served.len() <= MOST_ADDRESSES, "{}", served.len());
+            (served[0].verdict, served[0].why.clone().unwrap())
+        };
+        // Nobody listens there: whoever dials is refused, which is wrong.
+        let strange = Hostname::parse("strange.example").unwrap();
+        assert_eq!(look(&strange, "127.0.0.9"), (Verdict::Unknown, STRANGE.to_owned()));
+        assert_eq!(look(&strange, "192.0.2.77"), (Verdict::Unknown, STRANGE.to_owned()));
+        let (verdict, why) = look(&own, "169.254.169.254");
+        assert!(verdict == Verdict::Unknown && why.contains("169.254.169.254"), "{why}");
+        assert_eq!(look(&own, "127.0.0.9").0, Verdict::Wrong, "this host itself is asked");
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_said() {
+        assert_eq!(bound(0, 0), None);
+        let said = bound(3, 7).unwrap();
+        assert!(said.contains("3 more names") && said.contains("7 of the names"), "{said}");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! flow: `renew-coordinate` is ended by a signal while certbot runs: at once, and its report is what is on the disk.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,17 +20,7 @@ fn ended_by(signal: Signal, certbot: &str) -> Option<(Tree, Value)> {
     let base = tree.base().display().to_string();
     let config = fs::read_to_string(tree.config()).unwrap();
     let config = config.replace(&format!("[apache]\npid-file = \"{base}/no.pid\"\n"), "");
-    // certbot is a script here, which runs none of them.
-    for hook in ["pre", "deploy", "post"] {
-        let path = tree.base().join(format!("le/renewal-hooks/{hook}/certbaton"));
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, "#!/bin/sh\n").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    // Nothing here could be validated by http, and so would not be asked for.
-    let renewal = tree.base().join("le/renewal/a.conf");
-    let text = fs::read_to_string(&renewal).unwrap();
-    fs::write(&renewal, text.replace("= webroot", "= dns-rfc2136")).unwrap();
+    tree.renews_by_dns();
     let server = "[web-server]\ntest = [\"/bin/true\"]\nreload = [\"/bin/true\"]\n";
     fs::write(tree.config(), config + server).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_renew-coordinate"));

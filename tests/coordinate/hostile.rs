@@ -41,8 +41,8 @@ const PEERS: [(&str, &str); 11] = [
 ];
 
 /// One host of the configuration under test, and an sshd that plays the other.
-struct Lair {
-    tree: Tree,
+pub(crate) struct Lair {
+    pub(crate) tree: Tree,
     sshd: Child,
 }
 
@@ -59,13 +59,18 @@ fn write(path: &Path, text: &str, mode: u32) {
 }
 
 /// `None` where this cannot be tried.
-fn lair(peer: &str) -> Option<Lair> {
+pub(crate) fn lair(peer: &str) -> Option<Lair> {
+    lair_of(peer, "exit 1")
+}
+
+/// The same with a certbot of its own.
+pub(crate) fn lair_of(peer: &str, certbot: &str) -> Option<Lair> {
     let sshd = Path::new("/usr/sbin/sshd");
     if !sshd.exists() {
         println!("skipped: no sshd");
         return None;
     }
-    let tree = Tree::plant("exit 1")?;
+    let tree = Tree::plant(certbot)?;
     let at = |name: &str| tree.base().join(name);
     for key in ["host-key", "key"] {
         let made = Command::new("/usr/bin/ssh-keygen")
@@ -121,7 +126,7 @@ fn lair(peer: &str) -> Option<Lair> {
 }
 
 impl Lair {
-    fn program(&self, program: &str, words: &[&str]) -> Command {
+    pub(crate) fn program(&self, program: &str, words: &[&str]) -> Command {
         let own = PathBuf::from(env!("CARGO_BIN_EXE_certbaton"));
         let mut command = Command::new(own.with_file_name(program));
         let tells = words == ["recover"];
@@ -167,7 +172,7 @@ fn whatever_a_peer_does_every_program_ends_in_time_and_tells_what_is_wrong_here(
 }
 
 /// What a look at a host may take (`agent::link`), and a busy machine: all of them run at once.
-const STATED: Duration = Duration::from_mins(2);
+pub(crate) const STATED: Duration = Duration::from_mins(2);
 
 fn try_all(what: &str, peer: &str) {
     let Some(lair) = lair(peer) else { return };

@@ -9,16 +9,18 @@
 mod called_off;
 mod clean;
 mod hostile;
+mod peer;
 mod tree;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
 use certbaton::agent::report::{Due, Report};
 use certbaton::agent::wire::{Answer, answer};
 use rustix::fs::FlockOperation;
-use tree::Tree;
+use tree::{Tree, certificate};
 
 const SURVEY: &str = r#"{"version":1,"order":"survey"}"#;
 const RENEW: &str =
@@ -50,6 +52,27 @@ impl Tree {
             Some(Answer::Survey(report)) => *report,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// It got its certificate once more, today.
+    pub(crate) fn issue(&self, serial: u32) {
+        let path = format!("le/archive/a/cert{serial}.pem");
+        fs::write(self.base().join(path), certificate(serial)).unwrap();
+    }
+
+    /// Its lineage can be renewed without a web server that anybody reaches.
+    pub(crate) fn renews_by_dns(&self) {
+        // certbot is a script here, which runs none of them.
+        for hook in ["pre", "deploy", "post"] {
+            let path = self.base().join(format!("le/renewal-hooks/{hook}/certbaton"));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "#!/bin/sh\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        // Nothing here could be validated by http, and so would not be asked for.
+        let renewal = self.base().join("le/renewal/a.conf");
+        let text = fs::read_to_string(&renewal).unwrap();
+        fs::write(&renewal, text.replace("= webroot", "= dns-rfc2136")).unwrap();
     }
 
     fn said(&self, file: &str) -> String {
@@ -105,6 +128,26 @@ fn an_unknown_lineage_or_order_starts_no_certbot() {
         assert!(matches!(answers[..], [Answer::Failed { exit: 1, .. }]), "{order}: {answers:?}");
     }
     assert!(!tree.base().join("started").exists());
+}
+
+#[test]
+fn whoever_orders_it_by_force_the_weeks_limit_of_the_same_names_is_held() {
+    let Some(tree) = Tree::plant("touch started") else { return };
+    for serial in 2..=5 {
+        tree.issue(serial);
+    }
+    let all = RENEW.replace("[\"a\"]", "[]");
+    for order in [RENEW, &all] {
+        let answers = tree.answers(order);
+        let [Answer::Failed { exit: 1, why }] = &answers[..] else { panic!("{answers:?}") };
+        assert!(why.contains("a is not renewed by force") && why.contains(" 5 "), "{why}");
+    }
+    assert!(!tree.base().join("started").exists());
+    let unforced = RENEW.replace("true", "false");
+    assert!(matches!(tree.answers(&unforced).last(), Some(Answer::Renewed(_))));
+    assert!(tree.base().join("started").exists(), "what is due is asked for all the same");
+    fs::remove_file(tree.base().join("le/archive/a/cert5.pem")).unwrap();
+    assert!(matches!(tree.answers(RENEW).last(), Some(Answer::Renewed(_))), "the fifth");
 }
 
 #[test]

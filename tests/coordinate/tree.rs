@@ -19,7 +19,7 @@ pub(crate) struct Tree {
 }
 
 /// A certificate of `a.example` for 90 days.
-fn certificate(serial: u32) -> Vec<u8> {
+pub(crate) fn certificate(serial: u32) -> Vec<u8> {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
     let mut builder = X509Builder::new().unwrap();

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{BEAT, Error, Other};
+use crate::agent::budget::Budget;
+use crate::agent::report::Lineage;
 use crate::agent::survey::{self, serials};
 use crate::agent::wire::{self, Answer, MAX_TEXT, Renewal, Renewed};
 use crate::caller::{Caller, Heard};
@@ -32,6 +34,9 @@ impl Caller {
             if known.iter().all(|(known, _)| known != name.as_str()) {
                 return Err(Error::NoLineage(name.as_str().to_owned()));
             }
+        }
+        if renewal.force && !renewal.dry_run {
+            within_limit(settings, renewal)?;
         }
         let runs: Vec<Option<&str>> = match &renewal.cert_names[..] {
             [] => vec![None],
@@ -217,6 +222,21 @@ impl Caller {
         }
         Ok(true)
     }
+}
+
+/// Whoever orders: what a CA gives of the same names in a week is not used up by force.
+fn within_limit(settings: &Settings, renewal: &Renewal) -> Result<(), Error> {
+    let known = survey::known(settings);
+    let mut budget = Budget::new(known.iter(), settings.duplicates_per_week, clock::now());
+    let is_asked = |lineage: &&Lineage| {
+        let mut names = renewal.cert_names.iter();
+        renewal.cert_names.is_empty() || names.any(|name| name.as_str() == lineage.name)
+    };
+    for lineage in known.iter().filter(is_asked) {
+        let refused = |why| Error::Limit { lineage: lineage.name.clone(), why };
+        budget.take(lineage).map_err(refused)?;
+    }
+    Ok(())
 }
 
 fn stop_at_once(certbot: &mut Piped) {

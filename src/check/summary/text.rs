@@ -6,7 +6,7 @@ use crate::check::finding::Severity;
 use crate::check::summary::{CellSummary, NameSummary, Summary, Verdict};
 use crate::harmless;
 use crate::names::{HostLabel, Hostname};
-use crate::text::{Table, wrapped};
+use crate::text::{Table, few, wrapped};
 
 impl Summary {
     /// The report for people.
@@ -151,10 +151,7 @@ impl Summary {
         if names.len() > 1 && names.len() == self.names.len() {
             return format!(" (all {} names)", names.len());
         }
-        let some: Vec<&str> = names.iter().take(SHOWN).map(Hostname::as_str).collect();
-        let more = names.len().saturating_sub(SHOWN);
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!(" ({}{rest})", some.join(" "))
+        format!(" ({})", few(names))
     }
 }
 
@@ -233,9 +230,6 @@ const FATES: [(&str, &str); 4] = [
     ("fails", "FAILS"),
     ("unknown", "cannot be told"),
 ];
-
-/// Names on a line.
-const SHOWN: usize = 8;
 
 #[cfg(test)]
 mod tests;
