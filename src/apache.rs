@@ -29,3 +29,8 @@ pub mod sections;
 pub mod server;
 pub mod survey;
 pub mod vhosts;
+
+/// How deep sections may stand in sections, and brackets in brackets, of what is read here.
+///
+/// A user may have written them (`.htaccess`), and each is a call of its own.
+const DEEPEST: usize = 100;

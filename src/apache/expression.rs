@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
+use crate::apache::DEEPEST;
 use crate::apache::likelihood::Likelihood;
 use crate::apache::pattern::Pattern;
 use crate::apache::request::Request;
@@ -28,9 +29,6 @@ struct Reader<'a> {
     /// How many more `!` and `(` may stand in each other.
     deepest: usize,
 }
-
-/// A user may have written it (`.htaccess`), and each is a call of its own here.
-const DEEPEST: usize = 100;
 
 impl Reader<'_> {
     fn take(&mut self, token: &[u8]) -> bool {

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::apache::DEEPEST;
 use crate::apache::document::{Document, Line, words};
 use crate::apache::dump::{Dump, Node, Origin};
 use crate::apache::vhosts::Vhost;
@@ -83,9 +84,6 @@ fn texts(words: impl Iterator<Item = Vec<u8>>) -> impl Iterator<Item = String> {
 
 /// Without any `AccessFileName` (`DEFAULT_ACCESS_FNAME`, core.c).
 const USUAL: &str = ".htaccess";
-
-/// Sections in sections: a user writes the file, and each is a call of its own here.
-const DEEPEST: usize = 100;
 
 /// `None` if they are nested more than `deepest` deep.
 fn nodes<'a>(
