@@ -116,11 +116,11 @@ pub struct Dump {
 pub enum Error {
     /// `mod_info` is not there, or printed nothing.
     #[error(
-        "apache did not list its directives (is mod_info.so installed beside its other modules?)"
+        "Apache did not list its directives (is mod_info.so installed beside its other modules?)"
     )]
     NoDirectives,
     /// An entry has no place in the tree.
-    #[error("apache's list of directives is not understood near its entry for {0}")]
+    #[error("Apache's list of directives is not understood near its entry for {0}")]
     Entry(Origin),
 }
 

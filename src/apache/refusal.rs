@@ -148,7 +148,7 @@ impl Refusal {
         Self {
             origin: origin.cloned(),
             reason: format!("only mod_{module} can overrule this line, and it is not loaded"),
-            remedy: format!("run a2enmod {module} and reload apache"),
+            remedy: format!("run a2enmod {module} and reload Apache"),
         }
     }
 
@@ -199,7 +199,7 @@ impl Refusal {
     pub(crate) fn lexer(origin: &Origin, what: &str) -> Self {
         Self::at(
             origin,
-            &format!("certbaton reads this file differently from apache ({what})"),
+            &format!("certbaton reads this file differently from Apache ({what})"),
             "nothing is changed; please report the line",
         )
     }

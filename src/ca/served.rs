@@ -192,10 +192,10 @@ impl Fault {
                 "see that a vhost on port 443 has this name and a certificate with it"
             }
             Self::Key => {
-                "put the key back before the next reload, which ends apache; certbot keeps it in archive/"
+                "put the key back before the next reload, which ends Apache; certbot keeps it in archive/"
             }
             Self::Incomplete { .. } | Self::Disordered { .. } => {
-                "use fullchain.pem, not cert.pem, in SSLCertificateFile (SSLCertificateChainFile before apache 2.4.8)"
+                "use fullchain.pem, not cert.pem, in SSLCertificateFile (SSLCertificateChainFile before Apache 2.4.8)"
             }
         }
     }

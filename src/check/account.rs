@@ -22,7 +22,7 @@ pub(super) fn another(
         directive.text, host.label
     );
     let remedy =
-        format!("render it again with --layout stateless --thumbprint {account} and reload apache");
+        format!("render it again with --layout stateless --thumbprint {account} and reload Apache");
     Some(
         Finding::new(Severity::Problem, "stale-thumbprint", directive.place.clone(), what, remedy)
             .on(&owner.label),

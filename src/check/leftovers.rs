@@ -38,7 +38,7 @@ fn oddity(oddity: &Oddity, texts: &Texts<'_>, by_hand: &ByHand) -> Finding {
         Oddity::Unloaded(file) => warning(
             "unloaded-change",
             file.clone(),
-            "changed after apache last loaded its configuration: the next reload, a renewal's too, activates it".to_owned(),
+            "changed after Apache last loaded its configuration: the next reload, a renewal's too, activates it".to_owned(),
             &format!("run {}, then {}", by_hand.test(), by_hand.reload()),
         ),
         Oddity::Perl(origin) => warning(
@@ -126,9 +126,9 @@ pub fn unusable(error: &Error) -> Finding {
             problem(
                 "configtest",
                 place,
-                format!("apache refuses its configuration: {what}"),
+                format!("Apache refuses its configuration: {what}"),
                 &format!(
-                    "correct this line ({what}), then run {}; until then apache cannot be reloaded",
+                    "correct this line ({what}), then run {}; until then Apache cannot be reloaded",
                     by_hand.test()
                 ),
             )
@@ -145,7 +145,7 @@ pub fn unusable(error: &Error) -> Finding {
         Error::Apache(server::Error::Other { program, suggestion, .. }) => problem(
             "other-web-server",
             None,
-            format!("apache is not running, {} answers on port 80", program.display()),
+            format!("Apache is not running, {} answers on port 80", program.display()),
             &format!(
                 "if that is meant so, write above the first section of config.toml: {suggestion}"
             ),

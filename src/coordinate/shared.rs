@@ -36,7 +36,7 @@ pub fn left(report: &Report, host: &HostLabel, own: Option<&HostLabel>, all: &[S
     let why = if !local.is_empty() {
         format!("still local: {}", few(&local))
     } else if report.routes.pending {
-        "apache may still serve a route".to_owned()
+        "Apache may still serve a route".to_owned()
     } else {
         format!("says that names of no other host are still local there: {}", few(&strange))
     };

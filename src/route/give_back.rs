@@ -414,7 +414,7 @@ impl Run<'_> {
             returned: returned.into_iter().collect(),
             vhosts: Vec::new(),
             replaced: self.replaced(),
-            reloaded: self.signalled.then(|| "apache".to_owned()),
+            reloaded: self.signalled.then(|| "Apache".to_owned()),
             still: self.still,
             notes: self.notes,
             steps: self.steps,

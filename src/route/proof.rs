@@ -33,7 +33,7 @@ pub enum Error {
     Addresses(#[source] io::Error),
     /// No address to ask.
     #[error(
-        "apache does not listen on port 80 of any address that serves {0}; the CA asks there first"
+        "Apache does not listen on port 80 of any address that serves {0}; the CA asks there first"
     )]
     NoListener(Hostname),
     /// The nonce did not come back.

@@ -50,7 +50,7 @@ impl Note {
     /// A file that the next reload activates for somebody else.
     pub fn unloaded(file: &str) -> Self {
         Self::new(format!(
-            "{file} was changed after apache last loaded its configuration: this reload activates it too"
+            "{file} was changed after Apache last loaded its configuration: this reload activates it too"
         ))
     }
 
@@ -78,7 +78,7 @@ impl Note {
     /// Apache's configuration is broken, and nothing is known to be switched.
     pub fn unasked(complaint: &str) -> Self {
         Self::new(format!(
-            "{complaint}; apache cannot be asked, but no route is journalled as local"
+            "{complaint}; Apache cannot be asked, but no route is journalled as local"
         ))
     }
 
@@ -118,10 +118,10 @@ pub enum Error {
     #[error("{}", lines(.0))]
     Refused(Vec<Refusal>),
     /// Marked lines are not as they were written; nothing was changed.
-    #[error("{0}; compare, then remove them by hand and reload apache:\n{diff}", diff = .0.diff)]
+    #[error("{0}; compare, then remove them by hand and reload Apache:\n{diff}", diff = .0.diff)]
     Damaged(Damage),
     /// The same, found when everything else was given back.
-    #[error("{0} and were left as they are; compare, then remove them by hand and reload apache:\n{diff}", diff = .0.diff)]
+    #[error("{0} and were left as they are; compare, then remove them by hand and reload Apache:\n{diff}", diff = .0.diff)]
     LeftBehind(Damage),
     /// Not one of several routes could be switched and proven.
     #[error("{}", named(.0))]
@@ -148,7 +148,7 @@ pub enum Error {
     Ended(Box<Error>),
     /// A key that does not belong to its certificate: apache would end at the reload.
     #[error(
-        "{certificate} and {key} do not belong together, which configtest does not see but ends apache at a reload; nothing was reloaded"
+        "{certificate} and {key} do not belong together, which configtest does not see but ends Apache at a reload; nothing was reloaded"
     )]
     KeyMismatch {
         /// `SSLCertificateFile`.
@@ -167,7 +167,7 @@ pub enum Error {
         what: String,
     },
     /// A certificate or key that cannot be read.
-    #[error("cannot compare {} with its key, and a mismatch would end apache at a reload; nothing was reloaded", file.display())]
+    #[error("cannot compare {} with its key, and a mismatch would end Apache at a reload; nothing was reloaded", file.display())]
     Key {
         /// The certificate file.
         file: PathBuf,

@@ -442,7 +442,7 @@ impl Run<'_> {
             returned: Vec::new(),
             vhosts: self.plan.vhosts,
             replaced,
-            reloaded: self.signalled.then(|| "apache".to_owned()),
+            reloaded: self.signalled.then(|| "Apache".to_owned()),
             still: Vec::new(),
             notes: self.notes.into_iter().chain(dead).collect(),
             steps: self.steps,

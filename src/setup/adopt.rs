@@ -59,7 +59,7 @@ impl Adoption {
 pub enum Error {
     /// What is commented out now may be so on purpose.
     #[error(
-        "certbot is running, and its hooks may have changed apache's files just now; nothing was changed: wait until it has ended, then try again"
+        "certbot is running, and its hooks may have changed Apache's files just now; nothing was changed: wait until it has ended, then try again"
     )]
     Busy,
     /// Our own lines are in the files.
@@ -69,7 +69,7 @@ pub enum Error {
     Switched(String),
     /// Apache refuses what it would read.
     #[error(
-        "apache refuses its configuration without the # of the old hook: {0}; nothing was changed: repair the line, then try again"
+        "Apache refuses its configuration without the # of the old hook: {0}; nothing was changed: repair the line, then try again"
     )]
     Candidate(String),
     /// The files would mean more than they should.

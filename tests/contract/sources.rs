@@ -50,3 +50,37 @@ fn standard_output_is_written_in_one_place() {
         assert!(!writes || talks.contains(&&*file), "{file} writes to standard output");
     }
 }
+
+/// The strings of a source, without its tests and comments.
+fn said(text: &str) -> Vec<String> {
+    let own = text.split("#[cfg(test)]").next().unwrap();
+    let lines = own.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let own: String = lines.map(|line| line.to_owned() + "\n").collect();
+    let mut all = Vec::new();
+    let mut rest = own.as_str();
+    while let Some((_, inside)) = rest.split_once('"') {
+        let mut before = ' ';
+        let end = inside.find(|c| {
+            let is_end = c == '"' && before != '\\';
+            before = if before == '\\' { ' ' } else { c };
+            is_end
+        });
+        let Some(end) = end else { break };
+        all.push(inside[..end].to_owned());
+        rest = &inside[end + 1..];
+    }
+    all
+}
+
+/// Programs (`apache2`), units, keys (`[apache]`) and codes keep their spelling; in a sentence it is a name.
+#[test]
+fn apache_is_a_name_wherever_it_stands_in_a_sentence() {
+    for (file, text) in sources().into_iter().filter(|(file, _)| !file.ends_with("/tests.rs")) {
+        for text in said(&text).iter().filter(|text| text.contains(' ')) {
+            for word in text.split([' ', '(', ')', ',', ';', '\n']) {
+                let word = word.trim_end_matches([':', '.']).trim_end_matches("'s");
+                assert!(!["apache", "apaches"].contains(&word), "{file}: {text:?}");
+            }
+        }
+    }
+}

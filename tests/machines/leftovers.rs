@@ -119,7 +119,7 @@ fn not_loaded(lab: &Lab) {
     lab.renew().succeed();
     let told = lab.home.journal(&cursor);
     assert_eq!(
-        told.matches("new.example.org.conf was changed after apache last loaded").count(),
+        told.matches("new.example.org.conf was changed after Apache last loaded").count(),
         1,
         "{told}"
     );

@@ -23,7 +23,7 @@ fn the_layout_of_fedora() {
             std::thread::yield_now();
         }
         let said = refused(&tree.certbaton(&["switch", "local", NAME]));
-        assert!(said.contains("apache is not running; certbaton never starts it: "), "{said}");
+        assert!(said.contains("Apache is not running; certbaton never starts it: "), "{said}");
     });
 }
 

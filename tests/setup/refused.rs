@@ -62,7 +62,7 @@ fn nothing_found(site: &Site) {
     let home = &site.lab.home;
     let init = ["init", "--role", "home", "--vps", "vps.example.org", "--yes"];
     home.sh("systemctl stop apache2");
-    certbaton(home, &init).expect(1, &["apache is not running", "systemctl start apache2"]);
+    certbaton(home, &init).expect(1, &["Apache is not running", "systemctl start apache2"]);
     home.sh("systemctl start apache2");
     home.sh("chmod 644 /usr/bin/certbot");
     certbaton(home, &init).expect(1, &["certbot is not there", "apt install certbot"]);

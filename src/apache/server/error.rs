@@ -14,7 +14,7 @@ use crate::process;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// None is there.
-    #[error("apache is not running{why}; certbaton never starts it: {start}")]
+    #[error("Apache is not running{why}; certbaton never starts it: {start}")]
     NotRunning {
         /// How that is known, in brackets; may be empty.
         why: String,
@@ -23,7 +23,7 @@ pub enum Error {
     },
     /// None is there, but another web server.
     #[error(
-        "apache is not running, but {} (process {pid}) listens on port 80; if that is the web server of this host, add to /etc/certbaton/config.toml above its first section: {suggestion}", program.display()
+        "Apache is not running, but {} (process {pid}) listens on port 80; if that is the web server of this host, add to /etc/certbaton/config.toml above its first section: {suggestion}", program.display()
     )]
     Other {
         /// Its process.
@@ -35,11 +35,11 @@ pub enum Error {
     },
     /// More than one is there.
     #[error(
-        "several apaches are running (pids {0}); set pid-file in [apache] of the configuration"
+        "several Apaches are running (pids {0}); set pid-file in [apache] of the configuration"
     )]
     Several(String),
     /// The pid file names something else.
-    #[error("pid file {} names process {pid}, which is {what}, not a running apache", path.display())]
+    #[error("pid file {} names process {pid}, which is {what}, not a running Apache", path.display())]
     NotApache {
         /// The pid file.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum Error {
     },
     /// None is there, but somebody in a container answers.
     #[error(
-        "apache is not running here, but {} (process {pid}) in a container listens on port 80: run certbaton in there, beside certbot", program.display()
+        "Apache is not running here, but {} (process {pid}) in a container listens on port 80: run certbaton in there, beside certbot", program.display()
     )]
     Contained {
         /// Its process.
@@ -60,7 +60,7 @@ pub enum Error {
     },
     /// Apache refuses the configuration on disk.
     #[error(
-        "{complaint}; this is what apache says of its configuration: repair it first ({})", by_hand.test()
+        "{complaint}; this is what Apache says of its configuration: repair it first ({})", by_hand.test()
     )]
     Configtest {
         /// What it says.
@@ -69,7 +69,7 @@ pub enum Error {
         by_hand: Box<ByHand>,
     },
     /// Apache refuses our candidate.
-    #[error("apache refuses the configuration with the inserted lines: {0}")]
+    #[error("Apache refuses the configuration with the inserted lines: {0}")]
     Candidate(String),
     /// No private mount namespace.
     #[error(
@@ -78,7 +78,7 @@ pub enum Error {
     Namespace(#[source] io::Error),
     /// The parent ended during a reload.
     #[error(
-        "apache (pid {pid}) ended while it reloaded; see its error log, then start it: {start}"
+        "Apache (pid {pid}) ended while it reloaded; see its error log, then start it: {start}"
     )]
     Died {
         /// It was.
@@ -88,12 +88,12 @@ pub enum Error {
     },
     /// Nothing prints what the configuration means.
     #[error(
-        "apache's mod_info.so, which tells what its configuration means, is in none of {0}, and is not built in; install it where apache's other modules are"
+        "Apache's mod_info.so, which tells what its configuration means, is in none of {0}, and is not built in; install it where Apache's other modules are"
     )]
     NoInfoModule(String),
     /// Old processes go on accepting connections.
     #[error(
-        "apache was told to reload, but {0} processes of the old configuration still accept connections after {1:?}"
+        "Apache was told to reload, but {0} processes of the old configuration still accept connections after {1:?}"
     )]
     NotDeaf(usize, Duration),
     /// A program could not be run.
@@ -106,7 +106,7 @@ pub enum Error {
     #[error(transparent)]
     Process(#[from] process::Error),
     /// `/proc` could not be read.
-    #[error("cannot read the sockets of apache (pid {0})")]
+    #[error("cannot read the sockets of Apache (pid {0})")]
     Sockets(i32, #[source] io::Error),
 }
 

@@ -42,7 +42,7 @@ pub fn site(name: &str, real: &Path, live: &[u8], twin: Option<&Twin>) -> Adopti
             "site-differs",
             Some(format!("{name}:{}", marks::first_difference(&judged.after, &twin.bytes))),
             format!("the old hook made a file of the link, and it differs from {path} by more than its #: it stays a file"),
-            format!("apache reads this one: bring the other up to date (diff {path} {name}), then ln -sfn {} {name}", target.display()),
+            format!("Apache reads this one: bring the other up to date (diff {path} {name}), then ln -sfn {} {name}", target.display()),
         ));
     }
     if judged.after != live {

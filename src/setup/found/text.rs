@@ -13,7 +13,7 @@ impl fmt::Display for Found {
         writeln!(f, "found on this host")?;
         match &self.web_server {
             WebServer::Apache { pid, version: known } => {
-                writeln!(f, "  apache {}, process {pid}", version(known))?;
+                writeln!(f, "  Apache {}, process {pid}", version(known))?;
             }
             WebServer::Other(name) => writeln!(f, "  {name}, by [web-server]")?,
         }
@@ -52,7 +52,7 @@ impl fmt::Display for Found {
                 lines.dedup();
                 lines.iter().try_for_each(|line| f.write_str(line))?;
                 if lines.is_empty() {
-                    writeln!(f, "  nothing: no vhost of apache's answers these names on port 80")?;
+                    writeln!(f, "  nothing: no vhost of Apache's answers these names on port 80")?;
                 }
                 report.notes.iter().try_for_each(|note| writeln!(f, "  note: {note}"))
             }
