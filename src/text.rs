@@ -9,6 +9,8 @@ use jiff::SignedDuration;
 pub const WIDTH: usize = 80;
 
 /// `text` in lines of at most [`WIDTH`], the first behind `first`, the others indented by `hang`.
+///
+/// What somebody copies, a command or a line of the configuration, is never cut: it may be wider.
 pub fn wrapped(first: &str, hang: usize, text: &str) -> String {
     let below = WIDTH.saturating_sub(hang);
     let hang = " ".repeat(hang);
@@ -16,18 +18,20 @@ pub fn wrapped(first: &str, hang: usize, text: &str) -> String {
     let mut line = first.to_owned();
     // A line without a word yet takes any, in pieces if it must.
     let mut is_empty = true;
-    for word in text.split_whitespace() {
-        let mut rest = word;
+    for part in parts(text) {
+        let is_copied = part.contains(' ');
+        let mut rest = part.as_str();
         loop {
             let gap = usize::from(!is_empty);
             let room = WIDTH.saturating_sub(columns(&line) + gap);
-            if columns(rest) <= room {
+            let is_alone = is_empty && line == hang;
+            if columns(rest) <= room || is_copied && is_alone {
                 line.push_str(&" ".repeat(gap));
                 line.push_str(rest);
                 is_empty = false;
                 break;
             }
-            if is_empty && columns(rest) > below {
+            if is_empty && !is_copied && columns(rest) > below {
                 let (piece, more) = rest.split_at(break_of(rest, room));
                 line.push_str(piece);
                 rest = more;
@@ -40,6 +44,98 @@ pub fn wrapped(first: &str, hang: usize, text: &str) -> String {
     }
     out + line.trim_end() + "\n"
 }
+
+/// The words of `text`; those that have to stay on one line are one.
+fn parts(text: &str) -> Vec<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut parts = Vec::new();
+    let mut rest = words.as_slice();
+    while !rest.is_empty() {
+        let (part, more) = rest.split_at(copied(rest).max(1));
+        parts.push(part.join(" "));
+        rest = more;
+    }
+    parts
+}
+
+/// How many of the first `words` somebody copies as one line.
+fn copied(words: &[&str]) -> usize {
+    if words.starts_with(&["web-server", "="]) {
+        return words.iter().position(|word| word.contains('}')).map_or(0, |at| at + 1);
+    }
+    let begins = |command: &&str| {
+        let command: Vec<&str> = command.split(' ').collect();
+        let given = words.get(..command.len())?;
+        let is_it = given.iter().zip(&command).enumerate().all(|(at, (word, known))| {
+            let word = if at == 0 { word.trim_start_matches(OPENING) } else { word };
+            let is_last = at + 1 == command.len();
+            let word = if is_last { word.trim_end_matches(CLOSING) } else { word };
+            *known == "*" && !word.ends_with(CLOSING) || word == *known
+        });
+        is_it.then_some(command.len())
+    };
+    let Some(mut count) = COMMANDS.iter().filter_map(begins).max() else { return 0 };
+    while let (Some(last), Some(next)) = (words.get(count - 1), words.get(count)) {
+        let is_value = last.starts_with('-') && !last.contains('=');
+        if last.ends_with(CLOSING) || !(is_value || is_argument(next)) {
+            break;
+        }
+        count += 1;
+    }
+    count
+}
+
+/// No word of a sentence looks so.
+fn is_argument(word: &str) -> bool {
+    let plain = word.trim_end_matches(CLOSING);
+    let is_placeholder = plain.len() > 2 && plain.chars().all(|c| c.is_ascii_uppercase());
+    is_placeholder
+        || plain.starts_with(['-', '\'', '"', '\\'])
+        || plain.contains(['/', '.', '=', '…', '@'])
+        || plain.contains(|c: char| c.is_ascii_digit())
+}
+
+const OPENING: [char; 3] = ['(', '`', '"'];
+const CLOSING: [char; 6] = [',', ';', ':', ')', '`', '.'];
+
+/// How the commands begin that messages have people run; `*` is any word.
+const COMMANDS: [&str; 35] = [
+    "a2enmod *",
+    "apt install *",
+    "apt purge *",
+    "certbaton check",
+    "certbaton init",
+    "certbaton install",
+    "certbaton lease break",
+    "certbaton lease show",
+    "certbaton recover",
+    "certbaton render",
+    "certbaton status",
+    "certbaton switch local",
+    "certbaton switch peer",
+    "certbaton thumbprint",
+    "certbaton uninstall",
+    "certbot certificates",
+    "certbot certonly",
+    "certbot delete",
+    "certbot reconfigure",
+    "certbot renew",
+    "chmod *",
+    "chown *",
+    "diff *",
+    "journalctl -u",
+    "kill -CONT",
+    "ln -sfn",
+    "mkdir -p",
+    "renew-coordinate",
+    "ssh-keygen -l",
+    "ssh-keygen -lf",
+    "systemctl * *",
+    "systemctl daemon-reload",
+    "timedatectl *",
+    "useradd --system",
+    "userdel *",
+];
 
 /// Where a word that is longer than `room` is cut: behind a joint of it, if there is one.
 fn break_of(word: &str, room: usize) -> usize {
@@ -205,6 +301,34 @@ mod tests {
         assert!(lines[0].starts_with("WARNING: word") && lines[1].starts_with("    word"));
         assert_eq!(wrapped("", 2, "short"), "short\n");
         assert_eq!(wrapped("x: ", 2, ""), "x:\n");
+    }
+
+    /// Each is pasted as it stands, wherever the line before it ends.
+    #[test]
+    fn what_is_copied_is_never_cut() {
+        let line = r#"web-server = { test = ["/usr/sbin/nginx", "-t"], reload = ["/usr/bin/systemctl", "reload", "nginx"] }"#;
+        for (text, copied) in [
+            (
+                "run certbot certonly --webroot --cert-name cloud.example.org -w /var/www/html, then",
+                "certbot certonly --webroot --cert-name cloud.example.org -w /var/www/html",
+            ),
+            ("start it: systemctl start apache2; and then", "systemctl start apache2"),
+            ("from anywhere else: certbaton lease break 17", "certbaton lease break 17"),
+            ("(apt install certbot), or else", "apt install certbot"),
+            ("install it (apt install certbot), or else", "apt install certbot"),
+            ("remove it: certbaton recover there", "certbaton recover"),
+            ("add above its first section: LINE it is", line),
+        ] {
+            for before in 0..WIDTH {
+                let text = format!("{} {text}", "x".repeat(before)).replace("LINE", line);
+                let text = wrapped("problem: ", 8, &text);
+                assert!(text.lines().any(|line| line.contains(copied)), "{text}");
+                let wide = text.lines().filter(|line| columns(line) > WIDTH);
+                let is_alone = |line: &str| line.trim().trim_end_matches(CLOSING) == copied;
+                assert!(wide.into_iter().all(is_alone), "{text}");
+            }
+        }
+        assert_eq!(parts("certbot skips this lineage").len(), 4);
     }
 
     #[test]
