@@ -256,7 +256,7 @@ impl Settings {
         let hosts = hosts(fragment.hosts, written)?;
         let known = |name: &HostLabel| hosts.iter().find(|host| host.name == *name);
         let labels: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
-        let stranger = format!("is no name of any [[host]] ({})", labels.join(", "));
+        let stranger = stranger(&labels);
         if fragment.name.as_ref().is_some_and(|name| known(name).is_none()) {
             return Err(wrong("name", &stranger));
         }
@@ -411,6 +411,14 @@ impl Settings {
     pub fn run_file(&self) -> PathBuf {
         self.runtime_directory.join("run.json")
     }
+}
+
+/// What is said of a host that none of `labels` is.
+fn stranger(labels: &[&str]) -> String {
+    if labels.is_empty() {
+        return "is no name of any [[host]]: there is none; add one for each host, as certbaton init does".into();
+    }
+    format!("is no name of any [[host]] ({})", labels.join(", "))
 }
 
 #[cfg(test)]

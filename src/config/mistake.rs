@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::exit::{CarriesExit, Exit};
+use crate::names::near::distance;
 
 /// The file is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,7 +71,10 @@ impl<'a> Written<'a> {
             .any(|start| said.starts_with(start));
         let table = DeTable::parse(self.text).ok().filter(|_| is_value);
         match table.and_then(|table| innermost(table.get_ref(), &span, "")) {
-            None => self.at(span.start, said.trim_end().to_owned()),
+            None => {
+                let hint = near(said).or_else(|| self.missing(said)).unwrap_or_default();
+                self.at(span.start, format!("{}{hint}", said.trim_end()))
+            }
             Some(key) => {
                 let problem = expected(said).map(|kind| format!("is not {kind}"));
                 self.told(&key, span, problem.as_deref().unwrap_or(said))
@@ -107,6 +111,15 @@ impl<'a> Written<'a> {
             format!("{name} = {value}")
         };
         self.at(span.start, format!("{shown}: {problem}{}", self.advice(key)))
+    }
+
+    /// What may be written for a key that has to be there, if one alone is called so.
+    fn missing(&self, said: &str) -> Option<String> {
+        let (name, _) = said.strip_prefix("missing field `")?.split_once('`')?;
+        let last = |example: &&Example| example.key.rsplit('.').next() == Some(name);
+        let mut examples = self.examples.iter().filter(last);
+        let example = examples.next().filter(|_| examples.next().is_none())?;
+        Some(format!("; write for example {name} = {}", example.value))
     }
 
     fn example(&self, key: &str) -> Option<&'a Example> {
@@ -168,23 +181,39 @@ fn innermost(table: &DeTable<'_>, span: &Range<usize>, above: &str) -> Option<St
     })
 }
 
+/// The key that an unknown one is most likely a slip of.
+fn near(said: &str) -> Option<String> {
+    let (unknown, known) = said.strip_prefix("unknown field `")?.split_once('`')?;
+    let slips = |key: &str| distance(unknown.as_bytes(), key.as_bytes());
+    let near = known.split('`').skip(1).step_by(2).min_by_key(|key| slips(key))?;
+    (slips(near) <= SLIPS).then(|| format!("; is `{near}` meant?"))
+}
+
 /// What serde or jiff expect instead of another kind of value, for people.
 fn expected(said: &str) -> Option<&str> {
     if said.contains("duration format") {
         return Some("a duration in hours (h), minutes (m) and seconds (s)");
     }
-    let (_, kind) = said.strip_prefix("invalid type")?.trim_end().split_once(", expected ")?;
+    let is_number = |kind: &str| ["u16", "u32", "u64", "usize"].contains(&kind);
+    let kind = said.trim_end().split_once(", expected ").map(|(_, kind)| kind)?;
+    if said.starts_with("invalid value") && is_number(kind) {
+        return Some("a whole number that is possible here");
+    }
+    let kind = said.starts_with("invalid type").then_some(kind)?;
     Some(match kind {
         "a sequence" => "a list",
         "a string" | "path string" | "string" => "a text in quotes",
         "a map" => "a section",
-        "u16" | "u32" | "u64" | "usize" => "a whole number",
+        kind if is_number(kind) => "a whole number",
         "a boolean" => "true or false",
         kind if kind.starts_with("struct ") => "a section",
         kind if kind.contains("duration") => "a duration in quotes",
         kind => kind,
     })
 }
+
+/// With more of them it is another word.
+const SLIPS: usize = 2;
 
 /// A value that is longer is not repeated.
 const LONG: usize = 60;
@@ -232,6 +261,24 @@ mod tests {
         assert!(said("[[host]]\nssh = \"a@b\"\n").starts_with("f:1:1: missing field `name`"));
         let nameless = said("[lease]\narbiter = \"a\"\n[[host]]\nname = \"a\"\n");
         assert!(nameless.starts_with("f:1:1: name is missing"), "{nameless}");
+    }
+
+    #[test]
+    fn a_slip_is_told_by_what_was_meant() {
+        for (text, told) in [
+            ("nmae = \"home\"", "; is `name` meant?"),
+            ("[lease]\nwiat = \"20m\"", "; is `wait` meant?"),
+            ("[certbot]\nprogramme = \"/x\"", "; is `program` meant?"),
+            ("[web-server]\ntest = [\"/bin/true\"]", "; write for example reload = ["),
+            ("name = \"home\"", "there is none; add one for each host"),
+            (
+                "[certbot]\nduplicates-per-week = -1",
+                "is not a whole number that is possible here; write for example",
+            ),
+        ] {
+            assert!(said(text).contains(told), "{}", said(text));
+        }
+        assert!(!said("something-else = 1").contains("meant"));
     }
 
     #[test]

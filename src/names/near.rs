@@ -28,7 +28,7 @@ fn slip(a: &Hostname, b: &Hostname) -> Option<usize> {
 }
 
 /// Keys to add, leave out, exchange or swap with the next (optimal string alignment).
-fn distance(a: &[u8], b: &[u8]) -> usize {
+pub fn distance(a: &[u8], b: &[u8]) -> usize {
     let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
     for (i, x) in a.iter().enumerate() {
         let mut row = vec![i + 1];
