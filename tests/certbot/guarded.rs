@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use certbaton::clock::{Deadline, pause};
 use certbaton::lock;
@@ -186,6 +186,42 @@ fn what_certbaton_does_not_understand_of_certbot_stops_it_all_the_same() {
         let output = command.arg("--pre-hook").arg(real_guard(&certbot)).output().unwrap();
         assert!(is_stopped(&output), "{case}: {output:?}");
         assert_eq!(ca.asked(), [""; 0], "{case}");
+    }
+}
+
+/// Asked for alone, the only one that is left, or certbot's options: nothing unsafe is read, and that is what it says.
+#[test]
+fn a_file_that_others_may_write_is_refused_with_77_where_nothing_else_remains() {
+    if !certbot_is_here() {
+        return;
+    }
+    for (file, more) in [
+        ("etc/renewal/a.example.conf", &["--cert-name", "a.example"][..]),
+        ("etc/renewal/a.example.conf", &[]),
+        ("cli.ini", &[]),
+    ] {
+        let ca = DirectoryOnly::start();
+        let certbot = Certbot::new(&ca.directory);
+        let mut command = certbot.command();
+        command.args(["renew", "-n", "--force-renewal", "--no-random-sleep-on-renew"]).args(more);
+        let path = certbot.path(file);
+        if file == "cli.ini" {
+            fs::write(&path, "key-type = ecdsa\n").unwrap();
+            command.arg("-c").arg(&path);
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        let code = certbot.path("code");
+        let hook = format!("{}; echo $? > {}", real_guard(&certbot), code.display());
+        let output = command.arg("--pre-hook").arg(hook).output().unwrap();
+        assert!(is_stopped(&output), "{file} {more:?}: {output:?}");
+        assert_eq!(ca.asked(), [""; 0], "{file} {more:?}");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        // Its shell outlives certbot by a moment.
+        while fs::read_to_string(&code).unwrap_or_default().is_empty() {
+            assert!(Instant::now() < deadline, "{file} {more:?}: {output:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(fs::read_to_string(&code).unwrap(), "77\n", "{file} {more:?}: {output:?}");
     }
 }
 
