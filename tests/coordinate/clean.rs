@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -76,4 +77,31 @@ fn what_its_caller_ignores_and_blocks_ends_a_program_all_the_same() {
         agent.wait().unwrap();
         assert!(began.elapsed() < Duration::from_secs(2), "{signal}: {:?}", began.elapsed());
     }
+}
+
+#[test]
+fn the_program_of_notify_below_a_careless_caller_starts_as_clean() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let base = tree.base().display().to_string();
+    let tell = tree.base().join("tell");
+    fs::write(&tell, format!("#!/bin/sh\ncat > /dev/null\ncd {base}\n{LOOK}\n")).unwrap();
+    fs::set_permissions(&tell, PermissionsExt::from_mode(0o755)).unwrap();
+    let notify = format!("\n[notify]\ncommand = [\"{base}/tell\"]\n");
+    let config = fs::read_to_string(tree.config()).unwrap() + &notify;
+    fs::write(tree.config(), config).unwrap();
+    // No Apache runs here, which is worth a word.
+    let mut shell = Command::new("/bin/sh");
+    let ignoring = "trap '' HUP INT QUIT USR1 USR2 ALRM TERM CHLD TSTP; exec \"$@\"";
+    let program = env!("CARGO_BIN_EXE_certbaton");
+    let config = tree.config().display().to_string();
+    shell.args(["-c", ignoring, "sh", program, "--config", &config, "recover"]);
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = carelessly(&mut shell).wait_with_output().unwrap();
+    assert!(tree.base().join("status").exists(), "nobody was told: {output:?}");
+    let status = tree.said("status");
+    assert_eq!((mask(&status, "SigBlk:"), mask(&status, "SigIgn:")), (0, 0), "{status}");
+    assert_eq!(tree.said("fd"), "0\n1\n2\n3\n");
+    let environment = tree.said("environment");
+    assert!(environment.contains("CERTBATON_EVENT="), "{environment}");
+    assert!(!environment.contains("LEAKED"), "{environment}");
 }
