@@ -12,6 +12,7 @@ mod ancestry;
 mod apache;
 mod broken;
 mod guarded;
+mod inherited;
 mod real;
 mod words;
 
