@@ -1,10 +1,13 @@
 //! system: the log that an administrator reads: the journal with its fields, else syslog's lines.
 //!
 //! certbot hides what hooks print, so this is our own way to a person. A host
-//! without either socket loses the events; errors are also in the exit code.
+//! without either socket loses the events, and so does one whose daemon does
+//! not read; errors are also in the exit code.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
-use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::sync::Arc;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
@@ -13,16 +16,24 @@ use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::syslog::journal::Journal;
+use crate::syslog::outlet::Outlet;
+
+mod journal;
+pub mod outlet;
+
 /// Sends events to syslog under `program`.
 #[derive(Debug, Clone)]
-pub struct Syslog {
+struct Syslog {
+    outlet: Arc<Outlet>,
     program: &'static str,
 }
 
 /// One event on its way.
 #[derive(Debug)]
-pub struct Event {
-    header: String,
+struct Event<'a> {
+    to: &'a Syslog,
+    level: Level,
     text: Vec<u8>,
 }
 
@@ -32,26 +43,22 @@ pub struct Event {
 /// `CERTBATON_LINEAGE`, `CERTBATON_TOKEN` … (systemd.journal-fields(7)).
 pub fn start(program: &'static str) {
     // A second start in one process keeps the first.
-    match tracing_journald::layer() {
-        Ok(journal) => {
-            let journal = journal
-                .with_syslog_identifier(program.to_owned())
-                .with_field_prefix(Some(PREFIX.to_owned()))
-                .with_filter(LevelFilter::INFO);
-            tracing_subscriber::registry().with(journal).try_init().ok();
-        }
-        Err(_) => lines(program),
+    if let Ok(Some(journal)) = Journal::at(Path::new(JOURNAL), program) {
+        let journal = journal.with_filter(LevelFilter::INFO);
+        tracing_subscriber::registry().with(journal).try_init().ok();
+    } else if let Ok(outlet) = Outlet::new(Path::new(SYSLOG)) {
+        lines(Syslog { outlet: outlet.into(), program });
     }
 }
 
 /// The text alone: it says what the fields say.
-fn lines(program: &'static str) {
+fn lines(syslog: Syslog) {
     let text = debug_fn(|out, field, value| match field.name() {
         "message" => write!(out, "{value:?}"),
         _ => Ok(()),
     });
     let logger = tracing_subscriber::fmt()
-        .with_writer(Syslog { program })
+        .with_writer(syslog)
         .fmt_fields(text)
         .with_ansi(false)
         .with_level(false)
@@ -62,33 +69,18 @@ fn lines(program: &'static str) {
 }
 
 impl<'a> MakeWriter<'a> for Syslog {
-    type Writer = Event;
+    type Writer = Event<'a>;
 
-    fn make_writer(&'a self) -> Event {
-        self.event(Level::INFO)
+    fn make_writer(&'a self) -> Event<'a> {
+        Event { to: self, level: Level::INFO, text: Vec::new() }
     }
 
-    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Event {
-        self.event(*meta.level())
-    }
-}
-
-impl Syslog {
-    /// RFC 3164 as syslog(3) writes it: facility daemon (3), severity by level.
-    fn event(&self, level: Level) -> Event {
-        const DAEMON: u8 = 3 * 8;
-        let severity = match level {
-            Level::ERROR => 3,
-            Level::WARN => 4,
-            Level::INFO => 6,
-            _ => 7,
-        };
-        let header = format!("<{}>{}[{}]: ", DAEMON + severity, self.program, std::process::id());
-        Event { header, text: Vec::new() }
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Event<'a> {
+        Event { to: self, level: *meta.level(), text: Vec::new() }
     }
 }
 
-impl Write for Event {
+impl Write for Event<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.text.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -99,15 +91,56 @@ impl Write for Event {
     }
 }
 
-impl Drop for Event {
+impl Drop for Event<'_> {
     fn drop(&mut self) {
-        let datagram = [self.header.as_bytes(), self.text.trim_ascii_end()].concat();
-        // No log, no event: there is nobody left to tell.
-        if let Ok(socket) = UnixDatagram::unbound() {
-            socket.send_to(&datagram, "/dev/log").ok();
-        }
+        let Syslog { outlet, program } = self.to;
+        let text = String::from_utf8_lossy(self.text.trim_ascii_end());
+        let severity = match self.level {
+            Level::ERROR => ERROR,
+            Level::WARN => WARNING,
+            Level::INFO => 6,
+            _ => 7,
+        };
+        outlet.send(&line(program, severity, &text), |lost| line(program, WARNING, &loss(lost)));
     }
 }
 
-/// Of the journal's fields.
-const PREFIX: &str = "CERTBATON";
+/// One error for syslog, of a program that has nothing else to say.
+pub fn error(program: &str, text: &str) {
+    // No log, no event: there is nobody left to tell.
+    if let Ok(outlet) = Outlet::new(Path::new(SYSLOG)) {
+        outlet.send(&line(program, ERROR, text), |_| Vec::new());
+    }
+}
+
+/// RFC 3164 as syslog(3) writes it, of the facility daemon (3).
+fn line(program: &str, severity: u8, text: &str) -> Vec<u8> {
+    let (priority, pid) = (3 * 8 + severity, std::process::id());
+    format!("<{priority}>{program}[{pid}]: {}", bounded(text)).into_bytes()
+}
+
+/// What a daemon that missed some is told.
+fn loss(lost: u64) -> String {
+    format!("events before this that are lost, because the log did not take them: {lost}")
+}
+
+/// What fits into a datagram together with a few more values.
+fn bounded(text: &str) -> Cow<'_, str> {
+    if text.len() <= LONGEST {
+        return text.into();
+    }
+    let cut = &text[..text.floor_char_boundary(LONGEST)];
+    format!("{cut} [cut, of {} bytes]", text.len()).into()
+}
+
+/// Of systemd-journald.
+const JOURNAL: &str = "/run/systemd/journal/socket";
+
+/// Of whoever is the syslog daemon.
+const SYSLOG: &str = "/dev/log";
+
+const ERROR: u8 = 3;
+const WARNING: u8 = 4;
+
+/// Bytes: what journald takes of a line (`LineMax=`, journald.conf(5)).
+const LONGEST: usize = 48 * 1024;

@@ -15,6 +15,7 @@ use crate::guard::words::Charge;
 use crate::guard::worker;
 use crate::process::{self, Error, Process};
 
+use crate::syslog;
 /// One of certbot's hooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hook {
@@ -124,7 +125,7 @@ fn stop(certbot: Process, mut said: Vec<u8>) {
     said.extend_from_slice(end.as_bytes());
     voice::show(certbot, &said);
     match stopper::stop(certbot) {
-        Ok(true) => voice::log(PRE.name, "certbot was stopped before it asked the CA"),
+        Ok(true) => syslog::error(PRE.name, "certbot was stopped before it asked the CA"),
         Ok(false) => voice::complain(PRE.name, &ladder::still_running(certbot)),
         Err(error) => voice::complain(PRE.name, &format!("cannot stop certbot: {}", chain(&error))),
     }

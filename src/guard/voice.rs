@@ -2,28 +2,16 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::os::unix::net::UnixDatagram;
 
 use crate::harmless;
 use crate::process::{self, Process};
+use crate::syslog;
 
 /// Says `text` on standard error and in the log, as the hook `name`.
 pub fn complain(name: &str, text: &str) {
-    log(name, text);
+    syslog::error(name, text);
     // Nobody to tell if standard error is gone.
     writeln!(io::stderr(), "{name}: {text}").ok();
-}
-
-/// An error of RFC 3164 as syslog(3) writes it, of the facility daemon; the journal listens there too.
-pub fn log(name: &str, text: &str) {
-    let datagram = format!("<27>{name}[{}]: {text}", std::process::id());
-    // No log, no event: there is nobody left to tell.
-    if let Ok(socket) = UnixDatagram::unbound().and_then(|socket| {
-        socket.set_nonblocking(true)?;
-        Ok(socket)
-    }) {
-        socket.send_to(datagram.as_bytes(), "/dev/log").ok();
-    }
 }
 
 /// Shows `text`, whoever said it, on the terminal of `certbot`, if it has one.

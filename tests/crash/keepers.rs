@@ -20,7 +20,7 @@ const DEPLOY: &str = env!("CARGO_BIN_EXE_certbaton-deploy-hook");
 const POST: &str = env!("CARGO_BIN_EXE_certbaton-post-hook");
 
 /// The bench's configuration with more in it.
-fn config(bench: &Bench, name: &str, more: &str) -> PathBuf {
+pub(crate) fn config(bench: &Bench, name: &str, more: &str) -> PathBuf {
     let path = bench.layout.base().join(name);
     let text = fs::read_to_string(&bench.config).unwrap();
     let certbot = bench.layout.base().join("certbot");
@@ -31,7 +31,7 @@ fn config(bench: &Bench, name: &str, more: &str) -> PathBuf {
 }
 
 /// The pre-hook as another client calls it.
-fn pre(bench: &Bench, config: &Path) -> String {
+pub(crate) fn pre(bench: &Bench, config: &Path) -> String {
     let names: Vec<_> = NAMES.iter().map(|name| format!("--name {name}")).collect();
     let webroot = bench.file("www");
     let (config, webroot) = (config.display(), webroot.display());
@@ -39,14 +39,14 @@ fn pre(bench: &Bench, config: &Path) -> String {
 }
 
 /// A script, or a shell at a terminal, that says and is told lines.
-struct Client {
+pub(crate) struct Client {
     child: Child,
     said: BufReader<ChildStdout>,
 }
 
 impl Client {
     /// A client that is a script, as dehydrated is.
-    fn script(bench: &Bench, text: &str) -> Self {
+    pub(crate) fn script(bench: &Bench, text: &str) -> Self {
         let path = bench.layout.base().join("client");
         fs::write(&path, text).unwrap();
         Self::start(Command::new("/bin/sh").arg(path))
@@ -59,12 +59,12 @@ impl Client {
         Self { child, said }
     }
 
-    fn tell(&mut self, line: &str) {
+    pub(crate) fn tell(&mut self, line: &str) {
         self.child.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
     /// Reads on to a line that holds `word`.
-    fn hear(&mut self, word: &str) -> Result<String, String> {
+    pub(crate) fn hear(&mut self, word: &str) -> Result<String, String> {
         let mut all = String::new();
         loop {
             let mut line = String::new();
@@ -95,7 +95,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<(), String> {
 }
 
 /// The keeper that was started with `config`.
-fn keeper(config: &Path) -> PidFd {
+pub(crate) fn keeper(config: &Path) -> PidFd {
     let is_it = |pid: &i32| {
         let argv = process::argv(*pid).unwrap_or_default();
         argv.iter().any(|word| word == config) && argv.last().is_some_and(|word| word == "keep")
@@ -112,7 +112,7 @@ fn certbaton(config: &Path, words: &[&str]) -> Output {
     Command::new(PROGRAM).arg("--config").arg(config).args(words).output().unwrap()
 }
 
-fn as_before_soon(bench: &mut Bench) -> Result<(), String> {
+pub(crate) fn as_before_soon(bench: &mut Bench) -> Result<(), String> {
     let journal = bench.settings.journal();
     let lock = bench.settings.lease_lock();
     until("given back", || !journal.exists() && lock::attempt(&lock).unwrap().is_some())?;
@@ -211,7 +211,11 @@ fn a_signal_to_all_of_a_service_that_ends_apaches_test_too_is_no_reason_to_stay(
         let mut client = Client::script(bench, &script);
         client.hear("held")?;
         let keeper = keeper(&config);
-        let slow = SlowPrograms::of(keeper.process().pid)?;
+        // Whatever it starts waits a second before its first own step, so that it is seen.
+        let slow = Traced::with(
+            keeper.process().pid,
+            &["-f", "-e", "trace=execve", "-e", "inject=execve:delay_exit=1000000"],
+        )?;
         drop(client);
         // systemd has signalled the keeper already, and does it once more; as often as it likes.
         for _ in 0..3 {
@@ -241,28 +245,27 @@ fn apaches_test(keeper: i32) -> Result<PidFd, String> {
     }
 }
 
-/// Whatever a process starts waits a second before its first own step, so that it is seen.
-struct SlowPrograms(Child);
+/// A process whose system calls strace meddles with.
+pub(crate) struct Traced(Child);
 
-impl SlowPrograms {
-    fn of(pid: i32) -> Result<Self, String> {
+impl Traced {
+    pub(crate) fn with(pid: i32, how: &[&str]) -> Result<Self, String> {
         let mut strace = Command::new("/usr/bin/strace");
-        strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=execve"]);
-        strace.args(["-e", "inject=execve:delay_exit=1000000", "-p", &pid.to_string()]);
-        let slow = Self(strace.spawn().unwrap());
+        strace.args(["-qq", "-o", "/dev/null"]).args(how).args(["-p", &pid.to_string()]);
+        let traced = Self(strace.spawn().unwrap());
         let deadline = Deadline::after(Duration::from_mins(1));
         let is_traced = || {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            status.contains(&format!("TracerPid:\t{}\n", slow.0.id()))
+            status.contains(&format!("TracerPid:\t{}\n", traced.0.id()))
         };
         while !is_traced() {
             pause(Duration::from_millis(5), &deadline).map_err(|_| "strace does not attach")?;
         }
-        Ok(slow)
+        Ok(traced)
     }
 }
 
-impl Drop for SlowPrograms {
+impl Drop for Traced {
     /// It lets go of what it traces when it is told to end (strace(1)).
     fn drop(&mut self) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap());

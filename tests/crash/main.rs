@@ -15,6 +15,7 @@ mod ensure;
 #[path = "../apache/mod.rs"]
 mod apache;
 mod bench;
+mod deaf;
 mod edits;
 mod keepers;
 mod kills;
