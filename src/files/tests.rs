@@ -22,6 +22,17 @@ fn mode(path: &Path, mode: u32) {
 }
 
 #[test]
+fn nobody_waits_for_who_would_read_what_is_in_the_place_of_a_journal() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("journal");
+    mkfifo(&path, Mode::S_IRWXU).unwrap();
+    let deadline = crate::clock::Deadline::after(std::time::Duration::from_mins(1));
+    let append = move || append_own(&path, b"{}\n");
+    let refused = crate::clock::within(&deadline, append).unwrap().unwrap_err();
+    assert!(crate::cause::chain(&refused).starts_with("cannot open "), "{refused}");
+}
+
+#[test]
 fn only_regular_files_are_read_and_nobody_waits() {
     let scratch = tempfile::tempdir().unwrap();
     let at = |name: &str| scratch.path().join(name);

@@ -178,7 +178,8 @@ fn append(path: &Path, entries: &[Entry], sync: bool) -> io::Result<()> {
         .append(true)
         .create(true)
         .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
+        // What is no file is not waited for.
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
         .open(path)?;
     let mut bytes = Vec::new();
     if is_torn(&file)? {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::cause::chain;
 use crate::certbot::log::Log;
-use crate::clock::{Deadline, Stopwatch};
+use crate::clock::{self, Deadline, Stopwatch};
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
@@ -109,11 +109,14 @@ enum End {
     Signalled,
     /// A person took away what it holds.
     Broken,
+    /// The keeper cannot go on.
+    GivenUp,
 }
 
 /// The whole life of a keeper; `config` is the configuration file that it was started with.
 pub fn keep(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
     let (mut hook, signals) = keeper::settle()?;
+    hook.patience(READY)?;
     let task: Task = hook.receive()?;
     files::own_directory(&settings.runtime_directory, 0o755)?;
     let owner = PidFd::open(task.owner)?;
@@ -151,13 +154,12 @@ impl Keeper<'_> {
         self.granted(&grant, without.as_ref().map(|error| chain(error)).as_deref());
         let held = if grant.waited && self.is_done() {
             self.told.text = "another run has renewed everything meanwhile".into();
-            has_begun(hook, &Reply::done(), &Held::default());
+            self.has_begun(hook, &Reply::done(), &Held::default());
             Ok(())
         } else {
-            let listener = keeper::listen(&self.settings.keeper_socket())?;
-            let held = self.hold(hook, &listener, &mut grant, without.as_ref());
-            files::remove_own(&self.settings.keeper_socket())?;
-            held
+            let held = self.hold(hook, &mut grant, without.as_ref());
+            let held = held.or_else(|error| self.give_up(hook, error));
+            held.and(files::remove_own(&self.settings.keeper_socket()).map_err(Error::from))
         };
         grant.release();
         self.record.record(Event::Released);
@@ -169,10 +171,10 @@ impl Keeper<'_> {
     fn hold(
         &mut self,
         hook: &mut Channel,
-        listener: &UnixListener,
         grant: &mut Grant,
         without: Option<&lease::Error>,
     ) -> Result<(), Error> {
+        let listener = &keeper::listen(&self.settings.keeper_socket())?;
         let outcome =
             self.watching(Some(hook.as_fd()), grant.bell(), || self.begin(without.is_some()))?;
         let lost = grant.lost();
@@ -195,7 +197,7 @@ impl Keeper<'_> {
         self.told(&reply);
         let heard = if let (Ok(begun), 0) = (&outcome, reply.exit) {
             let token = grant.token.map(|token| token.0);
-            has_begun(hook, &reply, &Held { token, names: begun.local.clone() })
+            self.has_begun(hook, &reply, &Held { token, names: begun.local.clone() })
         } else {
             hook.send(&reply).ok();
             false
@@ -210,7 +212,7 @@ impl Keeper<'_> {
         }
         let (end, waiting) = self.serve(listener, grant)?;
         if matches!(end, End::Finished | End::OwnerEnded) {
-            self.deploy_unsaid(grant)?;
+            self.deploy_unsaid(grant);
         }
         self.came_to(end);
         if end == End::Lost {
@@ -277,7 +279,7 @@ impl Keeper<'_> {
         let reply = match &message.request {
             Request::Break => return Ok(Some((End::Broken, channel))),
             Request::Status if is_own => Reply::done(),
-            Request::Deploy(deployed) if is_own => self.deploy(deployed, grant)?,
+            Request::Deploy(deployed) if is_own => self.deploy(deployed, grant),
             Request::Finish if is_own => return Ok(Some((End::Finished, channel))),
             Request::Status | Request::Deploy(_) | Request::Finish => self.stranger(),
         };
@@ -294,10 +296,10 @@ impl Keeper<'_> {
     }
 
     /// Gives back what the deployed lineage alone needed, and serves its certificate.
-    fn deploy(&mut self, deployed: &Deployed, grant: &Grant) -> Result<Reply, Error> {
+    fn deploy(&mut self, deployed: &Deployed, grant: &Grant) -> Reply {
         // As directory hook and by flag: the first did it.
         if deployed.directory.as_ref().is_some_and(|directory| self.served.contains(directory)) {
-            return Ok(Reply::done());
+            return Reply::done();
         }
         self.run.deploy(deployed);
         let which = match &self.task.names {
@@ -308,7 +310,14 @@ impl Keeper<'_> {
         };
         let work = || deploy(self.settings, &which, deployed);
         let watch = Stopwatch::start();
-        let outcome = self.watching(None, grant.bell(), work)?;
+        let outcome = match self.watching(None, grant.bell(), work) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let reply = Reply { exit: error.exit().code(), text: chain(&error) };
+                self.told(&reply);
+                return reply;
+            }
+        };
         self.record.record(record::switched(&outcome));
         self.deployed(deployed, outcome.as_ref().err().map(|error| chain(error)), watch);
         let reply = match outcome {
@@ -320,19 +329,32 @@ impl Keeper<'_> {
             Err(error) => Reply { exit: error.exit().code(), text: chain(&error) },
         };
         self.told(&reply);
-        Ok(reply)
+        reply
     }
 
     /// Serves what certbot renewed without calling a deploy hook: before 5.3 it runs none of the
     /// directory's for a new certificate.
-    fn deploy_unsaid(&mut self, grant: &Grant) -> Result<(), Error> {
+    fn deploy_unsaid(&mut self, grant: &Grant) {
         for deployed in self.before.renewed(&self.task) {
             let known = self.served.iter().any(|served| served.file_name() == deployed.name());
             if !known && !self.run.is_deployed(&deployed) {
-                self.deploy(&deployed, grant)?;
+                self.deploy(&deployed, grant);
             }
         }
-        Ok(())
+    }
+
+    /// The keeper cannot go on: certbot, which has nobody then, ends, and the routes go back. Its
+    /// error, unless that of the return is worse.
+    fn give_up(&mut self, hook: &mut Channel, error: Error) -> Result<(), Error> {
+        if matches!(error, Error::Stuck(_)) {
+            return Err(error);
+        }
+        let reply = Reply { exit: error.exit().code(), text: chain(&error) };
+        tracing::error!("{}", reply.text);
+        // It hears this if it still waits.
+        hook.send(&reply).ok();
+        self.stop_owner();
+        self.finish(End::GivenUp, None).and(Err(error))
     }
 
     /// Gives everything back, tries again for a while if it must, and answers the post-hook.
@@ -381,23 +403,37 @@ impl Keeper<'_> {
             if is_last || error.is_for_a_person() || deadline.remaining().is_none() {
                 return Err(Error::Stuck(error));
             }
-            is_last = self.wait_for_a_change(&error)?;
+            is_last = self.wait_for_a_change(&error);
         }
     }
 
     /// Waits until it is worth while to try again: until a file that Apache complains about
     /// is another, or for a while; says whether the keeper was told to end meanwhile.
-    fn wait_for_a_change(&self, error: &report::Error) -> Result<bool, Error> {
+    fn wait_for_a_change(&self, error: &report::Error) -> bool {
         let complaint = error.complaint().map(PathBuf::from);
         let version = || complaint.as_ref().map(|path| files::stamp(path).ok());
         let (then, deadline) = (version(), Deadline::after(TRY_AGAIN));
         while let Some(left) = deadline.remaining() {
-            let ready = keeper::wait(&[self.signals.as_fd()], Some(left.min(LOOK_AGAIN)))?;
-            if ready[0] || version() != then {
+            let time = left.min(LOOK_AGAIN);
+            let is_told = match keeper::wait(&[self.signals.as_fd()], Some(time)) {
+                Ok(ready) => ready[0],
+                // What the kernel refuses for now ends no return.
+                Err(_) => clock::pause(time, &deadline).is_err(),
+            };
+            if is_told || version() != then {
                 break;
             }
         }
-        Ok(self.signals.drain())
+        self.signals.drain()
+    }
+
+    /// Tells the pre-hook that the run has begun; whether it heard that, which a hook that is
+    /// stopped does not, nor one whose certbot has ended meanwhile.
+    fn has_begun(&self, hook: &mut Channel, reply: &Reply, held: &Held) -> bool {
+        let told = hook.send(reply).and_then(|()| hook.send(held));
+        let sources = [hook.as_fd(), self.owner.as_fd()];
+        let heard = told.and_then(|()| keeper::wait(&sources, Some(READY)));
+        heard.is_ok_and(|ready| ready[0]) && hook.receive::<()>().is_ok()
     }
 
     fn owner_name(&self) -> String {
@@ -416,12 +452,6 @@ impl Keeper<'_> {
             Err(error) => tracing::error!("cannot stop certbot: {}", chain(&error)),
         }
     }
-}
-
-/// Tells the pre-hook that the run has begun; whether it heard that.
-fn has_begun(hook: &mut Channel, reply: &Reply, held: &Held) -> bool {
-    let told = hook.send(reply).and_then(|()| hook.send(held));
-    told.is_ok() && hook.receive::<()>().is_ok()
 }
 
 /// One reload for the routes that `which` gives back and for the certificate of `deployed`,
@@ -446,6 +476,9 @@ pub fn still_local(error: &report::Error) -> String {
 
 /// Between two hooks of which one could not be heard.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
+
+/// For the pre-hook that started it to take the next step, on a busy machine too.
+const READY: Duration = Duration::from_secs(30);
 
 /// For a hook to say what it wants.
 const HOOK_PATIENCE: Duration = Duration::from_secs(5);

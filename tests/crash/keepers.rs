@@ -59,6 +59,10 @@ impl Client {
         Self { child, said }
     }
 
+    pub(crate) fn process(&self) -> process::Process {
+        process::identify(i32::try_from(self.child.id()).unwrap()).unwrap()
+    }
+
     pub(crate) fn tell(&mut self, line: &str) {
         self.child.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
     }

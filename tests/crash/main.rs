@@ -17,6 +17,7 @@ mod apache;
 mod bench;
 mod deaf;
 mod edits;
+mod hindered;
 mod keepers;
 mod kills;
 mod steps;

@@ -35,7 +35,7 @@ impl Keeper<'_> {
         let mut told_to_end = false;
         loop {
             let sources = [self.owner.as_fd(), self.signals.as_fd(), listener.as_fd()];
-            let ready = keeper::wait(&sources, None)?;
+            let Ok(ready) = keeper::wait(&sources, None) else { return finished };
             if ready[2] {
                 let told = keeper::accept(listener).and_then(|mut channel| {
                     channel.patience(HOOK_PATIENCE)?;

@@ -106,7 +106,7 @@ impl Keeper<'_> {
             End::OwnerEnded => format!("{} ended without its post-hook", self.owner_name()),
             End::Signalled => "the keeper was told to end".to_owned(),
             End::Broken => "a person broke the lease on this host".to_owned(),
-            End::NotBegun | End::Finished | End::Lost => return,
+            End::NotBegun | End::Finished | End::Lost | End::GivenUp => return,
         };
         // Another client may know no post-hook.
         let is_failure = self.task.stoppable || end == End::Broken;
