@@ -64,8 +64,8 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// `/proc/PID/stat` is not as proc(5) says.
-    #[error("/proc/{0}/stat cannot be understood")]
+    /// `/proc/PID/stat` or `status` is not as proc(5) says.
+    #[error("what /proc tells of process {0} cannot be understood")]
     Stat(i32),
     /// A lock file that cannot be asked about.
     #[error("cannot ask who holds the lock on {path}", path = .path.display())]
@@ -192,12 +192,18 @@ pub fn all() -> Result<Vec<i32>, Error> {
     Ok(found)
 }
 
-/// Whether it runs for root, by its effective user (`Uid:` of proc_pid_status(5)).
-pub fn is_roots(pid: i32) -> Result<bool, Error> {
+/// Its effective user (`Uid:` of proc_pid_status(5)).
+pub fn user(pid: i32) -> Result<u32, Error> {
     let status = read(pid, "status", "look at")?;
     let status = String::from_utf8_lossy(&status);
     let users = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
-    Ok(users.split_ascii_whitespace().nth(1) == Some("0"))
+    let user = users.split_ascii_whitespace().nth(1).and_then(|user| user.parse().ok());
+    user.ok_or(Error::Stat(pid))
+}
+
+/// Whether it runs for root.
+pub fn is_roots(pid: i32) -> Result<bool, Error> {
+    Ok(user(pid)? == 0)
 }
 
 /// The systemd service that it runs in, without `.service`; none where it is in a session, or where there is no systemd.
