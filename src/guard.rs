@@ -6,8 +6,10 @@
 //! the C library, and no configuration.
 //!
 //! What is left: killed by SIGKILL before it has started the worker, or not
-//! loadable itself when certbot calls it by a flag, it stops nothing.
+//! loadable itself when certbot calls it by a flag, it stops nothing; nor, where
+//! there is no `/proc`, a certbot whose hook leads a process group of its own.
 
+pub mod blind;
 #[expect(clippy::disallowed_methods, reason = "owns its arguments and environment")]
 pub mod hooks;
 pub mod ladder;

@@ -16,7 +16,9 @@ use std::time::Duration;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 pub use rustix::process::Signal;
-use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, getrlimit, pidfd_open, pidfd_send_signal, setrlimit,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
@@ -112,6 +114,27 @@ pub fn step_down(user: u32, group: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Raises the limit of open files to what is usual, where it is less (`ulimit -n 4`): who cannot
+/// open a file cannot look at a process.
+pub fn make_room_for_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let soft = limit.current.filter(|soft| *soft < USUAL_FILES);
+    if soft.is_none() {
+        return;
+    }
+    let hard = limit.maximum.map(|hard| hard.max(USUAL_FILES));
+    let wanted = Rlimit { current: Some(USUAL_FILES), maximum: hard };
+    if setrlimit(Resource::Nofile, wanted).is_err() {
+        // The hard limit is for who may do anything to change.
+        let most = limit.maximum.unwrap_or(USUAL_FILES).min(USUAL_FILES);
+        let wanted = Rlimit { current: Some(most), maximum: limit.maximum };
+        setrlimit(Resource::Nofile, wanted).ok();
+    }
+}
+
+/// The soft limit that everybody has (systemd.exec(5), `LimitNOFILE=`).
+const USUAL_FILES: u64 = 1024;
+
 /// Its command line, one item per argument; empty for a kernel thread or a zombie.
 pub fn argv(pid: i32) -> Result<Vec<OsString>, Error> {
     Ok(strings(&read(pid, "cmdline", "read the command line of")?))
@@ -168,17 +191,21 @@ pub fn parent(pid: i32) -> Result<Option<Process>, Error> {
     }
 }
 
-/// Its parent, the parent of that, and so on, nearest first.
+/// Its parent, the parent of that, and so on, nearest first, each looked up when it is asked for.
 ///
 /// Where an ancestor dies meanwhile, the chain goes on with who took the orphan.
+pub fn above(pid: i32) -> impl Iterator<Item = Result<Process, Error>> {
+    let mut below = Some(pid);
+    std::iter::from_fn(move || {
+        let found = parent(below.take()?).transpose()?;
+        below = found.as_ref().ok().map(|process| process.pid);
+        Some(found)
+    })
+}
+
+/// All of them.
 pub fn ancestors(pid: i32) -> Result<Vec<Process>, Error> {
-    let mut found = Vec::new();
-    let mut next = parent(pid)?;
-    while let Some(process) = next {
-        found.push(process);
-        next = parent(process.pid)?;
-    }
-    Ok(found)
+    above(pid).collect()
 }
 
 /// The pids of all processes that `/proc` shows.
@@ -311,19 +338,31 @@ pub fn holds_lock_on(pid: i32, name: &str) -> Result<bool, Error> {
         open => open.map_err(|source| refused("list the open files of", pid, source))?,
     };
     for entry in open {
-        let Ok(entry) = entry else { continue };
-        // Closed since, or ended.
-        let Ok(target) = fs::read_link(entry.path()) else { continue };
+        let entry = entry.map_err(|source| refused("list the open files of", pid, source))?;
+        let Some(target) = if_open(fs::read_link(entry.path()), pid)? else { continue };
         if !is_called(&target, name) {
             continue;
         }
         let fd = entry.file_name();
         let told = fs::read(format!("/proc/{pid}/fdinfo/{}", fd.to_string_lossy()));
-        if told.is_ok_and(|told| has_write_lock(&told)) {
+        if if_open(told, pid)?.is_some_and(|told| has_write_lock(&told)) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// What was learned of an open file; none if it was closed since, or is not shown to us. Anything
+/// else says nothing about the file, and must not pass for one without a lock.
+fn if_open<T>(learned: io::Result<T>, pid: i32) -> Result<Option<T>, Error> {
+    match learned {
+        Ok(learned) => Ok(Some(learned)),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(None),
+        Err(source) => match refused("look at an open file of", pid, source) {
+            Error::Gone(_) => Ok(None),
+            error => Err(error),
+        },
+    }
 }
 
 /// The file called `name` that process `pid` has open, opened for reading once more.

@@ -5,8 +5,9 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use crate::cause::chain;
-use crate::certbot::running;
+use crate::certbot::running::{self, Stranger};
 use crate::exit::{CarriesExit, Exit};
+use crate::guard::blind;
 use crate::guard::ladder;
 use crate::guard::stopper;
 use crate::guard::verdict::Verdict;
@@ -14,8 +15,8 @@ use crate::guard::voice;
 use crate::guard::words::Charge;
 use crate::guard::worker;
 use crate::process::{self, Error, Process};
-
 use crate::syslog;
+
 /// One of certbot's hooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hook {
@@ -41,16 +42,17 @@ pub fn pre() -> Exit {
         let is_stopped = stopper::perform(certbot).unwrap_or(false);
         return if is_stopped { Exit::Done } else { Exit::Failed };
     }
-    let charge = match charge() {
+    process::make_room_for_files();
+    let (charge, stranger) = match charge() {
         Ok(charge) => charge,
-        Err(error) => {
-            voice::complain(
-                PRE.name,
-                &format!("cannot tell who runs this hook: {}", chain(&error)),
-            );
-            return Exit::Failed;
-        }
+        Err(error) => return unseen(&error),
     };
+    if let (Some(stranger), Some(certbot)) = (stranger, charge.certbot) {
+        let why = stranger.to_string();
+        voice::complain(PRE.name, &why);
+        stop(certbot, format!("{}: {why}\n", PRE.name).into_bytes());
+        return stranger.exit();
+    }
     let (exit, said) = match work(arguments, &charge) {
         Ok(()) => return Exit::Done,
         Err(refused) => refused,
@@ -63,6 +65,7 @@ pub fn pre() -> Exit {
 
 /// Deploy and post: `certbaton` itself, from here on.
 pub fn hand_over(hook: Hook) -> Exit {
+    process::make_room_for_files();
     let mut arguments = vec![hook.verb.into()];
     arguments.extend(std::env::args_os().skip(1));
     let error = match worker::program() {
@@ -73,8 +76,21 @@ pub fn hand_over(hook: Hook) -> Exit {
     error.exit()
 }
 
+/// certbot may be among those above, or not: it cannot be let go on, and whoever could be it ends.
+fn unseen(error: &Error) -> Exit {
+    let why = format!("cannot tell who runs this hook: {}", chain(error));
+    if blind::is_in_a_group() {
+        let end = "any of its process group may be certbot, so all of that is stopped before the CA is asked";
+        voice::complain(PRE.name, &format!("{why}; {end}"));
+        blind::stop_group();
+    } else {
+        voice::complain(PRE.name, &why);
+    }
+    Exit::Failed
+}
+
 /// Who this is and who runs it; looked at again where one of them ended meanwhile.
-fn charge() -> Result<Charge, Error> {
+fn charge() -> Result<(Charge, Option<Stranger>), Error> {
     let hook = process::own()?;
     let is_at_terminal = io::stderr().is_terminal();
     let mut found = running::find(hook.pid);
@@ -84,7 +100,10 @@ fn charge() -> Result<Charge, Error> {
         }
         found = running::find(hook.pid);
     }
-    Ok(Charge { hook, certbot: found?, is_at_terminal })
+    let found = found?;
+    let stranger = found.and_then(|certbot| certbot.believed().err());
+    let certbot = found.map(|certbot| certbot.process);
+    Ok((Charge { hook, certbot, is_at_terminal }, stranger))
 }
 
 /// Success, or the exit code and all that was said for people.

@@ -70,6 +70,9 @@ pub enum Error {
     /// What certbot was told.
     #[error(transparent)]
     Certbot(#[from] invocation::Error),
+    /// It is not root's.
+    #[error(transparent)]
+    Stranger(#[from] running::Stranger),
     /// certbot's files.
     #[error(transparent)]
     Lineages(#[from] lineages::Error),
@@ -99,6 +102,7 @@ impl CarriesExit for Error {
         match self {
             Self::Process(error) => error.exit(),
             Self::Certbot(error) => error.exit(),
+            Self::Stranger(error) => error.exit(),
             Self::Lineages(error) => error.exit(),
             Self::Scope(error) => error.exit(),
             Self::Keeper(error) => error.exit(),
@@ -272,7 +276,7 @@ pub fn lease(settings: &Settings) -> Result<Option<Lock>, Error> {
 fn owner() -> Result<Process, Error> {
     let own = process::own()?;
     match running::find(own.pid)? {
-        Some(certbot) => Ok(certbot),
+        Some(certbot) => Ok(certbot.believed()?),
         None => Ok(client(own)?.process),
     }
 }

@@ -64,7 +64,7 @@ fn an_ancestor_that_holds_certbots_lock_is_found_and_stopped() {
     let home = home_with_directories();
     let lock = home.path().join("work/.certbot.lock");
     let waiting = like_certbot(home.path(), "certbot", lock.to_str().unwrap(), "");
-    let certbot = running::find(waiting.hook).unwrap().unwrap();
+    let certbot = running::find(waiting.hook).unwrap().unwrap().believed().unwrap();
     assert_eq!(certbot, waiting.process());
     assert!(ladder::stop(certbot).unwrap());
     assert!(ladder::stop(certbot).unwrap(), "ended already");
@@ -78,7 +78,8 @@ fn a_deleted_lock_file_and_any_name_or_directory_hide_no_certbot() {
     let lock = lock.to_str().unwrap();
     for (name, deleted) in [("certbot", lock), ("acme.py", lock), ("acme.py", "")] {
         let waiting = like_certbot(home.path(), name, lock, deleted);
-        assert_eq!(running::find(waiting.hook).unwrap(), Some(waiting.process()), "{name}");
+        let certbot = running::find(waiting.hook).unwrap().unwrap();
+        assert_eq!(certbot.believed(), Ok(waiting.process()), "{name}");
     }
 }
 
@@ -108,7 +109,7 @@ fn a_certbot_that_ignores_what_can_be_ignored_is_killed() {
     let home = home_with_directories();
     let lock = home.path().join("etc/.certbot.lock");
     let waiting = like_certbot(home.path(), "deaf", lock.to_str().unwrap(), "");
-    let certbot = running::find(waiting.hook).unwrap().unwrap();
+    let certbot = running::find(waiting.hook).unwrap().unwrap().believed().unwrap();
     assert!(ladder::stop(certbot).unwrap());
     assert_eq!(process::lock_holder(&lock).unwrap(), None, "the kernel freed the lock");
 }

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use certbaton::clock::{Deadline, pause};
 use certbaton::lock;
 use certbaton::process::{self, PidFd, Signal};
+use nix::unistd::geteuid;
 
 use crate::real::{Certbot, DirectoryOnly};
 use crate::{CERTBOT, NEWEST, certbot_is_here};
@@ -323,4 +324,80 @@ fn a_certbot_that_only_an_interrupt_ends_is_stopped_though_that_kills_its_hook()
         .unwrap();
     assert_eq!(output.status.signal(), Some(2), "{output:?}");
     assert_eq!(output.stdout, b"");
+}
+
+fn in_a_group_of_its_own(certbot: &Certbot, program: &str, pre_hook: &str) -> Output {
+    let mut command = certbot.command_of(program);
+    // Or this test ends with it.
+    renew(command.process_group(0), pre_hook)
+}
+
+#[test]
+fn a_guard_that_cannot_see_who_runs_it_lets_no_certbot_go_on() {
+    if !certbot_is_here() {
+        return;
+    }
+    if !geteuid().is_root() {
+        return eprintln!("skipped in part: only root can take /proc away");
+    }
+    // The worker is content, so that nothing else stops certbot.
+    let proving = Some("echo proven >&0");
+    for program in certbots() {
+        for (hook, goes_on) in [
+            ("ulimit -S -n 4; exec GUARD", true),
+            ("ulimit -n 4; exec setpriv --bounding-set=-sys_resource GUARD", false),
+            ("exec unshare --mount sh -c 'umount --lazy /proc; exec GUARD'", false),
+            ("unshare --mount sh -c 'umount --lazy /proc; GUARD; exit 0'; true", false),
+        ] {
+            let ca = DirectoryOnly::start();
+            let certbot = Certbot::new(&ca.directory);
+            let guard = guard_with(&certbot, proving, 0o755);
+            let script = certbot.path("hook");
+            let text = hook.replace("GUARD", guard.to_str().unwrap());
+            fs::write(&script, format!("#!/bin/sh\n{text}\n")).unwrap();
+            fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+            let output = in_a_group_of_its_own(&certbot, program, script.to_str().unwrap());
+            assert_eq!(is_stopped(&output), !goes_on, "{program}: {hook}: {output:?}");
+            assert_eq!(ca.asked().is_empty(), !goes_on, "{program}: {hook}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn a_process_of_a_user_that_holds_certbots_lock_is_stopped_and_not_believed() {
+    if !geteuid().is_root() {
+        return eprintln!("skipped: only root can run a certbot of somebody else");
+    }
+    let home = crate::home_with_directories();
+    let lock = home.path().join("etc/.certbot.lock");
+    let programs = home.path().join("programs");
+    fs::create_dir(&programs).unwrap();
+    let guard = programs.join("certbaton-pre-hook");
+    fs::copy(GUARD, &guard).unwrap();
+    let worker = programs.join("certbaton");
+    let asked = home.path().join("asked");
+    fs::write(&worker, format!("#!/bin/sh\ntouch {}\necho proven >&0\n", asked.display())).unwrap();
+    fs::set_permissions(&worker, fs::Permissions::from_mode(0o755)).unwrap();
+    // Its child is root's, as under sudo.
+    let script = "import fcntl, os, sys\n\
+        fd = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY, 0o600)\n\
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)\n\
+        wait, go = os.pipe()\n\
+        hook = os.fork()\n\
+        if hook == 0:\n\
+        \x20   os.close(go); os.read(wait, 1); os.execv(sys.argv[2], sys.argv[2:])\n\
+        os.setresuid(65534, 65534, 65534)\n\
+        os.close(go); os.waitpid(hook, 0)\n\
+        print('asks the CA')\n";
+    let output = Command::new(crate::PYTHON)
+        .args(["-c", script])
+        .args([&lock, &guard])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(is_stopped(&output), "{output:?}");
+    assert_eq!(output.stdout, b"");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("is not root's but uid 65534's"), "{said}");
+    assert!(!asked.exists(), "the worker was asked on its word");
 }

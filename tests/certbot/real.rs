@@ -199,6 +199,7 @@ fn debians_certbot_is_found_understood_and_stopped_while_it_waits_for_a_pre_hook
     File::open(&pipe).unwrap().read_to_string(&mut pid).unwrap();
 
     let running = running::find(pid.trim().parse().unwrap()).unwrap().unwrap();
+    let running = running.believed().unwrap();
     assert_eq!(u32::try_from(running.pid).unwrap(), child.id());
     let run = &invocation(running).unwrap();
     for directory in run.locked_directories() {
