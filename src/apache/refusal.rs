@@ -1,5 +1,6 @@
 //! pure: what certbaton does not switch, why, and what to write instead.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -26,6 +27,9 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// As many as a person reads of one file.
+const FEW: usize = 5;
+
 /// What to write where the main server's own rules decide: every other name answers as before.
 pub(crate) fn in_main(route: &Route) -> String {
     format!("write into the main server, above its other rules: {}", by_file(route).join("; "))
@@ -49,6 +53,31 @@ fn by_file(route: &Route) -> [String; 4] {
 pub(crate) const MANAGED_REMEDY: &str = "if certbot is to renew all names of this domain, write MDCertificateFile and MDCertificateKeyFile with its fullchain.pem and privkey.pem into a <MDomainSet> of them instead";
 
 impl Refusal {
+    /// Of each file the first few, then how many more there are: a user may write any number of
+    /// lines into one.
+    pub(crate) fn few_of_each_file(all: Vec<Self>) -> Vec<Self> {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        let mut few = Vec::new();
+        for refusal in all {
+            let file = refusal.origin.as_ref().map(|origin| &origin.file);
+            let count = file.map(|file| counts.entry(file.clone()).or_default());
+            if let Some(count) = count {
+                *count += 1;
+                if *count > FEW {
+                    continue;
+                }
+            }
+            few.push(refusal);
+        }
+        let more = counts.into_iter().filter(|(_, count)| *count > FEW);
+        few.extend(more.map(|(file, count)| Self {
+            origin: None,
+            reason: format!("and {} more in {file}", count - FEW),
+            remedy: "mend those that are named, and look again".into(),
+        }));
+        few
+    }
+
     fn at(origin: &Origin, reason: &str, remedy: &str) -> Self {
         Self { origin: Some(origin.clone()), reason: reason.into(), remedy: remedy.into() }
     }

@@ -64,7 +64,7 @@ pub fn obstacles(
                 Some(Elsewhere { at: Some(node.origin.clone()), needs_rewrite: true });
         }
     }
-    if refusals.is_empty() { Ok(found) } else { Err(refusals) }
+    if refusals.is_empty() { Ok(found) } else { Err(Refusal::few_of_each_file(refusals)) }
 }
 
 /// What the rules of the server level do: `Some(Ok(None))` is a way to the webroot, for good.
@@ -161,6 +161,20 @@ mod tests {
         let above = [ROOT, "<Directory /srv/.well-known>", "AllowOverride All", "</Directory>"];
         assert!(found_with(&above, rule).unwrap().is_empty());
         assert!(found_with(&[ROOT], rule).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_with_more_obstacles_than_are_read_says_how_many() {
+        let allowed = [ROOT, "<Directory /srv>", "AllowOverride All", "</Directory>"];
+        let refused = |count| found_with(&allowed, &"Redirect / https://x/\n".repeat(count));
+        let lines = |refused: &[Refusal]| -> Vec<Option<u32>> {
+            refused.iter().map(|refusal| refusal.origin.as_ref().map(|o| o.line)).collect()
+        };
+        let all = [Some(1), Some(2), Some(3), Some(4), Some(5)];
+        assert_eq!(lines(&refused(5).unwrap_err()), all);
+        let many = refused(7000).unwrap_err();
+        assert_eq!(lines(&many), [&all[..], &[None]].concat());
+        assert_eq!(many[5].reason, "and 6995 more in /srv/.htaccess");
     }
 
     #[test]
