@@ -7,11 +7,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use nix::unistd::geteuid;
+use rustix::fs::OFlags;
 
 mod guarded;
 pub mod place;
@@ -352,6 +354,16 @@ pub fn append_own(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     file.write_all(bytes).map_err(Error::system("write", path))?;
     file.sync_data().map_err(Error::system("sync", path))?;
     if new { sync_directory(path.parent().unwrap_or(Path::new("/"))) } else { Ok(()) }
+}
+
+/// The directory that `path` leads to, with the user whose link leads there although only root may
+/// write to it.
+pub fn directory_behind(path: &Path) -> Result<(OwnedFd, Option<u32>), Error> {
+    let walked = walk::follow(path)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(&walked.handle, ".", flags, rustix::fs::Mode::empty());
+    let directory = directory.map_err(|errno| Error::system("open", path)(errno.into()))?;
+    Ok((directory, walked.misled_by()))
 }
 
 /// Removes a file of our own; that it is gone already is fine.

@@ -2,7 +2,8 @@
 //!
 //! Somebody else may own everything below the webroot, so nothing there is
 //! ever reached by a path or through a link: every step is relative to the
-//! open directory before it. Links above the webroot are the administrator's.
+//! open directory before it. Links above the webroot are the administrator's; one that is not
+//! leads to no directory of root's.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,6 +17,7 @@ use crate::ca::validation::Nonce;
 use crate::cause::chain;
 use crate::clock;
 use crate::exit::{CarriesExit, Exit};
+use crate::files;
 use crate::names::{CHALLENGE_DIRECTORY, Token, Webroot};
 
 /// Why nothing could be planted or removed.
@@ -30,6 +32,16 @@ pub enum Error {
     /// A directory below the webroot is a symbolic link.
     #[error("{} is a symbolic link, which is not followed as root; replace it by a directory", .0.display())]
     Link(PathBuf),
+    /// The webroot is root's own directory, behind a link of a user's.
+    #[error(
+        "webroot {} leads by a link of uid {user} to a directory that only root may write to, so nothing is made there; write its real path, or give it to that user", path.display()
+    )]
+    Misled {
+        /// The webroot.
+        path: PathBuf,
+        /// Whose link.
+        user: u32,
+    },
     /// No space, inodes or quota.
     #[error("no room for {}; free some space", path.display())]
     Full {
@@ -62,6 +74,7 @@ pub enum Error {
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
+            Self::Misled { .. } => Exit::Unsafe,
             Self::Missing(_)
             | Self::NotADirectory(_)
             | Self::Link(_)
@@ -97,12 +110,18 @@ struct Entry {
 /// leave the directories that the earlier has made.
 pub fn plant(webroot: &Webroot) -> Result<Planted, Error> {
     let mut path = webroot.as_path().to_owned();
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut directory = rustix::fs::open(&path, flags, Mode::empty()).map_err(|e| match e {
-        Errno::NOENT => Error::Missing(path.clone()),
-        Errno::NOTDIR => Error::NotADirectory(path.clone()),
-        e => error("open", &path, e),
+    let (mut directory, misled) = files::directory_behind(&path).map_err(|failed| {
+        let source = failed.into_io();
+        match Errno::from_io_error(&source) {
+            Some(Errno::NOENT) => Error::Missing(path.clone()),
+            Some(Errno::NOTDIR) => Error::NotADirectory(path.clone()),
+            Some(errno) => error("open", &path, errno),
+            None => Error::Io { action: "open", path: path.clone(), source },
+        }
     })?;
+    if let Some(user) = misled {
+        return Err(Error::Misled { path, user });
+    }
 
     // From here on a failure drops `planted`, which removes what was made.
     let mut planted = Planted { nonce: nonce(&path)?, file: None, made: Vec::new() };

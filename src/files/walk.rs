@@ -29,8 +29,28 @@ pub(super) struct Walked {
     pub led_by: Option<u32>,
 }
 
-/// Goes to `path`, through links.
+impl Walked {
+    /// The user who made a link by which root alone may write where he may not.
+    pub(super) fn misled_by(&self) -> Option<u32> {
+        let is_roots_alone = self.metadata.uid() == 0 && self.metadata.mode() & 0o022 == 0;
+        self.led_by.filter(|user| is_roots_alone && *user != NOBODY)
+    }
+}
+
+/// Goes to `path`, through links, as far as who made them could see what they lead to.
 pub(super) fn walk(path: &Path) -> Result<Walked, Error> {
+    go(path, seen_by)
+}
+
+/// Goes to `path`, through links.
+pub(super) fn follow(path: &Path) -> Result<Walked, Error> {
+    go(path, |_, _, _, _| Ok(()))
+}
+
+fn go(
+    path: &Path,
+    seen_by: impl Fn(u32, &Metadata, u32, &Path) -> Result<(), Error>,
+) -> Result<Walked, Error> {
     let failed = |errno: Errno| Error::system("open", path)(errno.into());
     let whole = std::path::absolute(path).map_err(Error::system("find", path))?;
     let root = || open("/", HANDLE, Mode::empty()).map_err(failed);

@@ -44,6 +44,34 @@ fn a_planted_file_can_be_read_by_everybody_and_looks_like_the_cas() {
 }
 
 #[test]
+fn a_users_link_to_a_directory_of_roots_is_seen_before_anything_is_made() {
+    if !nix::unistd::geteuid().is_root() {
+        return eprintln!("skipped: only root can make the link of a user");
+    }
+    let root = TempDir::new().unwrap();
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (own, theirs) = (root.path().join("own"), root.path().join("theirs"));
+    for directory in [&own, &theirs] {
+        fs::create_dir(directory).unwrap();
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let link = |name: &str, to: &Path, user| {
+        let path = root.path().join(name);
+        symlink(to, &path).unwrap();
+        std::os::unix::fs::lchown(&path, Some(user), Some(user)).unwrap();
+        webroot(&path)
+    };
+    std::os::unix::fs::chown(&theirs, Some(65534), Some(65534)).unwrap();
+    let error = plant(&link("a", &own, 65534)).unwrap_err();
+    assert!(matches!(error, Error::Misled { user: 65534, .. }), "{error}");
+    let below = plant(&link("b", Path::new("/"), 65534)).unwrap_err();
+    assert!(matches!(below, Error::Misled { .. }), "{below}");
+    assert!(is_empty(&own));
+    plant(&link("c", &theirs, 65534)).unwrap().remove().unwrap();
+    plant(&link("d", &own, 0)).unwrap().remove().unwrap();
+}
+
+#[test]
 fn the_umask_does_not_matter() {
     let rule = "webroot::a_planted_file_can_be_read_by_everybody_and_looks_like_the_cas";
     let script = format!("umask 077; exec \"$0\" --exact {rule}");
