@@ -1,6 +1,6 @@
-//! flow: the README shows what `check` and `status` print, on these very machines.
+//! flow: README.md and doc/check.md show what `check` and `status` print, on these very machines.
 //!
-//! `CERTBATON_BLESS=1` writes what is printed now into the README. What is another every time (dates, ages, tokens,
+//! `CERTBATON_BLESS=1` writes what is printed now into them. What is another every time (dates, ages, tokens,
 //! the CA's name, versions of packages) is always the same there, and as wide as it was.
 
 use std::fs;
@@ -11,9 +11,10 @@ use crate::setup::Setup;
 use crate::stage::Stage;
 use crate::two_hosts::lab::repository;
 
-/// A block of the README, and how it comes about.
+/// A block of a page, and how it comes about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Transcript {
+    pub(crate) page: &'static str,
     /// In its markers: `<!-- transcript: NAME -->` and `<!-- end of transcript -->`.
     pub(crate) name: &'static str,
     /// On these machines.
@@ -22,13 +23,20 @@ pub(crate) struct Transcript {
 }
 
 pub(crate) const TRANSCRIPTS: &[Transcript] = &[
-    Transcript { name: "check", setup: "healthy_as_it_was_set_up", words: &["certbaton", "check"] },
     Transcript {
+        page: "README.md",
+        name: "check",
+        setup: "healthy_as_it_was_set_up",
+        words: &["certbaton", "check"],
+    },
+    Transcript {
+        page: "doc/check.md",
         name: "check of a broken set-up",
         setup: "vps_has_no_exclusion",
         words: &["certbaton", "check"],
     },
     Transcript {
+        page: "doc/check.md",
         name: "status",
         setup: "healthy_as_it_was_set_up",
         words: &["certbaton", "status"],
@@ -36,15 +44,15 @@ pub(crate) const TRANSCRIPTS: &[Transcript] = &[
 ];
 
 impl Stage {
-    /// Whether the README's blocks are what is printed on the machines as they are set now.
+    /// Whether the blocks are what is printed on the machines as they are set now.
     pub(crate) fn transcribed(&self, setup: &Setup) -> Vec<String> {
         let mut problems = Vec::new();
         for transcript in TRANSCRIPTS.iter().filter(|t| t.setup == setup.name) {
             let done = self.host(setup.from).run(transcript.words);
             let text = steady(&format!("# {}\n{}", transcript.words.join(" "), done.out));
-            let path = repository("README.md");
-            let readme = fs::read_to_string(&path).unwrap();
-            let (before, shown, after) = block(&readme, transcript.name);
+            let path = repository(transcript.page);
+            let page = fs::read_to_string(&path).unwrap();
+            let (before, shown, after) = block(&page, transcript.name);
             let block = format!("```text\n{}\n```\n", text.trim_end());
             if shown == block {
                 continue;
@@ -53,8 +61,8 @@ impl Stage {
                 fs::write(&path, [before, &block, after].concat()).unwrap();
             } else {
                 problems.push(format!(
-                    "README.md shows another {}: look at it, and run with CERTBATON_BLESS=1:\n{block}",
-                    transcript.name
+                    "{} shows another {}: look at it, and run with CERTBATON_BLESS=1:\n{block}",
+                    transcript.page, transcript.name
                 ));
             }
         }
@@ -63,12 +71,12 @@ impl Stage {
 }
 
 /// What comes before a block, what is in it, and what comes after.
-fn block<'a>(readme: &'a str, name: &str) -> (&'a str, &'a str, &'a str) {
+fn block<'a>(page: &'a str, name: &str) -> (&'a str, &'a str, &'a str) {
     let begin = format!("<!-- transcript: {name} -->\n");
-    let from = readme.find(&begin).unwrap_or_else(|| panic!("README.md has no {begin}"));
+    let from = page.find(&begin).unwrap_or_else(|| panic!("there is no {begin}"));
     let from = from + begin.len();
-    let to = from + readme[from..].find("<!-- end of transcript -->").unwrap();
-    (&readme[..from], &readme[from..to], &readme[to..])
+    let to = from + page[from..].find("<!-- end of transcript -->").unwrap();
+    (&page[..from], &page[from..to], &page[to..])
 }
 
 /// Without what is another every time.

@@ -1,4 +1,4 @@
-//! flow: the README's table of keys is that of the program, and every example is one that the program takes.
+//! flow: the table of keys in doc/configuration.md is that of the program, and every example is one that the program takes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use regex::Regex;
 
 use crate::derive::keys;
 use crate::readme::blocks;
-use crate::text;
+use crate::{PAGES, text};
 
 /// What the program expects where it finds a key that it does not know.
 fn expected(table: &str) -> Vec<String> {
@@ -20,7 +20,7 @@ fn expected(table: &str) -> Vec<String> {
     name.captures_iter(list).map(|found| found[1].to_owned()).collect()
 }
 
-/// All keys, as the README writes them.
+/// All keys, as they are written there.
 fn known() -> BTreeSet<String> {
     let mut known = BTreeSet::new();
     for key in expected("") {
@@ -40,9 +40,9 @@ fn known() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_readme_explains_every_key_and_no_other() {
+fn every_key_is_explained_and_no_other() {
     let name = Regex::new("`([^`]+)`").unwrap();
-    let rows = keys::keys(&text("README.md"));
+    let rows = keys::keys(&text("doc/configuration.md"));
     let told: Vec<String> = rows
         .iter()
         .flat_map(|row| name.captures_iter(&row.names))
@@ -62,7 +62,7 @@ fn every_example_is_one_that_the_program_takes() {
     // The program takes nothing from below a directory that others may write.
     let directory =
         tempfile::Builder::new().prefix("certbaton-test-").tempdir_in("/var/lib").unwrap();
-    let mut examples: Vec<String> = ["README.md"]
+    let mut examples: Vec<String> = PAGES
         .iter()
         .flat_map(|file| blocks(&text(file)))
         .filter_map(|block| (block.language == "toml").then_some(block.text))

@@ -16,6 +16,16 @@ mod readme;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// What a reader comes to from the README, and that.
+pub(crate) const PAGES: [&str; 6] = [
+    "README.md",
+    "doc/check.md",
+    "doc/configuration.md",
+    "doc/how-it-works.md",
+    "doc/other-ways.md",
+    "doc/security.md",
+];
+
 /// A file of the source.
 pub(crate) fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)

@@ -122,7 +122,7 @@ fn exit_codes_are_the_same_everywhere() {
         pattern.captures_iter(text).map(|found| found[1].parse().unwrap()).collect()
     };
     assert_eq!(of(r"(?m)^\.B (\d+)$", &text("doc/man/exit-status.roff")), codes);
-    let readme = text("README.md");
-    let sentence = readme.split("\nExit codes:").nth(1).unwrap().split_once(". ").unwrap().0;
+    let page = text("doc/configuration.md");
+    let sentence = page.split("\nExit codes:").nth(1).unwrap().split_once(". ").unwrap().0;
     assert_eq!(of(r"(?:^|·)\s*(\d+) ", sentence), codes, "{sentence}");
 }

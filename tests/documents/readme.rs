@@ -1,11 +1,11 @@
-//! flow: every command of the README is one that a test runs.
+//! flow: every command of the README, and of the pages that it leads to, is one that a test runs.
 
 use std::collections::BTreeSet;
 
 use regex::Regex;
 
 use crate::commands::{COMMANDS, Run};
-use crate::text;
+use crate::{PAGES, source, text};
 
 /// A block between fences.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,18 +64,18 @@ fn commands(markdown: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_command_is_run_by_a_test() {
-    let told = commands(&text("README.md"));
+    let told: BTreeSet<String> = PAGES.iter().flat_map(|page| commands(&text(page))).collect();
     let listed: BTreeSet<String> =
         COMMANDS.iter().map(|(command, _)| (*command).to_owned()).collect();
     let unknown: Vec<_> = told.difference(&listed).collect();
     assert!(
         unknown.is_empty(),
-        "the README has commands that tests/documents/commands.rs does not list with the test that runs them: {unknown:#?}"
+        "README.md or a page of doc has commands that tests/documents/commands.rs does not list with the test that runs them: {unknown:#?}"
     );
     let stale: Vec<_> = listed.difference(&told).collect();
     assert!(
         stale.is_empty(),
-        "tests/documents/commands.rs lists what the README does not have: {stale:#?}"
+        "tests/documents/commands.rs lists what none of them has: {stale:#?}"
     );
     for (command, run) in COMMANDS {
         match run {
@@ -87,6 +87,19 @@ fn every_command_is_run_by_a_test() {
             }
             Run::ByHand(why) => println!("not run by a test: `{command}`: {why}"),
         }
+    }
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let link = Regex::new(r"\]\(([^)#:]+)(?:#[^)]*)?\)").unwrap();
+    for page in PAGES {
+        let directory = source(page).parent().unwrap().to_owned();
+        for found in link.captures_iter(&text(page)) {
+            assert!(directory.join(&found[1]).exists(), "{page} leads to {}", &found[1]);
+        }
+        // Whoever reads only the README finds all of them there.
+        assert!(page == "README.md" || text("README.md").contains(page), "{page}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! pure: the README's table of configuration keys, which is the one place that explains them, as roff.
+//! pure: the table of configuration keys in doc/configuration.md, which is the one place that explains them, as roff.
 
 /// A row of the table: key or keys, default, meaning; in Markdown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,8 +9,8 @@ pub(crate) struct Key {
 }
 
 /// The rows below `| key | default | meaning |`.
-pub(crate) fn keys(readme: &str) -> Vec<Key> {
-    let table = readme.lines().skip_while(|line| *line != "| key | default | meaning |").skip(2);
+pub(crate) fn keys(page: &str) -> Vec<Key> {
+    let table = page.lines().skip_while(|line| *line != "| key | default | meaning |").skip(2);
     table
         .map_while(|line| {
             let cells = line.strip_prefix("| ")?.strip_suffix(" |")?;

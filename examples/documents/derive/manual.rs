@@ -2,7 +2,7 @@
 //!
 //! `doc/man/NAME.roff` follows what clap says of NAME; a verb without such a file gets `doc/man/verb.roff`. A line
 //! `.so FILE` (roff's own include) is replaced here, since a page has to stand alone: by another file of `doc/man`, or,
-//! for `configuration-keys`, by the table of the README.
+//! for `configuration-keys`, by the table of doc/configuration.md.
 
 use std::fs;
 use std::io;
@@ -62,8 +62,8 @@ fn written(source: &Path, file: &str) -> io::Result<String> {
     for line in text.lines() {
         match line.strip_prefix(".so ") {
             Some("configuration-keys") => {
-                let readme = fs::read_to_string(source.join("README.md"))?;
-                whole += &keys::roff(&keys::keys(&readme));
+                let page = fs::read_to_string(source.join("doc/configuration.md"))?;
+                whole += &keys::roff(&keys::keys(&page));
             }
             Some(other) => whole += &written(source, other)?,
             None => whole.extend([line, "\n"]),
