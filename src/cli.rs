@@ -134,12 +134,7 @@ impl Certbaton {
                 Ok(serve::serve(&unprivileged_settings(common)?, caller, *renew)?)
             }
             Verb::Switch(order) => order.perform(&settings(common)?),
-            Verb::Recover => {
-                let settings = settings(common)?;
-                let done = hook::give_back(&settings);
-                look(&settings, common);
-                Ok(done?)
-            }
+            Verb::Recover => return recover(common),
             Verb::Thumbprint(account) => account.perform(&settings(common)?),
             Verb::Keep => {
                 let settings = settings(common)?;
@@ -211,6 +206,45 @@ fn unprivileged_settings(common: &Common) -> Result<Settings, Error> {
         settings.exposed = Some(path.to_owned());
     }
     Ok(settings)
+}
+
+/// Gives back what no live renewal owns.
+fn recover(common: &Common) -> Result<Exit, Error> {
+    giving_back(common, |settings| {
+        let done = hook::give_back(settings);
+        look(settings, common);
+        done
+    })
+}
+
+/// Has `give_back` done, also where the configuration is refused: with what can be made out of it.
+fn giving_back(
+    common: &Common,
+    give_back: impl FnOnce(&Settings) -> Result<(), hook::Error>,
+) -> Result<Exit, Error> {
+    let refused = match settings(common) {
+        Ok(settings) => return Ok(give_back(&settings).map(|()| Exit::Done)?),
+        Err(refused) => refused,
+    };
+    let Some(settings) = salvaged(common, &refused) else { return Err(refused) };
+    let refused = Box::new(refused);
+    Err(match give_back(&settings) {
+        Ok(()) => Error::AllTheSame(refused),
+        Err(failed) => Error::Besides { failed: Box::new(failed), refused },
+    })
+}
+
+/// The settings of who only gives back, where those on disk are `refused`.
+fn salvaged(common: &Common, refused: &Error) -> Option<Settings> {
+    if matches!(refused, Error::NotRoot) {
+        return None;
+    }
+    let path = common.config.as_deref().unwrap_or(Path::new(config::DEFAULT_PATH));
+    match files::read_trusted(path) {
+        Ok(bytes) => Some(Settings::salvage(&String::from_utf8_lossy(&bytes))),
+        // Which Apache a file is about that was named and cannot be read, nobody knows.
+        Err(_) => common.config.is_none().then(Settings::default),
+    }
 }
 
 /// Says on standard error what went wrong, each line behind the program's name; and in the log.

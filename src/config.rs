@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde::Deserialize;
+use toml::de::DeTable;
 
 pub use crate::config::mistake::Error;
 use crate::config::mistake::{Example, Written};
@@ -330,6 +331,26 @@ impl Settings {
             textfile: fragment.metrics.check().map_err(|(key, problem)| wrong(key, problem))?,
             exposed: None,
         })
+    }
+
+    /// What can be made out of `text`, which is refused: where the things are that giving routes
+    /// back needs. What it does not say, or not so that it can be used, has its default.
+    pub fn salvage(text: &str) -> Self {
+        let (table, _) = DeTable::parse_recoverable(text);
+        let path = |table: &DeTable<'_>, key: &str| {
+            let path = PathBuf::from(table.get(key)?.get_ref().as_str()?);
+            path.is_absolute().then_some(path)
+        };
+        let table = table.get_ref();
+        let default = Self::default();
+        let apache = table.get("apache").and_then(|apache| apache.get_ref().as_table());
+        Self {
+            state_directory: path(table, "state-directory").unwrap_or(default.state_directory),
+            runtime_directory: path(table, "runtime-directory")
+                .unwrap_or(default.runtime_directory),
+            pid_file: apache.and_then(|apache| path(apache, "pid-file")),
+            ..Self::default()
+        }
     }
 
     /// The arbiter's memory of who holds and who waits; its owner is the user that the arbiter runs as.

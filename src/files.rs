@@ -25,7 +25,7 @@ mod walk;
 pub use guarded::{own_program, trusted_program};
 pub use publish::publish;
 pub use read::{read_foreign, read_kernel, read_secret, read_trusted, snapshot};
-pub use replace::{Replaced, Staging, left_staging, staging};
+pub use replace::{Replaced, Staging, left_staging, staging, staging_beside};
 pub use tree::{Leaf, write_tree};
 
 use crate::exit::{CarriesExit, Exit};
@@ -366,6 +366,17 @@ pub fn directory_behind(path: &Path) -> Result<(OwnedFd, Option<u32>), Error> {
     Ok((directory, walked.misled_by()))
 }
 
+/// Takes all bytes out of a file of our own, which cannot be removed.
+pub fn empty_own(path: &Path) -> Result<(), Error> {
+    let file = OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+        .open(path)
+        .map_err(Error::system("empty", path))?;
+    file.sync_all().map_err(Error::system("sync", path))
+}
+
 /// Removes a file of our own; that it is gone already is fine.
 pub fn remove_own(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
@@ -415,6 +426,18 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(nix::libc::O_NOFOLLOW)
         .open(path)
+}
+
+/// Opens a lock file that can only be read, or whatever is in its place.
+pub(crate) fn open_lock_to_read(path: &Path) -> io::Result<File> {
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// Whether the open `file` is root's, or of who we are.
+pub(crate) fn is_ours(file: &File) -> bool {
+    let ours = [0, geteuid().as_raw()];
+    file.metadata().is_ok_and(|metadata| ours.contains(&metadata.uid()))
 }
 
 fn sync_directory(path: &Path) -> Result<(), Error> {

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::Duration;
 
+use nix::errno::Errno;
+
 use crate::clock::{Deadline, pause};
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
@@ -24,6 +26,17 @@ pub struct Lock {
     /// Held and released along with it.
     #[expect(dead_code, reason = "it is held, and nobody asks it anything")]
     along: Option<Box<Lock>>,
+}
+
+/// What comes of a lock for who only takes away, and must not be kept from it.
+#[derive(Debug)]
+pub enum Insisted {
+    /// It is held.
+    Held(Lock),
+    /// Somebody else holds it.
+    Busy,
+    /// Nobody can hold it, for this reason.
+    Nobodys(io::Error),
 }
 
 /// A lock that a thread waits for.
@@ -91,6 +104,39 @@ fn wait_for_file(file: File, path: &Path) -> Result<Lock, Error> {
             Err(source) => return Err(Error::File { path: path.to_owned(), source }),
         }
     }
+}
+
+/// Takes the lock at `path` for who must go on wherever nobody else can have it, waiting up to
+/// `patience`.
+///
+/// `flock(2)` needs no right to write: a file that cannot be opened for that, or made, is opened
+/// to be read. What cannot be opened in either way, or is another user's, no certbaton holds.
+pub fn insist(path: &Path, patience: Duration) -> Result<Insisted, Error> {
+    let deadline = Deadline::after(patience);
+    loop {
+        // Anew each time: it may have been made meanwhile, by who could.
+        let file = match files::open_lock(path).or_else(|_| files::open_lock_to_read(path)) {
+            Ok(file) => file,
+            Err(why) if is_nobodys(&why) => return Ok(Insisted::Nobodys(why)),
+            Err(source) => return Err(Error::File { path: path.to_owned(), source }),
+        };
+        if !files::is_ours(&file) {
+            return Ok(Insisted::Nobodys(io::Error::other("it belongs to another user")));
+        }
+        if let Some(lock) = of_file(file, path)? {
+            return Ok(Insisted::Held(lock));
+        }
+        if pause(INTERVAL, &deadline).is_err() {
+            return Ok(Insisted::Busy);
+        }
+    }
+}
+
+/// Whether a lock file that is not opened for this reason is opened by nobody: there is none, and
+/// it cannot be made; a link, or what no process opens, is in its place.
+fn is_nobodys(why: &io::Error) -> bool {
+    let reasons = [Errno::ENOENT, Errno::ENOTDIR, Errno::ELOOP, Errno::ENXIO];
+    reasons.iter().any(|reason| why.raw_os_error() == Some(*reason as i32))
 }
 
 /// Opens, or creates, the lock file at `path`.
@@ -196,6 +242,34 @@ mod tests {
         assert!(matches!(acquire(&path, Duration::from_millis(1)), Err(Error::Busy { .. })));
         drop(held);
         assert!(attempt(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn who_must_go_on_takes_a_lock_that_cannot_be_written_and_goes_on_where_nobody_can_have_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::os::unix::fs::symlink("/nowhere", at("link")).unwrap();
+        files::own_directory(&at("directory"), 0o700).unwrap();
+        files::write_scratch(&at("file"), b"").unwrap();
+        std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        let look = |name: &str| insist(&at(name), Duration::ZERO).unwrap();
+        for (name, is_held) in [
+            ("new", true),
+            ("directory", true),
+            ("link", false),
+            ("file/lock", false),
+            ("none/lock", false),
+            ("socket", false),
+        ] {
+            let found = look(name);
+            assert_eq!(matches!(found, Insisted::Held(_)), is_held, "{name}: {found:?}");
+            assert!(!matches!(found, Insisted::Busy), "{name}");
+        }
+        let held = attempt(&at("new")).unwrap().unwrap();
+        assert!(matches!(look("new"), Insisted::Busy));
+        drop(held);
+        let held = look("directory");
+        assert!(matches!(look("directory"), Insisted::Busy), "it excludes others: {held:?}");
     }
 
     #[test]

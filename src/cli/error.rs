@@ -132,6 +132,17 @@ pub enum Error {
     /// Several accounts.
     #[error("certbot renews with several accounts; name a lineage ({0})")]
     SeveralAccounts(String),
+    /// The configuration, where routes went back without it.
+    #[error("{}; what no live renewal owns is with the peer all the same", chain(.0.as_ref()))]
+    AllTheSame(Box<Error>),
+    /// The configuration, and what failed without it.
+    #[error("{}; and besides, {}", chain(failed.as_ref()), chain(refused.as_ref()))]
+    Besides {
+        /// What failed.
+        failed: Box<hook::Error>,
+        /// What is wrong with the configuration.
+        refused: Box<Error>,
+    },
     /// Where the program itself is.
     #[error("cannot find the certbaton program beside this one")]
     Program(#[source] io::Error),
@@ -146,6 +157,8 @@ impl CarriesExit for Error {
             Self::NoConfig(_) | Self::NotText(_) => Exit::Config,
             Self::NoThumbprint | Self::NeedlessThumbprint | Self::SeveralAccounts(_) => Exit::Usage,
             Self::Config(error) => error.exit(),
+            Self::Besides { failed, .. } if failed.exit() == Exit::NotUndone => failed.exit(),
+            Self::AllTheSame(refused) | Self::Besides { refused, .. } => refused.exit(),
             Self::File(error) => error.exit(),
             Self::Lineages(error) => error.exit(),
             Self::Scope(error) => error.exit(),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::commands::{DEPLOY, POST, PRE};
-use super::{Common, Error, complain, concluded, parsed, settings, start};
+use super::{Common, Error, complain, concluded, giving_back, parsed, settings, start};
 use crate::cause::chain;
 use crate::config::Settings;
 use crate::exit::Exit;
@@ -48,7 +48,7 @@ pub(super) fn perform(words: &[OsString]) -> Option<Exit> {
         hook if hook == DEPLOY.hook => {
             concluded(name, words.act(hook::deploy).map(|()| Exit::Done))
         }
-        _ => concluded(name, words.act(|set, _| hook::post(set)).map(|()| Exit::Done)),
+        _ => concluded(name, giving_back(&words.common, hook::post)),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use clap::Args;
 
@@ -13,6 +14,7 @@ use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::history::log::{Recorder, Start};
 use crate::history::record::Kind;
+use crate::lock::Lock;
 use crate::names::near::nearest;
 use crate::names::{Hostname, Route, Webroot};
 use crate::route::give_back;
@@ -21,6 +23,7 @@ use crate::route::plan::Switched;
 use crate::route::switch;
 use crate::run::hook;
 use crate::run::keep;
+use crate::run::lease::Right;
 
 #[derive(Debug, Args)]
 pub(super) struct Switch {
@@ -70,7 +73,11 @@ impl Switch {
             notes(&report);
             print(&diff)?;
         } else {
-            let _grant = hook::lease(settings)?.ok_or(Error::UnderWay)?;
+            let _exclusive = match &wish {
+                Wish::Local(_) => hook::lease(settings)?.map(Exclusive::Lease),
+                Wish::Peer(_) => hook::right(settings, Duration::ZERO)?.map(Exclusive::Right),
+            }
+            .ok_or(Error::UnderWay)?;
             let start = Start { by: person(), ..Start::default() };
             let record = Recorder::begin(settings, Kind::Switch, start);
             let outcome = match &wish {
@@ -129,6 +136,13 @@ fn no_such_name(name: &str, known: &[&Hostname]) -> Option<Error> {
         near,
         names: names.join(" "),
     })
+}
+
+/// What keeps a run of certbot away meanwhile.
+#[expect(dead_code, reason = "it is held, and nobody asks it anything")]
+enum Exclusive {
+    Lease(Lock),
+    Right(Right),
 }
 
 /// What the command line asks for.

@@ -203,6 +203,12 @@ pub fn staging(target: &Path, preferred: &Path, opened: &[PathBuf]) -> Result<St
     if mount_of(preferred)? == wanted {
         return Ok(Staging::at(preferred.to_owned()));
     }
+    staging_beside(target, opened)
+}
+
+/// The same where there is no place to prefer.
+pub fn staging_beside(target: &Path, opened: &[PathBuf]) -> Result<Staging, Error> {
+    let wanted = mount_of(target.parent().unwrap_or(Path::new("/")))?;
     let visible =
         |path: &Path| opened.iter().filter_map(|file| file.parent()).any(|d| path.starts_with(d));
     let (mut hidden, mut beside) = (None, None);

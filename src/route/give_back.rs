@@ -18,7 +18,7 @@ use crate::names::{Hostname, Route};
 use crate::route::asked::{self, Asked};
 use crate::route::difference;
 use crate::route::install;
-use crate::route::journal::{Intent, Journal, Record};
+use crate::route::journal::{self, Intent, Journal, Record};
 use crate::route::order::{Options, Report, Return};
 use crate::route::plan::{self, Door};
 use crate::route::proof;
@@ -74,12 +74,12 @@ pub const STEPS: [Step; 6] = [
 /// Gives back what `which` covers; where the web server is not Apache, what is left of that.
 pub fn give_back(settings: &Settings, which: &Return, options: &Options) -> Result<Report, Error> {
     let Some(server) = &settings.web_server else {
-        let _lock = install::hold(settings)?;
+        let _lock = install::hold_to_give_back(settings)?;
         return under_lock(settings, which, options);
     };
     if files::exists(&settings.journal()) {
         // From when it was Apache.
-        let _lock = install::hold(settings)?;
+        let _lock = install::hold_to_give_back(settings)?;
         under_lock(settings, &Return::All, &Options::default())?;
     }
     unswitched::perform(settings, server, Vec::new(), options)
@@ -94,7 +94,7 @@ pub fn under_lock(settings: &Settings, which: &Return, options: &Options) -> Res
 
 /// What would be taken out, as a unified diff; nothing is changed.
 pub fn dry_run(settings: &Settings, which: &Return) -> Result<(String, Report), Error> {
-    let _lock = install::hold(settings)?;
+    let _lock = install::hold_to_give_back(settings)?;
     let options = Options::default();
     let mut run = begin(settings, which, &options);
     if let Some(server) = &run.server {
@@ -251,11 +251,14 @@ fn settle(run: &mut Run<'_>) -> Result<(), Error> {
         reload(run)?;
         return settle(run);
     }
-    run.settle_journal()?;
+    let settled = run.settle_journal();
     if let Some(obstacle) = run.obstacle.take() {
         return Err(Error::Kept(Box::new(obstacle)));
     }
-    run.damage().map_or(Ok(()), |damage| Err(Error::LeftBehind(damage.clone())))
+    if let Some(damage) = run.damage() {
+        return Err(Error::LeftBehind(damage.clone()));
+    }
+    settled
 }
 
 /// Who answers now: told, and no reason for anything. That a new certificate is served is what
@@ -264,12 +267,22 @@ fn look_again(run: &mut Run<'_>) -> Result<(), Error> {
     let (Some(server), Some(asked), true) = (&run.server, &run.asked, run.signalled) else {
         return Ok(());
     };
-    let listeners = server.listeners()?;
+    let unknown = |error: &dyn std::error::Error| {
+        tracing::debug!("who answers now is not known: {}", chain(error));
+    };
+    let listeners = match server.listeners() {
+        Ok(listeners) => listeners,
+        Err(error) if run.options.certificate.is_some() => return Err(error.into()),
+        Err(error) => {
+            unknown(&error);
+            return Ok(());
+        }
+    };
     match asked.dump.as_ref().map(|dump| proof::still_local(&run.doors(dump), &listeners)) {
         Ok(Ok(still)) => run.still = still,
         // A webroot that is full, or gone, or that nobody may write: nothing to ask for.
-        Ok(Err(error)) => tracing::debug!("who answers now is not known: {}", chain(&error)),
-        Err(error) => tracing::debug!("who answers now is not known: {error}"),
+        Ok(Err(error)) => unknown(&error),
+        Err(error) => unknown(error),
     }
     if let Some(directory) = &run.options.certificate {
         let dump = asked.dump.as_ref().map_err(Clone::clone)?;
@@ -367,15 +380,30 @@ impl Run<'_> {
             return match files::remove_own(&path) {
                 // Should it come back with a power cut, Apache loads its configuration once more.
                 Err(_) if !files::exists(&path) => Ok(()),
-                removed => Ok(removed?),
+                // An empty one says the same as none.
+                Err(error) => files::empty_own(&path)
+                    .map_err(|_| Error::JournalRemains(Box::new(error.into()))),
+                Ok(()) => Ok(()),
             };
         }
         if self.journal.since.is_none() || self.obstacle.is_some() {
-            let files = self.files.keys().map(|path| path.display().to_string()).collect();
-            let intent = Intent { at: clock::now(), local: left, files };
-            install::record(&path, &Record::Intent(intent))?;
+            let is_loaded = self.signalled || self.replaced().is_empty() && !self.journal.pending;
+            return self.rewrite_journal(left, is_loaded);
         }
         if self.signalled { install::record(&path, &Record::Loaded) } else { Ok(()) }
+    }
+
+    /// What is left, in a journal that does not grow however often that stays as it is.
+    fn rewrite_journal(&self, local: Vec<Route>, is_loaded: bool) -> Result<(), Error> {
+        let found = self.files.keys().map(|path| path.display().to_string());
+        let files: BTreeSet<String> = self.journal.files.iter().cloned().chain(found).collect();
+        let at = self.journal.since.unwrap_or_else(clock::now);
+        let intent = Intent { at, local, files: files.into_iter().collect() };
+        let mut bytes = journal::line(&Record::Intent(intent))?;
+        if is_loaded {
+            bytes.extend(journal::line(&Record::Loaded)?);
+        }
+        Ok(files::write_own(&self.settings.journal(), &bytes)?)
     }
 
     /// Apache is not there: a stopped one answers nobody, and will read the files as they are.

@@ -8,7 +8,8 @@ use crate::apache::server::{Candidate, Inquirer, Server};
 use crate::cause::chain;
 use crate::config::Settings;
 use crate::files::{self, Snapshot, Staging};
-use crate::lock::{self, Lock};
+use crate::history::said;
+use crate::lock::{self, Insisted, Lock};
 use crate::route::journal::{self, Journal, Record};
 use crate::route::report::{Error, Note};
 
@@ -26,6 +27,56 @@ pub fn hold(settings: &Settings) -> Result<Lock, Error> {
     files::own_directory(&settings.runtime_directory, 0o755)?;
     files::state_directory(&settings.state_directory)?;
     let lock = lock::acquire(&settings.switch_lock(), settings.proof_time * 3)?;
+    sweep_all(settings);
+    Ok(lock)
+}
+
+/// The same for a return, which nothing that is missing keeps from what it does: a lock that
+/// nobody can hold is done without, and so is the place for new files.
+pub fn hold_to_give_back(settings: &Settings) -> Result<Option<Lock>, Error> {
+    if let Err(error) = files::state_directory(&settings.state_directory) {
+        once(settings, format!("{}; routes are given back all the same", chain(&error)));
+    }
+    let (path, patience) = (settings.switch_lock(), settings.proof_time * 3);
+    let lock = match insist(settings, &path, patience)? {
+        Insisted::Held(lock) => Some(lock),
+        Insisted::Nobodys(_) => None,
+        Insisted::Busy => return Err(lock::Error::Busy { path, waited: patience }.into()),
+    };
+    sweep_all(settings);
+    Ok(lock)
+}
+
+/// A lock, and the directory that it is in, for who must go on; what is wrong with them is said.
+pub fn insist(
+    settings: &Settings,
+    path: &Path,
+    patience: Duration,
+) -> Result<Insisted, lock::Error> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let made = files::own_directory(directory, 0o755);
+    let found = lock::insist(path, patience)?;
+    let why = match (&found, made) {
+        (Insisted::Nobodys(why), _) => {
+            format!("nobody can have the lock {} ({why})", path.display())
+        }
+        (_, Err(error)) => chain(&error),
+        (_, Ok(())) => return Ok(found),
+    };
+    once(
+        settings,
+        format!("{why}; routes are given back all the same, but no certificate can be renewed"),
+    );
+    Ok(found)
+}
+
+fn once(settings: &Settings, line: String) {
+    for line in said::news(settings, vec![line]) {
+        tracing::warn!("{line}");
+    }
+}
+
+fn sweep_all(settings: &Settings) {
     // Whoever left them there is dead: the lock is ours.
     let (journal, _) = read_journal(&settings.journal()).unwrap_or_default();
     let left = journal.files.iter().flat_map(|file| files::left_staging(&file_name::path(file)));
@@ -34,7 +85,6 @@ pub fn hold(settings: &Settings) -> Result<Lock, Error> {
         sweep(&place);
         drop(Staging::left(place));
     }
-    Ok(lock)
 }
 
 fn sweep(place: &Path) {

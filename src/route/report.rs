@@ -143,6 +143,9 @@ pub enum Error {
     /// They are out, and Apache does not know it yet.
     #[error("{}; the lines of certbaton are out of the files, but Apache has not loaded that yet, so names may still be local; once that is mended, certbaton recover, which its timer runs too, tells it", chain(.0.as_ref()))]
     Owed(Box<Error>),
+    /// They are out and Apache knows, but the journal cannot be brought up to date.
+    #[error("{}; every route is given back, and only the journal remains: mend that, then run certbaton recover", chain(.0.as_ref()))]
+    JournalRemains(Box<Error>),
     /// Apache ended when it was told.
     #[error("{}; the routes are given back", chain(.0.as_ref()))]
     Ended(Box<Error>),
@@ -208,7 +211,12 @@ pub enum Error {
 impl Error {
     /// Trying again mends nothing, and nothing that could be given back is still local.
     pub fn is_for_a_person(&self) -> bool {
-        matches!(self, Self::LeftBehind(_) | Self::Ended(_))
+        matches!(self, Self::LeftBehind(_) | Self::JournalRemains(_) | Self::Ended(_))
+    }
+
+    /// A return that failed with it has given everything back all the same.
+    pub fn is_given_back(&self) -> bool {
+        matches!(self, Self::JournalRemains(_) | Self::Ended(_))
     }
 
     /// The file that Apache complains about.
@@ -241,6 +249,7 @@ impl CarriesExit for Error {
             Self::Proof(error) => error.exit(),
             Self::Refused(_)
             | Self::Damaged(_)
+            | Self::JournalRemains(_)
             | Self::Ended(_)
             | Self::Deadly { .. }
             | Self::KeyMismatch { .. }

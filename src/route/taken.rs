@@ -84,14 +84,22 @@ impl Taken {
     pub fn take_out(&mut self, which: &Return, settings: &Settings) -> Result<(), Error> {
         self.progress = Progress::Failed;
         let mut tries = 0..TRIES;
+        let mut is_beside = false;
         for _ in 0..SAVES {
             let path = &self.snapshot.path;
             let opened = [path.clone()];
-            let staging = files::staging(path, &settings.state_directory, &opened)?;
-            match self.snapshot.exchange(&self.after, staging) {
+            let staging = if is_beside {
+                files::staging_beside(path, &opened)
+            } else {
+                files::staging(path, &settings.state_directory, &opened)
+            };
+            match staging.and_then(|staging| self.snapshot.exchange(&self.after, staging)) {
                 Err(files::Error::Raced(_)) => {}
-                // A disk that is full may have room a moment later.
-                Err(files::Error::System { .. }) if tries.next().is_some() => {}
+                // The state directory is full, read-only or gone: beside the file there may be
+                // room, and in either a moment later.
+                Err(files::Error::System { .. }) if tries.next().is_some() => {
+                    is_beside = !is_beside;
+                }
                 done => {
                     self.out = Some(done?);
                     self.progress = Progress::Done;
@@ -121,4 +129,4 @@ impl Taken {
 const SAVES: usize = 10;
 
 /// Refusals of the system in a row that are put up with.
-const TRIES: usize = 2;
+const TRIES: usize = 3;

@@ -33,13 +33,14 @@ use crate::lock::{self, Lock};
 use crate::names::{Hostname, Thumbprint, Webroot};
 use crate::process::{self, Process};
 use crate::route::give_back;
+use crate::route::install;
 use crate::route::order::{Options, Return};
 use crate::route::report;
 use crate::route::switch;
 use crate::run::client::{Client, client};
 use crate::run::keep;
 use crate::run::keeper::{self, Called};
-use crate::run::lease;
+use crate::run::lease::{self, Right};
 use crate::run::messages::{
     Deployed, Extent, Held, LeftOut, Message, Names, Needed, Reply, Request, Task,
 };
@@ -208,11 +209,17 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
 
 /// At the end of the run: everything goes back, the lease is free.
 pub fn post(settings: &Settings) -> Result<(), Error> {
-    match ask(settings, owner()?, Request::Finish, work_time(settings))? {
-        Asked::Answered(reply) if reply.exit == 0 => Ok(()),
-        Asked::Answered(reply) => Err(Error::Refused(reply)),
-        Asked::Nobody => give_back(settings),
-        Asked::Died => give_back_after_death(settings),
+    let asked = owner().and_then(|own| ask(settings, own, Request::Finish, work_time(settings)));
+    match asked {
+        Ok(Asked::Answered(reply)) if reply.exit == 0 => Ok(()),
+        Ok(Asked::Answered(reply)) => Err(Error::Refused(reply)),
+        Ok(Asked::Nobody) => give_back(settings),
+        Ok(Asked::Died) => give_back_after_death(settings),
+        // Whom to ask is not known, or how; what no live run owns goes back all the same.
+        Err(error) => match right(settings, Duration::ZERO)? {
+            Some(right) => give_back_under(settings, right),
+            None => Err(error),
+        },
     }
 }
 
@@ -229,28 +236,43 @@ pub fn break_run(settings: &Settings) -> Result<bool, Error> {
 /// The same for a keeper that was killed: whoever waited for it does its work before it ends, or
 /// fails because somebody else has the lease by now.
 fn give_back_after_death(settings: &Settings) -> Result<(), Error> {
-    files::own_directory(&settings.runtime_directory, 0o755)
-        .map_err(|error| Error::Switch(error.into()))?;
-    let lock = lock::acquire(&settings.lease_lock(), DEATH_TIME).map_err(lease::Error::from)?;
-    give_back_under(settings, lock)
+    if let Some(right) = right(settings, DEATH_TIME)? {
+        return give_back_under(settings, right);
+    }
+    let (path, waited) = (settings.lease_lock(), DEATH_TIME);
+    Err(lease::Error::from(lock::Error::Busy { path, waited }).into())
 }
 
 /// Gives back what no live renewal owns; does nothing while one is under way.
 pub fn give_back(settings: &Settings) -> Result<(), Error> {
-    match lease(settings)? {
-        Some(lock) => give_back_under(settings, lock),
+    match right(settings, Duration::ZERO)? {
+        Some(right) => give_back_under(settings, right),
         None => Ok(()),
     }
 }
 
-fn give_back_under(settings: &Settings, _lease: Lock) -> Result<(), Error> {
+/// That no live run owns anything; `None` while one does.
+pub fn right(settings: &Settings, patience: Duration) -> Result<Option<Right>, Error> {
+    lease::to_give_back(settings, patience).map_err(|error| {
+        let known = install::read_journal(&settings.journal()).map(|(journal, _)| journal);
+        let is_local = known.map_or(true, |journal| journal.since.is_some());
+        if is_local { Error::StillLocal(error.into()) } else { lease::Error::from(error).into() }
+    })
+}
+
+fn give_back_under(settings: &Settings, _right: Right) -> Result<(), Error> {
     // Only who has the lease listens: this one's keeper was killed.
-    files::remove_own(&settings.keeper_socket()).map_err(|error| Error::Switch(error.into()))?;
+    if let Err(error) = files::remove_own(&settings.keeper_socket()) {
+        // Whoever listens there next says so.
+        tracing::debug!("what a killed keeper left behind stays: {}", chain(&error));
+    }
     let start = Start { by: process::own().map(named).unwrap_or_default(), ..Start::default() };
     let record = Recorder::hold_back(settings, Kind::Recovery, start);
     let outcome = give_back::give_back(settings, &Return::All, &Options::default());
     record.record(keep::record::switched(&outcome));
-    let outcome = outcome.map_err(Error::StillLocal);
+    let outcome = outcome.map_err(|error| {
+        if error.is_given_back() { Error::Switch(error) } else { Error::StillLocal(error) }
+    });
     match &outcome {
         Ok(_) => record.end(Exit::Done.code(), ""),
         Err(error) => record.end(error.exit().code(), &chain(error)),

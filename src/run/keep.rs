@@ -58,8 +58,8 @@ pub enum Error {
     #[error("the pre-hook ended before it had the lease")]
     Abandoned,
     /// The routes could not be given back.
-    #[error("the routes are still local")]
-    Stuck(#[source] report::Error),
+    #[error("{}", stuck(.0))]
+    Stuck(report::Error),
 }
 
 #[deny(clippy::wildcard_enum_match_arm)]
@@ -70,6 +70,7 @@ impl CarriesExit for Error {
             Self::Process(error) => error.exit(),
             Self::Lease(error) => error.exit(),
             Self::File(error) => error.exit(),
+            Self::Stuck(error) if error.is_given_back() => error.exit(),
             Self::Stuck(_) => Exit::NotUndone,
             Self::Abandoned => Exit::Failed,
         }
@@ -159,7 +160,10 @@ impl Keeper<'_> {
         } else {
             let held = self.hold(hook, &mut grant, without.as_ref());
             let held = held.or_else(|error| self.give_up(hook, error));
-            held.and(files::remove_own(&self.settings.keeper_socket()).map_err(Error::from))
+            if let Err(error) = files::remove_own(&self.settings.keeper_socket()) {
+                tracing::warn!("{}; the next run makes it anew", chain(&error));
+            }
+            held
         };
         grant.release();
         self.record.record(Event::Released);
@@ -382,6 +386,9 @@ impl Keeper<'_> {
                     switch::log(self.settings, report);
                     Reply::done()
                 }
+                Err(error) if error.is_given_back() => {
+                    Reply { exit: error.exit().code(), text: chain(error) }
+                }
                 Err(error) => Reply { exit: Exit::NotUndone.code(), text: still_local(error) },
             };
             if let Some(mut channel) = waiting.take() {
@@ -472,6 +479,14 @@ pub fn still_local(error: &report::Error) -> String {
         "{}; the challenge path may still be local: certbaton recover tries again",
         chain(error)
     )
+}
+
+fn stuck(error: &report::Error) -> String {
+    if error.is_given_back() {
+        chain(error)
+    } else {
+        format!("the routes are still local: {}", chain(error))
+    }
 }
 
 /// Between two hooks of which one could not be heard.

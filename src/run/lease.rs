@@ -20,7 +20,8 @@ use crate::lease::connection::{self, Way};
 use crate::lease::holder::GiveUp;
 use crate::lease::session::{News, Session};
 use crate::lease::wire::{Holder, Purpose, Token, Waiting};
-use crate::lock::{self, Lock};
+use crate::lock::{self, Insisted, Lock};
+use crate::route::install;
 
 /// Why the right cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +86,27 @@ pub fn local(settings: &Settings) -> Result<Option<Lock>, Error> {
         files::own_directory(directory, 0o755)?;
     }
     Ok(lock::attempt(&path)?.map(|apaches| lock.with(apaches)))
+}
+
+/// The same for who only gives back, who goes on where a lock cannot be made or written: `None`
+/// while somebody holds one of them.
+pub fn to_give_back(settings: &Settings, patience: Duration) -> Result<Option<Right>, lock::Error> {
+    let mut right = Right::default();
+    for path in [Some(settings.lease_lock()), apaches_lock(settings)].into_iter().flatten() {
+        match install::insist(settings, &path, patience)? {
+            Insisted::Held(lock) => right.locks.push(lock),
+            Insisted::Nobodys(_) => {}
+            Insisted::Busy => return Ok(None),
+        }
+    }
+    Ok(Some(right))
+}
+
+/// That no run is under way on this host, for as long as it is held.
+#[derive(Debug, Default)]
+#[must_use = "the locks are released when this is dropped"]
+pub struct Right {
+    locks: Vec<Lock>,
 }
 
 /// The lock of the Apache that runs: another configuration, with directories of its own, may be

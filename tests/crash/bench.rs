@@ -193,7 +193,7 @@ impl Bench {
         let of = &self.settings;
         // The lease's memory stays where there is an arbiter.
         let lease = [of.token_seen(), of.token_directory()];
-        let kept = [of.journal(), of.last_switch(), of.history()];
+        let kept = [of.journal(), of.last_switch(), of.history(), of.said()];
         let kept = [&kept[..], &lease].concat();
         left.retain(|path| !kept.contains(path));
         ensure!(left.is_empty(), "left behind: {left:?}");

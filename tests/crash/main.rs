@@ -14,6 +14,7 @@ mod ensure;
 #[expect(dead_code, reason = "shared with tests that need more")]
 #[path = "../apache/mod.rs"]
 mod apache;
+mod barred;
 mod bench;
 mod deaf;
 mod edits;

@@ -1,0 +1,300 @@
+//! test: nothing that a return needs before it can begin keeps our lines in.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::bench::{Bench, Goal, SITES, told};
+use crate::{full, on_a_bench};
+
+/// What stands in the way, and how a return ends all the same.
+struct Row {
+    what: &'static str,
+    set_up: fn(&Bench),
+    /// Mounts that only the program sees; `$1` is the base of the bench.
+    mounts: &'static str,
+    exit: i32,
+    says: &'static str,
+    put_right: fn(&Bench),
+}
+
+const ROW: Row = Row { what: "", set_up: |_| {}, mounts: "", exit: 0, says: "", put_right: |_| {} };
+
+fn runtime(bench: &Bench, name: &str) -> PathBuf {
+    bench.settings.runtime_directory.join(name)
+}
+
+fn clear(path: &Path) {
+    if path.is_dir() && !path.is_symlink() {
+        fs::remove_dir_all(path).unwrap();
+    } else {
+        fs::remove_file(path).ok();
+    }
+}
+
+fn instead_a_directory(path: &Path) {
+    clear(path);
+    fs::create_dir(path).unwrap();
+}
+
+fn instead_a_link(path: &Path) {
+    clear(path);
+    symlink("/nowhere/lock", path).unwrap();
+}
+
+fn instead_a_file(path: &Path) {
+    fs::rename(path, path.with_extension("away")).unwrap();
+    fs::write(path, "").unwrap();
+}
+
+fn back_again(path: &Path) {
+    clear(path);
+    fs::rename(path.with_extension("away"), path).unwrap();
+}
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        what: "a runtime directory that is read-only",
+        mounts: "mount --bind $1/runtime $1/runtime; mount -o remount,bind,ro $1/runtime",
+        ..ROW
+    },
+    Row {
+        what: "the same without a lock in it",
+        set_up: |bench| {
+            clear(&runtime(bench, "lease.lock"));
+            clear(&runtime(bench, "switch.lock"));
+        },
+        mounts: "mount --bind $1/runtime $1/runtime; mount -o remount,bind,ro $1/runtime",
+        ..ROW
+    },
+    Row {
+        what: "a runtime directory without room",
+        mounts: "mount -t tmpfs -o nr_inodes=1,mode=755 tmpfs $1/runtime",
+        ..ROW
+    },
+    Row {
+        what: "a runtime directory that is a file",
+        set_up: |bench| instead_a_file(&bench.settings.runtime_directory),
+        put_right: |bench| back_again(&bench.settings.runtime_directory),
+        ..ROW
+    },
+    Row {
+        what: "a runtime directory that anybody may write",
+        set_up: |bench| mode(&bench.settings.runtime_directory, 0o777),
+        put_right: |bench| mode(&bench.settings.runtime_directory, 0o755),
+        ..ROW
+    },
+    Row {
+        what: "a lock of another user's, who holds it",
+        set_up: |bench| {
+            mode(&bench.settings.runtime_directory, 0o777);
+            let lock = runtime(bench, "lease.lock");
+            std::os::unix::fs::chown(&lock, Some(65534), Some(65534)).unwrap();
+            // Held for as long as this process lives.
+            let file = certbaton::lock::open(&lock).unwrap();
+            std::mem::forget(certbaton::lock::of_file(file, &lock).unwrap().unwrap());
+        },
+        put_right: |bench| {
+            mode(&bench.settings.runtime_directory, 0o755);
+            clear(&runtime(bench, "lease.lock"));
+        },
+        ..ROW
+    },
+    Row {
+        what: "a keeper's socket that is a directory",
+        set_up: |bench| instead_a_directory(&runtime(bench, "keeper.sock")),
+        put_right: |bench| clear(&runtime(bench, "keeper.sock")),
+        ..ROW
+    },
+    Row {
+        what: "a keeper's socket that is a link in a circle",
+        set_up: |bench| symlink("keeper.sock", runtime(bench, "keeper.sock")).unwrap(),
+        put_right: |bench| clear(&runtime(bench, "keeper.sock")),
+        ..ROW
+    },
+    Row {
+        what: "locks that are directories",
+        set_up: |bench| {
+            instead_a_directory(&runtime(bench, "lease.lock"));
+            instead_a_directory(&runtime(bench, "switch.lock"));
+        },
+        put_right: |bench| {
+            clear(&runtime(bench, "lease.lock"));
+            clear(&runtime(bench, "switch.lock"));
+        },
+        ..ROW
+    },
+    Row {
+        what: "locks that are links",
+        set_up: |bench| {
+            instead_a_link(&runtime(bench, "lease.lock"));
+            instead_a_link(&runtime(bench, "switch.lock"));
+        },
+        put_right: |bench| {
+            clear(&runtime(bench, "lease.lock"));
+            clear(&runtime(bench, "switch.lock"));
+        },
+        ..ROW
+    },
+    Row {
+        what: "a state directory that is gone",
+        set_up: |bench| {
+            let state = &bench.settings.state_directory;
+            fs::rename(state, state.with_extension("away")).unwrap();
+        },
+        put_right: |bench| {
+            fs::remove_dir_all(bench.settings.state_directory.with_extension("away")).unwrap();
+        },
+        ..ROW
+    },
+    Row {
+        what: "a state directory that is a file",
+        set_up: |bench| instead_a_file(&bench.settings.state_directory),
+        put_right: |bench| back_again(&bench.settings.state_directory),
+        ..ROW
+    },
+    Row {
+        what: "a state directory that anybody may write",
+        set_up: |bench| mode(&bench.settings.state_directory, 0o777),
+        put_right: |bench| mode(&bench.settings.state_directory, 0o711),
+        ..ROW
+    },
+    Row {
+        what: "a state directory that is read-only",
+        mounts: "mount --bind $1/state $1/state; mount -o remount,bind,ro $1/state",
+        exit: 1,
+        says: "every route is given back, and only the journal remains",
+        ..ROW
+    },
+    Row {
+        what: "a state directory without room",
+        mounts: "mount -t tmpfs -o nr_inodes=1,mode=711 tmpfs $1/state",
+        put_right: |bench| clear(&bench.settings.journal()),
+        ..ROW
+    },
+    Row {
+        what: "a history that is a directory",
+        set_up: |bench| instead_a_directory(&bench.settings.history()),
+        put_right: |bench| clear(&bench.settings.history()),
+        ..ROW
+    },
+    Row {
+        what: "no list of what was said",
+        set_up: |bench| instead_a_directory(&bench.settings.said()),
+        put_right: |bench| clear(&bench.settings.said()),
+        ..ROW
+    },
+    Row {
+        what: "a journal of other bytes",
+        set_up: |bench| fs::write(bench.settings.journal(), "no journal\n").unwrap(),
+        ..ROW
+    },
+];
+
+/// `words` as a whole command line, below the mounts of `row`.
+fn below(bench: &Bench, row: &Row, words: &[String]) -> Output {
+    if row.mounts.is_empty() {
+        return Command::new(&words[0]).args(&words[1..]).output().unwrap();
+    }
+    let script = format!("set -e; {}; shift; exec \"$@\"", row.mounts);
+    let mut command = Command::new("/usr/bin/unshare");
+    command.args(["--mount", "/bin/sh", "-c", &script, "sh"]).arg(bench.layout.base());
+    command.args(words).output().unwrap()
+}
+
+fn lines_in(bench: &Bench) -> bool {
+    let of = |site: &str| fs::read(bench.file(site)).unwrap();
+    SITES.iter().any(|site| String::from_utf8_lossy(&of(site)).contains("certbaton"))
+}
+
+#[test]
+fn nothing_that_a_return_needs_first_keeps_the_lines_in() {
+    on_a_bench(|bench| {
+        let post = vec![
+            env!("CARGO_BIN_EXE_certbaton-post-hook").to_owned(),
+            "--config".to_owned(),
+            bench.config.display().to_string(),
+        ];
+        let mut failures = Vec::new();
+        for (number, row) in ROWS.iter().enumerate() {
+            let ways = [
+                ("recover", bench.arguments(Goal::Recover)),
+                ("switch peer", bench.arguments(Goal::Peer)),
+                ("post-hook", post.clone()),
+            ];
+            let chosen = |way: &usize| full() || *way == number % ways.len();
+            for (way, words) in (0..ways.len()).filter(chosen).map(|way| &ways[way]) {
+                bench.done(Goal::Local)?;
+                (row.set_up)(bench);
+                let output = below(bench, row, words);
+                let said = told(&output);
+                let is_in = lines_in(bench);
+                (row.put_right)(bench);
+                let code = output.status.code();
+                if is_in || code != Some(row.exit) || !said.contains(row.says) {
+                    failures.push(format!("{}, {way}: {said}", row.what));
+                }
+                let reset = bench.reset();
+                reset.map_err(|why| format!("{}, {way}: {why}\nafter {said}", row.what))?;
+            }
+        }
+        ensure!(failures.is_empty(), "{} rows:\n{}", failures.len(), failures.join("\n"));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_configuration_that_is_refused_keeps_no_lines_in() {
+    on_a_bench(|bench| {
+        let good = fs::read_to_string(&bench.config).unwrap();
+        for (wrong, part) in [
+            ("no-such-key = 1\n".to_owned() + &good, "no-such-key"),
+            (good.clone() + "[lease]\nwait = 3\n", "wait"),
+            (good.clone() + "[lease\n", "certbaton.toml"),
+        ] {
+            for program in ["certbaton", "post-hook"] {
+                bench.done(Goal::Local)?;
+                fs::write(&bench.config, &wrong).unwrap();
+                let words = if program == "certbaton" {
+                    bench.arguments(Goal::Recover)
+                } else {
+                    let post = env!("CARGO_BIN_EXE_certbaton-post-hook").to_owned();
+                    vec![post, "--config".into(), bench.config.display().to_string()]
+                };
+                let output = Command::new(&words[0]).args(&words[1..]).output().unwrap();
+                fs::write(&bench.config, &good).unwrap();
+                let said = told(&output);
+                ensure!(output.status.code() == Some(78), "{part}, {program}: {said}");
+                ensure!(said.contains(part), "{part}, {program}: {said}");
+                bench.expect_as_before().map_err(|e| format!("{part}, {program}: {e}: {said}"))?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_journal_does_not_grow_by_what_stays_as_it_is() {
+    on_a_bench(|bench| {
+        bench.done(Goal::Local)?;
+        // A file that is its own mount point cannot be replaced.
+        let site = bench.file(SITES[0]);
+        let mut lengths = Vec::new();
+        for _ in 0..4 {
+            let script = "set -e; mount --bind $1 $1; shift; exec \"$@\"";
+            let mut command = Command::new("/usr/bin/unshare");
+            command.args(["--mount", "/bin/sh", "-c", script, "sh"]);
+            command.arg(&site).args(bench.arguments(Goal::Recover));
+            let output = command.output().unwrap();
+            ensure!(output.status.code() == Some(70), "{}", told(&output));
+            lengths.push(fs::metadata(bench.settings.journal()).unwrap().len());
+        }
+        ensure!(lengths[1..].windows(2).all(|two| two[0] == two[1]), "it grows: {lengths:?}");
+        bench.reset()
+    });
+}
