@@ -23,6 +23,7 @@ use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::harmless;
 use crate::history::record::By;
+use crate::history::said;
 use crate::lease::serve;
 use crate::names::HostLabel;
 use crate::run::hook;
@@ -208,13 +209,28 @@ fn unprivileged_settings(common: &Common) -> Result<Settings, Error> {
     Ok(settings)
 }
 
-/// Gives back what no live renewal owns.
+/// Gives back what no live renewal owns. By its timer it comes every few minutes: what it says to
+/// the log is said once, until it changes. A person always sees it.
 fn recover(common: &Common) -> Result<Exit, Error> {
-    giving_back(common, |settings| {
+    let done = giving_back(common, |settings| {
         let done = hook::give_back(settings);
         look(settings, common);
         done
-    })
+    });
+    let Some(settings) =
+        settings(common).or_else(|error| salvaged(common, &error).ok_or(error)).ok()
+    else {
+        return done;
+    };
+    let is_news = said::is_news(
+        &settings,
+        "recover",
+        done.as_ref().err().map(|error| chain(error)).as_deref(),
+    );
+    match done {
+        Err(error) if is_logged() && !is_news => Ok(error.exit()),
+        done => done,
+    }
 }
 
 /// Has `give_back` done, also where the configuration is refused: with what can be made out of it.

@@ -17,18 +17,43 @@ pub fn news(settings: &Settings, lines: Vec<String>) -> Vec<String> {
     if lines.is_empty() {
         return lines;
     }
-    let path = settings.said();
-    let bytes = files::read_trusted(&path).unwrap_or_default();
-    let before: BTreeMap<String, Timestamp> = serde_json::from_slice(&bytes).unwrap_or_default();
-    let (news, said) = of(before, lines, clock::now());
-    let kept = files::own_directory(&settings.state_directory, 0o711).and_then(|()| {
+    let (news, said) = of(recalled(settings), lines, clock::now());
+    keep(settings, &said);
+    news
+}
+
+/// Whether `line`, what there is to say of `matter`, is another than when it was asked last;
+/// `None`: there is nothing, so that whatever comes next is news.
+pub fn is_news(settings: &Settings, matter: &str, line: Option<&str>) -> bool {
+    let mut said = recalled(settings);
+    let of_matter = format!("{matter}:");
+    let key = line.map(|line| of_matter.clone() + &fingerprint(line.as_bytes(), 16));
+    let is_known = key.as_ref().is_some_and(|key| said.contains_key(key));
+    let count = said.len();
+    said.retain(|known, _| !known.starts_with(&of_matter) || Some(known) == key.as_ref());
+    let is_new = key.filter(|_| !is_known);
+    if let Some(key) = &is_new {
+        said.insert(key.clone(), clock::now());
+    }
+    if is_new.is_some() || said.len() < count {
+        keep(settings, &said);
+    }
+    is_new.is_some()
+}
+
+fn recalled(settings: &Settings) -> BTreeMap<String, Timestamp> {
+    let bytes = files::read_trusted(&settings.said()).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+fn keep(settings: &Settings, said: &BTreeMap<String, Timestamp>) {
+    let kept = files::state_directory(&settings.state_directory).and_then(|()| {
         // A map of texts and times is always JSON.
-        files::write_own(&path, &serde_json::to_vec(&said).unwrap_or_default())
+        files::write_own(&settings.said(), &serde_json::to_vec(said).unwrap_or_default())
     });
     if let Err(error) = kept {
         tracing::debug!("what was said is not kept, and is said again: {}", chain(&error));
     }
-    news
 }
 
 /// What is new, and what was said by then: with the time when it was last true.
@@ -68,6 +93,19 @@ mod tests {
         assert_eq!((say("a is a file"), say("a is a file")), (1, 0));
         assert_eq!((say("b is a file"), say("a is a file")), (1, 0));
         assert_eq!(say("a is a file, of another kind"), 1);
+    }
+
+    #[test]
+    fn what_is_said_of_a_matter_is_news_when_it_changes_and_when_it_comes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let state_directory = directory.path().join("state");
+        let settings = Settings { state_directory, ..Settings::default() };
+        let say = |line| is_news(&settings, "recover", line);
+        assert!(!say(None), "nothing is no news");
+        assert_eq!((say(Some("a")), say(Some("a"))), (true, false));
+        assert_eq!((say(Some("b")), say(Some("a"))), (true, true));
+        assert_eq!((say(None), say(Some("a"))), (false, true));
+        assert!(is_news(&settings, "other", Some("a")) && !say(Some("a")));
     }
 
     #[test]

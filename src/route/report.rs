@@ -77,14 +77,14 @@ impl Note {
 
     /// Apache's configuration is broken, and nothing is known to be switched.
     pub fn unasked(complaint: &str) -> Self {
-        Self::new(format!(
+        Self::lasting(format!(
             "{complaint}; Apache cannot be asked, but no route is journalled as local"
         ))
     }
 
     /// A journal that cannot be read.
     pub fn journal(file: &str, why: &str) -> Self {
-        Self::new(format!(
+        Self::lasting(format!(
             "{file}: {why}; the marked lines in the configuration files are used instead"
         ))
     }

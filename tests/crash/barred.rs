@@ -1,7 +1,8 @@
 //! test: nothing that a return needs before it can begin keeps our lines in.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -296,5 +297,64 @@ fn a_journal_does_not_grow_by_what_stays_as_it_is() {
         }
         ensure!(lengths[1..].windows(2).all(|two| two[0] == two[1]), "it grows: {lengths:?}");
         bench.reset()
+    });
+}
+
+/// `certbaton recover` as its timer runs it: what it says goes to the log, which is returned.
+fn by_its_timer(bench: &Bench) -> Result<String, String> {
+    let base = bench.layout.base();
+    let devices = base.join("dev");
+    if !devices.exists() {
+        fs::create_dir(&devices).unwrap();
+        for (name, minor) in [("null", "3"), ("zero", "5"), ("full", "7"), ("urandom", "9")] {
+            let path = devices.join(name);
+            let node = Command::new("/usr/bin/mknod").arg(path).args(["c", "1", minor]).status();
+            ensure!(node.unwrap().success(), "no {name}");
+        }
+    }
+    let log = UnixDatagram::bind(devices.join("log")).unwrap();
+    log.set_nonblocking(true).unwrap();
+    let errors = fs::File::create(base.join("errors")).unwrap();
+    let journal = fs::metadata(base.join("errors")).unwrap();
+    let script = "set -e; mount --bind $1/dev /dev; \
+                  if [ -d /run/systemd ]; then mount -t tmpfs tmpfs /run/systemd; fi; \
+                  shift; exec \"$@\"";
+    let mut command = Command::new("/usr/bin/unshare");
+    command.args(["--mount", "/bin/sh", "-c", script, "sh"]).arg(base);
+    command.args(bench.arguments(Goal::Recover)).stderr(errors);
+    command.env("JOURNAL_STREAM", format!("{}:{}", journal.dev(), journal.ino()));
+    let status = command.status().unwrap();
+    let said = fs::read_to_string(base.join("errors")).unwrap();
+    ensure!(status.code() == Some(70), "{status}: {said}");
+    ensure!(said.is_empty(), "not in the log: {said}");
+    let mut all = String::new();
+    let mut event = [0; 16384];
+    while let Ok(length) = log.recv(&mut event) {
+        all += &String::from_utf8_lossy(&event[..length]);
+        all += "\n";
+    }
+    fs::remove_file(devices.join("log")).unwrap();
+    Ok(all)
+}
+
+#[test]
+fn what_the_timers_recover_cannot_mend_is_logged_once_until_it_changes() {
+    on_a_bench(|bench| {
+        let three = bench.file("sites-available/three.conf");
+        let good = fs::read_to_string(&three).unwrap();
+        let spoil = |word: &str| fs::write(&three, good.replace("ServerName", word)).unwrap();
+        bench.done(Goal::Local)?;
+        for (word, is_told) in
+            [("Wrong", true), ("Wrong", false), ("Wrong", false), ("Other", true), ("Wrong", true)]
+        {
+            spoil(word);
+            let log = by_its_timer(bench)?;
+            ensure!(log.contains(word) == is_told, "{word}, {is_told}: {log}");
+        }
+        // A person sees it each time.
+        let by_hand = bench.run(Goal::Recover);
+        ensure!(told(&by_hand).contains("Wrong"), "{}", told(&by_hand));
+        fs::write(&three, &good).unwrap();
+        bench.done(Goal::Recover)
     });
 }

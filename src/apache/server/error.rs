@@ -93,7 +93,7 @@ pub enum Error {
     NoInfoModule(String),
     /// Old processes go on accepting connections.
     #[error(
-        "Apache was told to reload, but {0} processes of the old configuration still accept connections after {1:?}"
+        "Apache was told to reload, but {0} processes of the old configuration still accept connections after {seconds} s", seconds = .1.as_secs()
     )]
     NotDeaf(usize, Duration),
     /// A program could not be run.
