@@ -25,7 +25,7 @@ mod walk;
 pub use guarded::{own_program, trusted_program};
 pub use publish::publish;
 pub use read::{read_foreign, read_kernel, read_secret, read_trusted, snapshot};
-pub use replace::{Replaced, Staging, left_staging, staging, staging_beside};
+pub use replace::{Replaced, Staging, Swept, left_staging, staging, staging_beside};
 pub use tree::{Leaf, write_tree};
 
 use crate::exit::{CarriesExit, Exit};
@@ -288,8 +288,9 @@ pub fn trusted_directories(path: &Path) -> Result<(), Error> {
 }
 
 /// Removes what a killed process left in the staging directory `path`. What somebody saved in
-/// that moment, and nobody else has, is kept; where, is returned.
-pub fn sweep(path: &Path) -> Result<Vec<PathBuf>, Error> {
+/// that moment, and nobody else has, goes back where one of `targets` is still what that process
+/// put there; else it is kept.
+pub fn sweep(path: &Path, targets: &[PathBuf]) -> Result<Vec<Swept>, Error> {
     let mut kept = Vec::new();
     for name in list(path)? {
         let left = path.join(&name);
@@ -298,7 +299,7 @@ pub fn sweep(path: &Path) -> Result<Vec<PathBuf>, Error> {
         } else if name.as_encoded_bytes().starts_with(STAGED.as_bytes()) {
             remove_own(&left)?;
         } else if name.as_encoded_bytes().starts_with(OUT.as_bytes()) {
-            kept.extend(replace::sweep_out(&left)?);
+            kept.extend(replace::sweep_out(&left, targets)?);
         }
     }
     Ok(kept)

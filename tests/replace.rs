@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-use certbaton::files::{Error, Snapshot, Staging, snapshot, staging};
+use certbaton::files::{Error, Snapshot, Staging, Swept, snapshot, staging};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::XattrFlags;
@@ -426,23 +426,51 @@ fn what_somebody_saves_meanwhile_is_kept_whenever_that_is() {
 }
 
 #[test]
-fn what_a_killed_replacement_leaves_is_swept_and_an_edit_in_it_is_kept() {
+fn what_a_killed_replacement_leaves_is_swept_and_an_edit_in_it_goes_back_or_is_kept() {
     as_root(|| {
         let site = Site::set();
-        for edited in [false, true] {
-            let old = snapshot(&site.file()).unwrap();
+        let (file, other) = (site.file(), site.path("etc/other.conf"));
+        // What was written into the old file, and what is in the place of the new one.
+        for (edited, in_place) in [
+            (None, NEW),
+            (Some("EDITED"), NEW),
+            // Saved once more since: which of both counts is for a person to say.
+            (Some("EDITED"), &b"SAVED"[..]),
+            // The new one twice: whose the edit is nobody knows.
+            (Some("EDITED"), b""),
+        ] {
+            let old = snapshot(&file).unwrap();
             let replaced = old.exchange(NEW, Staging::at(site.state())).unwrap();
             // Killed here.
             std::mem::forget(replaced);
             let left = fs::read_dir(site.state()).unwrap().next().unwrap().unwrap().path();
-            if edited {
-                fs::write(left, "EDITED").unwrap();
+            if let Some(edited) = edited {
+                fs::write(left, edited).unwrap();
             }
-            let kept = certbaton::files::sweep(&site.state()).unwrap();
-            let bytes: Vec<_> = kept.iter().map(|path| fs::read(path).unwrap()).collect();
-            assert_eq!(bytes, if edited { vec![b"EDITED".to_vec()] } else { Vec::new() });
-            assert_eq!(fs::read_dir(site.state()).unwrap().count(), usize::from(edited));
-            fs::write(site.file(), OLD).unwrap();
+            fs::write(&other, if in_place.is_empty() { NEW } else { OLD }).unwrap();
+            if !in_place.is_empty() {
+                fs::write(&file, in_place).unwrap();
+            }
+            let targets = [file.clone(), other.clone()];
+            let swept = certbaton::files::sweep(&site.state(), &targets).unwrap();
+            let now = fs::read(&file).unwrap();
+            let left: Vec<PathBuf> =
+                fs::read_dir(site.state()).unwrap().map(|entry| entry.unwrap().path()).collect();
+            if edited.is_none() {
+                assert_eq!((&swept[..], &now[..], &left[..]), (&[][..], NEW, &[][..]));
+            } else if in_place == NEW {
+                assert_eq!(
+                    (&swept[..], &now[..]),
+                    (&[Swept::PutBack(file.clone())][..], &b"EDITED"[..])
+                );
+                assert_eq!(left, [] as [PathBuf; 0]);
+            } else {
+                assert_eq!(swept, [Swept::Kept(left[0].clone())]);
+                assert_eq!(fs::read(&left[0]).unwrap(), b"EDITED");
+                assert_ne!(now, b"EDITED");
+                fs::remove_file(&left[0]).unwrap();
+            }
+            fs::write(&file, OLD).unwrap();
         }
     });
 }

@@ -219,8 +219,8 @@ impl Decision<'_> {
     /// Records a grant that is new: first the token, on disk, so that no reboot forgets it.
     pub fn record_new(&self, grant: &Grant) -> Result<(), Error> {
         // Under this lock, what is half written is of a process that died.
-        files::sweep(&self.store.directory)?;
-        files::sweep(&self.store.tokens)?;
+        files::sweep(&self.store.directory, &[])?;
+        files::sweep(&self.store.tokens, &[])?;
         files::write_own(&self.store.token(), format!("{}\n", grant.token.0).as_bytes())?;
         self.record(grant)?;
         // It names a token that nobody has any more: harmless, should it stay.

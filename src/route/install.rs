@@ -7,7 +7,7 @@ use crate::apache::dump::{Dump, Reading, file_name};
 use crate::apache::server::{Candidate, Inquirer, Server};
 use crate::cause::chain;
 use crate::config::Settings;
-use crate::files::{self, Snapshot, Staging};
+use crate::files::{self, Snapshot, Staging, Swept};
 use crate::history::said;
 use crate::lock::{self, Insisted, Lock};
 use crate::route::journal::{self, Journal, Record};
@@ -79,22 +79,29 @@ fn once(settings: &Settings, line: String) {
 fn sweep_all(settings: &Settings) {
     // Whoever left them there is dead: the lock is ours.
     let (journal, _) = read_journal(&settings.journal()).unwrap_or_default();
-    let left = journal.files.iter().flat_map(|file| files::left_staging(&file_name::path(file)));
-    sweep(&settings.state_directory);
-    for place in left {
-        sweep(&place);
+    let targets: Vec<PathBuf> = journal.files.iter().map(|file| file_name::path(file)).collect();
+    sweep(&settings.state_directory, &targets);
+    for place in targets.iter().flat_map(|target| files::left_staging(target)) {
+        sweep(&place, &targets);
         drop(Staging::left(place));
     }
 }
 
-fn sweep(place: &Path) {
-    match files::sweep(place) {
-        Ok(kept) => {
-            for kept in kept {
-                tracing::error!(
-                    "somebody saved a file of Apache's in the moment in which certbaton was killed; that version is in {}: compare",
-                    kept.display()
-                );
+fn sweep(place: &Path, targets: &[PathBuf]) {
+    match files::sweep(place, targets) {
+        Ok(swept) => {
+            for swept in swept {
+                let said =
+                    "somebody saved a file of Apache's in the moment in which certbaton was killed";
+                match swept {
+                    Swept::PutBack(target) => tracing::warn!(
+                        "{said}; that version is in its place again: {}",
+                        target.display()
+                    ),
+                    Swept::Kept(kept) => {
+                        tracing::error!("{said}; that version is in {}: compare", kept.display());
+                    }
+                }
             }
         }
         Err(error) => tracing::warn!("what a killed run left behind stays: {}", chain(&error)),
