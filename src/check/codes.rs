@@ -73,6 +73,10 @@ pub const CODES: &[Code] = &[
     both("exposed-secret", "every user of the host can read a secret of the configuration"),
     check("generated-file", "a panel generates the file, and may overwrite it"),
     both("held-by-shell", "lock and routes are held for a shell at which somebody called the hook"),
+    both(
+        "held-for-nobody",
+        "the keeper of a run whose certbot has ended still holds lock and routes",
+    ),
     both("held-long", "lock and routes have been held for hours"),
     check("hook-ignored", "certbot never runs a file of renewal-hooks"),
     check("hook-restarts-apache", "a hook stops or restarts Apache"),

@@ -66,6 +66,8 @@ pub struct Hold {
     pub owner: Option<i32>,
     /// The same for people.
     pub by: Option<String>,
+    /// That process is there no more.
+    pub is_orphaned: bool,
     /// That is a shell at which somebody called the hook: it ends when the person leaves.
     pub is_shell: bool,
     /// Since when.
@@ -184,6 +186,15 @@ fn held(hold: &Hold, now: Timestamp) -> Option<Finding> {
         let remedy = format!("kill -CONT {pid} lets it go on");
         return Some(Finding::new(Severity::Problem, "keeper-stopped", place, what, remedy));
     }
+    if hold.is_orphaned {
+        let what = format!(
+            "{}, which has ended: nobody else renews until its keeper has given everything back",
+            hold.words(now)
+        );
+        let remedy =
+            format!("if it does not end by itself in a few minutes, {} ends it", hold.remedy());
+        return Some(Finding::new(Severity::Warning, "held-for-nobody", place, what, remedy));
+    }
     let is_long = hold.since.is_some_and(|at| now.duration_since(at) > LONG_HELD);
     if hold.is_shell {
         let what = format!(
@@ -273,6 +284,8 @@ mod tests {
         let of = |code: &str, severity| [(code.to_owned(), severity)];
         let stopped = hold(|hold| hold.is_stopped = true);
         assert_eq!(codes(&stopped), of("keeper-stopped", Severity::Problem));
+        let orphaned = hold(|hold| hold.is_orphaned = true);
+        assert_eq!(codes(&orphaned), of("held-for-nobody", Severity::Warning));
         let shell = hold(|hold| hold.is_shell = true);
         assert_eq!(codes(&shell), of("held-by-shell", Severity::Warning));
         let long = hold(|hold| hold.since = Some(Timestamp::UNIX_EPOCH));

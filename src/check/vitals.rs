@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use crate::agent::facts;
 use crate::agent::survey;
 use crate::cause::chain;
@@ -97,9 +99,12 @@ pub fn hold(settings: &Settings) -> Option<Hold> {
     };
     if let Some((entry, began)) = begun {
         let own = history.entries.iter().filter(|other| other.run == entry.run);
+        let last = own.clone().map(|other| other.at).max().unwrap_or(entry.at);
+        let is_quiet = clock::now().duration_since(last) > QUIET;
         hold.since = Some(entry.at);
         hold.owner = began.by.pid;
         hold.by = Some(began.by.text());
+        hold.is_orphaned = is_quiet && began.by.pid.is_some_and(|owner| is_gone(owner, keeper));
         hold.is_shell = began.by.pid.is_some_and(is_shell);
         hold.token = own.rev().find_map(|other| match other.event {
             Event::Granted { token, .. } => token,
@@ -107,6 +112,17 @@ pub fn hold(settings: &Settings) -> Option<Hold> {
         });
     }
     Some(hold)
+}
+
+/// Whether `owner` has ended; a process that is younger than its keeper is another one.
+fn is_gone(owner: i32, keeper: i32) -> bool {
+    match process::identify(owner) {
+        Err(process::Error::Gone(_)) => true,
+        Err(_) => false,
+        Ok(owner) => {
+            process::identify(keeper).is_ok_and(|keeper| owner.start_time > keeper.start_time)
+        }
+    }
 }
 
 /// A shell that reads what is typed: it runs neither a script nor a command that it was given.
@@ -125,6 +141,9 @@ fn arbiter(settings: &Settings) -> Option<(String, String)> {
     };
     Some((arbiter.to_string(), said))
 }
+
+/// A keeper that is giving back writes that down within.
+const QUIET: SignedDuration = SignedDuration::from_mins(1);
 
 /// Less than a status waits for a peer, which does this as well.
 const PATIENCE: Duration = Duration::from_secs(10);

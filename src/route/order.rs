@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::cause::chain;
@@ -45,7 +47,7 @@ impl Return {
 }
 
 /// Choices of the person or program that orders a switch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Also change files that a program generates.
     pub force_generated: bool,
@@ -55,7 +57,36 @@ pub struct Options {
     pub certificate: Option<PathBuf>,
     /// What cannot be switched or proven is left out, as long as anything is left.
     pub partly: bool,
+    /// Shared with who may call the switch off.
+    pub outset: Outset,
 }
+
+/// The part of a switch that changes nothing yet: who shares it may call the switch off until
+/// that is over, however long it hangs.
+#[derive(Debug, Clone, Default)]
+pub struct Outset(Arc<AtomicU8>);
+
+impl Outset {
+    /// The switch goes on to change things; `false` if it was called off.
+    pub fn leave(&self) -> bool {
+        self.become_one(LEFT) != CALLED_OFF
+    }
+
+    /// Calls the switch off; `false` if it changes things by now.
+    pub fn call_off(&self) -> bool {
+        self.become_one(CALLED_OFF) != LEFT
+    }
+
+    /// What it was, if it was anything before.
+    fn become_one(&self, state: u8) -> u8 {
+        let was = self.0.compare_exchange(PLANNED, state, Ordering::SeqCst, Ordering::SeqCst);
+        was.unwrap_or_else(|state| state)
+    }
+}
+
+const PLANNED: u8 = 0;
+const LEFT: u8 = 1;
+const CALLED_OFF: u8 = 2;
 
 /// A route that was wanted and is not local: it could not be switched or proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,5 +152,20 @@ impl Report {
         } else {
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_is_called_off_or_goes_on_and_never_both() {
+        let outset = Outset::default();
+        assert!(outset.leave() && outset.leave());
+        assert!(!outset.clone().call_off());
+        let outset = Outset::default();
+        assert!(outset.call_off() && outset.call_off());
+        assert!(!outset.clone().leave());
     }
 }

@@ -126,6 +126,9 @@ pub enum Error {
     /// Not one of several routes could be switched and proven.
     #[error("{}", named(.0))]
     NoneLeft(Vec<LeftOut>),
+    /// Somebody called it off before it had changed anything.
+    #[error("{0}; nothing was changed")]
+    CalledOff(String),
     /// It failed on the way and everything is as before.
     #[error("{}; everything is as before", chain(.0.as_ref()))]
     Undone(Box<Error>),
@@ -248,6 +251,7 @@ impl CarriesExit for Error {
             Self::Lock(error) => error.exit(),
             Self::Proof(error) => error.exit(),
             Self::Refused(_)
+            | Self::CalledOff(_)
             | Self::Damaged(_)
             | Self::JournalRemains(_)
             | Self::Ended(_)

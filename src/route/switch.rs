@@ -112,6 +112,7 @@ fn by_apache(settings: &Settings, order: &Order, options: &Options) -> Result<Re
     } else {
         let leaving = Return::Names(std::mem::take(&mut run.leaving));
         drop(run);
+        go_on(options)?;
         given_back = give_back::under_lock(settings, &leaving, &Options::default())?;
         run = begin(settings, order, options)?;
         perform(&mut run, &STEPS)?;
@@ -204,7 +205,10 @@ pub fn begin<'a>(
 pub fn perform(run: &mut Run<'_>, steps: &[Step]) -> Result<(), Error> {
     let mut journalled = false;
     for (name, step) in steps {
-        journalled |= *name == "journal";
+        if *name == "journal" {
+            go_on(run.options)?;
+            journalled = true;
+        }
         let watch = Stopwatch::start();
         let done = step(run);
         run.steps.push((*name, watch.elapsed()));
@@ -213,6 +217,12 @@ pub fn perform(run: &mut Run<'_>, steps: &[Step]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// From here on things are changed.
+fn go_on(options: &Options) -> Result<(), Error> {
+    let called_off = || Error::CalledOff("the switch was called off".to_owned());
+    options.outset.leave().then_some(()).ok_or_else(called_off)
 }
 
 fn plan_routes(run: &mut Run<'_>) -> Result<(), Error> {

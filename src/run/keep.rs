@@ -35,6 +35,7 @@ use crate::signals::Signals;
 
 mod claim;
 mod loss;
+mod planning;
 mod prove;
 pub mod record;
 mod watch;
@@ -93,6 +94,8 @@ struct Keeper<'a> {
     record: Recorder,
     /// The first failure that a hook was told of.
     told: Reply,
+    /// Hooks that called while it planned.
+    calls: Vec<Call>,
 }
 
 /// How a run came to its end.
@@ -128,12 +131,27 @@ pub fn keep(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
     let before = Certificates::of(&task);
     let record = record::begin(settings, &task);
     let log = Some(task.owner.pid).filter(|_| task.stoppable).and_then(Log::of);
-    let (served, told) = (BTreeSet::new(), Reply::done());
+    let (served, told, calls) = (BTreeSet::new(), Reply::done(), Vec::new());
     let mut keeper =
-        Keeper { settings, task, owner, signals, run, served, before, log, record, told };
+        Keeper { settings, task, owner, signals, run, served, before, log, record, told, calls };
     let outcome = keeper.live(&mut hook, config);
     keeper.ended(&outcome);
     outcome
+}
+
+/// What a hook asks.
+struct Call {
+    channel: Channel,
+    message: Message,
+}
+
+impl Call {
+    fn take(listener: &UnixListener) -> Result<Self, Error> {
+        let mut channel = keeper::accept(listener)?;
+        channel.patience(HOOK_PATIENCE)?;
+        let message = channel.receive()?;
+        Ok(Self { channel, message })
+    }
 }
 
 impl Keeper<'_> {
@@ -179,10 +197,12 @@ impl Keeper<'_> {
         without: Option<&lease::Error>,
     ) -> Result<(), Error> {
         let listener = &keeper::listen(&self.settings.keeper_socket())?;
-        let outcome =
-            self.watching(Some(hook.as_fd()), grant.bell(), || self.begin(without.is_some()))?;
+        let outcome = self.begin(hook.as_fd(), grant.bell(), listener, without.is_some())?;
         let lost = grant.lost();
         let (reply, end) = match (&outcome, &lost) {
+            (Ok(_) | Err(report::Error::CalledOff(_)), Some(why)) => {
+                (self.lost(why), Some(End::Lost))
+            }
             (Err(error), _) => {
                 // Nothing may be left local once the lease is free.
                 let exit = error.exit();
@@ -191,7 +211,6 @@ impl Keeper<'_> {
                 let text: Vec<String> = iter::once(chain(error)).chain(others).collect();
                 (Reply { exit: exit.code(), text: text.join("\n") }, end)
             }
-            (Ok(_), Some(why)) => (self.lost(why), Some(End::Lost)),
             (Ok(begun), None) => {
                 let reply = self.judged(begun, without);
                 let end = (reply.exit != Exit::Done.code()).then_some(End::NotBegun);
@@ -235,6 +254,13 @@ impl Keeper<'_> {
         listener: &UnixListener,
         grant: &Grant,
     ) -> Result<(End, Option<Channel>), Error> {
+        for call in std::mem::take(&mut self.calls) {
+            match self.answer(call, grant) {
+                Ok(Some((end, waiting))) => return Ok((end, Some(waiting))),
+                Ok(None) => {}
+                Err(error) => tracing::warn!("a hook went away: {}", chain(&error)),
+            }
+        }
         let mut told_to_end = false;
         loop {
             let own = [self.owner.as_fd(), self.signals.as_fd(), listener.as_fd()];
@@ -246,7 +272,7 @@ impl Keeper<'_> {
                 return Ok((End::Lost, None));
             }
             if ready[2] {
-                match self.answer(listener, grant) {
+                match Call::take(listener).and_then(|call| self.answer(call, grant)) {
                     Ok(Some((end, waiting))) => return Ok((end, Some(waiting))),
                     Ok(None) => continue,
                     Err(error) => {
@@ -270,15 +296,9 @@ impl Keeper<'_> {
         }
     }
 
-    /// Takes one call; one that ends the run is answered later, by who gave the routes back.
-    fn answer(
-        &mut self,
-        listener: &UnixListener,
-        grant: &Grant,
-    ) -> Result<Option<(End, Channel)>, Error> {
-        let mut channel = keeper::accept(listener)?;
-        channel.patience(HOOK_PATIENCE)?;
-        let message: Message = channel.receive()?;
+    /// Answers one call; one that ends the run is answered later, by who gave the routes back.
+    fn answer(&mut self, call: Call, grant: &Grant) -> Result<Option<(End, Channel)>, Error> {
+        let Call { mut channel, message } = call;
         let is_own = message.owner == self.task.owner;
         let reply = match &message.request {
             Request::Break => return Ok(Some((End::Broken, channel))),

@@ -90,7 +90,7 @@ impl Drop for Client {
     }
 }
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<(), String> {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<(), String> {
     let deadline = Deadline::after(Duration::from_mins(1));
     while !is_so() {
         pause(Duration::from_millis(20), &deadline).map_err(|_| format!("not {what}"))?;
@@ -230,6 +230,66 @@ fn a_signal_to_all_of_a_service_that_ends_apaches_test_too_is_no_reason_to_stay(
         }
         drop(slow);
         as_before_soon(bench)
+    });
+}
+
+/// Apache's test waits for whoever writes into a file that it includes.
+fn slow_to_read(bench: &Bench) -> String {
+    let fifo = bench.file("slow.conf");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let three = bench.file("sites-available/three.conf");
+    let good = fs::read_to_string(&three).unwrap();
+    fs::write(&three, format!("{good}Include {}\n", fifo.display())).unwrap();
+    good
+}
+
+#[test]
+fn a_keeper_that_plans_hears_whatever_ends_its_run_and_leaves_nothing() {
+    on_a_bench(|bench| {
+        let config = config(bench, "planning.toml", "");
+        let good = slow_to_read(bench);
+        let script = format!("{} 2>&1; echo ended $?\nread word\n", pre(bench, &config));
+        let time_is_up = std::env::var("CERTBATON_FULL").is_ok();
+        for way in ["a signal", "a person", "its time"] {
+            if way == "its time" && !time_is_up {
+                continue;
+            }
+            let since = Instant::now();
+            let mut client = Client::script(bench, &script);
+            let planning = || {
+                let all = process::all().unwrap();
+                all.iter().any(|pid| {
+                    let argv = process::argv(*pid).unwrap_or_default();
+                    argv.iter().any(|word| *word == *config)
+                        && argv.last().is_some_and(|word| word == "keep")
+                })
+            };
+            until("planning", planning)?;
+            let keeper = keeper(&config);
+            apaches_test(keeper.process().pid)?;
+            let why = match way {
+                "a signal" => {
+                    keeper.signal(Signal::TERM).unwrap();
+                    "the keeper was told to end; nothing was changed"
+                }
+                "a person" => {
+                    let broken = certbaton(&config, &["lease", "break"]);
+                    ensure!(broken.status.success(), "{}", told(&broken));
+                    "a person broke the lease on this host; nothing was changed"
+                }
+                _ => "the switch was not planned within 60 s",
+            };
+            client.hear(why).map_err(|heard| format!("{way}: {heard}"))?;
+            client.hear("ended 1").map_err(|heard| format!("{way}: {heard}"))?;
+            let waited = since.elapsed();
+            ensure!(time_is_up || waited < Duration::from_secs(30), "{way}: {waited:?}");
+            ensure!(keeper.wait_exit(Duration::from_secs(30)).unwrap(), "{way}: it stays");
+            let lock = bench.settings.lease_lock();
+            ensure!(lock::attempt(&lock).unwrap().is_some(), "{way}: the lease is held");
+        }
+        fs::remove_file(bench.file("slow.conf")).unwrap();
+        fs::write(bench.file("sites-available/three.conf"), good).unwrap();
+        Ok(())
     });
 }
 

@@ -4,8 +4,10 @@
 //! and what it will fail with is named before.
 
 use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixListener;
 
-use super::{Keeper, record};
+use super::{Error, Keeper, record};
 use crate::cause::chain;
 use crate::clock::Stopwatch;
 use crate::exit::{CarriesExit, Exit};
@@ -33,14 +35,30 @@ pub(super) struct Begun {
 
 impl Keeper<'_> {
     /// Switches what can be switched, and proves it. `all`: also what others do not pass on.
-    pub(super) fn begin(&self, all: bool) -> Result<Begun, report::Error> {
+    pub(super) fn begin(
+        &mut self,
+        hook: BorrowedFd<'_>,
+        bell: Option<BorrowedFd<'_>>,
+        listener: &UnixListener,
+        all: bool,
+    ) -> Result<Result<Begun, report::Error>, Error> {
         let order = match &self.task.names {
             Names::Lineages(_) => Order::Only(self.run.routes()),
             Names::Proxied(webroot) => Order::Proxied(webroot.clone()),
         };
         let options = Options { partly: self.task.extent == Extent::Part, ..Options::default() };
-        let switched = switch::switch(self.settings, &order, &options);
+        let switched = self.switch(order, options.clone(), hook, bell, listener)?;
+        self.watching(Some(hook), bell, || self.begun(switched, &options, all))
+    }
+
+    fn begun(
+        &self,
+        switched: Result<Report, report::Error>,
+        options: &Options,
+        all: bool,
+    ) -> Result<Begun, report::Error> {
         let switched = match switched {
+            called_off @ Err(report::Error::CalledOff(_)) => called_off,
             // Not one route; but what needs none can be renewed all the same.
             Err(error)
                 if options.partly && self.needs_no_route() && error.exit() != Exit::NotUndone =>
