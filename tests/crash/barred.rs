@@ -173,9 +173,21 @@ const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        what: "a journal that cannot be removed",
+        mounts: "mount --bind $1/state/journal $1/state/journal",
+        ..ROW
+    },
+    Row {
         what: "a state directory without room",
         mounts: "mount -t tmpfs -o nr_inodes=1,mode=711 tmpfs $1/state",
         put_right: |bench| clear(&bench.settings.journal()),
+        ..ROW
+    },
+    Row {
+        what: "no program of Apache's",
+        mounts: "mount --bind /dev/null $(readlink -f /usr/sbin/apache2)",
+        exit: 70,
+        says: "the lines of certbaton are out of the files, but Apache has not loaded that yet",
         ..ROW
     },
     Row {
@@ -228,6 +240,7 @@ fn nothing_that_a_return_needs_first_keeps_the_lines_in() {
                 ("switch peer", bench.arguments(Goal::Peer)),
                 ("post-hook", post.clone()),
             ];
+
             let chosen = |way: &usize| full() || *way == number % ways.len();
             for (way, words) in (0..ways.len()).filter(chosen).map(|way| &ways[way]) {
                 bench.done(Goal::Local)?;
@@ -274,6 +287,23 @@ fn a_configuration_that_is_refused_keeps_no_lines_in() {
                 ensure!(said.contains(part), "{part}, {program}: {said}");
                 bench.expect_as_before().map_err(|e| format!("{part}, {program}: {e}: {said}"))?;
             }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_apache_whose_pid_file_is_gone_is_told_all_the_same() {
+    on_a_bench(|bench| {
+        for stale in [false, true] {
+            bench.done(Goal::Local)?;
+            fs::remove_file(bench.layout.pid_file()).unwrap();
+            if stale {
+                // No process has it (proc_sys_kernel(5), pid_max).
+                fs::write(bench.layout.pid_file(), "4194304\n").unwrap();
+            }
+            bench.done(Goal::Recover)?;
+            bench.expect_as_before()?;
         }
         Ok(())
     });

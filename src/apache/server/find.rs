@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, Server};
 use crate::apache::by_hand::{ByHand, controls, is_apaches};
+use crate::apache::dump::Reading;
 use crate::files;
 use crate::foreign::known::{is_its_own, suggestion};
 use crate::names::HTTP_PORT;
@@ -31,8 +32,14 @@ pub fn find(pid_file: Option<&Path>) -> Result<Server, Error> {
 }
 
 fn found(pid_file: Option<&Path>) -> Result<Process, Error> {
+    // Without /proc all seem to be gone.
+    process::own()?;
     match pid_file {
-        Some(path) => named(path),
+        Some(path) => match named(path) {
+            // Its file may be gone while it runs, and answers.
+            Err(absent @ Error::NotRunning { .. }) => unnamed(path).ok_or(absent),
+            found => found,
+        },
         None => Ok(process::identify(only_pid()?)?),
     }
 }
@@ -72,6 +79,26 @@ fn named(path: &Path) -> Result<Process, Error> {
     Ok(process)
 }
 
+/// The Apache whose the pid file `path` is, which somebody removed, or which has another's number:
+/// it was started with that name (Debian's envvars), or is the only one, and says so.
+fn unnamed(path: &Path) -> Option<Process> {
+    let parents = parents().ok()?;
+    let variable = [b"APACHE_PID_FILE=", path.as_os_str().as_bytes()].concat();
+    let is_started_so = |pid: &&i32| {
+        let environment = process::environment(**pid).unwrap_or_default();
+        environment.iter().any(|item| item.as_bytes() == variable)
+    };
+    if let Some(pid) = parents.iter().find(is_started_so) {
+        return process::identify(*pid).ok();
+    }
+    let [pid] = parents[..] else { return None };
+    let process = process::identify(pid).ok()?;
+    let mut reading = Reading::default();
+    let server = Server::open(process).ok()?;
+    server.inquirer().dump(&[], &mut |part| reading.push(part)).ok()?;
+    (Path::new(&reading.finish().ok()?.pid_file) == path).then_some(process)
+}
+
 /// Whether a process has our processes, our users and our files; its `/tmp` may be its own
 /// (`PrivateTmp=` of systemd.exec(5)).
 fn is_at_home(pid: i32) -> Result<bool, Error> {
@@ -88,7 +115,7 @@ fn is_at_home(pid: i32) -> Result<bool, Error> {
 
 /// Servers of containers are visible from outside: only our own namespaces count. A
 /// program that some user runs is no server of this host's either, whatever it is called.
-fn only_pid() -> Result<i32, Error> {
+fn parents() -> Result<Vec<i32>, Error> {
     let mut parents = Vec::new();
     for pid in process::all()? {
         let is_server = |pid| process::executable(pid).is_ok_and(|p| is_apache(&p));
@@ -106,6 +133,11 @@ fn only_pid() -> Result<i32, Error> {
             Err(error) => return Err(error.into()),
         }
     }
+    Ok(parents)
+}
+
+fn only_pid() -> Result<i32, Error> {
+    let parents = parents()?;
     match parents[..] {
         [] => Err(another().unwrap_or_else(|| not_running(String::new()))),
         [pid] => Ok(pid),
