@@ -101,8 +101,10 @@ fn each_variant_is_switched_and_given_back_or_refused() {
                 ensure!(again.status.success(), "a second switch: {}", told(&again));
                 let more = stage.changes(&switched);
                 ensure!(more.is_empty(), "a second switch changed {more:?}");
+                ensure!(stage.reloads() == 1, "{} reloads, not one", stage.reloads());
                 let back = stage.certbaton(program, &["switch", "peer"]);
                 ensure!(back.status.success(), "switching back: {}", told(&back));
+                ensure!(stage.reloads() == 2, "{} reloads, not two", stage.reloads());
             }
         }
         let touched = stage.changes(&tree);

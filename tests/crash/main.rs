@@ -21,6 +21,7 @@ mod edits;
 mod hindered;
 mod keepers;
 mod kills;
+mod obstacles;
 mod steps;
 
 use std::io::Write;
