@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -388,3 +389,54 @@ fn what_the_timers_recover_cannot_mend_is_logged_once_until_it_changes() {
         bench.done(Goal::Recover)
     });
 }
+
+#[test]
+fn the_state_directory_has_one_mode_whoever_makes_it_first() {
+    on_a_bench(|bench| {
+        let state = bench.settings.state_directory.clone();
+        let textfile = bench.layout.base().join("certbaton.prom");
+        let config = crate::keepers::config(
+            bench,
+            "first.toml",
+            &format!("[metrics]\ntextfile = \"{}\"\n", textfile.display()),
+        );
+        let shown = config.display();
+        let hook = |program: &str| format!("{program} --config {shown}");
+        let certbaton = |words: &str| format!("{PROGRAM} --config {shown} {words}");
+        for first in [
+            crate::keepers::pre(bench, &config),
+            hook(env!("CARGO_BIN_EXE_certbaton-deploy-hook")),
+            hook(env!("CARGO_BIN_EXE_certbaton-post-hook")),
+            // It measures, too.
+            certbaton("recover"),
+            certbaton("switch peer"),
+            certbaton("status"),
+        ] {
+            clear(&state);
+            let line = format!("umask 077; {first}");
+            let output = Command::new("/bin/sh").args(["-c", &line]).output().unwrap();
+            if first.contains("pre-hook") {
+                // It is held for this very process.
+                let end = certbaton("lease break");
+                let broken = Command::new("/bin/sh").args(["-c", &end]).output().unwrap();
+                ensure!(broken.status.success(), "{}", told(&broken));
+            }
+            let Ok(made) = fs::metadata(&state) else {
+                ensure!(first.ends_with("status"), "{first} made none: {}", told(&output));
+                continue;
+            };
+            let mode = made.mode() & 0o7777;
+            ensure!(mode == 0o711, "{first}: {mode:o}: {}", told(&output));
+            // The arbiter, another user, comes to its own part.
+            let part = state.join("arbiter");
+            fs::create_dir_all(&part).unwrap();
+            std::os::unix::fs::chown(&part, Some(65534), Some(65534)).unwrap();
+            let mut arbiter = Command::new("/usr/bin/touch");
+            let touched = arbiter.arg(part.join("token")).uid(65534).gid(65534).status().unwrap();
+            ensure!(touched.success(), "{first}: the arbiter is shut out");
+        }
+        Ok(())
+    });
+}
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_certbaton");

@@ -20,7 +20,9 @@ mod deaf;
 mod edits;
 mod hindered;
 mod keepers;
+mod keys;
 mod kills;
+mod mounts;
 mod obstacles;
 mod steps;
 

@@ -1,0 +1,83 @@
+//! test: a key that is not its certificate's, which only a reload would find out.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use openssl::asn1::Asn1Time;
+use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::x509::{X509, X509NameBuilder};
+
+use crate::apache::MODULES;
+use crate::bench::{Bench, Goal, SITES, told};
+use crate::on_a_bench_in;
+
+fn key() -> PKey<Private> {
+    PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()
+}
+
+fn certificate(key: &PKey<Private>) -> Vec<u8> {
+    let mut name = X509NameBuilder::new().unwrap();
+    name.append_entry_by_text("CN", "three.example.org").unwrap();
+    let name = name.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(&name).unwrap();
+    builder.set_pubkey(key).unwrap();
+    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::days_from_now(9).unwrap()).unwrap();
+    builder.sign(key, MessageDigest::sha256()).unwrap();
+    builder.build().to_pem().unwrap()
+}
+
+/// As if Apache had loaded everything after whatever has changed: the clock was ahead then.
+fn loaded_in_the_future(bench: &Bench) {
+    let later = SystemTime::now() + Duration::from_hours(365 * 24);
+    let file = fs::File::options().write(true).open(bench.layout.pid_file()).unwrap();
+    file.set_modified(later).unwrap();
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused_before_the_signal_whatever_the_clock_says() {
+    on_a_bench_in(|bench, network| {
+        let three = bench.file("sites-available/three.conf");
+        let good = fs::read_to_string(&three).unwrap();
+        let (own, other) = (key(), key());
+        fs::write(bench.file("cert.pem"), certificate(&own)).unwrap();
+        let place = |bench: &Bench, key: &PKey<Private>| {
+            fs::write(bench.file("key.pem"), key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+        };
+        place(bench, &own);
+        let root = bench.layout.server_root().display().to_string();
+        let tls = format!(
+            "LoadModule ssl_module {MODULES}/mod_ssl.so\nListen 443\n<VirtualHost *:443>\n\
+             ServerName three.example.org\nSSLEngine on\nSSLCertificateFile {root}/cert.pem\n\
+             SSLCertificateKeyFile {root}/key.pem\n</VirtualHost>\n"
+        );
+        fs::write(&three, good.clone() + &tls).unwrap();
+        bench.stop();
+        bench.start(network)?;
+        for goal in [Goal::Local, Goal::Peer] {
+            if goal == Goal::Peer {
+                bench.done(Goal::Local)?;
+            }
+            place(bench, &other);
+            loaded_in_the_future(bench);
+            let output = bench.run(goal);
+            let said = told(&output);
+            let wanted = if goal == Goal::Local { 1 } else { 70 };
+            ensure!(output.status.code() == Some(wanted), "{goal:?}: {said}");
+            ensure!(said.contains("do not belong together"), "{goal:?}: {said}");
+            bench.expect_same_server().map_err(|why| format!("{goal:?}: {why}: {said}"))?;
+            for site in SITES {
+                let text = fs::read(bench.file(site)).unwrap();
+                let text = String::from_utf8_lossy(&text);
+                ensure!(!text.contains("certbaton"), "{goal:?}: our lines are in {site}");
+            }
+            place(bench, &own);
+            bench.done(Goal::Recover)?;
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,87 @@
+//! test: Apache's directory is a mount of its own: a bind mount, or an overlay whose layers are elsewhere.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::bench::{Bench, Goal};
+use crate::{on_a_bench_in, say};
+
+/// A mount that goes when this is dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn at(place: &Path, words: &[&str]) -> Result<Self, String> {
+        let output = Command::new("/bin/mount").args(words).arg(place).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if output.status.success() { Ok(Self(place.to_owned())) } else { Err(said) }
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Lazily: what is still open below it goes on.
+        Command::new("/bin/umount").arg("--lazy").arg(&self.0).status().unwrap();
+    }
+}
+
+/// Each way forth and back on `bench`, whose directory was mounted while Apache was stopped.
+fn forth_and_back(bench: &mut Bench) -> Result<(), String> {
+    for goal in [Goal::Peer, Goal::Recover] {
+        bench.done(Goal::Local)?;
+        bench.expect_local()?;
+        bench.done(goal)?;
+        bench.expect_as_before().map_err(|why| format!("{goal:?}: {why}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_directory_of_apaches_that_is_a_bind_mount_is_switched() {
+    on_a_bench_in(|bench, network| {
+        bench.stop();
+        let root = bench.layout.server_root();
+        let at = root.to_str().unwrap().to_owned();
+        let mounted = Mounted::at(&root, &["--bind", &at])?;
+        bench.start(network)?;
+        forth_and_back(bench)?;
+        bench.stop();
+        drop(mounted);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_directory_of_apaches_that_is_an_overlay_is_switched() {
+    on_a_bench_in(|bench, network| {
+        bench.stop();
+        let root = bench.layout.server_root();
+        let layers = bench.layout.base().join("layers");
+        std::fs::create_dir(&layers).unwrap();
+        let layer = |name: &str| layers.join(name).display().to_string();
+        let tmpfs = Mounted::at(&layers, &["-t", "tmpfs", "-o", "mode=755", "tmpfs"])?;
+        for name in ["upper", "work"] {
+            std::fs::create_dir(layers.join(name)).unwrap();
+        }
+        let lower = bench.layout.base().join("lower");
+        std::fs::rename(&root, &lower).unwrap();
+        std::fs::create_dir(&root).unwrap();
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            lower.display(),
+            layer("upper"),
+            layer("work")
+        );
+        let overlay = match Mounted::at(&root, &["-t", "overlay", "-o", &options, "overlay"]) {
+            Ok(overlay) => overlay,
+            Err(why) => {
+                say(&format!("skipped: an overlay of Apache's directory: {why}"));
+                return Ok(());
+            }
+        };
+        bench.start(network)?;
+        forth_and_back(bench)?;
+        bench.stop();
+        drop((overlay, tmpfs));
+        Ok(())
+    });
+}
