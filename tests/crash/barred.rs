@@ -331,8 +331,8 @@ fn a_journal_does_not_grow_by_what_stays_as_it_is() {
     });
 }
 
-/// `certbaton recover` as its timer runs it: what it says goes to the log, which is returned.
-fn by_its_timer(bench: &Bench) -> Result<String, String> {
+/// A program with a log of its own, and that log; `$1` of its mounts is the base of the bench.
+fn logging(bench: &Bench, words: Vec<String>) -> Result<(Command, UnixDatagram), String> {
     let base = bench.layout.base();
     let devices = base.join("dev");
     if !devices.exists() {
@@ -343,17 +343,25 @@ fn by_its_timer(bench: &Bench) -> Result<String, String> {
             ensure!(node.unwrap().success(), "no {name}");
         }
     }
+    fs::remove_file(devices.join("log")).ok();
     let log = UnixDatagram::bind(devices.join("log")).unwrap();
     log.set_nonblocking(true).unwrap();
-    let errors = fs::File::create(base.join("errors")).unwrap();
-    let journal = fs::metadata(base.join("errors")).unwrap();
     let script = "set -e; mount --bind $1/dev /dev; \
                   if [ -d /run/systemd ]; then mount -t tmpfs tmpfs /run/systemd; fi; \
                   shift; exec \"$@\"";
     let mut command = Command::new("/usr/bin/unshare");
     command.args(["--mount", "/bin/sh", "-c", script, "sh"]).arg(base);
-    command.args(bench.arguments(Goal::Recover)).stderr(errors);
-    command.env("JOURNAL_STREAM", format!("{}:{}", journal.dev(), journal.ino()));
+    command.args(words);
+    Ok((command, log))
+}
+
+/// `certbaton recover` as its timer runs it: what it says goes to the log, which is returned.
+fn by_its_timer(bench: &Bench) -> Result<String, String> {
+    let (mut command, log) = logging(bench, bench.arguments(Goal::Recover))?;
+    let base = bench.layout.base();
+    let errors = fs::File::create(base.join("errors")).unwrap();
+    let journal = fs::metadata(base.join("errors")).unwrap();
+    command.stderr(errors).env("JOURNAL_STREAM", format!("{}:{}", journal.dev(), journal.ino()));
     let status = command.status().unwrap();
     let said = fs::read_to_string(base.join("errors")).unwrap();
     ensure!(status.code() == Some(70), "{status}: {said}");
@@ -364,7 +372,6 @@ fn by_its_timer(bench: &Bench) -> Result<String, String> {
         all += &String::from_utf8_lossy(&event[..length]);
         all += "\n";
     }
-    fs::remove_file(devices.join("log")).unwrap();
     Ok(all)
 }
 
@@ -387,6 +394,23 @@ fn what_the_timers_recover_cannot_mend_is_logged_once_until_it_changes() {
         ensure!(told(&by_hand).contains("Wrong"), "{}", told(&by_hand));
         fs::write(&three, &good).unwrap();
         bench.done(Goal::Recover)
+    });
+}
+
+#[test]
+fn a_log_that_is_full_keeps_no_return_waiting() {
+    on_a_bench(|bench| {
+        bench.done(Goal::Local)?;
+        let words = ["timeout", "--signal=KILL", "60"].map(str::to_owned);
+        let words = [&words[..], &bench.arguments(Goal::Recover)].concat();
+        let (mut command, log) = logging(bench, words)?;
+        let full = UnixDatagram::unbound().unwrap();
+        full.set_nonblocking(true).unwrap();
+        while full.send_to(b"x", bench.layout.base().join("dev/log")).is_ok() {}
+        let output = command.output().unwrap();
+        drop(log);
+        ensure!(output.status.success(), "{}", told(&output));
+        bench.expect_as_before()
     });
 }
 
