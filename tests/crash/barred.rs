@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::bench::{Bench, Goal, SITES, told};
-use crate::{full, on_a_bench};
+use crate::{full, on_a_bench, without_strace};
 
 /// What stands in the way, and how a return ends all the same.
 struct Row {
@@ -288,6 +288,27 @@ fn a_configuration_that_is_refused_keeps_no_lines_in() {
                 ensure!(said.contains(part), "{part}, {program}: {said}");
                 bench.expect_as_before().map_err(|e| format!("{part}, {program}: {e}: {said}"))?;
             }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_lock_that_the_kernel_refuses_is_told_by_whether_a_route_is_local() {
+    on_a_bench(|bench| {
+        if without_strace() {
+            return Ok(());
+        }
+        let refused = ["-e", "trace=flock", "-e", "inject=flock:error=ENOLCK"];
+        for goal in [Goal::Recover, Goal::Peer] {
+            let output = bench.meddled(goal, &refused);
+            ensure!(output.status.code() == Some(1), "{goal:?}: {}", told(&output));
+            bench.done(Goal::Local)?;
+            let output = bench.meddled(goal, &refused);
+            let said = told(&output);
+            ensure!(output.status.code() == Some(70), "{goal:?}: {said}");
+            ensure!(said.contains("may still be local"), "{goal:?}: {said}");
+            bench.reset()?;
         }
         Ok(())
     });

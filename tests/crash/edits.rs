@@ -1,6 +1,7 @@
 //! test: others at work at the same time: editors, and Apache itself.
 
 use std::fs;
+use std::io::Write;
 use std::process::{Output, Stdio};
 
 use crate::bench::{Bench, Goal, SITES, told};
@@ -272,6 +273,34 @@ fn what_an_editor_saves_between_the_last_look_and_the_exchange_is_kept() {
                 fs::write(bench.file(site), &users).unwrap();
                 bench.done(Goal::Recover)?;
             }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_an_editor_saves_while_certbaton_is_killed_is_in_its_place_again() {
+    on_a_bench(|bench| {
+        if without_strace() {
+            return Ok(());
+        }
+        let [site, _] = SITES;
+        let users = text(bench, site);
+        for goal in [Goal::Local, Goal::Peer] {
+            if goal == Goal::Peer {
+                bench.done(Goal::Local)?;
+            }
+            // Open since before the file is exchanged; killed before the old one is let go.
+            let mut editor = fs::File::options().append(true).open(bench.file(site)).unwrap();
+            ensure!(bench.killed_at(goal, "pidfd_send_signal", 1)?, "{goal:?}: not killed");
+            editor.write_all(b"\nTimeout 15\n").unwrap();
+            drop(editor);
+            bench.done(Goal::Recover)?;
+            let now = text(bench, site);
+            ensure!(now == users.clone() + "\nTimeout 15\n", "{goal:?}: not in place: {now}");
+            fs::write(bench.file(site), &users).unwrap();
+            bench.done(Goal::Recover)?;
+            bench.expect_files_as_before().map_err(|why| format!("{goal:?}: {why}"))?;
         }
         Ok(())
     });
