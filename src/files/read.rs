@@ -117,7 +117,8 @@ fn reading() -> OpenOptions {
 }
 
 fn bounded(path: &Path, file: File, most: u64) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
+    // What /proc tells of a process is read at once, not in ever longer pieces.
+    let mut bytes = Vec::with_capacity(A_PAGE);
     file.take(most + 1).read_to_end(&mut bytes).map_err(Error::system("read", path))?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= most) {
         Ok(bytes)
@@ -131,6 +132,8 @@ fn bounded(path: &Path, file: File, most: u64) -> Result<Vec<u8>, Error> {
 fn opened_path(file: &File) -> std::io::Result<PathBuf> {
     fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
+
+const A_PAGE: usize = 4096;
 
 /// As much as the kernel reads of a script (`BINPRM_BUF_SIZE`).
 const BEGINNING: u64 = 256;
