@@ -29,6 +29,7 @@ use crate::guard::voice;
 use crate::guard::words::{Charge, Word};
 use crate::history::log::{Recorder, Start};
 use crate::history::record::{By, Kind};
+use crate::history::said;
 use crate::lock::{self, Lock};
 use crate::names::{Hostname, Thumbprint, Webroot};
 use crate::process::{self, Process};
@@ -269,13 +270,23 @@ fn give_back_under(settings: &Settings, _right: Right) -> Result<(), Error> {
     let start = Start { by: process::own().map(named).unwrap_or_default(), ..Start::default() };
     let record = Recorder::hold_back(settings, Kind::Recovery, start);
     let outcome = give_back::give_back(settings, &Return::All, &Options::default());
-    record.record(keep::record::switched(&outcome));
+    let switched = keep::record::switched(&outcome);
     let outcome = outcome.map_err(|error| {
         if error.is_given_back() { Error::Switch(error) } else { Error::StillLocal(error) }
     });
+    // The same every few minutes would push all else out of the history.
+    let failure = outcome.as_ref().err().map(|error| chain(error));
+    let is_news = said::is_news(settings, "recovery", failure.as_deref());
     match &outcome {
-        Ok(_) => record.end(Exit::Done.code(), ""),
-        Err(error) => record.end(error.exit().code(), &chain(error)),
+        Ok(_) => {
+            record.record(switched);
+            record.end(Exit::Done.code(), "");
+        }
+        Err(error) if is_news => {
+            record.record(switched);
+            record.end(error.exit().code(), &chain(error));
+        }
+        Err(_) => {}
     }
     let report = outcome?;
     switch::log(settings, &report);

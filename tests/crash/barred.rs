@@ -332,7 +332,7 @@ fn an_apache_whose_pid_file_is_gone_is_told_all_the_same() {
 }
 
 #[test]
-fn a_journal_does_not_grow_by_what_stays_as_it_is() {
+fn journal_and_history_do_not_grow_by_what_stays_as_it_is() {
     on_a_bench(|bench| {
         bench.done(Goal::Local)?;
         // A file that is its own mount point cannot be replaced.
@@ -345,7 +345,9 @@ fn a_journal_does_not_grow_by_what_stays_as_it_is() {
             command.arg(&site).args(bench.arguments(Goal::Recover));
             let output = command.output().unwrap();
             ensure!(output.status.code() == Some(70), "{}", told(&output));
-            lengths.push(fs::metadata(bench.settings.journal()).unwrap().len());
+            let length = |path: PathBuf| fs::metadata(path).unwrap().len();
+            let both = [bench.settings.journal(), bench.settings.history()].map(length);
+            lengths.push(both);
         }
         ensure!(lengths[1..].windows(2).all(|two| two[0] == two[1]), "it grows: {lengths:?}");
         bench.reset()
