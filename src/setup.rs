@@ -32,6 +32,7 @@ pub mod keys;
 pub mod ledger;
 pub mod machine;
 pub mod manifest;
+pub mod own_hooks;
 pub mod payload;
 pub mod perform;
 pub mod role;

@@ -146,10 +146,16 @@ impl Init {
         let exit = match ended.next {
             Next::Nothing | Next::Certificate => Exit::Done,
             Next::Paste => Exit::Busy,
-            Next::Check if self.no_check => Exit::Done,
+            // Whoever called goes on there.
+            Next::Check if self.no_check => return Ok(Exit::Done),
             Next::Check => {
                 print("\n")?;
-                Check::all().perform(&again()?, config)?
+                let exit = Check::all().perform(&again()?, config)?;
+                // On home, what is wrong comes first; the vps cannot be whole before home is.
+                if role == Role::Home && exit != Exit::Done {
+                    return Ok(exit);
+                }
+                exit
             }
         };
         // The last of all, so that nobody has to look for it.

@@ -3,10 +3,13 @@
 mod text;
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::agent::survey;
+use crate::apache::dump::Dump;
 use crate::apache::server::{self, Server};
+use crate::apache::vhosts::{self, vhosts};
 use crate::certbot::installed;
 use crate::certbot::lineages::{self, lineages};
 use crate::certbot::renewal::{Lineage, Refused};
@@ -14,7 +17,7 @@ use crate::certbot::scope::{self, Known, scope};
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
-use crate::names::Route;
+use crate::names::{HTTP_PORT, Hostname, Route};
 use crate::route::install;
 use crate::route::observe;
 use crate::route::order::{Options, Order, Report};
@@ -39,6 +42,17 @@ pub struct Found {
     pub switch: Result<(String, Report), report::Error>,
     /// What old hooks left behind, and what is to become of it.
     pub adoption: Adoption,
+    /// Where there is no lineage yet: what the first ones can be for.
+    pub unserved: Vec<Unserved>,
+}
+
+/// The names of a vhost that has no certificate yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unserved {
+    /// As it is called by its `ServerName`, and whatever else it answers to.
+    pub names: Vec<Hostname>,
+    /// Its directory: certbot's webroot, most likely.
+    pub webroot: PathBuf,
 }
 
 /// The web server of a host.
@@ -96,13 +110,13 @@ impl CarriesExit for Error {
 
 /// Looks.
 pub fn find(settings: &Settings) -> Result<Found, Error> {
-    let (web_server, adoption) = if let Some(other) = &settings.web_server {
-        (WebServer::Other(other.to_string()), Adoption::default())
+    let (web_server, adoption, named) = if let Some(other) = &settings.web_server {
+        (WebServer::Other(other.to_string()), Adoption::default(), Vec::new())
     } else {
         let server = server::find(settings.pid_file.as_deref())?;
-        let adoption = adoption(settings, &server)?;
+        let (adoption, named) = adoption(settings, &server)?;
         let version = server.inquirer().version();
-        (WebServer::Apache { pid: server.process().pid, version }, adoption)
+        (WebServer::Apache { pid: server.process().pid, version }, adoption, named)
     };
     let certbot = survey::program(settings).ok_or(Error::NoCertbot)?;
     let version = installed::version(&certbot).or_else(|| {
@@ -138,17 +152,39 @@ pub fn find(settings: &Settings) -> Result<Found, Error> {
         WebServer::Apache { .. } if !routes.is_empty() => rehearse(settings, routes)?,
         WebServer::Apache { .. } | WebServer::Other(_) => Ok((String::new(), Report::default())),
     };
-    Ok(Found { web_server, certbot, version, lineages: all, refused, switch, adoption })
+    let unserved = if all.is_empty() { named } else { Vec::new() };
+    Ok(Found { web_server, certbot, version, lineages: all, refused, switch, adoption, unserved })
 }
 
-/// The old set-up, once Apache has accepted its files as they are to become.
-fn adoption(settings: &Settings, server: &Server) -> Result<Adoption, adopt::Error> {
+/// The old set-up, once Apache has accepted its files as they are to become; and the names of its vhosts.
+fn adoption(
+    settings: &Settings,
+    server: &Server,
+) -> Result<(Adoption, Vec<Unserved>), adopt::Error> {
     let (journal, _) = install::read_journal(&settings.journal())?;
     // A renewal would say why not, and so does what comes next.
-    let Ok(observed) = observe::observe(server, journal) else { return Ok(Adoption::default()) };
+    let Ok(observed) = observe::observe(server, journal) else { return Ok(Default::default()) };
     let found = adopt::adoption(settings, &observed)?;
     adopt::apache::question(server.inquirer(), &observed.user, &found.changes)?;
-    Ok(found)
+    Ok((found, named(&observed.user)))
+}
+
+/// The vhosts on port 80 that a person gave a name, each with its directory.
+fn named(dump: &Dump) -> Vec<Unserved> {
+    let all = vhosts(dump).into_iter().filter(|vhost| {
+        let is_named = vhost.own().any(|node| node.name == "servername");
+        is_named && !vhosts::addresses_of(dump, vhost, HTTP_PORT).is_empty()
+    });
+    let unserved = all.map(|vhost| {
+        let root = vhost.last("documentroot").and_then(|words| words.into_iter().next());
+        let root = root.unwrap_or_else(|| dump.document_root.clone().into_bytes());
+        let webroot = PathBuf::from(std::ffi::OsStr::from_bytes(&root));
+        let mut names = vhost.names();
+        // No CA knows a name without a dot.
+        names.retain(|name| name.as_str().contains('.'));
+        Unserved { names, webroot }
+    });
+    unserved.filter(|unserved| !unserved.names.is_empty()).collect()
 }
 
 /// A rehearsal leaves nothing behind: what it needs to write goes elsewhere where certbaton has no place yet.
@@ -174,6 +210,40 @@ fn rehearse(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_vhost_on_port_80_with_a_name_of_its_own_can_have_a_certificate() {
+        let text = "DocumentRoot /srv/main
+<VirtualHost *:80>
+DocumentRoot /srv/nameless
+</VirtualHost>
+<VirtualHost *:80>
+ServerName a.example.org
+ServerAlias www.a.example.org *.a.example.org box
+DocumentRoot /srv/a
+</VirtualHost>
+<VirtualHost *:80>
+ServerName b.example.org
+</VirtualHost>
+<VirtualHost *:443>
+ServerName c.example.org
+</VirtualHost>";
+        let found = named(&crate::apache::sample::dump(text, &[]));
+        let told: Vec<(Vec<&str>, &str)> = found
+            .iter()
+            .map(|vhost| {
+                let names = vhost.names.iter().map(Hostname::as_str).collect();
+                (names, vhost.webroot.to_str().unwrap())
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (vec!["a.example.org", "www.a.example.org"], "/srv/a"),
+                (vec!["b.example.org"], "/srv/main")
+            ]
+        );
+    }
 
     /// The line that `init` prints where nginx runs is all that a configuration needs for `init` to go on, and the
     /// first certificate comes after it.

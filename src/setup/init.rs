@@ -13,6 +13,7 @@ use crate::names::{HostLabel, Hostname};
 use crate::setup::admission::{self, Caller};
 use crate::setup::configuration::Pair;
 use crate::setup::error::Error;
+use crate::setup::found::Unserved;
 use crate::setup::keys::{self, CallerKey};
 use crate::setup::ledger::Ledger;
 use crate::setup::manifest::Manifest;
@@ -72,7 +73,8 @@ pub fn vps(
     caller: Option<&CallerKey>,
     person: &mut dyn Person,
 ) -> Result<Ended, Error> {
-    let Begun { mut work, programs, manifest, has_lineages } = begin(call, Role::Vps, person)?;
+    let Begun { mut work, programs, manifest, has_lineages, first } =
+        begin(call, Role::Vps, person)?;
     match machine::account() {
         Some(account) if account.home != Path::new(machine::ACCOUNT_HOME) => {
             return Err(Error::ForeignAccount(account.home));
@@ -102,9 +104,14 @@ pub fn vps(
         return Err(Error::KeptOut(why));
     }
     let next = if has_lineages { Next::Check } else { Next::Certificate };
-    let home = (!has_caller).then(|| format!("now on home: {}\n", home_line(call)));
-    let first = (!has_lineages && has_caller).then(|| first_certificate(&programs));
-    Ok(Ended { next, last: home.or(first) })
+    let last = if !has_caller {
+        format!("\nnow on {}:\n{}\n", call.home, home_line(call))
+    } else if has_lineages {
+        format!("\nnow on {home}:\ncertbaton check\n")
+    } else {
+        first
+    };
+    Ok(Ended { next, last: Some(last) })
 }
 
 /// What keeps home out, although its key is in place.
@@ -116,15 +123,34 @@ fn kept_out() -> Option<String> {
     admission::refusal(&machine::sshd_settings()?, caller)
 }
 
-/// How the first certificate is had: the directory hooks of some certbots do not run for a new one.
-fn first_certificate(programs: &ProgramDirectory) -> String {
-    let hook = |kind: &str| programs.program(&format!("certbaton-{kind}-hook"));
-    format!(
-        "now the first certificate, with your directory and names:\ncertbot certonly --webroot -w /var/www/html -d NAME \\\n  --pre-hook {} \\\n  --deploy-hook {} \\\n  --post-hook {}\n",
-        hook("pre"),
-        hook("deploy"),
-        hook("post")
-    )
+/// How the first certificates are had, a line each: the directory hooks of some certbots do not run for a new one.
+fn first_certificates(
+    certbot: &Path,
+    unserved: &[Unserved],
+    programs: &ProgramDirectory,
+) -> String {
+    let command = |webroot: &Path, names: &[&str]| {
+        let mut words = vec![certbot.display().to_string(), "certonly".into(), "--webroot".into()];
+        words.extend(["-w".into(), webroot.display().to_string()]);
+        words.extend(names.iter().flat_map(|name| ["-d".to_owned(), (*name).to_owned()]));
+        for kind in ["pre", "deploy", "post"] {
+            let program = programs.program(&format!("certbaton-{kind}-hook"));
+            words.extend([format!("--{kind}-hook"), program]);
+        }
+        ssh::quoted(&words) + "\n"
+    };
+    let known = unserved.iter().take(FIRST).map(|vhost| {
+        let names: Vec<&str> = vhost.names.iter().map(Hostname::as_str).collect();
+        command(&vhost.webroot, &names)
+    });
+    let known: String = known.collect();
+    if known.is_empty() {
+        let command = command(Path::new("/var/www/html"), &["NAME"]);
+        return format!("\nnow the first certificate, with your directory and names:\n{command}");
+    }
+    let more = unserved.len().saturating_sub(FIRST);
+    let more = if more == 0 { String::new() } else { format!(", and likewise for {more} more") };
+    format!("\nnow the first certificates, by the vhosts that are here{more}:\n{known}")
 }
 
 /// The command for home, with this host's own fingerprint in it.
@@ -154,6 +180,7 @@ fn begin(call: &Call<'_>, role: Role, person: &mut dyn Person) -> Result<Begun, 
     let found = found::find(call.settings)?;
     person.tell(&found.to_string());
     let names = found.lineages.iter().flat_map(|lineage| &lineage.names);
+    let names = names.chain(found.unserved.iter().flat_map(|vhost| &vhost.names));
     if let Some(doubt) = doubt(role, names).filter(|_| !call.change_role) {
         if call.consent == Consent::Given {
             return Err(Error::Doubtful(doubt, role));
@@ -170,7 +197,8 @@ fn begin(call: &Call<'_>, role: Role, person: &mut dyn Person) -> Result<Begun, 
     let mut work = install::work(call.settings, &programs, &ledger.manifest)?;
     work.adopts = !adopted.is_empty();
     work.changes.extend(adopted);
-    Ok(Begun { work, programs, manifest: ledger.manifest, has_lineages })
+    let first = first_certificates(&found.certbot, &found.unserved, &programs);
+    Ok(Begun { work, programs, manifest: ledger.manifest, has_lineages, first })
 }
 
 /// What every set-up begins with.
@@ -179,6 +207,8 @@ struct Begun {
     programs: ProgramDirectory,
     manifest: Manifest,
     has_lineages: bool,
+    /// What to run if there are none.
+    first: String,
 }
 
 /// What DNS says against `role`; where it does not answer in time, nothing.
@@ -231,5 +261,36 @@ const DNS_TIME: Duration = Duration::from_secs(5);
 /// More of them say the same.
 const ASKED_NAMES: usize = 5;
 
+/// As many of the first certificates are written out.
+const FIRST: usize = 5;
+
 /// Where sshd has the key that home pins.
 const HOST_KEY: &str = "/etc/ssh/ssh_host_ed25519_key.pub";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_certificates_are_whole_lines_with_the_names_that_are_here() {
+        let programs = ProgramDirectory::parse(Path::new("/usr/bin")).unwrap();
+        let unserved = |name: &str| Unserved {
+            names: vec![Hostname::parse(name).unwrap(), Hostname::parse("www.x.example").unwrap()],
+            webroot: "/srv/it's".into(),
+        };
+        let certbot = Path::new("/opt/certbot/bin/certbot");
+        let hooks = "--pre-hook /usr/bin/certbaton-pre-hook --deploy-hook /usr/bin/certbaton-deploy-hook --post-hook /usr/bin/certbaton-post-hook";
+        assert_eq!(
+            first_certificates(certbot, &[unserved("a.example")], &programs),
+            format!(
+                "\nnow the first certificates, by the vhosts that are here:\n/opt/certbot/bin/certbot certonly --webroot -w '/srv/it'\\''s' -d a.example -d www.x.example {hooks}\n"
+            )
+        );
+        let many: Vec<Unserved> = (0..7).map(|n| unserved(&format!("n{n}.example"))).collect();
+        let text = first_certificates(certbot, &many, &programs);
+        assert_eq!(text.matches(" certonly ").count(), FIRST, "{text}");
+        assert!(text.contains("that are here, and likewise for 2 more:\n"), "{text}");
+        let text = first_certificates(certbot, &[], &programs);
+        assert!(text.ends_with(&format!("-w /var/www/html -d NAME {hooks}\n")), "{text}");
+    }
+}

@@ -16,6 +16,7 @@ use crate::setup::error::Error;
 use crate::setup::install::is_packaged;
 use crate::setup::ledger::{Ledger, ORIGINALS};
 use crate::setup::manifest::Fate;
+use crate::setup::own_hooks::{self, own_hooks};
 use crate::setup::payload::{PROGRAMS, RECOVER, RENEW_TIMER};
 use crate::setup::perform::{
     Consent, MOMENT, Outcome, Person, STAMPS, exclusive, is_held, is_timer,
@@ -27,6 +28,8 @@ use crate::setup::{machine, serving};
 struct Plan {
     fates: Vec<(PathBuf, Fate)>,
     stays: Vec<String>,
+    /// Renewal files that certbot saved our hooks in.
+    saved: Vec<PathBuf>,
 }
 
 /// Leaves routes and files as they were before certbaton came.
@@ -93,6 +96,7 @@ fn plan(settings: &Settings, ledger: &Ledger, program: &Path) -> Result<Plan, Er
         let originals = settings.state_directory.join(ORIGINALS);
         plan.stays.push(format!("{}, what was there before", originals.display()));
     }
+    plan.saved = own_hooks(&settings.certbot_directory)?;
     let directory = program.parent().unwrap_or(Path::new("/")).display();
     if is_packaged() {
         plan.stays.push("what the package installed: apt purge certbaton removes it".into());
@@ -142,6 +146,9 @@ fn tell(plan: &Plan, ledger: &Ledger, person: &mut dyn Person) {
             Fate::Edited => person.tell(&format!("leave {path}: it was changed since\n")),
         }
     }
+    for path in &plan.saved {
+        person.tell(&format!("take certbaton's hooks out of {}\n", path.display()));
+    }
     person.tell("remove journal, history and locks\n");
     if ledger.manifest.account && !is_packaged() {
         person.tell("remove the user and the group certbaton\n");
@@ -170,6 +177,9 @@ fn take_back(
             *fate = Fate::Edited;
             plan.stays.push(format!("{}, {}", path.display(), edited(&state)));
         }
+    }
+    for path in &plan.saved {
+        own_hooks::take_out(path, &settings.state_directory)?;
     }
     if let Some((apache, _)) = apache {
         apache.accepts()?;

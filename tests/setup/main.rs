@@ -9,6 +9,7 @@
 mod cut;
 mod installed;
 mod pair;
+mod people;
 mod refused;
 mod site;
 #[expect(dead_code, reason = "shared with targets that use more of it")]
@@ -16,5 +17,7 @@ mod site;
 mod two_hosts;
 
 fn main() {
-    site::perform(&[refused::RULES, installed::RULES, cut::RULES, pair::RULES].concat());
+    site::perform(
+        &[refused::RULES, installed::RULES, cut::RULES, pair::RULES, people::RULES].concat(),
+    );
 }

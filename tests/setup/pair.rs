@@ -14,7 +14,7 @@ const HOME: [&str; 6] = ["init", "--role", "home", "--vps", "vps.example.org", "
 fn pasted(site: &Site) {
     let (home, vps) = (&site.lab.home, &site.lab.vps);
     let said = certbaton(vps, &["init", "--role", "vps", "--yes"])
-        .expect(0, &["now on home: certbaton init --role home --vps ", " --host-key SHA256:"]);
+        .expect(0, &["now on home:\ncertbaton init --role home --vps ", " --host-key SHA256:"]);
     let key = said.split("--host-key ").nth(1).unwrap().lines().next().unwrap();
     let init = [&HOME[..], &["--host-key", key]].concat();
     let said =

@@ -81,7 +81,7 @@ impl Site {
             host.run(&["systemctl", "start", "apache2"]);
             host.run(&["certbaton", "uninstall", "--yes"]);
             host.run(&["userdel", "certbaton"]);
-            host.run(&["sh", "-c", "chmod 755 /usr/bin/certbot; rm -rf /run/certbaton /var/lib/certbaton /var/lib/certbaton-ssh /etc/certbaton; [ ! -e /root/renewal ] || mv /root/renewal /etc/letsencrypt/renewal"]);
+            host.run(&["sh", "-c", "chmod 755 /usr/bin/certbot; rm -rf /run/certbaton /var/lib/certbaton /var/lib/certbaton-ssh /etc/certbaton; [ ! -e /root/renewal ] || { rm -rf /etc/letsencrypt/renewal; mv /root/renewal /etc/letsencrypt/renewal; }; [ ! -e /root/apache2 ] || { rm -rf /etc/apache2; mv /root/apache2 /etc/apache2; systemctl reload apache2; }; rm -f /etc/ssh/sshd_config.d/mine.conf; systemctl reload ssh"]);
             for path in tree(host).keys().filter(|path| !before.contains_key(*path)) {
                 host.run(&["rm", "-rf", &Path::new("/").join(path).display().to_string()]);
             }

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use nix::unistd::User;
 
-use super::{
-    Begun, Call, Ended, HOST_KEY, Next, begin, configure, first_certificate, merged, text,
-};
+use super::{Begun, Call, Ended, HOST_KEY, Next, begin, configure, merged, text};
 use crate::agent::link::Way;
 use crate::agent::wire::Order;
 use crate::cause::chain;
@@ -44,7 +42,7 @@ pub struct Home {
 
 /// Makes this host the one that calls, and coordinates.
 pub fn home(call: &Call<'_>, order: &Home, person: &mut dyn Person) -> Result<Ended, Error> {
-    let Begun { mut work, programs, manifest, has_lineages } = begin(call, Role::Home, person)?;
+    let Begun { mut work, manifest, has_lineages, first, .. } = begin(call, Role::Home, person)?;
     let user = order.login.as_ref().and_then(|login| login.user.as_deref());
     let owner = user.and_then(|user| User::from_name(user).ok().flatten());
     let sockets = place::scratch(Path::new("/run"), owner.map(|user| user.uid.as_raw()))?;
@@ -93,18 +91,18 @@ pub fn home(call: &Call<'_>, order: &Home, person: &mut dyn Person) -> Result<En
         }
     }
     match try_way()? {
-        Opened::Open if has_lineages => Ok(Ended { next: Next::Check, last: None }),
-        Opened::Open => {
-            let last = Some(first_certificate(&programs));
-            Ok(Ended { next: Next::Certificate, last })
+        Opened::Open if has_lineages => {
+            let last = Some("\nnow rehearse:\nrenew-coordinate --dry-run\n".to_owned());
+            Ok(Ended { next: Next::Check, last })
         }
+        Opened::Open => Ok(Ended { next: Next::Certificate, last: Some(first) }),
         Opened::Refused if remote.is_none() => {
             let line = ssh::quoted(&line);
-            person.tell(&format!(
-                "this host's key is not on {} yet; paste this there, which also says where sshd there keeps this host out; then run this again or certbaton check:\n\n{line}\n\n",
+            let last = format!(
+                "this host's key is not on {} yet; paste this there, which also says where sshd there keeps this host out; then run this again or certbaton check:\n\n{line}\n",
                 order.host
-            ));
-            Ok(Ended { next: Next::Paste, last: None })
+            );
+            Ok(Ended { next: Next::Paste, last: Some(last) })
         }
         Opened::Refused => {
             let said = "permission denied although the key's line is there; see AllowUsers, AuthorizedKeysFile and PubkeyAuthentication in its sshd_config".to_owned();

@@ -1,0 +1,64 @@
+//! flow: certbaton's own hooks that certbot saved with a lineage, as it does with those of a first `certonly`, taken out.
+//!
+//! certbot renews nothing of a lineage whose saved hook is not there (`hooks.py:validate_hook`).
+
+use std::path::{Path, PathBuf};
+
+use crate::certbot::configobj;
+use crate::check::hooks;
+use crate::files;
+use crate::setup::adopt::saved::{self, Saved};
+
+/// The renewal files in `directory` that name a hook of ours.
+pub fn own_hooks(directory: &Path) -> Result<Vec<PathBuf>, files::Error> {
+    let renewals = directory.join("renewal");
+    let names = match files::list(&renewals) {
+        Err(error) if error.is_missing() => Vec::new(),
+        names => names?,
+    };
+    let paths = names.into_iter().map(|name| renewals.join(name));
+    let is_read = |path: &PathBuf| path.extension().is_some_and(|end| end == "conf");
+    let mut found: Vec<PathBuf> = paths.filter(is_read).filter(|path| has_some(path)).collect();
+    found.sort();
+    Ok(found)
+}
+
+/// One that must not be read stays as it is.
+fn has_some(path: &Path) -> bool {
+    files::read_trusted(path).is_ok_and(|bytes| without_ours(&bytes).is_some())
+}
+
+/// Without the hooks that are nothing but a program of ours: what a person wrote around one is that person's.
+fn without_ours(bytes: &[u8]) -> Option<Vec<u8>> {
+    let saved = saved::in_renewal(&configobj::parse(bytes).ok()?);
+    let is_ours = |saved: &&Saved| {
+        hooks::is_ours(&saved.command) && !saved.command.contains(char::is_whitespace)
+    };
+    let ours: Vec<&Saved> = saved.iter().filter(is_ours).collect();
+    (!ours.is_empty()).then(|| saved::without(bytes, &ours))
+}
+
+/// Takes them out of `path`; all other bytes stay.
+pub fn take_out(path: &Path, staging: &Path) -> Result<(), files::Error> {
+    let snapshot = files::snapshot(path)?;
+    let Some(bytes) = without_ours(&snapshot.bytes) else { return Ok(()) };
+    let staging = files::staging(&snapshot.path, staging, &[])?;
+    snapshot.replace(&bytes, staging)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_saved_hook_of_ours_goes_and_all_else_stays() {
+        let mine = "authenticator = webroot\npost_hook = nice certbaton-post-hook\n";
+        let head = "version = 2.1.0\n[renewalparams]\n";
+        let hooks = "pre_hook = /usr/bin/certbaton-pre-hook\nrenew_hook = certbaton-deploy-hook\n";
+        let left = without_ours(format!("{head}{hooks}{mine}").as_bytes());
+        assert_eq!(left, Some(format!("{head}{mine}").into_bytes()));
+        assert_eq!(without_ours(format!("{head}{mine}").as_bytes()), None);
+        assert_eq!(without_ours(b"[renewalparams"), None);
+        assert!(own_hooks(Path::new("/nonexistent")).unwrap().is_empty());
+    }
+}
