@@ -1,12 +1,14 @@
 //! flow: what a person does who reads only the last line: each is the next command, whole, and works as it stands.
 
 use crate::site::{Rule, Site, certbaton};
+use crate::two_hosts::ca::Work;
 use crate::two_hosts::host::{Host, Output};
-use crate::two_hosts::lab::repository;
+use crate::two_hosts::lab::{repository, until};
 
 pub(crate) const RULES: &[Rule] = &[
     ("a_role_is_doubted_by_dns_and_changed_by_a_flag_alone", role),
     ("each_last_line_works_as_it_stands_and_what_keeps_home_out_is_named", lines),
+    ("the_first_certificate_is_had_by_the_line_that_init_prints", first),
 ];
 
 /// The last line that is printed.
@@ -112,4 +114,56 @@ fn lines(site: &Site) {
     for host in site.hosts() {
         certbaton(host, &["uninstall", "--yes"]).expect(0, &[]);
     }
+}
+
+fn first(site: &Site) {
+    let (home, vps) = (&site.lab.home, &site.lab.vps);
+    // home has vhosts, and nothing of certbot's yet.
+    let name = "new.example.org";
+    site.lab.ca.names(&format!("2001:db8::20 {name}\n192.0.2.10 {name}\n"));
+    home.sh("cp -a /etc/apache2 /root/apache2; mv /etc/letsencrypt/renewal /root/renewal");
+    home.write(
+        "/etc/apache2/sites-enabled/zz-new.conf",
+        &format!(
+            "<VirtualHost *:80>\n  ServerName {name}\n  DocumentRoot /var/www/html\n  \
+             ProxyPass /.well-known/acme-challenge/ http://vps.example.org/.well-known/acme-challenge/\n\
+             </VirtualHost>\n"
+        ),
+    );
+    home.reload();
+    let line = until_pasted(site);
+    pasted(vps, &line);
+    let said = certbaton(home, &["init", "--yes"]);
+    let command = last(&said);
+    said.expect(
+        0,
+        &[
+            "no certificate that certbot renews",
+            "now the first certificates, by the vhosts that are here:\n",
+            "-d cloud.example.org -d www.cloud.example.org ",
+        ],
+    );
+    assert!(command.contains(&format!("-w /var/www/html -d {name} ")), "{command}");
+    let since = site.lab.ca.mark();
+    home.run(&["sh", "-c", &command]).expect(0, &[]);
+    let Work { issued, invalid, .. } = site.lab.ca.work(since);
+    assert_eq!((issued, invalid), (1, 0));
+    until("the keeper's end", || home.processes("certbaton keep").is_empty());
+    // certbot has saved the hooks with the lineage, and would stumble over them when they are gone.
+    let renewal = format!("/etc/letsencrypt/renewal/{name}.conf");
+    assert!(home.read(&renewal).contains("certbaton-pre-hook"), "{}", home.read(&renewal));
+    certbaton(home, &["uninstall", "--yes"])
+        .expect(0, &[&format!("take certbaton's hooks out of {renewal}")]);
+    assert!(!home.read(&renewal).contains("certbaton"), "{}", home.read(&renewal));
+    // certbot makes the directory that it looks into.
+    home.sh(&format!(
+        "certbot -q delete -n --cert-name {name}; rmdir /etc/letsencrypt/renewal-hooks/deploy || true"
+    ));
+    certbaton(vps, &["uninstall", "--yes"]).expect(0, &[]);
+    home.sh(
+        "rm -rf /etc/letsencrypt/renewal /etc/apache2; mv /root/renewal /etc/letsencrypt/renewal
+         mv /root/apache2 /etc/apache2",
+    );
+    home.reload();
+    site.lab.ca.release();
 }
