@@ -21,6 +21,7 @@ mod turns;
 #[expect(dead_code, reason = "shared with targets that use more of it")]
 #[path = "../two_hosts/mod.rs"]
 mod two_hosts;
+mod units;
 
 use lease::{prepare, tidy};
 use two_hosts::scenario::{Around, perform};
@@ -35,6 +36,7 @@ fn main() {
         turns::SCENARIOS,
         coordinate::SCENARIOS,
         status::SCENARIOS,
+        units::SCENARIOS,
     ];
     perform(&scenarios.concat(), Around { prepare, tidy });
 }
