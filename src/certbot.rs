@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod configobj;
 pub mod due;
 pub mod failures;
+pub mod halfway;
 pub mod ini;
 pub mod installed;
 pub mod invocation;

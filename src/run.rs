@@ -7,3 +7,4 @@ pub mod keep;
 pub mod keeper;
 pub mod lease;
 pub mod messages;
+mod unfinished;

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cause::chain;
-use crate::certbot::accounts;
 use crate::certbot::arguments::Invocation;
 use crate::certbot::certificate;
 use crate::certbot::due;
@@ -20,6 +19,7 @@ use crate::certbot::renewal::Lineage;
 use crate::certbot::running;
 use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::certbot::version::Version;
+use crate::certbot::{self, accounts};
 use crate::clock::{self, Stopwatch};
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
@@ -45,6 +45,7 @@ use crate::run::lease::{self, Right};
 use crate::run::messages::{
     Deployed, Extent, Held, LeftOut, Message, Names, Needed, Reply, Request, Task,
 };
+use crate::run::unfinished;
 
 /// What a hook was told.
 #[derive(Debug, Clone, Default)]
@@ -267,6 +268,7 @@ fn give_back_under(settings: &Settings, _right: Right) -> Result<(), Error> {
         // Whoever listens there next says so.
         tracing::debug!("what a killed keeper left behind stays: {}", chain(&error));
     }
+    unfinished::undo(certbot::halfway::directories(&settings.certbot_directory));
     let start = Start { by: process::own().map(named).unwrap_or_default(), ..Start::default() };
     let record = Recorder::hold_back(settings, Kind::Recovery, start);
     let outcome = give_back::give_back(settings, &Return::All, &Options::default());

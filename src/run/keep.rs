@@ -31,6 +31,7 @@ use crate::run::lease::{self, Grant};
 use crate::run::messages::{
     Deployed, Held, LeftOut, Message, Names, RenewalRun, Reply, Request, Task,
 };
+use crate::run::unfinished;
 use crate::signals::Signals;
 
 mod claim;
@@ -234,6 +235,9 @@ impl Keeper<'_> {
             None => {}
         }
         let (end, waiting) = self.serve(listener, grant)?;
+        if end == End::OwnerEnded {
+            unfinished::undo(self.lineage_directories());
+        }
         if matches!(end, End::Finished | End::OwnerEnded) {
             self.deploy_unsaid(grant);
         }
@@ -461,6 +465,13 @@ impl Keeper<'_> {
         let sources = [hook.as_fd(), self.owner.as_fd()];
         let heard = told.and_then(|()| keeper::wait(&sources, Some(READY)));
         heard.is_ok_and(|ready| ready[0]) && hook.receive::<()>().is_ok()
+    }
+
+    /// The `live/NAME` of the lineages of this run.
+    fn lineage_directories(&self) -> Vec<PathBuf> {
+        let Names::Lineages(needed) = &self.task.names else { return Vec::new() };
+        let certificates = needed.iter().filter_map(|needed| needed.certificate.as_deref());
+        certificates.filter_map(Path::parent).map(Path::to_owned).collect()
     }
 
     fn owner_name(&self) -> String {
