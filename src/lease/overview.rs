@@ -5,8 +5,8 @@ use crate::lease::store::{self, Slip, Store};
 use crate::lease::wire::{self, Answer, Holder, Status, Token, Waiter};
 use crate::process;
 
-/// Everything about the lease, as far as a line takes it.
-pub(super) fn status(store: &Store, at: Millis) -> Result<Status, store::Error> {
+/// Everything about the lease, as far as a line takes it. After `grace` a silent holder has it no more.
+pub(super) fn status(store: &Store, at: Millis, grace: Millis) -> Result<Status, store::Error> {
     let memory = store.memory()?;
     let token = match (&memory.token, &memory.grant) {
         (Recorded::Known(token), _) => *token,
@@ -19,7 +19,8 @@ pub(super) fn status(store: &Store, at: Millis) -> Result<Status, store::Error> 
         waited_millis: at.saturating_sub(slip.since),
     };
     let queue = store.waiters()?.into_iter().map(told).collect();
-    let mut status = Status { holder: who(memory, at), queue, token };
+    let holder = who(memory, at).filter(|holder| holder.silent_millis < grace);
+    let mut status = Status { holder, queue, token };
     // The last in the queue are left out.
     while wire::line(&Answer::Status(status.clone())).is_err() && status.queue.pop().is_some() {}
     Ok(status)

@@ -244,7 +244,10 @@ impl Conversation<'_> {
             }
             Ask::Beat { number } => self.beat(number),
             Ask::Release => self.release(),
-            Ask::Status => Ok(Some(Answer::Status(overview::status(&self.store, now().boot)?))),
+            Ask::Status => {
+                let grace = millis(self.periods.arbiter);
+                Ok(Some(Answer::Status(overview::status(&self.store, now().boot, grace)?)))
+            }
             Ask::Break { token } => self.revoke(token),
         };
         let answer = match answered {
