@@ -6,7 +6,6 @@ use nix::sys::signal::Signal;
 
 use crate::lease::{DEADLINE, GRACE, GRACE_LEAST, ONE, expect_within, kill_hard};
 use crate::two_hosts::clean::NAMES;
-use crate::two_hosts::host::Host;
 use crate::two_hosts::lab::{Lab, until, until_within};
 use crate::two_hosts::scenario::Certbots::{Debians, Full};
 use crate::two_hosts::scenario::Scenario;
@@ -289,13 +288,4 @@ fn arbiter_power_cut(lab: &Lab) {
 pub(crate) fn expect_no_overlap(lab: &Lab, cursor: &str) {
     let events = lab.events(cursor);
     assert_eq!(crate::checker::overlaps(&events, &[]), Vec::<String>::new(), "{events:?}");
-}
-
-impl Host {
-    /// Cuts its power, or gives it back and waits for its boot.
-    pub(crate) fn power(&self, on: bool) {
-        let verb = if on { "boot" } else { "cut" };
-        let done = crate::two_hosts::lab::tool().args([verb, self.name]).output().unwrap();
-        assert!(done.status.success(), "{done:?}");
-    }
 }

@@ -66,6 +66,11 @@ pub(crate) fn tidy(lab: &Lab) {
 }
 
 impl Lab {
+    /// Has the CA stand still, or go on.
+    pub(crate) fn signal_ca(&self, signal: &str) {
+        self.ca.start(&["pkill", &format!("-{signal}"), "-x", "pebble"]).ended();
+    }
+
     /// Has the lease once, so that the arbiter knows that nobody has it.
     fn settle(&self) {
         let said = self.vps.by_hand(

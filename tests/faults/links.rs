@@ -54,10 +54,6 @@ impl Lab {
     }
 
     /// Has the CA stand still, or go on.
-    pub(crate) fn signal_ca(&self, signal: &str) {
-        self.ca.start(&["pkill", &format!("-{signal}"), "-x", "pebble"]).ended();
-    }
-
     pub(crate) fn mend(&self) {
         self.home.sh("nft delete table inet cut");
     }

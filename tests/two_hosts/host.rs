@@ -63,10 +63,15 @@ impl Host {
 
     /// A power cut, and what follows.
     pub(crate) fn power_cycle(&self) {
-        for verb in ["cut", "boot"] {
-            let done = tool().args([verb, self.name]).output().unwrap();
-            assert!(done.status.success(), "{done:?}");
-        }
+        self.power(false);
+        self.power(true);
+    }
+
+    /// Cuts its power, or gives it back and waits for its boot.
+    pub(crate) fn power(&self, on: bool) {
+        let verb = if on { "boot" } else { "cut" };
+        let done = tool().args([verb, self.name]).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
     }
 
     /// One of its files.
