@@ -167,8 +167,11 @@ impl Follower {
     fn meet(&mut self, pid: Pid) {
         let who = who(pid);
         self.who.insert(pid, who);
-        // A run's later children of the same program are not meant: certbot starts pythons.
-        self.seen.by.entry(who).or_insert(pid);
+        // Who comes while the first is alive is its child; one that was asked for its version is gone.
+        let known = self.seen.by.entry(who).or_insert(pid);
+        if !is_alive(*known) {
+            *known = pid;
+        }
     }
 
     fn is_watched(&self, pid: Pid) -> bool {
@@ -198,6 +201,11 @@ impl Follower {
         self.steps.push(Step { who, what, nth, label: of });
         false
     }
+}
+
+fn is_alive(pid: Pid) -> bool {
+    // A zombie has no program any more.
+    fs::read_link(format!("/proc/{pid}/exe")).is_ok()
 }
 
 /// Who a process is, by its words.
