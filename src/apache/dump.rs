@@ -174,7 +174,7 @@ PidFile /s/logs/httpd.pid
       Require all denied
     </LimitExcept>
   </Location>
-  #  12:
+  #1012:
   <Location /empty>
 # In file: /s/snip/s.conf
   #   1:

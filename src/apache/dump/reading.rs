@@ -287,7 +287,9 @@ static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
 static NAME_VHOST: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^ +port \S+ namevhost (\S+) (\((?s-u:.+))$"));
 static ALIAS: LazyLock<Regex> = LazyLock::new(|| pattern(r"^ {9,}(?:wild )?alias (\S+)$"));
-static ENTRY: LazyLock<Regex> = LazyLock::new(|| pattern(r"^( *)# +(\d+):$"));
+/// mod_info writes `"%*s#%4d:"` (`mod_info_module_cmds`): no blank is left
+/// before a number of four digits.
+static ENTRY: LazyLock<Regex> = LazyLock::new(|| pattern(r"^( *)# *(\d+):$"));
 static RUN_CONFIG: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r#"^([A-Z]\w+(?: DocumentRoot)?): (?:name=)?"([^"]*)"(?: id=(\d+))?"#)
 });
