@@ -191,8 +191,7 @@ fn held(hold: &Hold, now: Timestamp) -> Option<Finding> {
             "{}, which has ended: nobody else renews until its keeper has given everything back",
             hold.words(now)
         );
-        let remedy =
-            format!("if it does not end by itself in a few minutes, {} ends it", hold.remedy());
+        let remedy = "certbaton recover has it try at once, and says what is in the way";
         return Some(Finding::new(Severity::Warning, "held-for-nobody", place, what, remedy));
     }
     let is_long = hold.since.is_some_and(|at| now.duration_since(at) > LONG_HELD);

@@ -101,10 +101,15 @@ pub fn hold(settings: &Settings) -> Option<Hold> {
         let own = history.entries.iter().filter(|other| other.run == entry.run);
         let last = own.clone().map(|other| other.at).max().unwrap_or(entry.at);
         let is_quiet = clock::now().duration_since(last) > QUIET;
+        let has_failed = matches!(
+            own.clone().next_back().map(|other| &other.event),
+            Some(Event::NotSwitched { .. })
+        );
         hold.since = Some(entry.at);
         hold.owner = began.by.pid;
         hold.by = Some(began.by.text());
-        hold.is_orphaned = is_quiet && began.by.pid.is_some_and(|owner| is_gone(owner, keeper));
+        hold.is_orphaned =
+            (is_quiet || has_failed) && began.by.pid.is_some_and(|owner| is_gone(owner, keeper));
         hold.is_shell = began.by.pid.is_some_and(is_shell);
         hold.token = own.rev().find_map(|other| match other.event {
             Event::Granted { token, .. } => token,

@@ -97,6 +97,11 @@ pub enum Error {
     /// The routes did not go back.
     #[error("{}", keep::still_local(.0))]
     StillLocal(report::Error),
+    /// The keeper does nothing.
+    #[error(
+        "the keeper, process {0}, is stopped (state T), and the routes that it holds are still local; kill -CONT {0} lets it go on"
+    )]
+    Stopped(i32),
 }
 
 #[deny(clippy::wildcard_enum_match_arm)]
@@ -112,7 +117,7 @@ impl CarriesExit for Error {
             Self::Lease(error) => error.exit(),
             Self::Switch(error) => error.exit(),
             Self::Refused(reply) => Exit::from_code(reply.exit),
-            Self::StillLocal(_) => Exit::NotUndone,
+            Self::StillLocal(_) | Self::Stopped(_) => Exit::NotUndone,
         }
     }
 }
@@ -215,7 +220,10 @@ pub fn post(settings: &Settings) -> Result<(), Error> {
     match asked {
         Ok(Asked::Answered(reply)) if reply.exit == 0 => Ok(()),
         Ok(Asked::Answered(reply)) => Err(Error::Refused(reply)),
-        Ok(Asked::Nobody) => give_back(settings),
+        Ok(Asked::Nobody) => match right(settings, Duration::ZERO)? {
+            Some(right) => give_back_under(settings, right),
+            None => Ok(()),
+        },
         Ok(Asked::Died) => give_back_after_death(settings),
         // Whom to ask is not known, or how; what no live run owns goes back all the same.
         Err(error) => match right(settings, Duration::ZERO)? {
@@ -245,20 +253,45 @@ fn give_back_after_death(settings: &Settings) -> Result<(), Error> {
     Err(lease::Error::from(lock::Error::Busy { path, waited }).into())
 }
 
-/// Gives back what no live renewal owns; does nothing while one is under way.
+/// Gives back what no live renewal owns: by itself, or by the keeper that still holds it. Does
+/// nothing while one is under way.
 pub fn give_back(settings: &Settings) -> Result<(), Error> {
-    match right(settings, Duration::ZERO)? {
-        Some(right) => give_back_under(settings, right),
-        None => Ok(()),
+    if let Some(right) = right(settings, Duration::ZERO)? {
+        return give_back_under(settings, right);
     }
+    if let Some(keeper) = lock::holder(&settings.lease_lock())
+        && process::is_stopped(keeper).unwrap_or_default()
+        && is_local(settings)
+    {
+        return Err(Error::Stopped(keeper));
+    }
+    match ask(settings, process::own()?, Request::Return, work_time(settings))? {
+        Asked::Answered(reply) if reply.exit == 0 => Ok(()),
+        Asked::Answered(reply) => Err(Error::Refused(reply)),
+        // A keeper that waits for the lease does it as soon as it has that.
+        Asked::Nobody if !is_local(settings) => Ok(()),
+        // One that is dead, or goes on without the lease, holds the lock for a moment only.
+        Asked::Nobody | Asked::Died => match right(settings, DEATH_TIME)? {
+            Some(right) => give_back_under(settings, right),
+            None => Ok(()),
+        },
+    }
+}
+
+/// Whether routes are known to be local, or nothing is known.
+fn is_local(settings: &Settings) -> bool {
+    let known = install::read_journal(&settings.journal()).map(|(journal, _)| journal);
+    known.map_or(true, |journal| journal.since.is_some())
 }
 
 /// That no live run owns anything; `None` while one does.
 pub fn right(settings: &Settings, patience: Duration) -> Result<Option<Right>, Error> {
     lease::to_give_back(settings, patience).map_err(|error| {
-        let known = install::read_journal(&settings.journal()).map(|(journal, _)| journal);
-        let is_local = known.map_or(true, |journal| journal.since.is_some());
-        if is_local { Error::StillLocal(error.into()) } else { lease::Error::from(error).into() }
+        if is_local(settings) {
+            Error::StillLocal(error.into())
+        } else {
+            lease::Error::from(error).into()
+        }
     })
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::cause::chain;
 use crate::certbot::log::Log;
-use crate::clock::{self, Deadline, Stopwatch};
+use crate::clock::Stopwatch;
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
@@ -35,6 +35,7 @@ use crate::run::unfinished;
 use crate::signals::Signals;
 
 mod claim;
+mod finish;
 mod loss;
 mod planning;
 mod prove;
@@ -97,6 +98,8 @@ struct Keeper<'a> {
     told: Reply,
     /// Hooks that called while it planned.
     calls: Vec<Call>,
+    /// It has let go of the lease although not everything is given back.
+    owes: bool,
 }
 
 /// How a run came to its end.
@@ -132,9 +135,21 @@ pub fn keep(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
     let before = Certificates::of(&task);
     let record = record::begin(settings, &task);
     let log = Some(task.owner.pid).filter(|_| task.stoppable).and_then(Log::of);
-    let (served, told, calls) = (BTreeSet::new(), Reply::done(), Vec::new());
-    let mut keeper =
-        Keeper { settings, task, owner, signals, run, served, before, log, record, told, calls };
+    let (served, told, calls, owes) = (BTreeSet::new(), Reply::done(), Vec::new(), false);
+    let mut keeper = Keeper {
+        settings,
+        task,
+        owner,
+        signals,
+        run,
+        served,
+        before,
+        log,
+        record,
+        told,
+        calls,
+        owes,
+    };
     let outcome = keeper.live(&mut hook, config);
     keeper.ended(&outcome);
     outcome
@@ -177,8 +192,13 @@ impl Keeper<'_> {
             self.has_begun(hook, &Reply::done(), &Held::default());
             Ok(())
         } else {
-            let held = self.hold(hook, &mut grant, without.as_ref());
-            let held = held.or_else(|error| self.give_up(hook, error));
+            let held = match keeper::listen(&self.settings.keeper_socket()) {
+                Ok(listener) => {
+                    let held = self.hold(hook, &mut grant, &listener, without.as_ref());
+                    held.or_else(|error| self.give_up(hook, error, Some(&listener)))
+                }
+                Err(error) => self.give_up(hook, error.into(), None),
+            };
             if let Err(error) = files::remove_own(&self.settings.keeper_socket()) {
                 tracing::warn!("{}; the next run makes it anew", chain(&error));
             }
@@ -187,7 +207,7 @@ impl Keeper<'_> {
         grant.release();
         self.record.record(Event::Released);
         tracing::info!("lease released by {}{token}", self.owner_name());
-        held
+        if self.owes { held.or_else(|error| self.go_on(error)) } else { held }
     }
 
     /// From the switch to this host to the switch back. `without`: why there is no arbiter's lease.
@@ -195,9 +215,9 @@ impl Keeper<'_> {
         &mut self,
         hook: &mut Channel,
         grant: &mut Grant,
+        listener: &UnixListener,
         without: Option<&lease::Error>,
     ) -> Result<(), Error> {
-        let listener = &keeper::listen(&self.settings.keeper_socket())?;
         let outcome = self.begin(hook.as_fd(), grant.bell(), listener, without.is_some())?;
         let lost = grant.lost();
         let (reply, end) = match (&outcome, &lost) {
@@ -228,7 +248,7 @@ impl Keeper<'_> {
         };
         match end {
             Some(End::Lost) => return self.after_loss(listener, &reply),
-            Some(end) => return self.finish(end, None),
+            Some(end) => return self.finish(end, None, Some(listener)),
             None if outcome.is_err() => return Ok(()),
             // The pre-hook died: certbot would go on without having been told.
             None if !heard => self.stop_owner(),
@@ -249,7 +269,7 @@ impl Keeper<'_> {
         if end == End::Broken {
             self.stop_owner();
         }
-        self.finish(end, waiting)
+        self.finish(end, waiting, Some(listener))
     }
 
     /// Does what the hooks ask until the run ends.
@@ -307,6 +327,8 @@ impl Keeper<'_> {
         let reply = match &message.request {
             Request::Break => return Ok(Some((End::Broken, channel))),
             Request::Status if is_own => Reply::done(),
+            // A live run owns them.
+            Request::Return => Reply::done(),
             Request::Deploy(deployed) if is_own => self.deploy(deployed, grant),
             Request::Finish if is_own => return Ok(Some((End::Finished, channel))),
             Request::Status | Request::Deploy(_) | Request::Finish => self.stranger(),
@@ -373,7 +395,12 @@ impl Keeper<'_> {
 
     /// The keeper cannot go on: certbot, which has nobody then, ends, and the routes go back. Its
     /// error, unless that of the return is worse.
-    fn give_up(&mut self, hook: &mut Channel, error: Error) -> Result<(), Error> {
+    fn give_up(
+        &mut self,
+        hook: &mut Channel,
+        error: Error,
+        listener: Option<&UnixListener>,
+    ) -> Result<(), Error> {
         if matches!(error, Error::Stuck(_)) {
             return Err(error);
         }
@@ -381,81 +408,9 @@ impl Keeper<'_> {
         tracing::error!("{}", reply.text);
         // It hears this if it still waits.
         hook.send(&reply).ok();
+        self.told(&reply);
         self.stop_owner();
-        self.finish(End::GivenUp, None).and(Err(error))
-    }
-
-    /// Gives everything back, tries again for a while if it must, and answers the post-hook.
-    ///
-    /// Who stops a service sends its signal to the whole control group, Apache's test included
-    /// (systemd.kill(5), twice if certbot was quicker): what fails by that is tried again at once.
-    /// Who wants the keeper to leave it to `recover` tells it while it waits.
-    fn finish(&self, end: End, mut waiting: Option<Channel>) -> Result<(), Error> {
-        if end != End::Finished {
-            tracing::warn!(
-                "{} ended without its post-hook ({end:?}): giving the routes back",
-                self.owner_name()
-            );
-        }
-        let deadline = Deadline::after(FINISH_TIME);
-        let mut said = String::new();
-        let mut is_last = false;
-        loop {
-            let outcome = give_back(self.settings, &Return::All, &Options::default());
-            if !matches!(&outcome, Err(error) if chain(error) == said) {
-                self.record.record(record::switched(&outcome));
-            }
-            let reply = match &outcome {
-                Ok(report) => {
-                    switch::log(self.settings, report);
-                    Reply::done()
-                }
-                Err(error) if error.is_given_back() => {
-                    Reply { exit: error.exit().code(), text: chain(error) }
-                }
-                Err(error) => Reply { exit: Exit::NotUndone.code(), text: still_local(error) },
-            };
-            if let Some(mut channel) = waiting.take() {
-                // The hook may have been killed; the log has it too.
-                channel.send(&reply).ok();
-            }
-            let Err(error) = outcome else { return Ok(()) };
-            if deadline.remaining().is_some() && self.signals.drain() {
-                tracing::warn!("told to end meanwhile, so once more: {}", reply.text);
-                continue;
-            }
-            let why = chain(&error);
-            // The same again is nothing new.
-            if why != said {
-                tracing::error!("{}", reply.text);
-            }
-            said = why;
-            // What only a person can mend keeps nobody else from renewing.
-            if is_last || error.is_for_a_person() || deadline.remaining().is_none() {
-                return Err(Error::Stuck(error));
-            }
-            is_last = self.wait_for_a_change(&error);
-        }
-    }
-
-    /// Waits until it is worth while to try again: until a file that Apache complains about
-    /// is another, or for a while; says whether the keeper was told to end meanwhile.
-    fn wait_for_a_change(&self, error: &report::Error) -> bool {
-        let complaint = error.complaint().map(PathBuf::from);
-        let version = || complaint.as_ref().map(|path| files::stamp(path).ok());
-        let (then, deadline) = (version(), Deadline::after(TRY_AGAIN));
-        while let Some(left) = deadline.remaining() {
-            let time = left.min(LOOK_AGAIN);
-            let is_told = match keeper::wait(&[self.signals.as_fd()], Some(time)) {
-                Ok(ready) => ready[0],
-                // What the kernel refuses for now ends no return.
-                Err(_) => clock::pause(time, &deadline).is_err(),
-            };
-            if is_told || version() != then {
-                break;
-            }
-        }
-        self.signals.drain()
+        self.finish(End::GivenUp, None, listener).and(Err(error))
     }
 
     /// Tells the pre-hook that the run has begun; whether it heard that, which a hook that is
@@ -528,12 +483,3 @@ const READY: Duration = Duration::from_secs(30);
 
 /// For a hook to say what it wants.
 const HOOK_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long a keeper tries to give the routes back before it leaves it to `recover`.
-const FINISH_TIME: Duration = Duration::from_mins(5);
-
-/// Between two of those tries, if nothing changes.
-const TRY_AGAIN: Duration = Duration::from_secs(30);
-
-/// Between two looks at a file that Apache complains about.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);

@@ -104,6 +104,8 @@ pub enum Request {
     Finish,
     /// A person takes away what is held: end, whoever it is held for.
     Break,
+    /// Whoever gives back what no live run owns: if that is yours, try now.
+    Return,
 }
 
 /// A renewed lineage, or names that another client says are done.

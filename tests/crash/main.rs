@@ -25,6 +25,7 @@ mod kills;
 mod mounts;
 mod obstacles;
 mod steps;
+mod stuck;
 
 use std::io::Write;
 use std::path::Path;

@@ -4,7 +4,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 
 use super::{End, Error, HOOK_PATIENCE, Keeper};
-use crate::exit::Exit;
+use crate::cause::chain;
+use crate::exit::{CarriesExit, Exit};
 use crate::history::record::Event;
 use crate::run::keeper;
 use crate::run::messages::{Message, Reply, Request};
@@ -27,7 +28,7 @@ impl Keeper<'_> {
         reply: &Reply,
     ) -> Result<(), Error> {
         self.told(reply);
-        let finished = self.finish(End::Lost, None);
+        let finished = self.finish(End::Lost, None, Some(listener));
         // A client, or a shell, may live for as long as it likes: nothing is held for it any more.
         if !self.task.stoppable {
             return finished;
@@ -41,7 +42,15 @@ impl Keeper<'_> {
                     channel.patience(HOOK_PATIENCE)?;
                     let message: Message = channel.receive()?;
                     let own = message.owner == self.task.owner;
-                    channel.send(&if own { reply.clone() } else { self.stranger() })?;
+                    let told = match (&message.request, &finished) {
+                        (Request::Return, Ok(())) => Reply::done(),
+                        (Request::Return, Err(error)) => {
+                            Reply { exit: error.exit().code(), text: chain(error) }
+                        }
+                        _ if own => reply.clone(),
+                        _ => self.stranger(),
+                    };
+                    channel.send(&told)?;
                     Ok(own && message.request == Request::Finish)
                 });
                 if told.unwrap_or(false) {

@@ -89,6 +89,11 @@ impl Keeper<'_> {
     fn call_of_a_person(&mut self, listener: &UnixListener, deadline: &Deadline) -> Option<Call> {
         match Call::take(listener) {
             Ok(call) if call.message.request == Request::Break => Some(call),
+            Ok(mut call) if call.message.request == Request::Return => {
+                // Nothing is switched yet.
+                call.channel.send(&Reply::done()).ok();
+                None
+            }
             Ok(call) => {
                 self.calls.push(call);
                 None
