@@ -160,7 +160,9 @@ impl Cell {
         let mut wrong = Vec::new();
         if !self.kind.is_coordinated() {
             let host = usize::from(self.kind == Kind::Vps);
-            if done.code() == 0 && self.kind != Kind::Timer {
+            // certbot takes a lineage's new certificate back at SIGTERM, and says "success" where it had renewed another
+            // before: its handler of the first one stays (`ErrorHandler.__exit__` in error_handler.py).
+            if done.code() == 0 && self.kind != Kind::Timer && !self.fault.is_certbots() {
                 let old = LINEAGES
                     .iter()
                     .enumerate()
