@@ -84,14 +84,9 @@ pub fn vps(
     }
     let home = caller.map_or(&call.home, |caller| &caller.name);
     let pair = Pair { vps: call.vps.clone(), home: home.clone(), way: None };
-    configure(&mut work, &pair, &manifest)?;
-    if let Some(caller) = caller {
-        let path = Path::new(machine::ACCOUNT_HOME).join(".ssh/authorized_keys");
-        let now = text(&path)?;
-        let bytes = keys::authorized_keys(&now, caller, &programs.program("certbaton"));
-        let why = format!("{} may ask for the lease and coordinate, and nothing else", caller.name);
-        work.add(merged(path, bytes, why), &manifest, false)?;
-    }
+    let settings = configure(&mut work, &pair, &manifest)?;
+    let caller = caller.map(|caller| (caller, programs.program("certbaton")));
+    admit(&mut work, call.settings, &settings, caller, &manifest)?;
     let outcome = perform(call.settings, person, call.consent, &work, None)?;
     let has_caller = files::exists(&Path::new(machine::ACCOUNT_HOME).join(".ssh/authorized_keys"));
     let kept_out = kept_out();
@@ -225,8 +220,41 @@ fn doubt<'a>(role: Role, names: impl Iterator<Item = &'a Hostname>) -> Option<Do
     })
 }
 
-/// The configuration file.
-fn configure(work: &mut Work, pair: &Pair, manifest: &Manifest) -> Result<(), Error> {
+/// Who may call this host: `caller`, by that program of ours, and no host that leaves the
+/// configuration, nor what this one is called now.
+fn admit(
+    work: &mut Work,
+    before: &Settings,
+    after: &Settings,
+    caller: Option<(&CallerKey, String)>,
+    manifest: &Manifest,
+) -> Result<(), Error> {
+    let path = Path::new(machine::ACCOUNT_HOME).join(".ssh/authorized_keys");
+    let now = text(&path)?;
+    let is_host = |name: &HostLabel| {
+        after.name.as_ref() != Some(name) && after.hosts.iter().any(|host| host.name == *name)
+    };
+    let known = before.hosts.iter().map(|host| &host.name).chain(&after.name);
+    let gone: Vec<HostLabel> = known.filter(|name| !is_host(name)).cloned().collect();
+    let left = keys::without(&now, &gone);
+    let cut_off = now.lines().filter_map(keys::called).filter(|name| gone.contains(name));
+    let mut why: Vec<String> =
+        cut_off.map(|name| format!("{name} may not call any more")).collect();
+    let Some((caller, program)) = caller else {
+        return if why.is_empty() {
+            Ok(())
+        } else {
+            work.add(merged(path, left, why.join("; ")), manifest, false)
+        };
+    };
+    let may = "may ask for the lease and coordinate, and nothing else";
+    why.insert(0, format!("{} {may}", caller.name));
+    let bytes = keys::authorized_keys(&left, caller, &program);
+    work.add(merged(path, bytes, why.join("; ")), manifest, false)
+}
+
+/// The configuration file, and what it says then.
+fn configure(work: &mut Work, pair: &Pair, manifest: &Manifest) -> Result<Settings, Error> {
     let path = Path::new(config::DEFAULT_PATH);
     let state = place::state(path)?;
     let bytes = match &state {
@@ -235,8 +263,10 @@ fn configure(work: &mut Work, pair: &Pair, manifest: &Manifest) -> Result<(), Er
         }
         _ => pair.text(),
     };
+    let settings = Settings::parse(config::DEFAULT_PATH, &bytes)?;
     let why = format!("this host is {}, and {} grants the lease", pair.own(), pair.vps);
-    work.add(merged(path.to_owned(), bytes, why), manifest, false)
+    work.add(merged(path.to_owned(), bytes, why), manifest, false)?;
+    Ok(settings)
 }
 
 fn merged(path: std::path::PathBuf, text: String, why: String) -> Wanted {

@@ -144,13 +144,28 @@ pub fn caller_line(caller: &CallerKey, certbaton: &str) -> String {
     format!("restrict,command=\"{certbaton} serve --as {} --renew\" {caller}", caller.name)
 }
 
+/// Whom a line of authorized_keys lets in as a host, by its forced command.
+pub fn called(line: &str) -> Option<HostLabel> {
+    let (_, rest) = line.split_once(" serve --as ").filter(|_| !is_comment(line))?;
+    HostLabel::parse(rest.split([' ', '"']).next()?)
+}
+
+/// authorized_keys without the lines of `gone`; it stays as it is, byte for byte, if it has none.
+pub fn without(text: &str, gone: &[HostLabel]) -> String {
+    let stays = |line: &&str| called(line).is_none_or(|name| !gone.contains(&name));
+    text.split_inclusive('\n').filter(stays).collect()
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with('#')
+}
+
 /// authorized_keys with that line, in place of another one that calls itself the same or has the same key.
 pub fn authorized_keys(text: &str, caller: &CallerKey, certbaton: &str) -> String {
     let line = caller_line(caller, certbaton);
-    let (as_it, key) = (format!(" serve --as {}", caller.name), caller.key.to_string());
+    let key = caller.key.to_string();
     let is_older = |old: &str| {
-        let named = old.split_once(&as_it).is_some_and(|(_, rest)| rest.starts_with([' ', '"']));
-        !old.trim_start().starts_with('#') && (named || old.contains(&key))
+        called(old).as_ref() == Some(&caller.name) || !is_comment(old) && old.contains(&key)
     };
     let mut lines: Vec<&str> = Vec::new();
     let mut placed = false;
@@ -234,6 +249,20 @@ mod tests {
         let renewed = authorized_keys(&third, &caller("home", BLOB), "/usr/local/bin/certbaton");
         assert_eq!(renewed.lines().count(), 4);
         assert!(renewed.contains("\"/usr/local/bin/certbaton serve --as home --renew\""));
+    }
+
+    #[test]
+    fn a_host_that_is_gone_takes_its_line_along() {
+        let label = |name| HostLabel::parse(name).unwrap();
+        let program = "/usr/bin/certbaton";
+        let text = authorized_keys("# serve --as home x\r\n", &caller("homer", OTHER), program);
+        let both = authorized_keys(&text, &caller("home", BLOB), program);
+        assert_eq!(
+            both.lines().filter_map(called).collect::<Vec<_>>(),
+            [label("homer"), label("home")]
+        );
+        assert_eq!(without(&both, &[label("home"), label("x")]), text);
+        assert_eq!(without(&both, &[label("hom")]), both);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 pub(crate) const RULES: &[Rule] = &[
     ("both_hosts_are_set_up_by_a_pasted_line_and_renew", pasted),
     ("both_hosts_are_set_up_from_home_by_a_login", login),
+    ("the_key_of_a_home_that_is_replaced_goes_with_it", replaced),
 ];
 
 const HOME: [&str; 6] = ["init", "--role", "home", "--vps", "vps.example.org", "--yes"];
@@ -109,4 +110,28 @@ fn login(site: &Site) {
     certbaton(vps, &["uninstall", "--yes"]).expect(0, &["remove the user and the group certbaton"]);
     home.sh("rm -r /etc/certbaton /root/.ssh/*");
     vps.sh("rm -r /root/.ssh/* /root/line");
+}
+
+/// Also where this host becomes the one that calls: nobody calls it then.
+fn replaced(site: &Site) {
+    let vps = &site.lab.vps;
+    let key = |name: &str, byte: &str| {
+        let blob = format!("AAAAC3NzaC1lZDI1NTE5AAAAI{}", byte.repeat(43));
+        format!("ssh-ed25519 {blob} {name}")
+    };
+    let init = |key: &str| {
+        let words = ["init", "--role", "vps", "--no-check", "--yes", "--home-key", key];
+        certbaton(vps, &words).expect(0, &[])
+    };
+    let file = "/var/lib/certbaton-ssh/.ssh/authorized_keys";
+    init(&key("oldhome", "A"));
+    let other = "ssh-ed25519 AAAA somebody\n";
+    vps.sh(&format!("printf '{other}' >> {file}"));
+    let said = init(&key("casa", "B"));
+    assert!(said.contains("oldhome may not call any more"), "{said}");
+    let left = vps.read(file);
+    assert!(!left.contains("oldhome") && left.contains(other), "{left}");
+    assert!(left.contains("--as casa --renew\" ssh-ed25519 "), "{left}");
+    vps.sh(&format!("sed -i /somebody/d {file}"));
+    certbaton(vps, &["uninstall", "--yes"]).expect(0, &[]);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::unistd::User;
 
-use super::{Begun, Call, Ended, HOST_KEY, Next, begin, configure, merged, text};
+use super::{Begun, Call, Ended, HOST_KEY, Next, admit, begin, configure, merged, text};
 use crate::agent::link::Way;
 use crate::agent::wire::Order;
 use crate::cause::chain;
@@ -54,7 +54,8 @@ pub fn home(call: &Call<'_>, order: &Home, person: &mut dyn Person) -> Result<En
     let destination = Destination::parse(&format!("{ACCOUNT}@{}", order.host))
         .ok_or(Error::Missing("--vps is not a name or an address"))?;
     let pair = Pair { vps: call.vps.clone(), home: call.home.clone(), way: Some(destination) };
-    configure(&mut work, &pair, &manifest)?;
+    let settings = configure(&mut work, &pair, &manifest)?;
+    admit(&mut work, call.settings, &settings, None, &manifest)?;
     let pattern = keys::host_pattern(&order.host, order.port);
     let pins = keys::known_hosts(&text(&own("known_hosts"))?, &pattern, &host_keys);
     let why = format!("the host key of {}", order.host);
