@@ -11,6 +11,8 @@ pub struct Change {
     pub what: What,
     /// Why, in a few words for whoever is asked.
     pub why: String,
+    /// It repairs what somebody else's program did to the user's file: taking certbaton off the host leaves it so.
+    pub repairs: bool,
 }
 
 /// What becomes of a file.

@@ -185,7 +185,7 @@ impl Ledger {
     /// Does to `path` what its fate is.
     pub fn follow(&self, path: &Path, fate: &Fate) -> Result<(), Error> {
         match fate {
-            Fate::Back | Fate::Edited => Ok(()),
+            Fate::Back | Fate::Edited | Fate::Repaired => Ok(()),
             Fate::Remove => Ok(files::remove_own(path)?),
             Fate::PutBack(copy) => Ok(place::put_back(copy, path, self.staging(path)?.path())?),
             Fate::Link(target) => Ok(place::link(path, target, self.staging(path)?.path())?),

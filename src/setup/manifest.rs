@@ -37,6 +37,9 @@ pub struct Entry {
     pub wrote: Vec<Wrote>,
     /// What was there before the first.
     pub before: Before,
+    /// What was there before was not the user's will, and does not come back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repairs: bool,
 }
 
 /// What was put at a path.
@@ -104,6 +107,8 @@ pub enum Fate {
     Mode(u32),
     /// It was changed since, and stays.
     Edited,
+    /// It was repaired, and stays so.
+    Repaired,
 }
 
 impl Wrote {
@@ -146,6 +151,14 @@ impl Entry {
             (Before::Link { target }, State::Link { target: now, .. }) => target == now,
             (Before::Mode { mode }, State::File { mode: now, .. }) => mode == now,
             _ => false,
+        }
+    }
+
+    /// What becomes of it when certbaton is taken off the host.
+    pub fn end(&self, state: &State) -> Fate {
+        match self.fate(state) {
+            Fate::PutBack(_) | Fate::Link(_) | Fate::Remove if self.repairs => Fate::Repaired,
+            fate => fate,
         }
     }
 
@@ -222,7 +235,12 @@ impl Manifest {
         };
         let Some(entry) = self.files.iter_mut().find(|entry| entry.path == change.path) else {
             let path = change.path.clone();
-            return self.files.push(Entry { path, wrote: vec![wrote], before });
+            return self.files.push(Entry {
+                path,
+                wrote: vec![wrote],
+                before,
+                repairs: change.repairs,
+            });
         };
         if needs_copy {
             // Its bits were changed by certbaton before; those of before that are the user's.
@@ -234,7 +252,8 @@ impl Manifest {
                 }
                 (_, before) => before,
             };
-            *entry = Entry { path: entry.path.clone(), wrote: vec![wrote], before };
+            let path = entry.path.clone();
+            *entry = Entry { path, wrote: vec![wrote], before, repairs: change.repairs };
             return;
         }
         entry.wrote.retain(|known| *known != wrote);

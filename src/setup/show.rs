@@ -8,7 +8,7 @@ use crate::setup::change::{Change, What};
 
 /// One change, from what is there: new text in full, changed text as a unified diff.
 pub fn change(change: &Change, state: &State) -> String {
-    let Change { path, what, why } = change;
+    let Change { path, what, why, repairs: _ } = change;
     let file = path.display();
     let mut text = String::new();
     // A String takes everything.
@@ -59,7 +59,7 @@ mod tests {
 
     fn write(bytes: &[u8], mode: u32) -> Change {
         let what = What::Write { bytes: bytes.to_vec(), mode };
-        Change { path: "/f".into(), what, why: "for a reason".into() }
+        Change { path: "/f".into(), what, why: "for a reason".into(), repairs: false }
     }
 
     #[test]

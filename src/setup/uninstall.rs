@@ -86,7 +86,7 @@ fn plan(settings: &Settings, ledger: &Ledger, program: &Path) -> Result<Plan, Er
     let mut plan = Plan::default();
     for entry in ledger.manifest.files.iter().rev() {
         let state = place::state(&entry.path)?;
-        let fate = entry.fate(&state);
+        let fate = entry.end(&state);
         if fate == Fate::Edited {
             plan.stays.push(format!("{}, {}", entry.path.display(), edited(&state)));
         }
@@ -144,6 +144,9 @@ fn tell(plan: &Plan, ledger: &Ledger, person: &mut dyn Person) {
             }
             Fate::Mode(mode) => person.tell(&format!("mode of {path} back to {mode:04o}\n")),
             Fate::Edited => person.tell(&format!("leave {path}: it was changed since\n")),
+            Fate::Repaired => person.tell(&format!(
+                "leave {path} without the # that the old hook put before ProxyPass lines\n"
+            )),
         }
     }
     for path in &plan.saved {
@@ -165,12 +168,15 @@ fn take_back(
     if machine::has_systemd() {
         stop(&manifest.units)?;
     }
-    let due = plan.fates.iter().filter(|(_, fate)| !matches!(fate, Fate::Back | Fate::Edited));
+    let due = plan
+        .fates
+        .iter()
+        .filter(|(_, fate)| !matches!(fate, Fate::Back | Fate::Edited | Fate::Repaired));
     let apache = serving::reader(settings, due.map(|(path, _)| path.as_path()))?;
     for (path, fate) in &mut plan.fates {
         let state = place::state(path)?;
         // A person may have taken an hour to agree.
-        let now = manifest.entry(path).map_or(Fate::Edited, |entry| entry.fate(&state));
+        let now = manifest.entry(path).map_or(Fate::Edited, |entry| entry.end(&state));
         if now == *fate {
             ledger.follow(path, fate)?;
         } else {

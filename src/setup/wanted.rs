@@ -46,7 +46,12 @@ impl Wanted {
     pub fn verdict(self, state: &State, manifest: &Manifest, packaged: bool) -> Verdict {
         let Self { path, bytes, mode, why, text } = self;
         let write = |path, bytes| {
-            Verdict::Change(Change { path, what: What::Write { bytes, mode }, why: why.clone() })
+            Verdict::Change(Change {
+                path,
+                what: What::Write { bytes, mode },
+                why: why.clone(),
+                repairs: false,
+            })
         };
         let is_edited = text == Text::Whole
             && manifest.entry(&path).is_some()
@@ -56,7 +61,7 @@ impl Wanted {
                 // certbot passes over a hook that cannot be run (hooks.py:list_hooks).
                 if mode & 0o111 != 0 && bits & 0o111 == 0 {
                     let why = format!("{why}; it could not be run");
-                    Verdict::Change(Change { path, what: What::Mode(mode), why })
+                    Verdict::Change(Change { path, what: What::Mode(mode), why, repairs: false })
                 } else {
                     Verdict::Fine
                 }
@@ -93,7 +98,7 @@ mod tests {
     fn of_ours(text: &str) -> Manifest {
         let mut manifest = Manifest::new();
         let what = What::Write { bytes: text.into(), mode: 0o755 };
-        let change = Change { path: "/f".into(), what, why: String::new() };
+        let change = Change { path: "/f".into(), what, why: String::new(), repairs: false };
         manifest.record(&change, &State::Absent, PathBuf::new());
         manifest
     }

@@ -8,6 +8,7 @@ pub(crate) const RULES: &[Rule] = &[
     ("what_was_there_before_comes_back_and_what_was_edited_since_stays", edited),
     ("a_person_at_a_terminal_is_asked_once", asked),
     ("where_a_package_is_install_changes_nothing", packaged),
+    ("what_the_old_hook_broke_stays_repaired", repaired),
 ];
 
 fn all(site: &Site) {
@@ -105,4 +106,39 @@ fn packaged(site: &Site) {
              userdel certbaton; systemctl daemon-reload; systemctl reset-failed");
     }
     home.sh("rmdir /etc/letsencrypt/renewal-hooks/deploy; mv /root/bin/* /usr/local/bin/; rmdir /root/bin");
+}
+
+/// Left behind as a renewal that failed leaves it: application and challenge path are commented out.
+fn repaired(site: &Site) {
+    let home = &site.lab.home;
+    home.sh(r"cat > /etc/apache2/sites-available/app.conf <<'END'
+<VirtualHost *:8080>
+    ServerName app.example.org
+    ProxyPass / http://127.0.0.1:9/
+</VirtualHost>
+END
+         ln -s ../sites-available/app.conf /etc/apache2/sites-enabled/app.conf
+         cat > /usr/local/bin/acme-off <<'END'
+#!/bin/sh
+perl -pi -e 's/^(\s*)(ProxyPass)/$1#$2/' /etc/apache2/sites-enabled/app.conf
+systemctl reload apache2
+END
+         chmod 755 /usr/local/bin/acme-off
+         sed -i '/^\[renewalparams\]/a pre_hook = /usr/local/bin/acme-off' /etc/letsencrypt/renewal/git.example.org.conf
+         acme-off
+         test ! -L /etc/apache2/sites-enabled/app.conf");
+    certbaton(home, &["init", "--role", "vps", "--change-role", "--no-check", "--yes"])
+        .expect(0, &[]);
+    let is_right = "test -L /etc/apache2/sites-enabled/app.conf && ! grep '#.*ProxyPass' /etc/apache2/sites-enabled/app.conf";
+    home.sh(is_right);
+    certbaton(home, &["uninstall", "--yes"]).expect(
+        0,
+        &["leave /etc/apache2/sites-enabled/app.conf without the # that the old hook put"],
+    );
+    home.sh(is_right);
+    home.sh(
+        "grep '^pre_hook = /usr/local/bin/acme-off' /etc/letsencrypt/renewal/git.example.org.conf
+         sed -i '/^pre_hook/d' /etc/letsencrypt/renewal/git.example.org.conf
+         rm /usr/local/bin/acme-off; rm /etc/apache2/sites-*/app.conf; systemctl reload apache2",
+    );
 }

@@ -64,7 +64,12 @@ impl SavedHooks {
         };
         let keys: Vec<&str> = old.iter().map(|saved| saved.key.as_str()).collect();
         let why = format!("the old hook's {} {how}: {INSTEAD}", keys.join(", "));
-        Some(Change { path: self.path.clone(), what: What::Write { bytes, mode: 0o644 }, why })
+        Some(Change {
+            path: self.path.clone(),
+            what: What::Write { bytes, mode: 0o644 },
+            why,
+            repairs: false,
+        })
     }
 
     /// What of it a person has to see to.
@@ -81,7 +86,12 @@ impl Script {
     pub fn change(&self) -> Option<Change> {
         let mode = self.mode.filter(|_| is_old(&self.deed))?;
         let why = format!("the old hook, which certbot then ignores: {INSTEAD}");
-        Some(Change { path: self.path.clone(), what: What::Mode(mode & !0o111), why })
+        Some(Change {
+            path: self.path.clone(),
+            what: What::Mode(mode & !0o111),
+            why,
+            repairs: false,
+        })
     }
 
     /// What of it a person has to see to.

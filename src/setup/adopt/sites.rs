@@ -21,7 +21,8 @@ pub fn site(name: &str, real: &Path, live: &[u8], twin: Option<&Twin>) -> Adopti
     let mut out = Adoption::default();
     let of_nobody = |at: &usize| unsure(name, *at, live);
     out.findings.extend(judged.unsure.iter().map(of_nobody));
-    let change = |path: &Path, what, why| Change { path: path.to_owned(), what, why };
+    let change =
+        |path: &Path, what, why| Change { path: path.to_owned(), what, why, repairs: true };
     let file = Path::new(name).file_name().unwrap_or_default();
     let target = Path::new("../sites-available").join(file);
     if let Some(twin) = twin {

@@ -25,7 +25,7 @@ impl Scratch {
 
     fn write(&self, name: &str, text: &str) -> Change {
         let what = What::Write { bytes: text.into(), mode: 0o644 };
-        Change { path: self.at(name), what, why: String::new() }
+        Change { path: self.at(name), what, why: String::new(), repairs: false }
     }
 
     fn text(&self, name: &str) -> String {
@@ -48,7 +48,7 @@ fn everything_comes_back_from_the_manifest_alone() {
     scratch.put("copy", "a copy");
     scratch.put("site", "a site");
     let link = What::Link { target: "site".into(), bytes: b"a site".to_vec() };
-    let link = Change { path: scratch.at("copy"), what: link, why: String::new() };
+    let link = Change { path: scratch.at("copy"), what: link, why: String::new(), repairs: false };
     let changes = [scratch.write("old", "ours"), scratch.write("a/b/new", "new"), link];
     scratch.ledger().apply(&changes).unwrap();
     assert_eq!(scratch.text("old"), "ours");
@@ -71,7 +71,7 @@ fn an_edit_below_a_link_of_ours_stays_what_is_read() {
     scratch.put("enabled", "#site");
     scratch.put("available", "site");
     let what = What::Link { target: "available".into(), bytes: b"site".to_vec() };
-    let link = Change { path: scratch.at("enabled"), what, why: String::new() };
+    let link = Change { path: scratch.at("enabled"), what, why: String::new(), repairs: false };
     scratch.ledger().apply(&[link]).unwrap();
     let site = files::snapshot(&scratch.at("available")).unwrap();
     let staging = Staging::at(scratch.directory.path().to_owned());

@@ -8,7 +8,7 @@ fn file(text: &str) -> State {
 
 fn write(text: &str) -> Change {
     let what = What::Write { bytes: text.into(), mode: 0o644 };
-    Change { path: "/f".into(), what, why: String::new() }
+    Change { path: "/f".into(), what, why: String::new(), repairs: false }
 }
 
 /// The manifest after these changes, each of what was there then.
@@ -92,6 +92,22 @@ fn no_copy_comes_back_over_a_link_whose_file_was_edited() {
     assert_eq!(fate(&manifest, &leading("../a", "site, and an edit")), Fate::Edited);
     assert_eq!(fate(&manifest, &leading("../c", "site")), Fate::Edited);
     assert_eq!(fate(&manifest, &State::Link { target: "../a".into(), bytes: None }), Fate::Edited);
+}
+
+/// What an old hook did to a site never comes back, and what fails on the way is undone all the same.
+#[test]
+fn a_repair_is_undone_on_the_way_and_not_taken_back() {
+    let link = Change { what: new_link("site"), repairs: true, ..write("") };
+    let text = Change { repairs: true, ..write("site") };
+    for (change, now) in [(&link, leading("../a", "site")), (&text, file("site"))] {
+        let manifest = after(&[(change, &file("#site"))]);
+        assert_eq!(manifest.files[0].end(&now), Fate::Repaired);
+        assert_eq!(fate(&manifest, &now), Fate::PutBack("/kept/0".into()));
+        assert_eq!(manifest.files[0].end(&file("#site")), Fate::Back, "cut off before");
+        assert_eq!(manifest.files[0].end(&file("edited")), Fate::Edited);
+    }
+    let manifest = after(&[(&write("a"), &file("theirs"))]);
+    assert_eq!(manifest.files[0].end(&file("a")), Fate::PutBack("/kept/0".into()));
 }
 
 #[test]
