@@ -24,13 +24,15 @@ pub enum Error {
     Config(#[from] config::Error),
     /// It says something else.
     #[error(
-        "{file} says otherwise: {what}; change it there, or move the file away and run this again"
+        "{file} says otherwise: {what}; {write}, or move the file away, then run this again; nothing was changed"
     )]
     Otherwise {
         /// The file.
         file: String,
         /// What is asked for, and what is there.
         what: String,
+        /// What to write there.
+        write: String,
     },
 }
 
@@ -62,16 +64,26 @@ impl Pair {
 
     /// What is to stand in `file`, from what stands there: the same if it says all of this already.
     ///
-    /// What tells of no hosts yet, gets them; what tells of others is the person's to change.
+    /// What tells of no hosts yet, gets them; so does the other of the two where only this one is
+    /// left. What tells of others is the person's to change.
     pub fn merged(&self, file: &str, text: &str) -> Result<String, Error> {
         let now = Settings::parse(file, text)?;
         if now.name.is_none() && now.hosts.is_empty() && now.arbiter.is_none() {
             return self.completed(file, text);
         }
+        let host = |name| format!("{}[[host]]\nname = \"{name}\"\n", separator(text));
         match self.difference(&now) {
             None => Ok(text.to_owned()),
-            Some(what) => Err(Error::Otherwise { file: file.to_owned(), what }),
+            Some(_) if self.lacks_only_home(&now) => Ok(format!("{text}{}", host(&self.home))),
+            Some((what, write)) => Err(Error::Otherwise { file: file.to_owned(), what, write }),
         }
+    }
+
+    /// Whether `now` is what is left on the arbiter after the other host's `[[host]]` is deleted.
+    fn lacks_only_home(&self, now: &Settings) -> bool {
+        let hosts: Vec<&HostLabel> = now.hosts.iter().map(|host| &host.name).collect();
+        let is_arbiter = self.own() == &self.vps && now.name.as_ref() == Some(&self.vps);
+        is_arbiter && now.arbiter.as_ref() == Some(&self.vps) && hosts == [&self.vps]
     }
 
     /// `name` goes before the first table, the tables go to the end; `[lease]` may be there.
@@ -93,35 +105,76 @@ impl Pair {
         match Settings::parse(file, &whole) {
             Ok(settings) if self.difference(&settings).is_none() => Ok(whole),
             _ => {
-                let what = format!("these lines are missing, and find no place in it: {own:?}");
-                Err(Error::Otherwise { file: file.to_owned(), what })
+                let what = "it names no hosts yet, and they find no place in it".to_owned();
+                let write = format!("write there what says this: {}", one_line(&own));
+                Err(Error::Otherwise { file: file.to_owned(), what, write })
             }
         }
     }
 
-    /// What `now` says otherwise.
-    fn difference(&self, now: &Settings) -> Option<String> {
+    /// What `now` says otherwise, and what it should say.
+    fn difference(&self, now: &Settings) -> Option<(String, String)> {
         let Self { vps, home, way } = self;
         let label = |label: Option<&HostLabel>| label.map_or("missing".into(), ToString::to_string);
         if now.name.as_ref() != Some(self.own()) {
-            return Some(format!("name is {}, not {}", label(now.name.as_ref()), self.own()));
+            let own = self.own();
+            return Some((
+                format!("name is {}, not {own}", label(now.name.as_ref())),
+                format!("write name = \"{own}\" above the first [table]"),
+            ));
         }
         if now.arbiter.as_ref() != Some(vps) {
-            return Some(format!("lease.arbiter is {}, not {vps}", label(now.arbiter.as_ref())));
+            return Some((
+                format!("lease.arbiter is {}, not {vps}", label(now.arbiter.as_ref())),
+                format!("write arbiter = \"{vps}\" below [lease]"),
+            ));
         }
         let host = |name: &HostLabel| now.hosts.iter().find(|host| host.name == *name);
-        let Some(arbiter) = host(vps) else { return Some(format!("no [[host]] is {vps}")) };
+        let missing = |name: &HostLabel| {
+            let others = now.hosts.iter().map(|host| &host.name);
+            let others: Vec<&str> = others
+                .filter(|other| ![vps, home].contains(other))
+                .map(HostLabel::as_str)
+                .collect();
+            let rename = if others.is_empty() {
+                String::new()
+            } else {
+                format!(
+                    ", or name = \"{name}\" instead of {}, if that is replaced",
+                    others.join(" or ")
+                )
+            };
+            (
+                format!("no [[host]] is {name}"),
+                format!("add two lines at its end, [[host]] and name = \"{name}\"{rename}"),
+            )
+        };
+        let Some(arbiter) = host(vps) else { return Some(missing(vps)) };
         if host(home).is_none() {
-            return Some(format!("no [[host]] is {home}"));
+            return Some(missing(home));
         }
         match way {
             Some(way) if arbiter.ssh.as_ref() != Some(way) => {
                 let ssh = arbiter.ssh.as_ref().map_or("missing", Destination::as_str);
-                Some(format!("ssh of {vps} is {ssh}, not {}", way.as_str()))
+                let way = way.as_str();
+                Some((
+                    format!("ssh of {vps} is {ssh}, not {way}"),
+                    format!("write ssh = \"{way}\" below name = \"{vps}\""),
+                ))
             }
             _ => None,
         }
     }
+}
+
+/// What goes between a text and a table that is added to it.
+fn separator(text: &str) -> &'static str {
+    if text.is_empty() || text.ends_with('\n') { "\n" } else { "\n\n" }
+}
+
+fn one_line(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.collect::<Vec<&str>>().join(" · ")
 }
 
 /// The ssh configuration for the way to `host`.
@@ -181,8 +234,41 @@ mod tests {
             error.to_string().split("; ").next(),
             Some("/f says otherwise: ssh of vps is certbaton@elsewhere, not certbaton@h")
         );
-        assert!(matches!(pair(None).merged("/f", &theirs), Err(Error::Otherwise { .. })));
+        let said = pair(None).merged("/f", &theirs).unwrap_err().to_string();
+        assert!(said.contains("name is home, not vps; write name = \"vps\" above"), "{said}");
         assert!(matches!(pair(None).merged("/f", "nmae = 1\n"), Err(Error::Config(_))));
+    }
+
+    /// As README has it after a fire: home's `[[host]]` is deleted, and a new home comes.
+    #[test]
+    fn where_home_was_deleted_a_new_one_is_taken_in() {
+        let vps = pair(None);
+        let left = vps.text().replace("\n[[host]]\nname = \"home\"\n", "") + "# mine";
+        let merged = vps.merged("f", &left).unwrap();
+        assert_eq!(merged, format!("{left}\n\n[[host]]\nname = \"home\"\n"));
+        assert_eq!(vps.merged("f", &merged), Ok(merged));
+        let others = vps.text().replace("home", "oldhome");
+        let said = vps.merged("f", &others).unwrap_err().to_string();
+        assert!(said.contains("no [[host]] is home; add two lines at its end, [[host]] and name = \"home\", or name = \"home\" instead of oldhome, if that is replaced"), "{said}");
+    }
+
+    /// Each remedy, done as it says, is enough.
+    #[test]
+    fn what_to_write_is_what_was_missing() {
+        let home = pair(Some("certbaton@h"));
+        for (from, to) in [
+            ("name = \"home\"\n\n[lease]", "name = \"casa\"\n\n[lease]"),
+            ("arbiter = \"vps\"", "arbiter = \"home\""),
+            ("ssh = \"certbaton@h\"", "ssh = \"me@elsewhere\""),
+        ] {
+            let text = home.text();
+            assert!(text.contains(from), "{text}");
+            let now = Settings::parse("f", &text.replace(from, to));
+            let Ok(now) = now else { continue };
+            let (_, write) = home.difference(&now).unwrap();
+            let line = from.lines().next().unwrap();
+            assert!(write.contains(line), "{write}");
+        }
     }
 
     #[test]
