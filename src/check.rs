@@ -30,12 +30,14 @@
 //! | [`schedule`] | what starts renewals |
 
 mod account;
+pub mod admission;
 pub mod apache;
 pub mod bounds;
 pub mod codes;
 pub mod culprit;
 pub mod dead;
 pub mod directive;
+pub mod door;
 pub mod faults;
 pub mod finding;
 pub mod gather;

@@ -20,7 +20,6 @@
 //! | [`uninstall`] | everything taken back |
 //! | [`error`] | why not |
 
-pub mod admission;
 pub mod adopt;
 pub mod change;
 pub mod configuration;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::agent::wire::{self, Answer, MAX_ANSWER};
 use crate::caller::Caller;
+use crate::cause::chain;
 use crate::command::piped::{Next, Piped};
 use crate::command::{self, Program};
 use crate::exit::{CarriesExit, Exit};
@@ -51,12 +52,19 @@ pub fn relay(order: &[u8], caller: &Caller) -> Result<(), Error> {
     // Where it was installed; the rule of sudoers names the same.
     let certbaton = process::executable(process::own()?.pid)?;
     let sudo = Program {
-        path: PathBuf::from("/usr/bin/sudo"),
+        path: PathBuf::from(SUDO),
         arguments: vec!["-n".into(), certbaton.into(), "agent".into()],
         environment: vec![("LANG".into(), "C.UTF-8".into())],
         directory: "/".into(),
     };
-    pass_on(&mut sudo.talk(MAX_ANSWER)?, order, caller)
+    match sudo.talk(MAX_ANSWER) {
+        Ok(mut agent) => pass_on(&mut agent, order, caller),
+        Err(error) => refuse(&not_started(&chain(&error)), caller),
+    }
+}
+
+fn not_started(why: &str) -> Answer {
+    Answer::Failed { exit: Exit::Failed.code(), why: format!("{NOT_STARTED}: {why}") }
 }
 
 /// Says `answer` instead of asking the agent.
@@ -91,8 +99,7 @@ fn pass_on(agent: &mut Piped, order: &[u8], caller: &Caller) -> Result<(), Error
             Next::Woken(_) => hang_up(agent, &mut sources),
             Next::Ended if answered => return Ok(()),
             Next::Ended => {
-                let why = format!("the agent did not start: {}", wire::shown(&complaint));
-                let failed = Answer::Failed { exit: Exit::Failed.code(), why };
+                let failed = not_started(&wire::shown(&complaint));
                 return caller.say(&wire::line(&failed)?).map_err(Error::Pipe);
             }
         }
@@ -104,6 +111,12 @@ fn hang_up(agent: &mut Piped, caller: &mut Vec<BorrowedFd<'_>>) {
     agent.hang_up();
     caller.clear();
 }
+
+/// What a caller hears first where it got through and nobody looks or renews for it.
+pub const NOT_STARTED: &str = "the agent did not start";
+
+/// What makes an order root's.
+pub const SUDO: &str = "/usr/bin/sudo";
 
 /// Longer than an agent needs to call certbot off.
 const PATIENCE: Duration = Duration::from_mins(5);

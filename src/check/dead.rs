@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::agent::link;
+use crate::agent::relay::NOT_STARTED;
 use crate::agent::whose;
 use crate::check::culprit::{other, record};
 use crate::check::finding::{Finding, Severity};
@@ -80,6 +81,10 @@ pub fn down(gathered: &Gathered, host: &HostSeen) -> Option<Finding> {
         ),
         None => ("host-unreachable", format!("cannot be asked, so its side is unknown: {why}")),
     };
-    let remedy = "see that it is up and that ssh to it works, then check again".to_owned();
+    let remedy = if why.contains(NOT_STARTED) {
+        "ssh to it works, sudo there does not: apt install sudo if it is missing there, and certbaton install puts its rule in place"
+    } else {
+        "see that it is up and that ssh to it works, then check again"
+    };
     Some(Finding::new(Severity::Problem, code, None, what, remedy).on(&host.label))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::check::admission::{self, Door};
 use crate::check::finding::{Finding, Severity};
 use crate::text::span;
 
@@ -26,6 +27,8 @@ pub struct Vitals {
     pub arbiter: Option<(String, String)>,
     /// It is done without the arbiter where it must be (`lease.break-glass`).
     pub breaks_glass: bool,
+    /// Whom it lets in, where others call.
+    pub door: Option<Door>,
     /// A configuration that everybody can read, and that holds a secret.
     pub exposed: Option<PathBuf>,
 }
@@ -114,6 +117,7 @@ pub fn findings(seen: &Vitals, now: Timestamp) -> Vec<Finding> {
             format!("see that {arbiter} is up, and that certbaton lease show works here"),
         )
     }));
+    found.extend(seen.door.iter().flat_map(admission::findings));
     found.extend(seen.exposed.as_ref().map(|path| {
         let path = path.display();
         Finding::new(

@@ -13,6 +13,7 @@ use crate::certbot::certificate;
 use crate::certbot::ini;
 use crate::certbot::lineages::Lineages;
 use crate::certbot::running::LOCK_FILE;
+use crate::check::door::door;
 use crate::check::health::{Hold, Room, Vitals, Worker};
 use crate::check::reading;
 use crate::clock;
@@ -35,6 +36,7 @@ pub fn vitals(settings: &Settings, known: &Lineages) -> Vitals {
         hold: hold(settings),
         arbiter: arbiter(settings),
         breaks_glass: settings.break_glass.is_some(),
+        door: door(settings),
         exposed: settings.exposed.clone(),
     }
 }

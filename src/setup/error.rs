@@ -115,7 +115,7 @@ pub enum Error {
     },
     /// sshd keeps the user out that others call as.
     #[error(
-        "everything is in place here, but sshd lets the user certbaton not in: {0}; let it in in /etc/ssh/sshd_config (add certbaton to AllowUsers, say), then systemctl reload ssh"
+        "everything is in place here, but sshd does not let the user certbaton in: {0}; let it in in /etc/ssh/sshd_config (add certbaton to AllowUsers, say), then systemctl reload ssh"
     )]
     KeptOut(String),
     /// Another role than the configuration's.

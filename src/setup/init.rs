@@ -5,12 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::ca::dns::Nameservers;
+use crate::check::admission::called;
+use crate::check::door;
 use crate::clock::Deadline;
 use crate::config::{self, Settings};
 use crate::files;
 use crate::files::place::{self, State};
 use crate::names::{HostLabel, Hostname};
-use crate::setup::admission::{self, Caller};
 use crate::setup::configuration::Pair;
 use crate::setup::error::Error;
 use crate::setup::found::Unserved;
@@ -88,10 +89,10 @@ pub fn vps(
     let caller = caller.map(|caller| (caller, programs.program("certbaton")));
     admit(&mut work, call.settings, &settings, caller, &manifest)?;
     let outcome = perform(call.settings, person, call.consent, &work, None)?;
-    let has_caller = files::exists(&Path::new(machine::ACCOUNT_HOME).join(".ssh/authorized_keys"));
-    let kept_out = kept_out();
+    let has_caller = files::exists(&door::authorized_keys());
+    let kept_out = door::kept_out();
     if outcome == Outcome::Rehearsed {
-        let told = kept_out.map(|why| format!("sshd would let certbaton not in: {why}\n"));
+        let told = kept_out.map(|why| format!("sshd does not let the user certbaton in: {why}\n"));
         person.tell(&told.unwrap_or_default());
         return Ok(Ended { next: Next::Nothing, last: None });
     }
@@ -107,15 +108,6 @@ pub fn vps(
         first
     };
     Ok(Ended { next, last: Some(last) })
-}
-
-/// What keeps home out, although its key is in place.
-fn kept_out() -> Option<String> {
-    let groups = machine::groups();
-    let groups = if groups.is_empty() { vec![machine::ACCOUNT.to_owned()] } else { groups };
-    let home = Path::new(machine::ACCOUNT_HOME);
-    let caller = Caller { user: machine::ACCOUNT, groups: &groups, home };
-    admission::refusal(&machine::sshd_settings()?, caller)
 }
 
 /// How the first certificates are had, a line each: the directory hooks of some certbots do not run for a new one.
@@ -229,7 +221,7 @@ fn admit(
     caller: Option<(&CallerKey, String)>,
     manifest: &Manifest,
 ) -> Result<(), Error> {
-    let path = Path::new(machine::ACCOUNT_HOME).join(".ssh/authorized_keys");
+    let path = door::authorized_keys();
     let now = text(&path)?;
     let is_host = |name: &HostLabel| {
         after.name.as_ref() != Some(name) && after.hosts.iter().any(|host| host.name == *name)
@@ -237,7 +229,7 @@ fn admit(
     let known = before.hosts.iter().map(|host| &host.name).chain(&after.name);
     let gone: Vec<HostLabel> = known.filter(|name| !is_host(name)).cloned().collect();
     let left = keys::without(&now, &gone);
-    let cut_off = now.lines().filter_map(keys::called).filter(|name| gone.contains(name));
+    let cut_off = now.lines().filter_map(called).filter(|name| gone.contains(name));
     let mut why: Vec<String> =
         cut_off.map(|name| format!("{name} may not call any more")).collect();
     let Some((caller, program)) = caller else {

@@ -5,6 +5,7 @@ use std::fmt;
 use openssl::base64;
 use openssl::sha::sha256;
 
+use crate::check::admission::called;
 use crate::names::HostLabel;
 
 /// A public key: its type and its blob, checked against each other.
@@ -142,12 +143,6 @@ pub fn pinned(text: &str, pattern: &str) -> Vec<PublicKey> {
 /// The line by which `caller` may ask this host's arbiter and agent, and nothing else.
 pub fn caller_line(caller: &CallerKey, certbaton: &str) -> String {
     format!("restrict,command=\"{certbaton} serve --as {} --renew\" {caller}", caller.name)
-}
-
-/// Whom a line of authorized_keys lets in as a host, by its forced command.
-pub fn called(line: &str) -> Option<HostLabel> {
-    let (_, rest) = line.split_once(" serve --as ").filter(|_| !is_comment(line))?;
-    HostLabel::parse(rest.split([' ', '"']).next()?)
 }
 
 /// authorized_keys without the lines of `gone`; it stays as it is, byte for byte, if it has none.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::unistd::{Group, User};
 
 use crate::agent::facts;
+use crate::agent::relay::SUDO;
 use crate::ca::resolve::{Resolve, System};
 use crate::clock::Deadline;
 use crate::command::{self, Program};
@@ -15,11 +16,7 @@ use crate::files;
 use crate::names::Hostname;
 use crate::sockets;
 
-/// The user that the arbiter runs as, and its group.
-pub const ACCOUNT: &str = "certbaton";
-
-/// Its home directory, which sshd looks into.
-pub const ACCOUNT_HOME: &str = "/var/lib/certbaton-ssh";
+pub use crate::check::door::{ACCOUNT, ACCOUNT_HOME};
 
 /// What did not work.
 #[derive(Debug, thiserror::Error)]
@@ -99,21 +96,6 @@ pub fn account() -> Option<Account> {
     Some(Account { home: user.dir })
 }
 
-/// What sshd says of its settings for the user certbaton; nothing where it cannot be asked.
-pub fn sshd_settings() -> Option<String> {
-    let who = format!("user={ACCOUNT},host=localhost,addr=127.0.0.1");
-    run("/usr/sbin/sshd", &["-T", "-C", &who]).ok()
-}
-
-/// The names of the user's groups.
-pub fn groups() -> Vec<String> {
-    let Some(user) = User::from_name(ACCOUNT).ok().flatten() else { return Vec::new() };
-    let Ok(name) = std::ffi::CString::new(ACCOUNT) else { return Vec::new() };
-    let groups = nix::unistd::getgrouplist(&name, user.gid).unwrap_or_default();
-    let named = groups.into_iter().filter_map(|id| Group::from_gid(id).ok().flatten());
-    named.map(|group| group.name).collect()
-}
-
 /// A name by which others find this host, else an address of its own; the public ones first.
 pub fn own_name() -> Option<String> {
     let own = sockets::interface_addresses().ok()?;
@@ -158,7 +140,8 @@ pub fn remove_account() -> Result<(), Error> {
 
 /// Whether sudo is here.
 pub fn has_sudo() -> bool {
-    facts::is_executable(Path::new(VISUDO)) && files::exists(Path::new("/etc/sudoers.d"))
+    let are_there = [VISUDO, SUDO].iter().all(|program| facts::is_executable(Path::new(program)));
+    are_there && files::exists(Path::new("/etc/sudoers.d"))
 }
 
 /// Has sudo read the candidate `file`, with a mode that it accepts.

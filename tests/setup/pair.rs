@@ -132,6 +132,16 @@ fn replaced(site: &Site) {
     let left = vps.read(file);
     assert!(!left.contains("oldhome") && left.contains(other), "{left}");
     assert!(left.contains("--as casa --renew\" ssh-ed25519 "), "{left}");
-    vps.sh(&format!("sed -i /somebody/d {file}"));
+    // What keeps the new home out, and whom nobody knows, is told here too.
+    vps.sh(&format!(
+        "sed -i 's/somebody/x/; s/--as casa/--as other/' {file}
+         echo 'AllowUsers root' > /etc/ssh/sshd_config.d/only.conf; mv /usr/bin/sudo /root/"
+    ));
+    let all = ["AllowUsers is root", "sudo is not there", "as other, which is no other"];
+    certbaton(vps, &["check"]).expect(1, &all);
+    vps.sh(&format!(
+        "sed -i 's/--as other/--as casa/; /AAAA x/d' {file}
+         rm /etc/ssh/sshd_config.d/only.conf; mv /root/sudo /usr/bin/"
+    ));
     certbaton(vps, &["uninstall", "--yes"]).expect(0, &[]);
 }

@@ -1,6 +1,68 @@
-//! pure: whether sshd lets a user in by a key, from its own account of its settings (`sshd -T`).
+//! pure: whom this host lets in: by sshd's own account of its settings (`sshd -T`), by the lines of keys, by sudo.
 
 use std::path::Path;
+
+use crate::check::finding::{Finding, Severity};
+use crate::names::HostLabel;
+
+/// What is seen where other hosts call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Door {
+    /// What keeps all of them out, although their keys are in place.
+    pub kept_out: Option<String>,
+    /// The program that makes a coordinator's order root's is missing.
+    pub lacks_sudo: bool,
+    /// Who may call and is no `[[host]]`, each with its line.
+    pub strangers: Vec<(String, HostLabel)>,
+}
+
+/// What is wrong about it.
+pub fn findings(door: &Door) -> Vec<Finding> {
+    let Door { kept_out, lacks_sudo, strangers } = door;
+    let mut found = Vec::new();
+    found.extend(kept_out.as_ref().map(|why| {
+        Finding::new(
+            Severity::Problem,
+            "kept-out",
+            Some("sshd".into()),
+            format!("sshd does not let the user certbaton in, as whom other hosts call: {why}"),
+            "let it in in /etc/ssh/sshd_config (add certbaton to AllowUsers, say), then systemctl reload ssh",
+        )
+    }));
+    found.extend(lacks_sudo.then(|| {
+        Finding::new(
+            Severity::Problem,
+            "no-sudo",
+            Some("/usr/bin/sudo".into()),
+            "sudo is not there, so no other host can look at this one or renew here",
+            "apt install sudo, then certbaton install",
+        )
+    }));
+    found.extend(strangers.iter().map(|(place, name)| {
+        Finding::new(
+            Severity::Warning,
+            "stranger-key",
+            Some(place.clone()),
+            format!("this key may take the lease and order renewals as {name}, which is no other [[host]] of the configuration"),
+            format!("delete the line if {name} is gone, else add its [[host]]"),
+        )
+    }));
+    found
+}
+
+/// Whom a line of authorized_keys lets in as a host, by its forced command.
+pub fn called(line: &str) -> Option<HostLabel> {
+    let is_comment = line.trim_start().starts_with('#');
+    let (_, rest) = line.split_once(" serve --as ").filter(|_| !is_comment)?;
+    HostLabel::parse(rest.split([' ', '"']).next()?)
+}
+
+/// Who may call by the lines of `file`, `text`, and is none of `hosts`.
+pub fn strangers(file: &Path, text: &str, hosts: &[&HostLabel]) -> Vec<(String, HostLabel)> {
+    let called = text.lines().zip(1..).filter_map(|(line, at)| Some((called(line)?, at)));
+    let others = called.filter(|(name, _)| !hosts.contains(&name));
+    others.map(|(name, at)| (format!("{}:{at}", file.display()), name)).collect()
+}
 
 /// Who wants to come in.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +140,26 @@ mod tests {
         let groups = ["certbaton".to_owned()];
         let home = Path::new("/var/lib/certbaton-ssh");
         refusal(settings, Caller { user: "certbaton", groups: &groups, home })
+    }
+
+    #[test]
+    fn whom_a_host_lets_in_that_is_none_is_told_by_its_line() {
+        let label = |name| HostLabel::parse(name).unwrap();
+        let line = |name: &str| {
+            format!(
+                "restrict,command=\"/usr/bin/certbaton serve --as {name} --renew\" ssh-ed25519 AAAA {name}\n"
+            )
+        };
+        let text =
+            format!("# {}{}ssh-rsa AAAA me\n{}", line("third"), line("home"), line("oldhome"));
+        let (home, third) = (label("home"), label("third"));
+        let seen = strangers(Path::new("/k"), &text, &[&home, &third]);
+        assert_eq!(seen, [("/k:4".to_owned(), label("oldhome"))]);
+        let kept_out = Some("AllowUsers is root".to_owned());
+        let door = Door { kept_out, lacks_sudo: true, strangers: seen };
+        let codes: Vec<String> = findings(&door).into_iter().map(|found| found.code).collect();
+        assert_eq!(codes, ["kept-out", "no-sudo", "stranger-key"]);
+        assert_eq!(findings(&Door::default()), []);
     }
 
     /// As `sshd -T` of OpenSSH 9.2 prints it.
