@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::agent::report::HOOKS;
 use crate::agent::whose;
 use crate::check::account;
 use crate::check::finding::{Finding, Severity};
@@ -71,11 +72,27 @@ pub fn unplanted(host: &HostSeen, planting: &Planting) -> Vec<Finding> {
     ]
 }
 
+/// Whether a line passes the challenges themselves on, and not just all that comes: another
+/// host's certbot may live on it, so it is not the line that has to go.
+pub fn is_for_a_peer(answerer: &Answerer) -> bool {
+    let names_it = |text: &str| ["acme-challenge", "well-known"].iter().any(|w| text.contains(w));
+    matches!(answerer, Answerer::Passed(directive) if names_it(&directive.text))
+}
+
 /// Nothing would switch.
 pub fn no_hooks(host: &HostSeen) -> Finding {
-    let what =
-        "certbaton's hooks are not all there, so nothing switches the route when certbot renews";
-    let remedy = "put them there: certbaton install";
+    let certbot = host.report.as_ref().ok().and_then(|report| report.certbot.as_ref());
+    let is_there = |hook: &str| certbot.is_some_and(|certbot| certbot.hooks.contains(hook));
+    let missing: Vec<&str> = HOOKS.into_iter().filter(|hook| !is_there(hook)).collect();
+    let what = format!(
+        "certbaton's hooks are not all there (missing: {}), so nothing switches the route when certbot renews",
+        missing.join(" ")
+    );
+    let remedy = if missing.len() == HOOKS.len() {
+        "certbaton init sets this host up; where that was done already, certbaton install puts them there"
+    } else {
+        "put them there: certbaton install"
+    };
     let place = Some("renewal-hooks".to_owned());
     Finding::new(Severity::Problem, "hooks-missing", place, what, remedy).on(&host.label)
 }

@@ -344,7 +344,7 @@ impl Case<'_> {
         }
         if self.is_hooked() {
             Fate::WorksSwitched
-        } else if self.leads_nowhere(address) {
+        } else if self.leads_nowhere(address) && !culprit::is_for_a_peer(&inspected.answerer) {
             Fate::Fails(vec![self.culprit(address, miss)])
         } else {
             Fate::Fails(vec![culprit::no_hooks(self.host)])

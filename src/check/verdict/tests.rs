@@ -260,6 +260,33 @@ fn a_switch_needs_hooks_and_lines_that_can_be_overruled() {
     assert_eq!(now(&g, HOME), Fate::WorksSwitched);
 }
 
+/// Before `init` home is asked alone, and nobody's challenge comes back; the line for the vps is not to blame.
+#[test]
+fn a_home_without_hooks_keeps_the_line_that_the_vps_renews_by() {
+    let mut g = healthy();
+    g.hosts.remove(VPS);
+    let home = &mut g.hosts[0];
+    home.report.as_mut().unwrap().certbot.as_mut().unwrap().hooks.clear();
+    let path = "/.well-known/acme-challenge/";
+    let line = directive(&format!("ProxyPass {path} http://vps{path}"));
+    home.inspection.as_mut().unwrap().names[0].answerer = Answerer::Passed(line);
+    let (_, findings) = verdict(&g);
+    assert_eq!(found_problems(&g), ["hooks-missing"]);
+    assert!(findings[0].what.contains("missing: pre deploy post"), "{findings:?}");
+    assert!(findings[0].remedy.starts_with("certbaton init"), "{findings:?}");
+    assert!(findings.iter().all(|f| !f.remedy.contains(" ! ")), "{findings:?}");
+    // One that takes all is in the way of a host that is alone.
+    let all = Answerer::Passed(directive("ProxyPass / http://localhost:8080/"));
+    g.hosts[0].inspection.as_mut().unwrap().names[0].answerer = all;
+    assert_eq!(found_problems(&g), ["passed-on"]);
+}
+
+fn found_problems(g: &Gathered) -> Vec<String> {
+    let (_, findings) = verdict(g);
+    let problems = findings.into_iter().filter(|found| found.severity == Severity::Problem);
+    problems.map(|found| found.code).collect()
+}
+
 #[test]
 fn a_webroot_that_is_not_there_is_named() {
     let mut g = healthy();
