@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::certbot::configobj;
-use crate::check::hooks;
+use crate::check::{hooks, reading};
 use crate::files;
 use crate::setup::adopt::saved::{self, Saved};
 
@@ -23,6 +23,43 @@ pub fn own_hooks(directory: &Path) -> Result<Vec<PathBuf>, files::Error> {
     Ok(found)
 }
 
+/// Where else certbot is told to run ours, each with its line: among what a person wrote, or in options.
+pub fn others(directory: &Path) -> Vec<String> {
+    let renewals = directory.join("renewal");
+    let names = files::list(&renewals).unwrap_or_default().into_iter();
+    let paths = names.map(|name| renewals.join(name));
+    let is_read = |path: &PathBuf| path.extension().is_some_and(|end| end == "conf");
+    let renewals = paths.filter(is_read).flat_map(|path| {
+        let bytes = files::read_trusted(&path).unwrap_or_default();
+        mixed(&path, &saved::in_renewal(&configobj::parse(&bytes).unwrap_or_default()))
+    });
+    let options = reading::options_files(directory).into_iter().flat_map(|path| {
+        let saved = saved::in_options(&reading::text(&path).unwrap_or_default());
+        let ours = saved.into_iter().filter(|saved| hooks::is_ours(&saved.command));
+        ours.map(|saved| stays(&path, &saved)).collect::<Vec<String>>()
+    });
+    let mut found: Vec<String> = renewals.chain(options).collect();
+    found.sort();
+    found
+}
+
+fn mixed(path: &Path, saved: &[Saved]) -> Vec<String> {
+    let is_mixed = |saved: &&Saved| hooks::is_ours(&saved.command) && !is_alone(saved);
+    saved.iter().filter(is_mixed).map(|saved| stays(path, saved)).collect()
+}
+
+fn stays(path: &Path, Saved { key, command, lines, .. }: &Saved) -> String {
+    format!(
+        "{}:{}: {key} = {command}; take certbaton out of it, else certbot renews nothing there",
+        path.display(),
+        lines.0
+    )
+}
+
+fn is_alone(saved: &Saved) -> bool {
+    !saved.command.contains(char::is_whitespace)
+}
+
 /// One that must not be read stays as it is.
 fn has_some(path: &Path) -> bool {
     files::read_trusted(path).is_ok_and(|bytes| without_ours(&bytes).is_some())
@@ -31,9 +68,7 @@ fn has_some(path: &Path) -> bool {
 /// Without the hooks that are nothing but a program of ours: what a person wrote around one is that person's.
 fn without_ours(bytes: &[u8]) -> Option<Vec<u8>> {
     let saved = saved::in_renewal(&configobj::parse(bytes).ok()?);
-    let is_ours = |saved: &&Saved| {
-        hooks::is_ours(&saved.command) && !saved.command.contains(char::is_whitespace)
-    };
+    let is_ours = |saved: &&Saved| hooks::is_ours(&saved.command) && is_alone(saved);
     let ours: Vec<&Saved> = saved.iter().filter(is_ours).collect();
     (!ours.is_empty()).then(|| saved::without(bytes, &ours))
 }
@@ -59,6 +94,19 @@ mod tests {
         assert_eq!(left, Some(format!("{head}{mine}").into_bytes()));
         assert_eq!(without_ours(format!("{head}{mine}").as_bytes()), None);
         assert_eq!(without_ours(b"[renewalparams"), None);
+        let entries = configobj::parse(format!("{head}{hooks}{mine}").as_bytes()).unwrap();
+        let told = mixed(Path::new("/r.conf"), &saved::in_renewal(&entries));
+        assert_eq!(told.len(), 1);
+        assert!(
+            told[0].starts_with("/r.conf:6: post_hook = nice certbaton-post-hook; "),
+            "{told:?}"
+        );
+        let options = tempfile::tempdir().unwrap();
+        let text = b"pre-hook = /usr/bin/certbaton-pre-hook\ndeploy-hook = cp a b\n";
+        files::write_scratch(&options.path().join("cli.ini"), text).unwrap();
+        let told = others(options.path());
+        assert!(told.iter().any(|told| told.contains("/cli.ini:1: pre-hook = ")), "{told:?}");
+        assert!(told.iter().all(|told| !told.contains("cp a b")), "{told:?}");
         assert!(own_hooks(Path::new("/nonexistent")).unwrap().is_empty());
     }
 }
