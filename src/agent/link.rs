@@ -30,6 +30,8 @@ pub struct Way {
     /// How long it may take for each lineage then (`lease.renewal`): a CA that is slow, and
     /// whatever hooks an administrator has.
     renewal: Duration,
+    /// How long any conversation may take, if that is less.
+    most: Option<Duration>,
 }
 
 /// An agent that goes on with what it was ordered until this is dropped.
@@ -109,7 +111,7 @@ pub fn hosts(settings: &Settings) -> Vec<Host> {
 impl Way {
     /// How to reach `name`, which `ssh` says, unless it is `own`.
     pub fn to(settings: &Settings, config: Option<&Path>, certbaton: &Path, host: &Host) -> Self {
-        let name = host.name.clone();
+        let (name, most) = (host.name.clone(), None);
         let (wait, renewal) = (settings.lease_wait, settings.lease_renewal);
         if settings.hosts.is_empty() || settings.name.as_ref() == Some(&name) {
             let mut arguments: Vec<_> = Vec::new();
@@ -124,17 +126,23 @@ impl Way {
                 directory: "/".into(),
             };
             let program = Some(program);
-            return Self { name, program, greets: false, patience: LOOK, wait, renewal };
+            return Self { name, program, greets: false, patience: LOOK, wait, renewal, most };
         }
         let ssh = |destination: &Destination| ssh::client(&settings.ssh_config, destination);
         let program = host.ssh.as_ref().map(ssh);
-        Self { name, program, greets: true, patience: LOOK, wait, renewal }
+        Self { name, program, greets: true, patience: LOOK, wait, renewal, most }
     }
 
     /// Gives a host up that takes longer than `patience` to look at something.
     #[must_use]
     pub fn patient(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// Gives a host up that takes longer than `most`, whatever it was asked.
+    #[must_use]
+    pub fn within(self, most: Duration) -> Self {
+        Self { most: Some(most), ..self }
     }
 
     /// Orders a look, and returns the answer.
@@ -205,13 +213,15 @@ impl Way {
         let (time, silence, more) = match order {
             Order::Renew(_) => {
                 let time = self.wait.saturating_add(self.renewal.saturating_mul(count));
-                (time, SILENCE.min(time), LINEAGE_BYTES.saturating_mul(lineages.max(1)))
+                (time, SILENCE, LINEAGE_BYTES.saturating_mul(lineages.max(1)))
             }
             Order::Probe(_) => (PROBE, SILENCE, 0),
             Order::Survey | Order::Status | Order::Inspect { .. } | Order::Plant { .. } => {
                 (self.patience, self.patience.min(QUIET), 0)
             }
         };
+        let time = self.most.map_or(time, |most| time.min(most));
+        let silence = silence.min(time);
         // The answer, and what ssh or sudo may have to say before.
         let bytes = (MAX_ANSWER + COMPLAINTS).saturating_add(more);
         Bounds { time, silence, bytes, line: MAX_ANSWER }
@@ -305,7 +315,7 @@ mod tests {
         let name = HostLabel::parse("vps").unwrap();
         let (patience, wait) = (LOOK, Duration::from_mins(30));
         let renewal = Duration::from_mins(5);
-        Way { name, program: Some(program), greets: false, patience, wait, renewal }
+        Way { name, program: Some(program), greets: false, patience, wait, renewal, most: None }
     }
 
     fn renewal() -> Renewal {

@@ -56,7 +56,11 @@ impl Asking<'_> {
             .iter()
             .map(|planted| planted.as_ref().map(|(all, _)| all.clone()).map_err(Clone::clone))
             .collect();
-        let questions = questions(&names, self.ways, &plantings);
+        let planted_there = self.ways.iter().zip(&plantings);
+        let planted_there: Vec<(&HostLabel, &[Planting])> = planted_there
+            .filter_map(|(way, plantings)| Some((&way.name, plantings.as_ref().ok()?.as_slice())))
+            .collect();
+        let questions = questions(&names, &planted_there);
         (self.say)("asking for each of them, as the CA does, from every host");
         let seen = self.each(|way| match reports_of(self.ways, &reports, way) {
             Ok(_) => {
@@ -179,16 +183,15 @@ fn fits(order: Order) -> bool {
 }
 
 /// Every name with every nonce that is planted for it, in orders that are short enough.
-fn questions(names: &[Hostname], ways: &[Way], plantings: &[Told<Vec<Planting>>]) -> Vec<Question> {
+pub fn questions(names: &[Hostname], planted: &[(&HostLabel, &[Planting])]) -> Vec<Question> {
     let mut parts = vec![Question::default()];
     for name in names {
-        let of_hosts = ways.iter().zip(plantings);
-        let nonces = of_hosts.filter_map(|(way, plantings)| {
+        let nonces = planted.iter().filter_map(|(host, plantings)| {
             let of_name = |planting: &&Planting| planting.names.contains(name);
-            let planting = plantings.as_ref().ok()?.iter().find(of_name)?;
+            let planting = plantings.iter().find(of_name)?;
             match &planting.planted {
                 Planted::Content(content) => Some(Wanted {
-                    host: way.name.clone(),
+                    host: (*host).clone(),
                     content: content.clone(),
                     account: planting.account.clone(),
                 }),

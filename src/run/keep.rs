@@ -40,6 +40,7 @@ mod loss;
 mod planning;
 mod prove;
 pub mod record;
+mod seen;
 mod watch;
 
 /// Why a keeper ended other than by the end of its run.

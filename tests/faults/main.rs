@@ -15,6 +15,7 @@ mod lease;
 mod links;
 #[path = "../schema/mod.rs"]
 mod schema;
+mod sight;
 mod state;
 mod status;
 mod turns;
@@ -37,6 +38,7 @@ fn main() {
         coordinate::SCENARIOS,
         status::SCENARIOS,
         units::SCENARIOS,
+        sight::SCENARIOS,
     ];
     perform(&scenarios.concat(), Around { prepare, tidy });
 }
