@@ -38,16 +38,17 @@ pub(crate) fn search<S: System>(system: &S, depth: usize, limit: usize) -> Found
     let mut seen: HashMap<u128, Option<(u128, S::Step)>> = HashMap::new();
     let begin = system.begin();
     let fault = system.fault(&begin);
-    seen.insert(mark(&begin), None);
+    let mut words = Words::default();
+    let first = words.mark(&begin);
+    seen.insert(first, None);
     let mut found = Found { states: 1, depth: 0, fault };
-    let mut level = vec![begin];
+    let mut level = vec![(first, begin)];
     while found.fault.is_none() && found.depth < depth && !level.is_empty() {
         let mut next = Vec::new();
         let is_last = found.depth + 1 == depth;
-        'level: for state in level {
-            let here = mark(&state);
+        'level: for (here, state) in level {
             for (step, after) in system.steps(&state) {
-                let mark = mark(&after);
+                let mark = words.mark(&after);
                 if seen.len() >= limit {
                     break 'level;
                 }
@@ -59,7 +60,7 @@ pub(crate) fn search<S: System>(system: &S, depth: usize, limit: usize) -> Found
                 }
                 // The last level is the largest, and leads nowhere.
                 if !is_last {
-                    next.push(after);
+                    next.push((mark, after));
                 }
             }
         }
@@ -70,14 +71,33 @@ pub(crate) fn search<S: System>(system: &S, depth: usize, limit: usize) -> Found
     found
 }
 
-fn mark(state: &impl Hash) -> u128 {
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        salt.hash(&mut hasher);
-        state.hash(&mut hasher);
-        u128::from(hasher.finish())
-    };
-    half(0) << 64 | half(1)
+/// All that a state feeds to a hasher. A state has some hundred parts, and a test is not optimised:
+/// they are gone through once, and hashed as a whole.
+#[derive(Default)]
+struct Words(Vec<u8>);
+
+impl Hasher for Words {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+impl Words {
+    fn mark(&mut self, state: &impl Hash) -> u128 {
+        self.0.clear();
+        state.hash(self);
+        let half = |salt: u8| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write_u8(salt);
+            hasher.write(&self.0);
+            u128::from(hasher.finish())
+        };
+        half(0) << 64 | half(1)
+    }
 }
 
 /// The steps to a state, from the first.
