@@ -1,6 +1,7 @@
 //! test: a keeper that cannot go on, or whose hook says nothing more: the routes come back.
 
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use certbaton::clock;
@@ -12,7 +13,6 @@ use crate::keepers::{Client, Traced, as_before_soon, config, keeper, pre};
 use crate::{on_a_bench, without_strace};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_certbaton");
-const POST: &str = env!("CARGO_BIN_EXE_certbaton-post-hook");
 
 #[test]
 fn a_keeper_that_cannot_wait_any_more_gives_back_while_its_client_lives_on() {
@@ -46,22 +46,18 @@ fn a_call_that_cannot_be_taken_hides_no_end_of_the_run() {
             return Ok(());
         }
         let config = config(bench, "full.toml", "");
-        let script = format!(
-            "{} || exit 9\necho held\nread word\n{POST} --config {} > /dev/null 2>&1 &\n",
-            pre(bench, &config),
-            config.display()
-        );
+        let script = format!("{} || exit 9\necho held\nread word\n", pre(bench, &config));
         let mut client = Client::script(bench, &script);
         client.hear("held")?;
         let keeper = keeper(&config);
         let inject = "inject=accept,accept4:error=EMFILE";
         let how = ["-e", "trace=accept,accept4", "-e", inject];
         let traced = Traced::with(keeper.process().pid, &how)?;
-        // Its call waits to be taken when the client ends.
-        client.tell("");
-        ensure!(keeper.wait_exit(Duration::from_mins(1)).unwrap(), "the keeper goes on");
-        drop(traced);
+        // This call waits to be taken when the client ends.
+        let call = UnixStream::connect(bench.settings.keeper_socket()).unwrap();
         drop(client);
+        ensure!(keeper.wait_exit(Duration::from_mins(1)).unwrap(), "the keeper goes on");
+        drop((traced, call));
         as_before_soon(bench)
     });
 }
