@@ -30,14 +30,13 @@ pub struct Asked {
 pub fn ask(server: &Server, known: &BTreeSet<Stamp>) -> Result<Asked, Error> {
     let began = clock::now();
     let asked = question(server)?;
-    if asked.watched.is_unsure(began, known) {
+    if asked.watched.unsure(began, known).is_some() {
         // Which version of a file Apache has read is not known, but it will be the next time.
         let known = asked.watched.stamps();
         let began = clock::now();
         let again = question(server)?;
-        if again.watched.is_unsure(began, &known) {
-            let changing = again.files.into_iter().next().unwrap_or_default();
-            return Err(files::Error::Raced(changing).into());
+        if let Some(changing) = again.watched.unsure(began, &known) {
+            return Err(files::Error::Raced(changing.to_owned()).into());
         }
         return Ok(again);
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::apache::server::{self, Server};
 use crate::cause::chain;
-use crate::clock::{self, Stopwatch};
+use crate::clock::{self, Deadline, Stopwatch};
 use crate::config::Settings;
 use crate::files::{self, Stamp};
 use crate::names::{Hostname, Route};
@@ -47,6 +47,8 @@ pub struct Run<'a> {
     signalled: bool,
     /// For those who save files all the time.
     rounds: Range<u32>,
+    /// The same, until they are left to whoever comes next.
+    patience: Deadline,
     still: Vec<Hostname>,
     notes: Vec<Note>,
     steps: Vec<(&'static str, Duration)>,
@@ -133,6 +135,7 @@ pub fn begin<'a>(settings: &'a Settings, which: &'a Return, options: &'a Options
         asked: None,
         signalled: false,
         rounds: 0..ROUNDS,
+        patience: Deadline::after(settings.proof_time),
         still: Vec::new(),
         notes,
         steps: Vec::new(),
@@ -184,7 +187,13 @@ fn ask(run: &mut Run<'_>) -> Result<(), Error> {
     }
     for _ in 0..QUESTIONS {
         let Some(server) = &run.server else { return run.without_apache() };
-        match asked::ask(server, &run.known_versions()) {
+        let asked = loop {
+            match asked::ask(server, &run.known_versions()) {
+                Err(error) if is_race(&error) && run.waits_for_quiet() => {}
+                asked => break asked,
+            }
+        };
+        match asked {
             Ok(asked) => run.asked = Some(asked),
             Err(error) => return run.unasked(error),
         }
@@ -222,12 +231,10 @@ fn reload(run: &mut Run<'_>) -> Result<(), Error> {
         })
     });
     let Err(error) = told else { return Ok(()) };
-    if !run.signalled && matches!(error, Error::File(files::Error::Raced(_))) {
-        // Saved since Apache accepted it, and perhaps half of it.
-        if run.rounds.next().is_some() {
-            ask(run)?;
-            return reload(run);
-        }
+    // Saved since Apache accepted it, and perhaps half of it.
+    if !run.signalled && is_race(&error) && run.waits_for_quiet() {
+        ask(run)?;
+        return reload(run);
     }
     if server.is_alive().unwrap_or(true) {
         return Err(Error::Owed(Box::new(error)));
@@ -246,6 +253,7 @@ fn reload(run: &mut Run<'_>) -> Result<(), Error> {
 
 fn settle(run: &mut Run<'_>) -> Result<(), Error> {
     if run.let_go() && run.rounds.next().is_some() {
+        run.patience = Deadline::after(run.settings.proof_time);
         take_out(run);
         ask(run)?;
         reload(run)?;
@@ -328,6 +336,11 @@ impl Run<'_> {
         self.files.retain(|path, _| !again.contains(path));
         self.look_at(&again);
         !again.is_empty()
+    }
+
+    /// Leaves whoever saves files a moment; whether it is worth while to look again.
+    fn waits_for_quiet(&self) -> bool {
+        clock::pause(MOMENT, &self.patience).is_ok()
     }
 
     fn has_more(&self) -> bool {
@@ -450,8 +463,16 @@ impl Run<'_> {
     }
 }
 
-/// Times that everything is looked at anew since somebody saved a file.
+/// Times that everything is looked at anew since somebody wrote into a file that was replaced.
 const ROUNDS: u32 = 10;
+
+/// Somebody saved a file meanwhile.
+fn is_race(error: &Error) -> bool {
+    matches!(error, Error::File(files::Error::Raced(_)))
+}
+
+/// Between two questions while somebody saves files.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// For files with lines of ours that only Apache's answer shows.
 const QUESTIONS: usize = 3;

@@ -175,7 +175,7 @@ pub fn begin<'a>(
     let began = clock::now();
     let mut guess = guess::guess(settings, order, &server);
     let observed = observe::observe(&server, journal)?;
-    if observed.watched.is_unsure(began, &BTreeSet::new()) {
+    if observed.watched.unsure(began, &BTreeSet::new()).is_some() {
         // It may have met other versions of the files.
         guess = None;
     }

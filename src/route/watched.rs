@@ -68,10 +68,13 @@ impl Watched {
         self.files.values().map(|version| version.stamp).chain(directories).collect()
     }
 
-    /// Whether a question that began at `began` may have met other versions: one of these is as
-    /// young, or from a time that has yet to come, and none of those that were `known` before.
-    pub fn is_unsure(&self, began: Timestamp, known: &BTreeSet<Stamp>) -> bool {
-        self.stamps().iter().any(|stamp| is_young(stamp.changed, began) && !known.contains(stamp))
+    /// Of what a question that began at `began` may have met another version: it is as young, or
+    /// from a time that has yet to come, and none of those that were `known` before.
+    pub fn unsure(&self, began: Timestamp, known: &BTreeSet<Stamp>) -> Option<&Path> {
+        let files = self.files.iter().map(|(path, version)| (path, version.stamp));
+        let directories = self.directories.iter().map(|(path, (stamp, _))| (path, *stamp));
+        let is_new = |stamp: &Stamp| is_young(stamp.changed, began) && !known.contains(stamp);
+        files.chain(directories).find(|(_, stamp)| is_new(stamp)).map(|(path, _)| path.as_path())
     }
 
     /// An error names what is not as it was.
@@ -149,12 +152,12 @@ mod tests {
         files::write_scratch(&path, b"x").unwrap();
         let mut watched = Watched::default();
         watched.add(&path);
-        assert!(watched.is_unsure(began, &BTreeSet::new()));
-        assert!(!watched.is_unsure(began, &watched.stamps()));
+        assert_eq!(watched.unsure(began, &BTreeSet::new()), Some(&*path));
+        assert_eq!(watched.unsure(began, &watched.stamps()), None);
         let later = began + Duration::from_mins(1);
-        assert!(!watched.is_unsure(later, &BTreeSet::new()));
+        assert_eq!(watched.unsure(later, &BTreeSet::new()), None);
         // A clock that was set back leaves files of a time that has yet to come.
         let earlier = began - Duration::from_mins(1);
-        assert!(watched.is_unsure(earlier, &BTreeSet::new()));
+        assert_eq!(watched.unsure(earlier, &BTreeSet::new()), Some(&*path));
     }
 }

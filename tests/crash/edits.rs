@@ -411,3 +411,57 @@ fn a_return_does_not_depend_on_its_webroot() {
         Ok(())
     });
 }
+
+/// Another site's file, touched all the time by a thread of its own until it is told to end.
+fn touching(file: std::path::PathBuf) -> impl FnOnce() {
+    let end = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let told = std::sync::Arc::clone(&end);
+    let thread = std::thread::spawn(move || {
+        while !told.load(std::sync::atomic::Ordering::Relaxed) {
+            let opened = fs::File::options().write(true).open(&file).unwrap();
+            opened.set_modified(std::time::SystemTime::now()).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    });
+    move || {
+        end.store(true, std::sync::atomic::Ordering::Relaxed);
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_return_is_told_to_apache_as_soon_as_the_files_are_quiet_and_names_the_one_that_is_not() {
+    on_a_bench(|bench| {
+        let three = "sites-available/three.conf";
+        let dated = fs::metadata(bench.file(three)).unwrap().modified().unwrap();
+        bench.done(Goal::Local)?;
+        let end = touching(bench.file(three));
+        let users = SITES.map(|site| text(bench, site));
+        let back = std::thread::scope(|scope| {
+            let shared = &*bench;
+            let back = scope.spawn(move || shared.run(Goal::Peer));
+            // The lines are out, and Apache has been asked once at least.
+            while SITES.map(|site| text(shared, site)) == users {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1500));
+            end();
+            back.join().unwrap()
+        });
+        ensure!(back.status.success(), "{}", told(&back));
+        // Somebody who never ends.
+        bench.done(Goal::Local)?;
+        let settings = fs::read_to_string(&bench.config).unwrap();
+        fs::write(&bench.config, settings.clone() + "[proof]\ntime = \"1s\"\n").unwrap();
+        let end = touching(bench.file(three));
+        let back = bench.run(Goal::Peer);
+        end();
+        fs::write(&bench.config, settings).unwrap();
+        let said = told(&back);
+        ensure!(back.status.code() == Some(70), "{said}");
+        ensure!(said.contains("three.conf was changed by somebody else"), "{said}");
+        let file = fs::File::options().write(true).open(bench.file(three)).unwrap();
+        file.set_modified(dated).unwrap();
+        bench.reset()
+    });
+}
