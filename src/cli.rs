@@ -24,6 +24,7 @@ use crate::files;
 use crate::harmless;
 use crate::history::record::By;
 use crate::history::said;
+use crate::inherited;
 use crate::lease::serve;
 use crate::names::HostLabel;
 use crate::run::hook;
@@ -144,7 +145,8 @@ impl Certbaton {
                 Ok(done?)
             }
             Verb::Lease(order) => Ok(order.perform(&settings(common)?, config)?),
-            Verb::Agent => settings(common)
+            Verb::Agent => taken_back()
+                .and_then(|()| settings(common))
                 .inspect_err(|error| carry::refuse(error.exit(), &chain(error)))
                 .and_then(|set| Ok(carry::carry(&set)?)),
         };
@@ -190,6 +192,14 @@ pub fn settings(common: &Common) -> Result<Settings, Error> {
         return Err(Error::NotRoot);
     }
     unprivileged_settings(common)
+}
+
+/// What a user could set of a process comes through sudo, which says so (sudo(8), `SUDO_UID`).
+fn taken_back() -> Result<(), Error> {
+    if std::env::var_os("SUDO_UID").is_some() && geteuid().is_root() {
+        inherited::take_back()?;
+    }
+    Ok(())
 }
 
 fn unprivileged_settings(common: &Common) -> Result<Settings, Error> {

@@ -48,6 +48,8 @@ pub mod foreign;
 pub mod guard;
 pub mod harmless;
 pub mod history;
+#[expect(clippy::disallowed_methods, reason = "owns what is inherited of limits")]
+pub mod inherited;
 pub mod lease;
 pub mod lock;
 pub mod monitor;

@@ -13,6 +13,7 @@ use crate::config;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::history::record::RunId;
+use crate::inherited;
 use crate::lease::serve;
 use crate::route::report;
 use crate::run::hook;
@@ -81,6 +82,9 @@ pub enum Error {
     /// What a person asks the arbiter.
     #[error(transparent)]
     Lease(#[from] lease::Error),
+    /// A limit of the caller's.
+    #[error(transparent)]
+    Limited(#[from] inherited::Limited),
     /// The agent.
     #[error(transparent)]
     Agent(#[from] carry::Error),
@@ -166,6 +170,7 @@ impl CarriesExit for Error {
             Self::Hook(error) => error.exit(),
             Self::Keep(error) => error.exit(),
             Self::Lease(error) => error.exit(),
+            Self::Limited(error) => error.exit(),
             Self::Agent(error) => error.exit(),
             Self::Coordinate(error) => error.exit(),
             Self::Serve(error) => error.exit(),

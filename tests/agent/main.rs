@@ -10,7 +10,7 @@ mod schema;
 mod tree;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -69,6 +69,77 @@ fn what_is_planted_is_there_until_the_caller_hangs_up_or_the_agent_is_ended() {
         agent.wait().unwrap();
         assert_eq!(planted(&tree), Vec::<PathBuf>::new());
         assert!(!tree.base().join("www/.well-known").exists());
+    }
+}
+
+/// What a renewal says that is ordered as `sudo -n certbaton agent` starts it for somebody who has
+/// started sudo by these words.
+fn ordered_through_sudo(tree: &Tree, words: &str) -> String {
+    let text = format!("exec {words} env SUDO_UID=999 \"$0\" --config \"$1\" agent");
+    let mut agent = Command::new("/bin/sh")
+        .args(["-c", &text, env!("CARGO_BIN_EXE_certbaton")])
+        .arg(tree.config())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let order = r#"{"version":1,"order":{"renew":{"cert-names":[],"force":false,"dry-run":true}}}"#;
+    writeln!(agent.stdin.as_mut().unwrap(), "{order}").unwrap();
+    let mut said = String::new();
+    agent.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    agent.wait().unwrap();
+    said
+}
+
+#[test]
+fn nothing_that_a_user_may_set_of_a_process_comes_through_sudo() {
+    let certbot = "cat /proc/self/limits > limits; cat /proc/self/oom_score_adj > first
+         ps -o cls=,ni= -p $$ > priority; ionice -p $$ >> priority; taskset -p $$ > processors
+         umask > mask; head -c 4096 /dev/zero > big";
+    let Some(tree) = Tree::plant(certbot) else { return };
+    // Soft limits: there are machines where not even root may raise a hard one.
+    let limits = "prlimit --fsize=2000: --nofile=64: --cpu=60: --as=3000000000: --stack=1048576:";
+    let priorities = "nice -n 19 choom -n 1000 -- ionice -c 3 chrt -i 0 taskset -c 0";
+    let mask = "sh -c 'umask 0777; exec \"$@\"' sh";
+    let said = ordered_through_sudo(&tree, &[limits, priorities, mask].join(" "));
+    let read = |name: &str| {
+        let text = fs::read_to_string(tree.base().join(name));
+        text.unwrap_or_else(|error| panic!("{name}: {error}; {said}"))
+    };
+    let limits = read("limits");
+    for (name, soft) in [
+        ("Max file size", "unlimited"),
+        ("Max cpu time", "unlimited"),
+        ("Max address space", "unlimited"),
+        ("Max stack size", "8388608"),
+        ("Max open files", "1024"),
+    ] {
+        let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        assert_eq!(line.split_whitespace().next(), Some(soft), "{limits}");
+    }
+    assert_eq!(read("first").trim(), "0");
+    let priority = read("priority");
+    assert_eq!(priority.split_whitespace().take(3).collect::<Vec<_>>(), ["TS", "0", "none:"]);
+    assert_eq!(read("mask").trim(), "0022");
+    assert_eq!(read("big").len(), 4096);
+    let processors = read("processors");
+    let mask = u64::from_str_radix(processors.trim().rsplit(' ').next().unwrap(), 16).unwrap();
+    let there = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(usize::try_from(mask.count_ones()).unwrap(), there, "{processors}");
+}
+
+#[test]
+fn a_limit_that_is_there_for_good_is_taken_back_or_nothing_is_begun() {
+    let Some(tree) = Tree::plant("head -c 4096 /dev/zero > big") else { return };
+    let said = ordered_through_sudo(&tree, "prlimit --fsize=2000:2000");
+    let big = tree.base().join("big");
+    match fs::read(&big) {
+        Ok(bytes) => assert_eq!(bytes.len(), 4096, "{said}"),
+        Err(_) => assert!(
+            said.contains("the caller has limited the size of files to 2000")
+                && said.contains("nothing was done"),
+            "{said}"
+        ),
     }
 }
 
