@@ -106,6 +106,41 @@ pub fn key_matches(certificate_pem: &[u8], key_pem: &[u8]) -> Result<bool, Error
     Ok(public.public_eq(&key))
 }
 
+/// Whether all of a file of certificates can be read: each to its end, and what is between them.
+///
+/// As `use_certificate_chain_file` of OpenSSL and `X509_load_cert_crl_file` do, by which Apache
+/// loads such files: text around them is passed over, a block without its end is an error. What
+/// only OpenSSL's own `TRUSTED CERTIFICATE` is, is not judged.
+pub fn all_readable(pem: &[u8]) -> Result<(), Error> {
+    let is_trusted = pem.windows(TRUSTED.len()).any(|bytes| bytes == TRUSTED);
+    match X509::stack_from_pem(pem) {
+        Ok(all) if !all.is_empty() || is_trusted => Ok(()),
+        Err(_) if is_trusted && is_paired(pem) => Ok(()),
+        Ok(_) => Err(Error::Certificate(ErrorStack::get())),
+        Err(source) => Err(Error::Certificate(source)),
+    }
+}
+
+/// Whether each block of a PEM file (RFC 7468) has its end, and there is one.
+pub fn is_paired(pem: &[u8]) -> bool {
+    let (mut open, mut count) = (None, 0);
+    for line in pem.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end) {
+        if let Some(label) = line.strip_prefix(b"-----BEGIN ") {
+            if open.replace(label).is_some() {
+                return false;
+            }
+        } else if let Some(label) = line.strip_prefix(b"-----END ") {
+            if open.take() != Some(label) {
+                return false;
+            }
+            count += 1;
+        }
+    }
+    open.is_none() && count > 0
+}
+
+const TRUSTED: &[u8] = b"-----BEGIN TRUSTED CERTIFICATE-----";
+
 /// Whether the certificate of a handshake is the leaf of a PEM file.
 pub fn same_leaf(der: &[u8], pem: &[u8]) -> Result<bool, Error> {
     Ok(leaf(pem)?.to_der().map_err(Error::Certificate)? == der)
@@ -259,6 +294,31 @@ mod tests {
         assert!(matches!(key_matches(&certificate, b"junk"), Err(Error::Key(_))));
         assert!(matches!(key_matches(b"junk", b"junk"), Err(Error::Key(_))));
         assert!(matches!(from_pem(b""), Err(Error::Certificate(_))));
+    }
+
+    #[test]
+    fn a_chain_is_readable_to_its_last_byte_or_not_at_all() {
+        let key = ec_key();
+        let pem = |serial| issue(&key, &["a.example"], serial).to_pem().unwrap();
+        let (leaf, second) = (pem(1), pem(2));
+        let chain = [&leaf[..], b"\nSubject: of the second\n", &second].concat();
+        assert!(all_readable(&leaf).is_ok() && all_readable(&chain).is_ok());
+        assert!(is_paired(&chain));
+        // Wherever it is cut off within the second, but for its last line end.
+        for cut in [chain.len() - 2, chain.len() - 20, chain.len() - 200, leaf.len() + 60] {
+            assert!(all_readable(&chain[..cut]).is_err(), "{cut} of {}", chain.len());
+            assert!(!is_paired(&chain[..cut]), "{cut} of {}", chain.len());
+            assert!(key_matches(&chain[..cut], &key.private_key_to_pem_pkcs8().unwrap()).unwrap());
+        }
+        let mut broken = chain.clone();
+        broken[chain.len() - 100] = b'*';
+        assert!(all_readable(&broken).is_err());
+        for nothing in [&b""[..], b"junk\n", &key.private_key_to_pem_pkcs8().unwrap()] {
+            assert!(all_readable(nothing).is_err());
+        }
+        let trusted = String::from_utf8(leaf).unwrap().replace(" CERT", " TRUSTED CERT");
+        assert!(all_readable(trusted.as_bytes()).is_ok());
+        assert!(all_readable(&trusted.as_bytes()[..trusted.len() - 9]).is_err());
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub const CODES: &[Code] = &[
     both("certbot-hangs", "certbot has held its lock for hours"),
     both("certbot-stopped", "certbot is stopped (state T) and holds its lock"),
     check("certbot-unreadable", "certbot's directory cannot be read"),
+    check("certificate-broken", "a file of certificates ends in the middle of one"),
     check("certificate-copied", "Apache serves a copy of a certificate, which no renewal replaces"),
     check(
         "certonly",

@@ -302,6 +302,10 @@ impl Disk for RealDisk {
         let read = |path: &Path| files::read_foreign(path).ok();
         certificate::key_matches(&read(certificate)?, &read(key)?).ok()
     }
+
+    fn is_broken(&self, certificates: &Path) -> bool {
+        files::read_foreign(certificates).is_ok_and(|pem| certificate::all_readable(&pem).is_err())
+    }
 }
 
 /// For systemd to answer, on a small machine that is busy.

@@ -47,6 +47,8 @@ pub trait Disk {
     fn certificate(&self, path: &Path) -> Option<OnDisk>;
     /// Whether a certificate and a key belong together; `None` if that cannot be told.
     fn belong_together(&self, certificate: &Path, key: &Path) -> Option<bool>;
+    /// Whether a file of certificates, which is there, ends in the middle of one, or has none.
+    fn is_broken(&self, certificates: &Path) -> bool;
 }
 
 /// What is wrong with the certificate that Apache serves for `name`, of `lineages`.
@@ -68,10 +70,19 @@ pub fn faults(
     }
     let files = directives(&vhost, "sslcertificatefile");
     let root = Path::new(&dump.server_root);
-    let mut wrong = Vec::new();
+    let (mut wrong, mut broken) = (Vec::new(), Vec::new());
     let mut is_served = false;
     for node in &files {
         let path = root.join(first_word(&node.arguments));
+        if disk.is_broken(&path) {
+            broken.push(Finding::new(
+                Severity::Problem,
+                "certificate-broken",
+                Some(texts.place(&node.origin)),
+                format!("{} cannot be read to its end: configtest does not see it, and Apache ends at its next reload", path.display()),
+                "write it anew; a fullchain.pem of certbot's is cert.pem and behind it chain.pem, which lie beside it",
+            ));
+        }
         let Some(found) = disk.certificate(&path) else { continue };
         let served = Served { path: &path, found: &found, name, has_chain: has_chain(&vhost) };
         match served.fault(lineages) {
@@ -97,6 +108,7 @@ pub fn faults(
         }
     }
     wrong.retain(|found| !is_served || found.code == "old-certificate");
+    wrong.append(&mut broken);
     let keys = directives(&vhost, "sslcertificatekeyfile");
     for (node, key) in files.iter().zip(&keys) {
         let (certificate, key_file) =
@@ -216,6 +228,10 @@ mod tests {
         fn belong_together(&self, certificate: &Path, key: &Path) -> Option<bool> {
             Some(certificate.parent() == key.parent())
         }
+
+        fn is_broken(&self, certificates: &Path) -> bool {
+            certificates.ends_with("cut.pem")
+        }
     }
 
     fn codes(lines: &[&str]) -> Vec<String> {
@@ -262,6 +278,17 @@ mod tests {
     fn a_certificate_that_is_newer_than_what_apache_loaded_is_not_served() {
         let new = codes(&["SSLCertificateFile /new/copy.pem"]);
         assert_eq!(new, ["certificate-copied:/f:4", "old-certificate:/f:4"]);
+    }
+
+    #[test]
+    fn a_chain_that_is_cut_off_ends_apache_whoever_it_is_for() {
+        let cut = codes(&["SSLCertificateFile /etc/ssl/cut.pem"]);
+        assert!(cut.contains(&"certificate-broken:/f:4".to_owned()), "{cut:?}");
+        let both = codes(&[
+            "SSLCertificateFile /le/live/a/fullchain.pem",
+            "SSLCertificateFile /etc/ssl/cut.pem",
+        ]);
+        assert_eq!(both, ["certificate-broken:/f:5"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::apache::document::words;
 use crate::apache::dump::{Dump, Node, Origin};
 use crate::apache::server::Server;
+use crate::cause::chain;
 use crate::certbot::certificate;
 use crate::files;
 use crate::route::report::Error;
@@ -14,9 +15,80 @@ use crate::sockets;
 
 /// Refuses the reload that would be Apache's last.
 pub fn check(dump: &Dump, server: &Server) -> Result<(), Error> {
+    files_are_whole(dump)?;
     keys_match(dump, server)?;
     ports_are_free(dump, server)?;
     logs_can_be_written(dump)
+}
+
+/// Each file that mod_ssl reads at a reload, whatever Apache's own test thinks of it, can be read
+/// to its end (`ssl_init_server_certs`, `ssl_init_ctx_verify`, `ssl_init_ctx_crl`,
+/// `ssl_init_ticket_key`, `ssl_init_proxy_certs`; ssl_engine_init.c). So says none a time: one that
+/// Apache has loaded could be.
+fn files_are_whole(dump: &Dump) -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    let is_off = |nodes: &&[Node]| {
+        let own = nodes.iter().rfind(|node| node.name == "sslengine");
+        own.is_some_and(|node| node.arguments.trim_ascii().eq_ignore_ascii_case(b"off"))
+    };
+    for node in levels(dump).filter(|nodes| !is_off(nodes)).flatten() {
+        let Some((_, kind)) = FILES.iter().find(|(name, _)| *name == node.name) else { continue };
+        let Some(word) = words(&node.arguments).next() else { continue };
+        let path = Path::new(&dump.server_root).join(String::from_utf8_lossy(&word).as_ref());
+        // Not a file: a token of PKCS #11, a word of OpenSSL's, or what the test has missed already.
+        let Ok(found) = files::snapshot(&path) else { continue };
+        if seen.insert((path.clone(), *kind))
+            && let Some(what) = kind.fault(&found.bytes)
+        {
+            let what = format!("{} {what}", path.display());
+            return Err(Error::Deadly { origin: node.origin.clone(), what });
+        }
+    }
+    Ok(())
+}
+
+/// What a file is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// Certificates.
+    Certificates,
+    /// PEM of other kinds, or of several.
+    Pem,
+    /// The key of session tickets (`TLSEXT_TICKET_KEY_LEN`).
+    TicketKey,
+}
+
+impl Kind {
+    fn fault(self, bytes: &[u8]) -> Option<String> {
+        match self {
+            Self::Certificates => {
+                let error = certificate::all_readable(bytes).err()?;
+                Some(format!("cannot be read to its end ({})", chain(&error)))
+            }
+            Self::Pem => (!certificate::is_paired(bytes)).then(|| "is not whole PEM".to_owned()),
+            Self::TicketKey => (bytes.len() < 48).then(|| "has less than 48 bytes".to_owned()),
+        }
+    }
+}
+
+/// Directives whose first word is such a file.
+const FILES: [(&str, Kind); 10] = [
+    ("sslcertificatefile", Kind::Certificates),
+    ("sslcertificatekeyfile", Kind::Pem),
+    ("sslcertificatechainfile", Kind::Certificates),
+    ("sslcacertificatefile", Kind::Certificates),
+    ("sslcarevocationfile", Kind::Pem),
+    ("sslproxycacertificatefile", Kind::Certificates),
+    ("sslproxycarevocationfile", Kind::Pem),
+    ("sslproxymachinecertificatefile", Kind::Pem),
+    ("sslproxymachinecertificatechainfile", Kind::Certificates),
+    ("sslsessionticketkeyfile", Kind::TicketKey),
+];
+
+/// The lines of each vhost, and those outside of them.
+fn levels(dump: &Dump) -> impl Iterator<Item = &[Node]> {
+    let sections = dump.config.iter().filter(|node| node.name == "<virtualhost");
+    sections.map(|node| &node.children[..]).chain([&dump.config[..]])
 }
 
 /// What Apache does not listen on yet, nobody else may: it ends when it cannot bind (`open_listeners`, listen.c).
@@ -54,9 +126,7 @@ fn address(word: &[u8]) -> Option<SocketAddr> {
 /// A program that a log is piped to must be there, and so must the directory of a file
 /// (`ap_open_logs`, log.c; `init_config_log`, mod_log_config.c).
 fn logs_can_be_written(dump: &Dump) -> Result<(), Error> {
-    let sections = dump.config.iter().filter(|n| n.name == "<virtualhost");
-    let levels = sections.map(|n| &n.children[..]).chain([&dump.config[..]]);
-    for node in levels.flatten().filter(|node| LOGS.contains(&node.name.as_str())) {
+    for node in levels(dump).flatten().filter(|node| LOGS.contains(&node.name.as_str())) {
         let Some(word) = words(&node.arguments).next() else { continue };
         let word = String::from_utf8_lossy(&word).into_owned();
         let deadly = |what: String| Err(Error::Deadly { origin: node.origin.clone(), what });
@@ -87,23 +157,21 @@ const LOGS: [&str; 5] = ["errorlog", "customlog", "transferlog", "globallog", "f
 fn keys_match(dump: &Dump, server: &Server) -> Result<(), Error> {
     // Without a pid file Apache is about to end.
     let Ok(loaded) = server.loaded_at(Path::new(&dump.pid_file)) else { return Ok(()) };
-    let sections = dump.config.iter().filter(|n| n.name == "<virtualhost");
     let mut checked = BTreeSet::new();
-    let levels = sections.map(|n| &n.children[..]).chain([&dump.config[..]]);
-    for (certificate, key) in levels.flat_map(|nodes| pairs(nodes, &dump.server_root)) {
+    for (certificate, key) in levels(dump).flat_map(|nodes| pairs(nodes, &dump.server_root)) {
         if !checked.insert((certificate.clone(), key.clone())) {
             continue;
         }
         // Not a file: a token of PKCS #11, or what the test has missed already.
-        let (Ok(chain), Ok(private)) = (files::snapshot(&certificate), files::snapshot(&key))
+        let (Ok(public), Ok(private)) = (files::snapshot(&certificate), files::snapshot(&key))
         else {
             continue;
         };
-        match certificate::key_matches(&chain.bytes, &private.bytes) {
+        match certificate::key_matches(&public.bytes, &private.bytes) {
             Ok(true) => {}
             Ok(false) => return Err(Error::KeyMismatch { certificate, key }),
             // Encrypted, perhaps; it was fine when Apache loaded it.
-            Err(_) if chain.changed <= loaded && private.changed <= loaded => {}
+            Err(_) if public.changed <= loaded && private.changed <= loaded => {}
             Err(source) => return Err(Error::Key { file: certificate, source }),
         }
     }

@@ -1,4 +1,4 @@
-//! test: a key that is not its certificate's, which only a reload would find out.
+//! test: a key that is not its certificate's, a file that is cut off: what only a reload would find out.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -36,6 +36,61 @@ fn loaded_in_the_future(bench: &Bench) {
     let later = SystemTime::now() + Duration::from_hours(365 * 24);
     let file = fs::File::options().write(true).open(bench.layout.pid_file()).unwrap();
     file.set_modified(later).unwrap();
+}
+
+#[test]
+fn a_file_that_is_cut_off_is_refused_before_the_signal_by_its_line() {
+    on_a_bench_in(|bench, network| {
+        let three = bench.file("sites-available/three.conf");
+        let good = fs::read_to_string(&three).unwrap();
+        let own = key();
+        let chain = [certificate(&own), certificate(&key())].concat();
+        let private = own.private_key_to_pem_pkcs8().unwrap();
+        let root = bench.layout.server_root().display().to_string();
+        let (cert, ca, tickets) = (bench.file("cert.pem"), bench.file("ca.pem"), bench.file("tk"));
+        let whole = [
+            (&cert, &chain),
+            (&bench.file("key.pem"), &private),
+            (&ca, &chain),
+            (&tickets, &vec![7; 48]),
+        ];
+        for (path, bytes) in whole {
+            fs::write(path, bytes).unwrap();
+        }
+        let tls = format!(
+            "LoadModule ssl_module {MODULES}/mod_ssl.so\nListen 443\n<VirtualHost *:443>\n\
+             ServerName three.example.org\nSSLEngine on\nSSLCertificateFile {root}/cert.pem\n\
+             SSLCertificateKeyFile {root}/key.pem\nSSLCACertificateFile {root}/ca.pem\n\
+             SSLSessionTicketKeyFile {root}/tk\n</VirtualHost>\n"
+        );
+        fs::write(&three, good + &tls).unwrap();
+        bench.stop();
+        bench.start(network)?;
+        for goal in [Goal::Local, Goal::Peer] {
+            for (path, bytes) in [(&cert, &chain), (&ca, &chain), (&tickets, &vec![7; 48])] {
+                if goal == Goal::Peer {
+                    bench.done(Goal::Local)?;
+                }
+                fs::write(path, &bytes[..bytes.len() - 30]).unwrap();
+                loaded_in_the_future(bench);
+                let output = bench.run(goal);
+                let said = told(&output);
+                let wanted = if goal == Goal::Local { 1 } else { 70 };
+                ensure!(output.status.code() == Some(wanted), "{goal:?}: {said}");
+                let name = path.display().to_string();
+                ensure!(said.contains(&name) && said.contains("three.conf:"), "{goal:?}: {said}");
+                bench.expect_same_server().map_err(|why| format!("{goal:?}: {why}: {said}"))?;
+                for site in SITES {
+                    let text = fs::read(bench.file(site)).unwrap();
+                    let text = String::from_utf8_lossy(&text);
+                    ensure!(!text.contains("certbaton"), "{goal:?}: our lines are in {site}");
+                }
+                fs::write(path, bytes).unwrap();
+                bench.done(Goal::Recover)?;
+            }
+        }
+        Ok(())
+    });
 }
 
 #[test]
