@@ -426,6 +426,47 @@ fn what_somebody_saves_meanwhile_is_kept_whenever_that_is() {
 }
 
 #[test]
+fn rights_that_somebody_changes_meanwhile_are_kept() {
+    as_root(|| {
+        let site = Site::set();
+        let file = site.file();
+        let changes: [fn(&fs::File); 3] = [
+            |file| file.set_permissions(fs::Permissions::from_mode(0o600)).unwrap(),
+            |file| std::os::unix::fs::fchown(file, Some(1), Some(1)).unwrap(),
+            |file| {
+                rustix::fs::fsetxattr(file, "user.note", b"x", XattrFlags::empty()).unwrap();
+            },
+        ];
+        for change in changes {
+            let site_file = site.write(FILE);
+            chown(&site_file, Some(0), Some(0)).unwrap();
+            let old = snapshot(&file).unwrap();
+            // chmod(1) had found the file before it was replaced.
+            let opened = fs::File::options().write(true).open(&file).unwrap();
+            let replaced = old.exchange(NEW, Staging::at(site.state())).unwrap();
+            change(&opened);
+            let changed = opened.metadata().unwrap();
+            assert!(matches!(replaced.let_go(), Err(Error::Raced(path)) if path == file));
+            let now = fs::metadata(&file).unwrap();
+            assert_eq!(now.ino(), changed.ino());
+            assert_eq!((now.mode(), now.uid()), (changed.mode(), changed.uid()));
+        }
+    });
+}
+
+#[test]
+fn the_flags_of_an_inode_go_along() {
+    as_root(|| {
+        let site = Site::set();
+        run("chattr", &["+Ad"], &site.file());
+        let flags = || rustix::fs::ioctl_getflags(fs::File::open(site.file()).unwrap()).unwrap();
+        let before = flags();
+        replaced(&site.file(), &site.state());
+        assert_eq!(flags(), before);
+    });
+}
+
+#[test]
 fn what_a_killed_replacement_leaves_is_swept_and_an_edit_in_it_goes_back_or_is_kept() {
     as_root(|| {
         let site = Site::set();

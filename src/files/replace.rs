@@ -8,7 +8,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, RenameFlags, StatxFlags, renameat_with, statx};
+use rustix::fs::{
+    AtFlags, CWD, IFlags, RenameFlags, StatxFlags, ioctl_getflags, ioctl_setflags, renameat_with,
+    statx,
+};
 use rustix::io::Errno;
 use tempfile::TempPath;
 
@@ -37,6 +40,7 @@ pub struct Replaced {
     pub stamp: Stamp,
     /// What was replaced.
     before: Snapshot,
+    rights: Rights,
     old: TempPath,
     staging: Staging,
 }
@@ -66,14 +70,20 @@ impl Snapshot {
         if metadata.nlink() > 1 {
             return Err(Error::HardLinks { path: self.path.clone(), links: metadata.nlink() });
         }
+        let rights =
+            Rights::of(&original, &metadata).map_err(failed("look at the attributes of"))?;
         let mut new = tempfile::Builder::new()
             .prefix(STAGED)
             .tempfile_in(&staging.path)
             .map_err(Error::system("create a file in", &staging.path))?;
+        // Some can only be set on an empty file (ioctl_iflags(2), FS_NOCOW_FL).
+        if let Err(errno) = set_flags(new.as_file(), rights.flags) {
+            tracing::warn!("{}: its inode flags are not kept: {errno}", self.path.display());
+        }
         new.write_all(bytes).map_err(failed("write a new"))?;
         std::os::unix::fs::fchown(new.as_file(), Some(metadata.uid()), Some(metadata.gid()))
             .map_err(failed("keep the owner of"))?;
-        let mode = fs::Permissions::from_mode(metadata.mode() & 0o7777);
+        let mode = fs::Permissions::from_mode(rights.mode);
         new.as_file().set_permissions(mode).map_err(failed("keep the mode of"))?;
         copy_attributes(&original, new.as_file()).map_err(failed("keep the attributes of"))?;
         new.as_file().sync_all().map_err(failed("sync a new"))?;
@@ -84,18 +94,18 @@ impl Snapshot {
         let old = TempPath::try_from_path(&aside).map_err(failed("replace"))?;
         let inode = file.metadata().map_err(failed("look at a new"))?.ino();
         change_places(&old, &self.path).map_err(failed("replace"))?;
-        if !self.is_what_came_out(&old)? {
+        if !self.is_what_came_out(&old, &rights)? {
             put_theirs_back(&old, &self.path, inode).map_err(failed("put back"))?;
             return Err(Error::Raced(self.path.clone()));
         }
         sync_directory(self.path.parent().unwrap_or(Path::new("/")))?;
         sync_directory(&staging.path)?;
         let stamp = Stamp::of(&file.metadata().map_err(failed("look at a new"))?);
-        Ok(Replaced { path: self.path.clone(), stamp, before: self.clone(), old, staging })
+        Ok(Replaced { path: self.path.clone(), stamp, before: self.clone(), rights, old, staging })
     }
 
-    /// Whether the file at `old` is the one that was read, to the byte.
-    fn is_what_came_out(&self, old: &Path) -> Result<bool, Error> {
+    /// Whether the file at `old` is the one that was read, to the byte, with the `rights` of then.
+    fn is_what_came_out(&self, old: &Path, rights: &Rights) -> Result<bool, Error> {
         let options = OpenOptions::new()
             .read(true)
             .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
@@ -107,9 +117,51 @@ impl Snapshot {
         let (now, then) = (Identity::of(&metadata), self.identity);
         let is_same = (now.device, now.inode, now.size, now.modified, now.links)
             == (then.device, then.inode, then.size, then.modified, then.links);
-        Ok(is_same && rest(old, file)? == self.bytes)
+        let found = Rights::of(&file, &metadata).map_err(Error::system("look at", old))?;
+        Ok(is_same && found == *rights && rest(old, file)? == self.bytes)
     }
 }
+
+/// What belongs to a file besides its bytes; a change of it is one that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rights {
+    mode: u32,
+    owner: (u32, u32),
+    attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    flags: IFlags,
+}
+
+impl Rights {
+    fn of(file: &File, metadata: &fs::Metadata) -> io::Result<Self> {
+        Ok(Self {
+            mode: metadata.mode() & 0o7777,
+            owner: (metadata.uid(), metadata.gid()),
+            attributes: attributes(file)?,
+            flags: flags(file),
+        })
+    }
+}
+
+/// The inode flags that a copy keeps (chattr(1)); a file system without them has none to lose.
+fn flags(file: &File) -> IFlags {
+    ioctl_getflags(file).unwrap_or(IFlags::empty()) & KEPT_FLAGS
+}
+
+fn set_flags(file: &File, wanted: IFlags) -> Result<(), Errno> {
+    if flags(file) == wanted {
+        return Ok(());
+    }
+    let now = ioctl_getflags(file)?;
+    ioctl_setflags(file, (now - KEPT_FLAGS) | wanted)
+}
+
+/// Those that a person sets, and that need no more than to own the file: neither what a file
+/// system does for itself, nor what keeps a file from being replaced.
+const KEPT_FLAGS: IFlags = IFlags::NOATIME
+    .union(IFlags::NODUMP)
+    .union(IFlags::SYNC)
+    .union(IFlags::COMPRESSED)
+    .union(IFlags::NOCOW);
 
 impl Replaced {
     /// The version that was replaced.
@@ -120,8 +172,8 @@ impl Replaced {
     /// Lets the old file go, if nobody has written into it since: an editor may have opened it
     /// before. Else it is put back, and the new one is gone.
     pub fn let_go(self) -> Result<(), Error> {
-        let Self { path, before, old, staging, stamp } = self;
-        if !before.is_what_came_out(&old)? {
+        let Self { path, before, rights, old, staging, stamp } = self;
+        if !before.is_what_came_out(&old, &rights)? {
             let put_back = put_theirs_back(&old, &path, stamp.identity.inode);
             put_back.map_err(Error::system("put back", &path))?;
             return Err(Error::Raced(path));
@@ -336,27 +388,38 @@ impl Drop for Staging {
     }
 }
 
-/// Copies all extended attributes; a file system without them has none to lose.
+/// Copies all extended attributes.
 pub(super) fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
-    let mut names = vec![0; 64 * 1024];
-    let length = match rustix::fs::flistxattr(from, &mut names[..]) {
-        Ok(length) => length,
-        Err(Errno::NOTSUP) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    for name in names[..length].split(|&b| b == 0).filter(|n| !n.is_empty()) {
-        let mut value = vec![0; 64 * 1024];
-        let length = rustix::fs::fgetxattr(from, name, &mut value[..])?;
-        rustix::fs::fsetxattr(to, name, &value[..length], rustix::fs::XattrFlags::empty())?;
+    let attributes = attributes(from)?;
+    for (name, value) in &attributes {
+        rustix::fs::fsetxattr(to, &name[..], value, rustix::fs::XattrFlags::empty())?;
     }
     // A default ACL of the staging directory gave the new file one (acl(5)).
-    if !names[..length].split(|&b| b == 0).any(|name| name == ACL) {
+    if !attributes.iter().any(|(name, _)| name == ACL) {
         match rustix::fs::fremovexattr(to, ACL) {
             Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
             Err(error) => return Err(error.into()),
         }
     }
     Ok(())
+}
+
+/// All extended attributes; a file system without them has none to lose.
+fn attributes(of: &File) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut names = vec![0; 64 * 1024];
+    let length = match rustix::fs::flistxattr(of, &mut names[..]) {
+        Ok(length) => length,
+        Err(Errno::NOTSUP) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let names = names[..length].split(|&b| b == 0).filter(|name| !name.is_empty());
+    let value = |name: &[u8]| {
+        let mut value = vec![0; 64 * 1024];
+        let length = rustix::fs::fgetxattr(of, name, &mut value[..])?;
+        value.truncate(length);
+        Ok((name.to_vec(), value))
+    };
+    names.map(value).collect()
 }
 
 /// Whether others than owner and group have rights to `path`; also where nobody can tell.
