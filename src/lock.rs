@@ -84,10 +84,13 @@ pub fn attempt(path: &Path) -> Result<Option<Lock>, Error> {
 
 /// Takes the lock of the open `file`, which is (or was) at `path`, now; `None` while somebody holds it.
 pub fn of_file(file: File, path: &Path) -> Result<Option<Lock>, Error> {
-    match fs2::FileExt::try_lock_exclusive(&file) {
-        Ok(()) => Ok(Some(Lock { file, along: None })),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(source) => Err(Error::File { path: path.to_owned(), source }),
+    loop {
+        match fs2::FileExt::try_lock_exclusive(&file) {
+            Ok(()) => return Ok(Some(Lock { file, along: None })),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(Error::File { path: path.to_owned(), source }),
+        }
     }
 }
 

@@ -16,22 +16,24 @@ use signal_hook::flag;
 /// Gives this process the signals of one that nobody prepared; the first thing each program does.
 ///
 /// Signals that end a process end this one again. SIGHUP alone, if it was ignored, does nothing
-/// (nohup(1)), SIGPIPE is an error of write(2) as in every Rust program; both are the default
-/// again in what this process starts.
+/// (nohup(1)), SIGPIPE and SIGXFSZ are errors of write(2); all are the default again in what this
+/// process starts.
 pub fn reset() {
     // Without /proc nothing else of these programs works either, and says so.
     let ignored = ignored(&std::fs::read("/proc/self/status").unwrap_or_default());
     for signal in (1..=libc::SIGRTMAX()).filter(|signal| ignored & (1 << (signal - 1)) != 0) {
         // Where a handler was, the next program has the default (execve(2)).
         match signal {
-            // The last three are nobody's to handle but who made the fault.
-            libc::SIGPIPE | libc::SIGSEGV | libc::SIGILL | libc::SIGFPE => {}
+            // Three of these are nobody's to handle but who made the fault; SIGXFSZ follows below.
+            libc::SIGPIPE | libc::SIGSEGV | libc::SIGILL | libc::SIGFPE | libc::SIGXFSZ => {}
             libc::SIGHUP => handle(signal),
             // What is ignored by default stays so; real-time signals are in no table.
             _ if flag::register_conditional_default(signal, &ALWAYS).is_err() => handle(signal),
             _ => {}
         }
     }
+    // A file that may not grow (ulimit -f) is an error of write(2), EFBIG, like a full disk.
+    handle(libc::SIGXFSZ);
     // Last: what was kept waiting comes now. Nothing but an unknown "how" is refused (sigprocmask(2)).
     SigSet::empty().thread_set_mask().ok();
 }

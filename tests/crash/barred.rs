@@ -315,6 +315,44 @@ fn a_lock_that_the_kernel_refuses_is_told_by_whether_a_route_is_local() {
 }
 
 #[test]
+fn a_lock_that_a_signal_interrupts_is_asked_for_again() {
+    on_a_bench(|bench| {
+        if without_strace() {
+            return Ok(());
+        }
+        for nth in 1..=2 {
+            bench.done(Goal::Local)?;
+            let inject = format!("inject=flock:error=EINTR:when={nth}");
+            let output = bench.meddled(Goal::Recover, &["-e", "trace=flock", "-e", &inject]);
+            ensure!(output.status.success(), "{nth}: {}", told(&output));
+            bench.expect_as_before()?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_file_that_may_not_grow_is_an_error_and_kills_nothing() {
+    on_a_bench(|bench| {
+        let limited = |goal, blocks: u32| {
+            let script = format!("ulimit -f {blocks}; exec \"$@\"");
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", &script, "sh"]).args(bench.arguments(goal)).output().unwrap()
+        };
+        for blocks in [0, 1] {
+            let output = limited(Goal::Local, blocks);
+            ensure!(output.status.code().is_some(), "{blocks}: {}", told(&output));
+            bench.done(Goal::Recover)?;
+            bench.done(Goal::Local)?;
+            let output = limited(Goal::Recover, blocks);
+            ensure!(output.status.code().is_some(), "{blocks}: {}", told(&output));
+            bench.done(Goal::Recover)?;
+        }
+        bench.expect_as_before()
+    });
+}
+
+#[test]
 fn an_apache_whose_pid_file_is_gone_is_told_all_the_same() {
     on_a_bench(|bench| {
         for stale in [false, true] {
