@@ -16,6 +16,8 @@ mod readme;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use regex::Regex;
+
 /// What a reader comes to from the README, and that.
 pub(crate) const PAGES: [&str; 6] = [
     "README.md",
@@ -45,6 +47,40 @@ pub(crate) fn derived() -> tempfile::TempDir {
         fs::write(path, bytes).unwrap();
     }
     directory
+}
+
+/// `doc/render.md` is what README, manual and help call it, and so it is below /usr/share/doc/certbaton.
+#[test]
+fn the_package_has_each_page_where_it_is_said_to_be() {
+    let manifest = text("Cargo.toml");
+    let asset =
+        Regex::new(r#"\["(doc/[^"]+)", "usr/share/doc/certbaton/([^"]*)", "644"\]"#).unwrap();
+    let assets: Vec<(String, String)> = asset
+        .captures_iter(&manifest)
+        .map(|found| (found[1].to_owned(), found[2].to_owned()))
+        .collect();
+    let mut directories = vec![source("doc")];
+    let mut pages = 0;
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(source("")).unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() {
+                // The sources of the manual.
+                directories.extend((name != "doc/man").then_some(path));
+                continue;
+            }
+            let place = format!("{}/", Path::new(&name).parent().unwrap().display());
+            let has_it = |(glob, to): &&(String, String)| {
+                let (head, tail) = glob.split_once('*').unwrap_or((glob, ""));
+                let is_it = name.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail));
+                is_it.is_some_and(|rest| !rest.contains('/')) && *to == place
+            };
+            assert!(assets.iter().any(|asset| has_it(&asset)), "{name} is not in the package");
+            pages += 1;
+        }
+    }
+    assert!(pages > 8, "{pages}");
 }
 
 #[test]

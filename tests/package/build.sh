@@ -29,7 +29,7 @@ contents() {
         (cd "$top/hooks" && find sysusers.d tmpfiles.d -type f -printf '-rw-r--r-- 0/0 /usr/lib/%p\n')
     } | sort > "$scratch/expected"
     grep -v ' /usr/share/' "$scratch/contents" | diff "$scratch/expected" - || fail "the package has other files"
-    (cd "$top/doc" && find ./*.md monitoring schema -type f -printf '/usr/share/doc/certbaton/%p\n' | sed 's|/\./|/|'
+    (cd "$top" && find doc -path doc/man -prune -o -type f -printf '/usr/share/doc/certbaton/%p\n'
         cd "$top/target/documents" && find man -name '*.1' -printf '/usr/share/man/man1/%f.gz\n'
         find man -name '*.5' -printf '/usr/share/man/man5/%f.gz\n'
         find completions/bash -type f -printf '/usr/share/bash-completion/completions/%f\n'
