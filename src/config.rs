@@ -270,7 +270,7 @@ impl Settings {
                 {
                     return Err(wrong(
                         "lease.arbiter",
-                        "is another host, and its [[host]] has no ssh",
+                        "is another host, and its [[host]] has no ssh; write there ssh = \"certbaton@HOST\", its name or address",
                     ));
                 }
                 Some(_) => {}
@@ -439,7 +439,7 @@ fn stranger(labels: &[&str]) -> String {
     if labels.is_empty() {
         return "is no name of any [[host]]: there is none; add one for each host, as certbaton init does".into();
     }
-    format!("is no name of any [[host]] ({})", labels.join(", "))
+    format!("is no name of any [[host]]; write one of theirs: {}", labels.join(", "))
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ impl<'a> Written<'a> {
             return self.told(key, span, problem);
         }
         let (parent, _) = key.rsplit_once('.').unwrap_or_default();
-        let message = format!("{} {problem}{}", named(key), self.advice(key));
+        let message = format!("{} {problem}{}", named(key), self.advice(key, problem, ""));
         self.at(of(parent).unwrap_or_default().start, message)
     }
 
@@ -110,7 +110,7 @@ impl<'a> Written<'a> {
         } else {
             format!("{name} = {value}")
         };
-        self.at(span.start, format!("{shown}: {problem}{}", self.advice(key)))
+        self.at(span.start, format!("{shown}: {problem}{}", self.advice(key, problem, value)))
     }
 
     /// What may be written for a key that has to be there, if one alone is called so.
@@ -126,10 +126,12 @@ impl<'a> Written<'a> {
         self.examples.iter().find(|example| example.key == named(key))
     }
 
-    fn advice(&self, key: &str) -> String {
+    /// What to write, unless `problem` tells it, or `value`, which is wrong, is what it would be.
+    fn advice(&self, key: &str, problem: &str, value: &str) -> String {
         let last = key.rsplit('.').next().unwrap_or(key);
         let write = |example: &Example| format!("; write for example {last} = {}", example.value);
-        self.example(key).map(write).unwrap_or_default()
+        let example = self.example(key).filter(|example| example.value != value);
+        example.filter(|_| !problem.contains("; ")).map(write).unwrap_or_default()
     }
 
     fn at(&self, at: usize, message: String) -> Error {
@@ -232,7 +234,7 @@ mod tests {
         let hosts = "[[host]]\nname = \"vps\"\n[[host]]\nname = \"home\"\n";
         assert_eq!(
             said(&format!("name = \"home\"\n[lease]\n  arbiter = \"vsp\"\n{hosts}")),
-            "f:3:13: lease.arbiter = \"vsp\": is no name of any [[host]] (vps, home); write for example arbiter = \"vps\""
+            "f:3:13: lease.arbiter = \"vsp\": is no name of any [[host]]; write one of theirs: vps, home"
         );
         assert_eq!(
             said("[notify]\ncommand = \"mail root\"\n"),
@@ -279,6 +281,22 @@ mod tests {
             assert!(said(text).contains(told), "{}", said(text));
         }
         assert!(!said("something-else = 1").contains("meant"));
+    }
+
+    /// What is to be written is never what stands there.
+    #[test]
+    fn no_remedy_repeats_the_mistake() {
+        for (text, told) in [
+            ("name = \"home\"", "there is none; add one for each host, as certbaton init does"),
+            ("name = \"hom\"\n[[host]]\nname = \"vps\"", "any [[host]]; write one of theirs: vps"),
+            (
+                "name = \"home\"\n[lease]\narbiter = \"vps\"\n[[host]]\nname = \"vps\"\n[[host]]\nname = \"home\"",
+                "has no ssh; write there ssh = \"certbaton@HOST\", its name or address",
+            ),
+        ] {
+            let said = said(text);
+            assert!(said.ends_with(told), "{said}");
+        }
     }
 
     #[test]
