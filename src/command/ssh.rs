@@ -95,7 +95,11 @@ impl Bar {
 
 /// What ssh said, and what that means.
 pub fn explained(said: &str) -> String {
-    Bar::of(said).map_or_else(|| said.to_owned(), |bar| format!("{said}: {}", bar.remedy()))
+    let Some(bar) = Bar::of(said) else { return said.to_owned() };
+    // ssh draws a box around it, with a remedy for files that are not ours.
+    let last = said.rsplit("; ").find(|line| Bar::of(line) == Some(bar)).unwrap_or(said);
+    let said = if bar == Bar::HostKey { last.trim() } else { said };
+    format!("{said}: {}", bar.remedy())
 }
 
 #[cfg(test)]
@@ -132,6 +136,13 @@ mod tests {
             assert_eq!(Bar::of(said), bar, "{said}");
             assert_eq!(explained(said) == said, bar.is_none());
         }
+        let frame = "@".repeat(59);
+        let changed = format!(
+            "{frame}; @    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @; {frame}; IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!; Offending ED25519 key in /etc/certbaton/known_hosts:1;   remove with:;   ssh-keygen -f \"/etc/certbaton/known_hosts\" -R \"vps\"; Host key for vps has changed and you have requested strict checking.; Host key verification failed."
+        );
+        let told = explained(&changed);
+        assert!(told.starts_with("Host key verification failed.: the host key is not"), "{told}");
+        assert!(!told.contains('@') && !told.contains("ssh-keygen"), "{told}");
         assert!([Bar::Key, Bar::HostKey, Bar::Files].into_iter().all(Bar::is_lasting));
         assert!(!Bar::Early.is_lasting());
     }
