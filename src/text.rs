@@ -81,8 +81,31 @@ fn copied(words: &[&str]) -> usize {
             break;
         }
         count += 1;
+        // What begins with a quote goes to the other one.
+        let is_closed = |word: &&str| word.trim_end_matches(CLOSING).ends_with('\'');
+        if next.starts_with('\'') && !(next.len() > 1 && is_closed(next)) {
+            count += words[count..].iter().position(is_closed).map_or(0, |at| at + 1);
+        }
     }
     count
+}
+
+/// `text`, lines that are wider than [`WIDTH`] folded, but for those of a file that is shown
+/// (they are indented by four) and what is to be pasted.
+pub fn folded_lines(text: &str) -> String {
+    let fold = |line: &str| {
+        let indent = line.len() - line.trim_start().len();
+        if columns(line) <= WIDTH || indent >= 4 {
+            return format!("{line}\n");
+        }
+        wrapped(&line[..indent], indent + 4, line)
+    };
+    let whole = text.ends_with('\n');
+    let mut folded: String = text.lines().map(fold).collect();
+    if !whole {
+        folded.truncate(folded.trim_end_matches('\n').len());
+    }
+    folded
 }
 
 /// No word of a sentence looks so.
@@ -99,7 +122,7 @@ const OPENING: [char; 3] = ['(', '`', '"'];
 const CLOSING: [char; 6] = [',', ';', ':', ')', '`', '.'];
 
 /// How the commands begin that messages have people run; `*` is any word.
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 36] = [
     "a2enmod *",
     "apt install *",
     "apt purge *",
@@ -128,6 +151,7 @@ const COMMANDS: [&str; 35] = [
     "ln -sfn",
     "mkdir -p",
     "renew-coordinate",
+    "rm *",
     "ssh-keygen -l",
     "ssh-keygen -lf",
     "systemctl * *",
@@ -303,6 +327,16 @@ mod tests {
         assert_eq!(wrapped("x: ", 2, ""), "x:\n");
     }
 
+    #[test]
+    fn only_prose_is_folded() {
+        let (long, content) = ("word ".repeat(20), format!("    {}\n", "word ".repeat(20)));
+        let text = folded_lines(&format!("  note: {long}\n{content}short"));
+        assert!(text.starts_with("  note: word") && text.ends_with(&format!("\n{content}short")));
+        assert!(text.replace(&content, "").lines().all(fits), "{text}");
+        assert_eq!(folded_lines("Do this? [y/N] "), "Do this? [y/N] ");
+        assert_eq!(folded_lines(""), "");
+    }
+
     /// Each is pasted as it stands, wherever the line before it ends.
     #[test]
     fn what_is_copied_is_never_cut() {
@@ -314,6 +348,14 @@ mod tests {
             ),
             ("start it: systemctl start apache2; and then", "systemctl start apache2"),
             ("from anywhere else: certbaton lease break 17", "certbaton lease break 17"),
+            (
+                "then, on the vps: certbaton init --role vps --home-key 'ssh-ed25519 AAAAC3Nz home' --name casa",
+                "certbaton init --role vps --home-key 'ssh-ed25519 AAAAC3Nz home' --name casa",
+            ),
+            (
+                "the programs: rm /usr/local/bin/certbaton /usr/local/bin/certbaton-pre-hook and more",
+                "rm /usr/local/bin/certbaton /usr/local/bin/certbaton-pre-hook",
+            ),
             ("(apt install certbot), or else", "apt install certbot"),
             ("install it (apt install certbot), or else", "apt install certbot"),
             ("remove it: certbaton recover there", "certbaton recover"),

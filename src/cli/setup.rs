@@ -21,6 +21,7 @@ use crate::setup::perform::{Consent, Person};
 use crate::setup::role::Role;
 use crate::setup::ssh::{Login, Terminal};
 use crate::setup::uninstall::uninstall;
+use crate::text::{folded_lines, wrapped};
 
 /// Put hooks, units, sudoers, user and directories in place, where no package did.
 #[derive(Debug, Args)]
@@ -159,7 +160,7 @@ impl Init {
             }
         };
         // The last of all, so that nobody has to look for it.
-        print_done(&ended.last.unwrap_or_default())?;
+        print_done(&folded_heads(&ended.last.unwrap_or_default()))?;
         Ok(exit)
     }
 
@@ -203,6 +204,13 @@ impl Init {
             login,
         })
     }
+}
+
+/// What leads to a command is folded, and the command is not.
+fn folded_heads(last: &str) -> String {
+    let line =
+        |line: &str| if line.ends_with(':') { wrapped("", 0, line) } else { format!("{line}\n") };
+    last.lines().map(line).collect()
 }
 
 fn only_default(config: Option<&Path>) -> Result<(), Refusal> {
@@ -258,7 +266,7 @@ impl Console {
 
 impl Person for Console {
     fn tell(&mut self, text: &str) {
-        if let Err(error) = write(text) {
+        if let Err(error) = write(&folded_lines(text)) {
             self.unheard.get_or_insert(error);
         }
     }

@@ -88,8 +88,15 @@ pub enum Error {
         found: String,
     },
     /// No host key.
-    #[error("{0} has no host key that ssh-keyscan finds; does sshd run there, on this port?")]
-    NoKey(String),
+    #[error(
+        "{0} has no host key that ssh-keyscan finds on port {1}; nothing was changed: see that sshd runs there and listens on that port (--port if it is another), and that no firewall keeps this host from it"
+    )]
+    NoKey(String, u16),
+    /// `--vps` is this host.
+    #[error(
+        "--vps {0} leads to this host itself; nothing was changed: on the vps run certbaton init --role vps, and this on the other host"
+    )]
+    OwnAddress(String),
     /// No host key by the login.
     #[error(
         "{0} has no /etc/ssh/ssh_host_ed25519_key.pub; leave --ssh out and give --host-key SHA256:…"
@@ -179,6 +186,7 @@ impl CarriesExit for Error {
             Self::Nobody
             | Self::OtherConfig(_)
             | Self::Missing(_)
+            | Self::OwnAddress(_)
             | Self::OtherRole { .. }
             | Self::Doubtful(..) => Exit::Usage,
             Self::UnderWay(_) => Exit::Busy,
@@ -203,7 +211,7 @@ impl CarriesExit for Error {
             | Self::NoAccount
             | Self::Unproven { .. }
             | Self::OtherKey { .. }
-            | Self::NoKey(_)
+            | Self::NoKey(..)
             | Self::NoKeyFile(_)
             | Self::OwnKey { .. }
             | Self::Way { .. } => Exit::Failed,

@@ -115,6 +115,17 @@ pub fn own_name() -> Option<String> {
     found.map(String::from).or_else(address)
 }
 
+/// Whether `host`, a name or an address, leads to this host and nowhere else.
+pub fn is_this_host(host: &str) -> bool {
+    let own = sockets::interface_addresses().unwrap_or_default();
+    let named = |name| System.addresses(&name, &Deadline::after(MOMENT)).unwrap_or_default();
+    let addresses = match host.parse::<IpAddr>() {
+        Ok(address) => vec![address],
+        Err(_) => Hostname::parse(host).map(named).unwrap_or_default(),
+    };
+    !addresses.is_empty() && addresses.iter().all(|at| at.is_loopback() || own.contains(at))
+}
+
 /// Makes the user by its sysusers.d file.
 pub fn make_account() -> Result<(), Error> {
     run("/usr/bin/systemd-sysusers", &["certbaton.conf"]).map(drop)

@@ -12,6 +12,7 @@ use crate::setup::change::{Change, What};
 use crate::setup::error::Error;
 use crate::setup::ledger::Ledger;
 use crate::setup::payload::SUDOERS;
+use crate::setup::show::Extent;
 use crate::setup::{adopt, machine, serving, show};
 
 /// Who is told, and asked.
@@ -102,10 +103,11 @@ pub fn perform(
         person.tell("nothing to change on this host\n");
         return Ok(Outcome::Nothing);
     }
+    let extent = if consent == Consent::Rehearsal { Extent::Whole } else { Extent::Brief };
     let mut shown = Vec::new();
     for change in &work.changes {
         let state = place::state(&change.path)?;
-        person.tell(&show::change(change, &state));
+        person.tell(&show::change(change, &state, extent));
         shown.push(state);
     }
     if work.account {
@@ -118,6 +120,9 @@ pub fn perform(
         person.tell(&format!("enable {unit}\n"));
     }
     person.tell(also.unwrap_or_default());
+    if consent == Consent::Ask {
+        person.tell("what is in the new files, --dry-run shows\n");
+    }
     if !consent.is_given(person)? {
         return Ok(Outcome::Rehearsed);
     }

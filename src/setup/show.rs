@@ -6,8 +6,17 @@ use crate::files::place::State;
 use crate::route::difference;
 use crate::setup::change::{Change, What};
 
-/// One change, from what is there: new text in full, changed text as a unified diff.
-pub fn change(change: &Change, state: &State) -> String {
+/// How much of a new file is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// Its name, and how long it is.
+    Brief,
+}
+
+/// One change, from what is there: new text as far as `extent` goes, changed text as a unified diff.
+pub fn change(change: &Change, state: &State, extent: Extent) -> String {
     let Change { path, what, why, repairs: _ } = change;
     let file = path.display();
     let mut text = String::new();
@@ -20,6 +29,11 @@ pub fn change(change: &Change, state: &State) -> String {
             } else {
                 text += &indented(&difference::unified(&file.to_string(), now, bytes));
             }
+        }
+        (What::Write { bytes, mode }, _) if extent == Extent::Brief && mode & 0o044 != 0 => {
+            let lines = bytes.split(|&b| b == b'\n').count().saturating_sub(1).max(1);
+            let many = if lines == 1 { "line" } else { "lines" };
+            writeln!(text, "new {file}, mode {mode:04o}, {lines} {many}: {why}").ok();
         }
         (What::Write { bytes, mode }, _) => {
             writeln!(text, "new {file}, mode {mode:04o}: {why}").ok();
@@ -45,6 +59,17 @@ pub fn change(change: &Change, state: &State) -> String {
     text
 }
 
+/// What another host shows of its work, without the texts of its new files.
+pub fn brief(text: &str) -> String {
+    let mut is_new = false;
+    let mut is_shown = |line: &&str| {
+        let is_text = line.starts_with("    ");
+        is_new = if is_text { is_new } else { line.starts_with("new ") };
+        !(is_new && is_text)
+    };
+    text.split_inclusive('\n').filter(|line| is_shown(line)).collect()
+}
+
 fn is_secret(state: &State) -> bool {
     matches!(state, State::File { mode, .. } if mode & 0o044 == 0)
 }
@@ -64,6 +89,7 @@ mod tests {
 
     #[test]
     fn a_new_file_is_shown_whole_and_a_changed_one_as_a_diff() {
+        let change = |what: &Change, state: &State| change(what, state, Extent::Whole);
         let new = change(&write(b"a\nb\n", 0o644), &State::Absent);
         assert_eq!(new, "new /f, mode 0644: for a reason\n    a\n    b\n");
         let now = State::File { bytes: b"a\n".to_vec(), mode: 0o644 };
@@ -71,8 +97,25 @@ mod tests {
         assert!(changed.contains("\n    +++ /f\n") && changed.contains("\n    +b\n"), "{changed}");
     }
 
+    /// So that what is asked before it is still on the screen; a user's own file is shown as it changes.
+    #[test]
+    fn before_a_question_a_new_file_is_a_line() {
+        let new = write(b"a\nb\n", 0o644);
+        let short = change(&new, &State::Absent, Extent::Brief);
+        assert_eq!(short, "new /f, mode 0644, 2 lines: for a reason\n");
+        let now = State::File { bytes: b"a\n".to_vec(), mode: 0o644 };
+        let whole = change(&new, &now, Extent::Whole);
+        assert_eq!(change(&new, &now, Extent::Brief), whole);
+        let there = format!("found\n    x\n{}{whole}", change(&new, &State::Absent, Extent::Whole));
+        assert_eq!(
+            brief(&there),
+            format!("found\n    x\nnew /f, mode 0644: for a reason\n{whole}")
+        );
+    }
+
     #[test]
     fn a_secret_is_not_shown() {
+        let change = |what: &Change, state: &State| change(what, state, Extent::Whole);
         let text = change(&write(b"hush", 0o600), &State::Absent);
         assert!(!text.contains("hush") && text.contains("not shown"), "{text}");
         let now = State::File { bytes: b"old".to_vec(), mode: 0o600 };
@@ -81,6 +124,7 @@ mod tests {
 
     #[test]
     fn links_and_bits_say_what_they_become() {
+        let change = |what: &Change, state: &State| change(what, state, Extent::Brief);
         let with = |what| Change { what, ..write(b"", 0) };
         let link = with(What::Link { target: "../x".into(), bytes: Vec::new() });
         assert_eq!(change(&link, &State::Other), "/f becomes a link to ../x: for a reason\n");

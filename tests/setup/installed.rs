@@ -31,7 +31,7 @@ fn all(site: &Site) {
         &[
             "stop and disable certbaton-recover.timer",
             "remove /etc/sudoers.d/certbaton",
-            "stays: the programs: rm /usr/local/bin/certbaton ",
+            "rm /usr/local/bin/certbaton /usr/local/bin/certbaton-pre-hook ",
         ],
     );
     assert!(!said.contains("changed since"), "{said}");
@@ -79,7 +79,10 @@ fn asked(site: &Site) {
         let text = format!("printf '{answer}\\n' | script -qec 'certbaton {verb}' /dev/null");
         home.run(&["sh", "-c", &text])
     };
-    answered("n", "install").expect(1, &["Do this? [y/N]", "nothing was changed"]);
+    let said = answered("n", "install").expect(1, &["Do this? [y/N]", "nothing was changed"]);
+    let asked = said.split("Do this?").next().unwrap();
+    assert!(asked.lines().count() < 40, "{asked}");
+    assert!(asked.lines().all(|line| line.chars().count() <= 81), "{asked}");
     site.is_as_before();
     answered("y", "install").expect(0, &[]);
     home.sh("test -e /etc/sudoers.d/certbaton");

@@ -16,6 +16,11 @@ fn nobody(site: &Site) {
     certbaton(home, &["init"]).expect(2, &["--role vps or --role home"]);
     certbaton(home, &["init", "--role", "home"]).expect(2, &["--vps HOST"]);
     certbaton(&site.lab.vps, &["init", "--role", "vps"]).expect(2, &["no terminal", "--yes"]);
+    let vps = ["init", "--role", "home", "--vps", "vps.example.org"];
+    certbaton(&site.lab.vps, &[&vps[..], &["--change-role", "--yes"]].concat())
+        .expect(2, &["leads to this host itself"]);
+    certbaton(home, &[&vps[..], &["--port", "2222", "--yes"]].concat())
+        .expect(1, &["finds on port 2222; nothing was changed"]);
     let other = ["--config", "/etc/other.toml", "install", "--yes"];
     home.write("/etc/other.toml", "");
     certbaton(home, &other).expect(2, &["/etc/certbaton/config.toml"]);

@@ -20,10 +20,11 @@ use crate::names::{Destination, HostLabel};
 use crate::setup::configuration::{Pair, ssh_config};
 use crate::setup::error::Error;
 use crate::setup::keys::{self, CallerKey, Fingerprint, PublicKey};
-use crate::setup::machine::ACCOUNT;
+use crate::setup::machine::{self, ACCOUNT};
 use crate::setup::payload::RENEW_TIMER;
 use crate::setup::perform::{Consent, Outcome, Person, perform};
 use crate::setup::role::Role;
+use crate::setup::show;
 use crate::setup::ssh::{self, Login};
 use crate::setup::wanted::{Text, Wanted};
 
@@ -42,6 +43,9 @@ pub struct Home {
 
 /// Makes this host the one that calls, and coordinates.
 pub fn home(call: &Call<'_>, order: &Home, person: &mut dyn Person) -> Result<Ended, Error> {
+    if machine::is_this_host(&order.host) {
+        return Err(Error::OwnAddress(order.host.clone()));
+    }
     let Begun { mut work, manifest, has_lineages, first, .. } = begin(call, Role::Home, person)?;
     let user = order.login.as_ref().and_then(|login| login.user.as_deref());
     let owner = user.and_then(|user| User::from_name(user).ok().flatten());
@@ -74,8 +78,10 @@ pub fn home(call: &Call<'_>, order: &Home, person: &mut dyn Person) -> Result<En
     if let Some(remote) = &remote {
         // Before anything is changed here: what would be done there, or why it cannot be.
         let text = remote.certbaton(&line, is_root, "--dry-run")?;
-        if call.consent != Consent::Given {
+        if call.consent == Consent::Rehearsal {
             person.tell(&prefixed(&call.vps, &text));
+        } else if call.consent != Consent::Given {
+            person.tell(&prefixed(&call.vps, &show::brief(&text)));
         }
     }
     let also = remote.as_ref().map(|remote| {
@@ -251,7 +257,7 @@ fn host_keys(
         }
     }
     let scanned = keys::host_keys(&ssh::scan(host, *port)?);
-    let Some(best) = scanned.first() else { return Err(Error::NoKey(host.clone())) };
+    let Some(best) = scanned.first() else { return Err(Error::NoKey(host.clone(), *port)) };
     let print = best.fingerprint();
     if let Some(wanted) = fingerprint {
         if let Some(key) = scanned.iter().find(is_it) {
