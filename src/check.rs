@@ -47,6 +47,7 @@ pub mod inspect;
 pub mod inspection;
 pub mod leftovers;
 pub mod look;
+pub mod marks;
 pub mod matrix;
 pub mod outside;
 pub mod own;

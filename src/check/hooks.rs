@@ -147,6 +147,12 @@ pub fn is_ours(text: &str) -> bool {
         .any(|program| text.contains(program))
 }
 
+/// Whether it comments ProxyPass lines out or in, as old hooks do.
+pub fn toggles(text: &str) -> bool {
+    let mut lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    !is_ours(text) && lines.any(|line| TOGGLE.is_match(line) && EDIT.is_match(line))
+}
+
 /// The program that a saved hook runs, if it is named by its path.
 pub fn program(command: &str) -> Option<&Path> {
     let mut words = command.split_ascii_whitespace();
@@ -167,6 +173,10 @@ static TOGGLE: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)proxypass|\ba2(en|dis)(site|conf)\b|\b(sed|perl|awk|python3?)\b.*(acme-challenge|/etc/(apache2|httpd)/)",
     )
 });
+
+/// Editors of ProxyPass lines.
+static EDIT: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?i)\b(perl|sed|awk|python3?)\b.*proxypass"));
 
 /// Lines that stop or restart Apache.
 static RESTART: LazyLock<Regex> = LazyLock::new(|| {
@@ -190,6 +200,17 @@ mod tests {
         let found = |code: &str| Some((code.to_owned(), Some("/h:3".to_owned())));
         assert_eq!(code(Stage::Pre, perl), found("other-hook"));
         assert_eq!(code(Stage::Deploy, perl), found("deploy-restores"));
+    }
+
+    #[test]
+    fn what_comments_proxypass_lines_out_is_an_old_hook() {
+        assert!(toggles("#!/bin/sh\nperl -pi -e 's/^(\\s*ProxyPass)/#$1/' /etc/apache2/x.conf\n"));
+        assert!(toggles("sed -i 's/#ProxyPass/ProxyPass/' /x"));
+        for text in
+            ["# sed ProxyPass", "grep ProxyPass /x", "certbaton-pre-hook; sed ProxyPass", ""]
+        {
+            assert!(!toggles(text), "{text}");
+        }
     }
 
     #[test]

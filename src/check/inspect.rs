@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::agent::facts;
 use crate::agent::survey::under_way;
 use crate::apache::dead::dead;
+use crate::apache::document::Document;
 use crate::apache::generated;
 use crate::apache::server::{self, Server};
 use crate::apache::vhosts::vhosts;
@@ -21,6 +22,7 @@ use crate::check::finding::{Finding, Severity};
 use crate::check::health;
 use crate::check::inspection::{Answerer, InspectedName, Inspection};
 use crate::check::leftovers;
+use crate::check::marks;
 use crate::check::reading::{self, RealDisk};
 use crate::check::tls::{self, Files};
 use crate::check::vitals::vitals;
@@ -76,6 +78,9 @@ pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
         Ok(Some((server, seen))) => {
             let hooked = |name: &InspectedName| is_hooked(settings, &known.usable, name);
             tell(&server, &seen, &hooked, &mut out);
+            if reading::has_old_hook(&settings.certbot_directory) {
+                out.findings.extend(marked(&seen));
+            }
             let is_busy = was_busy || under_way(settings);
             if !is_busy {
                 let place =
@@ -280,6 +285,19 @@ fn switchable(
             false
         }
     }
+}
+
+/// What an old hook may have left commented out, once for each file.
+fn marked(observed: &Observation) -> Vec<Finding> {
+    let of = |(file, document): (&String, &Document)| {
+        let unsure = marks::judge(document.bytes(), None).unsure;
+        let mut found = marks::unsure(file, document.bytes(), &unsure).into_iter().next()?;
+        if let more @ 1.. = unsure.len() - 1 {
+            found.what = format!("{}, and {more} more in this file", found.what);
+        }
+        Some(found)
+    };
+    observed.documents.iter().filter_map(of).collect()
 }
 
 /// Lines for the challenge path that never decide, in the vhosts of the names.

@@ -166,6 +166,14 @@ fn option_hooks(file: &Path, text: &str) -> Vec<Script> {
     found.collect()
 }
 
+/// Whether an old hook is here, in use or out of it: among the files of renewal-hooks, or named by one.
+pub(crate) fn has_old_hook(directory: &Path) -> bool {
+    hook_files(directory).iter().filter_map(|hook| text(&hook.path)).any(|whole| {
+        let mut named = whole.lines().filter_map(hooks::program).filter_map(text);
+        hooks::toggles(&whole) || named.any(|text| hooks::toggles(&text))
+    })
+}
+
 /// A text that a person could have written.
 pub(crate) fn text(path: &Path) -> Option<String> {
     let bytes = files::read_foreign(path).ok()?;

@@ -7,7 +7,6 @@ pub mod apache;
 pub mod commands;
 pub mod deed;
 pub mod hooks;
-pub mod marks;
 pub mod restored;
 pub mod saved;
 pub mod sites;
@@ -259,9 +258,15 @@ impl Old {
         for (name, document) in &observed.documents {
             let file = Path::new(name);
             let real = files::real_path(file)?;
-            if self.writes_to(file, &real) && seen.insert(real.clone()) {
-                let twin = twin(file, &real)?;
+            if !seen.insert(real.clone()) {
+                continue;
+            }
+            let twin = twin(file, &real)?;
+            if self.writes_to(file, &real) {
                 out.add(sites::site(name, &real, document.bytes(), twin.as_ref()));
+            } else {
+                // Which files a script comes to is not always to be seen in it.
+                out.findings.extend(sites::unsure(name, document.bytes()));
             }
         }
         Ok(())

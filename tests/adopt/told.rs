@@ -102,6 +102,49 @@ fn what_one_run_left_without_a_twin_is_told() {
     });
 }
 
+/// How a hook comes to be run.
+type Way<'a> = dyn Fn(&Place<'_>, &str) + Sync + 'a;
+
+#[test]
+fn what_one_run_left_in_sites_available_is_told() {
+    let edit = "perl -pi -e 's/^(\\s*ProxyPass)/#$1/'";
+    let saved = |place: &Place<'_>, off: &str| place.save(&format!("pre_hook = {off}\n"));
+    let script = |place: &Place<'_>, off: &str| {
+        let path = place.certbot().join("renewal-hooks/pre/switch");
+        place.script(&path, &format!("#!/bin/sh\n{off}\nsystemctl restart apache2\n"));
+    };
+    let named = |place: &Place<'_>, off: &str| {
+        let path = place.layout.base().join("toggle");
+        place.script(&path, &format!("#!/bin/sh\n{off}\n"));
+        let path = path.display();
+        let hook = place.certbot().join("renewal-hooks/pre/switch");
+        place.script(&hook, &format!("#!/bin/sh\n{path}\nsystemctl restart apache2\n"));
+    };
+    let ways: [&Way<'_>; 3] = [&saved, &script, &named];
+    for (files, way) in [
+        ("@ROOT@/sites-available/*.conf", ways[0]),
+        ("@ROOT@/sites-available/site.conf", ways[1]),
+        ("@ROOT@/sites-available/*", ways[2]),
+        ("$(readlink -f @ROOT@/sites-enabled/*.conf)", ways[1]),
+    ] {
+        on_a_network(|network| {
+            let place = Place::new(network);
+            let off = format!("{edit} {files}");
+            way(&place, &off);
+            place.run(&off);
+            let (adoption, _) = place.adoption();
+            let line = |at| format!("old-hook-line apache/sites-enabled/site.conf:{at}");
+            let told = told(&place, &adoption);
+            let lines: Vec<_> = told.iter().filter(|told| told.contains("-line")).collect();
+            assert_eq!(
+                lines,
+                [5, 6, 7, 8].map(line).iter().collect::<Vec<_>>(),
+                "{files}: {told:?}"
+            );
+        });
+    }
+}
+
 #[test]
 fn what_apache_refuses_or_would_mean_more_is_found_before_it_is_done() {
     on_a_network(|network| {

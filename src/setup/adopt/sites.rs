@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::check::finding::{Finding, Severity};
-use crate::setup::adopt::{Adoption, marks};
+use crate::check::marks;
+use crate::setup::adopt::Adoption;
 use crate::setup::change::{Change, What};
 
 /// The file of the same name in sites-available.
@@ -19,8 +20,7 @@ pub struct Twin {
 pub fn site(name: &str, real: &Path, live: &[u8], twin: Option<&Twin>) -> Adoption {
     let judged = marks::judge(live, twin.map(|twin| &*twin.bytes));
     let mut out = Adoption::default();
-    let of_nobody = |at: &usize| unsure(name, *at, live);
-    out.findings.extend(judged.unsure.iter().map(of_nobody));
+    out.findings.extend(marks::unsure(name, live, &judged.unsure));
     let change =
         |path: &Path, what, why| Change { path: path.to_owned(), what, why, repairs: true };
     let file = Path::new(name).file_name().unwrap_or_default();
@@ -54,18 +54,9 @@ pub fn site(name: &str, real: &Path, live: &[u8], twin: Option<&Twin>) -> Adopti
     out
 }
 
-fn unsure(name: &str, at: usize, live: &[u8]) -> Finding {
-    let line = live.split(|&b| b == b'\n').nth(at - 1).unwrap_or_default();
-    Finding::new(
-        Severity::Warning,
-        "old-hook-line",
-        Some(format!("{name}:{at}")),
-        format!(
-            "commented out, by the old hook or by a person: {}",
-            String::from_utf8_lossy(line.trim_ascii())
-        ),
-        "remove the # if the line is wanted, then run systemctl reload apache2",
-    )
+/// Lines of a file that no hook is known to write to, all of a kind commented out.
+pub fn unsure(name: &str, live: &[u8]) -> Vec<Finding> {
+    marks::unsure(name, live, &marks::judge(live, None).unsure)
 }
 
 /// Whether a hook's text names files in `directory`, and not only below it.

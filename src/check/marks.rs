@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
+use crate::check::finding::{Finding, Severity};
+
 /// What is known of one file that an old hook wrote to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
@@ -50,6 +52,22 @@ pub fn judge(live: &[u8], twin: Option<&[u8]>) -> Judgement {
     }
     unsure.sort_unstable();
     Judgement { after: after.concat(), unsure }
+}
+
+/// A word to a person for each of `lines` of `text`, which Apache reads as `file`.
+pub fn unsure(file: &str, text: &[u8], lines: &[usize]) -> Vec<Finding> {
+    let of = |at: &usize| {
+        let line = text.split(|&b| b == b'\n').nth(at - 1).unwrap_or_default();
+        let line = String::from_utf8_lossy(line.trim_ascii()).into_owned();
+        Finding::new(
+            Severity::Warning,
+            "old-hook-line",
+            Some(format!("{file}:{at}")),
+            format!("commented out, by the old hook or by a person: {line}"),
+            "remove the # if the line is wanted, then run systemctl reload apache2; else delete the line",
+        )
+    };
+    lines.iter().map(of).collect()
 }
 
 /// The first line, from 1, in which two texts differ.
