@@ -18,6 +18,7 @@ use crate::cause::chain;
 use crate::clock;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
+use crate::lock::{self, Lock};
 use crate::names::{CHALLENGE_DIRECTORY, Token, Webroot};
 
 /// Why nothing could be planted or removed.
@@ -91,6 +92,8 @@ impl CarriesExit for Error {
 pub struct Planted {
     nonce: Nonce,
     file: Option<Entry>,
+    /// Locked, so that nobody takes the file for one that a killed probe left.
+    held: Option<Lock>,
     /// The directories made for it, the outermost first.
     made: Vec<Entry>,
 }
@@ -124,7 +127,7 @@ pub fn plant(webroot: &Webroot) -> Result<Planted, Error> {
     }
 
     // From here on a failure drops `planted`, which removes what was made.
-    let mut planted = Planted { nonce: nonce(&path)?, file: None, made: Vec::new() };
+    let mut planted = Planted { nonce: nonce(&path)?, file: None, held: None, made: Vec::new() };
     for name in CHALLENGE_DIRECTORY.split('/') {
         path.push(name);
         directory = planted.descend(directory, name, &path)?;
@@ -169,13 +172,25 @@ impl Planted {
         let mode = Mode::from_raw_mode(0o644);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&parent, &name, flags, mode);
-        let mut file = File::from(file.map_err(|e| error("create", path, e))?);
+        let failed = |e| error("create", path, e);
+        let mut tries = 0..TRIES;
+        let mut file = loop {
+            let file = File::from(rustix::fs::openat(&parent, &name, flags, mode).map_err(failed)?);
+            let own = file.try_clone();
+            let own = own.map_err(|e| error("create", path, raw(&e)))?;
+            // Where files cannot be locked, only one of yesterday is taken for one left behind.
+            let held = lock::of_file(own, path);
+            let is_taken = matches!(held, Ok(None));
+            self.held = held.ok().flatten();
+            // Who looks for those may have come first, and removes it.
+            let is_gone = rustix::fs::fstat(&file).map_err(failed)?.st_nlink == 0;
+            if !(is_taken || is_gone) || tries.next().is_none() {
+                break file;
+            }
+            rustix::fs::unlinkat(&parent, &name, AtFlags::empty()).ok();
+        };
         self.file = Some(Entry { parent, name, path: path.to_owned() });
-        file.write_all(self.nonce.content.as_bytes()).map_err(|e| {
-            let code = Errno::from_io_error(&e).unwrap_or(Errno::IO);
-            error("write", path, code)
-        })?;
+        file.write_all(self.nonce.content.as_bytes()).map_err(|e| error("write", path, raw(&e)))?;
         rustix::fs::fchmod(&file, mode).map_err(|e| error("set the mode of", path, e))
     }
 
@@ -222,7 +237,23 @@ impl Entry {
     }
 }
 
-/// Removes what a probe that was killed has left: files that are ours by name and owner, older than any probe becomes.
+/// Removes what a probe that was killed has left below `webroot`, if anything is there.
+pub fn sweep_left(webroot: &Webroot) {
+    let Ok((mut directory, None)) = files::directory_behind(webroot.as_path()) else { return };
+    let mut path = webroot.as_path().to_owned();
+    for name in CHALLENGE_DIRECTORY.split('/') {
+        path.push(name);
+        let entry = Entry { parent: directory, name: name.to_owned(), path: path.clone() };
+        let Ok(opened) = entry.open() else { return };
+        directory = opened;
+    }
+    if let Err(errno) = sweep(&directory) {
+        tracing::warn!("{}: cannot remove what a killed probe left there: {errno}", path.display());
+    }
+}
+
+/// Removes files that are ours by name and owner, and of no probe that lives: nobody has them
+/// locked, or they are older than any probe becomes.
 fn sweep(directory: &OwnedFd) -> Result<(), Errno> {
     let user = rustix::process::geteuid().as_raw();
     let now = clock::now().as_second();
@@ -232,17 +263,33 @@ fn sweep(directory: &OwnedFd) -> Result<(), Errno> {
         if !name.to_bytes().starts_with(PREFIX.as_bytes()) {
             continue;
         }
-        let stat = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-            // A probe beside this one has just ended.
-            Err(Errno::NOENT) => continue,
-            stat => stat?,
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+            // A probe beside this one has just ended; or it is not ours.
+            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::ACCESS) => continue,
+            file => File::from(file?),
         };
+        let stat = rustix::fs::fstat(&file)?;
         let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        if is_file && stat.st_uid == user && now - stat.st_mtime > A_DAY {
-            rustix::fs::unlinkat(directory, name, AtFlags::empty())?;
+        if !is_file || stat.st_uid != user {
+            continue;
         }
+        let is_left = match lock::of_file(file, Path::new(PREFIX)) {
+            Ok(Some(held)) => Some(held),
+            Ok(None) | Err(_) if now - stat.st_mtime <= A_DAY => continue,
+            Ok(None) | Err(_) => None,
+        };
+        match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
+            Err(Errno::NOENT) => {}
+            removed => removed?,
+        }
+        drop(is_left);
     }
     Ok(())
+}
+
+fn raw(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
 /// Undoes the umask on a directory just made. If the owner of the webroot has
@@ -285,6 +332,9 @@ fn nonce(webroot: &Path) -> Result<Nonce, Error> {
 }
 
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
+
+/// For a file that nobody else locks.
+const TRIES: usize = 10;
 
 /// In seconds.
 const A_DAY: i64 = 24 * 60 * 60;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::apache::dump::{self, Dump, Reading, file_name};
 use crate::apache::server::Server;
 use crate::clock;
-use crate::files::{self, Stamp};
+use crate::files::{self, Staging, Stamp};
 use crate::route::block;
 use crate::route::loadable;
 use crate::route::report::{Error, Note};
@@ -82,6 +82,16 @@ impl Asked {
             .filter(is_new)
             .map(|path| Note::unloaded(&path.display().to_string()))
             .collect()
+    }
+
+    /// Removes the places for new files beside these files, where nothing is in them.
+    pub fn clear_places(&self) {
+        let real = self.files.iter().filter_map(|path| files::real_path(path).ok());
+        let directories: BTreeSet<PathBuf> =
+            real.filter_map(|path| path.parent().map(|directory| directory.join("x"))).collect();
+        let places: BTreeSet<PathBuf> =
+            directories.iter().flat_map(|file| files::left_staging(file)).collect();
+        places.into_iter().map(Staging::left).for_each(drop);
     }
 
     /// Whether Apache outlives loading it, as far as that can be seen.

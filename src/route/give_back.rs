@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::apache::server::{self, Server};
+use crate::ca::webroot;
 use crate::cause::chain;
 use crate::clock::{self, Deadline, Stopwatch};
 use crate::config::Settings;
@@ -17,6 +18,7 @@ use crate::files::{self, Stamp};
 use crate::names::{Hostname, Route};
 use crate::route::asked::{self, Asked};
 use crate::route::difference;
+use crate::route::guess;
 use crate::route::install;
 use crate::route::journal::{self, Intent, Journal, Record};
 use crate::route::order::{Options, Report, Return};
@@ -141,6 +143,11 @@ pub fn begin<'a>(settings: &'a Settings, which: &'a Return, options: &'a Options
         steps: Vec::new(),
     };
     run.look_at(&listed);
+    // Whoever proved there and was killed held the lock that is ours now.
+    let last = guess::last_routes(settings);
+    let proven = run.journal.local.iter().chain(&last);
+    let webroots: BTreeSet<_> = proven.map(|route| &route.webroot).collect();
+    webroots.into_iter().for_each(webroot::sweep_left);
     run.steps.push(("look", watch.elapsed()));
     run
 }
@@ -252,6 +259,8 @@ fn reload(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 fn settle(run: &mut Run<'_>) -> Result<(), Error> {
+    // Made right before somebody was killed, and in no journal.
+    run.asked.iter().for_each(Asked::clear_places);
     if run.let_go() && run.rounds.next().is_some() {
         run.patience = Deadline::after(run.settings.proof_time);
         take_out(run);

@@ -58,6 +58,13 @@ pub fn guess(settings: &Settings, order: &Order, server: &Server) -> Option<Gues
 }
 
 /// What was written for the same routes, if the files are as they were then.
+/// The routes of the last switch that was made.
+pub fn last_routes(settings: &Settings) -> Vec<Route> {
+    let read = files::read_trusted(&settings.last_switch());
+    let written = read.ok().and_then(|bytes| serde_json::from_slice::<Written>(&bytes).ok());
+    written.map(|written| written.routes).unwrap_or_default()
+}
+
 fn as_last_time(path: &Path, routes: &[Route]) -> Option<Vec<Change>> {
     let written: Written = serde_json::from_slice(&files::read_trusted(path).ok()?).ok()?;
     if written.routes != routes {

@@ -267,3 +267,27 @@ fn with_strace(check: impl FnOnce(&mut Bench) -> Result<(), String> + Send) {
         on_a_bench(check);
     }
 }
+
+#[test]
+fn the_file_of_a_killed_proof_and_an_empty_place_for_new_files_are_swept() {
+    on_a_bench(|bench| {
+        if without_strace() {
+            return Ok(());
+        }
+        // The proof's requests are the first of its socket.
+        let inject = "inject=writev:signal=KILL:when=1";
+        bench.meddled(Goal::Local, &["-f", "-e", "trace=writev", "-e", inject]);
+        let challenges = bench.file("www/.well-known/acme-challenge");
+        let left = || {
+            let names = fs::read_dir(&challenges).unwrap().flatten().map(|e| e.file_name());
+            names.filter(|name| name.as_encoded_bytes().starts_with(b"certbaton-")).count()
+        };
+        ensure!(left() == 1, "{} files of a probe", left());
+        let place = bench.file(".certbaton");
+        fs::create_dir(&place).unwrap();
+        bench.done(Goal::Recover)?;
+        ensure!(left() == 0, "the probe's file is left");
+        ensure!(!place.exists(), "the place for new files is left");
+        bench.expect_as_before()
+    });
+}

@@ -115,7 +115,7 @@ fn directories_that_were_there_or_are_in_use_stay() {
 }
 
 #[test]
-fn what_a_killed_probe_left_is_removed_a_day_later_and_nothing_else() {
+fn what_a_killed_probe_left_is_removed_and_nothing_else() {
     let root = TempDir::new().unwrap();
     let directory = root.path().join(CHALLENGE_DIRECTORY);
     fs::create_dir_all(&directory).unwrap();
@@ -123,21 +123,30 @@ fn what_a_killed_probe_left_is_removed_a_day_later_and_nothing_else() {
     let old = SystemTime::now() - day - Duration::from_mins(1);
     for (name, time) in [
         ("certbaton-left", old),
-        ("certbaton-of-a-probe-beside-this-one", old + Duration::from_mins(2)),
+        ("certbaton-left-since-then", old + Duration::from_mins(2)),
         ("token-of-certbot", old),
     ] {
         let file = fs::File::create(directory.join(name)).unwrap();
         file.set_modified(time).unwrap();
     }
+    let beside = plant(&webroot(root.path())).unwrap();
+    let beside_it = beside.nonce().token.as_str().to_owned();
+    for (name, time) in [("certbaton-just-left", SystemTime::now()), ("certbaton-held", old)] {
+        fs::File::create(directory.join(name)).unwrap().set_modified(time).unwrap();
+    }
+    // Older than any probe becomes, it goes whoever holds it.
+    let held = fs::File::open(directory.join("certbaton-held")).unwrap();
+    let held = certbaton::lock::of_file(held, &directory).unwrap().unwrap();
     symlink("certbaton-left", directory.join("certbaton-link")).unwrap();
     plant(&webroot(root.path())).unwrap().remove().unwrap();
     let mut left: Vec<_> =
         fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(
-        left,
-        ["certbaton-link", "certbaton-of-a-probe-beside-this-one", "token-of-certbot"]
-    );
+    let mut wanted = ["certbaton-link", &beside_it, "token-of-certbot"];
+    wanted.sort_unstable();
+    assert_eq!(left, wanted);
+    drop(held);
+    beside.remove().unwrap();
 }
 
 #[test]
