@@ -209,7 +209,7 @@ fn unprivileged_settings(common: &Common) -> Result<Settings, Error> {
         Err(error) if error.is_missing() && common.config.is_none() => {
             return Ok(Settings::default());
         }
-        Err(error) if error.is_unsafe() => return Err(error.into()),
+        Err(error) if error.is_unsafe() || error.is_exhaustion() => return Err(error.into()),
         bytes => bytes.map_err(Error::NoConfig)?,
     };
     let mut settings = Settings::read(&path.display().to_string(), bytes)?;

@@ -169,6 +169,13 @@ impl Error {
         matches!(self, Self::System { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
+    /// This process, or the host, has no more of what it takes to open anything.
+    pub fn is_exhaustion(&self) -> bool {
+        let lacks = [nix::libc::EMFILE, nix::libc::ENFILE, nix::libc::ENOMEM];
+        let lacks = |source: &io::Error| source.raw_os_error().is_some_and(|e| lacks.contains(&e));
+        matches!(self, Self::System { source, .. } if lacks(source))
+    }
+
     /// What the system said, or that it was not asked.
     pub fn into_io(self) -> io::Error {
         if let Self::System { source, .. } = self { source } else { io::Error::other(self) }

@@ -222,6 +222,19 @@ impl Error {
         matches!(self, Self::JournalRemains(_) | Self::Ended(_))
     }
 
+    /// It ends with the state that things are in, and what to do.
+    pub fn says_what_is_left(&self) -> bool {
+        matches!(
+            self,
+            Self::LeftBehind(_)
+                | Self::Kept(_)
+                | Self::Owed(_)
+                | Self::JournalRemains(_)
+                | Self::Ended(_)
+                | Self::NotUndone { .. }
+        )
+    }
+
     /// The file that Apache complains about.
     pub fn complaint(&self) -> Option<&str> {
         match self {

@@ -15,7 +15,7 @@ use crate::apache::oracle;
 use crate::apache::server::{self, Server};
 use crate::ca::probe;
 use crate::cause::chain;
-use crate::clock::{self, Stopwatch};
+use crate::clock::{self, Deadline, Stopwatch};
 use crate::config::Settings;
 use crate::files::{self, Replaced};
 use crate::history::said;
@@ -84,6 +84,9 @@ pub const STEPS: [Step; 7] = [
 /// How many of them leave nothing behind, and find whatever can be known beforehand.
 const PREPARED: usize = 2;
 
+/// For who saves files while a switch is planned.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// Switches the routes as `order` says; where the web server is not Apache, what is left of that.
 pub fn switch(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
     let Some(server) = &settings.web_server else { return by_apache(settings, order, options) };
@@ -101,6 +104,18 @@ pub fn switch(settings: &Settings, order: &Order, options: &Options) -> Result<R
 
 fn by_apache(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
     let _lock = install::hold(settings)?;
+    let patience = Deadline::after(settings.proof_time);
+    loop {
+        match once(settings, order, options) {
+            // Saved while it was planned, which has changed nothing yet.
+            Err(Error::File(files::Error::Raced(_))) if clock::pause(MOMENT, &patience).is_ok() => {
+            }
+            done => return done,
+        }
+    }
+}
+
+fn once(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
     let mut run = begin(settings, order, options)?;
     let watch = Stopwatch::start();
     let planned = plan_routes(&mut run);
@@ -174,10 +189,16 @@ pub fn begin<'a>(
     probe::prepare();
     let began = clock::now();
     let mut guess = guess::guess(settings, order, &server);
-    let observed = observe::observe(&server, journal)?;
+    let mut observed = observe::observe(&server, journal.clone())?;
     if observed.watched.unsure(began, &BTreeSet::new()).is_some() {
-        // It may have met other versions of the files.
+        // It may have met other versions of the files, and Apache others than we; the next time
+        // they are known.
         guess = None;
+        let (known, began) = (observed.watched.stamps(), clock::now());
+        observed = observe::observe(&server, journal)?;
+        if let Some(changing) = observed.watched.unsure(began, &known) {
+            return Err(files::Error::Raced(changing.to_owned()).into());
+        }
     }
     Ok(Run {
         settings,
@@ -270,6 +291,8 @@ fn check_candidate(run: &mut Run<'_>) -> Result<(), Error> {
     }
     let guess = run.guess.take();
     match accepted(run, &run.changes, guess) {
+        // What Apache read then is not what was planned for.
+        Err(_) if run.observed.watched.still().is_err() => run.observed.watched.still(),
         Err(_) if run.options.partly && subset::leave_out_what_is_refused(run)? => {
             accepted(run, &run.changes, None)
         }

@@ -462,10 +462,11 @@ pub fn deploy(
 
 /// What a person has to know when the routes did not go back.
 pub fn still_local(error: &report::Error) -> String {
-    format!(
-        "{}; the challenge path may still be local: certbaton recover tries again",
-        chain(error)
-    )
+    let why = chain(error);
+    if error.says_what_is_left() {
+        return why;
+    }
+    format!("{why}; the challenge path may still be local: certbaton recover tries again")
 }
 
 fn stuck(error: &report::Error) -> String {

@@ -465,3 +465,21 @@ fn a_return_is_told_to_apache_as_soon_as_the_files_are_quiet_and_names_the_one_t
         bench.reset()
     });
 }
+
+#[test]
+fn a_switch_is_planned_again_while_somebody_saves_files() {
+    on_a_bench(|bench| {
+        let [site, _] = SITES;
+        let end = touching(bench.file(site));
+        let output = std::thread::scope(|scope| {
+            let shared = &*bench;
+            let switch = scope.spawn(move || shared.run(Goal::Local));
+            std::thread::sleep(std::time::Duration::from_millis(1500));
+            end();
+            switch.join().unwrap()
+        });
+        ensure!(output.status.success(), "{}", told(&output));
+        bench.expect_local()?;
+        bench.reset()
+    });
+}

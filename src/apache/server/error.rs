@@ -21,6 +21,16 @@ pub enum Error {
         /// What starts it.
         start: String,
     },
+    /// What is called so is not for us to look at.
+    #[error(
+        "process {pid} is called as Apache is, and cannot be looked at; it needs CAP_SYS_PTRACE and the users of the host (CapabilityBoundingSet= and PrivateUsers= of systemd.exec(5))"
+    )]
+    Hidden {
+        /// Its process.
+        pid: i32,
+        /// Why.
+        source: process::Error,
+    },
     /// None is there, but another web server.
     #[error(
         "Apache is not running, but {} (process {pid}) listens on port 80; if that is the web server of this host, add to /etc/certbaton/config.toml above its first section: {suggestion}", program.display()
@@ -123,7 +133,7 @@ impl CarriesExit for Error {
         match self {
             Self::Command(error) => error.exit(),
             Self::File(error) => error.exit(),
-            Self::Process(error) => error.exit(),
+            Self::Process(error) | Self::Hidden { source: error, .. } => error.exit(),
             Self::NotRunning { .. }
             | Self::Other { .. }
             | Self::Several(_)

@@ -139,13 +139,35 @@ fn parents() -> Result<Vec<i32>, Error> {
 fn only_pid() -> Result<i32, Error> {
     let parents = parents()?;
     match parents[..] {
-        [] => Err(another().unwrap_or_else(|| not_running(String::new()))),
+        [] => Err(hidden()?.or_else(another).unwrap_or_else(|| not_running(String::new()))),
         [pid] => Ok(pid),
         _ => {
             let pids: Vec<String> = parents.iter().map(ToString::to_string).collect();
             Err(Error::Several(pids.join(", ")))
         }
     }
+}
+
+/// What is called as Apache is, and cannot be looked at: it is not known to be absent.
+fn hidden() -> Result<Option<Error>, Error> {
+    let looked_at = |pid| process::executable(pid).map(drop);
+    let name = |pid| files::read_kernel(&format!("{pid}/comm")).unwrap_or_default();
+    Ok(hidden_of(process::all()?, looked_at, name))
+}
+
+fn hidden_of(
+    pids: Vec<i32>,
+    looked_at: impl Fn(i32) -> Result<(), process::Error>,
+    name: impl Fn(i32) -> Vec<u8>,
+) -> Option<Error> {
+    pids.into_iter().find_map(|pid| match looked_at(pid) {
+        Err(source @ process::Error::Refused { .. }) => {
+            let name = name(pid);
+            let name = OsStr::from_bytes(name.strip_suffix(b"\n").unwrap_or(&name));
+            is_apache(Path::new(name)).then_some(Error::Hidden { pid, source })
+        }
+        _ => None,
+    })
 }
 
 /// Who answers on port 80 in Apache's place, and what to write for it.
@@ -261,6 +283,20 @@ mod tests {
         ] {
             assert!(passes(other), "{other}");
         }
+    }
+
+    #[test]
+    fn an_apache_that_cannot_be_looked_at_is_not_absent() {
+        let refused = |pid| {
+            let source = std::io::ErrorKind::PermissionDenied.into();
+            Err(process::Error::Refused { action: "read", pid, source })
+        };
+        let of = |pid| if pid == 2 { refused(pid) } else { Err(process::Error::Gone(pid)) };
+        let found = hidden_of(vec![1, 2], of, |_| b"apache2\n".to_vec()).unwrap();
+        assert!(!found.is_absence(), "{found}");
+        assert!(found.to_string().contains("process 2"), "{found}");
+        assert!(hidden_of(vec![1, 2], of, |_| b"sshd\n".to_vec()).is_none());
+        assert!(hidden_of(vec![1, 3], of, |_| b"apache2\n".to_vec()).is_none());
     }
 
     #[test]
