@@ -20,7 +20,7 @@ use crate::certbot::running;
 use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::certbot::version::Version;
 use crate::certbot::{self, accounts};
-use crate::clock::{self, Stopwatch};
+use crate::clock::{self, Deadline, Stopwatch};
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
@@ -259,13 +259,7 @@ pub fn give_back(settings: &Settings) -> Result<(), Error> {
     if let Some(right) = right(settings, Duration::ZERO)? {
         return give_back_under(settings, right);
     }
-    if let Some(keeper) = lock::holder(&settings.lease_lock())
-        && process::is_stopped(keeper).unwrap_or_default()
-        && is_local(settings)
-    {
-        return Err(Error::Stopped(keeper));
-    }
-    match ask(settings, process::own()?, Request::Return, work_time(settings))? {
+    match ask_to_return(settings)? {
         Asked::Answered(reply) if reply.exit == 0 => Ok(()),
         Asked::Answered(reply) => Err(Error::Refused(reply)),
         // A keeper that waits for the lease does it as soon as it has that.
@@ -275,6 +269,32 @@ pub fn give_back(settings: &Settings) -> Result<(), Error> {
             Some(right) => give_back_under(settings, right),
             None => Ok(()),
         },
+    }
+}
+
+/// Asks the keeper to give back what no live run owns; one that is stopped while routes are local
+/// is not waited for.
+fn ask_to_return(settings: &Settings) -> Result<Asked, Error> {
+    let mut keeper = match keeper::call(&settings.keeper_socket())? {
+        Called::Answers(keeper) => keeper,
+        Called::Nobody => return Ok(Asked::Nobody),
+        Called::Dead => return Ok(Asked::Died),
+    };
+    let (owner, deadline) = (process::own()?, Deadline::after(work_time(settings)));
+    let asked = keeper.send(&Message { owner, request: Request::Return });
+    let mut answer = asked.and_then(|()| keeper.answer(LOOK_AGAIN, None));
+    while let Err(keeper::Error::Silent(Some(pid), _)) = answer
+        && deadline.remaining().is_some()
+    {
+        if process::is_stopped(pid).unwrap_or_default() && is_local(settings) {
+            return Err(Error::Stopped(pid));
+        }
+        answer = keeper.answer(LOOK_AGAIN, None);
+    }
+    match answer {
+        Ok(reply) => Ok(Asked::Answered(reply)),
+        Err(keeper::Error::Closed) => Ok(Asked::Died),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -454,6 +474,9 @@ const STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
 fn work_time(settings: &Settings) -> Duration {
     settings.proof_time * 15
 }
+
+/// Between two looks at whether a keeper that does not answer is stopped.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// For the lock of a keeper that was killed to be free: the kernel closes its files one by one.
 const DEATH_TIME: Duration = Duration::from_secs(10);
