@@ -106,8 +106,8 @@ struct Coordinator<'a> {
     record: Recorder,
     /// Why it stops before its end.
     stopped: Option<String>,
-    /// By when it has to be over, since a signal came.
-    over: Option<Deadline>,
+    /// A signal came.
+    is_called_off: bool,
 }
 
 /// How one host's renewal went.
@@ -149,8 +149,9 @@ pub fn coordinate(
         forced: call.wish.force,
     };
     let record = Recorder::begin(settings, Kind::Coordination, start);
-    let (stopped, over) = (None, None);
-    let mut run = Coordinator { settings, call, ways, own, signals, say, record, stopped, over };
+    let (stopped, is_called_off) = (None, false);
+    let mut run =
+        Coordinator { settings, call, ways, own, signals, say, record, stopped, is_called_off };
     let summary = run.run(began);
     run.record.end(summary.exit, &summary.failures().join("; "));
     Ok(summary)
@@ -194,7 +195,7 @@ impl Coordinator<'_> {
         };
         let hosts =
             plan.hosts.iter().map(|host| self.told(host, &before, &surveyed, &done)).collect();
-        let Plan { mut warnings, costs, refused, .. } = plan;
+        let Plan { mut warnings, costs, unknown, refused, .. } = plan;
         warnings.extend(bound);
         let mut summary = Summary {
             version: 1,
@@ -202,13 +203,14 @@ impl Coordinator<'_> {
             ended: clock::now(),
             dry_run: wish.dry_run,
             exit: 0,
+            unknown,
             refused,
             stopped: self.stopped.clone(),
             warnings,
             costs,
             hosts,
             served,
-            called_off: self.over.is_some(),
+            called_off: self.is_called_off,
         };
         summary.exit = summary.exit().code();
         summary
@@ -236,11 +238,9 @@ impl Coordinator<'_> {
 
     fn survey_now(&mut self, index: usize) -> (Result<Report, String>, SignedDuration) {
         let asked = clock::now();
-        let answer = match self.over.map(|over| over.remaining().unwrap_or_default()) {
-            // It was called off: a second signal ends nothing more.
-            Some(left) => self.ways[index].clone().patient(left).ask(Order::Survey),
-            None => self.ways[index].ask_until(Order::Survey, self.signals.as_fd()),
-        };
+        let way = self.ways[index].clone();
+        let way = if self.is_called_off { way.patient(LAST_LOOK) } else { way };
+        let answer = way.ask_until(Order::Survey, self.signals.as_fd());
         let answered = clock::now();
         match answer {
             Ok(Answer::Survey(report)) => {
@@ -263,7 +263,9 @@ impl Coordinator<'_> {
 
     fn call_off(&mut self) {
         self.stopped.get_or_insert_with(|| "called off by a signal".to_owned());
-        self.over.get_or_insert_with(|| Deadline::after(AT_ONCE));
+        self.is_called_off = true;
+        // The next one ends the last look.
+        self.signals.drain();
     }
 
     /// Renews on one host and looks whether its routes are back: the names that others renew too
@@ -300,10 +302,19 @@ impl Coordinator<'_> {
         let before = place.and_then(|place| surveyed[place].report.clone().ok());
         let (after, skew) = match &before {
             // Its files are read as they are, which takes no time.
-            Some(before) if self.over.is_some() && self.own.as_ref() == Some(&host.name) => {
+            Some(before) if self.is_called_off && self.own.as_ref() == Some(&host.name) => {
                 (Ok(survey::disks(self.settings, before)), SignedDuration::ZERO)
             }
-            _ => self.look_again(index),
+            _ => {
+                if self.is_called_off {
+                    let text = format!(
+                        "{}: looking at what is on its disks; another signal ends that",
+                        host.name
+                    );
+                    (self.say)(Said::Progress(&text));
+                }
+                self.look_again(index)
+            }
         };
         let renewed = match (&before, &after) {
             (Some(before), Ok(after)) => renewed(before, after),
@@ -348,7 +359,7 @@ impl Coordinator<'_> {
         let deadline = Deadline::after(PATIENCE);
         loop {
             let seen = self.survey_now(index);
-            if seen.0.is_ok() || self.over.is_some() || deadline.remaining().is_none() {
+            if seen.0.is_ok() || self.is_called_off || deadline.remaining().is_none() {
                 return seen;
             }
             let signalled = clock::ready(&[self.signals.as_fd()], Some(LOOK_AGAIN));
@@ -409,9 +420,15 @@ impl Coordinator<'_> {
         let lineages = host.lineages.iter().map(|(name, decision)| {
             let of = |list: &[Lineage]| list.iter().find(|lineage| lineage.name == *name).cloned();
             let now = of(&new).or_else(|| of(&old));
-            let tried = done.map_or(Tried::No, |done| done.tried(name));
+            let tried = match (done, &self.stopped) {
+                (Some(done), _) => done.tried(name),
+                (None, Some(why)) => Tried::No(why.clone()),
+                (None, None) => Tried::No("its host was not asked".to_owned()),
+            };
             let before = of(&old).map(|lineage| lineage.serial).unwrap_or_default();
-            let seen = of(&new).map(|lineage| lineage.serial);
+            // A host that is gone since it answered has said it.
+            let heard = || done.and_then(|done| done.heard(name)?.after.clone());
+            let seen = of(&new).map(|lineage| lineage.serial).or_else(heard);
             let (result, why) =
                 outcome(decision, &before, seen.as_deref(), tried, self.call.wish.dry_run);
             // The CA's own sentence says more than how certbot ended.
@@ -443,17 +460,21 @@ impl Coordinator<'_> {
 impl Done {
     /// Why the CA did not renew `name`, if it said so.
     fn said(&self, name: &str) -> Option<String> {
-        self.ended.as_ref()?.iter().find(|renewed| renewed.name == name)?.why.clone()
+        self.heard(name)?.why.clone()
+    }
+
+    fn heard(&self, name: &str) -> Option<&Renewed> {
+        self.ended.as_ref()?.iter().find(|renewed| renewed.name == name)
     }
 
     fn tried(&self, lineage: &str) -> Tried {
-        match &self.ended {
-            Some(ended) => ended
-                .iter()
-                .find(|renewed| renewed.name == lineage)
-                .map_or(Tried::No, |renewed| Tried::Ended(renewed.status)),
-            None if self.refused => Tried::No,
-            None => Tried::Unheard,
+        match (&self.ended, &self.failure) {
+            (Some(_), _) => {
+                let none = || Tried::No("its host says nothing of it".to_owned());
+                self.heard(lineage).map_or_else(none, |renewed| Tried::Ended(renewed.status))
+            }
+            (None, Some(why)) if self.refused => Tried::No(why.clone()),
+            (None, _) => Tried::Unheard,
         }
     }
 }
@@ -489,8 +510,8 @@ pub fn apart(clock: Timestamp, asked: Timestamp, answered: Timestamp) -> SignedD
     }
 }
 
-/// From a signal to the end: what is on the disks is read and told.
-const AT_ONCE: Duration = Duration::from_millis(1500);
+/// From a signal to the end, for another host to say what is on its disks.
+const LAST_LOOK: Duration = Duration::from_secs(10);
 
 /// For a host that renewed to be reached again.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -8,7 +8,7 @@ use super::look::look;
 use super::{Common, Error, concluded, is_logged, parsed, person, print_done, settings, start};
 use crate::agent::wire::LineageName;
 use crate::clock::Stopwatch;
-use crate::coordinate::outcome::{LineageSummary, Outcome, Served, Summary, Verdict};
+use crate::coordinate::outcome::{LineageSummary, Served, Summary, Verdict};
 use crate::coordinate::plan::Wish;
 use crate::coordinate::{Call, Said, coordinate};
 use crate::exit::Exit;
@@ -124,9 +124,9 @@ fn log(summary: &Summary) {
         for LineageSummary { name: lineage, result, why, serial, .. } in &host.lineages {
             let serial = serial.as_deref().unwrap_or_default();
             let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            let result = result.text();
+            let (result, is_failure) = (result.text(), result.is_failure());
             let text = format!("{name}: {lineage}: {result}{why}");
-            if result == Outcome::Failed.text() {
+            if is_failure {
                 tracing::error!(host = name, lineage, result, serial, "{text}");
             } else {
                 tracing::info!(host = name, lineage, result, serial, "{text}");
@@ -139,7 +139,7 @@ fn log(summary: &Summary) {
             tracing::error!(name = name.as_str(), address, "{name} {address}: {why}");
         }
     }
-    let ends = summary.refused.iter().chain(&summary.stopped);
+    let ends = summary.refused.iter().chain(&summary.stopped).chain(&summary.unknown);
     ends.for_each(|why| tracing::error!("{why}"));
     match summary.exit() {
         Exit::Done => tracing::info!("all hosts done"),

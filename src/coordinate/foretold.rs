@@ -129,7 +129,10 @@ fn note(hosts: &mut [Surveyed], failures: &BTreeMap<(HostLabel, Hostname), Strin
         for lineage in report.lineages.iter_mut().filter(|l| l.authenticator == "webroot") {
             let why = lineage.names.iter().find_map(|name| {
                 let why = failures.get(&(host.name.clone(), name.clone()))?;
-                Some(format!("{name} FAILS: {why}"))
+                // The report names the lineage before it.
+                let is_named = lineage.name == name.as_str();
+                let name = if is_named { String::new() } else { format!("{name} ") };
+                Some(format!("{name}FAILS: {why}"))
             });
             lineage.obstacle = lineage.obstacle.take().or(why);
         }

@@ -28,6 +28,8 @@ pub struct Summary {
     pub dry_run: bool,
     /// The exit code.
     pub exit: u8,
+    /// Lineages that were asked for and that no host has, or could say that it has.
+    pub unknown: Vec<String>,
     /// Why nothing was asked.
     pub refused: Option<String>,
     /// Why it stopped before its end.
@@ -97,6 +99,8 @@ pub enum Outcome {
     Failed,
     /// It was not tried.
     NotTried,
+    /// It was begun, and nobody can tell what became of it.
+    Unknown,
 }
 
 /// What one address serves for one name.
@@ -130,10 +134,10 @@ pub enum Verdict {
 }
 
 /// How far a host came with what it was ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tried {
-    /// Nothing was ordered, or the host refused.
-    No,
+    /// Nothing was ordered, or the host refused, for this reason.
+    No(String),
     /// It did not say how it ended: it was called off, or is gone.
     Unheard,
     /// certbot ended with this code, or of a signal.
@@ -154,24 +158,28 @@ pub fn outcome(
         Decision::Refused(why) => return (Outcome::NotTried, Some(why.clone())),
         Decision::Renew | Decision::Ask => {}
     }
-    let is_new = now.is_some_and(|serial| serial != before);
-    let ended = match tried {
-        Tried::No => return (Outcome::NotTried, None),
-        Tried::Unheard => "how certbot ended was not heard".to_owned(),
-        Tried::Ended(Some(code)) => format!("certbot ended with code {code}"),
-        Tried::Ended(None) => "certbot was ended by a signal".to_owned(),
-    };
-    match (dry_run, is_new, tried) {
-        (true, _, Tried::Ended(Some(0))) => (Outcome::Rehearsed, None),
-        (true, ..) => (Outcome::Failed, Some(ended)),
-        (false, true, _) => (Outcome::Renewed, None),
-        (false, false, Tried::Ended(Some(0))) if *decision == Decision::Ask => {
-            (Outcome::NotDue, None)
+    if !dry_run && now.is_some_and(|serial| serial != before) {
+        return (Outcome::Renewed, None);
+    }
+    let (ended, status) = match tried {
+        Tried::No(why) => return (Outcome::NotTried, Some(why)),
+        Tried::Unheard if dry_run || now.is_none() => {
+            let disk = if dry_run { "" } else { ", and its disk cannot be looked at" };
+            let why = format!("how certbot ended was not heard{disk}");
+            return (Outcome::Unknown, Some(why));
         }
-        (false, false, _) if now.is_none() => {
+        Tried::Unheard => ("how certbot ended was not heard".to_owned(), None),
+        Tried::Ended(Some(code)) => (format!("certbot ended with code {code}"), Some(code)),
+        Tried::Ended(None) => ("certbot was ended by a signal".to_owned(), None),
+    };
+    match (dry_run, status) {
+        (true, Some(0)) => (Outcome::Rehearsed, None),
+        (true, _) => (Outcome::Failed, Some(ended)),
+        (false, Some(0)) if *decision == Decision::Ask => (Outcome::NotDue, None),
+        (false, _) if now.is_none() => {
             (Outcome::Failed, Some(format!("{ended}, and its disk cannot be looked at")))
         }
-        (false, false, _) => {
+        (false, _) => {
             (Outcome::Failed, Some(format!("{ended}, and the certificate is still the old one")))
         }
     }
@@ -182,16 +190,17 @@ impl Summary {
     pub fn exit(&self) -> Exit {
         let is_failed = |host: &HostSummary| {
             host.failure.is_some()
-                || host.lineages.iter().any(|l| {
-                    matches!(l.result, Outcome::Failed)
-                        || (l.result == Outcome::NotTried && l.why.is_some())
-                })
+                || host.lineages.iter().any(|lineage| lineage.result.is_failure())
         };
         let failed: Vec<&HostSummary> = self.hosts.iter().filter(|host| is_failed(host)).collect();
         let is_wrong = self.served.iter().any(|served| served.verdict == Verdict::Wrong);
         if self.hosts.iter().any(|host| host.routes_back == Some(false)) {
             Exit::NotUndone
-        } else if self.refused.is_some() || self.stopped.is_some() || is_wrong {
+        } else if self.refused.is_some()
+            || self.stopped.is_some()
+            || !self.unknown.is_empty()
+            || is_wrong
+        {
             Exit::Failed
         } else if failed.is_empty() {
             Exit::Done
@@ -204,20 +213,37 @@ impl Summary {
 
     /// What went wrong, in short.
     pub fn failures(&self) -> Vec<String> {
-        let mut list: Vec<String> = self.refused.iter().chain(&self.stopped).cloned().collect();
+        let ends = self.refused.iter().chain(&self.stopped).chain(&self.unknown);
+        let mut list: Vec<String> = ends.cloned().collect();
         for host in &self.hosts {
             list.extend(host.failure.iter().map(|why| format!("{}: {why}", host.name)));
-            let failed = host.lineages.iter().filter(|l| l.result == Outcome::Failed);
-            list.extend(failed.map(|lineage| {
-                let why = lineage.why.as_deref().unwrap_or("failed");
-                format!("{}: {}: {why}", host.name, lineage.name)
-            }));
+            list.extend(self.reasons(host));
         }
         let wrong = self.served.iter().filter(|served| served.verdict == Verdict::Wrong);
         list.extend(
             wrong.filter_map(|served| Some(format!("{}: {}", served.name, served.why.as_ref()?))),
         );
         list
+    }
+
+    /// Why lineages of `host` are not as they should be, each reason once, and none that is said
+    /// of the host or of the whole run.
+    fn reasons(&self, host: &HostSummary) -> Vec<String> {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for lineage in host.lineages.iter().filter(|lineage| lineage.result.is_failure()) {
+            let why = lineage.why.as_deref().unwrap_or("failed");
+            let is_said = [&host.failure, &self.stopped, &self.refused]
+                .iter()
+                .any(|said| said.as_deref() == Some(why));
+            match reasons.iter_mut().find(|(known, _)| *known == why) {
+                _ if is_said => {}
+                Some((_, names)) => names.push(&lineage.name),
+                None => reasons.push((why, vec![&lineage.name])),
+            }
+        }
+        let told =
+            |(why, names): (&str, Vec<&str>)| format!("{}: {}: {why}", host.name, names.join(", "));
+        reasons.into_iter().map(told).collect()
     }
 
     /// The report for people.
@@ -237,9 +263,6 @@ impl Summary {
                 table.row([name, "-", result, "-", "-", "-"]);
             }
             for lineage in &host.lineages {
-                if let Some(why) = &lineage.why {
-                    below.push(format!("{name}: {}: {why}", lineage.name));
-                }
                 let expires = lineage
                     .not_after
                     .map_or_else(|| "-".to_owned(), |at| at.strftime("%Y-%m-%d").to_string());
@@ -252,6 +275,7 @@ impl Summary {
                     self.cell(host, lineage, IpAddr::is_ipv6),
                 ]);
             }
+            below.extend(self.reasons(host));
         }
         for served in &self.served {
             if let Some(why) = &served.why {
@@ -260,6 +284,7 @@ impl Summary {
                 below.push(format!("{}{at}: {why}", served.name));
             }
         }
+        below.extend(self.unknown.iter().cloned());
         below.extend(self.refused.iter().map(|why| format!("nothing was asked: {why}")));
         below.extend(self.stopped.iter().map(|why| format!("stopped: {why}")));
         below.extend(self.costs.iter().cloned());
@@ -279,7 +304,13 @@ impl Summary {
             of_names.filter(|s| s.address.as_ref().is_some_and(kind)).collect();
         let here = |s: &&&Served| s.host.as_ref().is_none_or(|name| *name == host.name);
         let verdicts: Vec<Verdict> = of_kind.iter().filter(here).map(|s| s.verdict).collect();
-        if of_kind.is_empty() {
+        let is_asked = |name: &Hostname| self.served.iter().any(|s| s.name == *name);
+        let is_unresolved = |s: &Served| s.address.is_none() && lineage.names.contains(&s.name);
+        if of_kind.is_empty() && !lineage.names.iter().all(is_asked) {
+            "not asked"
+        } else if of_kind.is_empty() && self.served.iter().any(is_unresolved) {
+            "unknown"
+        } else if of_kind.is_empty() {
             "none"
         } else if verdicts.is_empty() {
             "elsewhere"
@@ -304,6 +335,15 @@ impl Outcome {
             Self::NotDue => "not due",
             Self::Failed => "FAILED",
             Self::NotTried => "not tried",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether it is not as it should be.
+    pub fn is_failure(self) -> bool {
+        match self {
+            Self::Failed | Self::NotTried | Self::Unknown => true,
+            Self::Renewed | Self::Rehearsed | Self::NotDue => false,
         }
     }
 }

@@ -46,6 +46,8 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// What `--force-renewal` costs, or what a limit leaves.
     pub costs: Vec<String>,
+    /// Lineages of the wish that no host has, or could say that it has.
+    pub unknown: Vec<String>,
     /// Why nothing at all is asked.
     pub refused: Option<String>,
 }
@@ -199,19 +201,13 @@ pub fn plan(hosts: &[Surveyed], wish: &Wish, limit: Option<u32>, now: Timestamp)
         }
         plan.hosts.push(host_plan(host, report, wish, &mut budget));
     }
-    let refused = plan.hosts.iter().flat_map(|host| {
-        let refused = host.lineages.iter().filter_map(|(name, decision)| match decision {
-            Decision::Refused(why) => Some(format!("{}: {name}: {why}", host.name)),
-            _ => None,
-        });
-        refused.collect::<Vec<_>>()
-    });
-    let refused: Vec<String> = refused.collect();
-    if let Some(name) = unknown.first() {
-        plan.refused = Some(format!("no host that could be asked has a lineage {}", name.as_str()));
-    } else if wish.force && !refused.is_empty() {
-        // A person is there to decide again; a timer's other lineages must not wait for one.
-        plan.refused = Some(refused.join("; "));
+    let is_any = wish.cert_names.iter().any(|name| !unknown.contains(name));
+    let told = |name: &&LineageName| {
+        format!("no host that could be asked has a lineage {}", name.as_str())
+    };
+    plan.unknown = unknown.iter().map(told).collect();
+    if !plan.unknown.is_empty() && !is_any {
+        plan.refused = Some(std::mem::take(&mut plan.unknown).join("; "));
     }
     plan.costs = budget.costs(wish.force);
     plan
@@ -242,6 +238,9 @@ fn host_plan(host: &Surveyed, report: &Report, wish: &Wish, budget: &mut Budget)
         let decision = match decision {
             Decision::Renew | Decision::Ask => {
                 let mut refusal = lineage.obstacle.clone();
+                if refusal.is_none() && LineageName::parse(&lineage.name).is_none() {
+                    refusal = Some("no order can name it: rename it".into());
+                }
                 if refusal.is_none() && !hooked && !lineage.own_hook && needs_route(lineage) {
                     refusal = Some("certbaton's hooks are not all in certbot's renewal-hooks, so nothing would switch the route; certbaton install puts them there".into());
                 }

@@ -1,6 +1,7 @@
 //! flow: `renew-coordinate` is ended by a signal while certbot runs: at once, and its report is what is on the disk.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::hostile::Lair;
 use crate::tree::Tree;
 
 /// A certbot that ends of an interrupt, and writes down that it did.
@@ -63,4 +65,61 @@ fn what_certbot_wrote_before_is_told_although_nobody_heard_of_it() {
     assert_eq!((&lineage["result"], &lineage["serial"]), (&"renewed".into(), &"02".into()));
     let history = fs::read_to_string(tree.base().join("state/history.jsonl")).unwrap();
     assert!(history.contains("\"renewed\":[\"a\"]"), "one account: {history}");
+}
+
+/// A peer that renews until it is called off, and says what is on its disk when it may.
+const PEER: &str = r#"echo "$hello"; read order
+case $order in
+*survey*) if [ -e $0.started ]; then LAST; fi; cat $0.survey ;;
+*renew*) : > $0.started; exec sleep 1000 ;;
+*) echo '{"failed":{"exit":1,"why":"not that"}}' ;;
+esac"#;
+
+/// The report of a run that is ended while such a peer renews, and by `more` while it is asked
+/// for its disk, which it says by `last`.
+fn while_a_peer_renews(last: &str, more: Option<Signal>) -> Option<Value> {
+    let lair = Lair::second_after(&PEER.replace("LAST", last))?;
+    lair.says(|_| ());
+    let base = lair.tree.base();
+    let now = fs::read_to_string(base.join("peer.survey")).unwrap();
+    fs::write(base.join("peer.now"), now.replace("\"serial\":\"01\"", "\"serial\":\"02\""))
+        .unwrap();
+    let mut child =
+        lair.program("renew-coordinate", &["--force-renewal", "--json"]).spawn().unwrap();
+    while !base.join("peer.started").exists() {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended without an order");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let asked = said.by_ref().find(|line| line.contains("another signal ends that"));
+    assert!(asked.is_some(), "nothing is said of the last look");
+    let began = Instant::now();
+    if let Some(more) = more {
+        kill(pid, more).unwrap();
+    }
+    said.for_each(drop);
+    let output = child.wait_with_output().unwrap();
+    assert!(more.is_none() || began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn what_a_peer_renewed_before_is_told_although_its_disk_takes_longer_to_look_at() {
+    let last = "sleep 3; cat $0.now; exit";
+    let Some(report) = while_a_peer_renews(last, None) else { return };
+    assert_eq!(report["hosts"][0]["lineages"][0]["result"], "renewed", "{report:#}");
+    let own = &report["hosts"][1]["lineages"][0];
+    let called_off = "called off by a signal";
+    assert_eq!((&own["result"], &own["why"]), (&"not-tried".into(), &called_off.into()));
+}
+
+#[test]
+fn a_second_signal_ends_the_look_and_what_nobody_saw_is_unknown() {
+    let Some(report) = while_a_peer_renews("exec sleep 1000", Some(Signal::SIGTERM)) else {
+        return;
+    };
+    assert_eq!(report["hosts"][0]["lineages"][0]["result"], "unknown", "{report:#}");
 }

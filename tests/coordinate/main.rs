@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
 #![expect(clippy::print_stdout, reason = "a test says why it skips")]
 
+mod alone;
 mod called_off;
 mod clean;
 mod hostile;

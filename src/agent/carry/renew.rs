@@ -11,6 +11,7 @@ use crate::agent::report::Lineage;
 use crate::agent::survey::{self, serials};
 use crate::agent::wire::{self, Answer, MAX_TEXT, Renewal, Renewed};
 use crate::caller::{Caller, Heard};
+use crate::cause::chain;
 use crate::certbot::failures::Failures;
 use crate::certbot::log::Log;
 use crate::certbot::running::LOCK_FILE;
@@ -35,16 +36,42 @@ impl Caller {
                 return Err(Error::NoLineage(name.as_str().to_owned()));
             }
         }
-        if renewal.force && !renewal.dry_run {
-            within_limit(settings, renewal)?;
+        let is_limited = renewal.force && !renewal.dry_run;
+        let over = if is_limited { over_limit(settings, renewal) } else { Vec::new() };
+        let mut names: Vec<String> =
+            renewal.cert_names.iter().map(|name| name.as_str().to_owned()).collect();
+        if names.is_empty() && !over.is_empty() {
+            names = known.iter().map(|(name, _)| name.clone()).collect();
         }
-        let runs: Vec<Option<&str>> = match &renewal.cert_names[..] {
-            [] => vec![None],
-            names => names.iter().map(|name| Some(name.as_str())).collect(),
+        names.retain(|name| over.iter().all(|(refused, _)| refused != name));
+        let runs: Vec<Option<&str>> = match (&names[..], over.first()) {
+            ([], None) => vec![None],
+            ([], Some((lineage, why))) => {
+                return Err(Error::Limit { lineage: lineage.clone(), why: why.clone() });
+            }
+            (names, _) => names.iter().map(|name| Some(name.as_str())).collect(),
         };
-        let mut results = Vec::new();
-        for name in runs {
-            let (before, status, failures) = self.in_turn(settings, &program, renewal, name)?;
+        let untried = |name: &str, why: String| {
+            let serial = known.iter().find(|(known, _)| known == name).map(|(_, s)| s.clone());
+            let (before, after, name) = (serial.clone(), serial, name.to_owned());
+            Renewed { name, before, after, status: None, why: Some(why) }
+        };
+        let refused = |(lineage, why): (String, String)| {
+            let error = Error::Limit { lineage: lineage.clone(), why };
+            untried(&lineage, chain(&error))
+        };
+        let mut results: Vec<Renewed> = over.into_iter().map(refused).collect();
+        for (at, name) in runs.iter().copied().enumerate() {
+            let (before, status, failures) = match self.in_turn(settings, &program, renewal, name) {
+                Ok(ended) => ended,
+                // What was renewed before it is told all the same.
+                Err(error) if at > 0 && !matches!(error, Error::CalledOff | Error::Caller(_)) => {
+                    let rest = runs[at..].iter().flatten();
+                    results.extend(rest.map(|name| untried(name, chain(&error))));
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             let after = serials(settings);
             let of = |list: &[(String, String)], name: &str| {
                 list.iter().find(|(known, _)| known == name).map(|(_, serial)| serial.clone())
@@ -225,18 +252,19 @@ impl Caller {
 }
 
 /// Whoever orders: what a CA gives of the same names in a week is not used up by force.
-fn within_limit(settings: &Settings, renewal: &Renewal) -> Result<(), Error> {
+/// Those that would be one more, and why that is none.
+fn over_limit(settings: &Settings, renewal: &Renewal) -> Vec<(String, String)> {
     let known = survey::known(settings);
     let mut budget = Budget::new(known.iter(), settings.duplicates_per_week, clock::now());
     let is_asked = |lineage: &&Lineage| {
         let mut names = renewal.cert_names.iter();
         renewal.cert_names.is_empty() || names.any(|name| name.as_str() == lineage.name)
     };
-    for lineage in known.iter().filter(is_asked) {
-        let refused = |why| Error::Limit { lineage: lineage.name.clone(), why };
-        budget.take(lineage).map_err(refused)?;
-    }
-    Ok(())
+    let over = known.iter().filter(is_asked).filter_map(|lineage| {
+        let why = budget.take(lineage).err()?;
+        Some((lineage.name.clone(), why))
+    });
+    over.collect()
 }
 
 fn stop_at_once(certbot: &mut Piped) {

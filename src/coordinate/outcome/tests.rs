@@ -17,7 +17,9 @@ fn files_tell_what_became_of_a_lineage() {
     assert_eq!(of(&Decision::Ask, "1", Some(1), false), Outcome::Failed);
     assert_eq!(of(&renew, "1", Some(0), true), Outcome::Rehearsed);
     assert_eq!(of(&renew, "1", Some(1), true), Outcome::Failed);
-    assert_eq!(outcome(&renew, "1", Some("1"), Tried::No, false), (Outcome::NotTried, None));
+    let tried = |now| outcome(&renew, "1", Some(now), Tried::No("busy".into()), false);
+    assert_eq!(tried("1"), (Outcome::NotTried, Some("busy".into())));
+    assert_eq!(tried("2"), (Outcome::Renewed, None), "before it was refused");
 }
 
 #[test]
@@ -28,8 +30,37 @@ fn the_disk_tells_also_where_nothing_was_heard() {
     assert_eq!(outcome, Outcome::Failed);
     assert!(why.unwrap().contains("still the old one"));
     let (outcome, why) = of(None);
-    assert_eq!(outcome, Outcome::Failed);
+    assert_eq!(outcome, Outcome::Unknown, "nobody saw it fail");
     assert!(why.unwrap().contains("cannot be looked at"));
+}
+
+#[test]
+fn an_address_that_was_not_asked_is_told_from_one_that_is_not_there() {
+    let cells = |served: Vec<Served>| {
+        let text = Summary { served, ..summary(Outcome::Renewed, None) }.table();
+        text.lines().nth(1).unwrap().split("1970-01-01  ").nth(1).unwrap().to_owned()
+    };
+    let all = summary(Outcome::Renewed, None).served;
+    assert_eq!(cells(Vec::new()), "not asked  not asked");
+    assert_eq!(cells(vec![all[0].clone()]), "served     none");
+    let unresolved = Served { address: None, verdict: Verdict::Unknown, ..all[0].clone() };
+    assert_eq!(cells(vec![unresolved]), "unknown  unknown");
+}
+
+#[test]
+fn whatever_was_not_tried_has_its_reason_which_is_said_once() {
+    let mut summary = summary(Outcome::NotTried, None);
+    let lineage = &mut summary.hosts[0].lineages[0];
+    lineage.why = Some("a webroot is gone".into());
+    let other = LineageSummary { name: "b".into(), ..lineage.clone() };
+    summary.hosts[0].lineages.push(other);
+    summary.hosts[1].failure = Some("no route to host".into());
+    summary.hosts[1].lineages[0].why = summary.hosts[1].failure.clone();
+    let said = "vps: a, b: a webroot is gone";
+    let text = summary.table();
+    assert!(text.contains(said) && text.matches("no route to host").count() == 1, "{text}");
+    assert_eq!(summary.failures(), [said, "home: no route to host"]);
+    assert_eq!(summary.exit(), Exit::Failed);
 }
 
 fn name() -> Hostname {
@@ -67,6 +98,7 @@ fn summary(result: Outcome, routes_back: Option<bool>) -> Summary {
         ended: Timestamp::UNIX_EPOCH,
         dry_run: false,
         exit: 0,
+        unknown: Vec::new(),
         refused: None,
         stopped: None,
         warnings: Vec::new(),

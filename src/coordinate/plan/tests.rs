@@ -144,7 +144,7 @@ fn the_sixth_certificate_of_both_hosts_is_refused_and_the_fifth_is_not() {
     assert!(matches!(plan.hosts[1].lineages[0].1, Decision::Refused(_)));
     assert_eq!(plan.refused, None);
     let force = Wish { force: true, ..Wish::default() };
-    assert!(planned(&four, &force).refused.unwrap().contains("home: a"), "then nothing is asked");
+    assert_eq!(asked(&planned(&four, &force)), [("vps", vec![])], "by force too");
     let rehearsal = Wish { dry_run: true, ..force };
     assert_eq!(asked(&planned(&four, &rehearsal)).len(), 2, "a rehearsal costs nothing");
 }
@@ -174,8 +174,23 @@ fn nothing_is_asked_where_no_hook_would_switch_the_route() {
 #[test]
 fn one_unusable_lineage_does_not_keep_the_others() {
     let gone = Lineage { obstacle: Some("no webroot".into()), ..lineage("a", "1") };
-    let hosts = [host("vps", Ok(report(vec![gone, lineage("b", "2")])))];
-    assert_eq!(asked(&planned(&hosts, &Wish::default())), [("vps", vec!["b"])]);
+    let fine = host("home", Ok(report(vec![lineage("a", "3")])));
+    let hosts = [host("vps", Ok(report(vec![gone, lineage("b", "2")]))), fine];
+    let named: Vec<LineageName> = ["a", "b"].map(|name| name.parse().unwrap()).into();
+    for (force, dry_run, cert_names) in [
+        (false, false, vec![]),
+        (true, false, vec![]),
+        (true, false, named.clone()),
+        (false, true, vec![]),
+        (true, true, named),
+    ] {
+        let wish = Wish { cert_names, force, dry_run, ..Wish::default() };
+        let plan = planned(&hosts, &wish);
+        assert_eq!(plan.refused, None, "{wish:?}");
+        let names = asked(&plan);
+        assert_eq!((names[0].clone(), names[1].0), (("vps", vec!["b"]), "home"), "{wish:?}");
+        assert_eq!(plan.hosts[0].lineages[0].1, Decision::Refused("no webroot".into()));
+    }
 }
 
 #[test]
@@ -183,6 +198,10 @@ fn a_lineage_that_nobody_has_is_a_mistake() {
     let hosts = [host("vps", Ok(report(vec![lineage("a", "1")])))];
     let wish = Wish { cert_names: vec!["z".parse().unwrap()], ..Wish::default() };
     assert!(planned(&hosts, &wish).refused.is_some());
+    let wish = Wish { cert_names: ["z", "a"].map(|n| n.parse().unwrap()).into(), ..wish };
+    let plan = planned(&hosts, &wish);
+    assert_eq!((plan.refused.clone(), asked(&plan)), (None, vec![("vps", vec!["a"])]));
+    assert!(plan.unknown[0].ends_with("lineage z"), "the other one is told: {plan:?}");
 }
 
 #[test]
