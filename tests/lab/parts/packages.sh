@@ -16,6 +16,8 @@ check_packages() {
     [ -r /etc/debian_version ] || die "needs Debian 12"
     mapfile -t lacking < <(missing "${packages[@]}")
     [ ${#lacking[@]} = 0 ] || die "not installed: ${lacking[*]}; run '$0 install-packages'"
+    # The machines get the mode of this host's: a redirection there fails for whoever is not root.
+    [ "$(stat -c %a /dev/null)" = 666 ] || die "not everybody may write to /dev/null here: chmod 666 /dev/null"
     [ -z "$(dpkg --verify apache2)" ] ||
         say "warning: this host's apache2.conf or ports.conf is not Debian's own; the machines get a copy of it"
 }
