@@ -25,7 +25,7 @@ mod walk;
 pub use guarded::{own_program, trusted_program};
 pub use publish::publish;
 pub use read::{read_foreign, read_kernel, read_secret, read_trusted, snapshot};
-pub use replace::{Replaced, Staging, Swept, left_staging, staging, staging_beside};
+pub use replace::{Replaced, Staging, Swept, forget_spares, left_staging, staging, staging_beside};
 pub use tree::{Leaf, write_tree};
 
 use crate::exit::{CarriesExit, Exit};
@@ -317,6 +317,9 @@ const STAGED: &str = "certbaton.";
 
 /// Prefix of an old file on its way out.
 const OUT: &str = "out.";
+
+/// Prefix of an old file that the way back may need.
+const SPARE: &str = "spare.";
 
 /// Prefix of one that somebody saved, and that is kept.
 const KEPT: &str = "saved.";

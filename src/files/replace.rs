@@ -3,9 +3,10 @@
 //! The two change places (`RENAME_EXCHANGE`), so that what comes out can be looked at: a
 //! version that somebody saved since the file was read goes back where it was.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -17,8 +18,8 @@ use tempfile::TempPath;
 
 use super::read::rest;
 use super::{
-    Error, Identity, KEPT, OUT, STAGED, Snapshot, Stamp, list, real_path, sync_directory, trusted,
-    trusted_directories,
+    Error, Identity, KEPT, OUT, SPARE, STAGED, Snapshot, Stamp, list, real_path, sync_directory,
+    trusted, trusted_directories,
 };
 use crate::fingerprint::fingerprint;
 
@@ -72,25 +73,23 @@ impl Snapshot {
         }
         let rights =
             Rights::of(&original, &metadata).map_err(failed("look at the attributes of"))?;
-        let mut new = tempfile::Builder::new()
-            .prefix(STAGED)
-            .tempfile_in(&staging.path)
-            .map_err(Error::system("create a file in", &staging.path))?;
-        // Some can only be set on an empty file (ioctl_iflags(2), FS_NOCOW_FL).
-        if let Err(errno) = set_flags(new.as_file(), rights.flags) {
-            tracing::warn!("{}: its inode flags are not kept: {errno}", self.path.display());
-        }
-        new.write_all(bytes).map_err(failed("write a new"))?;
-        std::os::unix::fs::fchown(new.as_file(), Some(metadata.uid()), Some(metadata.gid()))
+        let (file, made) = match self.fresh(bytes, &rights, &staging) {
+            // No room for one more file: there is one that was kept for this.
+            Err(refused @ Error::System { .. }) => {
+                self.spare(bytes, &staging).ok().flatten().ok_or(refused)?
+            }
+            fresh => fresh?,
+        };
+        std::os::unix::fs::fchown(&file, Some(metadata.uid()), Some(metadata.gid()))
             .map_err(failed("keep the owner of"))?;
         let mode = fs::Permissions::from_mode(rights.mode);
-        new.as_file().set_permissions(mode).map_err(failed("keep the mode of"))?;
-        copy_attributes(&original, new.as_file()).map_err(failed("keep the attributes of"))?;
-        new.as_file().sync_all().map_err(failed("sync a new"))?;
-        let (file, made) = new.into_parts();
+        file.set_permissions(mode).map_err(failed("keep the mode of"))?;
+        copy_attributes(&original, &file).map_err(failed("keep the attributes of"))?;
+        file.sync_all().map_err(failed("sync a new"))?;
         // From here on the name tells that somebody else's bytes may be behind it.
-        let aside = out_name(&made, [&self.bytes, bytes]);
+        let aside = out_name(made.as_ref(), [&self.bytes, bytes]);
         fs::rename(&made, &aside).map_err(failed("replace"))?;
+        drop(made);
         let old = TempPath::try_from_path(&aside).map_err(failed("replace"))?;
         let inode = file.metadata().map_err(failed("look at a new"))?.ino();
         change_places(&old, &self.path).map_err(failed("replace"))?;
@@ -102,6 +101,59 @@ impl Snapshot {
         sync_directory(&staging.path)?;
         let stamp = Stamp::of(&file.metadata().map_err(failed("look at a new"))?);
         Ok(Replaced { path: self.path.clone(), stamp, before: self.clone(), rights, old, staging })
+    }
+
+    /// A new file with `bytes` in it.
+    fn fresh(
+        &self,
+        bytes: &[u8],
+        rights: &Rights,
+        staging: &Staging,
+    ) -> Result<(File, Made), Error> {
+        let mut new = tempfile::Builder::new()
+            .prefix(STAGED)
+            .tempfile_in(&staging.path)
+            .map_err(Error::system("create a file in", &staging.path))?;
+        // Some can only be set on an empty file (ioctl_iflags(2), FS_NOCOW_FL).
+        if let Err(errno) = set_flags(new.as_file(), rights.flags) {
+            tracing::warn!("{}: its inode flags are not kept: {errno}", self.path.display());
+        }
+        let failed = |verb| Error::system(verb, &self.path);
+        new.write_all(bytes).map_err(failed("write a new"))?;
+        new.as_file().sync_all().map_err(failed("sync a new"))?;
+        let (file, path) = new.into_parts();
+        Ok((file, Made::Fresh(path)))
+    }
+
+    /// The file that [`Replaced::keep`] left, with `bytes` in it: as it was written before there
+    /// were lines of ours, or longer, so that it needs no more room than it has.
+    fn spare(&self, bytes: &[u8], staging: &Staging) -> Result<Option<(File, Made)>, Error> {
+        let wanted = mount_of(self.path.parent().unwrap_or(Path::new("/")))?;
+        let beside = left_staging(&self.path).into_iter();
+        let places = [staging.path.clone()].into_iter().chain(beside);
+        for place in places.filter(|place| mount_of(place).is_ok_and(|mount| mount == wanted)) {
+            let path = spare_in(&place, &self.path);
+            let failed = |verb| Error::system(verb, &path);
+            let opened = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+                .open(&path);
+            let Ok(file) = opened else { continue };
+            let metadata = file.metadata().map_err(failed("look at"))?;
+            if !metadata.is_file() || metadata.nlink() > 1 || trusted(&path, &metadata).is_err() {
+                continue;
+            }
+            let found = rest(&path, file.try_clone().map_err(failed("read"))?)?;
+            if found != bytes {
+                // Over what is there, which frees nothing that it would have to get again.
+                file.write_all_at(bytes, 0).map_err(failed("write"))?;
+                let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                file.set_len(length).map_err(failed("write"))?;
+            }
+            return Ok(Some((file, Made::Spare(path))));
+        }
+        Ok(None)
     }
 
     /// Whether the file at `old` is the one that was read, to the byte, with the `rights` of then.
@@ -163,6 +215,23 @@ const KEPT_FLAGS: IFlags = IFlags::NOATIME
     .union(IFlags::COMPRESSED)
     .union(IFlags::NOCOW);
 
+/// A new file on its way.
+enum Made {
+    /// Removed if it does not get there.
+    Fresh(TempPath),
+    /// Kept.
+    Spare(PathBuf),
+}
+
+impl AsRef<Path> for Made {
+    fn as_ref(&self) -> &Path {
+        match self {
+            Self::Fresh(path) => path,
+            Self::Spare(path) => path,
+        }
+    }
+}
+
 impl Replaced {
     /// The version that was replaced.
     pub fn old_stamp(&self) -> Stamp {
@@ -172,16 +241,53 @@ impl Replaced {
     /// Lets the old file go, if nobody has written into it since: an editor may have opened it
     /// before. Else it is put back, and the new one is gone.
     pub fn let_go(self) -> Result<(), Error> {
+        self.out(false)
+    }
+
+    /// The same, but the old file stays as the room that the way back needs: a file system may be
+    /// full by then. [`forget_spares`] removes it.
+    pub fn keep(self) -> Result<(), Error> {
+        self.out(true)
+    }
+
+    fn out(self, kept: bool) -> Result<(), Error> {
         let Self { path, before, rights, old, staging, stamp } = self;
         if !before.is_what_came_out(&old, &rights)? {
             let put_back = put_theirs_back(&old, &path, stamp.identity.inode);
             put_back.map_err(Error::system("put back", &path))?;
             return Err(Error::Raced(path));
         }
-        drop(old);
+        if kept {
+            // Without it the way back needs a new file, as it would have anyway.
+            if let Err(error) = old.persist(spare_in(&staging.path, &path)) {
+                tracing::debug!("nothing is kept for the way back: {error}");
+            }
+        } else {
+            drop(old);
+        }
         drop(staging);
         Ok(())
     }
+}
+
+fn spare_in(place: &Path, target: &Path) -> PathBuf {
+    let name = fingerprint(target.as_os_str().as_encoded_bytes(), KNOWN_BYTES);
+    place.join(format!("{SPARE}{name}"))
+}
+
+/// Removes what [`Replaced::keep`] left in `preferred` and in all places above `targets`, and
+/// those places, once there is no way back to go.
+pub fn forget_spares(preferred: &Path, targets: &[PathBuf]) {
+    let beside: BTreeSet<PathBuf> = targets.iter().flat_map(|t| left_staging(t)).collect();
+    for place in beside.iter().map(PathBuf::as_path).chain([preferred]) {
+        let names = list(place).unwrap_or_default().into_iter();
+        for name in names.filter(|name| name.as_encoded_bytes().starts_with(SPARE.as_bytes())) {
+            if let Err(error) = super::remove_own(&place.join(name)) {
+                tracing::debug!("a spare file stays: {error}");
+            }
+        }
+    }
+    beside.into_iter().map(Staging::left).for_each(drop);
 }
 
 /// Exchanges two files; where the file system cannot, the old one gets a second name first.

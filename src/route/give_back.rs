@@ -184,6 +184,11 @@ fn take_out(run: &mut Run<'_>) {
             run.obstacle.get_or_insert(error);
         }
     }
+    // None is left to go, whatever Apache says next.
+    let is_all = !run.files.is_empty() && run.files.values().all(Taken::is_done);
+    if is_all && run.remaining().is_empty() && run.damage().is_none() {
+        install::forget_spares(run.settings, &run.journal, run.files.keys());
+    }
 }
 
 /// Apache's own test of what the files say now, and which files those are.
@@ -399,6 +404,8 @@ impl Run<'_> {
         let stuck = stuck.flat_map(|taken| &taken.gone).cloned();
         let left: Vec<Route> = stuck.chain(self.remaining()).collect();
         if left.is_empty() && self.damage().is_none() && self.obstacle.is_none() {
+            // First: who finds them without a journal does not know where to look.
+            install::forget_spares(self.settings, &self.journal, self.files.keys());
             return match files::remove_own(&path) {
                 // Should it come back with a power cut, Apache loads its configuration once more.
                 Err(_) if !files::exists(&path) => Ok(()),

@@ -76,10 +76,24 @@ fn once(settings: &Settings, line: String) {
     }
 }
 
+/// There is no way back to go any more, for any of `files` and those that `journal` knows.
+pub fn forget_spares<'a>(
+    settings: &Settings,
+    journal: &Journal,
+    files: impl Iterator<Item = &'a PathBuf>,
+) {
+    let known = journal.files.iter().map(|file| file_name::path(file));
+    let targets: Vec<PathBuf> = known.chain(files.cloned()).collect();
+    files::forget_spares(&settings.state_directory, &targets);
+}
+
 fn sweep_all(settings: &Settings) {
     // Whoever left them there is dead: the lock is ours.
     let (journal, _) = read_journal(&settings.journal()).unwrap_or_default();
     let targets: Vec<PathBuf> = journal.files.iter().map(|file| file_name::path(file)).collect();
+    if journal == Journal::default() {
+        files::forget_spares(&settings.state_directory, &targets);
+    }
     sweep(&settings.state_directory, &targets);
     for place in targets.iter().flat_map(|target| files::left_staging(target)) {
         sweep(&place, &targets);

@@ -376,13 +376,15 @@ fn prove(run: &mut Run<'_>) -> Result<(), Error> {
 fn settle(run: &mut Run<'_>) -> Result<(), Error> {
     // An editor may have had one of them open all the time.
     for replaced in run.replaced.drain(..) {
-        replaced.let_go()?;
+        replaced.keep()?;
     }
     if let Err(error) = guess::note(run.settings, &run.wanted, &run.changes) {
         // Nothing but the speed of the next switch hangs on it.
         tracing::warn!("the next switch will be slower: {}", chain(&error));
     }
     if run.wanted.is_empty() && run.observed.damaged.is_empty() {
+        let changed = run.changes.iter().map(|change| &change.snapshot.path);
+        install::forget_spares(run.settings, &run.observed.journal, changed);
         return Ok(files::remove_own(&run.settings.journal())?);
     }
     if run.signalled {
@@ -410,7 +412,7 @@ impl Run<'_> {
 
     fn put_back(&mut self) -> Result<(), Error> {
         // What somebody wrote into an old file is the newer one.
-        let let_go: Vec<_> = self.replaced.drain(..).map(Replaced::let_go).collect();
+        let let_go: Vec<_> = self.replaced.drain(..).map(Replaced::keep).collect();
         drop(let_go);
         let is_new = |route: &&Route| !self.observed.local.contains(route);
         let new = self.wanted.iter().filter(is_new).map(|route| route.name.clone());
@@ -437,6 +439,8 @@ impl Run<'_> {
         let journal = self.settings.journal();
         let pending = self.observed.journal.pending;
         if self.observed.local.is_empty() && !pending {
+            let changed = self.changes.iter().map(|change| &change.snapshot.path);
+            install::forget_spares(self.settings, &self.observed.journal, changed);
             return Ok(files::remove_own(&journal)?);
         }
         self.record_as_before()?;

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use crate::config::Settings;
-use crate::files::{self, Replaced, Snapshot, Stamp};
+use crate::files::{self, Replaced, Snapshot, Staging, Stamp};
 use crate::names::Route;
 use crate::route::block;
 use crate::route::observe::{damage, parsed};
@@ -74,7 +74,9 @@ impl Taken {
     /// Lets the old file go. Whether somebody wrote into that one meanwhile: then it is back,
     /// with the lines that were in it.
     pub fn let_go(&mut self) -> Result<bool, Error> {
-        match self.out.take().map_or(Ok(()), Replaced::let_go) {
+        // As long as lines of ours are left in it, there is a way back to go.
+        let out = if self.kept.is_empty() { Replaced::let_go } else { Replaced::keep };
+        match self.out.take().map_or(Ok(()), out) {
             Err(files::Error::Raced(_)) => Ok(true),
             done => Ok(done.map(|()| false)?),
         }
@@ -93,6 +95,9 @@ impl Taken {
             } else {
                 files::staging(path, &settings.state_directory, &opened)
             };
+            // Where no directory can be made, one of the switch's may be left.
+            let left = || files::left_staging(path).into_iter().next().map(Staging::left);
+            let staging = staging.or_else(|error| left().ok_or(error));
             match staging.and_then(|staging| self.snapshot.exchange(&self.after, staging)) {
                 Err(files::Error::Raced(_)) => {}
                 // The state directory is full, read-only or gone: beside the file there may be
