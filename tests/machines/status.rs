@@ -83,7 +83,9 @@ fn timeline(lab: &Lab) {
         "ended",
         "renewed cloud.example.org git.example.org wiki.example.org",
     ];
-    let mut rest = one.out.as_str();
+    // Where a line is folded depends on its width alone.
+    let unfolded = one.out.split_whitespace().collect::<Vec<&str>>().join(" ");
+    let mut rest = unfolded.as_str();
     for step in steps {
         let at = rest.find(step).unwrap_or_else(|| panic!("no {step:?} in {}", one.out));
         rest = &rest[at..];

@@ -13,6 +13,7 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Output};
 
+use certbaton::check::health::Hold;
 use serde_json::Value;
 use tree::Tree;
 
@@ -163,6 +164,15 @@ fn a_certbot_that_is_suspended_is_told_by_status_and_check() {
     assert!(checked.contains(&"certbot-stopped".to_owned()), "{checked:?}");
     let (told, checked) = codes(&tree);
     assert!(![told, checked].concat().contains(&"certbot-stopped".to_owned()));
+}
+
+/// A run that is under way is seldom looked at: each key of it that status may tell is in its schema.
+#[test]
+fn whoever_holds_the_lock_is_told_as_the_schema_says() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let (_, mut told) = json(&tree, "status", &[]);
+    told["hosts"][0]["found"]["hold"] = serde_json::to_value(Hold::default()).unwrap();
+    schema::expect("status", &told);
 }
 
 #[test]
