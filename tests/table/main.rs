@@ -1,7 +1,7 @@
 //! flow: every signal at every step of a run, and after each the same questions.
 //!
 //! A run of each kind is followed once to its end: that gives its steps. Then it is done again, once a cell of the table:
-//! a step and what falls on whom just before it. Twelve cells, chosen by a number that is printed, or with
+//! a step and what falls on whom just before it. Nine cells, chosen by a number that is printed, or with
 //! `CERTBATON_FULL` all: of each fault some thirty steps, evenly spread. `CERTBATON_TABLE_SEED=NUMBER` chooses the same
 //! again, and in the same order; `CERTBATON_TABLE_CELLS='Home: +SIGKILL+fullchain.pem (18)'` those whose words contain
 //! all of these, of every step; `CERTBATON_TABLE_STEPS=1` prints the steps. As in `machines`, this skips where there can
@@ -36,7 +36,7 @@ use two_hosts::scenario::{Around, Scenario, perform};
 use two_hosts::trials::full;
 
 /// How many cells are tried where not all are.
-const SAMPLE: usize = 12;
+const SAMPLE: usize = 9;
 
 /// For a run of which nobody is killed.
 const PATIENCE: Duration = Duration::from_mins(3);
