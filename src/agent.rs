@@ -8,6 +8,7 @@ pub mod carry;
 pub mod facts;
 pub mod judged;
 pub mod link;
+pub mod mismatch;
 pub mod relay;
 pub mod report;
 pub mod survey;

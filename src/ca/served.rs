@@ -67,6 +67,11 @@ impl ServedChain {
         Ok(Self { leaf, identity, certificates })
     }
 
+    /// Whether the leaf is for `name`, by itself or by a wildcard.
+    pub fn covers(&self, name: &Hostname) -> bool {
+        self.certificates.first().is_some_and(|leaf| covers(leaf, name))
+    }
+
     /// How many certificates were sent.
     pub fn length(&self) -> usize {
         self.certificates.len()
@@ -136,13 +141,19 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The code of [`Self::NotCovered`].
+    pub const NOT_COVERED: &str = "served-not-covered";
+
+    /// The code of [`Self::Another`].
+    pub const ANOTHER: &str = "served-another";
+
     /// Which kind, for machines.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Another { .. } => "served-another",
+            Self::Another { .. } => Self::ANOTHER,
             Self::Expired(_) => "served-expired",
             Self::NotYet(_) => "served-not-yet-valid",
-            Self::NotCovered(_) => "served-not-covered",
+            Self::NotCovered(_) => Self::NOT_COVERED,
             Self::Key => "key-mismatch",
             Self::Incomplete { .. } => "served-chain-incomplete",
             Self::Disordered { .. } => "served-chain-order",
@@ -184,7 +195,7 @@ impl Fault {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Another { .. } => {
-                "reload its web server, and if that does not help let that (SSLCertificateFile of this vhost) name the lineage's fullchain.pem"
+                "reload its web server; if that does not help, let SSLCertificateFile of this vhost name the lineage's fullchain.pem"
             }
             Self::Expired(_) => "renew it: certbot renew",
             Self::NotYet(_) => "set the clock of this host: timedatectl status",
@@ -221,7 +232,7 @@ pub fn judge(served: &ServedChain, disk: &OnDisk, name: &Hostname, now: Timestam
     if served.leaf.not_before > now {
         faults.push(Fault::NotYet(served.leaf.not_before));
     }
-    if !served.certificates.first().is_some_and(|leaf| covers(leaf, name)) {
+    if !served.covers(name) {
         faults.push(Fault::NotCovered(name.clone()));
     }
     if same && disk.key_belongs == Some(false) {

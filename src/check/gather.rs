@@ -117,23 +117,28 @@ fn inspect(way: &Way, names: &[Hostname]) -> Told<Inspection> {
     let mut all = Inspection::default();
     for names in chunks(names, |names| Order::Inspect { names }) {
         match way.ask(Order::Inspect { names }) {
-            Ok(Answer::Inspected(part)) => {
-                for name in part.names {
-                    if all.names.iter().all(|known| known.name != name.name) {
-                        all.names.push(name);
-                    }
-                }
-                for mut finding in part.findings {
-                    finding.host = Some(way.name.clone());
-                    if !all.findings.contains(&finding) {
-                        all.findings.push(finding);
-                    }
-                }
-            }
+            Ok(Answer::Inspected(part)) => add_part(&mut all, *part, &way.name),
             other => return Err(unexpected(other)),
         }
     }
     Ok(all)
+}
+
+/// One answer more of `host`, which repeats what is not about a name.
+fn add_part(all: &mut Inspection, part: Inspection, host: &HostLabel) {
+    let Inspection { names, findings, starts } = part;
+    for name in names {
+        if all.names.iter().all(|known| known.name != name.name) {
+            all.names.push(name);
+        }
+    }
+    for mut finding in findings {
+        finding.host = Some(host.clone());
+        if !all.findings.contains(&finding) {
+            all.findings.push(finding);
+        }
+    }
+    all.starts = all.starts.take().or(starts);
 }
 
 fn look(way: &Way, questions: &[Question]) -> Told<Vec<Sight>> {
@@ -228,6 +233,22 @@ fn add(question: &mut Question, name: &Hostname, nonces: &[Wanted]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::finding::{Finding, Severity};
+
+    #[test]
+    fn of_an_answer_in_parts_nothing_is_lost() {
+        let finding = Finding::new(Severity::Warning, "webroot", None, "what", "remedy");
+        let part = || Inspection {
+            starts: Some(Vec::new()),
+            findings: vec![finding.clone()],
+            names: vec![],
+        };
+        let (mut all, host) = (Inspection::default(), HostLabel::parse("home").unwrap());
+        add_part(&mut all, part(), &host);
+        add_part(&mut all, part(), &host);
+        assert_eq!(all.starts, Some(Vec::new()), "nothing starts renewals, and that is known");
+        assert_eq!(all.findings, [finding.clone().on(&host)]);
+    }
 
     #[test]
     fn no_order_is_longer_than_its_agent_reads() {

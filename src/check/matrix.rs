@@ -75,6 +75,12 @@ impl HostSeen {
         all.iter().filter(move |lineage| lineage.names.contains(name))
     }
 
+    /// Its lineages whose certificate is for `name`, those with a wildcard too.
+    pub fn serving(&self, name: &Hostname) -> impl Iterator<Item = &Lineage> {
+        let all = self.report.as_ref().map(|report| &report.lineages[..]).unwrap_or_default();
+        all.iter().filter(move |lineage| lineage.is_for(name))
+    }
+
     /// What it knows of `name`.
     pub fn inspected(&self, name: &Hostname) -> Option<&InspectedName> {
         self.inspection.as_ref().ok()?.names.iter().find(|known| known.name == *name)

@@ -7,9 +7,11 @@ use jiff::SignedDuration;
 
 use crate::agent::budget::{Budget, LETS_ENCRYPT};
 use crate::agent::judged;
+use crate::agent::mismatch::{Mismatch, Seen, mismatch};
 use crate::agent::report::Lineage;
 use crate::ca::caa::{Request, issuer, judge};
-use crate::ca::served::{self, Identity};
+use crate::ca::served;
+use crate::check::bounds::STRANGE;
 use crate::check::dead;
 use crate::check::finding::{Finding, Severity};
 use crate::check::inspection::Inspection;
@@ -99,6 +101,12 @@ fn missing(gathered: &Gathered, name: &Hostname) -> String {
     }
 }
 
+/// A challenge by DNS needs no address, and a name may have none.
+fn is_proven_by_dns(gathered: &Gathered, name: &Hostname) -> bool {
+    let mut lineages = gathered.hosts.iter().flat_map(|host| host.lineages(name)).peekable();
+    lineages.peek().is_some() && lineages.all(|lineage| lineage.authenticator.starts_with("dns"))
+}
+
 fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
     let mut found = Vec::new();
     let problem = Severity::Problem;
@@ -106,8 +114,14 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
     if sights.is_empty() {
         return found;
     }
-    if gathered.addresses(name).is_empty() {
-        let why = sights.iter().find_map(|(_, sight)| sight.unresolved.clone());
+    // What a bound of the host that asks kept from being asked is no fault of the records.
+    let unresolved = || {
+        let told = sights.iter().filter_map(|(_, sight)| sight.unresolved.as_ref());
+        told.filter(|why| *why != STRANGE)
+    };
+    if gathered.addresses(name).is_empty() && !is_proven_by_dns(gathered, name) {
+        let strange = || sights.iter().find_map(|(_, sight)| sight.unresolved.clone());
+        let why = unresolved().next().cloned().or_else(strange);
         let what = why.map_or_else(
             || "there is neither an A nor an AAAA record".to_owned(),
             |why| format!("it cannot be resolved: {why}"),
@@ -120,8 +134,7 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
             missing(gathered, name),
         ));
     }
-    let unresolved = sights.iter().find_map(|(_, sight)| sight.unresolved.as_ref());
-    if let Some(why) = unresolved.filter(|_| !gathered.addresses(name).is_empty()) {
+    if let Some(why) = unresolved().next().filter(|_| !gathered.addresses(name).is_empty()) {
         let (what, remedy) = parted(why, "see that the zone's name servers answer");
         found.push(Finding::new(
             Severity::Warning,
@@ -213,13 +226,11 @@ fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
     let mut found = Vec::new();
     for address in gathered.addresses(name) {
         let owner = gathered.owner(address);
-        let expected: Vec<_> = match owner {
-            Some(host) => host.lineages(name).collect(),
-            None => gathered.hosts.iter().flat_map(|host| host.lineages(name)).collect(),
-        };
-        if expected.is_empty() {
+        let all: Vec<&Lineage> = gathered.hosts.iter().flat_map(|h| h.serving(name)).collect();
+        if all.is_empty() {
             continue;
         }
+        let expected = owner.map_or_else(|| all.clone(), |host| host.serving(name).collect());
         let family = if address.is_ipv6() { "AAAA" } else { "A" };
         let place = Some(format!("{family} {address} port 443"));
         let by = |finding: Finding| match owner {
@@ -230,6 +241,8 @@ fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
             None => {}
             // Where port 80 is as dead, the verdict on renewals says so.
             Some((_, Err(miss))) if miss.falls_back() && is_dead(gathered, name, address) => {}
+            // What is not its name need not be on its port 443.
+            Some((_, Err(_))) if expected.is_empty() => {}
             Some((witness, Err(miss))) => {
                 let what = format!("no certificate is presented ({}): {}", witness.label, miss.why);
                 let remedy =
@@ -239,7 +252,25 @@ fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
             // Somebody else's, as the verdict on renewals says.
             Some(_) if owner.is_none() && !gives_back(gathered, name, address) => {}
             Some((_, Ok(leaf))) => {
-                found.extend(certificate(leaf, &expected, place.as_ref()).map(by));
+                let is_silent = owner.is_some_and(|host| host.report.is_err());
+                let owner = owner.map(|host| host.label.as_str());
+                // A host that has no such lineage may pass on what another one serves.
+                let any = if expected.is_empty() { &all } else { &expected };
+                if any.iter().any(|lineage| lineage.serial == leaf.serial) {
+                    found.extend(faults(leaf, place.as_ref()).map(by));
+                } else if is_silent {
+                    // What it has on disk is not known; the name is.
+                    let fault = served::Fault::NotCovered(name.clone());
+                    let (severity, code) = (fault.severity(), fault.code());
+                    let told = Finding::new(severity, code, place, fault.what(), fault.remedy());
+                    found.extend(Some(by(told)).filter(|_| !leaf.covers()));
+                } else {
+                    let served = leaf.identity();
+                    let (covers, lineages) = (leaf.covers(), &expected[..]);
+                    let seen = Seen { name, address, served: &served, covers, owner, lineages };
+                    let Mismatch { severity, code, what, remedy } = mismatch(&seen);
+                    found.push(by(Finding::new(severity, code, place, what, remedy)));
+                }
             }
         }
     }
@@ -260,37 +291,12 @@ fn is_dead(gathered: &Gathered, name: &Hostname, address: IpAddr) -> bool {
     })
 }
 
-fn certificate<'a>(
-    leaf: &'a Leaf,
-    expected: &[&Lineage],
-    place: Option<&'a String>,
-) -> impl Iterator<Item = Finding> + 'a {
-    let is_on_disk = expected.iter().any(|lineage| lineage.serial == leaf.serial);
-    let another = (!is_on_disk).then(|| {
-        let identity = |serial: &str, not_after| Identity {
-            serial: serial.to_owned(),
-            not_after,
-            fingerprint: None,
-        };
-        let served = identity(&leaf.serial, leaf.not_after);
-        let disk = expected.iter().max_by_key(|lineage| lineage.not_after)?;
-        let disk = identity(&disk.serial, disk.not_after);
-        let fault = served::Fault::Another { served, disk };
-        Some(Finding::new(
-            fault.severity(),
-            fault.code(),
-            place.cloned(),
-            fault.what(),
-            fault.remedy(),
-        ))
-    });
-    // Of a certificate that is not the one that should be there, nothing else matters.
-    let faults = leaf.faults.iter().filter(move |_| is_on_disk);
-    let faults = faults.map(move |fault| {
+/// What else is wrong with the certificate that should be there.
+fn faults<'a>(leaf: &'a Leaf, place: Option<&'a String>) -> impl Iterator<Item = Finding> + 'a {
+    leaf.faults.iter().map(move |fault| {
         let (what, remedy) = (fault.what.clone(), &fault.remedy);
         Finding::new(fault.severity, &fault.code, place.cloned(), what, remedy)
-    });
-    another.flatten().into_iter().chain(faults)
+    })
 }
 
 /// Certificates of one set of names on several hosts count against one limit of the CA.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ca::caa::Relevant;
-use crate::ca::served::{self, OnDisk, ServedChain, judge};
+use crate::ca::served::{self, Identity, OnDisk, ServedChain, judge};
 use crate::ca::validation::{Failure, MAX_RESPONSE_SIZE, Nonce};
 use crate::cause::chain;
 use crate::check::finding::Severity;
@@ -236,6 +236,18 @@ impl Leaf {
             not_after: chain.identity.not_after,
             faults: faults.iter().map(Fault::of).collect(),
         }
+    }
+}
+
+impl Leaf {
+    /// Which one it is.
+    pub fn identity(&self) -> Identity {
+        Identity { serial: self.serial.clone(), not_after: self.not_after, fingerprint: None }
+    }
+
+    /// Whether it is for the name that it was presented for.
+    pub fn covers(&self) -> bool {
+        self.faults.iter().all(|fault| fault.code != served::Fault::NOT_COVERED)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::check::finding::{Finding, Severity};
 use crate::check::matrix::{Cell, Gathered, HostSeen, Told};
-use crate::check::sight::Answer;
+use crate::check::sight::{Answer, Leaf};
 use crate::check::verdict::{Fate, Renewal, verdict};
 use crate::exit::Exit;
 use crate::names::{HostLabel, Hostname};
@@ -77,6 +77,8 @@ pub struct AddressSummary {
     pub not_after: Option<Timestamp>,
     /// Whether it is the one that its host has on disk; `null` if that is not known.
     pub current: Option<bool>,
+    /// Whether it is for the name; `null` if none is presented.
+    pub covered: Option<bool>,
 }
 
 /// One cell of the matrix.
@@ -221,7 +223,7 @@ fn of_address(gathered: &Gathered, name: &Hostname, address: IpAddr) -> AddressS
     let owner = gathered.owner(address);
     let leaf = gathered.presented(name, address).and_then(|(_, found)| found.ok());
     let expected: Vec<&str> = match owner {
-        Some(host) => host.lineages(name).map(|l| l.serial.as_str()).collect(),
+        Some(host) => host.serving(name).map(|l| l.serial.as_str()).collect(),
         None => Vec::new(),
     };
     AddressSummary {
@@ -232,6 +234,7 @@ fn of_address(gathered: &Gathered, name: &Hostname, address: IpAddr) -> AddressS
         current: leaf
             .filter(|_| !expected.is_empty())
             .map(|leaf| expected.contains(&leaf.serial.as_str())),
+        covered: leaf.map(Leaf::covers),
     }
 }
 

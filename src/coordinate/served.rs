@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
+use crate::agent::mismatch::{Mismatch, Seen, mismatch, not_served, unserved};
 use crate::agent::report::{Lineage, Report};
 use crate::agent::whose;
 use crate::ca::disk;
@@ -153,34 +154,22 @@ impl Known {
         }
     }
 
-    /// What has to be served for `name`, one of these: by its owner, or by anybody behind a NAT; and
-    /// the lineage that no web server of its host names, if there is no other.
+    /// What has to be served for `name`, one of these: by its owner, or by anybody behind a NAT.
     fn expected(
         &self,
         name: &Hostname,
         owner: Option<&(HostLabel, Report)>,
-    ) -> (Vec<OnDisk>, Option<String>) {
+    ) -> Vec<(&HostLabel, &Lineage)> {
         let hosts = self.hosts.iter().filter(|host| owner.is_none_or(|owner| owner.0 == host.0));
         let lineages = hosts.flat_map(|(label, report)| {
             report.lineages.iter().map(move |lineage| (label, lineage))
         });
-        let of_name: Vec<_> =
-            lineages.filter(|(_, lineage)| lineage.names.contains(name)).collect();
-        let is_unserved = of_name.iter().all(|(_, lineage)| lineage.served_here == Some(false));
-        let unserved = of_name.first().filter(|_| is_unserved);
-        let unserved = unserved.map(|(_, lineage)| lineage.name.clone());
-        let any = of_name.into_iter().map(|(label, l)| self.on_disk(label, l)).collect();
-        (any, unserved)
+        lineages.filter(|(_, lineage)| lineage.is_for(name)).collect()
     }
 
     fn on_disk(&self, host: &HostLabel, lineage: &Lineage) -> OnDisk {
-        let told = Identity {
-            serial: lineage.serial.clone(),
-            not_after: lineage.not_after,
-            fingerprint: lineage.fingerprint.clone(),
-        };
         let own = self.disks.get(&lineage.name).filter(|_| self.own.as_ref() == Some(host));
-        own.cloned().unwrap_or_else(|| OnDisk::told(told))
+        own.cloned().unwrap_or_else(|| OnDisk::told(lineage.identity()))
     }
 
     /// Asks every address of `name` that may be asked.
@@ -219,12 +208,17 @@ impl Known {
         let identity = looked.as_ref().ok().map(|served| &served.identity);
         let owner = self.owner(address, identity);
         let host = owner.ok().flatten().map(|(label, _)| label.to_string());
-        let (any, unserved) = self.expected(name, owner.ok().flatten());
+        let expected = self.expected(name, owner.ok().flatten());
+        let lineages: Vec<&Lineage> = expected.iter().map(|(_, lineage)| *lineage).collect();
+        let unserved = unserved(&lineages);
+        // A host that has no such lineage may pass on what another one serves.
+        let may_be = if expected.is_empty() { self.expected(name, None) } else { expected };
+        let any: Vec<OnDisk> = may_be.into_iter().map(|(at, l)| self.on_disk(at, l)).collect();
         let (verdict, why) = match (looked, owner) {
             (Err(Failure::Dial { source, .. }), _) if is_our_own_lack(&source) => {
                 (Verdict::Unknown, Some(format!("cannot be asked from here: {source}")))
             }
-            (Err(_), _) if unserved.is_some() => not_served(unserved, host.as_ref()),
+            (Err(_), _) if unserved.is_some() => passed_over(unserved, host.as_deref()),
             (Err(failure), Ok(None)) => {
                 let nobodys = whose::nobodys(address);
                 let why = format!("{nobodys}: {}; {}", chain(&failure), whose::RECORD);
@@ -235,14 +229,19 @@ impl Known {
                 let found = &served.identity;
                 match any.iter().find(|disk| disk.identity.is(found)) {
                     Some(disk) => verdict(&judge(&served, disk, name, clock::now())),
-                    None if unserved.is_some() => not_served(unserved, host.as_ref()),
+                    None if unserved.is_some() => passed_over(unserved, host.as_deref()),
                     None if owner.is_err() => (
                         Verdict::Unknown,
                         Some(format!(
                             "serves the certificate {found}, which may be that of a host that could not be asked"
                         )),
                     ),
-                    None => (Verdict::Wrong, Some(mismatch(found, &any, host.as_ref(), address))),
+                    None => {
+                        let covers = served.covers(name);
+                        let (owner, lineages) = (host.as_deref(), &lineages[..]);
+                        let seen = Seen { name, address, served: found, covers, owner, lineages };
+                        wrong(&mismatch(&seen))
+                    }
                 }
             }
         };
@@ -251,10 +250,18 @@ impl Known {
 }
 
 /// A mail server's, mostly: its own hooks serve it.
-fn not_served(lineage: Option<String>, owner: Option<&String>) -> (Verdict, Option<String>) {
-    let (lineage, place) = (lineage.unwrap_or_default(), owner.map_or("any host", String::as_str));
-    let why = format!("no web server of {place} names the certificate of {lineage}");
-    (Verdict::NotServed, Some(why))
+fn passed_over(lineage: Option<&Lineage>, owner: Option<&str>) -> (Verdict, Option<String>) {
+    let lineage = lineage.map_or("", |lineage| lineage.name.as_str());
+    (Verdict::NotServed, Some(not_served(lineage, owner)))
+}
+
+/// None of the certificates on disk.
+fn wrong(found: &Mismatch) -> (Verdict, Option<String>) {
+    let verdict = match found.severity {
+        Severity::Problem => Verdict::Wrong,
+        Severity::Warning => Verdict::Unknown,
+    };
+    (verdict, Some(format!("{}; {}", found.what, found.remedy)))
 }
 
 /// What is said of a lineage that no web server names is said once, not of each name and address.
@@ -275,26 +282,6 @@ fn verdict(faults: &[Fault]) -> (Verdict, Option<String>) {
     let verdict = if is_wrong { Verdict::Wrong } else { Verdict::Current };
     let why: Vec<String> = faults.iter().map(ToString::to_string).collect();
     (verdict, Some(why.join(", ")).filter(|why| !why.is_empty()))
-}
-
-fn mismatch(found: &Identity, any: &[OnDisk], owner: Option<&String>, address: IpAddr) -> String {
-    let expected: BTreeSet<String> = any.iter().map(|disk| disk.identity.to_string()).collect();
-    let expected: Vec<String> = expected.into_iter().collect();
-    let Some(place) = owner else {
-        return format!(
-            "{}, and the certificate that is served there, {found}, is none of theirs; {}",
-            whose::nobodys(address),
-            whose::RECORD
-        );
-    };
-    if expected.is_empty() {
-        format!("serves the certificate {found}, but {place} has none of that name on disk")
-    } else {
-        format!(
-            "serves the certificate {found}, not the one on disk of {place}, {}: reload its web server",
-            expected.join(" or ")
-        )
-    }
 }
 
 /// This host has no way to such addresses at all (no IPv6, mostly).
@@ -342,8 +329,8 @@ mod tests {
         let known = known(&hosts);
         let expected = |address: &str| {
             let owner = known.owner(address.parse().unwrap(), None).unwrap();
-            let (any, _) = known.expected(&name, owner);
-            let serials: BTreeSet<String> = any.into_iter().map(|d| d.identity.serial).collect();
+            let expected = known.expected(&name, owner).into_iter();
+            let serials: BTreeSet<String> = expected.map(|(_, l)| l.serial.clone()).collect();
             (
                 owner.map(|(label, _)| label.as_str().to_owned()),
                 serials.into_iter().collect::<Vec<_>>(),
@@ -395,11 +382,13 @@ mod tests {
             report.lineages[0].served_here = served_here;
             let hosts = [(HostLabel::parse("vps").unwrap(), report)];
             let name = Hostname::parse("a.example").unwrap();
-            known(&hosts).expected(&name, None).1
+            let known = known(&hosts);
+            let expected = known.expected(&name, None);
+            let all: Vec<&Lineage> = expected.into_iter().map(|(_, lineage)| lineage).collect();
+            unserved(&all).cloned()
         };
         assert_eq!((of(None), of(Some(true))), (None, None));
-        assert_eq!(of(Some(false)), Some("a".to_owned()));
-        let (verdict, why) = not_served(of(Some(false)), None);
+        let (verdict, why) = passed_over(of(Some(false)).as_ref(), None);
         let name = Hostname::parse("a.example").unwrap();
         let one = Served { host: None, name, address: None, verdict, why };
         let mut twice = [one.clone(), one];
@@ -418,9 +407,19 @@ mod tests {
             fingerprint: None,
         };
         assert_eq!(known(&hosts).owner(address, Some(&strange)), Ok(None));
-        let why = mismatch(&strange, &[], None, address);
+        let name = Hostname::parse("a.example").unwrap();
+        let told = |owner: Option<&str>, covers: bool| {
+            let (served, lineages) = (&strange, &[][..]);
+            let seen = Seen { name: &name, address, served, covers, owner, lineages };
+            let (verdict, why) = wrong(&mismatch(&seen));
+            (verdict, why.unwrap())
+        };
+        let (verdict, why) = told(None, false);
         assert!(why.starts_with("no host that is known has 2001:db8::99"), "{why}");
-        assert!(!why.contains("reload"), "{why}");
+        assert!(!why.contains("reload") && verdict == Verdict::Wrong, "{why}");
+        // Nor is a certificate without the name right where another host has one with it.
+        assert_eq!(told(Some("vps"), false).0, Verdict::Wrong);
+        assert_eq!(told(Some("vps"), true).0, Verdict::Unknown);
         let known = Known { complete: false, ..known(&hosts) };
         assert_eq!(known.owner(address, Some(&strange)), Err(Unasked));
     }

@@ -127,7 +127,7 @@ pub(crate) const SETUPS: &[Setup] = &[
     Setup::new("home_has_no_vhost_of_that_name", WIKI)
         .with(&[Run(Home, "a2dissite -q wiki.example.org > /dev/null; systemctl restart apache2")])
         .finds(&[line(Home, "wrong-directory", DEFAULT_CONF, "DocumentRoot", "ProxyPass /.well-known"),
-            words(Home, "served-another", "AAAA 2001:db8::20 port 443", "vhost"),
+            words(Home, "served-not-covered", "AAAA 2001:db8::20 port 443", "vhost"),
             line(Home, "no-vhost", DEFAULT_CONF, "<VirtualHost", "ServerAlias wiki.example.org").warns()])
         .vps_fails(),
     Setup::new("home_has_no_webroot", WIKI)

@@ -108,7 +108,7 @@ pub(crate) const SETUPS: &[Setup] = &[
         .finds(&[
             words(Vps, "no-vhost", "000-default.conf:1", "ServerAlias wiki.example.org"),
             words(Vps, "wrong-directory", "000-default.conf:12", "/var/www/wiki"),
-            words(Vps, "served-another", "A 192.0.2.10 port 443", "vhost"),
+            words(Vps, "served-not-covered", "A 192.0.2.10 port 443", "vhost"),
         ])
         .vps_fails(),
 ];

@@ -119,7 +119,7 @@ fn an_old_certificate_is_another_one_however_alike() {
     assert_eq!(
         found[0].to_string(),
         "serves the certificate 03 (until 2026-04-01), not 04 (until 2026-04-01), which is on disk; \
-         reload its web server, and if that does not help let that (SSLCertificateFile of this vhost) name the \
+         reload its web server; if that does not help, let SSLCertificateFile of this vhost name the \
          lineage's fullchain.pem"
     );
 }

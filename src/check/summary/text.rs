@@ -61,12 +61,12 @@ impl Summary {
             .flat_map(|name| KINDS.map(|kind| hosts().map(move |host| name.cell(host, kind))))
             .flatten()
             .collect();
-        let certificates =
-            self.names.iter().flat_map(|name| KINDS.map(|kind| name.certificate(kind)));
-        let is_old = certificates.into_iter().any(|cell| cell.contains(OLD));
+        let certificates: Vec<String> =
+            self.names.iter().flat_map(|name| KINDS.map(|kind| name.certificate(kind))).collect();
         let stands = |mark: &str| match mark {
             "*" => cells.iter().any(|cell| cell.ends_with('*')),
-            OLD => is_old,
+            OLD | FOREIGN => certificates.iter().any(|cell| cell.contains(mark)),
+            NOTHING => cells.iter().chain(&certificates).any(|cell| cell == mark),
             mark => cells.iter().any(|cell| cell.trim_end_matches('*') == mark),
         };
         let known = LEGEND.iter().filter(|(mark, _)| stands(mark));
@@ -173,7 +173,7 @@ impl NameSummary {
             Verdict::Unknown => 1,
             Verdict::Missed => 2,
         }) else {
-            return "-".to_owned();
+            return NOTHING.to_owned();
         };
         let fate = self.renewals.iter().find(|r| r.host == *host && r.without.is_none());
         let is_own = |cell: &CellSummary| {
@@ -194,9 +194,10 @@ impl NameSummary {
     fn certificate(&self, kind: &str) -> String {
         let of_kind: Vec<_> = self.addresses.iter().filter(|a| is(kind, a.address)).collect();
         if of_kind.is_empty() {
-            return "-".to_owned();
+            return NOTHING.to_owned();
         }
         let told = of_kind.iter().map(|a| match (a.current, a.not_after) {
+            _ if a.covered == Some(false) => FOREIGN.to_owned(),
             (Some(false), _) => OLD.to_owned(),
             (_, Some(at)) => at.strftime("%Y-%m-%d").to_string(),
             (_, None) => "?".to_owned(),
@@ -214,14 +215,25 @@ const KINDS: [&str; 2] = ["A", "AAAA"];
 /// A certificate that is not the one on its host's disk.
 const OLD: &str = "OLD";
 
+/// A certificate that is not for the name.
+const FOREIGN: &str = "WRONG";
+
+/// No record, or nothing that could be asked for.
+const NOTHING: &str = "-";
+
 /// Each mark of the table; "ok" is a word.
-const LEGEND: [(&str, &str); 6] = [
+const LEGEND: [(&str, &str); 8] = [
     ("by switch", "a challenge is answered there once its renewal has switched the route"),
     ("no", "not answered there, where the CA does not ask while the other address works"),
     ("NO", "not answered there, so the renewal fails"),
     ("?", "nobody that could be asked can tell"),
     ("*", "only the host that has the address could ask it, which need not be what the CA sees"),
     (OLD, "another certificate than the one on that host's disk"),
+    (FOREIGN, "a certificate that is not for the name"),
+    (
+        NOTHING,
+        "nothing to ask: there is no such record, or that host renews no such name by webroot",
+    ),
 ];
 
 const FATES: [(&str, &str); 4] = [

@@ -413,6 +413,48 @@ fn a_name_with_one_kind_of_address_is_no_fault_where_all_can_renew() {
         sight.addresses.clear();
     }
     assert_eq!(found(&g), ["no-address - DNS"]);
+    for host in &mut g.hosts {
+        host.report.as_mut().unwrap().lineages[0].authenticator = "dns-ovh".into();
+    }
+    assert!(found(&g).is_empty(), "{:?}", found(&g));
+    // An agent that must not ask there is no fault of the name's, either.
+    let mut g = healthy();
+    let sight = &mut g.hosts[VPS].sights.as_mut().unwrap()[0];
+    sight.unresolved = Some(crate::check::bounds::STRANGE.into());
+    assert!(!found(&g).iter().any(|found| found.contains("dns-failure")), "{:?}", found(&g));
+}
+
+/// A name of one host's lineage alone.
+#[test]
+fn a_name_that_only_another_hosts_lineage_has_needs_a_certificate_at_each_of_its_addresses() {
+    for (lacks, at, place) in [(VPS, 1, "A 192.0.2.10"), (HOME, 0, "AAAA 2001:db8::20")] {
+        let mut g = healthy();
+        g.hosts[lacks].report.as_mut().unwrap().lineages[0] = lineage("b", "CC");
+        let uncovered = || Leaf {
+            faults: vec![Fault {
+                severity: Severity::Problem,
+                code: "served-not-covered".into(),
+                what: "serves a certificate that is not for a.example".into(),
+                remedy: "see to it".into(),
+            }],
+            ..leaf("CC")
+        };
+        for sight in sights(&mut g) {
+            sight.presented[at].leaf = Some(uncovered());
+        }
+        let told = verdict(&g).1;
+        let told = told.iter().find(|finding| finding.code == "served-not-covered").unwrap();
+        assert_eq!(told.place.as_deref(), Some(&*format!("{place} port 443")));
+        assert_eq!((told.severity, &told.host), (Severity::Problem, &Some(label(lacks))));
+        assert!(told.what.contains("has no lineage with that name"), "{told:?}");
+        // The other host's, passed on as it is.
+        for sight in sights(&mut g) {
+            let other = ["BB", "AA"][at];
+            sight.presented[at].leaf = Some(leaf(if other == "AA" { "BB" } else { "AA" }));
+        }
+        let served = |f: &Finding| f.code.starts_with("served-");
+        assert!(!verdict(&g).1.iter().any(served), "{:?}", verdict(&g).1);
+    }
 }
 
 #[test]
@@ -533,7 +575,9 @@ fn what_the_pre_hook_stops_at_is_foretold() {
 
 #[test]
 fn a_host_that_cannot_renew_by_its_own_health_fails_whatever_is_answered() {
-    for code in ["arbiter-unreachable", "disk-full", "clock-behind", "certbot-stopped"] {
+    for code in
+        ["arbiter-unreachable", "certbot-missing", "disk-full", "clock-behind", "certbot-stopped"]
+    {
         let mut g = healthy();
         let finding = Finding::new(Severity::Problem, code, None, "what", "do").on(&label(HOME));
         g.hosts[HOME].inspection.as_mut().unwrap().findings.push(finding);
