@@ -3,6 +3,7 @@
 //! `overview`, `judgement` and `text` are pure; `gather` looks; `remembered` owns
 //! what a peer said last.
 
+pub mod doors;
 pub mod gather;
 pub mod judgement;
 pub mod overview;

@@ -18,6 +18,8 @@ use crate::certbot::installed;
 use crate::certbot::lineages::lineages;
 use crate::certbot::renewal;
 use crate::certbot::version::Version;
+use crate::check::finding::Finding;
+use crate::check::leftovers;
 use crate::clock::{self, Deadline};
 use crate::command::{self, Program};
 use crate::config::Settings;
@@ -125,6 +127,8 @@ pub fn under_way(settings: &Settings) -> bool {
 pub struct Looked {
     /// Why Apache cannot be used.
     pub failure: Option<String>,
+    /// The same as what is wrong.
+    pub finding: Option<Finding>,
     /// Who answers the challenges.
     pub routes: Routes,
     /// When Apache last loaded its configuration.
@@ -166,6 +170,7 @@ pub fn apache(settings: &Settings, notes: &mut Vec<String>) -> Looked {
         }
         Err(error) => {
             looked.failure = Some(chain(&error));
+            looked.finding = Some(leftovers::unusable(&error));
             return journalled(settings, looked);
         }
     };
@@ -185,9 +190,10 @@ fn journalled(settings: &Settings, looked: Looked) -> Looked {
 
 /// The same of a web server where nothing is switched, unless it was Apache before.
 fn foreign(settings: &Settings, server: &WebServer) -> Looked {
-    let failure = control::test(server).err().map(|error| chain(&error));
-    let foreign = Some(server.to_string());
-    journalled(settings, Looked { failure, foreign, ..Looked::default() })
+    let failure = control::test(server).err();
+    let finding = failure.as_ref().map(leftovers::broken);
+    let (failure, foreign) = (failure.as_ref().map(|e| chain(e)), Some(server.to_string()));
+    journalled(settings, Looked { failure, finding, foreign, ..Looked::default() })
 }
 
 /// The certbot of this host: the configured one, else the one that renews its files.

@@ -52,6 +52,11 @@ impl Version {
         self >= Self { major: 4, minor: 1 }
     }
 
+    /// Whether there is `certbot reconfigure`.
+    pub fn has_reconfigure(self) -> bool {
+        self >= Self { major: 2, minor: 3 }
+    }
+
     /// What a person has to know about it; `shortest` is the shortest lifetime of its certificates.
     pub fn traps(self, shortest: Option<SignedDuration>) -> Vec<String> {
         let mut traps = Vec::new();
@@ -152,5 +157,7 @@ mod tests {
         assert_eq!(version("2.1.0").traps(week).len(), 2);
         assert_eq!(version("2.1.0").traps(None).len(), 1);
         assert_eq!(version("5.8.0").traps(week), Vec::<String>::new());
+        let reconfigure = ["2.1.0", "2.3.0"].map(|text| version(text).has_reconfigure());
+        assert_eq!(reconfigure, [false, true], "Debian 12 has 2.1");
     }
 }

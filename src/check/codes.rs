@@ -1,5 +1,7 @@
 //! pure: what a finding's code means, all of them in one table (doc/schema/findings.md).
 
+use crate::check::finding::Severity;
+
 /// A code, where it is found, and what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code {
@@ -9,20 +11,33 @@ pub struct Code {
     pub check: bool,
     /// `certbaton status` may say it, and so may notifications and metrics.
     pub status: bool,
+    /// How bad, for all who say it; none where it depends on more.
+    pub severity: Option<Severity>,
     /// What is wrong.
     pub meaning: &'static str,
 }
 
 const fn check(code: &'static str, meaning: &'static str) -> Code {
-    Code { code, check: true, status: false, meaning }
+    Code { code, check: true, status: false, severity: None, meaning }
 }
 
 const fn status(code: &'static str, meaning: &'static str) -> Code {
-    Code { code, check: false, status: true, meaning }
+    Code { code, check: false, status: true, severity: None, meaning }
 }
 
 const fn both(code: &'static str, meaning: &'static str) -> Code {
-    Code { code, check: true, status: true, meaning }
+    Code { code, check: true, status: true, severity: None, meaning }
+}
+
+/// Both say it, and it is one: a problem for `check` is critical for `status`.
+const fn problem(code: &'static str, meaning: &'static str) -> Code {
+    Code { code, check: true, status: true, severity: Some(Severity::Problem), meaning }
+}
+
+/// How bad `code` is, whoever says it.
+pub fn severity(code: &str) -> Option<Severity> {
+    let place = CODES.binary_search_by(|known| known.code.cmp(code)).ok()?;
+    CODES.get(place)?.severity
 }
 
 /// Whether it is in the table.
@@ -32,15 +47,15 @@ pub fn is_known(code: &str) -> bool {
 
 /// All of them, by their names.
 pub const CODES: &[Code] = &[
-    both(
+    problem(
         "abandoned-route",
         "a challenge path is switched to the host, or may be, and no renewal owns it",
     ),
     check("another-account", "lineages of one host use different accounts"),
     check("another-server", "lineages of one host use different CAs"),
-    both("apache", "the web server's configuration cannot be used"),
-    check("apache-not-running", "Apache does not run"),
-    check("apache-unreadable", "Apache's configuration cannot be looked at"),
+    problem("apache", "the web server's configuration cannot be used"),
+    problem("apache-not-running", "Apache does not run"),
+    problem("apache-unreadable", "Apache's configuration cannot be looked at"),
     both("arbiter-unreachable", "who grants the lease cannot be asked, so nothing is renewed"),
     check("archive-file", "Apache serves a file of certbot's archive, which no renewal replaces"),
     check("autorenew-off", "certbot does not renew the lineage by itself"),
@@ -49,6 +64,7 @@ pub const CODES: &[Code] = &[
     check("cannot-pass-on", "home passes challenges on, and the other host does not get them"),
     check("cannot-switch", "no inserted line can make the webroot answer"),
     both("certbot-hangs", "certbot has held its lock for hours"),
+    problem("certbot-missing", "there are lineages, and no certbot to renew them"),
     both("certbot-stopped", "certbot is stopped (state T) and holds its lock"),
     check("certbot-unreadable", "certbot's directory cannot be read"),
     check("certificate-broken", "a file of certificates ends in the middle of one"),
@@ -59,12 +75,12 @@ pub const CODES: &[Code] = &[
     ),
     both("clock-behind", "the host's clock is before the beginning of one of its certificates"),
     both("clock-skew", "the host's clock differs from that of the host that asks"),
-    check("configtest", "Apache refuses its own configuration"),
-    both("damaged-block", "lines that certbaton inserted were changed since"),
+    problem("configtest", "Apache refuses its own configuration"),
+    problem("damaged-block", "lines that certbaton inserted were changed since"),
     check("dead-line", "a line for the challenge path never decides"),
     check("denied", "access to the challenge path is denied"),
     check("deploy-restores", "a deploy hook edits Apache's configuration"),
-    both("disk-full", "a renewal cannot write where it has to: no room, no inode, or read-only"),
+    problem("disk-full", "a renewal cannot write where it has to: no room, no inode, or read-only"),
     check("dns-failure", "a name server does not answer"),
     check("dry-run", "an option makes every run of certbot a rehearsal"),
     check("duplicate-limit", "the CA's limit for certificates of the same names is nearly used up"),
@@ -106,7 +122,7 @@ pub const CODES: &[Code] = &[
     check("no-tls", "no certificate is presented at an address"),
     check("no-vhost", "no vhost on port 80 answers for the name"),
     check("nobody-listens", "nobody takes connections on port 80"),
-    both("nobody-renews", "nothing starts renewals, on any host"),
+    problem("nobody-renews", "nothing starts renewals, on any host"),
     check("not-passed-on", "home does not pass the other host's challenges on"),
     check("not-webroot", "the lineage is not renewed by webroot"),
     check("old-certificate", "Apache serves an older certificate than the one on disk"),
@@ -117,7 +133,7 @@ pub const CODES: &[Code] = &[
     check("old-hook-scheduled", "cron or a timer does what the old hook did"),
     check("other-certificate", "Apache serves a certificate that is not certbot's"),
     check("other-hook", "another hook edits Apache's configuration as well"),
-    check("other-web-server", "something else than Apache answers on port 80"),
+    problem("other-web-server", "something else than Apache answers on port 80"),
     check("passed-on", "a line passes the challenge path on"),
     check("perl-section", "a <Perl> section writes what Apache does not list"),
     check("redirected", "a line redirects the challenge path"),
@@ -127,9 +143,9 @@ pub const CODES: &[Code] = &[
     check("served-chain-incomplete", "the chain that is served lacks a certificate"),
     check("served-chain-order", "the chain that is served is in the wrong order"),
     check("served-expired", "the certificate that is served has expired"),
-    check("served-not-covered", "the certificate that is served is not for the name"),
+    problem("served-not-covered", "the certificate that is served is not for the name"),
     check("served-not-yet-valid", "the certificate that is served is not valid yet"),
-    check("several-apaches", "more than one Apache runs"),
+    problem("several-apaches", "more than one Apache runs"),
     check("site-copied", "a copy in sites-enabled where a link should be"),
     check("site-differs", "an enabled site is a file, and differs from the site of the same name"),
     check("site-not-linked", "a regular file in sites-enabled"),
@@ -145,7 +161,7 @@ pub const CODES: &[Code] = &[
     check("unexplained", "the challenge does not come back, and no line is to blame"),
     check("unloaded-change", "a file changed after Apache last loaded its configuration"),
     check("version-trap", "this certbot renews short-lived certificates too often"),
-    check("web-server-test", "the web server that is not Apache fails its own test"),
+    problem("web-server-test", "the web server that is not Apache fails its own test"),
     check("webroot", "no file can be put into the webroot"),
     check("webroot-missing", "a webroot is not there"),
     check("webroot-read-only", "a webroot cannot be written to"),
@@ -165,5 +181,7 @@ mod tests {
     fn each_stands_in_its_place_once() {
         assert!(CODES.is_sorted_by(|one, next| one.code < next.code));
         assert!(is_known("disk-full") && !is_known("disk-fill"));
+        assert_eq!(severity("apache-not-running"), Some(Severity::Problem));
+        assert_eq!(severity("clock-skew"), None);
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::codes;
 use crate::names::{HostLabel, Hostname};
 
 /// How bad it is.
@@ -37,7 +38,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// One about all names, and of no host yet.
+    /// One about all names, and of no host yet. `severity` is of a code that has none of its own.
     pub fn new(
         severity: Severity,
         code: &str,
@@ -46,6 +47,7 @@ impl Finding {
         remedy: impl Into<String>,
     ) -> Self {
         let (what, remedy) = (what.into(), remedy.into());
+        let severity = codes::severity(code).unwrap_or(severity);
         Self { severity, code: code.into(), host: None, names: Vec::new(), place, what, remedy }
     }
 

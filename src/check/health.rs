@@ -19,6 +19,8 @@ pub struct Vitals {
     pub room: Vec<Room>,
     /// The newest beginning of a certificate, whose the certificate is, and this host's own time.
     pub clock: Option<(Timestamp, String, Timestamp)>,
+    /// There are lineages, and no certbot to renew them: what was looked for.
+    pub no_certbot: Option<String>,
     /// The certbot that holds certbot's lock.
     pub certbot: Option<Worker>,
     /// Who holds this host's lock, for a renewal.
@@ -105,6 +107,15 @@ impl Hold {
 pub fn findings(seen: &Vitals, now: Timestamp) -> Vec<Finding> {
     let mut found: Vec<Finding> = seen.room.iter().filter_map(no_room).collect();
     found.extend(seen.clock.as_ref().and_then(|(begins, whose, now)| behind(*begins, whose, *now)));
+    found.extend(seen.no_certbot.as_ref().map(|place| {
+        Finding::new(
+            Severity::Problem,
+            "certbot-missing",
+            Some(place.clone()),
+            "certbot is not there, so nothing is renewed here",
+            "install it (apt-get install certbot), or let certbot.program of config.toml name it",
+        )
+    }));
     found.extend(seen.certbot.as_ref().and_then(certbot));
     found.extend(seen.hold.as_ref().and_then(|hold| held(hold, now)));
     found.extend(seen.arbiter.as_ref().map(|(arbiter, said)| {

@@ -133,9 +133,12 @@ pub fn unusable(error: &Error) -> Finding {
                 ),
             )
         }
-        Error::Apache(server::Error::NotRunning { start, .. }) => {
-            problem("apache-not-running", None, chain(error), &format!("start it: {start}"))
-        }
+        Error::Apache(server::Error::NotRunning { why, start }) => problem(
+            "apache-not-running",
+            None,
+            format!("Apache is not running{why}"),
+            &format!("start it, which certbaton never does: {start}"),
+        ),
         Error::Apache(server::Error::NotApache { .. }) => problem(
             "apache-not-running",
             None,
@@ -147,7 +150,7 @@ pub fn unusable(error: &Error) -> Finding {
             None,
             format!("Apache is not running, {} answers on port 80", program.display()),
             &format!(
-                "if that is meant so, write above the first section of config.toml: {suggestion}"
+                "on a host that others pass challenges on to, a vps, write above the first section of config.toml: {suggestion}; at home, where something has to be switched, Apache has to answer on port 80, or a layout without switching (doc/other-ways.md)"
             ),
         ),
         Error::Apache(server::Error::Several(_)) => problem(

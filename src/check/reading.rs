@@ -43,8 +43,16 @@ pub fn certbot(
         hook_files.iter().filter(|hook| hook.is_run()).map(|hook| hook.stage).collect();
     let user = server.and_then(apache_user);
     let fault = |webroot: &Path| fault(webroot, user.as_ref());
+    let month = SignedDuration::from_hours(30 * 24);
+    let shortest = lifetimes.into_iter().min();
+    let is_short = shortest.is_some_and(|lifetime| lifetime <= month);
+    let is_odd = |renewal: &Renewal| !renewal.lineage.is_webroot() || renewal.lineage.is_manual;
+    let matters = is_short
+        || schedule.cron.iter().any(|line| line.text.contains("certonly"))
+        || renewals.iter().any(is_odd);
+    let version = matters.then(|| version(settings)).flatten();
     for renewal in &renewals {
-        found.extend(traps::traps(renewal, &working, now));
+        found.extend(traps::traps(renewal, &working, now, version));
         found.extend(traps::webroots(renewal, &fault));
     }
     found.extend(traps::together(&renewals));
@@ -57,11 +65,6 @@ pub fn certbot(
         scripts.extend(option_hooks(&file, &text));
     }
     found.extend(scripts.iter().filter_map(|script| hooks::meddling(script, has_webroot)));
-    let month = SignedDuration::from_hours(30 * 24);
-    let shortest = lifetimes.into_iter().min();
-    let is_short = shortest.is_some_and(|lifetime| lifetime <= month);
-    let matters = is_short || schedule.cron.iter().any(|line| line.text.contains("certonly"));
-    let version = matters.then(|| version(settings)).flatten();
     found.extend(schedule.findings(version));
     if let Some(version) = version.filter(|_| is_short) {
         let always = version.traps(None);

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::certbot::configobj::{Entry, Value};
 use crate::certbot::renewal::{Lineage, Refused};
+use crate::certbot::version::Version;
 use crate::check::finding::{Finding, Severity};
 use crate::check::hooks::Stage;
 use crate::names::Hostname;
@@ -85,7 +86,14 @@ fn place(path: &Path, line: Option<usize>) -> String {
 }
 
 /// Traps of single renewal files; `in_directory` are the stages with a working hook in renewal-hooks.
-pub fn traps(renewal: &Renewal, in_directory: &BTreeSet<Stage>, now: Timestamp) -> Vec<Finding> {
+/// `version` is certbot's, where it matters.
+pub fn traps(
+    renewal: &Renewal,
+    in_directory: &BTreeSet<Stage>,
+    now: Timestamp,
+    version: Option<Version>,
+) -> Vec<Finding> {
+    let has_reconfigure = version.is_some_and(Version::has_reconfigure);
     let Lineage { name, authenticator, server, is_manual, cert, .. } = &renewal.lineage;
     let mut found = Vec::new();
     let unsaved = renewal.hooks().filter(|(stage, ..)| !in_directory.contains(stage));
@@ -116,7 +124,16 @@ pub fn traps(renewal: &Renewal, in_directory: &BTreeSet<Stage>, now: Timestamp) 
             "not-webroot",
             "authenticator",
             format!("{name} is not renewed by webroot ({why})"),
-            format!("run certbot reconfigure --cert-name {name} --webroot -w WEBROOT, or certbot certonly --webroot -w WEBROOT with its names"),
+            if has_reconfigure {
+                format!("run certbot reconfigure --cert-name {name} --webroot -w WEBROOT")
+            } else {
+                let names: Vec<String> =
+                    renewal.lineage.names.iter().map(|name| format!("-d {name}")).collect();
+                format!(
+                    "run certbot certonly --cert-name {name} --webroot -w WEBROOT {}",
+                    names.join(" ")
+                )
+            },
         ));
     }
     if *is_manual {
@@ -125,7 +142,13 @@ pub fn traps(renewal: &Renewal, in_directory: &BTreeSet<Stage>, now: Timestamp) 
             "autorenew-off",
             "autorenew",
             format!("certbot renew passes over {name}: autorenew is off"),
-            format!("run certbot reconfigure --cert-name {name} --autorenew, or remove the line"),
+            if has_reconfigure {
+                format!(
+                    "run certbot reconfigure --cert-name {name} --autorenew, or remove the line"
+                )
+            } else {
+                "remove the line".to_owned()
+            },
         ));
     }
     if server.as_deref().is_some_and(|server| server.contains("staging")) {

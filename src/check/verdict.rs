@@ -362,7 +362,8 @@ impl Case<'_> {
             "configtest" | "damaged-block" => self.is_hooked(),
             "webroot-unreadable" => finding.names.contains(self.name),
             // Nobody can renew meanwhile; the lease is certbaton's.
-            "disk-full" | "clock-behind" | "certbot-stopped" | "keeper-stopped" => true,
+            "disk-full" | "clock-behind" | "certbot-missing" | "certbot-stopped"
+            | "keeper-stopped" => true,
             "arbiter-unreachable" => self.is_hooked() && finding.severity == Severity::Problem,
             _ => false,
         };
@@ -372,7 +373,8 @@ impl Case<'_> {
     /// Whether a renewal switches.
     fn is_hooked(&self) -> bool {
         let certbot = self.host.report.as_ref().ok().and_then(|report| report.certbot.as_ref());
-        certbot.is_some_and(|certbot| HOOKS.iter().all(|hook| certbot.hooks.contains(*hook)))
+        // Without a certbot that tells its version nobody can tell; that is said by itself.
+        certbot.is_none_or(|certbot| HOOKS.iter().all(|hook| certbot.hooks.contains(*hook)))
             || self.host.lineages(self.name).all(|lineage| lineage.own_hook)
     }
 

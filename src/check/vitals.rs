@@ -32,6 +32,7 @@ pub fn vitals(settings: &Settings, known: &Lineages) -> Vitals {
     Vitals {
         room: room(settings, known),
         clock: newest(known),
+        no_certbot: no_certbot(settings, known),
         certbot: certbot(settings),
         hold: hold(settings),
         arbiter: arbiter(settings),
@@ -74,6 +75,14 @@ fn newest(known: &Lineages) -> Option<(jiff::Timestamp, String, jiff::Timestamp)
         Some((certificate::from_pem(&pem).ok()?.not_before, lineage.name.clone()))
     });
     begins.max().map(|(begins, whose)| (begins, whose, clock::now()))
+}
+
+/// Where there is something to renew, and nothing to do it with.
+fn no_certbot(settings: &Settings, known: &Lineages) -> Option<String> {
+    let program = survey::program(settings);
+    let is_there = program.as_deref().is_some_and(files::exists);
+    let wanted = program.map_or_else(|| "certbot".to_owned(), |path| path.display().to_string());
+    (!is_there && !known.usable.is_empty()).then_some(wanted)
 }
 
 fn certbot(settings: &Settings) -> Option<Worker> {

@@ -28,6 +28,7 @@ use crate::history::log;
 use crate::history::run::{self, Run};
 use crate::lease::question::question;
 use crate::lease::wire::{Answer as LeaseAnswer, Ask};
+use crate::status::doors;
 use crate::status::judgement;
 use crate::status::overview::{Found, HostStatus, LeaseStatus, LineageStatus, Overview, Versions};
 use crate::status::remembered::{self, Remembered};
@@ -58,6 +59,9 @@ pub fn gather(settings: &Settings, call: &Call<'_>) -> Overview {
         lineages.for_each(|lineage| lineage.at(overview.at));
     }
     overview.wrong = judgement::wrong(&overview, settings.thresholds);
+    // What is wrong of a host comes first.
+    overview.wrong.extend(doors::uncovered(settings, &overview.hosts));
+    overview.wrong.sort_by_key(|wrong| std::cmp::Reverse(wrong.severity));
     overview.exit = judgement::exit(&overview);
     overview
 }
@@ -134,6 +138,8 @@ fn lease(settings: &Settings, call: &Call<'_>) -> LeaseStatus {
 
 /// This host, looked at.
 pub fn found(settings: &Settings) -> Found {
+    // A keeper that is finishing while this looks owns what is seen of it.
+    let was_under_way = survey::under_way(settings);
     let mut notes = Vec::new();
     let known = lineages(&settings.certbot_directory).unwrap_or_else(|error| {
         notes.push(chain(&error));
@@ -151,10 +157,11 @@ pub fn found(settings: &Settings) -> Found {
             let (runs, switched) = history(settings, &mut notes);
             (looked, apache, runs, switched)
         });
-    let (hold, starts, findings) = health;
+    let (hold, starts, mut findings) = health;
     let parsed = certbot.as_ref().and_then(|v| Version::parse(&format!("certbot {v}")));
     let lineages = known_lineages(settings, &known, parsed, &runs, &mut notes);
-    let Looked { failure, routes, loaded, since, foreign, .. } = looked;
+    let Looked { failure, finding, routes, loaded, since, foreign, .. } = looked;
+    findings.extend(finding);
     Found {
         at: clock::now(),
         versions: Versions {
@@ -165,7 +172,7 @@ pub fn found(settings: &Settings) -> Found {
         },
         apache: failure,
         last_reload: loaded,
-        under_way: survey::under_way(settings),
+        under_way: was_under_way || survey::under_way(settings),
         hold,
         starts,
         findings,

@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::check::codes::is_known;
+use crate::check::codes::{self, is_known};
 use crate::check::finding::{self, Finding};
 use crate::check::schedule;
 use crate::history::record::Kind;
@@ -35,12 +35,14 @@ pub fn wrong(status: &Overview, thresholds: Thresholds) -> Vec<Wrong> {
     if let Some(why) = &status.lease.failure {
         let arbiter = status.lease.arbiter.as_deref().unwrap_or("?");
         let text = format!("the lease: {arbiter} cannot be asked, so nobody renews: {why}");
-        found.push(Wrong {
-            code: "arbiter-unreachable".into(),
-            key: "lease".into(),
-            severity: Severity::Warning,
-            text,
-        });
+        let code = "arbiter-unreachable".to_owned();
+        // As bad as the host that asked finds it, whose finding is left out for this.
+        let own = status.hosts.iter().filter(|host| host.own).filter_map(|h| h.found.as_ref());
+        let mut own = own.flat_map(|found| &found.findings);
+        let severity = own
+            .find(|finding| finding.code == code)
+            .map_or(Severity::Critical, |finding| finding.severity.into());
+        found.push(Wrong { code, key: "lease".into(), severity, text });
     }
     found.extend(nobody_renews(&status.hosts).map(|finding| Wrong {
         key: finding.code.clone(),
@@ -122,6 +124,7 @@ fn of_host(
     let mut list = Vec::new();
     let mut add = |code: &str, key: String, severity, text: String| {
         debug_assert!(cfg!(test) || is_known(code), "a finding without a meaning: {code}");
+        let severity = codes::severity(code).map_or(severity, Severity::from);
         let (code, text) = (code.to_owned(), format!("{name}: {text}"));
         list.push(Wrong { code, key, severity, text });
     };
@@ -152,7 +155,9 @@ fn of_host(
             host.own && finding.code == "arbiter-unreachable" && status.lease.failure.is_some()
         };
         for finding in found.findings.iter().filter(|finding| !is_told(finding)) {
-            let key = match finding.place.as_deref().and_then(|place| place.strip_prefix('/')) {
+            let place = finding.place.as_deref().and_then(|place| place.strip_prefix('/'));
+            let key = match place {
+                _ if OF_THE_WEB_SERVER.contains(&&*finding.code) => format!("apache/{name}"),
                 Some(place) => format!("{}/{name}/{place}", finding.code),
                 None => format!("{}/{name}", finding.code),
             };
@@ -205,7 +210,10 @@ fn of_fresh(name: &str, found: &Found, told: &[String], add: &mut Add<'_>) {
         let text = found.damaged.join("; ");
         add("damaged-block", format!("damaged/{name}"), Severity::Critical, text);
     }
-    if let Some(why) = &found.apache {
+    // An older certbaton there says no more than this.
+    let is_told_better = |f: &Finding| OF_THE_WEB_SERVER.contains(&&*f.code);
+    let web_server = found.apache.as_ref().filter(|_| !found.findings.iter().any(is_told_better));
+    if let Some(why) = web_server {
         let text = match &found.versions.web_server {
             Some(server) => format!("the configuration of {server} is not in order: {why}"),
             None => format!("Apache cannot be asked: {why}"),
@@ -255,6 +263,16 @@ impl From<finding::Severity> for Severity {
         }
     }
 }
+
+/// Why the web server's configuration cannot be used: one condition, whichever it is.
+const OF_THE_WEB_SERVER: [&str; 6] = [
+    "apache-not-running",
+    "apache-unreadable",
+    "configtest",
+    "other-web-server",
+    "several-apaches",
+    "web-server-test",
+];
 
 /// Clocks that differ by no more do not matter.
 const SKEW: SignedDuration = SignedDuration::from_mins(2);

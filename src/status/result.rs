@@ -21,42 +21,63 @@ pub fn of_lineage(
     lineage: &str,
     renews_from: Option<Timestamp>,
 ) -> Option<LastResult> {
-    runs.iter().rev().find_map(|run| {
-        let told = |result, why| LastResult { run: run.id.clone(), at: run.last, result, why };
-        if let Some(deployed) = run.deployed.iter().rev().find(|d| d.lineage == lineage) {
-            let result = match &deployed.failure {
-                None => LineageResult::Renewed,
-                Some(_) => LineageResult::Failed,
-            };
-            return Some(told(result, deployed.failure.clone()));
-        }
-        if let Some(left) = run.left_out.iter().find(|left| left.lineage == lineage) {
-            let result = if left.due { LineageResult::Failed } else { LineageResult::NotDue };
-            return Some(told(result, Some(left.why.clone()).filter(|_| left.due)));
-        }
-        if let Some(not) = run.not_renewed.iter().rev().find(|not| not.lineage == lineage) {
-            return Some(told(LineageResult::Failed, Some(not.why.clone())));
-        }
-        if run.kind != Some(Kind::Renewal) || !run.lineages.iter().any(|name| name == lineage) {
-            return None;
-        }
-        let due = run.forced || renews_from.is_none_or(|from| from <= run.began);
-        match run.outcome {
-            Outcome::UnderWay => Some(told(LineageResult::UnderWay, None)),
-            Outcome::Done if run.dry_run => None,
-            _ if !due => Some(told(LineageResult::NotDue, None)),
-            // Another run has renewed it meanwhile.
-            Outcome::Done if !run.text.is_empty() => None,
-            Outcome::Done => {
-                let why = "certbot got no certificate, and did not log why";
-                let told = told(LineageResult::Failed, Some(why.to_owned()));
-                renews_from.is_some().then_some(told)
-            }
-            // Others failed.
-            Outcome::Failed if !run.not_renewed.is_empty() => None,
-            Outcome::Failed | Outcome::Died => Some(told(LineageResult::Failed, Some(run.words()))),
-        }
+    let was_not_due = |run: &Run| renews_from.is_some_and(|from| from > run.began);
+    let (at, last) = runs
+        .iter()
+        .enumerate()
+        .rev()
+        .find_map(|(at, run)| Some((at, of_run(run, lineage, renews_from)?)))?;
+    // What was only asked for by force is over with the next run that went well: it was not due.
+    let is_over = last.result == LineageResult::Failed
+        && runs[at].forced
+        && was_not_due(&runs[at])
+        && runs[at + 1..].iter().any(|run| {
+            matches!(run.kind, Some(Kind::Renewal | Kind::Coordination))
+                && run.outcome == Outcome::Done
+        });
+    Some(if is_over {
+        LastResult { result: LineageResult::NotDue, why: None, ..last }
+    } else {
+        last
     })
+}
+
+/// What `run` made of `lineage`, if it was about it.
+fn of_run(run: &Run, lineage: &str, renews_from: Option<Timestamp>) -> Option<LastResult> {
+    let told = |result, why| LastResult { run: run.id.clone(), at: run.last, result, why };
+    if let Some(deployed) = run.deployed.iter().rev().find(|d| d.lineage == lineage) {
+        let result = match &deployed.failure {
+            None => LineageResult::Renewed,
+            Some(_) => LineageResult::Failed,
+        };
+        return Some(told(result, deployed.failure.clone()));
+    }
+    if let Some(left) = run.left_out.iter().find(|left| left.lineage == lineage) {
+        let result = if left.due { LineageResult::Failed } else { LineageResult::NotDue };
+        return Some(told(result, Some(left.why.clone()).filter(|_| left.due)));
+    }
+    if let Some(not) = run.not_renewed.iter().rev().find(|not| not.lineage == lineage) {
+        return Some(told(LineageResult::Failed, Some(not.why.clone())));
+    }
+    if run.kind != Some(Kind::Renewal) || !run.lineages.iter().any(|name| name == lineage) {
+        return None;
+    }
+    let due = run.forced || renews_from.is_none_or(|from| from <= run.began);
+    match run.outcome {
+        Outcome::UnderWay => Some(told(LineageResult::UnderWay, None)),
+        Outcome::Done if run.dry_run => None,
+        _ if !due => Some(told(LineageResult::NotDue, None)),
+        // Another run has renewed it meanwhile.
+        Outcome::Done if !run.text.is_empty() => None,
+        Outcome::Done => {
+            let why = "certbot got no certificate, and did not log why";
+            let told = told(LineageResult::Failed, Some(why.to_owned()));
+            renews_from.is_some().then_some(told)
+        }
+        // Others failed.
+        Outcome::Failed if !run.not_renewed.is_empty() => None,
+        Outcome::Failed | Outcome::Died => Some(told(LineageResult::Failed, Some(run.words()))),
+    }
 }
 
 /// The names that are local now, with since when and by whom; `since` where the history does not know.
@@ -146,6 +167,23 @@ mod tests {
         assert_eq!(told(&run).unwrap().result, LineageResult::NotDue);
         run.forced = true;
         assert_eq!(told(&run).unwrap().result, LineageResult::Failed);
+    }
+
+    #[test]
+    fn what_only_force_asked_for_is_over_with_the_next_run_that_goes_well() {
+        let forced = Run { outcome: Outcome::Died, forced: true, ..sample::run() };
+        let well = |dry_run| Run { dry_run, outcome: Outcome::Done, ..sample::run() };
+        let coordination = Run { kind: Some(Kind::Coordination), lineages: vec![], ..well(false) };
+        let of = |next: Option<Run>, from| {
+            let runs: Vec<Run> = [forced.clone()].into_iter().chain(next).collect();
+            of_lineage(&runs, "a.example", Some(from)).map(|last| last.result)
+        };
+        let later = forced.last + SignedDuration::from_hours(1);
+        assert_eq!(of(None, later), Some(LineageResult::Failed));
+        assert_eq!(of(Some(well(true)), later), Some(LineageResult::NotDue));
+        assert_eq!(of(Some(coordination.clone()), later), Some(LineageResult::NotDue));
+        let due = forced.began - SignedDuration::from_hours(1);
+        assert_eq!(of(Some(well(true)), due), Some(LineageResult::Failed), "it is due");
     }
 
     #[test]

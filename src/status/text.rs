@@ -89,7 +89,7 @@ fn of_found(found: &Found, is_fresh: bool, now: Timestamp, colour: Colour) -> St
     if found.local.is_empty() {
         let path = match foreign {
             _ if !found.damaged.is_empty() => "as certbaton's lines say that somebody changed",
-            Some(_) => "this host answers what the other one passes on, nothing is switched here",
+            Some(_) => "nothing is switched here, since the web server is not Apache",
             None => "with the peer, nothing is switched",
         };
         text += &line(&format!("challenge path: {path}"));

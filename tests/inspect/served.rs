@@ -86,7 +86,7 @@ impl Site {
             certbot_directory: self.directory(),
             ..Settings::default()
         };
-        let others = ["two-timers", "two-certbots", "nobody-renews", "certonly"];
+        let others = ["two-timers", "two-certbots", "nobody-renews", "certonly", "certbot-missing"];
         let found = inspect(&settings, &[]).findings.into_iter();
         let found = found.filter(|f| !others.contains(&f.code.as_str()));
         let root = format!("{}/sites-enabled/", self.layout.server_root().display());

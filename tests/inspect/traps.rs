@@ -80,6 +80,7 @@ impl Place {
             "two-timers",
             "two-certbots",
             "nobody-renews",
+            "certbot-missing",
             "certonly",
             "no-recovery",
             "no-drop-in",

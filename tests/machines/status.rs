@@ -106,7 +106,7 @@ fn stopped(lab: &Lab) {
     lab.renew().be_stopped();
     until("the keeper's end", || lab.home.running("certbaton").is_empty());
     let (code, told) = status(&lab.home);
-    assert_eq!(code, 1, "{told}");
+    assert_eq!(code, 2, "{told}");
     assert_eq!(wrong(&told), ["apache/home", "last-run/home"]);
     let run = last_run(&told);
     assert_eq!(run["outcome"], "failed");

@@ -42,10 +42,11 @@ fn configure(tree: &Tree, more: &str) {
 }
 
 #[test]
-fn a_host_without_apache_is_a_warning_and_its_certificates_are_told() {
+fn a_host_without_apache_is_critical_and_its_certificates_are_told() {
     let Some(tree) = Tree::plant("exit 1") else { return };
     let (code, told) = json(&tree, "status", &[]);
-    assert_eq!((code, told["exit"].as_i64()), (1, Some(1)), "{told:#}");
+    assert_eq!((code, told["exit"].as_i64()), (2, Some(2)), "{told:#}");
+    assert_eq!(told["wrong"][0]["code"], "apache-not-running", "the code of check");
     assert!(told["wrong"][0]["key"].as_str().unwrap().starts_with("apache/"), "{told:#}");
     let lineage = &told["hosts"][0]["found"]["lineages"][0];
     assert_eq!((lineage["name"].as_str(), lineage["serial"].as_str()), (Some("a"), Some("01")));
@@ -55,7 +56,7 @@ fn a_host_without_apache_is_a_warning_and_its_certificates_are_told() {
     // To look is to change nothing.
     assert_eq!(fs::read_dir(tree.base().join("state")).unwrap().count(), 0);
     let (_, text) = status(&tree, &[]);
-    assert!(text.contains("WARNING: ") && !text.contains('\x1b'), "{text}");
+    assert!(text.contains("CRITICAL: ") && !text.contains('\x1b'), "{text}");
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn a_peer_that_cannot_be_reached_and_was_never_seen_is_said_and_one_without_a_wa
     let hosts = "[[host]]\nname = \"here\"\n[[host]]\nname = \"silent\"\n[[host]]\nname = \"there\"\nssh = \"nobody@there.invalid\"\n";
     fs::write(tree.config(), format!("name = \"here\"\n{text}{hosts}")).unwrap();
     let (code, told) = json(&tree, "status", &[]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     let keys: Vec<&str> =
         told["wrong"].as_array().unwrap().iter().map(|w| w["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["apache/here", "unreachable/there"], "{told:#}");
@@ -135,6 +136,16 @@ fn codes(tree: &Tree) -> (Vec<String>, Vec<String>) {
     let checked = serde_json::from_slice(&checked.stdout).unwrap();
     schema::expect("check", &checked);
     (list(&told["wrong"]), list(&checked["findings"]))
+}
+
+#[test]
+fn a_certbot_that_is_gone_is_told_by_status_and_check_and_no_hooks_are() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    fs::remove_file(tree.base().join("certbot")).unwrap();
+    let (status, check) = codes(&tree);
+    assert!(status.contains(&"certbot-missing".to_owned()), "{status:?}");
+    assert!(check.contains(&"certbot-missing".to_owned()), "{check:?}");
+    assert!(!check.contains(&"hooks-missing".to_owned()), "{check:?}");
 }
 
 #[test]

@@ -158,12 +158,34 @@ fn what_keeps_a_host_from_renewing_is_critical_and_has_its_code() {
 }
 
 #[test]
+fn what_check_calls_a_problem_is_critical_and_a_web_server_that_cannot_be_used_is_told_once() {
+    let old = judged(|status| found(status).apache = Some("it is not running".into()));
+    assert_eq!(old, only("apache/home", Severity::Critical));
+    let told = |status: &mut Overview| {
+        found(status).apache = Some("it is not running".into());
+        let told = Finding::new(finding::Severity::Warning, "apache-not-running", None, "a", "b");
+        found(status).findings.push(told);
+    };
+    assert_eq!(judged(told), only("apache/home", Severity::Critical), "whatever it is made with");
+    let mut status = healthy();
+    told(&mut status);
+    assert_eq!(wrong(&status, Thresholds::default())[0].code, "apache-not-running");
+}
+
+#[test]
 fn an_arbiter_that_does_not_answer_is_told_once() {
     let (exit, told) = judged(|status| {
         found(status).findings.push(problem("arbiter-unreachable", None));
         status.lease.failure = Some("Permission denied".into());
     });
-    assert_eq!((exit, told), only("lease", Severity::Warning));
+    assert_eq!((exit, told), only("lease", Severity::Critical));
+    let breaking_glass = judged(|status| {
+        let mut warning = problem("arbiter-unreachable", None);
+        warning.severity = finding::Severity::Warning;
+        found(status).findings.push(warning);
+        status.lease.failure = Some("Permission denied".into());
+    });
+    assert_eq!(breaking_glass, only("lease", Severity::Warning));
     let of_a_peer = judged(|status| {
         let peer = status.hosts[0].found.as_mut().unwrap();
         peer.findings.push(problem("arbiter-unreachable", None));
