@@ -365,6 +365,11 @@ impl Case<'_> {
                 (vhost, format!("no <VirtualHost> on port 80 has the name, so {effect} ({came})")),
                 "add the name to one, as ServerName or ServerAlias".to_owned(),
             ),
+            Answerer::Webroot | Answerer::Unknown if let Some(unloaded) = unloaded(on) => {
+                let place = unloaded.place.clone();
+                let what = format!("{}, and {effect} ({}: {came})", unloaded.what, self.address);
+                ("unloaded-change", (place, what), unloaded.remedy.clone())
+            }
             Answerer::Webroot | Answerer::Unknown => (
                 "unexplained",
                 (
@@ -381,6 +386,12 @@ impl Case<'_> {
         };
         Finding::new(Severity::Problem, code, place, what, remedy).on(&on.label)
     }
+}
+
+/// What `host` has not loaded yet, so that its files do not tell what it answers.
+fn unloaded(host: &HostSeen) -> Option<&Finding> {
+    let mut findings = host.inspection.iter().flat_map(|inspection| &inspection.findings);
+    findings.find(|finding| finding.code == "unloaded-change")
 }
 
 fn serve(webroot: &Webroot) -> String {

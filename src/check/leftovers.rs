@@ -41,6 +41,12 @@ fn oddity(oddity: &Oddity, texts: &Texts<'_>, by_hand: &ByHand) -> Finding {
             "changed after Apache last loaded its configuration: the next reload, a renewal's too, activates it".to_owned(),
             &format!("run {}, then {}", by_hand.test(), by_hand.reload()),
         ),
+        Oddity::Relisted(directory) => warning(
+            "unloaded-change",
+            directory.clone(),
+            "a site was added or taken away (a2ensite, a2dissite) after Apache last loaded its configuration: what it answers until the next reload is not what the files say".to_owned(),
+            &format!("run {}, then {}", by_hand.test(), by_hand.reload()),
+        ),
         Oddity::Perl(origin) => warning(
             "perl-section",
             texts.place(origin),

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use crate::apache::document::Document;
 use crate::apache::dump::{Dump, Reading, file_name};
 use crate::apache::htaccess::{self, Htaccess};
@@ -294,7 +296,26 @@ impl Observation {
                 found.push(Oddity::Unlinked { file: file.clone(), namesake });
             }
         }
+        found.extend(self.relisted(loaded));
         Ok(found)
+    }
+
+    /// Directories of sites that changed since `loaded`, where that is not told by a file in them.
+    fn relisted(&self, loaded: Timestamp) -> Vec<Oddity> {
+        let sites = || self.snapshots.iter().filter(|(file, _)| oddity::is_site(Path::new(file)));
+        let directory = |file: &str| Path::new(file).parent().map(Path::to_owned);
+        let told: BTreeSet<PathBuf> = sites()
+            .filter(|(_, snapshot)| {
+                let ours = self.journal.files.contains(&snapshot.path.display().to_string());
+                ours || snapshot.changed > loaded
+            })
+            .filter_map(|(file, _)| directory(file))
+            .collect();
+        let all: BTreeSet<PathBuf> = sites().filter_map(|(file, _)| directory(file)).collect();
+        let is_new = |path: &&PathBuf| {
+            !told.contains(*path) && files::stamp(path).is_ok_and(|stamp| stamp.changed > loaded)
+        };
+        all.iter().filter(is_new).map(|path| Oddity::Relisted(path.display().to_string())).collect()
     }
 }
 

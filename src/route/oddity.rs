@@ -11,6 +11,8 @@ use crate::route::report::Note;
 pub enum Oddity {
     /// A file that changed after Apache last loaded its configuration.
     Unloaded(String),
+    /// A directory of sites where one was added or taken away since, that is: disabled.
+    Relisted(String),
     /// A line that an older hook commented out.
     Commented {
         /// The file.
@@ -35,7 +37,7 @@ impl Oddity {
     /// What a switch says of it.
     pub fn note(&self) -> Option<Note> {
         match self {
-            Self::Unloaded(file) => Some(Note::unloaded(file)),
+            Self::Unloaded(file) | Self::Relisted(file) => Some(Note::unloaded(file)),
             Self::Commented { file, line, text } => Some(Note::commented(file, *line, text)),
             Self::Perl(origin) => Some(Note::perl(origin)),
             Self::Unlinked { namesake: None, .. } => None,

@@ -148,6 +148,12 @@ fn copies_and_changes_and_closed_webroots_are_found() {
         assert_eq!(site.told(), ["unloaded-change site.conf", "site-copied site.conf"]);
         drop(site);
         let site = Site::serving("", "", network);
+        let enabled = site.layout.server_root().join("sites-enabled");
+        fs::write(enabled.join("gone.conf"), "").unwrap();
+        fs::remove_file(enabled.join("gone.conf")).unwrap();
+        assert_eq!(site.told(), [format!("unloaded-change {}", enabled.display())], "a2dissite");
+        drop(site);
+        let site = Site::serving("", "", network);
         let www = site.layout.server_root().join("www");
         fs::set_permissions(&www, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         assert_eq!(site.told(), [format!("!webroot-unreadable {}", www.display())]);

@@ -424,6 +424,25 @@ fn a_name_with_one_kind_of_address_is_no_fault_where_all_can_renew() {
     assert!(!found(&g).iter().any(|found| found.contains("dns-failure")), "{:?}", found(&g));
 }
 
+#[test]
+fn what_apache_has_not_loaded_yet_is_to_blame_before_what_nobody_can_see() {
+    let mut g = healthy();
+    all_see(&mut g, HOME, V6, &missed(Kind::Status(404)));
+    let inspection = g.hosts[HOME].inspection.as_mut().unwrap();
+    inspection.names[0].answerer = Answerer::Webroot;
+    let codes = |g: &Gathered| {
+        verdict(g).1.into_iter().map(|finding| finding.code).collect::<Vec<String>>()
+    };
+    assert!(codes(&g).contains(&"unexplained".to_owned()), "{:?}", codes(&g));
+    let place = Some("/etc/apache2/sites-enabled".to_owned());
+    let mut found = Finding::new(Severity::Warning, "unloaded-change", place, "a site", "reload");
+    found.host = Some(label(HOME));
+    g.hosts[HOME].inspection.as_mut().unwrap().findings.push(found);
+    let told = verdict(&g).1;
+    assert!(!codes(&g).contains(&"unexplained".to_owned()), "{told:?}");
+    assert!(told.iter().any(|f| f.code == "unloaded-change" && f.severity == Severity::Problem));
+}
+
 /// A name of one host's lineage alone.
 #[test]
 fn a_name_that_only_another_hosts_lineage_has_needs_a_certificate_at_each_of_its_addresses() {
