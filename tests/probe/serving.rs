@@ -66,7 +66,7 @@ fn an_old_certificate_fails_the_deploy_hook_and_a_missing_chain_is_told() {
         notes,
         [
             "site.example on 127.0.0.1 does not send the certificate of CN=issuer.invalid, which clients need; \
-          use fullchain.pem, not cert.pem, in SSLCertificateFile (SSLCertificateChainFile before apache 2.4.8)"
+          use fullchain.pem, not cert.pem, in SSLCertificateFile (SSLCertificateChainFile before Apache 2.4.8)"
         ]
     );
 
