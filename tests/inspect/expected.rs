@@ -182,4 +182,14 @@ pub(crate) const ROWS: &[Row] = &[
     ("96-mod-md-adds-the-alias", "taken conf-enabled/md.conf:1", "mod-md=conf-enabled/md.conf:1"),
     ("97-redirect-of-the-canonical-name", "redirected site.conf:9", ""),
     ("98-no-vhost-answers-already", "webroot", ""),
+    ("99-around-line-1000", "passed site.conf:999", ""),
+    ("99-beyond-line-1000", "passed site.conf:12004", ""),
+    ("99-certbots-own-redirect", "redirected site.conf:7", "wrong-certificate=site.conf:13"),
+    (
+        "99-redirect-to-https-same-webroot",
+        "redirected site.conf:5",
+        "wrong-certificate=site.conf:11",
+    ),
+    ("99-require-all-not-env", "denied site.conf:5", "denied=site.conf:5"),
+    ("99-www-to-bare", "redirected site.conf:7", ""),
 ];
