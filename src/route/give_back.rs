@@ -186,7 +186,7 @@ fn take_out(run: &mut Run<'_>) {
     }
     // None is left to go, whatever Apache says next.
     let is_all = !run.files.is_empty() && run.files.values().all(Taken::is_done);
-    if is_all && run.remaining().is_empty() && run.damage().is_none() {
+    if is_all && run.remaining().is_empty() && run.damage().is_empty() {
         install::forget_spares(run.settings, &run.journal, run.files.keys());
     }
 }
@@ -225,7 +225,7 @@ fn ask(run: &mut Run<'_>) -> Result<(), Error> {
 fn reload(run: &mut Run<'_>) -> Result<(), Error> {
     let (Some(server), Some(asked)) = (&run.server, &run.asked) else { return Ok(()) };
     let Journal { pending, since, files, .. } = &run.journal;
-    let is_all = run.remaining().is_empty() && run.damage().is_none();
+    let is_all = run.remaining().is_empty() && run.damage().is_empty();
     // Lines that somebody else took out: whether Apache knows, only a reload makes sure.
     let vanished = is_all && since.is_some();
     if run.replaced().is_empty() && !pending && !vanished && !run.options.reload {
@@ -249,14 +249,15 @@ fn reload(run: &mut Run<'_>) -> Result<(), Error> {
         return reload(run);
     }
     if server.is_alive().unwrap_or(true) {
-        return Err(Error::Owed(Box::new(error)));
+        return Err(run.owed(error));
     }
     // The files are as they should be, whoever starts it.
     run.signalled = false;
     match error {
         Error::Apache(server::Error::Died { .. }) => {
             run.settle_journal()?;
-            Err(Error::Ended(Box::new(error)))
+            let is_all = run.obstacle.is_none() && run.damage().is_empty();
+            Err(if is_all { Error::Ended(Box::new(error)) } else { run.owed(error) })
         }
         // Somebody stopped it before it was told.
         _ => Ok(()),
@@ -277,8 +278,9 @@ fn settle(run: &mut Run<'_>) -> Result<(), Error> {
     if let Some(obstacle) = run.obstacle.take() {
         return Err(Error::Kept(Box::new(obstacle)));
     }
-    if let Some(damage) = run.damage() {
-        return Err(Error::LeftBehind(damage.clone()));
+    let damage = run.damage();
+    if !damage.is_empty() {
+        return Err(Error::LeftBehind(damage));
     }
     settled
 }
@@ -379,8 +381,18 @@ impl Run<'_> {
         all.into_iter().collect()
     }
 
-    fn damage(&self) -> Option<&Damage> {
-        self.files.values().flat_map(|taken| &taken.damaged).next()
+    fn damage(&self) -> Vec<Damage> {
+        self.files.values().flat_map(|taken| &taken.damaged).cloned().collect()
+    }
+
+    /// That Apache could not be told, with what is in the files all the same.
+    fn owed(&mut self, error: Error) -> Error {
+        let damage = self.damage();
+        match self.obstacle.take() {
+            Some(obstacle) => Error::Kept(Box::new(obstacle)),
+            None if damage.is_empty() => Error::Owed(Box::new(error)),
+            None => Error::OwedBeside { cause: Box::new(error), damage },
+        }
     }
 
     /// Where those who ask for what was given back arrive.
@@ -403,7 +415,7 @@ impl Run<'_> {
         let stuck = self.files.values().filter(|taken| !taken.is_done());
         let stuck = stuck.flat_map(|taken| &taken.gone).cloned();
         let left: Vec<Route> = stuck.chain(self.remaining()).collect();
-        if left.is_empty() && self.damage().is_none() && self.obstacle.is_none() {
+        if left.is_empty() && self.damage().is_empty() && self.obstacle.is_none() {
             // First: who finds them without a journal does not know where to look.
             install::forget_spares(self.settings, &self.journal, self.files.keys());
             return match files::remove_own(&path) {
@@ -452,7 +464,7 @@ impl Run<'_> {
     /// Apache says nothing: a failure if there is anything to tell it.
     fn unasked(&mut self, error: Error) -> Result<(), Error> {
         if self.journal != Journal::default() || !self.replaced().is_empty() {
-            return Err(Error::Owed(Box::new(error)));
+            return Err(self.owed(error));
         }
         match error {
             Error::Apache(server::Error::Configtest { complaint, .. }) if !self.options.reload => {

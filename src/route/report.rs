@@ -118,11 +118,19 @@ pub enum Error {
     #[error("{}", lines(.0))]
     Refused(Vec<Refusal>),
     /// Marked lines are not as they were written; nothing was changed.
-    #[error("{0}; compare, then remove them by hand and reload Apache:\n{diff}", diff = .0.diff)]
+    #[error("{0}; compare, then remove them by hand and reload Apache:\n{diff}", diff = .0.diff.trim_end())]
     Damaged(Damage),
     /// The same, found when everything else was given back.
-    #[error("{0} and were left as they are; compare, then remove them by hand and reload Apache:\n{diff}", diff = .0.diff)]
-    LeftBehind(Damage),
+    #[error("{}; compare, then remove them by hand and reload Apache:\n{}", left(.0), diffs(.0))]
+    LeftBehind(Vec<Damage>),
+    /// The same, and Apache does not know what was given back: mostly, it is those that it refuses.
+    #[error("{}; {}, and Apache has not loaded what was given back, so names may still be local; compare, then remove them by hand and run certbaton recover:\n{}", chain(cause.as_ref()), left(damage), diffs(damage))]
+    OwedBeside {
+        /// Why Apache could not be told.
+        cause: Box<Error>,
+        /// What was left.
+        damage: Vec<Damage>,
+    },
     /// Not one of several routes could be switched and proven.
     #[error("{}", named(.0))]
     NoneLeft(Vec<LeftOut>),
@@ -227,6 +235,7 @@ impl Error {
         matches!(
             self,
             Self::LeftBehind(_)
+                | Self::OwedBeside { .. }
                 | Self::Kept(_)
                 | Self::Owed(_)
                 | Self::JournalRemains(_)
@@ -238,7 +247,9 @@ impl Error {
     /// The file that Apache complains about.
     pub fn complaint(&self) -> Option<&str> {
         match self {
-            Self::Owed(cause) | Self::Kept(cause) => cause.complaint(),
+            Self::Owed(cause) | Self::Kept(cause) | Self::OwedBeside { cause, .. } => {
+                cause.complaint()
+            }
             Self::Apache(server::Error::Configtest { complaint, .. }) => {
                 let (place, _) = complaint.split_once(": ")?;
                 place.rsplit_once(':').map(|(file, _)| file)
@@ -252,9 +263,11 @@ impl Error {
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::NotUndone { .. } | Self::LeftBehind(_) | Self::Kept(_) | Self::Owed(_) => {
-                Exit::NotUndone
-            }
+            Self::NotUndone { .. }
+            | Self::LeftBehind(_)
+            | Self::OwedBeside { .. }
+            | Self::Kept(_)
+            | Self::Owed(_) => Exit::NotUndone,
             Self::Undone(cause) => cause.exit(),
             Self::NoneLeft(left_out) => left_out.first().map_or(Exit::Failed, |left| left.exit),
             Self::Dump(error) => error.exit(),
@@ -281,6 +294,16 @@ impl CarriesExit for Error {
 fn named(left_out: &[LeftOut]) -> String {
     let line = |LeftOut { route, why, .. }: &LeftOut| format!("{}: {why}", route.name);
     left_out.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn left(damage: &[Damage]) -> String {
+    let lines: Vec<String> = damage.iter().map(ToString::to_string).collect();
+    lines.join("; ") + " and were left as they are"
+}
+
+fn diffs(damage: &[Damage]) -> String {
+    let diffs: Vec<&str> = damage.iter().map(|damage| damage.diff.trim_end()).collect();
+    diffs.join("\n")
 }
 
 fn lines(refusals: &[Refusal]) -> String {

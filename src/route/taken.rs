@@ -48,11 +48,24 @@ impl Taken {
         if !block::is_marked(&snapshot.bytes) {
             return Ok(None);
         }
-        let document = parsed(&path.display().to_string(), snapshot.bytes.clone())?;
-        let stripped = block::take_out(&document, |route| which.covers(&route.name));
+        let file = path.display().to_string();
+        let mut document = parsed(&file, snapshot.bytes.clone())?;
+        let mut gone = Vec::new();
+        // What stays is told as it lies in the file afterwards; a block that another one was
+        // pasted into is whole again without that.
+        let stripped = loop {
+            let stripped = block::take_out(&document, |route| which.covers(&route.name));
+            if stripped.routes.is_empty() {
+                break stripped;
+            }
+            gone.extend(stripped.routes);
+            document = parsed(&file, stripped.bytes)?;
+        };
+        gone.sort();
+        gone.dedup();
         let of = |lines| damage(&snapshot, lines, &document);
         let damaged = stripped.damaged.iter().map(of).collect();
-        let (after, gone, kept) = (stripped.bytes, stripped.routes, stripped.kept);
+        let (after, kept) = (stripped.bytes, stripped.kept);
         Ok(Some(Self { snapshot, after, gone, kept, damaged, progress: Progress::Read, out: None }))
     }
 
@@ -135,3 +148,45 @@ const SAVES: usize = 10;
 
 /// Refusals of the system in a row that are put up with.
 const TRIES: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::{Hostname, Webroot};
+
+    fn block_of(name: &str) -> String {
+        let name = Hostname::parse(name).unwrap();
+        let route = Route { name, webroot: Webroot::parse("/srv/www").unwrap() };
+        String::from_utf8(block::render(&[route], &["ProxyPass !".into()], b"\n")).unwrap()
+    }
+
+    fn look(text: &str) -> Taken {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.conf");
+        files::write_own(&path, text.as_bytes()).unwrap();
+        Taken::look(&path, &Return::All).unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_is_left_behind_is_told_by_its_lines_after_the_return() {
+        let (first, second) = (block_of("a.example"), block_of("b.example"));
+        let edited = second.replace("ProxyPass !", "ProxyPass ! # mine");
+        let taken = look(&format!("A\n{first}B\n{edited}C\n"));
+        assert_eq!(String::from_utf8_lossy(&taken.after), format!("A\nB\n{edited}C\n"));
+        let [damage] = &taken.damaged[..] else { panic!("{taken:?}") };
+        assert_eq!(damage.lines, (3, 6), "{damage}");
+        assert!(
+            damage.diff.contains("@@ -1,7 ") && !damage.diff.contains("a.example"),
+            "{damage:?}"
+        );
+    }
+
+    #[test]
+    fn a_block_inside_another_goes_and_so_does_the_other() {
+        let (outer, inner) = (block_of("a.example"), block_of("b.example"));
+        let nested = outer.replace("    ProxyPass !\n", &format!("    ProxyPass !\n{inner}"));
+        let taken = look(&format!("A\n{nested}C\n"));
+        assert_eq!(String::from_utf8_lossy(&taken.after), "A\nC\n");
+        assert_eq!((taken.gone.len(), taken.damaged.len()), (2, 0));
+    }
+}

@@ -59,6 +59,32 @@ fn an_edit_inside_our_block_is_shown_and_left() {
 }
 
 #[test]
+fn an_edit_of_our_block_that_apache_refuses_is_told_with_what_is_in_the_files() {
+    on_a_bench(|bench| {
+        let [site, other] = SITES;
+        let (users, others) = (text(bench, site), text(bench, other));
+        bench.done(Goal::Local)?;
+        let edited = edit(bench, site, |text| text.replace("ProxyPass !", "ProxyPass ! # mine"));
+        for goal in [Goal::Recover, Goal::Peer] {
+            let output = bench.run(goal);
+            let said = told(&output);
+            ensure!(output.status.code() == Some(70), "{goal:?}: {said}");
+            ensure!(text(bench, site) == edited && text(bench, other) == others, "{goal:?}: files");
+            ensure!(said.contains("one.conf:5: lines 5 to "), "{goal:?}: no place: {said}");
+            ensure!(said.contains("were left as they are"), "{goal:?}: {said}");
+            ensure!(!said.contains("out of the files"), "{goal:?}: they are not: {said}");
+            let is_whole = |line: &str| {
+                let rest = line.strip_prefix("certbaton: ").unwrap_or(line);
+                !rest.trim().is_empty() && !rest.starts_with([';', ',', ':'])
+            };
+            ensure!(said.lines().all(is_whole), "{goal:?}: an empty part: {said}");
+        }
+        fs::write(bench.file(site), users).unwrap();
+        bench.reset()
+    });
+}
+
+#[test]
 fn a_block_that_the_user_deleted_is_not_missed() {
     on_a_bench(|bench| {
         let [site, _] = SITES;
