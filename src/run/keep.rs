@@ -18,6 +18,7 @@ use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
 use crate::guard::ladder;
+use crate::guard::voice;
 use crate::history::log::Recorder;
 use crate::history::record::Event;
 use crate::process::{self, PidFd};
@@ -180,7 +181,7 @@ impl Keeper<'_> {
                 // Nobody listens any more if the hook is what ended.
                 hook.send(&Reply { exit: error.exit().code(), text: chain(&error) }).ok();
                 if matches!(error, Error::Abandoned) {
-                    self.stop_owner();
+                    self.stop_owner("its pre-hook ended before the lease was there");
                 }
                 return Err(error);
             }
@@ -252,7 +253,7 @@ impl Keeper<'_> {
             Some(end) => return self.finish(end, None, Some(listener)),
             None if outcome.is_err() => return Ok(()),
             // The pre-hook died: certbot would go on without having been told.
-            None if !heard => self.stop_owner(),
+            None if !heard => self.stop_owner("its pre-hook ended before it could be told"),
             None => {}
         }
         let (end, waiting) = self.serve(listener, grant)?;
@@ -268,7 +269,7 @@ impl Keeper<'_> {
             return self.after_loss(listener, &reply);
         }
         if end == End::Broken {
-            self.stop_owner();
+            self.stop_owner("a person broke the lease on this host");
         }
         self.finish(end, waiting, Some(listener))
     }
@@ -407,10 +408,14 @@ impl Keeper<'_> {
         }
         let reply = Reply { exit: error.exit().code(), text: chain(&error) };
         tracing::error!("{}", reply.text);
-        // It hears this if it still waits.
-        hook.send(&reply).ok();
+        // It hears this if it still waits, and then says it before it stops certbot too.
+        let is_heard = hook.send(&reply).is_ok();
         self.told(&reply);
-        self.stop_owner();
+        if is_heard {
+            self.end_owner();
+        } else {
+            self.stop_owner(&reply.text);
+        }
         self.finish(End::GivenUp, None, listener).and(Err(error))
     }
 
@@ -435,8 +440,20 @@ impl Keeper<'_> {
         format!("{program}{}", self.task.owner)
     }
 
-    /// Stops certbot for certain, and nothing that is not certbot.
-    fn stop_owner(&self) {
+    /// Stops certbot, which says no word of it: whoever sits at its terminal is told `why` before.
+    fn stop_owner(&self, why: &str) {
+        if self.task.stoppable {
+            let told = format!(
+                "certbaton: {why}: certbot is stopped, and the routes go back
+"
+            );
+            voice::show(self.task.owner, told.as_bytes());
+        }
+        self.end_owner();
+    }
+
+    /// Ends certbot for certain, and nothing that is not certbot.
+    fn end_owner(&self) {
         if !self.task.stoppable {
             return;
         }

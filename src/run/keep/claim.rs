@@ -81,7 +81,7 @@ impl Keeper<'_> {
             "another run has renewed everything while {} waited: it is stopped, nothing is left to do",
             self.owner_name()
         );
-        self.stop_owner();
+        self.stop_owner("another run has renewed everything meanwhile, so nothing is left to do");
         true
     }
 }

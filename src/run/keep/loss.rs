@@ -13,7 +13,7 @@ use crate::run::messages::{Message, Reply, Request};
 impl Keeper<'_> {
     /// Ends certbot, and says why.
     pub(super) fn lost(&self, why: &str) -> Reply {
-        self.stop_owner();
+        self.stop_owner(&format!("the lease was lost: {why}"));
         let stopped = if self.task.stoppable { "certbot was stopped" } else { "no more is proven" };
         let text = format!("the lease was lost: {why}; {stopped} and the routes go back");
         tracing::error!("{text}");

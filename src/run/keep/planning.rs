@@ -74,7 +74,7 @@ impl Keeper<'_> {
             let is_hooks_end = ready[2];
             if is_hooks_end {
                 // certbot would go on without having been told.
-                self.stop_owner();
+                self.stop_owner("its pre-hook ended");
             }
             self.signals.drain();
             end_questions();

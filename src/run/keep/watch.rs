@@ -28,7 +28,9 @@ impl Keeper<'_> {
                 if keeper::wait(&sources, None).is_err() || is_ready(end) {
                     return;
                 }
-                self.stop_owner();
+                let is_hooks_end = hook.is_some_and(is_ready);
+                let why = if is_hooks_end { "its pre-hook ended" } else { "the lease was lost" };
+                self.stop_owner(why);
             };
             threads::scoped(scope, "watch", watch).map_err(setup)?;
             let outcome = work();
