@@ -13,7 +13,7 @@ use crate::coordinate::plan::Wish;
 use crate::coordinate::{Call, Said, coordinate};
 use crate::exit::Exit;
 use crate::names::HostLabel;
-use crate::text::WIDTH;
+use crate::text::{WIDTH, wrapped};
 
 /// Renews on every host, one after another, and verifies what each of them serves.
 #[derive(Debug, Parser)]
@@ -108,7 +108,10 @@ fn progress() -> impl FnMut(Said<'_>) {
         let mut out = io::stderr().lock();
         // Nobody to tell if standard error is gone.
         match watch.map(|watch| watch.elapsed().as_secs()) {
-            Some(seconds) => writeln!(out, "{:3}:{:02}  {line}", seconds / 60, seconds % 60).ok(),
+            Some(seconds) => {
+                let time = format!("{:3}:{:02} ", seconds / 60, seconds % 60);
+                out.write_all(wrapped(&time, INDENT, line).as_bytes()).ok()
+            }
             None => writeln!(out, "{line}").ok(),
         };
     }
@@ -148,3 +151,6 @@ fn log(summary: &Summary) {
 }
 
 const PROGRAM: &str = "renew-coordinate";
+
+/// What goes on in the next line stands below what the time is of.
+const INDENT: usize = 8;

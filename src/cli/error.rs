@@ -60,6 +60,11 @@ pub enum Error {
         /// All.
         names: String,
     },
+    /// Nothing tells the webroot of a name.
+    #[error(
+        "no lineage of certbot's has {0}, so its webroot is not known; name it: certbaton switch local {0} --webroot /its/webroot"
+    )]
+    NoWebroot(String),
     /// Another web server than Apache.
     #[error(
         "nothing can be switched here: the configuration says that the web server is {0} ([web-server]); the other host passes the challenge path on to it"
@@ -178,6 +183,7 @@ impl CarriesExit for Error {
             Self::Setup(error) => error.exit(),
             Self::NoNames
             | Self::NoSuchName { .. }
+            | Self::NoWebroot(_)
             | Self::Unswitchable(_)
             | Self::Json(_)
             | Self::NoRun(_)

@@ -24,6 +24,7 @@ use crate::route::switch;
 use crate::run::hook;
 use crate::run::keep;
 use crate::run::lease::Right;
+use crate::text::wrapped;
 
 #[derive(Debug, Args)]
 pub(super) struct Switch {
@@ -91,7 +92,7 @@ impl Switch {
             }
             let report = outcome?;
             notes(&report);
-            print_done(&summary(&report))?;
+            print_done(&summary(&report, &self.names))?;
         }
         Ok(())
     }
@@ -106,15 +107,18 @@ impl Switch {
             refused: &found.refused,
             needs: &BTreeMap::new(),
         };
-        let scope = scope(&known)?;
+        let names: Vec<&Hostname> = found.usable.iter().flat_map(|l| &l.names).collect();
+        let explained = |why: scope::Error| match why {
+            // It is no command line of certbot's that lacks it.
+            scope::Error::NoWebroot(name) => {
+                no_such_name(&name, &names).unwrap_or(Error::NoWebroot(name))
+            }
+            why => why.into(),
+        };
+        let scope = scope(&known).map_err(explained)?;
         // A person who orders all of it is told of what is none of it.
         if let Some(left) = scope.left_out.first() {
-            let known: Vec<&Hostname> = found.usable.iter().flat_map(|l| &l.names).collect();
-            return Err(match &left.why {
-                scope::Error::NoWebroot(name) => no_such_name(name, &known),
-                _ => None,
-            }
-            .unwrap_or_else(|| left.why.clone().into()));
+            return Err(explained(left.why.clone()));
         }
         let routes: Vec<Route> = scope.lineages.into_iter().flat_map(|l| l.routes).collect();
         if routes.is_empty() && scope.origin == Origin::Unknown {
@@ -137,6 +141,9 @@ fn no_such_name(name: &str, known: &[&Hostname]) -> Option<Error> {
         names: names.join(" "),
     })
 }
+
+/// What goes on in the next line is indented so.
+const HANG: usize = 4;
 
 /// What keeps a run of certbot away meanwhile.
 #[expect(dead_code, reason = "it is held, and nobody asks it anything")]
@@ -162,25 +169,99 @@ fn notes(report: &Report) {
     }
 }
 
-fn summary(report: &Report) -> String {
+/// What was done, and what became of the `typed` names.
+fn summary(report: &Report, typed: &[Hostname]) -> String {
     let files = report.replaced.iter().map(|f| format!("changed {}\n", f.display()));
     let mut text: String = files.collect();
-    for Switched { origin, routes, obstacles, .. } in &report.vhosts {
-        let names: Vec<&str> = routes.iter().map(|r| r.name.as_str()).collect();
+    for Switched { origin, routes, names, obstacles } in &report.vhosts {
         let already = if obstacles.is_empty() { " (by its own configuration)" } else { "" };
-        text.push_str(
-            &["local: ", &names.join(" "), already, ", ", &origin.to_string(), "\n"].concat(),
-        );
+        let wanted: Vec<&Hostname> = routes.iter().map(|route| &route.name).collect();
+        let (named, strange): (Vec<&Hostname>, Vec<&Hostname>) =
+            wanted.iter().copied().partition(|name| names.contains(name));
+        // Lines of ours are for every name of the vhost.
+        let others = names.iter().filter(|name| !obstacles.is_empty() && !wanted.contains(name));
+        let local: Vec<&str> = named.into_iter().chain(others).map(Hostname::as_str).collect();
+        if !local.is_empty() {
+            text += &wrapped("", HANG, &format!("local: {}{already}, {origin}", local.join(" ")));
+        }
+        for name in strange {
+            let near = nearest(name, names).map(|near| format!(" (is {near} meant?)"));
+            let near = near.unwrap_or_default();
+            let told = format!(
+                "local: {name}{already}, although no vhost has that name{near}: {origin} answers what no other does"
+            );
+            text += &wrapped("", HANG, &told);
+        }
     }
     let mut others: Vec<&str> = report.local.iter().map(|route| route.name.as_str()).collect();
     others.retain(|name| {
         !report.vhosts.iter().any(|v| v.routes.iter().any(|route| route.name.as_str() == *name))
     });
     if !others.is_empty() {
-        text.push_str(&["still local: ", &others.join(" "), "\n"].concat());
+        text += &wrapped("", HANG, &format!("still local: {}", others.join(" ")));
+        // An alias of a vhost is as local as the name that was switched there.
+        let is_unknown = |name: &&Hostname| {
+            !report.returned.contains(name) && report.local.iter().all(|r| r.name != **name)
+        };
+        for name in typed.iter().filter(is_unknown) {
+            let told = format!(
+                "{name}: nothing was switched for this name itself; if it is an alias of one that is still local, name that one"
+            );
+            text += &wrapped("", HANG, &told);
+        }
     }
     if report.local.is_empty() && report.replaced.is_empty() {
         text += "peer: nothing was local\n";
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apache::dump::Origin as Line;
+    use crate::apache::obstacles::Obstacles;
+
+    fn name(text: &str) -> Hostname {
+        Hostname::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_name_that_nobody_has_is_told_with_the_near_one_and_a_first_one_with_its_command() {
+        let known = name("cloud.example.org");
+        let error = no_such_name("cloud.exmple.org", &[&known]).unwrap().to_string();
+        assert!(
+            error.contains("is cloud.example.org meant?") && !error.contains("command"),
+            "{error}"
+        );
+        assert!(no_such_name("cloud.example.org", &[]).is_none());
+        let error = Error::NoWebroot("a.example".into()).to_string();
+        assert!(error.contains("certbaton switch local a.example --webroot"), "{error}");
+    }
+
+    #[test]
+    fn what_is_said_of_a_switch_is_true_of_every_name() {
+        let webroot = Webroot::parse("/srv/www").unwrap();
+        let route = |text| Route { name: name(text), webroot: webroot.clone() };
+        let vhost = |routes: Vec<Route>, obstacles| Switched {
+            origin: Line { file: "/etc/a.conf".into(), line: 3 },
+            names: vec![name("cloud.example.org"), name("www.cloud.example.org")],
+            routes,
+            obstacles,
+        };
+        let of = |vhost: Switched| {
+            let report = Report { vhosts: vec![vhost], ..Report::default() };
+            summary(&report, &[]).split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let own = of(vhost(vec![route("cloud.example.org")], Obstacles::default()));
+        assert!(own.starts_with("local: cloud.example.org (by its own configuration)"), "{own}");
+        let strange = of(vhost(vec![route("cloud.exmple.org")], Obstacles::default()));
+        assert!(
+            strange.contains("no vhost has that name (is cloud.example.org meant?)"),
+            "{strange}"
+        );
+        let report = Report { local: vec![route("cloud.example.org")], ..Report::default() };
+        let peer = summary(&report, &[name("www.cloud.example.org")]);
+        assert!(peer.contains("www.cloud.example.org: nothing was switched"), "{peer}");
+    }
 }

@@ -216,7 +216,13 @@ fn attempt(user: Configuration<'_>, wanted: &[Route]) -> Result<Plan, Vec<Refuse
                     }
                 }
                 if let Some(origin) = vhost.origin() {
-                    let (origin, names) = (origin.clone(), vhost.names());
+                    let (origin, mut names) = (origin.clone(), vhost.names());
+                    // Those that only a pattern of it covers.
+                    let matched = routes.iter().map(|route| &route.name);
+                    let matched = matched.filter(|name| vhost.is_named(name)).cloned();
+                    names.extend(matched.collect::<Vec<_>>());
+                    names.sort();
+                    names.dedup();
                     out.vhosts.push(Switched { origin, routes, names, obstacles: found });
                 }
             }
