@@ -176,24 +176,30 @@ impl Server {
             if self.parent.wait_exit(Duration::ZERO)? {
                 return Err(self.died());
             }
-            if hearing == Some(0) {
+            if hearing.as_ref().is_some_and(Vec::is_empty) {
                 return Ok(());
             }
             if pause(LOOK_AGAIN, &deadline).is_err() {
-                let count = hearing.unwrap_or(old.children.len());
-                return Err(Error::NotDeaf(count, watch.elapsed()));
+                let waited = watch.elapsed();
+                return Err(match hearing {
+                    Some(pids) => Error::NotDeaf { pids, waited },
+                    None => Error::NotReloaded { pid: self.process().pid, waited },
+                });
             }
         }
     }
 
-    /// How many processes of `old` still hold a listening socket; `None` while
-    /// the parent may yet fork more of them.
+    /// Which processes of `old` can still accept connections; `None` while the parent may yet
+    /// fork more of them.
+    ///
+    /// One that is stopped or traced accepts none, whatever it holds, and any process of the
+    /// server's user may stop it: let go on, it hears first that its generation has ended.
     ///
     /// SIGUSR1 wakes the parent, which first tops up its old children
     /// (`perform_idle_server_maintenance`) and then reads the configuration. Reading
     /// it replaces the pipe through which each generation is told to end
     /// (`ap_mpm_podx_open`), so that pipe tells whose child a process is.
-    fn hearing(&self, old: &OldGeneration) -> Result<Option<usize>, Error> {
+    fn hearing(&self, old: &OldGeneration) -> Result<Option<Vec<i32>>, Error> {
         let pid = self.process().pid;
         if !old.pipes.is_empty() && sockets::all_open(pid, &old.pipes) {
             return Ok(None);
@@ -205,7 +211,7 @@ impl Server {
         if gone.is_empty() && !old.pipes.is_empty() {
             return Ok(None);
         }
-        let mut hearing = 0;
+        let mut hearing = Vec::new();
         for child in process::children(pid)? {
             if !old.children.contains(&child) {
                 let pipes = sockets::held(child.pid).map_err(|e| Error::Sockets(child.pid, e))?;
@@ -213,7 +219,9 @@ impl Server {
                     continue;
                 }
             }
-            hearing += usize::from(hears(child, &old.listening)?);
+            if hears(child, &old.listening)? && !is_stopped(child)? {
+                hearing.push(child.pid);
+            }
         }
         Ok(Some(hearing))
     }
@@ -281,6 +289,13 @@ fn hears(process: Process, listening: &Descriptors) -> Result<bool, Error> {
     }
     let held = sockets::held(pid).map_err(|e| Error::Sockets(pid, e))?;
     Ok(held.sockets.values().any(|inode| listening.values().any(|old| old == inode)))
+}
+
+fn is_stopped(process: Process) -> Result<bool, Error> {
+    match process::is_stopped(process.pid) {
+        Err(process::Error::Gone(_)) => Ok(true),
+        found => Ok(found?),
+    }
 }
 
 /// The program that a process runs: whoever can put another in its place would be root by our questions.

@@ -249,7 +249,10 @@ fn reload(run: &mut Run<'_>) -> Result<(), Error> {
         return reload(run);
     }
     if server.is_alive().unwrap_or(true) {
-        return Err(run.owed(error));
+        return Err(match error {
+            Error::Apache(server::Error::NotDeaf { .. }) => Error::Lingers(Box::new(error)),
+            _ => run.owed(error),
+        });
     }
     // The files are as they should be, whoever starts it.
     run.signalled = false;

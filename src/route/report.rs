@@ -154,6 +154,9 @@ pub enum Error {
     /// They are out, and Apache does not know it yet.
     #[error("{}; the lines of certbaton are out of the files, but Apache has not loaded that yet, so names may still be local; once that is mended, certbaton recover, which its timer runs too, tells it", chain(.0.as_ref()))]
     Owed(Box<Error>),
+    /// They are out and Apache has loaded that, but a process of before goes on.
+    #[error("{}; the lines of certbaton are out of the files, but until then it may answer as before; certbaton recover, which its timer runs too, looks again", chain(.0.as_ref()))]
+    Lingers(Box<Error>),
     /// They are out and Apache knows, but the journal cannot be brought up to date.
     #[error("{}; every route is given back, and only the journal remains: mend that, then run certbaton recover", chain(.0.as_ref()))]
     JournalRemains(Box<Error>),
@@ -222,7 +225,10 @@ pub enum Error {
 impl Error {
     /// Trying again mends nothing, and nothing that could be given back is still local.
     pub fn is_for_a_person(&self) -> bool {
-        matches!(self, Self::LeftBehind(_) | Self::JournalRemains(_) | Self::Ended(_))
+        matches!(
+            self,
+            Self::LeftBehind(_) | Self::Lingers(_) | Self::JournalRemains(_) | Self::Ended(_)
+        )
     }
 
     /// A return that failed with it has given everything back all the same.
@@ -238,6 +244,7 @@ impl Error {
                 | Self::OwedBeside { .. }
                 | Self::Kept(_)
                 | Self::Owed(_)
+                | Self::Lingers(_)
                 | Self::JournalRemains(_)
                 | Self::Ended(_)
                 | Self::NotUndone { .. }
@@ -267,7 +274,8 @@ impl CarriesExit for Error {
             | Self::LeftBehind(_)
             | Self::OwedBeside { .. }
             | Self::Kept(_)
-            | Self::Owed(_) => Exit::NotUndone,
+            | Self::Owed(_)
+            | Self::Lingers(_) => Exit::NotUndone,
             Self::Undone(cause) => cause.exit(),
             Self::NoneLeft(left_out) => left_out.first().map_or(Exit::Failed, |left| left.exit),
             Self::Dump(error) => error.exit(),

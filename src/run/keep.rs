@@ -487,7 +487,7 @@ pub fn still_local(error: &report::Error) -> String {
 }
 
 fn stuck(error: &report::Error) -> String {
-    if error.is_given_back() {
+    if error.is_given_back() || matches!(error, report::Error::Lingers(_)) {
         chain(error)
     } else {
         format!("the routes are still local: {}", chain(error))

@@ -26,6 +26,7 @@ mod mounts;
 mod obstacles;
 mod steps;
 mod stuck;
+mod workers;
 
 use std::io::Write;
 use std::path::Path;

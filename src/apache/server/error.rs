@@ -103,9 +103,25 @@ pub enum Error {
     NoInfoModule(String),
     /// Old processes go on accepting connections.
     #[error(
-        "Apache was told to reload, but {0} processes of the old configuration still accept connections after {seconds} s", seconds = .1.as_secs()
+        "Apache has reloaded, but {} of the old configuration still accepts connections after {} s; see what it does (ps -p {}), or end it: kill -KILL {}",
+        listed(pids), waited.as_secs(), joined(pids, ","), joined(pids, " ")
     )]
-    NotDeaf(usize, Duration),
+    NotDeaf {
+        /// Which.
+        pids: Vec<i32>,
+        /// For how long it was waited.
+        waited: Duration,
+    },
+    /// The parent did nothing.
+    #[error(
+        "Apache (pid {pid}) was told to reload, and has not begun to after {} s", waited.as_secs()
+    )]
+    NotReloaded {
+        /// The parent.
+        pid: i32,
+        /// For how long it was waited.
+        waited: Duration,
+    },
     /// A program could not be run.
     #[error(transparent)]
     Command(#[from] command::Error),
@@ -144,8 +160,21 @@ impl CarriesExit for Error {
             | Self::Namespace(_)
             | Self::Died { .. }
             | Self::NoInfoModule(_)
-            | Self::NotDeaf(..)
+            | Self::NotDeaf { .. }
+            | Self::NotReloaded { .. }
             | Self::Sockets(..) => Exit::Failed,
         }
     }
+}
+
+/// `process 1`, or `each of the processes 1, 2`.
+fn listed(pids: &[i32]) -> String {
+    match pids {
+        [pid] => format!("process {pid}"),
+        pids => format!("each of the processes {}", joined(pids, ", ")),
+    }
+}
+
+fn joined(pids: &[i32], between: &str) -> String {
+    pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
 }
