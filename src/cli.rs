@@ -18,6 +18,7 @@ use nix::unistd::geteuid;
 
 use crate::agent::carry;
 use crate::cause::chain;
+use crate::check::vitals::hold;
 use crate::config::{self, Settings};
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
@@ -223,7 +224,8 @@ fn unprivileged_settings(common: &Common) -> Result<Settings, Error> {
 /// the log is said once, until it changes. A person always sees it.
 fn recover(common: &Common) -> Result<Exit, Error> {
     let done = giving_back(common, |settings| {
-        let done = hook::give_back(settings);
+        let is_orphaned = || hold(settings).is_some_and(|hold| hold.is_stopped && hold.is_orphaned);
+        let done = hook::recover(settings, is_orphaned);
         look(settings, common);
         done
     });

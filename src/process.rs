@@ -150,6 +150,11 @@ pub fn executable(pid: i32) -> Result<PathBuf, Error> {
     link(pid, "exe", "read the executable of")
 }
 
+/// Whether it runs a program of this file name, replaced meanwhile or not.
+pub fn runs(pid: i32, name: &str) -> bool {
+    executable(pid).is_ok_and(|path| is_called(&path, name))
+}
+
 /// Its working directory.
 pub fn working_directory(pid: i32) -> Result<PathBuf, Error> {
     link(pid, "cwd", "read the working directory of")

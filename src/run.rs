@@ -7,4 +7,5 @@ pub mod keep;
 pub mod keeper;
 pub mod lease;
 pub mod messages;
+mod stopped;
 mod unfinished;

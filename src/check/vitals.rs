@@ -119,8 +119,8 @@ pub fn hold(settings: &Settings) -> Option<Hold> {
         hold.since = Some(entry.at);
         hold.owner = began.by.pid;
         hold.by = Some(began.by.text());
-        hold.is_orphaned =
-            (is_quiet || has_failed) && began.by.pid.is_some_and(|owner| is_gone(owner, keeper));
+        let is_idle = is_quiet || has_failed || hold.is_stopped;
+        hold.is_orphaned = is_idle && began.by.pid.is_some_and(|owner| is_gone(owner, keeper));
         hold.is_shell = began.by.pid.is_some_and(is_shell);
         hold.token = own.rev().find_map(|other| match other.event {
             Event::Granted { token, .. } => token,

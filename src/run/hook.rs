@@ -45,6 +45,7 @@ use crate::run::lease::{self, Right};
 use crate::run::messages::{
     Deployed, Extent, Held, LeftOut, Message, Names, Needed, Reply, Request, Task,
 };
+use crate::run::stopped::LockHolder;
 use crate::run::unfinished;
 
 /// What a hook was told.
@@ -234,12 +235,24 @@ pub fn post(settings: &Settings) -> Result<(), Error> {
 }
 
 /// Ends the run that is under way on this host, whoever it is for; whether there was one.
+///
+/// A keeper that is stopped hears nothing, one that still waits for the lease does not listen:
+/// such a one is ended by a signal.
 pub fn break_run(settings: &Settings) -> Result<bool, Error> {
-    match ask(settings, process::own()?, Request::Break, work_time(settings))? {
-        Asked::Answered(reply) if reply.exit == 0 => Ok(true),
-        Asked::Answered(reply) => Err(Error::Refused(reply)),
-        Asked::Nobody => Ok(false),
-        Asked::Died => give_back_after_death(settings).map(|()| true),
+    let holder = LockHolder::of(settings);
+    if let Some(stuck) = holder.as_ref().filter(|holder| holder.is_stuck()) {
+        stuck.end()?;
+        return give_back_after_death(settings).map(|()| true);
+    }
+    match (ask(settings, process::own()?, Request::Break, work_time(settings))?, holder) {
+        (Asked::Answered(reply), _) if reply.exit == 0 => Ok(true),
+        (Asked::Answered(reply), _) => Err(Error::Refused(reply)),
+        (Asked::Nobody, Some(waiting)) if waiting.is_keeper() => {
+            waiting.end()?;
+            give_back_after_death(settings).map(|()| true)
+        }
+        (Asked::Nobody, _) => Ok(false),
+        (Asked::Died, _) => give_back_after_death(settings).map(|()| true),
     }
 }
 
@@ -302,6 +315,20 @@ fn ask_to_return(settings: &Settings) -> Result<Asked, Error> {
 fn is_local(settings: &Settings) -> bool {
     let known = install::read_journal(&settings.journal()).map(|(journal, _)| journal);
     known.map_or(true, |journal| journal.since.is_some())
+}
+
+/// The same where somebody looks after what died: a keeper that is stopped is no live owner if
+/// `is_orphaned` says that its run has ended, or if the lease, which it does not keep, has run out
+/// meanwhile. It is ended first.
+pub fn recover(settings: &Settings, is_orphaned: impl FnOnce() -> bool) -> Result<(), Error> {
+    if let Some(stuck) = LockHolder::of(settings).filter(LockHolder::is_stuck) {
+        let has_lost = || settings.arbiter.is_some() && stuck.stays_stopped(settings.lease_grace);
+        if is_orphaned() || has_lost() {
+            stuck.end()?;
+            return give_back_after_death(settings);
+        }
+    }
+    give_back(settings)
 }
 
 /// That no live run owns anything; `None` while one does.

@@ -164,6 +164,38 @@ fn a_keeper_that_is_stopped_holds_nobody_up_for_longer_than_was_said() {
 }
 
 #[test]
+fn a_keeper_that_is_stopped_is_ended_by_lease_break_and_by_recover_once_its_run_is_over() {
+    on_a_bench(|bench| {
+        let config = config(bench, "stuck.toml", "");
+        let script = format!("{} || exit 9\necho held\nread word\n", pre(bench, &config));
+        for word in ["break", "recover"] {
+            let mut client = Client::script(bench, &script);
+            client.hear("held")?;
+            let keeper = keeper(&config);
+            keeper.signal(Signal::STOP).unwrap();
+            // Its owner lives: a live renewal, which only a person ends.
+            let output = certbaton(&config, &["recover"]);
+            ensure!(output.status.code() == Some(70), "{}", told(&output));
+            bench.expect_local()?;
+            ensure!(!keeper.wait_exit(Duration::ZERO).unwrap(), "recover has ended a live run");
+            let since = Instant::now();
+            let output = if word == "break" {
+                certbaton(&config, &["lease", "break"])
+            } else {
+                drop(client);
+                certbaton(&config, &["recover"])
+            };
+            let (waited, said) = (since.elapsed(), told(&output));
+            ensure!(output.status.success(), "{word}: {said}");
+            ensure!(waited < Duration::from_secs(30), "{word}: {waited:?}");
+            ensure!(keeper.wait_exit(Duration::ZERO).unwrap(), "{word}: it lives: {said}");
+            as_before_soon(bench).map_err(|why| format!("{word}: {why}: {said}"))?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn a_keeper_killed_while_the_post_hook_waits_has_its_work_done_by_that() {
     on_a_bench(|bench| {
         let config = config(bench, "killed.toml", "");

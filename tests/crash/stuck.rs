@@ -104,7 +104,7 @@ fn a_return_that_cannot_be_done_holds_the_lease_for_a_stated_time_and_is_recover
 }
 
 #[test]
-fn a_keeper_that_is_stopped_is_told_of_by_recover() {
+fn a_keeper_that_is_stopped_while_its_run_lives_is_told_of_by_recover() {
     on_a_bench(|bench| {
         let config = config(bench, "still.toml", "");
         let script = format!("{} || exit 9\necho held\nread word\n", pre(bench, &config));
@@ -114,11 +114,11 @@ fn a_keeper_that_is_stopped_is_told_of_by_recover() {
         bench.expect_local()?;
         let keeper = keeper(&config);
         keeper.signal(Signal::STOP).unwrap();
-        drop(client);
         let output = certbaton(&config, &["recover"]);
         let said = told(&output);
         ensure!(output.status.code() == Some(70) && said.contains("kill -CONT"), "{said}");
         keeper.signal(Signal::CONT).unwrap();
+        drop(client);
         as_before_soon(bench)
     });
 }
