@@ -305,8 +305,10 @@ fn limits(gathered: &Gathered) -> Vec<Finding> {
     else {
         return Vec::new();
     };
-    let lineages = gathered.hosts.iter().flat_map(|host| host.report.iter());
-    let lineages = lineages.flat_map(|report| &report.lineages);
+    let reports = gathered.hosts.iter().filter_map(|host| Some((host, host.report.as_ref().ok()?)));
+    let lineages = reports.flat_map(|(host, report)| {
+        report.lineages.iter().map(|lineage| (host.label.as_str(), lineage))
+    });
     let budget = Budget::new(lineages, gathered.duplicates_per_week, now);
     let mut told: BTreeSet<&BTreeSet<String>> = BTreeSet::new();
     let mut found = Vec::new();

@@ -213,9 +213,12 @@ pub fn plan(hosts: &[Surveyed], wish: &Wish, limit: Option<u32>, now: Timestamp)
     plan
 }
 
-/// All lineages of the hosts that could be asked.
-pub fn known(hosts: &[Surveyed]) -> impl Iterator<Item = &Lineage> {
-    hosts.iter().filter_map(|host| host.report.as_ref().ok()).flat_map(|report| &report.lineages)
+/// All lineages of the hosts that could be asked, each with the name of its host.
+pub fn known(hosts: &[Surveyed]) -> impl Iterator<Item = (&str, &Lineage)> {
+    let reports = hosts.iter().filter_map(|host| Some((host, host.report.as_ref().ok()?)));
+    reports.flat_map(|(host, report)| {
+        report.lineages.iter().map(|lineage| (host.name.as_str(), lineage))
+    })
 }
 
 fn host_plan(host: &Surveyed, report: &Report, wish: &Wish, budget: &mut Budget) -> HostPlan {
@@ -245,7 +248,7 @@ fn host_plan(host: &Surveyed, report: &Report, wish: &Wish, budget: &mut Budget)
                     refusal = Some("certbaton's hooks are not all in certbot's renewal-hooks, so nothing would switch the route; certbaton install puts them there".into());
                 }
                 if refusal.is_none() && !wish.dry_run {
-                    refusal = budget.take(lineage).err();
+                    refusal = budget.take(host.name.as_str(), lineage).err();
                 }
                 match (refusal, decision, &lineage.due) {
                     (None, decision, _) => decision,

@@ -255,13 +255,14 @@ impl Caller {
 /// Those that would be one more, and why that is none.
 fn over_limit(settings: &Settings, renewal: &Renewal) -> Vec<(String, String)> {
     let known = survey::known(settings);
-    let mut budget = Budget::new(known.iter(), settings.duplicates_per_week, clock::now());
+    let own = known.iter().map(|lineage| ("", lineage));
+    let mut budget = Budget::new(own, settings.duplicates_per_week, clock::now());
     let is_asked = |lineage: &&Lineage| {
         let mut names = renewal.cert_names.iter();
         renewal.cert_names.is_empty() || names.any(|name| name.as_str() == lineage.name)
     };
     let over = known.iter().filter(is_asked).filter_map(|lineage| {
-        let why = budget.take(lineage).err()?;
+        let why = budget.take("", lineage).err()?;
         Some((lineage.name.clone(), why))
     });
     over.collect()

@@ -150,6 +150,25 @@ fn the_sixth_certificate_of_both_hosts_is_refused_and_the_fifth_is_not() {
 }
 
 #[test]
+fn what_another_host_says_keeps_nobody_from_renewing_in_the_last_week() {
+    let liar = issued(lineage("a", "1"), "V", &[26, 27, 28, 29, 30, 30]);
+    let of = |days: i64, own: &[i64]| {
+        let own = issued(Lineage { not_after: day(30 + days), ..lineage("a", "2") }, "H", own);
+        let liar = Lineage { due: Due::From(day(60)), ..liar.clone() };
+        let hosts = [host("vps", Ok(report(vec![liar]))), host("home", Ok(report(vec![own])))];
+        planned(&hosts, &Wish::default())
+    };
+    let early = of(8, &[24]);
+    let Decision::Refused(why) = &early.hosts[1].lineages[0].1 else { panic!("{early:?}") };
+    assert!(why.contains("7 are used up") && why.contains("6 of them by the word of vps alone"));
+    assert_eq!(asked(&of(6, &[24])), [("home", vec![])]);
+    // What it has got itself is known.
+    let own = of(6, &[24, 25, 26, 27, 28]);
+    let Decision::Refused(why) = &own.hosts[1].lineages[0].1 else { panic!("{own:?}") };
+    assert!(!why.contains("by the word"), "{why}");
+}
+
+#[test]
 fn a_copied_certificate_counts_once_and_another_ca_not_at_all() {
     let copied = |name| host(name, Ok(report(vec![issued(lineage("a", "1"), "S", &[24, 25, 26])])));
     let plan = planned(&[copied("vps"), copied("home")], &Wish::default());
