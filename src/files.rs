@@ -367,6 +367,12 @@ pub fn append_own(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     if new { sync_directory(path.parent().unwrap_or(Path::new("/"))) } else { Ok(()) }
 }
 
+/// Refuses a way by which others could lead to another file: a directory on it that they may
+/// write, or a link that is theirs.
+pub fn trusted_way(path: &Path) -> Result<(), Error> {
+    walk::walk(path)?.doubt.map_or(Ok(()), Err)
+}
+
 /// The directory that `path` leads to, with the user whose link leads there although only root may
 /// write to it.
 pub fn directory_behind(path: &Path) -> Result<(OwnedFd, Option<u32>), Error> {

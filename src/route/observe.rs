@@ -201,6 +201,19 @@ impl Observation {
         files.next().map(|(file, _)| file.as_str())
     }
 
+    /// Refuses the file at `real` if Apache opens it only where others than root say so.
+    pub fn trusted_way(&self, real: &Path) -> Result<(), files::Error> {
+        let names = self.snapshots.iter().filter(|(_, snapshot)| snapshot.path == real);
+        let mut refused = Ok(());
+        for (file, _) in names {
+            match files::trusted_way(&file_name::path(file)) {
+                Ok(()) => return Ok(()),
+                Err(error) => refused = refused.and(Err(error)),
+            }
+        }
+        refused
+    }
+
     /// The file that Apache opened as `file`, links followed.
     pub fn real(&self, file: &str) -> Option<&Path> {
         self.snapshots.get(file).map(|snapshot| snapshot.path.as_path())

@@ -22,6 +22,7 @@ mod hindered;
 mod keepers;
 mod keys;
 mod kills;
+mod links;
 mod mounts;
 mod obstacles;
 mod steps;

@@ -51,6 +51,7 @@ pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
         run.changes = changes.insert;
         let before = out.len();
         out.extend(damaged(observed, &plan));
+        out.extend(misled(observed, &plan, &run.changes));
         if !run.options.force_generated {
             out.extend(generated(observed, &plan, &run.changes));
         }
@@ -204,6 +205,20 @@ fn damaged(observed: &Observation, plan: &Plan) -> Vec<(Route, Error)> {
         found.extend(new.map(|route| (route.clone(), Error::Damaged(damage.clone()))));
     }
     found
+}
+
+/// The routes whose lines would go into a file of root's that is a site by a user's link alone:
+/// which it is, he would choose.
+fn misled(observed: &Observation, plan: &Plan, changes: &[Change]) -> Vec<(Route, Error)> {
+    let mut refused = Vec::new();
+    for change in changes {
+        for route in routes_in(observed, plan, change) {
+            if let Err(error) = observed.trusted_way(&change.snapshot.path) {
+                refused.push((route, error.into()));
+            }
+        }
+    }
+    refused
 }
 
 /// The routes whose lines would go into a file that a program writes.
