@@ -146,10 +146,7 @@ impl Certbaton {
                 Ok(done?)
             }
             Verb::Lease(order) => Ok(order.perform(&settings(common)?, config)?),
-            Verb::Agent => taken_back()
-                .and_then(|()| settings(common))
-                .inspect_err(|error| carry::refuse(error.exit(), &chain(error)))
-                .and_then(|set| Ok(carry::carry(&set)?)),
+            Verb::Agent => return agent(common),
         };
         done.map(|()| Exit::Done)
     }
@@ -193,6 +190,23 @@ pub fn settings(common: &Common) -> Result<Settings, Error> {
         return Err(Error::NotRoot);
     }
     unprivileged_settings(common)
+}
+
+/// One order. Who gave it hears on standard output why it failed, and may read neither that nor
+/// standard error: only a person at a terminal is told there as well.
+fn agent(common: &Common) -> Result<Exit, Error> {
+    let done = taken_back()
+        .and_then(|()| settings(common))
+        .inspect_err(|error| carry::refuse(error.exit(), &chain(error)))
+        .and_then(|set| Ok(carry::carry(&set)?));
+    match done {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) if io::stderr().is_terminal() => Err(error),
+        Err(error) => {
+            tracing::error!("{}", harmless::text(&chain(&error)));
+            Ok(error.exit())
+        }
+    }
 }
 
 /// What a user could set of a process comes through sudo, which says so (sudo(8), `SUDO_UID`).

@@ -1,5 +1,6 @@
 //! pure: Prometheus' text format (docs: instrumenting/exposition_formats), gauges only.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Metric families on their way to text.
@@ -14,6 +15,8 @@ pub struct Family<'a> {
     name: &'static str,
     /// What stands above the first sample; a family without samples is left out.
     head: String,
+    /// The labels of the samples so far.
+    seen: BTreeSet<String>,
     text: &'a mut String,
 }
 
@@ -22,7 +25,7 @@ impl Exposition {
     pub fn gauge(&mut self, name: &'static str, help: &str) -> Family<'_> {
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
         let head = format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
-        Family { name, head, text: &mut self.text }
+        Family { name, head, seen: BTreeSet::new(), text: &mut self.text }
     }
 
     /// Everything.
@@ -32,12 +35,16 @@ impl Exposition {
 }
 
 impl Family<'_> {
-    /// Adds a sample.
+    /// Adds a sample; the first of those with the same labels, since a second makes the whole file
+    /// invalid, and names come from other hosts.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: i64) {
         let escape = |v: &str| v.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let labels = labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escape(value)));
         let labels = labels.collect::<Vec<_>>().join(",");
         let labels = if labels.is_empty() { labels } else { format!("{{{labels}}}") };
+        if !self.seen.insert(labels.clone()) {
+            return;
+        }
         self.text.push_str(&std::mem::take(&mut self.head));
         // Writing to a string cannot fail.
         writeln!(self.text, "{}{labels} {value}", self.name).ok();
@@ -54,6 +61,7 @@ mod tests {
         let mut family = exposition.gauge("a_b", "Back\\slash\nline.");
         family.sample(&[("l", "q\"b\\n\n"), ("m", "ä")], -1);
         family.sample(&[], 2);
+        family.sample(&[], 3);
         exposition.gauge("empty", "Nothing.");
         assert_eq!(
             exposition.into_text(),

@@ -13,9 +13,12 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use certbaton::agent::wire::{Answer, answer};
 use certbaton::check::sight::Planted;
+use certbaton::clock::{Deadline, pause};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tree::Tree;
@@ -140,6 +143,34 @@ fn a_limit_that_is_there_for_good_is_taken_back_or_nothing_is_begun() {
                 && said.contains("nothing was done"),
             "{said}"
         ),
+    }
+}
+
+#[test]
+fn an_agent_whose_words_nobody_takes_ends_by_itself() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    // Standard error without room, and with somebody at the other end.
+    let (_kept, full) = std::io::pipe().unwrap();
+    fcntl(&full, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    for size in [4096, 1] {
+        while (&full).write(&vec![b'x'; size]).is_ok() {}
+    }
+    fcntl(&full, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    let mut agent = Command::new(env!("CARGO_BIN_EXE_certbaton"))
+        .args(["--config".as_ref(), tree.config().as_os_str(), "agent".as_ref()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(full)
+        .spawn()
+        .unwrap();
+    writeln!(agent.stdin.as_mut().unwrap(), r#"{{"version":1,"order":"conquer"}}"#).unwrap();
+    let deadline = Deadline::after(Duration::from_secs(20));
+    while agent.try_wait().unwrap().is_none() {
+        let left = pause(Duration::from_millis(50), &deadline);
+        if left.is_err() {
+            agent.kill().unwrap();
+            panic!("it waits for ever");
+        }
     }
 }
 
