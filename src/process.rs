@@ -106,8 +106,11 @@ pub fn is_own_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Makes this process, which is root's, `user`'s for good, with no group but `group`.
+/// Makes this process, which is root's, `user`'s for good, with no group but `group`, and without
+/// root's terminal, which it could type into (ioctl_tty(2), `TIOCSTI`).
 pub fn step_down(user: u32, group: u32) -> io::Result<()> {
+    // Whoever leads a process group was started by a shell, by its name.
+    nix::unistd::setsid().ok();
     nix::unistd::setgroups(&[])?;
     nix::unistd::setgid(group.into())?;
     nix::unistd::setuid(user.into())?;

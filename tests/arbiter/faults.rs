@@ -1,6 +1,7 @@
 //! flow: what the arbiter does about bad words, bad files, full disks, and processes that stop.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
 use crate::caller::{Caller, Place};
+
+/// Neither root nor anybody else (Debian).
+const NOBODY: u32 = 65_534;
 
 #[test]
 fn words_that_are_none_end_the_conversation() {
@@ -28,6 +32,29 @@ fn words_that_are_none_end_the_conversation() {
     assert!(matches!(caller.hear(), Answer::Refused { .. }), "nothing is held");
     caller.hang_up();
     assert!(caller.ended());
+}
+
+#[test]
+fn an_arbiter_that_root_starts_leaves_roots_rights_and_terminal() {
+    if !geteuid().is_root() {
+        return crate::say("skipped: an arbiter that root starts: only root can");
+    }
+    let place = Place::with("30s");
+    fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    for directory in ["run/arbiter", "state/arbiter"].map(|name| place.path(name)) {
+        fs::create_dir_all(&directory).unwrap();
+        chown(directory, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let mut caller = place.connect("home");
+    caller.say(&Ask::Status);
+    let Answer::Status(_) = caller.hear() else { panic!("no status") };
+    let pid = caller.child.id();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    assert!(status.contains(&format!("Uid:\t{NOBODY}\t{NOBODY}\t{NOBODY}\t")), "{status}");
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // State, parent, group, session (proc_pid_stat(5)).
+    let session = stat.rsplit(')').next().unwrap().split_whitespace().nth(3).unwrap();
+    assert_eq!(session, pid.to_string(), "{stat}");
 }
 
 #[test]
