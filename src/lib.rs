@@ -60,6 +60,7 @@ pub mod redacted;
 pub mod render;
 pub mod route;
 pub mod run;
+pub mod session;
 pub mod setup;
 #[expect(clippy::disallowed_methods, reason = "owns what is inherited of signals")]
 pub mod signals;

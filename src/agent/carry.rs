@@ -1,7 +1,8 @@
 //! flow: `certbaton agent`: one order from whoever coordinates, carried out here as root.
 //!
 //! It ends when its caller closes standard input or dies, but never before
-//! certbot has ended and the keeper of that run has given the routes back.
+//! certbot has ended and the keeper of that run has given the routes back. What
+//! has to be undone is done outside of the login session that the caller has here.
 
 mod renew;
 
@@ -24,6 +25,7 @@ use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::lock;
 use crate::names::Hostname;
+use crate::session;
 use crate::status::gather;
 use crate::threads;
 
@@ -72,6 +74,11 @@ pub enum Error {
     /// A lineage that is not there.
     #[error("no lineage {0} here")]
     NoLineage(String),
+    /// Whoever asked could stop it half-way.
+    #[error(
+        "nothing was begun, since who is logged in to ask for it could stop it half-way: this does not get out of the login session"
+    )]
+    Session(#[from] session::Error),
     /// The lock between orders of several coordinators.
     #[error(transparent)]
     Lock(#[from] lock::Error),
@@ -86,6 +93,7 @@ impl CarriesExit for Error {
         match self {
             Self::Order(error) => error.exit(),
             Self::Command(error) => error.exit(),
+            Self::Session(error) => error.exit(),
             Self::Lock(error) => error.exit(),
             Self::File(error) => error.exit(),
             Self::Busy { .. } => Exit::Busy,
@@ -132,8 +140,14 @@ pub fn carry(settings: &Settings) -> Result<(), Error> {
         Order::Inspect { names } => {
             caller.looking(settings, move |set| Answer::Inspected(Box::new(inspect(set, &names))))
         }
-        Order::Renew(renewal) => Ok(Answer::Renewed(caller.renew(settings, &renewal)?)),
-        Order::Plant { names } => caller.plant(settings, &names),
+        Order::Renew(renewal) => {
+            session::leave()?;
+            Ok(Answer::Renewed(caller.renew(settings, &renewal)?))
+        }
+        Order::Plant { names } => {
+            session::leave()?;
+            caller.plant(settings, &names)
+        }
         Order::Probe(question) => Ok(Answer::Seen(caller.look(settings, question)?)),
     });
     match done {

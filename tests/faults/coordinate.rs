@@ -27,6 +27,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         locked_out,
     ),
     Scenario::new("the_coordinators_unit_renews_in_its_sandbox", Debians, by_unit),
+    Scenario::new(
+        "who_logs_in_to_order_a_renewal_has_no_power_over_its_processes",
+        Sampled,
+        out_of_the_session,
+    ),
 ];
 
 /// From a signal to the coordinator's end: two seconds, and as much again for a busy host.
@@ -166,6 +171,44 @@ fn by_unit(lab: &Lab) {
         let said = lab.vps.sh(&format!("systemd-analyze security --threshold=39 {unit}"));
         assert!(said.contains("OK"), "{said}");
     }
+}
+
+fn out_of_the_session(lab: &Lab) {
+    hooks(lab);
+    let since = lab.ca.mark();
+    let held = lab.ca.hold();
+    let run = lab.vps.start(&words(&["--host", "home", ONE[0], ONE[1]]));
+    lab.await_challenge(since);
+    // logind does this for every user's own sessions, and for root's processes in them.
+    let have_signalled = |signal: &str| {
+        let words = ["loginctl", "--signal", signal, "kill-user", "certbaton"];
+        let user = ["setpriv", "--reuid=certbaton", "--regid=certbaton", "--clear-groups"];
+        lab.home.run(&[&user[..], &words].concat())
+    };
+    let stopped = have_signalled("STOP");
+    let states = lab.home.sh("ps -eo stat=,user=,args= | grep -e certbaton -e certbot");
+    let places = lab.home.sh("systemd-cgls --no-pager /system.slice");
+    let woken = have_signalled("CONT");
+    assert!(stopped.status.success() && woken.status.success(), "{stopped:?} {woken:?}");
+    let of_the_run = ["certbaton agent", "certbaton keep", "bin/certbot renew"];
+    for program in of_the_run {
+        let is_it = |line: &&str| line.contains(program) && !line.contains("sudo");
+        let all: Vec<&str> = states.lines().filter(is_it).collect();
+        assert!(!all.is_empty() && all.iter().all(|l| !l.starts_with('T')), "{program}: {states}");
+        assert!(places.contains(program), "{program}: {places}");
+    }
+    // Without its session nobody hears the agent: it calls off, and all goes back.
+    let killed = have_signalled("KILL");
+    assert!(killed.status.success(), "{killed:?}");
+    until_within("the keeper's end", GIVING_BACK, || !has_keeper(&lab.home));
+    drop(held);
+    let done = run.ended();
+    assert_eq!(done.code(), 1, "{done:?}");
+    until("the end of all", || {
+        lab.home.running("certbot").is_empty() && lab.home.processes("certbaton agent").is_empty()
+    });
+    assert_eq!(lab.ca.answers(&NAMES), ["vps"; 4], "{done:?}");
+    lab.expect_free();
 }
 
 /// Whether a keeper is at work.
