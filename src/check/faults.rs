@@ -49,7 +49,8 @@ pub fn faults(dump: &Dump, texts: &Texts<'_>, renewed: &Renewed<'_>) -> Vec<Find
         ),
         Fate::Denied => found(
             "denied",
-            format!("{text} denies the challenge path"),
+            // A negation, an expression or an address may let the CA in.
+            format!("{text} {} the challenge path", if seen.certain { "denies" } else { "may deny" }),
             "spare /.well-known/acme-challenge/: <Location /.well-known/acme-challenge/> Require all granted </Location> after it, or a pattern that excludes it".into(),
         ),
         Fate::Taken if text_is(&text, "md") => found(
