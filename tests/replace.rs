@@ -12,9 +12,10 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::slice;
 use std::thread;
 
-use certbaton::files::{Error, Snapshot, Staging, Swept, snapshot, staging};
+use certbaton::files::{self, Error, Snapshot, Staging, Swept, snapshot, staging};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::XattrFlags;
@@ -467,6 +468,37 @@ fn the_flags_of_an_inode_go_along() {
 }
 
 #[test]
+fn a_place_that_several_are_in_is_removed_by_the_last() {
+    as_root(|| {
+        let site = Site::set();
+        let file = site.file();
+        let beside = || files::staging_beside(&file, slice::from_ref(&file)).unwrap();
+        let old = snapshot(&file).unwrap();
+        // Of two configurations, which do not know of each other.
+        let (first, second) = (beside(), beside());
+        let place = first.path().to_owned();
+        assert_eq!(second.path(), place);
+        let replaced = old.exchange(NEW, first).unwrap();
+        assert!(Staging::abandoned(place.clone()).is_none(), "somebody is in it");
+        drop(second);
+        files::forget_spares(&site.state(), &[site.path("etc/other.conf")]);
+        // The way back is still there.
+        fs::write(fs::read_dir(&place).unwrap().next().unwrap().unwrap().path(), "EDITED").unwrap();
+        assert!(matches!(replaced.let_go().unwrap_err(), Error::Raced(_)));
+        assert_eq!(fs::read(&file).unwrap(), b"EDITED");
+        assert!(!place.exists());
+
+        // Kept for a way back that others have to go.
+        let old = snapshot(&file).unwrap();
+        old.exchange(NEW, beside()).unwrap().keep().unwrap();
+        files::forget_spares(&site.state(), &[site.path("etc/other.conf")]);
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 1);
+        files::forget_spares(&site.state(), slice::from_ref(&file));
+        assert!(!place.exists());
+    });
+}
+
+#[test]
 fn what_a_killed_replacement_leaves_is_swept_and_an_edit_in_it_goes_back_or_is_kept() {
     as_root(|| {
         let site = Site::set();
@@ -493,7 +525,7 @@ fn what_a_killed_replacement_leaves_is_swept_and_an_edit_in_it_goes_back_or_is_k
                 fs::write(&file, in_place).unwrap();
             }
             let targets = [file.clone(), other.clone()];
-            let swept = certbaton::files::sweep(&site.state(), &targets).unwrap();
+            let swept = files::sweep(&site.state(), &targets).unwrap();
             let now = fs::read(&file).unwrap();
             let left: Vec<PathBuf> =
                 fs::read_dir(site.state()).unwrap().map(|entry| entry.unwrap().path()).collect();

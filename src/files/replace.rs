@@ -8,10 +8,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{
-    AtFlags, CWD, IFlags, RenameFlags, StatxFlags, ioctl_getflags, ioctl_setflags, renameat_with,
-    statx,
+    AtFlags, CWD, FlockOperation, IFlags, RenameFlags, StatxFlags, flock, ioctl_getflags,
+    ioctl_setflags, renameat_with, statx,
 };
 use rustix::io::Errno;
 use tempfile::TempPath;
@@ -21,14 +22,16 @@ use super::{
     Error, Identity, KEPT, OUT, SPARE, STAGED, Snapshot, Stamp, list, real_path, sync_directory,
     trusted, trusted_directories,
 };
+use crate::clock::{Deadline, pause};
 use crate::fingerprint::fingerprint;
 
 /// Where new files are made: on the mount of what they replace, where no `Include` looks.
 #[derive(Debug)]
 pub struct Staging {
     path: PathBuf,
-    /// Made for this alone.
-    own: bool,
+    /// Of one that goes when nobody has a file in it: with a lock that all have who are in it, for
+    /// others than those of one configuration may make theirs in the same directory.
+    own: Option<File>,
 }
 
 /// A file that was replaced, and the old one, until it is let go.
@@ -251,7 +254,8 @@ impl Replaced {
     }
 
     fn out(self, kept: bool) -> Result<(), Error> {
-        let Self { path, before, rights, old, staging, stamp } = self;
+        // The old file goes before the place that it is in: the last one named is dropped first.
+        let Self { path, before, rights, staging, old, stamp } = self;
         if !before.is_what_came_out(&old, &rights)? {
             let put_back = put_theirs_back(&old, &path, stamp.identity.inode);
             put_back.map_err(Error::system("put back", &path))?;
@@ -279,15 +283,16 @@ fn spare_in(place: &Path, target: &Path) -> PathBuf {
 /// those places, once there is no way back to go.
 pub fn forget_spares(preferred: &Path, targets: &[PathBuf]) {
     let beside: BTreeSet<PathBuf> = targets.iter().flat_map(|t| left_staging(t)).collect();
-    for place in beside.iter().map(PathBuf::as_path).chain([preferred]) {
-        let names = list(place).unwrap_or_default().into_iter();
-        for name in names.filter(|name| name.as_encoded_bytes().starts_with(SPARE.as_bytes())) {
-            if let Err(error) = super::remove_own(&place.join(name)) {
-                tracing::debug!("a spare file stays: {error}");
-            }
+    let ours = list(preferred).unwrap_or_default().into_iter();
+    let ours = ours.filter(|name| name.as_encoded_bytes().starts_with(SPARE.as_bytes()));
+    // In a place that is shared, those of other targets are others'.
+    let shared = beside.iter().flat_map(|place| targets.iter().map(|t| spare_in(place, t)));
+    for spare in ours.map(|name| preferred.join(name)).chain(shared) {
+        if let Err(error) = super::remove_own(&spare) {
+            tracing::debug!("a spare file stays: {error}");
         }
     }
-    beside.into_iter().map(Staging::left).for_each(drop);
+    beside.into_iter().filter_map(Staging::abandoned).for_each(drop);
 }
 
 /// Exchanges two files; where the file system cannot, the old one gets a second name first.
@@ -438,8 +443,14 @@ pub fn staging_beside(target: &Path, opened: &[PathBuf]) -> Result<Staging, Erro
         return Err(Error::NoStaging(target.to_owned()));
     };
     let path = directory.join(STAGING);
-    super::own_directory(&path, 0o700)?;
-    Ok(Staging { path, own: true })
+    for _ in 0..REMOVALS {
+        super::own_directory(&path, 0o700)?;
+        if let Some(staging) = Staging::shared(path.clone()) {
+            return Ok(staging);
+        }
+        pause(REMOVAL, &Deadline::after(REMOVAL * 2)).ok();
+    }
+    Err(Error::system("use", &path)(io::ErrorKind::WouldBlock.into()))
 }
 
 /// Whether there is something in `directory` that was not read: an `Include` of all of it would have.
@@ -476,19 +487,43 @@ impl Staging {
 
     /// One that stays.
     pub fn at(path: PathBuf) -> Self {
-        Self { path, own: false }
+        Self { path, own: None }
     }
 
-    /// One that was left behind: it goes, once it is empty.
-    pub fn left(path: PathBuf) -> Self {
-        Self { path, own: true }
+    /// One that is there already; none while somebody removes it.
+    pub fn shared(path: PathBuf) -> Option<Self> {
+        Self::locked(path, FlockOperation::NonBlockingLockShared)
     }
+
+    /// One that nobody is in who lives: what is in it was left behind. It goes, once it is empty.
+    pub fn abandoned(path: PathBuf) -> Option<Self> {
+        Self::locked(path, ALONE)
+    }
+
+    fn locked(path: PathBuf, how: FlockOperation) -> Option<Self> {
+        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_DIRECTORY;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
+        flock(&file, how).ok()?;
+        // Removed since, and made again by another: that one nobody has locked.
+        is_at(&file, &path).then_some(Self { path, own: Some(file) })
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let is_it = || {
+        let (open, found) = (file.metadata()?, fs::symlink_metadata(path)?);
+        io::Result::Ok((open.dev(), open.ino()) == (found.dev(), found.ino()))
+    };
+    is_it().unwrap_or(false)
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        if self.own {
-            // Not empty: somebody else's new file is still in it.
+        let Some(directory) = &self.own else { return };
+        // Whoever comes into it now asks for the lock first. flock(2) gives ours up before it takes
+        // the other one: somebody else may have removed the directory in between.
+        if flock(directory, ALONE).is_ok() && is_at(directory, &self.path) {
+            // Not empty: a file was kept in it for the way back.
             fs::remove_dir(&self.path).ok();
         }
     }
@@ -537,6 +572,12 @@ pub(super) fn has_access_list(path: &Path) -> bool {
 
 /// A directory for new files where the state directory is on another mount.
 const STAGING: &str = ".certbaton";
+
+const ALONE: FlockOperation = FlockOperation::NonBlockingLockExclusive;
+
+/// How long whoever removes [`STAGING`] needs, and how often that is waited for.
+const REMOVAL: Duration = Duration::from_millis(10);
+const REMOVALS: u32 = 200;
 
 /// Bytes of a hash in a name.
 const KNOWN_BYTES: usize = 16;

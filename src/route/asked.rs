@@ -91,7 +91,7 @@ impl Asked {
             real.filter_map(|path| path.parent().map(|directory| directory.join("x"))).collect();
         let places: BTreeSet<PathBuf> =
             directories.iter().flat_map(|file| files::left_staging(file)).collect();
-        places.into_iter().map(Staging::left).for_each(drop);
+        places.into_iter().filter_map(Staging::abandoned).for_each(drop);
     }
 
     /// Whether Apache outlives loading it, as far as that can be seen.

@@ -95,9 +95,10 @@ fn sweep_all(settings: &Settings) {
         files::forget_spares(&settings.state_directory, &targets);
     }
     sweep(&settings.state_directory, &targets);
-    for place in targets.iter().flat_map(|target| files::left_staging(target)) {
-        sweep(&place, &targets);
-        drop(Staging::left(place));
+    // Beside the files others may be at theirs, with a lock of their own.
+    let places = targets.iter().flat_map(|target| files::left_staging(target));
+    for place in places.filter_map(Staging::abandoned) {
+        sweep(place.path(), &targets);
     }
 }
 

@@ -109,7 +109,7 @@ impl Taken {
                 files::staging(path, &settings.state_directory, &opened)
             };
             // Where no directory can be made, one of the switch's may be left.
-            let left = || files::left_staging(path).into_iter().next().map(Staging::left);
+            let left = || files::left_staging(path).into_iter().find_map(Staging::shared);
             let staging = staging.or_else(|error| left().ok_or(error));
             match staging.and_then(|staging| self.snapshot.exchange(&self.after, staging)) {
                 Err(files::Error::Raced(_)) => {}
