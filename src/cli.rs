@@ -11,7 +11,9 @@ mod hooks;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use nix::unistd::geteuid;
@@ -19,6 +21,7 @@ use nix::unistd::geteuid;
 use crate::agent::carry;
 use crate::cause::chain;
 use crate::check::vitals::hold;
+use crate::clock;
 use crate::config::{self, Settings};
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
@@ -192,8 +195,8 @@ pub fn settings(common: &Common) -> Result<Settings, Error> {
     unprivileged_settings(common)
 }
 
-/// One order. Who gave it hears on standard output why it failed, and may read neither that nor
-/// standard error: only a person at a terminal is told there as well.
+/// One order. Who gave it hears on standard output why it failed; on standard error too, if that
+/// takes it at once.
 fn agent(common: &Common) -> Result<Exit, Error> {
     let done = taken_back()
         .and_then(|()| settings(common))
@@ -201,7 +204,10 @@ fn agent(common: &Common) -> Result<Exit, Error> {
         .and_then(|set| Ok(carry::carry(&set)?));
     match done {
         Ok(()) => Ok(Exit::Done),
-        Err(error) if io::stderr().is_terminal() => Err(error),
+        // A pipe that nobody reads would hold it for ever (pipe(7)).
+        Err(error) if clock::room(io::stderr().as_fd(), &[], Duration::ZERO).unwrap_or(false) => {
+            Err(error)
+        }
         Err(error) => {
             tracing::error!("{}", harmless::text(&chain(&error)));
             Ok(error.exit())
