@@ -1,10 +1,15 @@
 //! flow: an Apache that its administrator built into a prefix of its own, with its own `-d` and `-f`.
 
 use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use certbaton::apache::server;
 use certbaton::fingerprint::fingerprint;
 use certbaton::lock;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 
 use crate::alone;
 use crate::apache::Network;
@@ -37,6 +42,43 @@ fn a_self_built_prefix_with_its_own_arguments() {
         assert!(said.contains(&format!("repair it first ({} -t)", tree.command_line())), "{said}");
     });
 }
+
+#[test]
+fn who_only_asks_apache_something_is_no_second_apache() {
+    alone("prefix::who_only_asks_apache_something_is_no_second_apache", |network| {
+        let tree = lay(network);
+        let pid = tree.start();
+        let found =
+            || server::find(None).map(|server| server.process().pid).map_err(|e| e.to_string());
+        // They begin and end all the time, as those of a monitoring do.
+        let stop = AtomicBool::new(false);
+        let all: Vec<_> = thread::scope(|scope| {
+            for _ in 0..ASKERS {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        tree.apache().arg("-v").output().unwrap();
+                    }
+                });
+            }
+            let all = (0..LOOKS).map(|_| found()).collect();
+            stop.store(true, Ordering::Relaxed);
+            all
+        });
+        assert!(all.iter().all(|one| *one == Ok(pid)), "{all:?}");
+        // One that has ended, and that nobody has asked how.
+        let mut asker = tree.apache().arg("-v").stdout(Stdio::null()).spawn().unwrap();
+        waitid(
+            Id::Pid(Pid::from_raw(asker.id().cast_signed())),
+            WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT,
+        )
+        .unwrap();
+        assert_eq!(found(), Ok(pid));
+        asker.wait().unwrap();
+    });
+}
+
+const ASKERS: usize = 4;
+const LOOKS: usize = 500;
 
 /// As `./configure --prefix` and `apachectl -k start` make it. The relative `-f` is below `ServerRoot`
 /// (httpd(8)); a `sites-enabled` without the directory that a2ensite links from is not Debian's.

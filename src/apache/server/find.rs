@@ -126,9 +126,14 @@ fn parents() -> Result<Vec<i32>, Error> {
         match process::parent(pid) {
             Ok(Some(parent)) if is_server(parent.pid) => {}
             Ok(_) if matches!(process::is_roots(pid), Ok(false)) => {}
-            // Somebody else's configtest, or a question of ours.
-            Ok(_) if process::argv(pid).is_ok_and(|argv| only_passes(&argv)) => {}
-            Ok(_) => parents.push(pid),
+            Ok(_) => match process::argv(pid) {
+                // Somebody else's configtest, or a question of ours.
+                Ok(argv) if only_passes(&argv) => {}
+                // It ends, or has just called execve(2): proc_pid_cmdline(5) shows nothing then.
+                Ok(argv) if argv.is_empty() => {}
+                Err(process::Error::Gone(_)) => {}
+                _ => parents.push(pid),
+            },
             Err(process::Error::Gone(_)) => {}
             Err(error) => return Err(error.into()),
         }
