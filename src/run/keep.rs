@@ -63,7 +63,7 @@ pub enum Error {
     #[error("the pre-hook ended before it had the lease")]
     Abandoned,
     /// The routes could not be given back.
-    #[error("{}", stuck(.0))]
+    #[error("{}", still_local(.0))]
     Stuck(report::Error),
 }
 
@@ -486,14 +486,6 @@ pub fn still_local(error: &report::Error) -> String {
     format!("{why}; the challenge path may still be local: certbaton recover tries again")
 }
 
-fn stuck(error: &report::Error) -> String {
-    if error.is_given_back() || matches!(error, report::Error::Lingers(_)) {
-        chain(error)
-    } else {
-        format!("the routes are still local: {}", chain(error))
-    }
-}
-
 /// Between two hooks of which one could not be heard.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 
@@ -502,3 +494,26 @@ const READY: Duration = Duration::from_secs(30);
 
 /// For a hook to say what it wants.
 const HOOK_PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error that ends with the state that things are in has the last word of it.
+    #[test]
+    fn what_is_left_is_told_as_it_is() {
+        let why = || Box::new(report::Error::CalledOff("Apache does not answer".into()));
+        for error in [
+            report::Error::Owed(why()),
+            report::Error::Kept(why()),
+            report::Error::Lingers(why()),
+            report::Error::LeftBehind(Vec::new()),
+            report::Error::JournalRemains(why()),
+        ] {
+            let told = chain(&error);
+            assert_eq!(Error::Stuck(error).to_string(), told);
+        }
+        let told = Error::Stuck(*why()).to_string();
+        assert!(told.contains("may still be local: certbaton recover tries again"), "{told}");
+    }
+}
