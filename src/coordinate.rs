@@ -379,7 +379,8 @@ impl Coordinator<'_> {
         let own = self.own.clone();
         let disks = own.as_ref().map(|_| served::disks(self.settings)).unwrap_or_default();
         let known = Known { hosts, own, disks, complete };
-        let bounds = own::bounds_for(self.settings, known.names().iter());
+        let names = self.call.wish.names(surveyed);
+        let bounds = own::bounds_for(self.settings, names.iter());
         let (say, signals) = (&mut *self.say, &self.signals);
         let going_on = &mut |name: Option<&Hostname>| {
             if let Some(name) = name {
@@ -388,7 +389,7 @@ impl Coordinator<'_> {
             let signalled = clock::ready(&[signals.as_fd()], Some(Duration::ZERO));
             !signalled.is_ok_and(|ready| ready == [true])
         };
-        let Look { mut served, is_whole, bound } = served::all(known, bounds, going_on);
+        let Look { mut served, is_whole, bound } = served::all(known, names, bounds, going_on);
         if !is_whole {
             self.call_off();
         }

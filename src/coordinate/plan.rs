@@ -26,6 +26,27 @@ pub struct Wish {
     pub dry_run: bool,
 }
 
+impl Wish {
+    /// Whether it is for `lineage`, wherever that is.
+    fn is_for(&self, lineage: &Lineage) -> bool {
+        self.cert_names.is_empty() || self.cert_names.iter().any(|n| n.as_str() == lineage.name)
+    }
+
+    /// Whether it is for the host.
+    fn is_at(&self, host: &HostLabel) -> bool {
+        self.hosts.is_empty() || self.hosts.contains(host)
+    }
+
+    /// The names of what it is for: of these alone a run tells what is served, wherever that is.
+    pub fn names(&self, hosts: &[Surveyed]) -> BTreeSet<Hostname> {
+        let reports = hosts.iter().filter(|host| self.is_at(&host.name));
+        let lineages =
+            reports.filter_map(|host| host.report.as_ref().ok()).flat_map(|r| &r.lineages);
+        let wanted = lineages.filter(|lineage| self.is_for(lineage));
+        wanted.flat_map(|lineage| lineage.names.iter().cloned()).collect()
+    }
+}
+
 /// A host, and what its survey found or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surveyed {
@@ -175,7 +196,7 @@ pub fn plan(hosts: &[Surveyed], wish: &Wish, limit: Option<u32>, now: Timestamp)
     let mut plan = Plan::default();
     let mut unknown: BTreeSet<&LineageName> = wish.cert_names.iter().collect();
     for host in hosts {
-        let wanted = wish.hosts.is_empty() || wish.hosts.contains(&host.name);
+        let wanted = wish.is_at(&host.name);
         let report = match &host.report {
             Ok(report) => report,
             Err(why) => {
@@ -222,14 +243,11 @@ pub fn known(hosts: &[Surveyed]) -> impl Iterator<Item = (&str, &Lineage)> {
 }
 
 fn host_plan(host: &Surveyed, report: &Report, wish: &Wish, budget: &mut Budget) -> HostPlan {
-    let is_selected = |lineage: &Lineage| {
-        wish.cert_names.is_empty() || wish.cert_names.iter().any(|n| n.as_str() == lineage.name)
-    };
     let asks_ca = report.certbot.as_ref().is_some_and(|certbot| certbot.asks_ca);
     let hooks = report.certbot.as_ref().map(|certbot| &certbot.hooks);
     let hooked = hooks.is_some_and(|hooks| HOOKS.iter().all(|hook| hooks.contains(*hook)));
     let mut lineages = Vec::new();
-    for lineage in report.lineages.iter().filter(|lineage| is_selected(lineage)) {
+    for lineage in report.lineages.iter().filter(|lineage| wish.is_for(lineage)) {
         let decision = match &lineage.due {
             _ if wish.force || wish.dry_run => Decision::Renew,
             Due::Now => Decision::Renew,

@@ -58,11 +58,12 @@ pub struct Look {
     pub bound: Option<String>,
 }
 
-/// What every name of `known` is served with as far as `bounds` go, on a thread that is given up
+/// What each of `names` is served with as far as `bounds` go, on a thread that is given up
 /// as soon as `going_on` says so: a dial can take ten seconds. It is told each name as it is
 /// looked at.
 pub fn all(
     known: Known,
+    names: BTreeSet<Hostname>,
     bounds: Bounds,
     going_on: &mut dyn FnMut(Option<&Hostname>) -> bool,
 ) -> Look {
@@ -71,7 +72,7 @@ pub fn all(
         Served(Vec<Served>),
     }
     let (tell, seen) = mpsc::channel();
-    let (names, beyond) = bounds.looked_at(known.names());
+    let (names, beyond) = bounds.looked_at(names);
     let mut left = names.len();
     let look = move || {
         let deadline = Deadline::after(ALL);
@@ -129,12 +130,6 @@ fn bound(left: usize, beyond: usize) -> Option<String> {
 const GOING_ON: Duration = Duration::from_millis(100);
 
 impl Known {
-    /// All names that any host has a certificate for.
-    pub fn names(&self) -> BTreeSet<Hostname> {
-        let lineages = self.hosts.iter().flat_map(|(_, report)| &report.lineages);
-        lineages.flat_map(|lineage| lineage.names.iter().cloned()).collect()
-    }
-
     /// Who has `address`, where `served` is presented; an error if it may be a host that could
     /// not be asked.
     fn owner(

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use certbaton::agent::wire::Answer;
 use serde_json::Value;
 
-use crate::tree::Tree;
+use crate::tree::{Tree, certificate};
 
 /// Renews the lineage that it is told, of those that are not rehearsed.
 const RENEWS: &str = r#"for word; do [ "$last" = --cert-name ] && name=$word; last=$word; done
@@ -94,5 +94,28 @@ fn an_order_by_force_leaves_out_what_is_over_the_limit_and_renews_the_rest() {
         assert!(a.why.as_ref().is_some_and(|why| why.contains("by force")), "{results:?}");
         assert_eq!((b.name.as_str(), b.status), ("b", Some(0)), "{results:?}");
         assert!(!tree.base().join("le/archive/a/cert6.pem").exists());
+    }
+}
+
+#[test]
+fn what_is_served_is_asked_and_told_of_the_lineages_that_are_asked_for() {
+    let Some(tree) = Tree::of_two() else { return };
+    // Neither name can be resolved, which is told of each that is looked at.
+    let other = certificate(7, "b.example");
+    fs::write(tree.base().join("le/archive/b/cert1.pem"), other).unwrap();
+    for (words, expected) in [
+        (&[][..], &["a.example", "b.example"][..]),
+        (&["--cert-name", "a"], &["a.example"]),
+        (&["--cert-name", "b"], &["b.example"]),
+    ] {
+        let output = tree.coordinate(&[words, &["--json"]].concat());
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let served = report["served"].as_array().unwrap().iter();
+        let names: Vec<&str> = served.map(|served| served["name"].as_str().unwrap()).collect();
+        assert_eq!(names, expected, "{words:?}: {report:#}");
+        let table = String::from_utf8(tree.coordinate(words).stdout).unwrap();
+        for name in ["a.example", "b.example"] {
+            assert_eq!(table.contains(name), expected.contains(&name), "{words:?}: {table}");
+        }
     }
 }

@@ -58,7 +58,7 @@ impl Tree {
     /// It got its certificate once more, today.
     pub(crate) fn issue(&self, serial: u32) {
         let path = format!("le/archive/a/cert{serial}.pem");
-        fs::write(self.base().join(path), certificate(serial)).unwrap();
+        fs::write(self.base().join(path), certificate(serial, "a.example")).unwrap();
     }
 
     /// Its lineage can be renewed without a web server that anybody reaches.

@@ -18,8 +18,8 @@ pub(crate) struct Tree {
     directory: tempfile::TempDir,
 }
 
-/// A certificate of `a.example` for 90 days.
-pub(crate) fn certificate(serial: u32) -> Vec<u8> {
+/// A certificate of `name` for 90 days.
+pub(crate) fn certificate(serial: u32, name: &str) -> Vec<u8> {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
     let mut builder = X509Builder::new().unwrap();
@@ -29,10 +29,8 @@ pub(crate) fn certificate(serial: u32) -> Vec<u8> {
     builder.set_pubkey(&key).unwrap();
     builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
     builder.set_not_after(&Asn1Time::days_from_now(90).unwrap()).unwrap();
-    let name = SubjectAlternativeName::new()
-        .dns("a.example")
-        .build(&builder.x509v3_context(None, None))
-        .unwrap();
+    let name =
+        SubjectAlternativeName::new().dns(name).build(&builder.x509v3_context(None, None)).unwrap();
     builder.append_extension(name).unwrap();
     builder.sign(&key, MessageDigest::sha256()).unwrap();
     builder.build().to_pem().unwrap()
@@ -51,8 +49,8 @@ impl Tree {
         for path in ["le/renewal", "le/live/a", "le/archive/a", "www", "state", "run"] {
             fs::create_dir_all(tree.base().join(path)).unwrap();
         }
-        fs::write(tree.base().join("le/archive/a/cert1.pem"), certificate(1)).unwrap();
-        fs::write(tree.base().join("next.pem"), certificate(2)).unwrap();
+        fs::write(tree.base().join("le/archive/a/cert1.pem"), certificate(1, "a.example")).unwrap();
+        fs::write(tree.base().join("next.pem"), certificate(2, "a.example")).unwrap();
         symlink("../../archive/a/cert1.pem", tree.base().join("le/live/a/cert.pem")).unwrap();
         let live = format!("{base}/le/live/a");
         let conf = format!(

@@ -236,3 +236,22 @@ fn what_a_person_should_look_at_is_said_with_its_host() {
     seen.disks[0].free = 1 << 20;
     assert!(obstacle(&seen).unwrap().contains("/etc"));
 }
+
+#[test]
+fn what_is_served_is_told_of_what_is_asked_for_and_of_nothing_else() {
+    let hosts = [
+        host("vps", Ok(report(vec![lineage("a", "1"), lineage("b", "2")]))),
+        host("home", Ok(report(vec![lineage("b", "3"), lineage("c", "4")]))),
+        host("gone", Err("no answer".into())),
+    ];
+    let names = |labels: &[&str], cert_names: &[&str]| {
+        let cert_names = cert_names.iter().map(|name| LineageName::parse(name).unwrap()).collect();
+        let hosts_wished = labels.iter().map(|name| label(name)).collect();
+        let wish = Wish { hosts: hosts_wished, cert_names, ..Wish::default() };
+        wish.names(&hosts).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&[], &[]), ["a.example", "b.example", "c.example"]);
+    assert_eq!(names(&[], &["b"]), ["b.example"]);
+    assert_eq!(names(&["vps"], &[]), ["a.example", "b.example"]);
+    assert!(names(&["vps"], &["c"]).is_empty());
+}
