@@ -127,7 +127,9 @@ fn known_by_its_line(mut inspected: Vec<Finding>, seen: Vec<Finding>) -> Vec<Fin
     let mut rest = Vec::new();
     for seen in seen {
         let same = |known: &&mut Finding| {
-            let is_same = if seen.place.is_some() {
+            let is_same = if seen.code == "webroot" {
+                OF_A_WEBROOT.contains(&&*known.code)
+            } else if seen.place.is_some() {
                 known.place == seen.place
             } else {
                 known.code == seen.code
@@ -157,9 +159,12 @@ fn known_by_its_line(mut inspected: Vec<Finding>, seen: Vec<Finding>) -> Vec<Fin
 fn merged(findings: Vec<Finding>) -> Vec<Finding> {
     let mut all: Vec<Finding> = Vec::new();
     for finding in findings {
+        // A directory is one cause, in however many lines certbot names it.
+        let is_anywhere = OF_A_WEBROOT.contains(&&*finding.code);
         let same = |other: &&mut Finding| {
-            (&other.code, &other.host, &other.place, &other.what, &other.remedy)
-                == (&finding.code, &finding.host, &finding.place, &finding.what, &finding.remedy)
+            (&other.code, &other.host, &other.what, &other.remedy)
+                == (&finding.code, &finding.host, &finding.what, &finding.remedy)
+                && (is_anywhere || other.place == finding.place)
         };
         match all.iter_mut().find(same) {
             Some(known) => {
@@ -401,6 +406,9 @@ fn worse(one: Fate, other: Fate) -> Fate {
 
 /// What a host's own files tell of its certificates, more than a handshake does.
 const OF_CERTIFICATES: [&str; 3] = ["old-certificate", "incomplete-chain", "wrong-certificate"];
+
+/// What a host finds of a directory in which nothing can be planted, so.
+const OF_A_WEBROOT: [&str; 2] = ["webroot-missing", "webroot-read-only"];
 
 #[cfg(test)]
 pub(crate) mod tests;

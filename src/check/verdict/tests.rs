@@ -295,6 +295,25 @@ fn a_webroot_that_is_not_there_is_named() {
     assert_eq!(found(&g), ["webroot vps /var/www/html"]);
 }
 
+/// certbot names it in a line for each name.
+#[test]
+fn a_webroot_that_is_not_there_is_one_finding_with_all_its_names() {
+    let mut g = healthy();
+    let why = "webroot /var/www/html does not exist; create it";
+    g.hosts[VPS].plantings.as_mut().unwrap()[0].planted = Planted::Failed(why.into());
+    let mut names = g.names.clone();
+    names.extend(["b.example", "c.example"].map(|name| Hostname::parse(name).unwrap()));
+    for (number, name) in names.iter().enumerate() {
+        let place = Some(format!("/etc/letsencrypt/renewal/a.conf:{}", number + 7));
+        let what = "the webroot /var/www/html is not there";
+        let told = Finding::new(Severity::Problem, "webroot-missing", place, what, "mkdir -p it");
+        let told = told.on(&label(VPS)).about(vec![name.clone()]);
+        g.hosts[VPS].inspection.as_mut().unwrap().findings.push(told);
+    }
+    assert_eq!(found(&g), ["webroot-missing vps /etc/letsencrypt/renewal/a.conf:7"]);
+    assert_eq!(verdict(&g).1[0].names, names);
+}
+
 #[test]
 fn the_ca_falls_back_to_the_vps_where_home_is_down() {
     let mut g = healthy();
