@@ -103,6 +103,16 @@ impl Hold {
     }
 }
 
+/// Whether `finding` is that `arbiter` cannot be asked, whoever asked it.
+pub fn is_of_arbiter(finding: &Finding, arbiter: &str) -> bool {
+    finding.code == "arbiter-unreachable" && finding.what.starts_with(&unasked(arbiter))
+}
+
+/// How that begins.
+fn unasked(arbiter: &str) -> String {
+    format!("the arbiter of the lease, {arbiter}, cannot be asked")
+}
+
 /// What is wrong.
 pub fn findings(seen: &Vitals, now: Timestamp) -> Vec<Finding> {
     let mut found: Vec<Finding> = seen.room.iter().filter_map(no_room).collect();
@@ -124,7 +134,7 @@ pub fn findings(seen: &Vitals, now: Timestamp) -> Vec<Finding> {
             severity,
             "arbiter-unreachable",
             Some("[lease] arbiter".into()),
-            format!("the arbiter of the lease, {arbiter}, cannot be asked, so nothing is renewed here: {said}"),
+            format!("{}, so nothing is renewed here: {said}", unasked(arbiter)),
             format!("see that {arbiter} is up, and that certbaton lease show works here"),
         )
     }));

@@ -9,11 +9,12 @@ use crate::agent::report::HOOKS;
 use crate::check::culprit;
 use crate::check::dead;
 use crate::check::finding::{Finding, Severity};
+use crate::check::health::is_of_arbiter;
 use crate::check::inspection::Answerer;
 use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::check::outside;
 use crate::check::sight::Miss;
-use crate::names::Hostname;
+use crate::names::{HostLabel, Hostname};
 
 /// What would happen to one renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +96,7 @@ pub fn verdict(gathered: &Gathered) -> (Vec<Renewal>, Vec<Finding>) {
     };
     let outside: Vec<Finding> = outside.into_iter().filter(|seen| !by_line(seen)).collect();
     all.extend(outside);
-    (renewals, merged(all))
+    (renewals, merged(with_its_lease(all)))
 }
 
 /// Addresses where no connection comes about, also where the CA finds another.
@@ -153,6 +154,37 @@ fn known_by_its_line(mut inspected: Vec<Finding>, seen: Vec<Finding>) -> Vec<Fin
     }
     rest.extend(inspected);
     rest
+}
+
+/// That a host which grants the lease cannot be asked is one thing, told of that host, and not of
+/// each that would have the lease of it.
+fn with_its_lease(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let is_away =
+        |finding: &Finding| matches!(finding.code.as_str(), "host-unreachable" | "host-down");
+    let away: Vec<Finding> = findings.iter().filter(|finding| is_away(finding)).cloned().collect();
+    for arbiter in away.iter().filter_map(|finding| finding.host.as_ref()) {
+        let is_its = |finding: &Finding| is_of_arbiter(finding, arbiter.as_str());
+        let asking: Vec<Finding> = findings.extract_if(.., |finding| is_its(finding)).collect();
+        let Some(severity) = asking.iter().map(|finding| finding.severity).max() else { continue };
+        let mut hosts: Vec<&str> =
+            asking.iter().flat_map(|finding| &finding.host).map(HostLabel::as_str).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        let told = findings.iter_mut().filter(|f| is_away(f) && f.host.as_ref() == Some(arbiter));
+        for finding in told {
+            finding.severity = finding.severity.max(severity);
+            let asking = hosts.join(", ");
+            finding.what = format!(
+                "{}; it grants the lease, so nothing is renewed on {asking} either",
+                finding.what
+            );
+            // Without the lease nothing is renewed, whatever else the host's absence costs.
+            if finding.code != "host-down" {
+                "arbiter-unreachable".clone_into(&mut finding.code);
+            }
+        }
+    }
+    findings
 }
 
 /// One finding per cause, with all its names; a cause that is a problem for one name is one.

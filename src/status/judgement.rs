@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::check::codes::{self, is_known};
 use crate::check::finding::{self, Finding};
+use crate::check::health::is_of_arbiter;
 use crate::check::schedule;
 use crate::history::record::Kind;
 use crate::history::run::{Outcome, Run};
@@ -28,13 +29,22 @@ pub struct Thresholds {
 pub fn wrong(status: &Overview, thresholds: Thresholds) -> Vec<Wrong> {
     let mut found = Vec::new();
     // A coordination tells what became of each host, in the words of that host's own run.
-    let told: Vec<String> = status.hosts.iter().filter_map(coordination).collect();
+    let told = status.hosts.iter().filter_map(coordination);
+    // That of the lease is told below, and is why runs fail meanwhile.
+    let told: Vec<String> = told.chain(status.lease.failure.clone()).collect();
     for host in &status.hosts {
         found.extend(of_host(status, host, &told, thresholds));
     }
     if let Some(why) = &status.lease.failure {
         let arbiter = status.lease.arbiter.as_deref().unwrap_or("?");
-        let text = format!("the lease: {arbiter} cannot be asked, so nobody renews: {why}");
+        // A host that cannot be reached at all is told of here, too.
+        let away = status.hosts.iter().find(|host| is_arbiter(status, host));
+        let seen = match away.map(|host| host.seen) {
+            Some(Some(seen)) => format!(", last seen {}", minute(seen)),
+            Some(None) => ", which was never seen".to_owned(),
+            None => String::new(),
+        };
+        let text = format!("the lease: {arbiter} cannot be asked{seen}, so nobody renews: {why}");
         let code = "arbiter-unreachable".to_owned();
         // As bad as the host that asked finds it, whose finding is left out for this.
         let own = status.hosts.iter().filter(|host| host.own).filter_map(|h| h.found.as_ref());
@@ -52,6 +62,13 @@ pub fn wrong(status: &Overview, thresholds: Thresholds) -> Vec<Wrong> {
     }));
     found.sort_by_key(|wrong| std::cmp::Reverse(wrong.severity));
     found
+}
+
+/// Whether `host`, which cannot be reached, is the arbiter that this host's question did not
+/// reach, either.
+fn is_arbiter(status: &Overview, host: &HostStatus) -> bool {
+    let is_it = status.lease.arbiter.as_ref() == Some(&host.name);
+    is_it && host.unreachable.is_some() && status.lease.failure.is_some()
 }
 
 /// Why the last run of a host failed, if it is said and if it was a coordination.
@@ -128,7 +145,7 @@ fn of_host(
         let (code, text) = (code.to_owned(), format!("{name}: {text}"));
         list.push(Wrong { code, key, severity, text });
     };
-    if let Some(why) = &host.unreachable {
+    if let Some(why) = host.unreachable.as_ref().filter(|_| !is_arbiter(status, host)) {
         let text = match host.seen {
             Some(seen) => format!("cannot be reached, last seen {}: {why}", minute(seen)),
             None => format!("cannot be reached, and was never seen: {why}"),
@@ -150,9 +167,11 @@ fn of_host(
     }
     if host.is_fresh() {
         of_fresh(name, found, told, &mut add);
-        // The arbiter that this very host asks is told of by the lease.
+        // The arbiter that this very host asks is told of by the lease, whoever else asks it.
+        let arbiter = status.lease.arbiter.as_deref().unwrap_or_default();
         let is_told = |finding: &Finding| {
-            host.own && finding.code == "arbiter-unreachable" && status.lease.failure.is_some()
+            let is_own = host.own && finding.code == "arbiter-unreachable";
+            status.lease.failure.is_some() && (is_own || is_of_arbiter(finding, arbiter))
         };
         for finding in found.findings.iter().filter(|finding| !is_told(finding)) {
             let place = finding.place.as_deref().and_then(|place| place.strip_prefix('/'));

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::*;
 use crate::agent::report::Issued;
 use crate::ca::caa::{Record, Relevant};
+use crate::check::health::{self, Vitals};
 use crate::check::inspection::{Directive, InspectedName, Inspection};
 use crate::check::sight::{Answer, Asked, Fault, Kind, Leaf, Planted, Planting, Presented, Sight};
 use crate::coordinate::plan::tests::{lineage, report};
@@ -624,6 +625,25 @@ fn a_host_that_cannot_renew_by_its_own_health_fails_whatever_is_answered() {
         let (_, told) = verdict(&g);
         assert_eq!(told.len(), 1, "it is told once: {told:?}");
     }
+}
+
+#[test]
+fn an_arbiter_that_is_away_is_told_of_itself_alone() {
+    let mut g = healthy();
+    let down = "ssh: Could not resolve hostname vps.example: Name or service not known";
+    g.hosts[VPS].report = Err(down.into());
+    g.hosts[VPS].sights = Err(down.into());
+    let arbiter = Some(("vps".to_owned(), down.to_owned()));
+    let vitals = Vitals { arbiter, ..Vitals::default() };
+    let told = health::findings(&vitals, Timestamp::UNIX_EPOCH).remove(0).on(&label(HOME));
+    g.hosts[HOME].inspection.as_mut().unwrap().findings.push(told.clone());
+    assert_eq!(found(&g), ["arbiter-unreachable vps"]);
+    let what = &verdict(&g).1[0].what;
+    assert!(what.matches(down).count() == 1 && what.contains("on home either"), "{what}");
+    // One that can be asked from here, and not from there.
+    let mut g = healthy();
+    g.hosts[HOME].inspection.as_mut().unwrap().findings.push(told);
+    assert_eq!(found(&g), ["arbiter-unreachable home [lease] arbiter"]);
 }
 
 #[test]

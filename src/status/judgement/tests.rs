@@ -1,6 +1,7 @@
 use jiff::SignedDuration;
 
 use super::*;
+use crate::check::health::{self, Vitals};
 use crate::history::run::Outcome;
 use crate::status::sample::{healthy, lineage, local, now};
 
@@ -134,6 +135,7 @@ fn the_worst_comes_first() {
     let (exit, told) = judged(|status| {
         status.hosts[0].unreachable = Some("down".into());
         found(status).local.push(local());
+        status.lease.arbiter = Some("third".into());
         status.lease.failure = Some("no answer".into());
     });
     assert_eq!((exit, told[0].0.as_str(), told.len()), (2, "route/home", 3));
@@ -191,6 +193,38 @@ fn an_arbiter_that_does_not_answer_is_told_once() {
         peer.findings.push(problem("arbiter-unreachable", None));
     });
     assert_eq!(of_a_peer, only("arbiter-unreachable/vps", Severity::Critical));
+}
+
+#[test]
+fn an_arbiter_that_is_away_is_told_once_whoever_asks_it() {
+    let why = "ssh: Could not resolve hostname vps.example: Name or service not known";
+    let told = |change: &dyn Fn(&mut Overview)| {
+        judged(|status| {
+            status.lease.arbiter = Some("vps".into());
+            status.lease.failure = Some(why.into());
+            status.hosts[0].unreachable = Some(format!("no answer: {why}"));
+            found(status).findings.push(problem("arbiter-unreachable", None));
+            change(status);
+        })
+    };
+    assert_eq!(told(&|_| {}), only("lease", Severity::Critical));
+    let failed = |status: &mut Overview| {
+        let run = found(status).last_run.as_mut().unwrap();
+        (run.outcome, run.text) = (Outcome::Failed, why.into());
+    };
+    assert_eq!(told(&failed), only("lease", Severity::Critical));
+    // Another host asks the same one.
+    let third = |status: &mut Overview| {
+        let (mut third, vitals) = (
+            status.hosts[1].clone(),
+            Vitals { arbiter: Some(("vps".into(), why.into())), ..Vitals::default() },
+        );
+        (third.name, third.own) = ("third".into(), false);
+        let finding = health::findings(&vitals, status.at).remove(0);
+        third.found.as_mut().unwrap().findings = vec![finding];
+        status.hosts.push(third);
+    };
+    assert_eq!(told(&third), only("lease", Severity::Critical));
 }
 
 #[test]
