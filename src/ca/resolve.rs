@@ -24,6 +24,9 @@ pub trait Resolve {
     }
 }
 
+/// How it is told that a name has no address to be had, with why behind: so that it is told once.
+pub const UNRESOLVED: &str = "cannot be resolved";
+
 /// This host's resolver (getaddrinfo(3)).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct System;

@@ -10,6 +10,7 @@ use crate::agent::judged;
 use crate::agent::mismatch::{Mismatch, Seen, mismatch};
 use crate::agent::report::Lineage;
 use crate::ca::caa::{Request, issuer, judge};
+use crate::ca::resolve::UNRESOLVED;
 use crate::ca::served;
 use crate::check::bounds::STRANGE;
 use crate::check::dead;
@@ -124,7 +125,7 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
         let why = unresolved().next().cloned().or_else(strange);
         let what = why.map_or_else(
             || "there is neither an A nor an AAAA record".to_owned(),
-            |why| format!("it cannot be resolved: {why}"),
+            |why| format!("it {UNRESOLVED}: {why}"),
         );
         found.push(Finding::new(
             problem,

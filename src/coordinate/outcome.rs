@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::ca::resolve::UNRESOLVED;
 use crate::coordinate::plan::Decision;
 use crate::exit::Exit;
 use crate::harmless;
@@ -215,9 +216,10 @@ impl Summary {
     pub fn failures(&self) -> Vec<String> {
         let ends = self.refused.iter().chain(&self.stopped).chain(&self.unknown);
         let mut list: Vec<String> = ends.cloned().collect();
-        for host in &self.hosts {
+        let reasons = self.reasons();
+        for (place, host) in self.hosts.iter().enumerate() {
             list.extend(host.failure.iter().map(|why| format!("{}: {why}", host.name)));
-            list.extend(self.reasons(host));
+            list.extend(reasons.iter().filter(|reason| reason.is_first(place)).map(Reason::text));
         }
         let wrong = self.served.iter().filter(|served| served.verdict == Verdict::Wrong);
         list.extend(
@@ -226,31 +228,74 @@ impl Summary {
         list
     }
 
-    /// Why lineages of `host` are not as they should be, each reason once, and none that is said
+    /// Why lineages are not as they should be, each reason of a host once, and none that is said
     /// of the host or of the whole run.
-    fn reasons(&self, host: &HostSummary) -> Vec<String> {
-        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-        for lineage in host.lineages.iter().filter(|lineage| lineage.result.is_failure()) {
-            let why = lineage.why.as_deref().unwrap_or("failed");
-            let is_said = [&host.failure, &self.stopped, &self.refused]
-                .iter()
-                .any(|said| said.as_deref() == Some(why));
-            match reasons.iter_mut().find(|(known, _)| *known == why) {
-                _ if is_said => {}
-                Some((_, names)) => names.push(&lineage.name),
-                None => reasons.push((why, vec![&lineage.name])),
+    fn reasons(&self) -> Vec<Reason<'_>> {
+        let mut all: Vec<Reason<'_>> = Vec::new();
+        for (place, host) in self.hosts.iter().enumerate() {
+            let mut own: Vec<Reason<'_>> = Vec::new();
+            for lineage in host.lineages.iter().filter(|lineage| lineage.result.is_failure()) {
+                let why = lineage.why.as_deref().unwrap_or("failed");
+                let is_said = [&host.failure, &self.stopped, &self.refused]
+                    .iter()
+                    .any(|said| said.as_deref() == Some(why));
+                match own.iter_mut().find(|reason| reason.why == why) {
+                    _ if is_said => {}
+                    Some(known) => known.lineages.push(&lineage.name),
+                    None => {
+                        let (hosts, lineages) = (vec![host.name.as_str()], vec![&*lineage.name]);
+                        own.push(Reason { why, place, hosts, lineages });
+                    }
+                }
+            }
+            for reason in own {
+                // A name without address is one failure, whoever would renew it.
+                let is_same = |known: &&mut Reason<'_>| {
+                    reason.why.contains(UNRESOLVED)
+                        && (known.why, &known.lineages) == (reason.why, &reason.lineages)
+                };
+                match all.iter_mut().find(is_same) {
+                    Some(known) => known.hosts.extend(reason.hosts),
+                    None => all.push(reason),
+                }
             }
         }
-        let told =
-            |(why, names): (&str, Vec<&str>)| format!("{}: {}: {why}", host.name, names.join(", "));
-        reasons.into_iter().map(told).collect()
+        all
+    }
+
+    /// What is to be said of the addresses, once for all names of which it is the same; nothing of
+    /// a name that is not resolved where a renewal failed by that.
+    fn of_addresses(&self) -> Vec<String> {
+        let is_told = |served: &Served| {
+            let lineages = self.hosts.iter().flat_map(|host| &host.lineages);
+            let mut failed = lineages.filter(|lineage| lineage.result.is_failure());
+            served.address.is_none()
+                && failed.any(|lineage| {
+                    lineage.names.contains(&served.name)
+                        && lineage.why.as_ref().is_some_and(|why| why.contains(UNRESOLVED))
+                })
+        };
+        let mut lines: Vec<(Option<IpAddr>, &str, Vec<String>)> = Vec::new();
+        for served in self.served.iter().filter(|served| !is_told(served)) {
+            let Some(why) = served.why.as_deref() else { continue };
+            let name = served.name.to_string();
+            match lines.iter_mut().find(|(at, told, _)| (*at, *told) == (served.address, why)) {
+                Some((.., names)) => names.push(name),
+                None => lines.push((served.address, why, vec![name])),
+            }
+        }
+        let line = |(address, why, names): (Option<IpAddr>, &str, Vec<String>)| {
+            let at = address.map_or_else(String::new, |address| format!(" at {address}"));
+            format!("{}{at}: {why}", names.join(", "))
+        };
+        lines.into_iter().map(line).collect()
     }
 
     /// The report for people.
     pub fn table(&self) -> String {
         let mut table = Table::new(["HOST", "LINEAGE", "RESULT", "EXPIRES", "A", "AAAA"]);
-        let mut below = Vec::new();
-        for host in &self.hosts {
+        let (mut below, reasons) = (Vec::new(), self.reasons());
+        for (place, host) in self.hosts.iter().enumerate() {
             let name = host.name.as_str();
             if let Some(failure) = &host.failure {
                 below.push(format!("{name}: {failure}"));
@@ -275,15 +320,9 @@ impl Summary {
                     self.cell(host, lineage, IpAddr::is_ipv6),
                 ]);
             }
-            below.extend(self.reasons(host));
+            below.extend(reasons.iter().filter(|reason| reason.is_first(place)).map(Reason::text));
         }
-        for served in &self.served {
-            if let Some(why) = &served.why {
-                let at =
-                    served.address.map_or_else(String::new, |address| format!(" at {address}"));
-                below.push(format!("{}{at}: {why}", served.name));
-            }
-        }
+        below.extend(self.of_addresses());
         below.extend(self.unknown.iter().cloned());
         below.extend(self.refused.iter().map(|why| format!("nothing was asked: {why}")));
         below.extend(self.stopped.iter().map(|why| format!("stopped: {why}")));
@@ -323,6 +362,25 @@ impl Summary {
         } else {
             "served"
         }
+    }
+}
+
+/// Why lineages are not as they should be.
+struct Reason<'a> {
+    why: &'a str,
+    /// Of the first of `hosts`.
+    place: usize,
+    hosts: Vec<&'a str>,
+    lineages: Vec<&'a str>,
+}
+
+impl Reason<'_> {
+    fn is_first(&self, place: usize) -> bool {
+        self.place == place
+    }
+
+    fn text(&self) -> String {
+        format!("{}: {}: {}", self.hosts.join(", "), self.lineages.join(", "), self.why)
     }
 }
 

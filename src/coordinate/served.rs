@@ -11,7 +11,7 @@ use crate::agent::report::{Lineage, Report};
 use crate::agent::whose;
 use crate::ca::disk;
 use crate::ca::handshake;
-use crate::ca::resolve::{Resolve, System};
+use crate::ca::resolve::{Resolve, System, UNRESOLVED};
 use crate::ca::served::{Fault, Identity, OnDisk, judge};
 use crate::ca::validation::Failure;
 use crate::cause::chain;
@@ -181,7 +181,7 @@ impl Known {
         };
         let mut addresses = match resolve.addresses(name, &step(deadline)) {
             Ok(addresses) => addresses,
-            Err(error) => return vec![unknown(None, format!("cannot be resolved: {error}"))],
+            Err(error) => return vec![unknown(None, format!("{UNRESOLVED}: {error}"))],
         };
         addresses.truncate(MOST_ADDRESSES);
         if !addresses.is_empty() && !bounds.has(name, &addresses) {

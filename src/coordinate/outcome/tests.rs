@@ -63,6 +63,32 @@ fn whatever_was_not_tried_has_its_reason_which_is_said_once() {
     assert_eq!(summary.exit(), Exit::Failed);
 }
 
+/// Whoever would renew it, and whoever asks what it is served with.
+#[test]
+fn a_name_that_is_not_resolved_is_said_once() {
+    let why = "failed to lookup address information: Temporary failure in name resolution";
+    let mut unresolved = summary(Outcome::NotTried, None);
+    for host in &mut unresolved.hosts {
+        host.lineages[0].why = Some(format!("a.example FAILS: DNS: it {UNRESOLVED}: {why}"));
+    }
+    let of = |name: &str| Served {
+        host: None,
+        name: Hostname::parse(name).unwrap(),
+        address: None,
+        verdict: Verdict::Unknown,
+        why: Some(format!("{UNRESOLVED}: {why}")),
+    };
+    unresolved.served = vec![of("a.example")];
+    let text = unresolved.table().replace("\n    ", " ");
+    assert_eq!(text.matches(why).count(), 1, "{text}");
+    assert!(text.contains("vps, home: a: a.example FAILS"), "{text}");
+    assert_eq!(unresolved.failures().len(), 1);
+    unresolved.served.extend(["b.example", "c.example"].map(of));
+    let text = unresolved.table().replace("\n    ", " ");
+    assert!(text.contains("\nb.example, c.example: cannot be resolved: failed"), "{text}");
+    assert_eq!(text.matches(why).count(), 2, "{text}");
+}
+
 fn name() -> Hostname {
     Hostname::parse("a.example").unwrap()
 }
