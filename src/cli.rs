@@ -10,7 +10,7 @@ mod error;
 mod hooks;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,9 +22,11 @@ use crate::agent::carry;
 use crate::cause::chain;
 use crate::check::vitals::hold;
 use crate::clock;
+use crate::columns::WIDTH;
 use crate::config::{self, Settings};
 use crate::exit::{CarriesExit, Exit};
 use crate::files;
+use crate::guard::{hooks as guards, voice};
 use crate::harmless;
 use crate::history::record::By;
 use crate::history::said;
@@ -33,7 +35,7 @@ use crate::lease::serve;
 use crate::names::HostLabel;
 use crate::run::hook;
 use crate::run::keep;
-use crate::text::{WIDTH, wrapped};
+use crate::terminal;
 use look::look;
 
 mod lease;
@@ -306,18 +308,9 @@ pub fn complain(program: &str, text: &str) {
 
 /// Says it on standard error alone.
 fn say(program: &str, text: &str) {
-    let mut out = io::stderr().lock();
-    let is_narrow = out.is_terminal();
-    for line in text.lines() {
-        // The lines of a diff stay as they are.
-        let told = if is_narrow && !line.starts_with(['+', '-', '@', ' ']) {
-            wrapped(&format!("{program}: "), INDENT, line)
-        } else {
-            format!("{program}: {line}\n")
-        };
-        // Nobody to tell if standard error is gone.
-        out.write_all(told.as_bytes()).ok();
-    }
+    let is_hook = [guards::DEPLOY, guards::POST].iter().any(|hook| hook.name == program);
+    let width = if is_hook { voice::width() } else { terminal::width(io::stderr()) };
+    voice::say(program, text, width);
 }
 
 /// Whether standard error is the journal's, where the log is too (`JOURNAL_STREAM`, systemd.exec(5)).
@@ -333,6 +326,3 @@ fn person() -> By {
     let sudo = std::env::var("SUDO_USER").ok().filter(|user| !user.is_empty());
     By { user: Some(sudo.unwrap_or_else(|| "root".to_owned())), ..By::process(pid, &words) }
 }
-
-/// Below the first line of what is told.
-const INDENT: usize = 2;

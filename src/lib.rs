@@ -36,6 +36,7 @@ pub mod check;
 pub mod cli;
 #[expect(clippy::disallowed_methods, reason = "owns the clock")]
 pub mod clock;
+pub mod columns;
 #[expect(clippy::disallowed_methods, reason = "owns the starting of programs")]
 pub mod command;
 pub mod config;
@@ -68,6 +69,7 @@ pub mod signals;
 pub mod sockets;
 pub mod status;
 pub mod syslog;
+pub mod terminal;
 pub mod text;
 pub mod threads;
 pub mod trust;

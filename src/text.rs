@@ -1,172 +1,11 @@
-//! pure: text for people at a terminal of 80 columns: wrapped lines, tables that fit, how long.
+//! pure: text for people at a terminal: tables that fit, the first of many, how long.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::SignedDuration;
 
-/// Columns of a terminal.
-pub const WIDTH: usize = 80;
-
-/// `text` in lines of at most [`WIDTH`], the first behind `first`, the others indented by `hang`.
-///
-/// What somebody copies, a command or a line of the configuration, is never cut: it may be wider.
-pub fn wrapped(first: &str, hang: usize, text: &str) -> String {
-    let below = WIDTH.saturating_sub(hang);
-    let hang = " ".repeat(hang);
-    let mut out = String::new();
-    let mut line = first.to_owned();
-    // A line without a word yet takes any, in pieces if it must.
-    let mut is_empty = true;
-    for part in parts(text) {
-        let is_copied = part.contains(' ');
-        let mut rest = part.as_str();
-        loop {
-            let gap = usize::from(!is_empty);
-            let room = WIDTH.saturating_sub(columns(&line) + gap);
-            let is_alone = is_empty && line == hang;
-            if columns(rest) <= room || is_copied && is_alone {
-                line.push_str(&" ".repeat(gap));
-                line.push_str(rest);
-                is_empty = false;
-                break;
-            }
-            if is_empty && !is_copied && columns(rest) > below {
-                let (piece, more) = rest.split_at(break_of(rest, room));
-                line.push_str(piece);
-                rest = more;
-            }
-            out.push_str(line.trim_end());
-            out.push('\n');
-            line.clone_from(&hang);
-            is_empty = true;
-        }
-    }
-    out + line.trim_end() + "\n"
-}
-
-/// The words of `text`; those that have to stay on one line are one.
-fn parts(text: &str) -> Vec<String> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let mut parts = Vec::new();
-    let mut rest = words.as_slice();
-    while !rest.is_empty() {
-        let (part, more) = rest.split_at(copied(rest).max(1));
-        parts.push(part.join(" "));
-        rest = more;
-    }
-    parts
-}
-
-/// How many of the first `words` somebody copies as one line.
-fn copied(words: &[&str]) -> usize {
-    if words.starts_with(&["web-server", "="]) {
-        return words.iter().position(|word| word.contains('}')).map_or(0, |at| at + 1);
-    }
-    let begins = |command: &&str| {
-        let command: Vec<&str> = command.split(' ').collect();
-        let given = words.get(..command.len())?;
-        let is_it = given.iter().zip(&command).enumerate().all(|(at, (word, known))| {
-            let word = if at == 0 { word.trim_start_matches(OPENING) } else { word };
-            let is_last = at + 1 == command.len();
-            let word = if is_last { word.trim_end_matches(CLOSING) } else { word };
-            *known == "*" && !word.ends_with(CLOSING) || word == *known
-        });
-        is_it.then_some(command.len())
-    };
-    let Some(mut count) = COMMANDS.iter().filter_map(begins).max() else { return 0 };
-    while let (Some(last), Some(next)) = (words.get(count - 1), words.get(count)) {
-        let is_value = last.starts_with('-') && !last.contains('=');
-        if last.ends_with(CLOSING) || !(is_value || is_argument(next)) {
-            break;
-        }
-        count += 1;
-        // What begins with a quote goes to the other one.
-        let is_closed = |word: &&str| word.trim_end_matches(CLOSING).ends_with('\'');
-        if next.starts_with('\'') && !(next.len() > 1 && is_closed(next)) {
-            count += words[count..].iter().position(is_closed).map_or(0, |at| at + 1);
-        }
-    }
-    count
-}
-
-/// `text`, lines that are wider than [`WIDTH`] folded, but for those of a file that is shown
-/// (they are indented by four) and what is to be pasted.
-pub fn folded_lines(text: &str) -> String {
-    let fold = |line: &str| {
-        let indent = line.len() - line.trim_start().len();
-        if columns(line) <= WIDTH || indent >= 4 {
-            return format!("{line}\n");
-        }
-        wrapped(&line[..indent], indent + 4, line)
-    };
-    let whole = text.ends_with('\n');
-    let mut folded: String = text.lines().map(fold).collect();
-    if !whole {
-        folded.truncate(folded.trim_end_matches('\n').len());
-    }
-    folded
-}
-
-/// No word of a sentence looks so.
-fn is_argument(word: &str) -> bool {
-    let plain = word.trim_end_matches(CLOSING);
-    let is_placeholder = plain.len() > 2 && plain.chars().all(|c| c.is_ascii_uppercase());
-    is_placeholder
-        || plain.starts_with(['-', '\'', '"', '\\'])
-        || plain.contains(['/', '.', '=', '…', '@'])
-        || plain.contains(|c: char| c.is_ascii_digit())
-}
-
-const OPENING: [char; 3] = ['(', '`', '"'];
-const CLOSING: [char; 6] = [',', ';', ':', ')', '`', '.'];
-
-/// How the commands begin that messages have people run; `*` is any word.
-const COMMANDS: [&str; 36] = [
-    "a2enmod *",
-    "apt install *",
-    "apt purge *",
-    "certbaton check",
-    "certbaton init",
-    "certbaton install",
-    "certbaton lease break",
-    "certbaton lease show",
-    "certbaton recover",
-    "certbaton render",
-    "certbaton status",
-    "certbaton switch local",
-    "certbaton switch peer",
-    "certbaton thumbprint",
-    "certbaton uninstall",
-    "certbot certificates",
-    "certbot certonly",
-    "certbot delete",
-    "certbot reconfigure",
-    "certbot renew",
-    "chmod *",
-    "chown *",
-    "diff *",
-    "journalctl -u",
-    "kill -CONT",
-    "ln -sfn",
-    "mkdir -p",
-    "renew-coordinate",
-    "rm *",
-    "ssh-keygen -l",
-    "ssh-keygen -lf",
-    "systemctl * *",
-    "systemctl daemon-reload",
-    "timedatectl *",
-    "useradd --system",
-    "userdel *",
-];
-
-/// Where a word that is longer than `room` is cut: behind a joint of it, if there is one.
-fn break_of(word: &str, room: usize) -> usize {
-    let fits = word.char_indices().nth(room.max(1)).map_or(word.len(), |(at, _)| at);
-    let joint = word[..fits].rfind(['.', '-', '/', ':', ',', '=']).map(|at| at + 1);
-    joint.filter(|at| *at > 1).unwrap_or(fits)
-}
+use crate::columns::{Width, break_of, columns};
 
 /// The first of `all`, and how many more there are.
 pub fn few<T: fmt::Display>(all: &[T]) -> String {
@@ -187,10 +26,6 @@ pub fn span(duration: SignedDuration) -> String {
         seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
         seconds => format!("{} days", seconds / 86_400),
     }
-}
-
-fn columns(text: &str) -> usize {
-    text.chars().count()
 }
 
 /// Rows of cells, the first of them the head.
@@ -226,14 +61,14 @@ impl Table {
         self.below.insert(self.rows.len() - 1, text.into());
     }
 
-    /// Aligned, in lines of at most [`WIDTH`]; the cells of what is wider go on below.
-    pub fn text(&self) -> String {
-        self.painted(|_, _, padded| padded)
+    /// Aligned, in lines that fit; the cells of what is wider go on below.
+    pub fn text(&self, width: Width) -> String {
+        self.painted(width, |_, _, padded| padded)
     }
 
     /// The same; `paint` gets the row's number (0: the head), the column's, and the padded cell.
-    pub fn painted(&self, paint: impl Fn(usize, usize, String) -> String) -> String {
-        let widths = self.widths();
+    pub fn painted(&self, width: Width, paint: impl Fn(usize, usize, String) -> String) -> String {
+        let widths = self.widths(width);
         let mut text = String::new();
         for (number, row) in self.rows.iter().enumerate() {
             let cells: Vec<Vec<String>> =
@@ -251,7 +86,7 @@ impl Table {
             }
             if let Some(below) = self.below.get(&number) {
                 let indent = self.indent + 2;
-                text.push_str(&wrapped(&" ".repeat(indent), indent + 2, below));
+                text.push_str(&width.wrapped(&" ".repeat(indent), indent + 2, below));
             }
         }
         text
@@ -259,7 +94,7 @@ impl Table {
 
     /// As wide as the longest cell if all that fits; else the widest give way, as long as that
     /// breaks no word, and then all the same.
-    fn widths(&self) -> Vec<usize> {
+    fn widths(&self, width: Width) -> Vec<usize> {
         let count = self.rows[0].len();
         let of = |measure: fn(&str) -> usize| -> Vec<usize> {
             let widest = |n: usize| self.rows.iter().map(|row| measure(&row[n])).max().unwrap_or(0);
@@ -267,8 +102,8 @@ impl Table {
         };
         let mut widths = of(columns);
         let words = of(|cell| cell.split_whitespace().map(columns).max().unwrap_or(0));
-        let room = WIDTH.saturating_sub(self.indent + 2 * count.saturating_sub(1));
-        for least in [&words, &vec![NARROWEST; count]] {
+        let room = width.columns().saturating_sub(self.indent + 2 * count.saturating_sub(1));
+        for least in [&words, &vec![NARROW; count], &vec![NARROWEST; count]] {
             while widths.iter().sum::<usize>() > room {
                 let wider = (0..count).filter(|&n| widths[n] > least[n]);
                 let Some(widest) = wider.max_by_key(|&n| widths[n]) else { break };
@@ -305,97 +140,33 @@ fn folded(cell: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A column is narrower only where all of them are.
+const NARROW: usize = 5;
+
 /// No column is narrower.
-const NARROWEST: usize = 5;
+const NARROWEST: usize = 2;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn fits(text: &str) -> bool {
-        text.lines().all(|line| columns(line) <= WIDTH)
-    }
-
-    #[test]
-    fn a_line_goes_on_below_its_own_beginning() {
-        let text = wrapped("WARNING: ", 4, &"word ".repeat(20));
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 2);
-        assert!(lines[0].starts_with("WARNING: word") && lines[1].starts_with("    word"));
-        assert_eq!(wrapped("", 2, "short"), "short\n");
-        assert_eq!(wrapped("x: ", 2, ""), "x:\n");
-    }
-
-    #[test]
-    fn only_prose_is_folded() {
-        let (long, content) = ("word ".repeat(20), format!("    {}\n", "word ".repeat(20)));
-        let text = folded_lines(&format!("  note: {long}\n{content}short"));
-        assert!(text.starts_with("  note: word") && text.ends_with(&format!("\n{content}short")));
-        assert!(text.replace(&content, "").lines().all(fits), "{text}");
-        assert_eq!(folded_lines("Do this? [y/N] "), "Do this? [y/N] ");
-        assert_eq!(folded_lines(""), "");
-    }
-
-    /// Each is pasted as it stands, wherever the line before it ends.
-    #[test]
-    fn what_is_copied_is_never_cut() {
-        let line = r#"web-server = { test = ["/usr/sbin/nginx", "-t"], reload = ["/usr/bin/systemctl", "reload", "nginx"] }"#;
-        for (text, copied) in [
-            (
-                "run certbot certonly --webroot --cert-name cloud.example.org -w /var/www/html, then",
-                "certbot certonly --webroot --cert-name cloud.example.org -w /var/www/html",
-            ),
-            ("start it: systemctl start apache2; and then", "systemctl start apache2"),
-            ("from anywhere else: certbaton lease break 17", "certbaton lease break 17"),
-            (
-                "then, on the vps: certbaton init --role vps --home-key 'ssh-ed25519 AAAAC3Nz home' --name casa",
-                "certbaton init --role vps --home-key 'ssh-ed25519 AAAAC3Nz home' --name casa",
-            ),
-            (
-                "the programs: rm /usr/local/bin/certbaton /usr/local/bin/certbaton-pre-hook and more",
-                "rm /usr/local/bin/certbaton /usr/local/bin/certbaton-pre-hook",
-            ),
-            ("(apt install certbot), or else", "apt install certbot"),
-            ("install it (apt install certbot), or else", "apt install certbot"),
-            ("remove it: certbaton recover there", "certbaton recover"),
-            ("add above its first section: LINE it is", line),
-        ] {
-            for before in 0..WIDTH {
-                let text = format!("{} {text}", "x".repeat(before)).replace("LINE", line);
-                let text = wrapped("problem: ", 8, &text);
-                assert!(text.lines().any(|line| line.contains(copied)), "{text}");
-                let wide = text.lines().filter(|line| columns(line) > WIDTH);
-                let is_alone = |line: &str| line.trim().trim_end_matches(CLOSING) == copied;
-                assert!(wide.into_iter().all(is_alone), "{text}");
-            }
-        }
-        assert_eq!(parts("certbot skips this lineage").len(), 4);
+    fn fits(text: &str, width: Width) -> bool {
+        text.lines().all(|line| columns(line) <= width.columns())
     }
 
     #[test]
     fn a_table_is_as_wide_as_it_must_be_and_wraps_where_it_is_too_wide() {
         let mut table = Table::new(["A", "NAMES"]).indented(2);
         table.row(["1", "a.example"]);
-        assert_eq!(table.text(), "  A  NAMES\n  1  a.example\n");
+        assert_eq!(table.text(Width::default()), "  A  NAMES\n  1  a.example\n");
         table.row(["2", &"name.example ".repeat(9)]);
-        let text = table.text();
-        assert!(fits(&text) && text.lines().count() == 4, "{text}");
+        let text = table.text(Width::default());
+        assert!(fits(&text, Width::default()) && text.lines().count() == 4, "{text}");
         assert!(!text.contains("name.\n"), "no word is broken that need not be: {text}");
     }
 
     proptest! {
-        #[test]
-        fn everything_fits_and_no_word_is_lost(
-            words in proptest::collection::vec("[a-zß.:/-]{1,120}", 0..40),
-            hang in 0_usize..20,
-        ) {
-            let plain = |text: &str| text.replace(char::is_whitespace, "");
-            let text = wrapped("first: ", hang, &words.join(" "));
-            prop_assert!(fits(&text), "{}", text);
-            prop_assert_eq!(plain(&text), format!("first:{}", words.concat()));
-        }
-
         #[test]
         fn every_table_of_at_most_nine_columns_fits(
             rows in proptest::collection::vec(
@@ -406,7 +177,10 @@ mod tests {
             for row in &rows {
                 table.row(row[..columns].to_vec());
             }
-            prop_assert!(fits(&table.text()), "{}", table.text());
+            for width in [40, 57, 80].map(Width::of_terminal) {
+                let text = table.text(width);
+                prop_assert!(fits(&text, width), "{}", text);
+            }
         }
     }
 }

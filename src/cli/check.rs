@@ -1,15 +1,17 @@
 //! system: the command line of `certbaton check`, and what a person sees of it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Args;
 
+use super::output::width;
 use super::{Error, print};
 use crate::check::{self, Call};
 use crate::config::Settings;
 use crate::exit::Exit;
 use crate::names::Hostname;
+use crate::terminal;
 
 /// The exit code is 1 if anything is a problem, 0 if not, also where there are warnings.
 #[derive(Debug, Args)]
@@ -35,18 +37,18 @@ impl Check {
     ) -> Result<Exit, Error> {
         let certbaton = std::env::current_exe().map_err(Error::Program)?;
         let call = Call { config, certbaton, names: &self.names };
-        let is_followed = io::stderr().is_terminal();
+        let followed = terminal::width(io::stderr());
         let say = move |line: &str| {
-            if is_followed {
+            if let Some(width) = followed {
                 // Nobody to tell if standard error is gone.
-                writeln!(io::stderr().lock(), "{line}").ok();
+                io::stderr().lock().write_all(width.wrapped("", 2, line).as_bytes()).ok();
             }
         };
         let summary = check::check(settings, &call, &say);
         if self.json {
             print(&(serde_json::to_string_pretty(&summary).map_err(Error::Json)? + "\n"))?;
         } else {
-            print(&summary.table())?;
+            print(&summary.table(width()))?;
         }
         Ok(summary.exit())
     }

@@ -1,19 +1,21 @@
 //! system: the command line of `renew-coordinate`, and what a person sees of it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use clap::{Command, CommandFactory, Parser};
 
 use super::look::look;
+use super::output::width;
 use super::{Common, Error, concluded, is_logged, parsed, person, print_done, settings, start};
 use crate::agent::wire::LineageName;
 use crate::clock::Stopwatch;
+use crate::columns::WIDTH;
 use crate::coordinate::outcome::{LineageSummary, Served, Summary, Verdict};
 use crate::coordinate::plan::Wish;
 use crate::coordinate::{Call, Said, coordinate};
 use crate::exit::Exit;
 use crate::names::HostLabel;
-use crate::text::{WIDTH, wrapped};
+use crate::terminal;
 
 /// Renews on every host, one after another, and verifies what each of them serves.
 #[derive(Debug, Parser)]
@@ -74,7 +76,7 @@ impl Coordinate {
         let text = if self.json {
             serde_json::to_string_pretty(&summary).map_err(Error::Json)? + "\n"
         } else {
-            summary.table()
+            summary.table(width())
         };
         let told = print_done(&text);
         let exit = summary.exit();
@@ -91,7 +93,7 @@ impl Coordinate {
 /// A line each: in the log where that is what standard error leads to, else on standard
 /// error; with the time on a terminal, where no journal adds it.
 fn progress() -> impl FnMut(Said<'_>) {
-    let watch = io::stderr().is_terminal().then(Stopwatch::start);
+    let watch = terminal::width(io::stderr()).map(|width| (Stopwatch::start(), width));
     let logged = is_logged();
     move |said| {
         let line = match said {
@@ -107,10 +109,11 @@ fn progress() -> impl FnMut(Said<'_>) {
         }
         let mut out = io::stderr().lock();
         // Nobody to tell if standard error is gone.
-        match watch.map(|watch| watch.elapsed().as_secs()) {
-            Some(seconds) => {
+        match watch {
+            Some((watch, width)) => {
+                let seconds = watch.elapsed().as_secs();
                 let time = format!("{:3}:{:02} ", seconds / 60, seconds % 60);
-                out.write_all(wrapped(&time, INDENT, line).as_bytes()).ok()
+                out.write_all(width.wrapped(&time, INDENT, line).as_bytes()).ok()
             }
             None => writeln!(out, "{line}").ok(),
         };

@@ -8,6 +8,7 @@ use clap::Parser;
 use super::commands::{DEPLOY, POST, PRE};
 use super::{Common, Error, complain, concluded, giving_back, parsed, settings, start};
 use crate::cause::chain;
+use crate::columns::WIDTH;
 use crate::config::Settings;
 use crate::exit::Exit;
 use crate::guard::ladder;
@@ -16,7 +17,6 @@ use crate::guard::words::Word;
 use crate::names::{Hostname, Webroot};
 use crate::process::Process;
 use crate::run::hook::{self, Call};
-use crate::text::WIDTH;
 
 /// What every hook understands; certbot passes the rest by environment.
 #[derive(Debug, Parser)]

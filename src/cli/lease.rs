@@ -6,7 +6,7 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::output::{self, print, print_done};
+use super::output::{self, print, print_done, width};
 use crate::check::health::Hold;
 use crate::check::vitals::hold;
 use crate::clock;
@@ -17,7 +17,6 @@ use crate::lease::question::{self, question};
 use crate::lease::wire::{Answer, Ask, Purpose, Status, Token};
 use crate::run::hook;
 use crate::run::lease::described;
-use crate::text::wrapped;
 
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum Order {
@@ -92,7 +91,7 @@ impl Order {
             Self::Show { json } => show(settings, config, here.as_ref(), *json),
             Self::Break { token } => {
                 let done = take(settings, config, here.as_ref(), *token)?;
-                Ok(print_done(&wrapped("", HANG, &done))?)
+                Ok(print_done(&width().wrapped("", HANG, &done))?)
             }
         }
     }
@@ -125,7 +124,7 @@ fn show(
         return Ok(print(&(serde_json::to_string(&shown)? + "\n"))?);
     }
     let granted = arbiter.map_or_else(
-        || wrapped("", HANG, "no arbiter: each host has a lock of its own"),
+        || width().wrapped("", HANG, "no arbiter: each host has a lock of its own"),
         |arbiter| text(&arbiter, &status),
     );
     let here = here.map(|here| held_here(here, clock::now())).unwrap_or_default();
@@ -136,7 +135,7 @@ fn show(
 fn held_here(here: &Hold, now: Timestamp) -> String {
     let shell = if here.is_shell { "; that is a shell, and holds it until it ends" } else { "" };
     let told = format!("here: {}{shell}; {} ends it", here.words(now), here.remedy());
-    wrapped("", HANG, &told)
+    width().wrapped("", HANG, &told)
 }
 
 /// Takes the lease away from the holder of `token`, and ends what this host holds by it; without a
@@ -200,7 +199,8 @@ fn text(arbiter: &str, status: &Status) -> String {
             "{place}. in the queue: {name} (host {host}, process {pid}) has waited for {waited} s to renew {why}"
         ));
     }
-    lines.iter().map(|line| wrapped("", HANG, &harmless::text(line))).collect()
+    let width = width();
+    lines.iter().map(|line| width.wrapped("", HANG, &harmless::text(line))).collect()
 }
 
 /// What goes on in the next line is indented so.

@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 
+use crate::columns::Width;
 use crate::exit::{CarriesExit, Exit};
 use crate::harmless;
+use crate::terminal;
 
 /// Standard output is full, or nobody reads it any more.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,11 @@ impl Error {
     pub(super) fn beside(self, exit: Exit) -> Self {
         Self { exit: if exit == Exit::Done { self.exit } else { exit }, ..self }
     }
+}
+
+/// How wide it is read.
+pub(super) fn width() -> Width {
+    terminal::width(io::stdout()).unwrap_or_default()
 }
 
 /// Tells what was found; nothing was changed.

@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::check::Check;
-use super::output::{self, print, print_done, write};
+use super::output::{self, print, print_done, width, write};
 use super::{Error, host_label};
 use crate::config::{self, Settings};
 use crate::exit::Exit;
@@ -21,7 +21,6 @@ use crate::setup::perform::{Consent, Person};
 use crate::setup::role::Role;
 use crate::setup::ssh::{Login, Terminal};
 use crate::setup::uninstall::uninstall;
-use crate::text::{folded_lines, wrapped};
 
 /// Put hooks, units, sudoers, user and directories in place, where no package did.
 #[derive(Debug, Args)]
@@ -208,8 +207,9 @@ impl Init {
 
 /// What leads to a command is folded, and the command is not.
 fn folded_heads(last: &str) -> String {
-    let line =
-        |line: &str| if line.ends_with(':') { wrapped("", 0, line) } else { format!("{line}\n") };
+    let line = |line: &str| {
+        if line.ends_with(':') { width().wrapped("", 0, line) } else { format!("{line}\n") }
+    };
     last.lines().map(line).collect()
 }
 
@@ -266,7 +266,7 @@ impl Console {
 
 impl Person for Console {
     fn tell(&mut self, text: &str) {
-        if let Err(error) = write(&folded_lines(text)) {
+        if let Err(error) = write(&width().folded_lines(text)) {
             self.unheard.get_or_insert(error);
         }
     }

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 
-use super::output::{self, print, write};
+use super::output::{self, print, width, write};
 use super::{Common, Error};
 use crate::config::Settings;
 use crate::exit::Exit;
@@ -49,7 +49,7 @@ impl Status {
         let text = if self.json {
             json(&overview)?
         } else {
-            text::status(&overview, settings.thresholds, colour())
+            text::status(&overview, settings.thresholds, colour(), width())
         };
         write(&text).map_err(|source| output::Error::new(Exit::Found(UNKNOWN), source))?;
         Ok(Exit::Found(overview.exit))
@@ -60,7 +60,7 @@ impl Status {
         let mut runs = runs(&history.entries, log::is_alive);
         runs.drain(..runs.len().saturating_sub(count));
         let runs = Runs { version: 1, runs, damaged: history.damaged };
-        print(&if self.json { json(&runs)? } else { list(&runs) })?;
+        print(&if self.json { json(&runs)? } else { list(&runs, width()) })?;
         Ok(Exit::Done)
     }
 
@@ -69,7 +69,7 @@ impl Status {
         let mut runs = runs(&history.entries, log::is_alive).into_iter();
         let run = runs.find(|run| run.id == *id).ok_or_else(|| Error::NoRun(id.clone()))?;
         let one = OneRun::new(run, &history.entries);
-        print(&if self.json { json(&one)? } else { one.text() })?;
+        print(&if self.json { json(&one)? } else { one.text(width()) })?;
         Ok(Exit::Done)
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::output::width;
 use super::{Error, person, print, print_done};
 use crate::cause::chain;
 use crate::certbot::lineages::lineages;
 use crate::certbot::scope::{self, Known, Origin, scope};
+use crate::columns::Width;
 use crate::config::Settings;
 use crate::exit::{CarriesExit, Exit};
 use crate::history::log::{Recorder, Start};
@@ -24,7 +26,6 @@ use crate::route::switch;
 use crate::run::hook;
 use crate::run::keep;
 use crate::run::lease::Right;
-use crate::text::wrapped;
 
 #[derive(Debug, Args)]
 pub(super) struct Switch {
@@ -92,7 +93,7 @@ impl Switch {
             }
             let report = outcome?;
             notes(&report);
-            print_done(&summary(&report, &self.names))?;
+            print_done(&summary(&report, &self.names, width()))?;
         }
         Ok(())
     }
@@ -170,7 +171,7 @@ fn notes(report: &Report) {
 }
 
 /// What was done, and what became of the `typed` names.
-fn summary(report: &Report, typed: &[Hostname]) -> String {
+fn summary(report: &Report, typed: &[Hostname], width: Width) -> String {
     let files = report.replaced.iter().map(|f| format!("changed {}\n", f.display()));
     let mut text: String = files.collect();
     for Switched { origin, routes, names, obstacles } in &report.vhosts {
@@ -182,7 +183,8 @@ fn summary(report: &Report, typed: &[Hostname]) -> String {
         let others = names.iter().filter(|name| !obstacles.is_empty() && !wanted.contains(name));
         let local: Vec<&str> = named.into_iter().chain(others).map(Hostname::as_str).collect();
         if !local.is_empty() {
-            text += &wrapped("", HANG, &format!("local: {}{already}, {origin}", local.join(" ")));
+            text +=
+                &width.wrapped("", HANG, &format!("local: {}{already}, {origin}", local.join(" ")));
         }
         for name in strange {
             let near = nearest(name, names).map(|near| format!(" (is {near} meant?)"));
@@ -190,7 +192,7 @@ fn summary(report: &Report, typed: &[Hostname]) -> String {
             let told = format!(
                 "local: {name}{already}, although no vhost has that name{near}: {origin} answers what no other does"
             );
-            text += &wrapped("", HANG, &told);
+            text += &width.wrapped("", HANG, &told);
         }
     }
     let mut others: Vec<&str> = report.local.iter().map(|route| route.name.as_str()).collect();
@@ -198,7 +200,7 @@ fn summary(report: &Report, typed: &[Hostname]) -> String {
         !report.vhosts.iter().any(|v| v.routes.iter().any(|route| route.name.as_str() == *name))
     });
     if !others.is_empty() {
-        text += &wrapped("", HANG, &format!("still local: {}", others.join(" ")));
+        text += &width.wrapped("", HANG, &format!("still local: {}", others.join(" ")));
         // An alias of a vhost is as local as the name that was switched there.
         let is_unknown = |name: &&Hostname| {
             !report.returned.contains(name) && report.local.iter().all(|r| r.name != **name)
@@ -207,7 +209,7 @@ fn summary(report: &Report, typed: &[Hostname]) -> String {
             let told = format!(
                 "{name}: nothing was switched for this name itself; if it is an alias of one that is still local, name that one"
             );
-            text += &wrapped("", HANG, &told);
+            text += &width.wrapped("", HANG, &told);
         }
     }
     if report.local.is_empty() && report.replaced.is_empty() {
@@ -251,7 +253,7 @@ mod tests {
         };
         let of = |vhost: Switched| {
             let report = Report { vhosts: vec![vhost], ..Report::default() };
-            summary(&report, &[]).split_whitespace().collect::<Vec<_>>().join(" ")
+            summary(&report, &[], Width::default()).split_whitespace().collect::<Vec<_>>().join(" ")
         };
         let own = of(vhost(vec![route("cloud.example.org")], Obstacles::default()));
         assert!(own.starts_with("local: cloud.example.org (by its own configuration)"), "{own}");
@@ -261,7 +263,7 @@ mod tests {
             "{strange}"
         );
         let report = Report { local: vec![route("cloud.example.org")], ..Report::default() };
-        let peer = summary(&report, &[name("www.cloud.example.org")]);
+        let peer = summary(&report, &[name("www.cloud.example.org")], Width::default());
         assert!(peer.contains("www.cloud.example.org: nothing was switched"), "{peer}");
     }
 }

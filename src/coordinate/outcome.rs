@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::ca::resolve::UNRESOLVED;
+use crate::columns::Width;
 use crate::coordinate::plan::Decision;
 use crate::exit::Exit;
 use crate::harmless;
 use crate::names::Hostname;
-use crate::text::{Table, wrapped};
+use crate::text::Table;
 
 /// The whole of a run (`--json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -292,7 +293,7 @@ impl Summary {
     }
 
     /// The report for people.
-    pub fn table(&self) -> String {
+    pub fn table(&self, width: Width) -> String {
         let mut table = Table::new(["HOST", "LINEAGE", "RESULT", "EXPIRES", "A", "AAAA"]);
         let (mut below, reasons) = (Vec::new(), self.reasons());
         for (place, host) in self.hosts.iter().enumerate() {
@@ -327,8 +328,8 @@ impl Summary {
         below.extend(self.refused.iter().map(|why| format!("nothing was asked: {why}")));
         below.extend(self.stopped.iter().map(|why| format!("stopped: {why}")));
         below.extend(self.costs.iter().cloned());
-        let below = below.iter().map(|line| wrapped("", 4, &harmless::text(line)));
-        table.text() + &below.collect::<String>()
+        let below = below.iter().map(|line| width.wrapped("", 4, &harmless::text(line)));
+        table.text(width) + &below.collect::<String>()
     }
 
     /// What the addresses of one kind serve for a lineage, as far as they are, or may be, this host's.

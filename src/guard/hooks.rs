@@ -1,7 +1,7 @@
 //! flow: what each of the three hooks does until `certbaton` does the rest.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use crate::cause::chain;
@@ -11,7 +11,7 @@ use crate::guard::blind;
 use crate::guard::ladder;
 use crate::guard::stopper;
 use crate::guard::verdict::Verdict;
-use crate::guard::voice;
+use crate::guard::voice::{self, PassedOn};
 use crate::guard::words::Charge;
 use crate::guard::worker;
 use crate::process::{self, Error, Process};
@@ -119,13 +119,15 @@ fn work(arguments: Vec<OsString>, charge: &Charge) -> Result<(), (Exit, Vec<u8>)
         let journal = std::env::var_os("JOURNAL_STREAM");
         let is_logged = voice::is_logged(journal.as_ref());
         // In the journal is what the worker has logged already.
+        let mut passed_on = PassedOn::to_standard_error();
         let pass_on = |part: &[u8]| {
             if !is_logged {
-                io::stderr().write_all(part).ok();
+                passed_on.take(part);
             }
         };
-        let heard = worker::attend(&worker, arguments, charge, pass_on)?;
-        Ok::<_, worker::Error>((worker, heard))
+        let heard = worker::attend(&worker, arguments, charge, pass_on);
+        passed_on.end();
+        Ok::<_, worker::Error>((worker, heard?))
     };
     match heard() {
         Err(error) => broken(&chain(&error), Vec::new(), error.exit()),

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::columns::Width;
 use crate::harmless;
 use crate::history::run::Outcome;
 use crate::run::lease::described;
@@ -9,7 +10,7 @@ use crate::status::judgement::{Thresholds, age, minute};
 use crate::status::overview::{
     Found, HostStatus, LeaseStatus, LineageResult, LineageStatus, Overview, Severity,
 };
-use crate::text::{Table, span, wrapped};
+use crate::text::{Table, span};
 
 /// Whether to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +22,13 @@ pub enum Colour {
 }
 
 /// The whole status.
-pub fn status(overview: &Overview, thresholds: Thresholds, colour: Colour) -> String {
+pub fn status(overview: &Overview, thresholds: Thresholds, colour: Colour, width: Width) -> String {
     let mut text = String::new();
     for host in &overview.hosts {
-        text += &of_host(host, overview.at, thresholds, colour);
+        text += &of_host(host, overview.at, thresholds, colour, width);
         text.push('\n');
     }
-    text += &lease(&overview.lease);
+    text += &lease(&overview.lease, width);
     if overview.wrong.is_empty() {
         text += &colour.paint(GREEN, "all is well");
         text.push('\n');
@@ -37,13 +38,19 @@ pub fn status(overview: &Overview, thresholds: Thresholds, colour: Colour) -> St
             Severity::Critical => ("CRITICAL:", RED),
             Severity::Warning => ("WARNING:", YELLOW),
         };
-        let lines = wrapped("", HANG, &format!("{word} {}", wrong.text));
+        let lines = width.wrapped("", HANG, &format!("{word} {}", wrong.text));
         text += &colour.word(code, word, &lines);
     }
     harmless::printed(&text)
 }
 
-fn of_host(host: &HostStatus, now: Timestamp, thresholds: Thresholds, colour: Colour) -> String {
+fn of_host(
+    host: &HostStatus,
+    now: Timestamp,
+    thresholds: Thresholds,
+    colour: Colour,
+    width: Width,
+) -> String {
     let own = if host.own { " (this host)" } else { "" };
     let name = format!("{}{own}", host.name);
     let state = match (&host.unreachable, host.seen) {
@@ -55,23 +62,23 @@ fn of_host(host: &HostStatus, now: Timestamp, thresholds: Thresholds, colour: Co
         }
         (Some(_), None) => ": not reached, never seen".to_owned(),
     };
-    let title = wrapped("", HANG, &format!("{name}{state}"));
+    let title = width.wrapped("", HANG, &format!("{name}{state}"));
     let title = match title.strip_prefix(&host.name) {
         Some(rest) => colour.paint(BOLD, &host.name) + rest,
         None => title,
     };
     let mut text = title.replacen("not reached", &colour.paint(YELLOW, "not reached"), 1);
     if let Some(found) = &host.found {
-        text += &of_found(found, host.is_fresh(), now, colour);
-        text += &table(&found.lineages, now, thresholds, colour);
+        text += &of_found(found, host.is_fresh(), now, colour, width);
+        text += &table(&found.lineages, now, thresholds, colour, width);
         for note in &found.notes {
-            text += &wrapped("  ", HANG, &format!("note: {note}"));
+            text += &width.wrapped("  ", HANG, &format!("note: {note}"));
         }
     }
     text
 }
 
-fn of_found(found: &Found, is_fresh: bool, now: Timestamp, colour: Colour) -> String {
+fn of_found(found: &Found, is_fresh: bool, now: Timestamp, colour: Colour, width: Width) -> String {
     let missing = || "not found".to_owned();
     let certbot = found.versions.certbot.clone().unwrap_or_else(missing);
     let foreign = found.versions.web_server.as_ref();
@@ -80,7 +87,7 @@ fn of_found(found: &Found, is_fresh: bool, now: Timestamp, colour: Colour) -> St
         |foreign| format!("web server {foreign}"),
     );
     let certbaton = &found.versions.certbaton;
-    let line = |text: &str| wrapped("  ", HANG, text);
+    let line = |text: &str| width.wrapped("  ", HANG, text);
     let mut text = line(&format!("certbaton {certbaton}, certbot {certbot}, {server}"));
     if let Some(at) = found.last_reload {
         let ago = span(now.duration_since(at));
@@ -128,6 +135,7 @@ fn table(
     now: Timestamp,
     thresholds: Thresholds,
     colour: Colour,
+    width: Width,
 ) -> String {
     if lineages.is_empty() {
         return "  certbot has no lineage here\n".to_owned();
@@ -162,7 +170,7 @@ fn table(
         ]);
         table.below(format!("{}, by {}", names(&lineage.names), issuer(&lineage.issuer)));
     }
-    table.painted(|row, column, cell| {
+    table.painted(width, |row, column, cell| {
         let lineage = row.checked_sub(1).and_then(|row| lineages.get(row));
         match lineage.filter(|_| column == 2).map(|lineage| age(lineage, now, thresholds)) {
             None => cell,
@@ -198,8 +206,8 @@ fn issuer(text: &str) -> String {
     if parts.is_empty() { text.to_owned() } else { parts.join(" ") }
 }
 
-fn lease(lease: &LeaseStatus) -> String {
-    let line = |text: &str| wrapped("", HANG, text);
+fn lease(lease: &LeaseStatus, width: Width) -> String {
+    let line = |text: &str| width.wrapped("", HANG, text);
     let Some(arbiter) = &lease.arbiter else {
         return line("lease: no arbiter, each host has a lock of its own");
     };
@@ -219,7 +227,7 @@ fn lease(lease: &LeaseStatus) -> String {
         ));
         let (place, name, why) = (place + 1, &waiter.name, &waiter.purpose.why);
         let told = format!("{place}. in the queue: {name}, for {waited}, to renew {why}");
-        text += &wrapped("  ", HANG, &told);
+        text += &width.wrapped("  ", HANG, &told);
     }
     text
 }

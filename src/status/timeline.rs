@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::columns::{Width, columns};
 use crate::harmless;
 use crate::history::record::{Deployed, Entry, Event, Switched};
 use crate::history::run::Run;
-use crate::text::wrapped;
 
 /// What `certbaton status --history --json` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -61,7 +61,7 @@ impl OneRun {
     }
 
     /// For people.
-    pub fn text(&self) -> String {
+    pub fn text(&self, width: Width) -> String {
         let run = &self.run;
         let mut text = format!(
             "{} {} on {}: {}\n",
@@ -72,7 +72,8 @@ impl OneRun {
         );
         for Timed { after_millis, entry } in &self.events {
             let took = seconds(*after_millis);
-            text += &wrapped(&format!("{took:>10}  "), 14, &harmless::text(&words(&entry.event)));
+            text +=
+                &width.wrapped(&format!("{took:>10}  "), 14, &harmless::text(&words(&entry.event)));
             if let Event::Switched(switched) = &entry.event {
                 for step in switched.steps.iter().filter(|step| step.millis > 0) {
                     let took = seconds(step.millis);
@@ -81,7 +82,7 @@ impl OneRun {
                 }
             }
         }
-        text + &wrapped(
+        text + &width.wrapped(
             &format!("{:>10}  ", seconds(self.millis)),
             14,
             &harmless::text(&run.words()),
@@ -90,7 +91,7 @@ impl OneRun {
 }
 
 /// The runs of `--history`, a line each.
-pub fn list(runs: &Runs) -> String {
+pub fn list(runs: &Runs, width: Width) -> String {
     let mut text = String::new();
     for run in &runs.runs {
         let token = run.token.map(|token| format!("; token {token}")).unwrap_or_default();
@@ -103,7 +104,13 @@ pub fn list(runs: &Runs) -> String {
             seconds(u64::try_from(took.as_millis()).unwrap_or_default()),
         );
         let told = format!("{}; by {}{token}", run.words(), run.by.text());
-        text += &wrapped(&first, 4, &harmless::text(&told));
+        let told = harmless::text(&told);
+        // Columns that are wider than the terminal are none.
+        text += &if columns(&first) < width.columns() {
+            width.wrapped(&first, 4, &told)
+        } else {
+            width.wrapped("", 4, &format!("{first}{told}"))
+        };
     }
     if runs.damaged > 0 {
         // Writing to a string cannot fail.
@@ -254,7 +261,7 @@ renewal 20231114T221320.000-7 on home: done
    5.401 s  ended
    5.401 s  renewed a
 ";
-        assert_eq!(one.text(), expected);
+        assert_eq!(one.text(Width::default()), expected);
         let json = serde_json::to_value(&one).unwrap();
         assert_eq!(json["events"][3]["after-millis"], 300);
         assert_eq!(json["events"][3]["event"], "switched");
@@ -264,7 +271,7 @@ renewal 20231114T221320.000-7 on home: done
     fn a_run_is_one_line() {
         let runs = Runs { version: 1, runs: runs(&entries(), |_| false), damaged: 0 };
         assert_eq!(
-            list(&runs),
+            list(&runs, Width::default()),
             "20231114T221320.000-7       renewal       done         5.401 s  renewed a; by
     certbot renew, process 5; token 9\n"
         );

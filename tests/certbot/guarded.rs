@@ -237,19 +237,49 @@ fn who_sits_at_certbots_terminal_is_told_why_before_it_dies() {
     let mut command = certbot.command();
     command.args(["renew", "--force-renewal", "--no-random-sleep-on-renew", "--pre-hook"]);
     command.arg(format!("'{}'", real_guard(&certbot)));
+    let text = at_a_terminal(&command, 56);
+    let shown = text.find("certbaton-pre-hook: ").and_then(|at| text.get(at..)).unwrap_or_default();
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("certbot is stopped before it asks the CA"), "{text}");
+    assert!(shown.lines().count() >= 3, "why, and what follows, folded: {text}");
+    assert!(shown.lines().all(|line| line.trim_end().chars().count() <= 56), "{text}");
+    assert_eq!(ca.asked(), [""; 0]);
+}
+
+/// certbot captures what a hook says, and shows it indented.
+#[test]
+fn what_a_hook_says_fits_on_certbots_terminal() {
+    if !certbot_is_here() {
+        return;
+    }
+    let ca = DirectoryOnly::start();
+    let certbot = Certbot::new(&ca.directory);
+    let mut command = certbot.command();
+    command.args(["renew", "--force-renewal", "--no-random-sleep-on-renew", "--post-hook"]);
+    let hook = env!("CARGO_BIN_EXE_certbaton-post-hook");
+    command.arg(format!("'{hook} --config {}'", certbot.path("none.toml").display()));
+    let text = at_a_terminal(&command, 60);
+    let begins = text.find(" certbaton-post-hook: ");
+    let shown = begins.and_then(|at| text.get(at..)).unwrap_or_default();
+    let ours = shown.lines().enumerate();
+    let ours = ours.take_while(|(number, line)| *number == 0 || line.starts_with("   "));
+    let ours: Vec<&str> = ours.map(|(_, line)| line.trim_end()).collect();
+    assert!(ours.len() > 1 && ours.iter().all(|line| line.chars().count() <= 60), "{text}");
+    let words = ours.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("/etc/certbaton/config.toml is read if it is there"), "{text}");
+}
+
+/// What is shown at a terminal of so many columns of its own, which script(1) makes.
+fn at_a_terminal(command: &Command, columns: u16) -> String {
     let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
     let words: Vec<_> = words.into_iter().map(|word| word.to_str().unwrap()).collect();
-    // script(1) gives certbot a terminal of its own.
+    let line = format!("stty cols {columns}; {}", words.join(" "));
     let output = Command::new("/usr/bin/script")
-        .args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"])
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let shown = text.find("certbaton-pre-hook: ").and_then(|at| text.get(at..)).unwrap_or_default();
-    assert!(shown.contains("certbot is stopped before it asks the CA"), "{text}");
-    assert!(shown.lines().count() >= 2, "why, and what follows: {text}");
-    assert_eq!(ca.asked(), [""; 0]);
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn started(command: &mut Command, pre_hook: &str) -> Child {

@@ -60,6 +60,27 @@ fn a_host_without_apache_is_critical_and_its_certificates_are_told() {
 }
 
 #[test]
+fn a_terminal_that_is_narrower_than_80_columns_is_not_overrun() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let program = env!("CARGO_BIN_EXE_certbaton");
+    for (columns, verb) in [(50, "status"), (50, "check"), (132, "status")] {
+        let line =
+            format!("stty cols {columns}; {program} --config {} {verb}", tree.config().display());
+        // script(1) makes a terminal.
+        let output = Command::new("/usr/bin/script")
+            .args(["--quiet", "--command", &line, "/dev/null"])
+            .env("NO_COLOR", "1")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let widest = text.lines().map(|line| line.trim_end().chars().count()).max().unwrap();
+        let most = columns.min(80);
+        assert!(widest <= most && widest > most - 20, "{widest} of {columns}: {text}");
+    }
+}
+
+#[test]
 fn days_of_the_configuration_decide() {
     let Some(tree) = Tree::plant("exit 1") else { return };
     configure(&tree, "[status]\nwarning-days = 200\ncritical-days = 100\n");

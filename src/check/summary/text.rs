@@ -4,17 +4,18 @@ use std::net::IpAddr;
 
 use crate::check::finding::Severity;
 use crate::check::summary::{CellSummary, NameSummary, Summary, Verdict};
+use crate::columns::Width;
 use crate::harmless;
 use crate::names::{HostLabel, Hostname};
-use crate::text::{Table, few, wrapped};
+use crate::text::{Table, few};
 
 impl Summary {
     /// The report for people.
-    pub fn table(&self) -> String {
-        let mut text = self.matrix();
+    pub fn table(&self, width: Width) -> String {
+        let mut text = self.matrix(width);
         let legend = self.legend();
         for line in legend.iter().chain(&self.what_would_happen()).chain(&self.notes()) {
-            text += &wrapped("", 4, &harmless::text(line));
+            text += &width.wrapped("", 4, &harmless::text(line));
         }
         text.push('\n');
         for finding in &self.findings {
@@ -26,8 +27,8 @@ impl Summary {
             let place = finding.place.as_ref().map_or_else(String::new, |at| format!(" {at}:"));
             let names = self.listed(&finding.names);
             let what = format!("{severity}:{host}{place} {}{names}", finding.what);
-            text += &wrapped("", 4, &harmless::text(&what));
-            text += &wrapped("    ", 8, &harmless::text(&finding.remedy));
+            text += &width.wrapped("", 4, &harmless::text(&what));
+            text += &width.wrapped("    ", 8, &harmless::text(&finding.remedy));
         }
         if self.findings.is_empty() {
             text.push_str("nothing wrong\n");
@@ -36,7 +37,7 @@ impl Summary {
     }
 
     /// Each name has a row for each kind of record.
-    fn matrix(&self) -> String {
+    fn matrix(&self, width: Width) -> String {
         let hosts = self.hosts.iter().map(|host| format!("FOR {}", host.name));
         let head = ["NAME", "RECORD", "LEADS TO"].map(str::to_owned).into_iter();
         let mut table = Table::new(head.chain(hosts).chain(["CERTIFICATE".to_owned()]));
@@ -49,7 +50,7 @@ impl Summary {
                 table.row(row);
             }
         }
-        table.text()
+        table.text(width)
     }
 
     /// What the marks of the matrix mean, of those that stand in it.

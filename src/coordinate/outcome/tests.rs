@@ -37,7 +37,7 @@ fn the_disk_tells_also_where_nothing_was_heard() {
 #[test]
 fn an_address_that_was_not_asked_is_told_from_one_that_is_not_there() {
     let cells = |served: Vec<Served>| {
-        let text = Summary { served, ..summary(Outcome::Renewed, None) }.table();
+        let text = Summary { served, ..summary(Outcome::Renewed, None) }.table(Width::default());
         text.lines().nth(1).unwrap().split("1970-01-01  ").nth(1).unwrap().to_owned()
     };
     let all = summary(Outcome::Renewed, None).served;
@@ -57,7 +57,7 @@ fn whatever_was_not_tried_has_its_reason_which_is_said_once() {
     summary.hosts[1].failure = Some("no route to host".into());
     summary.hosts[1].lineages[0].why = summary.hosts[1].failure.clone();
     let said = "vps: a, b: a webroot is gone";
-    let text = summary.table();
+    let text = summary.table(Width::default());
     assert!(text.contains(said) && text.matches("no route to host").count() == 1, "{text}");
     assert_eq!(summary.failures(), [said, "home: no route to host"]);
     assert_eq!(summary.exit(), Exit::Failed);
@@ -79,12 +79,12 @@ fn a_name_that_is_not_resolved_is_said_once() {
         why: Some(format!("{UNRESOLVED}: {why}")),
     };
     unresolved.served = vec![of("a.example")];
-    let text = unresolved.table().replace("\n    ", " ");
+    let text = unresolved.table(Width::default()).replace("\n    ", " ");
     assert_eq!(text.matches(why).count(), 1, "{text}");
     assert!(text.contains("vps, home: a: a.example FAILS"), "{text}");
     assert_eq!(unresolved.failures().len(), 1);
     unresolved.served.extend(["b.example", "c.example"].map(of));
-    let text = unresolved.table().replace("\n    ", " ");
+    let text = unresolved.table(Width::default()).replace("\n    ", " ");
     assert!(text.contains("\nb.example, c.example: cannot be resolved: failed"), "{text}");
     assert_eq!(text.matches(why).count(), 2, "{text}");
 }
@@ -137,12 +137,12 @@ fn summary(result: Outcome, routes_back: Option<bool>) -> Summary {
 
 #[test]
 fn the_table_has_a_line_for_each_lineage_of_each_host() {
-    let text = summary(Outcome::Renewed, Some(true)).table();
+    let text = summary(Outcome::Renewed, Some(true)).table(Width::default());
     let expected = "HOST  LINEAGE  RESULT   EXPIRES     A          AAAA\n\
                     vps   a        renewed  1970-01-01  served     elsewhere\n\
                     home  a        renewed  1970-01-01  elsewhere  served\n";
     assert_eq!(text, expected);
-    let text = summary(Outcome::Failed, Some(true)).table();
+    let text = summary(Outcome::Failed, Some(true)).table(Width::default());
     assert!(
         text.ends_with("vps: a: certbot ended with code 1\nhome: a: certbot ended with code 1\n")
     );
@@ -157,7 +157,7 @@ fn the_exit_code_is_that_of_the_worst() {
     let mut wrong = good.clone();
     wrong.served[1].verdict = Verdict::Wrong;
     assert_eq!(wrong.exit(), Exit::Failed);
-    assert!(wrong.table().contains("WRONG"));
+    assert!(wrong.table(Width::default()).contains("WRONG"));
     let mut unknown = good.clone();
     unknown.served[1].verdict = Verdict::Unknown;
     assert_eq!(unknown.exit(), Exit::Done, "not this host's to see");
@@ -184,7 +184,7 @@ fn the_report_fits_on_a_terminal() {
     let lineage = &mut long.hosts[0].lineages[0];
     lineage.name = "a-name-that-is-as-long-as-some-are.cloud.example.org".into();
     lineage.why = Some("The key authorization file did not match. ".repeat(30));
-    let text = long.table();
+    let text = long.table(Width::default());
     let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
     assert!(wide.is_empty(), "{wide:#?}");
 }

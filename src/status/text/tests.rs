@@ -3,7 +3,7 @@ use crate::status::sample::{healthy, host, local, now};
 use jiff::SignedDuration;
 
 fn shown(overview: &Overview) -> String {
-    status(overview, Thresholds::default(), Colour::None)
+    status(overview, Thresholds::default(), Colour::None, Width::default())
 }
 
 fn one_line(text: &str) -> String {
@@ -70,7 +70,7 @@ fn without_a_terminal_there_is_no_colour_and_with_one_the_text_is_the_same() {
     overview.hosts[1].found.as_mut().unwrap().local.push(local());
     let plain = shown(&overview);
     assert!(!plain.contains('\x1b'));
-    let painted = status(&overview, Thresholds::default(), Colour::Ansi);
+    let painted = status(&overview, Thresholds::default(), Colour::Ansi, Width::default());
     assert!(painted.contains("\x1b[31mlocal\x1b[0m"), "{painted}");
     let escape = regex::Regex::new("\x1b\\[[0-9]+m").unwrap();
     assert_eq!(escape.replace_all(&painted, ""), plain);

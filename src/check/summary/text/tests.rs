@@ -7,7 +7,7 @@ use crate::coordinate::plan::tests::lineage;
 use jiff::Timestamp;
 
 fn text(gathered: &Gathered) -> String {
-    summary(gathered, Timestamp::UNIX_EPOCH).table()
+    summary(gathered, Timestamp::UNIX_EPOCH).table(Width::default())
 }
 
 #[test]
