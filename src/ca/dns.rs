@@ -148,6 +148,14 @@ impl Nameservers {
         })
     }
 
+    /// Whether there is no address under `name`, of either kind, by the servers' own word: where
+    /// one of the two is not answered, nobody knows.
+    pub fn denies(&self, name: &Hostname, deadline: &Deadline) -> bool {
+        let v6 = || self.ipv6(name, deadline).is_ok_and(|found| found.records().is_empty());
+        let v4 = || self.ipv4(name, deadline).is_ok_and(|found| found.records().is_empty());
+        v6() && v4()
+    }
+
     /// The CAA records of `name` itself.
     pub fn caa(&self, name: &Hostname, deadline: &Deadline) -> Result<Answer<Record>, Error> {
         self.ask(name, Kind::Caa, deadline, |data| match data {

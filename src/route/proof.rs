@@ -31,6 +31,9 @@ pub enum Error {
     /// The interfaces could not be listed.
     #[error("cannot list the addresses of this host")]
     Addresses(#[source] io::Error),
+    /// The CA has nowhere to ask.
+    #[error("{0} has no address in DNS: the CA cannot reach it; publish A or AAAA records")]
+    NotInDns(Hostname),
     /// No address to ask.
     #[error(
         "Apache does not listen on port 80 of any address that serves {0}; the CA asks there first"
@@ -121,6 +124,7 @@ impl CarriesExit for Error {
             Self::Disk(error) => error.exit(),
             Self::File(error) => error.exit(),
             Self::Addresses(_)
+            | Self::NotInDns(_)
             | Self::NoListener(_)
             | Self::NotLocal { .. }
             | Self::NotPublic { .. }

@@ -42,6 +42,7 @@ mod planning;
 mod prove;
 pub mod record;
 mod seen;
+mod unnamed;
 mod watch;
 
 /// Why a keeper ended other than by the end of its run.

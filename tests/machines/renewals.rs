@@ -1,7 +1,7 @@
 //! flow: renewals that go well, or as well as they can.
 
 use crate::two_hosts::clean::{LINEAGES, NAMES};
-use crate::two_hosts::lab::Lab;
+use crate::two_hosts::lab::{Lab, until};
 use crate::two_hosts::scenario::Certbots::{Both, Debians, Sampled};
 use crate::two_hosts::scenario::Scenario;
 
@@ -11,6 +11,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("the_vps_renews_through_home", Debians, vps_renews),
     Scenario::new("a_name_that_two_lineages_share_stays_until_both_have_it", Sampled, overlap),
     Scenario::new("a_lineage_that_fails_takes_no_other_with_it", Sampled, one_fails),
+    Scenario::new("a_name_without_an_address_in_dns_costs_itself_alone", Sampled, unnamed),
+    Scenario::new("name_servers_that_do_not_answer_cost_nothing", Debians, mute),
     Scenario::new("a_lineage_that_is_broken_takes_no_other_with_it", Sampled, one_broken),
     Scenario::new(
         "a_certificate_whose_deploy_hook_is_not_called_is_served_all_the_same",
@@ -91,7 +93,8 @@ fn overlap(lab: &Lab) {
     );
 }
 
-fn one_fails(lab: &Lab) {
+/// A lineage on home for `gone.example.org`, proven like the others.
+fn gone(lab: &Lab) {
     lab.home.site(
         "gone",
         "<VirtualHost *:80>\nServerName gone.example.org\nDocumentRoot /var/www/html\n\
@@ -102,6 +105,10 @@ fn one_fails(lab: &Lab) {
     lab.ca.names("2001:db8::20 gone.example.org\n");
     let webroot = ["--webroot", "-w", "/var/www/html", "-d", "gone.example.org"];
     lab.certbot_on(&lab.home, "certonly").with(&webroot).hooks().succeed();
+}
+
+fn one_fails(lab: &Lab) {
+    gone(lab);
     lab.ca.names("2001:db8::99 gone.example.org\n");
     let since = lab.ca.mark();
     let done = lab.renew().run();
@@ -109,6 +116,45 @@ fn one_fails(lab: &Lab) {
     let work = lab.ca.work(since);
     assert_eq!((work.issued, work.invalid), (3, 1), "{work:?}");
     lab.expect_served(&LINEAGES);
+}
+
+fn unnamed(lab: &Lab) {
+    gone(lab);
+    lab.ca.names("");
+    let is_gone = || lab.ca.start(&["getent", "ahosts", "gone.example.org"]).ended().out.is_empty();
+    until("the name server", is_gone);
+    let why = "gone.example.org has no address in DNS: the CA cannot reach it";
+    let (since, cursor) = (lab.ca.mark(), lab.home.cursor());
+    lab.renew().with(&["--cert-name", "gone.example.org"]).be_stopped();
+    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    lab.expect_not_asked(since);
+    let told = lab.home.journal(&cursor);
+    assert!(told.contains(why), "{told}");
+    let (since, cursor) = (lab.ca.mark(), lab.home.cursor());
+    let done = lab.renew().run();
+    assert_eq!(done.code(), 1, "certbot tells of it: {done:?}");
+    let work = lab.ca.work(since);
+    assert!(work.issued == 3 && work.orders <= 4, "one failed order at most: {work:?}");
+    lab.expect_served(&LINEAGES);
+    let told = lab.home.journal(&cursor);
+    let left_out = "left out, certbot will fail with it: gone.example.org: ";
+    let line = told.lines().find(|line| line.contains(left_out));
+    assert!(line.is_some_and(|line| line.contains(why)), "{told}");
+}
+
+fn mute(lab: &Lab) {
+    lab.home.script(
+        "/run/unheard",
+        "#!/bin/sh
+         nft 'add table inet mute; add chain inet mute out { type filter hook output priority 0; };
+              add rule inet mute out udp dport 53 drop'
+         certbaton-pre-hook; status=$?
+         nft delete table inet mute
+         exit $status\n",
+    );
+    let since = lab.ca.mark();
+    lab.renew().with(&["--cert-name", "wiki.example.org"]).pre("/run/unheard").succeed();
+    lab.expect_issued(since, 1);
 }
 
 /// certbot has lost its webroot, as a `certonly` by another plugin leaves it.

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixListener;
 
+use super::unnamed::unnamed;
 use super::{Error, Keeper, record};
 use crate::cause::chain;
 use crate::clock::Stopwatch;
@@ -74,10 +75,10 @@ impl Keeper<'_> {
         let report = switched?;
         switch::log(self.settings, &report);
         let mut routes = report.left_out.clone();
-        routes.extend(self.prove_publicly(&report, all));
-        let is_proven = |route: &&Route| routes.iter().all(|left| left.route != **route);
-        let proven: Vec<Route> = report.local.iter().filter(is_proven).cloned().collect();
-        routes.extend(self.seen_elsewhere(&proven));
+        // What leads nowhere is not asked for where it would have to lead.
+        routes.extend(unnamed(&report.local, self.settings.proof_time));
+        routes.extend(self.prove_publicly(&report, &routes, all));
+        routes.extend(self.seen_elsewhere(&rest(&report.local, &routes)));
         let is_local = |left: &order::LeftOut| report.local.contains(&left.route);
         let is_any = report.local.len() > routes.iter().filter(|left| is_local(left)).count();
         let local = report.local.into_iter().map(|route| route.name).collect();
@@ -90,7 +91,12 @@ impl Keeper<'_> {
     }
 
     /// Where others hand the challenge path on to this host, a local proof is not enough.
-    fn prove_publicly(&self, report: &Report, all: bool) -> Vec<order::LeftOut> {
+    fn prove_publicly(
+        &self,
+        report: &Report,
+        left: &[order::LeftOut],
+        all: bool,
+    ) -> Vec<order::LeftOut> {
         let routes = if all {
             report.local.clone()
         } else if self.settings.arbiter.is_some() || self.settings.web_server.is_some() {
@@ -98,6 +104,7 @@ impl Keeper<'_> {
         } else {
             Vec::new()
         };
+        let routes = rest(&routes, left);
         let watch = Stopwatch::start();
         let unproven =
             public::prove(&routes, &|name| self.run.account(name), self.settings.proof_time);
@@ -174,4 +181,10 @@ impl Keeper<'_> {
         }
         Reply { exit: Exit::Done.code(), text: lines.join("\n") }
     }
+}
+
+/// Those of `routes` that are not left out.
+fn rest(routes: &[Route], left: &[order::LeftOut]) -> Vec<Route> {
+    let is_left = |route: &&Route| left.iter().any(|left| left.route == **route);
+    routes.iter().filter(|route| !is_left(route)).cloned().collect()
 }
