@@ -30,6 +30,7 @@ use crate::guard::words::{Charge, Word};
 use crate::history::log::{Recorder, Start};
 use crate::history::record::{By, Kind};
 use crate::history::said;
+use crate::lease::times;
 use crate::lock::{self, Lock};
 use crate::names::{Hostname, Thumbprint, Webroot};
 use crate::process::{self, Process};
@@ -237,14 +238,15 @@ pub fn post(settings: &Settings) -> Result<(), Error> {
 /// Ends the run that is under way on this host, whoever it is for; whether there was one.
 ///
 /// A keeper that is stopped hears nothing, one that still waits for the lease does not listen:
-/// such a one is ended by a signal.
+/// such a one is ended by a signal. Any other answers when the lease is free, too.
 pub fn break_run(settings: &Settings) -> Result<bool, Error> {
     let holder = LockHolder::of(settings);
     if let Some(stuck) = holder.as_ref().filter(|holder| holder.is_stuck()) {
         stuck.end()?;
         return give_back_after_death(settings).map(|()| true);
     }
-    match (ask(settings, process::own()?, Request::Break, work_time(settings))?, holder) {
+    let within = work_time(settings) + times::GOODBYE * 2;
+    match (ask(settings, process::own()?, Request::Break, within)?, holder) {
         (Asked::Answered(reply), _) if reply.exit == 0 => Ok(true),
         (Asked::Answered(reply), _) => Err(Error::Refused(reply)),
         (Asked::Nobody, Some(waiting)) if waiting.is_keeper() => {

@@ -103,6 +103,8 @@ struct Keeper<'a> {
     calls: Vec<Call>,
     /// It has let go of the lease although not everything is given back.
     owes: bool,
+    /// The person who broke the lease: told when nothing of the run is left.
+    breaker: Option<Channel>,
 }
 
 /// How a run came to its end.
@@ -152,10 +154,21 @@ pub fn keep(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
         told,
         calls,
         owes,
+        breaker: None,
     };
     let outcome = keeper.live(&mut hook, config);
+    let breaker = keeper.breaker.take();
     keeper.ended(&outcome);
+    tell_breaker(breaker);
     outcome
+}
+
+/// Tells the person who broke the lease that all is given back.
+fn tell_breaker(breaker: Option<Channel>) {
+    if let Some(mut channel) = breaker {
+        // Whoever it was may have gone.
+        channel.send(&Reply::done()).ok();
+    }
 }
 
 /// What a hook asks.

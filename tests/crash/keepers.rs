@@ -196,6 +196,29 @@ fn a_keeper_that_is_stopped_is_ended_by_lease_break_and_by_recover_once_its_run_
 }
 
 #[test]
+fn a_lease_that_is_broken_is_free_and_the_run_recorded_when_that_is_said() {
+    on_a_bench(|bench| {
+        if without_strace() {
+            return Ok(());
+        }
+        let config = config(bench, "broken.toml", "");
+        let script = format!("{} || exit 9\necho held\nread word\n", pre(bench, &config));
+        let mut client = Client::script(bench, &script);
+        client.hear("held")?;
+        // Whatever it removes or syncs takes a while.
+        let slow = "inject=unlink,unlinkat,fsync,fdatasync:delay_enter=200000";
+        let slow = Traced::with(keeper(&config).process().pid, &["-f", "-e", slow])?;
+        let broken = certbaton(&config, &["lease", "break"]);
+        ensure!(broken.status.success(), "{}", told(&broken));
+        ensure!(lock::attempt(&bench.settings.lease_lock()).unwrap().is_some(), "it is held");
+        let history = fs::read_to_string(bench.settings.history()).unwrap();
+        ensure!(history.lines().last().is_some_and(|l| l.contains("ended")), "{history}");
+        drop((slow, client));
+        bench.expect_as_before()
+    });
+}
+
+#[test]
 fn a_keeper_killed_while_the_post_hook_waits_has_its_work_done_by_that() {
     on_a_bench(|bench| {
         let config = config(bench, "killed.toml", "");

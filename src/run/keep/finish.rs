@@ -30,6 +30,8 @@ use crate::run::messages::{Reply, Request};
 struct Wait {
     /// Who asked for the next one, and is told what comes of it.
     asked: Option<Channel>,
+    /// That is a person who breaks the lease.
+    is_breaker: bool,
     /// The keeper was told to end: by signal, or by a person who breaks the lease.
     told_to_end: bool,
 }
@@ -54,7 +56,8 @@ impl Keeper<'_> {
             );
         }
         let deadline = Deadline::after(self.settings.lease_grace);
-        let mut wait = Wait { asked: waiting, told_to_end: false };
+        let is_breaker = end == End::Broken;
+        let mut wait = Wait { asked: waiting, is_breaker, told_to_end: false };
         let (mut said, mut pause) = (BTreeSet::new(), FIRST_PAUSE);
         loop {
             let outcome = self.try_once(&mut said);
@@ -65,6 +68,10 @@ impl Keeper<'_> {
                 }
                 Err(error) => Reply { exit: Exit::NotUndone.code(), text: still_local(error) },
             };
+            if wait.is_breaker && outcome.is_ok() {
+                // The lease is to be free and the record closed by then.
+                self.breaker = wait.asked.take();
+            }
             if let Some(mut channel) = wait.asked.take() {
                 // The hook may have been killed; the log has it too.
                 channel.send(&reply).ok();
@@ -152,7 +159,8 @@ impl Keeper<'_> {
                 Ok(ready) => {
                     let called = listener.filter(|_| ready.get(1) == Some(&true));
                     if let Some(call) = called.and_then(|listener| self.hear(listener, &deadline)) {
-                        wait.told_to_end = call.message.request == Request::Break;
+                        wait.is_breaker = call.message.request == Request::Break;
+                        wait.told_to_end = wait.is_breaker;
                         wait.asked = Some(call.channel);
                     }
                     ready[0]

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 
-use super::{End, Error, HOOK_PATIENCE, Keeper};
+use super::{End, Error, HOOK_PATIENCE, Keeper, tell_breaker};
 use crate::cause::chain;
 use crate::exit::{CarriesExit, Exit};
 use crate::history::record::Event;
@@ -29,6 +29,8 @@ impl Keeper<'_> {
     ) -> Result<(), Error> {
         self.told(reply);
         let finished = self.finish(End::Lost, None, Some(listener));
+        // There is no lease to be given back any more.
+        tell_breaker(self.breaker.take());
         // A client, or a shell, may live for as long as it likes: nothing is held for it any more.
         if !self.task.stoppable {
             return finished;

@@ -54,8 +54,8 @@ impl Keeper<'_> {
                 [_, _, true, ..] => "the keeper was told to end".to_owned(),
                 [_, _, _, _, true] => "the lease was lost".to_owned(),
                 [_, _, _, true, ..] => match self.call_of_a_person(listener, &deadline) {
-                    Some(mut person) if outset.call_off() => {
-                        person.channel.send(&Reply::done()).ok();
+                    Some(person) if outset.call_off() => {
+                        self.breaker = Some(person.channel);
                         BROKEN.to_owned()
                     }
                     person => {
