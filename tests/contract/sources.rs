@@ -51,6 +51,17 @@ fn standard_output_is_written_in_one_place() {
     }
 }
 
+/// Whoever else asked it would have to wait for what is on its way, and not to rely on what it finds out by a pid.
+#[test]
+fn the_tests_read_the_machines_journal_in_one_place() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let asks = ["-q", "--sync"].map(|option| format!("journalctl {option}"));
+    for file in files(&root).iter().filter(|file| !file.ends_with("two_hosts/host.rs")) {
+        let text = fs::read_to_string(file).unwrap();
+        assert!(!asks.iter().any(|ask| text.contains(ask)), "{} asks journald", file.display());
+    }
+}
+
 /// The strings of a source, without its tests and comments.
 fn said(text: &str) -> Vec<String> {
     let own = text.split("#[cfg(test)]").next().unwrap();

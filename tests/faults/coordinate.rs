@@ -165,10 +165,12 @@ fn by_unit(lab: &Lab) {
     assert_eq!(done.code(), 0, "{done:?}");
     lab.expect_issued(since, 2 * LINEAGES.len());
     // Once each, and to be found by its field.
-    let told = lab.vps.journal_where(&cursor, "CERTBATON_LINEAGE=wiki.example.org");
+    let told =
+        lab.vps.logged(&cursor, "CERTBATON_LINEAGE", |lineage| lineage == "wiki.example.org");
     for host in ["home", "vps"] {
         let line = format!("{host}: wiki.example.org: renewed");
-        assert_eq!(told.matches(&line).count(), 1, "{told}");
+        let count = told.iter().filter(|(_, said)| said.contains(&line)).count();
+        assert_eq!(count, 1, "{told:?}");
     }
     for unit in ["certbaton-renew.service", "certbaton-recover.service"] {
         let said = lab.vps.sh(&format!("systemd-analyze security --threshold=39 {unit}"));
@@ -217,18 +219,4 @@ fn out_of_the_session(lab: &Lab) {
 /// Whether a keeper is at work.
 fn has_keeper(host: &Host) -> bool {
     !host.processes("certbaton keep").is_empty()
-}
-
-impl Host {
-    /// What was logged since with this field (systemd.journal-fields(7)).
-    fn journal_where(&self, cursor: &str, field: &str) -> String {
-        // By time: with a match, `--after-cursor` leaves out the first one.
-        let since = self.sh(&format!(
-            "journalctl --sync; journalctl -q --no-pager -o json --cursor '{cursor}' -n 1 --output-fields=_PID"
-        ));
-        let since: serde_json::Value = serde_json::from_str(&since).unwrap();
-        let since: u64 = since["__REALTIME_TIMESTAMP"].as_str().unwrap().parse().unwrap();
-        let seconds = since / 1_000_000;
-        self.sh(&format!("journalctl -q --no-pager -o cat --since @{seconds} {field}"))
-    }
 }

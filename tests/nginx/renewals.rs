@@ -63,14 +63,14 @@ fn renews(lab: &Lab) {
 fn by_unit(lab: &Lab) {
     let nginx = Nginx::instead_of_apache(lab, "");
     together(lab);
-    let since = lab.ca.mark();
+    let (since, cursor) = (lab.ca.mark(), lab.vps.cursor());
     let drop_in = "/run/systemd/system/certbaton-renew.service.d";
     lab.vps.sh(&format!("mkdir -p {drop_in}"));
     let text = "[Service]\nExecStart=\nExecStart=/usr/bin/renew-coordinate --force-renewal\n";
     lab.vps.write(&format!("{drop_in}/force.conf"), text);
     lab.vps.sh("systemctl daemon-reload");
     let done = lab.vps.run(&["systemctl", "start", "certbaton-renew.service"]);
-    let said = lab.vps.sh("journalctl -q -o cat -u certbaton-renew.service");
+    let said = lab.vps.journal(&cursor);
     lab.vps.sh(&format!("rm -r {drop_in}; systemctl daemon-reload"));
     assert_eq!(done.code(), 0, "{said}");
     lab.expect_issued(since, 2 * LINEAGES.len());

@@ -200,21 +200,32 @@ impl Host {
     }
 
     /// The same, with the microsecond of each.
-    ///
-    /// journalctl is not asked for certbaton's alone: with a match, `--after-cursor` leaves out the first one.
     pub(crate) fn entries(&self, cursor: &str) -> Vec<(u64, String)> {
+        self.logged(cursor, "SYSLOG_IDENTIFIER", |by| by.starts_with("certbaton"))
+    }
+
+    /// What was logged since with a field that is as it has to be, and the microsecond of each.
+    ///
+    /// journalctl is asked for all of it: with a match, `--after-cursor` leaves out the first one. The field is one that
+    /// the program itself sends. What journald adds by the pid, the unit above all, it cannot know of a program that has
+    /// ended by the time it reads (systemd.journal-fields(7), trusted fields).
+    pub(crate) fn logged(
+        &self,
+        cursor: &str,
+        field: &str,
+        is_it: impl Fn(&str) -> bool,
+    ) -> Vec<(u64, String)> {
         let text = self.sh(&format!(
             "journalctl --sync; journalctl -q --no-pager -o json --after-cursor '{cursor}' \
-             --output-fields=MESSAGE,SYSLOG_IDENTIFIER"
+             --output-fields=MESSAGE,{field}"
         ));
         let entries = text.lines().map(serde_json::from_str::<serde_json::Value>);
         entries
             .filter_map(|entry| {
                 let entry = entry.ok()?;
-                let by = entry["SYSLOG_IDENTIFIER"].as_str()?;
                 let at = entry["__REALTIME_TIMESTAMP"].as_str()?.parse().ok()?;
                 let said = entry["MESSAGE"].as_str()?.to_owned();
-                by.starts_with("certbaton").then_some((at, said))
+                is_it(entry[field].as_str()?).then_some((at, said))
             })
             .collect()
     }
