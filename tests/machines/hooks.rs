@@ -84,7 +84,7 @@ fn by_hand(lab: &Lab) {
     lab.await_pause();
     assert_eq!(lab.ca.answers(&NAMES), ["vps", "vps", "home", "vps"]);
     client.signal(Signal::SIGKILL);
-    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    lab.home.at_rest();
     lab.go_on();
     client.ended();
 }
@@ -107,7 +107,7 @@ fn dehydrated(lab: &Lab) {
     let dehydrated = ["dehydrated", "--config", "/root/scenario/config"];
     let registered = lab.home.run(&[&dehydrated[..], &["--register", "--accept-terms"]].concat());
     assert_eq!(registered.code(), 0, "{registered:?}");
-    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    lab.home.at_rest();
     let done =
         lab.home.run(&[&dehydrated[..], &["--cron", "--domain", "git.example.org"]].concat());
     assert_eq!(done.code(), 0, "{done:?}");

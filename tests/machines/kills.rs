@@ -87,11 +87,6 @@ fn await_installed(lab: &Lab) {
     until("our lines", || lab.home.read(site).contains("# certbaton: begin"));
 }
 
-fn await_gone(lab: &Lab) {
-    until("the keeper's end", || lab.home.running("certbaton").is_empty());
-    until("the pre-hook's end", || lab.home.running("certbaton-pre-hook").is_empty());
-}
-
 fn waiting<const SIGNAL: i32>(lab: &Lab) {
     lab.expect_untouched();
     let since = lab.ca.mark();
@@ -100,7 +95,7 @@ fn waiting<const SIGNAL: i32>(lab: &Lab) {
     lab.home.keeper();
     certbot.signal(Signal::try_from(SIGNAL).unwrap());
     certbot.ended();
-    await_gone(lab);
+    lab.home.at_rest();
     drop(lease);
     lab.expect_not_asked(since);
 }
@@ -113,7 +108,7 @@ fn switching<const SIGNAL: i32>(lab: &Lab) {
     certbot.signal(Signal::try_from(SIGNAL).unwrap());
     drop(frozen);
     certbot.ended();
-    await_gone(lab);
+    lab.home.at_rest();
     lab.expect_not_asked(since);
 }
 
@@ -124,7 +119,7 @@ fn in_pre_hook<const SIGNAL: i32>(lab: &Lab) {
     lab.await_pause();
     assert_eq!(lab.ca.answers(&NAMES), ["home"; 4]);
     certbot.signal(Signal::try_from(SIGNAL).unwrap());
-    await_gone(lab);
+    lab.home.at_rest();
     lab.go_on();
     certbot.ended();
     lab.expect_not_asked(since);
@@ -137,7 +132,7 @@ fn in_challenge<const SIGNAL: i32>(lab: &Lab) {
     lab.await_challenge(since);
     certbot.signal(Signal::try_from(SIGNAL).unwrap());
     certbot.ended();
-    await_gone(lab);
+    lab.home.at_rest();
     drop(held);
     lab.home.sh("find /var/www -path '*/acme-challenge/*' ! -name who -delete");
 }
@@ -151,11 +146,11 @@ fn deployed<const SIGNAL: i32>(lab: &Lab) {
     // From its first new certificate on, certbot keeps SIGTERM to itself and goes on: `ErrorHandler.__exit__`
     // (error_handler.py) leaves its handler in place after `update_all_links_to` (storage.py).
     if SIGNAL != TERM {
-        await_gone(lab);
+        lab.home.at_rest();
     }
     lab.go_on();
     certbot.ended();
-    await_gone(lab);
+    lab.home.at_rest();
     lab.expect_served(&["cloud.example.org"]);
 }
 
@@ -167,7 +162,7 @@ fn keeper_in_switch(lab: &Lab) {
     kill(lab.home.keeper(), Signal::SIGKILL).unwrap();
     drop(frozen);
     assert_eq!(certbot.ended().code(), 143);
-    await_gone(lab);
+    lab.home.at_rest();
     lab.expect_not_asked(since);
 }
 
@@ -218,7 +213,7 @@ fn pre_hook_waiting(lab: &Lab) {
     lab.home.keeper();
     kill(lab.home.process("certbaton-pre-hook"), Signal::SIGKILL).unwrap();
     assert_eq!(certbot.ended().code(), 143);
-    await_gone(lab);
+    lab.home.at_rest();
     drop(lease);
     lab.expect_not_asked(since);
 }
@@ -231,7 +226,7 @@ fn pre_hook_in_switch(lab: &Lab) {
     kill(lab.home.process("certbaton-pre-hook"), Signal::SIGKILL).unwrap();
     assert_eq!(certbot.ended().code(), 143);
     drop(frozen);
-    await_gone(lab);
+    lab.home.at_rest();
     lab.expect_not_asked(since);
 }
 

@@ -1,7 +1,7 @@
 //! flow: configurations as people have them: many files, two webroots, what an older hook left, what nobody loaded.
 
 use crate::hooks::new_name;
-use crate::two_hosts::lab::{Lab, until};
+use crate::two_hosts::lab::Lab;
 use crate::two_hosts::scenario::Certbots::{Debians, Sampled};
 use crate::two_hosts::scenario::Scenario;
 
@@ -102,7 +102,7 @@ fn old_hook(lab: &Lab) {
     for times in [1, 0] {
         let cursor = lab.home.cursor();
         lab.renew().with(&["--cert-name", "git.example.org"]).succeed();
-        until("the keeper's end", || lab.home.running("certbaton").is_empty());
+        lab.home.at_rest();
         let told = lab.home.journal(&cursor);
         for words in left {
             assert_eq!(told.matches(words).count(), times, "{words:?} in {told}");

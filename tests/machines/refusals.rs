@@ -1,7 +1,7 @@
 //! flow: what cannot succeed is refused before the CA is asked, and touches nothing.
 
 use crate::two_hosts::clean::LINEAGES;
-use crate::two_hosts::lab::{Lab, until};
+use crate::two_hosts::lab::Lab;
 use crate::two_hosts::scenario::Certbots::{Both, Debians, Sampled};
 use crate::two_hosts::scenario::Scenario;
 
@@ -34,7 +34,7 @@ fn expect_refused(lab: &Lab, words: &[&str]) {
 fn expect_refused_of(lab: &Lab, more: &[&str], words: &[&str]) {
     let (since, cursor) = (lab.ca.mark(), lab.home.cursor());
     lab.renew().with(more).be_stopped();
-    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    lab.home.at_rest();
     lab.expect_not_asked(since);
     let told = lab.home.journal(&cursor);
     for word in words.iter().chain(&["was stopped before it asked the CA"]) {
@@ -47,7 +47,7 @@ fn expect_left_out(lab: &Lab, lineage: &str, words: &str) {
     let (since, cursor) = (lab.ca.mark(), lab.home.cursor());
     let done = lab.renew().run();
     assert_eq!(done.code(), 1, "certbot tells of {lineage}: {done:?}");
-    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    lab.home.at_rest();
     let work = lab.ca.work(since);
     assert!(work.issued == 2 && work.orders <= 3, "one failed order at most: {work:?}");
     lab.expect_served(&LINEAGES);
@@ -113,7 +113,7 @@ fn renewed_key(lab: &Lab) {
     assert!(told.contains("names may still be local"), "{told}");
     // Once somebody repairs it, the keeper goes on by itself.
     lab.home.sh("cp -P /run/key /etc/letsencrypt/live/git.example.org/privkey.pem");
-    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    lab.home.at_rest();
     lab.expect_served(&LINEAGES);
 }
 
@@ -135,7 +135,7 @@ fn terminal(lab: &Lab) {
     {
         assert!(done.out.contains(words), "no {words:?}: {done:?}");
     }
-    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    lab.home.at_rest();
     lab.expect_not_asked(since);
 }
 
@@ -155,7 +155,7 @@ fn deaf_certbot(lab: &Lab) {
     let since = lab.ca.mark();
     let done = lab.certbot_on(&lab.home, "renew").with(&["--force-renewal"]).run();
     assert_ne!(done.code(), 0, "{done:?}");
-    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    lab.home.at_rest();
     let work = lab.ca.work(since);
     assert_eq!((work.orders, work.issued, work.invalid), (1, 1, 0), "{work:?}");
     lab.home.sh("certbaton switch peer > /dev/null");

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::schema;
 use crate::two_hosts::clean::LINEAGES;
 use crate::two_hosts::host::Host;
-use crate::two_hosts::lab::{Lab, until};
+use crate::two_hosts::lab::Lab;
 use crate::two_hosts::scenario::Certbots::Debians;
 use crate::two_hosts::scenario::Scenario;
 
@@ -50,7 +50,7 @@ fn last_run(told: &Value) -> &Value {
 
 fn timeline(lab: &Lab) {
     lab.renew().succeed();
-    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    lab.home.at_rest();
     let (code, told) = status(&lab.home);
     assert_eq!((code, wrong(&told)), (0, vec![]), "{told}");
     let found = &told["hosts"][0]["found"];
@@ -104,7 +104,7 @@ fn stopped(lab: &Lab) {
     lab.home.site("mine", "<VirtualHost *:80>\n  ProxyPas / http://x/\n</VirtualHost>\n");
     lab.note();
     lab.renew().be_stopped();
-    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    lab.home.at_rest();
     let (code, told) = status(&lab.home);
     assert_eq!(code, 2, "{told}");
     assert_eq!(wrong(&told), ["apache/home", "last-run/home"]);
@@ -124,7 +124,7 @@ fn one_fails(lab: &Lab) {
     lab.home.sh("find /var/www -path '*/acme-challenge/*' ! -name who -delete");
     drop(held);
     assert_eq!(certbot.ended().code(), 1);
-    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    lab.home.at_rest();
     let (code, told) = status(&lab.home);
     // Said once: by the run, which was to renew it and has failed.
     assert_eq!((code, wrong(&told)), (1, vec!["last-run/home"]), "{told}");
@@ -172,7 +172,7 @@ fn unwritable(lab: &Lab) {
     let cursor = lab.home.cursor();
     lab.home.sh("mkdir -p -m 711 /var/lib/certbaton; mkdir /var/lib/certbaton/history.jsonl");
     lab.renew().with(&["--cert-name", "wiki.example.org"]).succeed();
-    until("the keeper's end", || lab.home.running("certbaton").is_empty());
+    lab.home.at_rest();
     let told = lab.home.journal(&cursor);
     assert_eq!(told.matches("no whole record of this run").count(), 1, "{told}");
     let (code, told) = status(&lab.home);

@@ -149,7 +149,7 @@ fn first(site: &Site) {
     home.run(&["sh", "-c", &command]).expect(0, &[]);
     let Work { issued, invalid, .. } = site.lab.ca.work(since);
     assert_eq!((issued, invalid), (1, 0));
-    until("the keeper's end", || home.processes("certbaton keep").is_empty());
+    home.at_rest();
     // certbot has saved the hooks with the lineage, and would stumble over them when they are gone.
     let renewal = format!("/etc/letsencrypt/renewal/{name}.conf");
     assert!(home.read(&renewal).contains("certbaton-pre-hook"), "{}", home.read(&renewal));

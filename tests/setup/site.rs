@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use libtest_mimic::{Failed, Trial};
 
 use crate::two_hosts::host::{Host, Output};
-use crate::two_hosts::lab::{Lab, programs};
+use crate::two_hosts::lab::{Lab, programs, until};
 use crate::two_hosts::snapshot::{Snapshot, differing, taken, timeless};
 use crate::two_hosts::trials::{self, told};
 
@@ -65,13 +65,14 @@ impl Site {
     /// Nothing of certbaton's is left, and nothing else is missing.
     pub(crate) fn is_as_before(&self) {
         for (host, before) in self.hosts().into_iter().zip(&self.before) {
+            until("the end of certbaton and ssh", || {
+                host.processes("certbaton").is_empty() && host.running("ssh").is_empty()
+            });
             let now = tree(host);
             let differing: Vec<PathBuf> = differing(before, &now);
             assert!(differing.is_empty(), "on {}: {differing:?}", host.name);
             let left = host.sh("getent passwd certbaton || true; getent group certbaton || true; systemctl list-units --all --plain --no-legend 'certbaton*'; ls -d /run/certbaton* 2> /dev/null || true");
             assert_eq!(left, "", "on {}", host.name);
-            assert_eq!(host.processes("certbaton"), [], "on {}", host.name);
-            assert_eq!(host.running("ssh"), [], "on {}", host.name);
         }
     }
 

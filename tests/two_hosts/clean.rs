@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::host::Host;
 use super::lab::{Lab, until};
@@ -25,6 +26,9 @@ pub(crate) struct Expected {
     untouched: bool,
     answers: Vec<String>,
 }
+
+/// For a keeper to give the lease back, also to an arbiter that does not answer.
+const SETTLED: Duration = Duration::from_secs(30);
 
 const TREES: [&str; 2] = ["/etc/apache2", "/var/www"];
 
@@ -68,6 +72,16 @@ impl Lab {
     /// Apache was started anew by the scenario itself.
     pub(crate) fn expect_another_apache(&self) {
         self.expected.lock().unwrap().parents = self.parents();
+    }
+
+    /// Waits for what ends by itself after a scenario, as a keeper that has answered its last hook; what does not end,
+    /// `problems` tells.
+    pub(crate) fn wait_for_ends(&self) {
+        let deadline = Instant::now() + SETTLED;
+        let is_settled = || [&self.home, &self.vps].into_iter().all(|h| left_behind(h).is_empty());
+        while !is_settled() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// All that is not as it is to be.
@@ -124,6 +138,12 @@ impl Lab {
                 host.run(&["systemctl", "stop", "certbot.service"]);
                 host.run(&["certbaton", "recover"]);
             }
+        }
+        if failed {
+            // What is killed has its files open for a while.
+            self.wait_for_ends();
+        }
+        for host in [&self.home, &self.vps] {
             restore(host);
         }
         until("the routes of before", || self.ca.answers(&NAMES) == ["vps"; 4]);

@@ -150,6 +150,18 @@ impl Host {
         self.alive().into_iter().filter(runs).collect()
     }
 
+    /// Waits until nothing of certbaton's is at work there: what it logs and writes by then is all.
+    ///
+    /// The end of certbot is not that of the keeper, nor of who saw it stopped and says so.
+    pub(crate) fn at_rest(&self) {
+        let hooks = ["certbaton-pre-hook", "certbaton-deploy-hook", "certbaton-post-hook"];
+        let what = format!("the end of all that is certbaton's on {}", self.name);
+        until(&what, || {
+            self.running("certbaton").is_empty()
+                && hooks.iter().all(|hook| self.running(hook).is_empty())
+        });
+    }
+
     fn alive(&self) -> Vec<Pid> {
         let namespace = fs::read_link(self.root().with_file_name("ns/pid")).unwrap();
         let entries = fs::read_dir("/proc").unwrap().flatten();

@@ -80,6 +80,7 @@ impl Scenario {
             (around.prepare)(lab);
             lab.begin();
             (self.act)(lab);
+            lab.wait_for_ends();
             lab.problems()
         }));
         let problem = match checked {
