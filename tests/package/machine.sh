@@ -40,6 +40,14 @@ installed() {
 # certbaton's hooks in certbot's directory.
 hooks_there() { home find /etc/letsencrypt/renewal-hooks -name certbaton; }
 
+# Of the last removal, no word is said but by dpkg, and by man-db, which may be told not to keep its database: by no script
+# of ours, nor by what that runs. What dpkg warns of (a directory that is not empty) is ours to mend, too.
+quiet() {
+    local others='^\(Reading database |^(Removing|Purging configuration files for) certbaton \(|^Processing triggers for '
+    others+='|^Not building database; man-db/auto-update '
+    if grep -Ev "$others" "$scratch/removed" >&3; then fail "removal or purge is not quiet"; fi
+}
+
 # What a package leaves until it is purged.
 removed() {
     must_fail home test -e /usr/bin/certbaton
