@@ -69,15 +69,9 @@ pub enum Error {
     /// A name that no question can hold.
     #[error("{0} cannot be asked for in DNS")]
     Name(Hostname),
-    /// Nobody answered in time.
-    #[error(
-        "no answer about {kind} of {name} from {servers}; see that a name server runs there: {why}"
-    )]
+    /// Nobody answered in time, which need not be the name's fault: it is the same for all names.
+    #[error("no answer from {servers}: {why}; see that a name server runs there")]
     Silent {
-        /// The name.
-        name: Hostname,
-        /// The kind.
-        kind: Kind,
         /// Who was asked.
         servers: String,
         /// What happened at the last attempt.
@@ -230,7 +224,7 @@ impl Nameservers {
         }
         let silent = || {
             let servers: Vec<String> = self.0.iter().map(SocketAddr::to_string).collect();
-            Error::Silent { name: name.clone(), kind, servers: servers.join(", "), why }
+            Error::Silent { servers: servers.join(", "), why }
         };
         Err(failed.unwrap_or_else(silent))
     }

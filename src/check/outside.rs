@@ -122,18 +122,15 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
     };
     if gathered.addresses(name).is_empty() && !is_proven_by_dns(gathered, name) {
         let strange = || sights.iter().find_map(|(_, sight)| sight.unresolved.clone());
-        let why = unresolved().next().cloned().or_else(strange);
-        let what = why.map_or_else(
-            || "there is neither an A nor an AAAA record".to_owned(),
-            |why| format!("it {UNRESOLVED}: {why}"),
-        );
-        found.push(Finding::new(
-            problem,
-            "no-address",
-            Some("DNS".into()),
-            what,
-            missing(gathered, name),
-        ));
+        let remedy = missing(gathered, name);
+        let (what, remedy) = match unresolved().next().cloned().or_else(strange) {
+            Some(why) => {
+                let (what, remedy) = parted(&why, &remedy);
+                (format!("it {UNRESOLVED}: {what}"), remedy.to_owned())
+            }
+            None => ("there is neither an A nor an AAAA record".to_owned(), remedy),
+        };
+        found.push(Finding::new(problem, "no-address", Some("DNS".into()), what, remedy));
     }
     if let Some(why) = unresolved().next().filter(|_| !gathered.addresses(name).is_empty()) {
         let (what, remedy) = parted(why, "see that the zone's name servers answer");
@@ -145,7 +142,9 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
             remedy,
         ));
     }
-    found.extend(caa(gathered, name));
+    // A zone that does not answer for any address does not for CAA, which is one failure.
+    let is_told = unresolved().next().is_some() && found.iter().any(|f| f.code == "no-address");
+    found.extend(caa(gathered, name).filter(|caa| !(is_told && caa.code == "caa-failure")));
     let all_reached = gathered.hosts.iter().all(|host| host.report.is_ok());
     if all_reached && gathered.hosts.iter().all(|host| host.lineages(name).next().is_none()) {
         let what =

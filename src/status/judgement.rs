@@ -41,7 +41,7 @@ pub fn wrong(status: &Overview, thresholds: Thresholds) -> Vec<Wrong> {
         let away = status.hosts.iter().find(|host| is_arbiter(status, host));
         let seen = match away.map(|host| host.seen) {
             Some(Some(seen)) => format!(", last seen {}", minute(seen)),
-            Some(None) => ", which was never seen".to_owned(),
+            Some(None) => ", and was never seen".to_owned(),
             None => String::new(),
         };
         let text = format!("the lease: {arbiter} cannot be asked{seen}, so nobody renews: {why}");

@@ -574,6 +574,29 @@ fn a_ca_that_may_not_issue_is_told_by_the_record() {
 }
 
 #[test]
+fn a_name_server_that_does_not_answer_is_one_finding_for_all_names() {
+    let mut g = healthy();
+    let name = Hostname::parse("b.example").unwrap();
+    g.names.push(name.clone());
+    for host in &mut g.hosts {
+        host.report.as_mut().unwrap().lineages[0].names.push(name.clone());
+        let sights = host.sights.as_mut().unwrap();
+        sights.push(Sight { name: name.clone(), ..sights[0].clone() });
+    }
+    for sight in sights(&mut g) {
+        sight.addresses.clear();
+        let why = "no answer from 192.0.2.53:53: timed out; see that a name server runs there";
+        sight.unresolved = Some(why.into());
+        sight.caa_unknown = Some("SERVFAIL; see to it".into());
+    }
+    assert_eq!(found(&g), ["no-address - DNS"]);
+    let told = &verdict(&g).1[0];
+    assert_eq!(told.names, g.names);
+    assert_eq!(told.what, "it cannot be resolved: no answer from 192.0.2.53:53: timed out");
+    assert_eq!(told.remedy, "see that a name server runs there");
+}
+
+#[test]
 fn where_nobody_may_issue_no_ca_may() {
     let mut g = healthy();
     for host in &mut g.hosts {
