@@ -9,6 +9,7 @@ pub mod directories;
 pub mod document;
 pub mod dump;
 pub mod expression;
+pub mod foreign;
 pub mod generated;
 pub mod hopeless;
 pub mod htaccess;

@@ -9,5 +9,6 @@ pub mod probe;
 pub mod redirect;
 pub mod resolve;
 pub mod served;
+pub mod sight;
 pub mod validation;
 pub mod webroot;

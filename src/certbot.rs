@@ -3,7 +3,6 @@
 pub mod account;
 pub mod accounts;
 pub mod arguments;
-pub mod certificate;
 pub mod configobj;
 pub mod due;
 pub mod failures;

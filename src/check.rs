@@ -33,30 +33,26 @@ mod account;
 pub mod admission;
 pub mod apache;
 pub mod bounds;
-pub mod codes;
 pub mod culprit;
 pub mod dead;
 pub mod directive;
 pub mod door;
 pub mod faults;
-pub mod finding;
 pub mod gather;
 pub mod health;
 pub mod hooks;
 pub mod inspect;
-pub mod inspection;
 pub mod leftovers;
 pub mod look;
 pub mod marks;
 pub mod matrix;
 pub mod outside;
 pub mod own;
-pub mod plant;
 pub mod reading;
 pub mod resolver;
 pub mod schedule;
-pub mod sight;
 pub mod summary;
+pub mod survey;
 pub mod tls;
 pub mod traps;
 pub mod verdict;
@@ -64,13 +60,13 @@ pub mod vitals;
 
 use std::path::{Path, PathBuf};
 
-use crate::agent::link::{Way, hosts};
+use crate::base::clock;
+use crate::base::names::Hostname;
 use crate::check::gather::gather;
 use crate::check::matrix::Gathered;
 use crate::check::summary::{Summary, summary};
-use crate::clock;
 use crate::config::Settings;
-use crate::names::Hostname;
+use crate::fleet::link::{Way, hosts};
 
 /// What the flow needs beside the settings.
 #[derive(Debug)]

@@ -19,23 +19,23 @@ use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use nix::unistd::geteuid;
 
 use crate::agent::carry;
-use crate::cause::chain;
+use crate::base::cause::chain;
+use crate::base::clock;
+use crate::base::columns::WIDTH;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::harmless;
+use crate::base::inherited;
+use crate::base::names::HostLabel;
+use crate::base::terminal;
 use crate::check::vitals::hold;
-use crate::clock;
-use crate::columns::WIDTH;
 use crate::config::{self, Settings};
-use crate::exit::{CarriesExit, Exit};
-use crate::files;
-use crate::guard::{hooks as guards, voice};
-use crate::harmless;
 use crate::history::record::By;
-use crate::history::said;
-use crate::inherited;
 use crate::lease::serve;
-use crate::names::HostLabel;
-use crate::run::hook;
-use crate::run::keep;
-use crate::terminal;
+use crate::renewal::guard::{hooks as guards, voice};
+use crate::renewal::hook;
+use crate::renewal::keep;
+use crate::switch::said;
 use look::look;
 
 mod lease;
@@ -186,7 +186,7 @@ fn start(program: &'static str) {
     // Before anything else uses it: so OpenSSL registers no cleanup at exit, which
     // would pull it from under a thread that is still in it (OPENSSL_INIT_NO_ATEXIT).
     openssl::init();
-    crate::syslog::start(program);
+    crate::base::syslog::start(program);
 }
 
 /// Reads the settings for what only root may do.

@@ -15,12 +15,12 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use toml::de::DeTable;
 
+use crate::base::names::{Destination, HostLabel};
 pub use crate::config::mistake::Error;
 use crate::config::mistake::{Example, Written};
 use crate::config::notify::{MetricsFragment, Notify, NotifyFragment};
 use crate::config::web_server::{ApacheFragment, WebServer, WebServerFragment};
 use crate::lease::times;
-use crate::names::{Destination, HostLabel};
 use crate::status::judgement::Thresholds;
 
 /// Where the configuration is, unless `--config` says otherwise.

@@ -17,29 +17,29 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::agent::budget::Budget;
-use crate::agent::link::{self, Way, hosts};
-use crate::agent::report::{Lineage, Report};
-use crate::agent::survey;
-use crate::agent::wire::{Answer, Order, Renewed};
-use crate::cause::chain;
+use crate::base::cause::chain;
+use crate::base::clock::{self, Deadline, Stopwatch};
+use crate::base::command::dialogue::Broken;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::lock;
+use crate::base::names::{HostLabel, Hostname};
+use crate::base::signals::Signals;
 use crate::check::own;
-use crate::clock::{self, Deadline, Stopwatch};
-use crate::command::dialogue::Broken;
+use crate::check::survey;
 use crate::config::{Host, Settings};
 use crate::coordinate::outcome::{
     HostSummary, LineageSummary, Outcome, Served, Summary, Tried, outcome,
 };
 use crate::coordinate::plan::{HostPlan, Plan, Surveyed, Wish};
 use crate::coordinate::served::{Known, Look};
-use crate::exit::{CarriesExit, Exit};
-use crate::files;
+use crate::fleet::budget::Budget;
+use crate::fleet::link::{self, Way, hosts};
+use crate::fleet::report::{Lineage, Report};
+use crate::fleet::wire::{Answer, Order, Renewed};
 use crate::history::log::{Recorder, Start};
 use crate::history::record::{By, Event, Kind};
-use crate::history::said;
-use crate::lock;
-use crate::names::{HostLabel, Hostname};
-use crate::signals::Signals;
+use crate::switch::said;
 
 /// Why a coordinator did not even begin.
 #[derive(Debug, thiserror::Error)]

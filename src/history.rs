@@ -6,4 +6,3 @@
 pub mod log;
 pub mod record;
 pub mod run;
-pub mod said;

@@ -27,49 +27,20 @@
 
 pub mod agent;
 pub mod apache;
+pub mod base;
 pub mod ca;
-pub mod caller;
-pub mod cause;
 pub mod certbot;
 pub mod check;
 #[expect(clippy::disallowed_methods, reason = "owns the environment")]
 pub mod cli;
-#[expect(clippy::disallowed_methods, reason = "owns the clock")]
-pub mod clock;
-pub mod columns;
-#[expect(clippy::disallowed_methods, reason = "owns the starting of programs")]
-pub mod command;
 pub mod config;
 pub mod coordinate;
-pub mod exit;
-#[expect(clippy::disallowed_methods, reason = "owns files")]
-pub mod files;
-pub mod fingerprint;
-pub mod foreign;
-pub mod guard;
-pub mod harmless;
+pub mod fleet;
 pub mod history;
-#[expect(clippy::disallowed_methods, reason = "owns what is inherited of limits")]
-pub mod inherited;
 pub mod lease;
-pub mod lock;
 pub mod monitor;
-pub mod names;
-#[expect(clippy::disallowed_methods, reason = "owns the facts about processes")]
-pub mod process;
-pub mod redacted;
 pub mod render;
-pub mod route;
-pub mod run;
-pub mod session;
+pub mod renewal;
 pub mod setup;
-#[expect(clippy::disallowed_methods, reason = "owns what is inherited of signals")]
-pub mod signals;
-#[expect(clippy::disallowed_methods, reason = "owns the facts about sockets")]
-pub mod sockets;
 pub mod status;
-pub mod syslog;
-pub mod terminal;
-pub mod text;
-pub mod threads;
-pub mod trust;
+pub mod switch;

@@ -15,7 +15,7 @@ use std::process::Command;
 use std::slice;
 use std::thread;
 
-use certbaton::files::{self, Error, Snapshot, Staging, Swept, snapshot, staging};
+use certbaton::base::files::{self, Error, Snapshot, Staging, Swept, snapshot, staging};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::XattrFlags;

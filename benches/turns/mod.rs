@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use certbaton::process::{self, PidFd, Process};
+use certbaton::base::process::{self, PidFd, Process};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use tempfile::TempDir;

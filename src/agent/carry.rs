@@ -11,23 +11,23 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use crate::agent::survey;
-use crate::agent::wire::{self, Answer, MAX_ORDER, Order};
-use crate::caller::{Caller, Heard};
-use crate::cause::chain;
+use crate::base::caller::{Caller, Heard};
+use crate::base::cause::chain;
+use crate::base::clock::{self, Deadline};
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::lock;
+use crate::base::names::Hostname;
+use crate::base::session;
+use crate::base::threads;
+use crate::ca::sight::{Question, Sight};
 use crate::check::inspect::inspect;
 use crate::check::look::{CalledOff, look};
 use crate::check::own;
-use crate::check::plant::plant;
-use crate::check::sight::{Question, Sight};
-use crate::clock::{self, Deadline};
+use crate::check::survey;
 use crate::config::Settings;
-use crate::exit::{CarriesExit, Exit};
-use crate::lock;
-use crate::names::Hostname;
-use crate::session;
+use crate::fleet::plant::plant;
+use crate::fleet::wire::{self, Answer, MAX_ORDER, Order};
 use crate::status::gather;
-use crate::threads;
 
 /// Why an order was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub enum Error {
     NoCertbot,
     /// certbot did not start.
     #[error(transparent)]
-    Command(#[from] crate::command::Error),
+    Command(#[from] crate::base::command::Error),
     /// Another renewal.
     #[error("{other} runs here and did not end in {} s; try later", waited.as_secs())]
     Busy {
@@ -84,7 +84,7 @@ pub enum Error {
     Lock(#[from] lock::Error),
     /// Where it would be.
     #[error(transparent)]
-    File(#[from] crate::files::Error),
+    File(#[from] crate::base::files::Error),
 }
 
 #[deny(clippy::wildcard_enum_match_arm)]

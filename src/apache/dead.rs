@@ -17,7 +17,7 @@ use crate::apache::rewrite::{self, Effect};
 use crate::apache::rulebook::Rulebook;
 use crate::apache::sections::applied;
 use crate::apache::vhosts::Vhost;
-use crate::names::Hostname;
+use crate::base::names::Hostname;
 
 /// The dead lines of `vhost`, which answers `names`, by position.
 pub fn dead(dump: &Dump, vhost: &Vhost<'_>, names: &[Hostname], directory: &Path) -> Vec<Origin> {

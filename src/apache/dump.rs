@@ -13,7 +13,7 @@ mod reading;
 
 pub use reading::Reading;
 
-use crate::exit::{CarriesExit, Exit};
+use crate::base::exit::{CarriesExit, Exit};
 
 /// Where a directive stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

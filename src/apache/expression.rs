@@ -149,7 +149,7 @@ static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::Hostname;
+    use crate::base::names::Hostname;
     use Likelihood::{Maybe, No, Yes};
 
     fn asked(text: &str) -> Likelihood {

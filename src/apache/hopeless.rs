@@ -130,7 +130,7 @@ fn added(dump: &Dump, names: &[Vec<u8>]) -> Vec<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::apache::sample;
-    use crate::names::Hostname;
+    use crate::base::names::Hostname;
 
     /// Whether mod_md takes `www.a`, an alias of `a` on port 443.
     fn takes(lines: &str) -> bool {

@@ -9,7 +9,7 @@ use crate::apache::pattern::{self, Pattern};
 use crate::apache::request::Request;
 use crate::apache::sections::{Applied, Stage};
 use crate::apache::vhosts::Vhost;
-use crate::names::Webroot;
+use crate::base::names::Webroot;
 
 /// The challenge path leads to a directory that is not the webroot's.
 #[derive(Debug, Clone, PartialEq, Eq)]

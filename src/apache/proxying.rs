@@ -142,7 +142,7 @@ mod tests {
     use crate::apache::sample::dump;
     use crate::apache::sections::applied;
     use crate::apache::vhosts::vhosts;
-    use crate::names::Hostname;
+    use crate::base::names::Hostname;
 
     /// The number of the line of `own` that wins, from 1; lines of `main` have negative numbers.
     fn wins(main: &[&str], own: &[&str]) -> Option<i64> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::apache::dump::Origin;
-use crate::names::{CHALLENGE_PATH, Hostname, Route};
+use crate::base::names::{CHALLENGE_PATH, Hostname, Route};
 
 /// One reason why the challenge path of a vhost cannot be switched safely.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::names::{CHALLENGE_PATH, Hostname};
+use crate::base::names::{CHALLENGE_PATH, Hostname};
 
 /// One validation request for one name.
 #[derive(Debug, Clone, PartialEq, Eq)]

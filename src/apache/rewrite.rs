@@ -213,7 +213,7 @@ impl Rule {
 mod tests {
     use super::*;
     use crate::apache::dump::Origin;
-    use crate::names::Hostname;
+    use crate::base::names::Hostname;
 
     fn nodes(lines: &[&str]) -> Vec<Node> {
         let node = |line: &&str| {

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::apache::dump::Dump;
     use crate::apache::vhosts::answering;
-    use crate::names::Hostname;
+    use crate::base::names::Hostname;
 
     #[test]
     fn sections_come_in_merge_order() {

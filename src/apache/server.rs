@@ -21,12 +21,12 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::apache::by_hand::ByHand;
 use crate::apache::complaint::complaint;
-use crate::clock::{Deadline, Stopwatch, pause};
-use crate::command::{self, Program};
-use crate::files;
-use crate::process::{self, PidFd, Process, Signal};
-use crate::sockets::{self, Descriptors};
-use crate::threads;
+use crate::base::clock::{Deadline, Stopwatch, pause};
+use crate::base::command::{self, Program};
+use crate::base::files;
+use crate::base::process::{self, PidFd, Process, Signal};
+use crate::base::sockets::{self, Descriptors};
+use crate::base::threads;
 
 mod error;
 mod find;

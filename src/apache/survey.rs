@@ -19,7 +19,7 @@ use crate::apache::rewrite::{self, Effect};
 use crate::apache::rulebook::Rulebook;
 use crate::apache::sections::applied;
 use crate::apache::vhosts::Vhost;
-use crate::names::{HTTP_PORT, Webroot};
+use crate::base::names::{HTTP_PORT, Webroot};
 
 /// Finds the obstacles between `request` and `webroot` in `vhost`.
 ///
@@ -90,7 +90,7 @@ mod tests {
     use crate::apache::document::Document;
     use crate::apache::sample::dump;
     use crate::apache::vhosts::vhosts;
-    use crate::names::Hostname;
+    use crate::base::names::Hostname;
 
     const ROOT: &str = "DocumentRoot /srv";
 

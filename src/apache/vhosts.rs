@@ -10,8 +10,8 @@ use std::net::IpAddr;
 use crate::apache::document::words;
 use crate::apache::dump::{Binding, Dump, Node, Origin};
 use crate::apache::request::Request;
-use crate::names::Hostname;
-use crate::names::near::nearest;
+use crate::base::names::Hostname;
+use crate::base::names::near::nearest;
 
 /// The server as one vhost sees it: its own directives and the main server's.
 #[derive(Debug, Clone)]

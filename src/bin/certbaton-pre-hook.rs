@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use certbaton::guard::hooks;
-use certbaton::signals;
+use certbaton::base::signals;
+use certbaton::renewal::guard::hooks;
 
 fn main() -> ExitCode {
     signals::reset();

@@ -3,6 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    certbaton::signals::reset();
+    certbaton::base::signals::reset();
     certbaton::cli::certbaton().into()
 }

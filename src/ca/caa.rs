@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::Hostname;
+use crate::base::names::Hostname;
 
 /// One CAA record as it stands in DNS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

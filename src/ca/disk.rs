@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::certificate;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
 use crate::ca::served::OnDisk;
-use crate::certbot::certificate;
-use crate::exit::{CarriesExit, Exit};
-use crate::files;
 
 /// Why the files cannot be used.
 #[derive(Debug, thiserror::Error)]

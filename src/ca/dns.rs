@@ -12,11 +12,11 @@ use std::time::Duration;
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, TYPE};
 
+use crate::base::clock::Deadline;
+use crate::base::files;
+use crate::base::names::Hostname;
 use crate::ca::caa::{self, Record, Relevant};
 use crate::ca::resolve::Resolve;
-use crate::clock::Deadline;
-use crate::files;
-use crate::names::Hostname;
 
 /// What there is of one kind under a name, aliases (CNAME) followed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use reqwest::blocking::{Client, Response};
 use reqwest::header::{ACCEPT, CONNECTION, LOCATION, REFERER};
 use reqwest::{Url, redirect, retry};
 
+use crate::base::clock::{self, Deadline, Unfinished};
+use crate::base::threads;
 use crate::ca::validation::{At, Failure, MAX_RESPONSE_SIZE};
-use crate::clock::{self, Deadline, Unfinished};
-use crate::threads;
 
 /// Boulder's `singleDialTimeout` (`va/va.go`).
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);

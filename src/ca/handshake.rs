@@ -12,11 +12,11 @@ use openssl::ssl::{HandshakeError, Ssl, SslContext, SslMethod, SslVerifyMode, Ss
 use openssl::x509::X509Ref;
 use reqwest::Url;
 
+use crate::base::clock::{Deadline, Passed};
+use crate::base::names::Hostname;
 use crate::ca::exchange::DIAL_TIMEOUT;
 use crate::ca::served::ServedChain;
 use crate::ca::validation::{At, Failure};
-use crate::clock::{Deadline, Passed};
-use crate::names::Hostname;
 
 /// The certificates that `address` presents for `name` (SNI), and the key of whose
 /// leaf it proves to have. Fails with `NotAName`, `NoTime`, `Client`, `Dial`,

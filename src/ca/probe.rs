@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use crate::base::clock::{Deadline, Stopwatch};
+use crate::base::names::Hostname;
 use crate::ca::exchange::{Answer, exchange};
 use crate::ca::redirect::{Host, Ports, Target, Trail, is_redirect};
 use crate::ca::resolve::Resolve;
 use crate::ca::validation::{self, At, Choice, Failure, Nonce};
-use crate::clock::{Deadline, Stopwatch};
-use crate::names::Hostname;
 
 pub use crate::ca::exchange::prepare;
 

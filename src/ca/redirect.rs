@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
 
-use crate::names::Hostname;
+use crate::base::names::Hostname;
 
 /// Boulder's `maxRedirect`. The test is `numRedirects > maxRedirect`, so the
 /// eleventh redirect is still followed and the twelfth is not; so it is here.

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 
-use crate::clock::{self, Deadline};
-use crate::names::Hostname;
+use crate::base::clock::{self, Deadline};
+use crate::base::names::Hostname;
 
 /// Where addresses come from.
 pub trait Resolve {

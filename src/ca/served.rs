@@ -8,10 +8,10 @@ use std::fmt;
 use jiff::Timestamp;
 use openssl::x509::{X509, X509VerifyResult};
 
-use crate::certbot::certificate::{self, Certificate, Error};
-use crate::check::finding::Severity;
-use crate::fingerprint::fingerprint;
-use crate::names::Hostname;
+use crate::base::certificate::{self, Certificate, Error};
+use crate::base::finding::Severity;
+use crate::base::fingerprint::fingerprint;
+use crate::base::names::Hostname;
 
 /// Which certificate: enough for a person to find it and for us to tell it from others.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use reqwest::Url;
 
+use crate::base::names::{Hostname, Thumbprint, Token};
 use crate::ca::redirect::{Host, Ports, Refusal, Target};
-use crate::names::{Hostname, Thumbprint, Token};
 
 /// Boulder's `maxResponseSize`: an answer that fills it has failed, so 127
 /// bytes is the most that passes.

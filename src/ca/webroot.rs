@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::base::cause::chain;
+use crate::base::clock;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::lock::{self, Lock};
+use crate::base::names::{CHALLENGE_DIRECTORY, Token, Webroot};
 use crate::ca::validation::Nonce;
-use crate::cause::chain;
-use crate::clock;
-use crate::exit::{CarriesExit, Exit};
-use crate::files;
-use crate::lock::{self, Lock};
-use crate::names::{CHALLENGE_DIRECTORY, Token, Webroot};
 
 /// Why nothing could be planted or removed.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::names::Thumbprint;
+use crate::base::names::Thumbprint;
 
 /// Why a key has no thumbprint.
 #[derive(Debug, thiserror::Error)]

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use crate::base::files;
+use crate::base::names::Thumbprint;
 use crate::certbot::account::{self, key_file};
 use crate::certbot::renewal::Lineage;
-use crate::files;
-use crate::names::Thumbprint;
 
 /// Of the account that `lineage` is renewed with; `None` if it cannot be told.
 pub fn of_lineage(directory: &Path, lineage: &Lineage) -> Option<Thumbprint> {

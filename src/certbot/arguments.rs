@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use crate::base::names::{self, Hostname, Webroot};
 use crate::certbot::ini::Setting;
 use crate::certbot::options::{self as options, Opt};
-use crate::names::{self, Hostname, Webroot};
 
 /// What certbot was asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

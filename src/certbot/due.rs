@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::base::certificate::Certificate;
 use crate::certbot::arguments::{Invocation, Verb};
-use crate::certbot::certificate::Certificate;
 use crate::certbot::renewal::Lineage;
 use crate::certbot::version::{Age, Version};
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::harmless;
+use crate::base::harmless;
 
 /// Collected line by line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

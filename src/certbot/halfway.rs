@@ -7,9 +7,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::files::{self, place};
+use crate::base::process;
 use crate::certbot::running::LOCK_FILE;
-use crate::files::{self, place};
-use crate::process;
 
 /// The links of a lineage, in certbot's order (`ALL_FOUR`).
 const KINDS: [&str; 4] = ["cert", "privkey", "chain", "fullchain"];

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
+use crate::base::files;
+use crate::base::process::{self, Process};
 use crate::certbot::arguments;
 use crate::certbot::lineages::lineages;
 use crate::certbot::version::Version;
-use crate::files;
-use crate::process::{self, Process};
 
 /// `2.1.0`; none if no package of `program` tells.
 pub fn version(program: &Path) -> Option<String> {

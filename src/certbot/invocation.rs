@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{User, geteuid};
 
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::process::{self, Process};
 use crate::certbot::arguments::{self, Invocation};
 use crate::certbot::ini::{self, Setting};
-use crate::exit::{CarriesExit, Exit};
-use crate::files;
-use crate::process::{self, Process};
 
 /// Where certbot looks first for defaults (`constants.py`).
 const SYSTEM_INI: &str = "/etc/letsencrypt/cli.ini";

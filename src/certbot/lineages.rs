@@ -8,10 +8,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::certbot::certificate;
+use crate::base::certificate;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
 use crate::certbot::renewal::{self, Lineage, Refused};
-use crate::exit::{CarriesExit, Exit};
-use crate::files;
 
 /// What is in a configuration directory, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use crate::base::process;
 use crate::certbot::failures::Failures;
-use crate::process;
 
 /// The log of one certbot, which may be anywhere (`--logs-dir`): it has it open.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use crate::base::exit::Exit;
+use crate::base::names::{self, Hostname, Webroot};
 use crate::certbot::configobj::{self, Entry, Syntax, Value};
-use crate::exit::Exit;
-use crate::names::{self, Hostname, Webroot};
 
 /// One certificate that certbot renews.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,8 @@
 
 use nix::unistd::geteuid;
 
-use crate::exit::{CarriesExit, Exit};
-use crate::process::{self, Process};
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::process::{self, Process};
 
 /// certbot's lock file (`lock.py`), in each of its three directories.
 pub const LOCK_FILE: &str = ".certbot.lock";

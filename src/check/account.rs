@@ -1,9 +1,9 @@
 //! pure: a host that answers for another host's ACME account, without any file: is it still that account?
 
-use crate::check::finding::{Finding, Severity};
-use crate::check::inspection::Directive;
+use crate::base::finding::{Finding, Severity};
+use crate::base::names::Hostname;
 use crate::check::matrix::HostSeen;
-use crate::names::Hostname;
+use crate::fleet::inspection::Directive;
 
 /// `owner` answers by `directive` for an account that `host` does not renew `name` with.
 pub(super) fn another(

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::check::finding::{Finding, Severity};
-use crate::names::HostLabel;
+use crate::base::finding::{Finding, Severity};
+use crate::base::names::HostLabel;
 
 /// What is seen where other hosts call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

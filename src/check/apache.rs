@@ -16,8 +16,8 @@ use crate::apache::rewrite::{self, Effect, Touch};
 use crate::apache::rulebook::Rulebook;
 use crate::apache::sections::{Applied, Stage, applied};
 use crate::apache::vhosts::Vhost;
-use crate::names::{Hostname, Webroot};
-use crate::route::plan::{Configuration, answering_vhosts};
+use crate::base::names::{Hostname, Webroot};
+use crate::switch::plan::{Configuration, answering_vhosts};
 
 mod account;
 #[cfg(test)]

@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::base::clock::Deadline;
+use crate::base::names::Hostname;
 use crate::ca::resolve::Resolve;
+use crate::ca::sight::Question;
 use crate::check::resolver::{Records, Resolver};
-use crate::check::sight::Question;
-use crate::clock::Deadline;
-use crate::names::Hostname;
 
 /// What may be asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

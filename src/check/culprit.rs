@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use crate::agent::report::HOOKS;
-use crate::agent::whose;
+use crate::base::finding::{Finding, Severity};
+use crate::base::names::{CHALLENGE_PATH, Hostname, Webroot};
+use crate::ca::sight::{Kind, Miss, Planted, Planting};
 use crate::check::account;
-use crate::check::finding::{Finding, Severity};
-use crate::check::inspection::{Answerer, Directive, InspectedName};
 use crate::check::matrix::{Gathered, HostSeen, Told};
-use crate::check::sight::{Kind, Miss, Planted, Planting};
-use crate::names::{CHALLENGE_PATH, Hostname, Webroot};
+use crate::fleet::inspection::{Answerer, Directive, InspectedName};
+use crate::fleet::report::HOOKS;
+use crate::fleet::whose;
 
 /// Whether a switch makes the webroot answer, where it does not now.
 pub fn is_switchable(inspected: &InspectedName) -> bool {

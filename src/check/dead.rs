@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::agent::link;
-use crate::agent::relay::NOT_STARTED;
-use crate::agent::whose;
+use crate::base::finding::{Finding, Severity};
+use crate::base::names::Hostname;
+use crate::ca::sight::{Kind, Miss};
 use crate::check::culprit::{other, record};
-use crate::check::finding::{Finding, Severity};
 use crate::check::matrix::{Gathered, HostSeen, Told};
-use crate::check::sight::{Kind, Miss};
-use crate::names::Hostname;
+use crate::fleet::link;
+use crate::fleet::relay::NOT_STARTED;
+use crate::fleet::whose;
 
 /// Nobody takes a connection at `address`.
 pub fn dead(gathered: &Gathered, address: IpAddr, miss: &Miss) -> Finding {

@@ -6,7 +6,7 @@ use crate::apache::document::Document;
 use crate::apache::dump::{Node, Origin};
 use crate::apache::oracle::{Blocks, as_it_stands};
 use crate::check::apache::{Fate, Seen};
-use crate::check::inspection::{Answerer, Directive};
+use crate::fleet::inspection::{Answerer, Directive};
 
 /// The user's files, and where our lines are in them.
 #[derive(Debug, Clone, Copy)]

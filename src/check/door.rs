@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use nix::unistd::{Group, User, getgrouplist};
 
-use crate::agent::facts;
-use crate::agent::relay::SUDO;
+use crate::base::clock::Deadline;
+use crate::base::command::Program;
+use crate::base::files;
+use crate::base::host;
 use crate::check::admission::{self, Caller, Door, called};
-use crate::clock::Deadline;
-use crate::command::Program;
 use crate::config::Settings;
-use crate::files;
+use crate::fleet::relay::SUDO;
 
 /// The user that the arbiter runs as, and its group.
 pub const ACCOUNT: &str = "certbaton";
@@ -38,7 +38,7 @@ pub fn door(settings: &Settings) -> Option<Door> {
         admission::strangers(&file, &text, &others)
     };
     let is_ordered = text.lines().any(|line| called(line).is_some() && line.contains(" --renew"));
-    let lacks_sudo = is_ordered && !facts::is_executable(Path::new(SUDO));
+    let lacks_sudo = is_ordered && !host::is_executable(Path::new(SUDO));
     Some(Door { kept_out: kept_out(), lacks_sudo, strangers })
 }
 

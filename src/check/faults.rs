@@ -7,11 +7,11 @@ use crate::apache::document::words;
 use crate::apache::dump::Dump;
 use crate::apache::refusal::{MANAGED_REMEDY, in_main};
 use crate::apache::vhosts::{Vhost, near, vhosts};
+use crate::base::finding::{Finding, Severity};
+use crate::base::names::{Hostname, Route, Webroot};
 use crate::check::apache::{Fate, Seen};
 use crate::check::directive::Texts;
-use crate::check::finding::{Finding, Severity};
-use crate::names::{Hostname, Route, Webroot};
-use crate::route::plan::HTTP_PORT;
+use crate::switch::plan::HTTP_PORT;
 
 /// A name that certbot renews here by webroot, and who answers for it.
 #[derive(Debug, Clone, Copy)]

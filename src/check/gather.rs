@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
-use crate::agent::link::{Error, Held, Way};
-use crate::agent::report::Report;
-use crate::agent::wire::{self, Answer, Envelope, MAX_ORDER, Order};
-use crate::cause::chain;
-use crate::check::inspection::Inspection;
+use crate::base::cause::chain;
+use crate::base::clock;
+use crate::base::names::{HostLabel, Hostname};
+use crate::base::threads;
+use crate::ca::sight::{Planted, Planting, Question, Sight, Wanted};
 use crate::check::matrix::{Gathered, HostSeen};
-use crate::check::sight::{Planted, Planting, Question, Sight, Wanted};
-use crate::clock;
 use crate::coordinate::apart;
-use crate::names::{HostLabel, Hostname};
-use crate::threads;
+use crate::fleet::inspection::Inspection;
+use crate::fleet::link::{Error, Held, Way};
+use crate::fleet::report::Report;
+use crate::fleet::wire::{self, Answer, Envelope, MAX_ORDER, Order};
 
 type Told<T> = Result<T, String>;
 
@@ -233,7 +233,7 @@ fn add(question: &mut Question, name: &Hostname, nonces: &[Wanted]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::finding::{Finding, Severity};
+    use crate::base::finding::{Finding, Severity};
 
     #[test]
     fn of_an_answer_in_parts_nothing_is_lost() {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::base::finding::{Finding, Severity};
+use crate::base::text::span;
 use crate::check::admission::{self, Door};
-use crate::check::finding::{Finding, Severity};
-use crate::text::span;
 
 /// What is seen of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -5,38 +5,39 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::agent::facts;
-use crate::agent::survey::under_way;
 use crate::apache::dead::dead;
 use crate::apache::document::Document;
 use crate::apache::generated;
 use crate::apache::server::{self, Server};
 use crate::apache::vhosts::vhosts;
-use crate::cause::chain;
+use crate::base::cause::chain;
+use crate::base::clock;
+use crate::base::finding::{Finding, Severity};
+use crate::base::host;
+use crate::base::names::{Hostname, Route, Webroot};
 use crate::certbot::lineages::{Lineages, lineages};
 use crate::certbot::renewal::Lineage;
 use crate::check::apache::{Fate, Seen, Whose, answerer};
 use crate::check::directive::Texts;
 use crate::check::faults::{Renewed, faults, unswitchable};
-use crate::check::finding::{Finding, Severity};
 use crate::check::health;
-use crate::check::inspection::{Answerer, InspectedName, Inspection};
 use crate::check::leftovers;
 use crate::check::marks;
 use crate::check::reading::{self, RealDisk};
+use crate::check::survey::under_way;
 use crate::check::tls::{self, Files};
 use crate::check::vitals::vitals;
-use crate::clock;
 use crate::config::Settings;
 use crate::config::web_server::WebServer;
-use crate::foreign::{control, served};
-use crate::names::{Hostname, Route, Webroot};
-use crate::route::install;
-use crate::route::observe::{self, Observation};
-use crate::route::plan::{self, Configuration};
-use crate::route::proof;
-use crate::route::report;
-use crate::route::serving::{self, Knowledge};
+use crate::fleet::inspection::{Answerer, InspectedName, Inspection};
+use crate::switch::foreign_reload;
+use crate::switch::foreign_served;
+use crate::switch::install;
+use crate::switch::observe::{self, Observation};
+use crate::switch::plan::{self, Configuration};
+use crate::switch::proof;
+use crate::switch::report;
+use crate::switch::serving::{self, Knowledge};
 
 /// Looks at this host: `names`, and all that certbot renews here.
 pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
@@ -160,13 +161,13 @@ fn old(name: &Hostname, address: SocketAddr, what: String, remedy: String, out: 
 
 /// What can be seen of a web server whose configuration is its own.
 fn foreign(server: &WebServer, known: &Lineages, is_busy: bool, out: &mut Inspection) {
-    out.findings.extend(control::test(server).err().map(|error| leftovers::broken(&error)));
+    out.findings.extend(foreign_reload::test(server).err().map(|error| leftovers::broken(&error)));
     if is_busy {
         return;
     }
     for lineage in reading::lineage_files(known) {
         if let Err(proof::Error::OldCertificate { name, address, fault }) =
-            served::look(&lineage.live, HANDSHAKES)
+            foreign_served::look(&lineage.live, HANDSHAKES)
         {
             let remedy = format!(
                 "{}; and see that it names {}",
@@ -197,7 +198,7 @@ fn is_hooked(settings: &Settings, lineages: &[Lineage], name: &InspectedName) ->
     let saved = |lineage: &Lineage| {
         lineage.pre_hook.as_ref().is_some_and(|hook| hook.contains("certbaton-pre-hook"))
     };
-    facts::is_executable(&hook)
+    host::is_executable(&hook)
         || lineages.iter().any(|l| name.lineages.contains(&l.name) && saved(l))
 }
 
@@ -355,7 +356,7 @@ fn merged(findings: Vec<Finding>) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::inspection::Directive;
+    use crate::fleet::inspection::Directive;
 
     #[test]
     fn a_dead_line_that_says_the_same_is_no_fault() {

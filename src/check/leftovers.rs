@@ -3,13 +3,13 @@
 use crate::apache::by_hand::ByHand;
 use crate::apache::dump::Origin;
 use crate::apache::server;
-use crate::cause::chain;
+use crate::base::cause::chain;
+use crate::base::finding::{Finding, Severity};
+use crate::base::names::Route;
 use crate::check::directive::Texts;
-use crate::check::finding::{Finding, Severity};
-use crate::foreign::control;
-use crate::names::Route;
-use crate::route::oddity::Oddity;
-use crate::route::report::Error;
+use crate::switch::foreign_reload;
+use crate::switch::oddity::Oddity;
+use crate::switch::report::Error;
 
 /// What is odd about the files; lines of old hooks once for each file.
 pub fn oddities(odd: &[Oddity], texts: &Texts<'_>, by_hand: &ByHand) -> Vec<Finding> {
@@ -111,7 +111,7 @@ pub fn abandoned(route: &Route, place: Option<String>) -> Finding {
 }
 
 /// The web server, which is not Apache, does not pass its own test.
-pub fn broken(error: &control::Error) -> Finding {
+pub fn broken(error: &foreign_reload::Error) -> Finding {
     Finding::new(
         Severity::Problem,
         "web-server-test",

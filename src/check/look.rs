@@ -9,19 +9,19 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::base::clock::{self, Deadline};
+use crate::base::names::{HostLabel, Hostname};
+use crate::base::threads;
 use crate::ca::dns::Nameservers;
 use crate::ca::exchange::DIAL_TIMEOUT;
 use crate::ca::handshake;
 use crate::ca::probe;
 use crate::ca::redirect::Ports;
 use crate::ca::resolve::Resolve;
+use crate::ca::sight::{Answer, Asked, Kind, Leaf, Miss, Presented, Question, Sight, Wanted};
 use crate::ca::validation::{Failure, choose};
 use crate::check::bounds::{Bounds, Fenced, bounded};
 use crate::check::resolver::{Records, Resolver};
-use crate::check::sight::{Answer, Asked, Kind, Leaf, Miss, Presented, Question, Sight, Wanted};
-use crate::clock::{self, Deadline};
-use crate::names::{HostLabel, Hostname};
-use crate::threads;
 
 /// Somebody no longer wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use crate::check::finding::{Finding, Severity};
+use crate::base::finding::{Finding, Severity};
 
 /// What is known of one file that an old hook wrote to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,11 +8,11 @@ use std::net::IpAddr;
 
 use jiff::SignedDuration;
 
-use crate::agent::report::{Lineage, Report};
-use crate::agent::whose;
-use crate::check::inspection::{InspectedName, Inspection};
-use crate::check::sight::{Answer, Kind, Leaf, Miss, Planted, Planting, Presented, Sight};
-use crate::names::{HostLabel, Hostname};
+use crate::base::names::{HostLabel, Hostname};
+use crate::ca::sight::{Answer, Kind, Leaf, Miss, Planted, Planting, Presented, Sight};
+use crate::fleet::inspection::{InspectedName, Inspection};
+use crate::fleet::report::{Lineage, Report};
+use crate::fleet::whose;
 
 /// Everything that was found out, of all hosts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -5,23 +5,23 @@ use std::net::IpAddr;
 
 use jiff::SignedDuration;
 
-use crate::agent::budget::{Budget, LETS_ENCRYPT};
-use crate::agent::judged;
-use crate::agent::mismatch::{Mismatch, Seen, mismatch};
-use crate::agent::report::Lineage;
+use crate::base::finding::{Finding, Severity};
+use crate::base::names::Hostname;
+use crate::base::names::near::nearest;
+use crate::base::text::span;
 use crate::ca::caa::{Request, issuer, judge};
 use crate::ca::resolve::UNRESOLVED;
 use crate::ca::served;
+use crate::ca::sight::Leaf;
 use crate::check::bounds::STRANGE;
 use crate::check::dead;
-use crate::check::finding::{Finding, Severity};
-use crate::check::inspection::Inspection;
 use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::check::schedule;
-use crate::check::sight::Leaf;
-use crate::names::Hostname;
-use crate::names::near::nearest;
-use crate::text::span;
+use crate::fleet::budget::{Budget, LETS_ENCRYPT};
+use crate::fleet::inspection::Inspection;
+use crate::fleet::judged;
+use crate::fleet::mismatch::{Mismatch, Seen, mismatch};
+use crate::fleet::report::Lineage;
 
 /// All of it.
 pub fn findings(gathered: &Gathered) -> Vec<Finding> {

@@ -5,17 +5,17 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::apache::vhosts::{Vhost, vhosts};
+use crate::base::clock::Deadline;
+use crate::base::names::Hostname;
+use crate::base::sockets;
 use crate::ca::dns::Nameservers;
 use crate::ca::resolve::{Resolve, System};
+use crate::ca::sight::Question;
 use crate::certbot::lineages::lineages;
 use crate::check::bounds::{Bounds, is_public};
 use crate::check::resolver::Resolver;
-use crate::check::sight::Question;
-use crate::clock::Deadline;
 use crate::config::{Host, Settings};
-use crate::names::Hostname;
-use crate::route::{install, observe};
-use crate::sockets;
+use crate::switch::{install, observe};
 
 /// How far `question` may go on this host.
 pub fn bounds(settings: &Settings, question: &Question) -> Bounds {

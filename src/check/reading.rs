@@ -6,25 +6,25 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::agent::facts;
-use crate::agent::survey;
 use crate::apache::server::Server;
-use crate::certbot::certificate::{self, Certificate};
+use crate::base::certificate::{self, Certificate};
+use crate::base::clock::{self, Deadline};
+use crate::base::command::Program;
+use crate::base::files;
+use crate::base::finding::{Finding, Severity};
+use crate::base::host;
+use crate::base::process;
 use crate::certbot::configobj;
 use crate::certbot::ini;
 use crate::certbot::installed;
 use crate::certbot::lineages::Lineages;
 use crate::certbot::version::Version;
-use crate::check::finding::{Finding, Severity};
 use crate::check::hooks::{self, HookFile, Script, Stage};
 use crate::check::schedule::{self, CronLine, Schedule};
+use crate::check::survey;
 use crate::check::tls::{Disk, Files, OnDisk};
 use crate::check::traps::{self, Fault, Renewal};
-use crate::clock::{self, Deadline};
-use crate::command::Program;
 use crate::config::Settings;
-use crate::files;
-use crate::process;
 
 /// What is wrong with certbot's files, its hooks and what starts it. `server` is Apache, if it runs.
 pub fn certbot(
@@ -84,7 +84,7 @@ pub fn schedule(settings: &Settings) -> Schedule {
         units: units(),
         cron: cron(),
         certbots: installed::all().iter().map(|path| path.display().to_string()).collect(),
-        is_hooked: facts::is_executable(&hook),
+        is_hooked: host::is_executable(&hook),
     }
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn hook_files(directory: &Path) -> Vec<HookFile> {
             if is_hidden || files::list(&path).is_ok() || !files::exists(&path) {
                 continue;
             }
-            let is_executable = facts::is_executable(&path);
+            let is_executable = host::is_executable(&path);
             found.push(HookFile { stage, path, is_executable });
         }
     }
@@ -201,7 +201,7 @@ fn fault(webroot: &Path, user: Option<&(u32, Vec<u32>)>) -> Option<Fault> {
     if !files::exists(webroot) {
         return Some(Fault::Missing);
     }
-    if !facts::is_writable(webroot) {
+    if !host::is_writable(webroot) {
         return Some(Fault::ReadOnly);
     }
     let (user, groups) = user?;
@@ -209,13 +209,13 @@ fn fault(webroot: &Path, user: Option<&(u32, Vec<u32>)>) -> Option<Fault> {
     let below = real.join(".well-known/acme-challenge");
     let mut way: Vec<&Path> = below.ancestors().collect();
     way.reverse();
-    let closed = way.into_iter().find(|path| !facts::can_enter(path, *user, groups))?;
+    let closed = way.into_iter().find(|path| !host::can_enter(path, *user, groups))?;
     Some(Fault::Closed(closed.to_owned()))
 }
 
 fn units() -> Vec<schedule::Unit> {
     let known = ["/usr/bin/systemctl", "/bin/systemctl"].map(PathBuf::from);
-    let Some(path) = known.into_iter().find(|path| facts::is_executable(path)) else {
+    let Some(path) = known.into_iter().find(|path| host::is_executable(path)) else {
         return Vec::new();
     };
     let properties = "--property=Id,LoadState,ActiveState,SubState,UnitFileState,DropInPaths";

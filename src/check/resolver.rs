@@ -3,12 +3,12 @@
 use std::io;
 use std::net::IpAddr;
 
+use crate::base::cause::chain;
+use crate::base::clock::Deadline;
+use crate::base::names::Hostname;
 use crate::ca::caa::Relevant;
 use crate::ca::dns::{Answer, Error, Nameservers};
 use crate::ca::resolve::{Resolve, System};
-use crate::cause::chain;
-use crate::clock::Deadline;
-use crate::names::Hostname;
 
 /// Asks this host's name servers, not its `/etc/hosts`.
 #[derive(Debug, Clone)]

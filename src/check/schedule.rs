@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use crate::base::finding::{Finding, Severity};
 use crate::certbot::version::Version;
-use crate::check::finding::{Finding, Severity};
 
 /// What starts renewals, as far as files and systemd tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

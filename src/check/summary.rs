@@ -10,12 +10,12 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::check::finding::{Finding, Severity};
+use crate::base::exit::Exit;
+use crate::base::finding::{Finding, Severity};
+use crate::base::names::{HostLabel, Hostname};
+use crate::ca::sight::{Answer, Leaf};
 use crate::check::matrix::{Cell, Gathered, HostSeen, Told};
-use crate::check::sight::{Answer, Leaf};
 use crate::check::verdict::{Fate, Renewal, verdict};
-use crate::exit::Exit;
-use crate::names::{HostLabel, Hostname};
 
 /// The whole of a check (`--json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

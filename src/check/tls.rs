@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use crate::apache::by_hand::ByHand;
 use crate::apache::dump::{Dump, Node};
 use crate::apache::vhosts::{Vhost, answering};
+use crate::base::finding::{Finding, Severity};
+use crate::base::names::Hostname;
 use crate::check::directive::Texts;
 use crate::check::faults::first_word;
-use crate::check::finding::{Finding, Severity};
-use crate::names::Hostname;
 
 /// A certificate file as it is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]

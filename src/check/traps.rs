@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::base::finding::{Finding, Severity};
+use crate::base::names::Hostname;
 use crate::certbot::configobj::{Entry, Value};
 use crate::certbot::renewal::{Lineage, Refused};
 use crate::certbot::version::Version;
-use crate::check::finding::{Finding, Severity};
 use crate::check::hooks::Stage;
-use crate::names::Hostname;
 
 /// A renewal file and what belongs to it.
 #[derive(Debug, Clone)]

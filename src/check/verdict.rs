@@ -5,16 +5,16 @@
 
 use std::net::IpAddr;
 
-use crate::agent::report::HOOKS;
+use crate::base::finding::{Finding, Severity};
+use crate::base::names::{HostLabel, Hostname};
+use crate::ca::sight::Miss;
 use crate::check::culprit;
 use crate::check::dead;
-use crate::check::finding::{Finding, Severity};
 use crate::check::health::is_of_arbiter;
-use crate::check::inspection::Answerer;
 use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::check::outside;
-use crate::check::sight::Miss;
-use crate::names::{HostLabel, Hostname};
+use crate::fleet::inspection::Answerer;
+use crate::fleet::report::HOOKS;
 
 /// What would happen to one renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::agent::facts;
-use crate::agent::survey;
-use crate::cause::chain;
-use crate::certbot::certificate;
+use crate::base::cause::chain;
+use crate::base::certificate;
+use crate::base::clock;
+use crate::base::files;
+use crate::base::host;
+use crate::base::lock;
+use crate::base::process::{self, Holder};
 use crate::certbot::ini;
 use crate::certbot::lineages::Lineages;
 use crate::certbot::running::LOCK_FILE;
 use crate::check::door::door;
 use crate::check::health::{Hold, Room, Vitals, Worker};
 use crate::check::reading;
-use crate::clock;
+use crate::check::survey;
 use crate::config::Settings;
-use crate::files;
 use crate::history::log;
 use crate::history::record::Event;
 use crate::lease::question::question_within;
 use crate::lease::wire::{Answer, Ask};
-use crate::lock;
-use crate::process::{self, Holder};
-use crate::run::client::is_interactive_shell;
+use crate::renewal::client::is_interactive_shell;
 
 /// Looks.
 pub fn vitals(settings: &Settings, known: &Lineages) -> Vitals {
@@ -60,9 +60,9 @@ fn room(settings: &Settings, known: &Lineages) -> Vec<Room> {
     directories.extend(known.usable.iter().flat_map(survey::webroots));
     let mut found: BTreeMap<(u64, bool), Room> = BTreeMap::new();
     for path in directories {
-        let Ok(facts::Room { device, bytes, files }) = facts::room(&path) else { continue };
+        let Ok(host::Room { device, bytes, files }) = host::room(&path) else { continue };
         // What is not there yet is made where it is missing.
-        let is_writable = !files::exists(&path) || facts::is_writable(&path);
+        let is_writable = !files::exists(&path) || host::is_writable(&path);
         let room = Room { paths: Vec::new(), bytes, files, is_writable };
         found.entry((device, is_writable)).or_insert(room).paths.push(path);
     }

@@ -7,11 +7,11 @@ use clap::Args;
 
 use super::output::width;
 use super::{Error, print};
+use crate::base::exit::Exit;
+use crate::base::names::Hostname;
+use crate::base::terminal;
 use crate::check::{self, Call};
 use crate::config::Settings;
-use crate::exit::Exit;
-use crate::names::Hostname;
-use crate::terminal;
 
 /// The exit code is 1 if anything is a problem, 0 if not, also where there are warnings.
 #[derive(Debug, Args)]

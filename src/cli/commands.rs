@@ -3,7 +3,7 @@
 use clap::{Command, CommandFactory};
 
 use super::{Certbaton, HookWords, coordinate};
-use crate::guard::hooks::{self, Hook};
+use crate::renewal::guard::hooks::{self, Hook};
 
 /// One of certbot's hooks.
 #[derive(Debug, Clone, Copy)]

@@ -7,15 +7,15 @@ use clap::{Command, CommandFactory, Parser};
 use super::look::look;
 use super::output::width;
 use super::{Common, Error, concluded, is_logged, parsed, person, print_done, settings, start};
-use crate::agent::wire::LineageName;
-use crate::clock::Stopwatch;
-use crate::columns::WIDTH;
+use crate::base::clock::Stopwatch;
+use crate::base::columns::WIDTH;
+use crate::base::exit::Exit;
+use crate::base::names::HostLabel;
+use crate::base::terminal;
 use crate::coordinate::outcome::{LineageSummary, Served, Summary, Verdict};
 use crate::coordinate::plan::Wish;
 use crate::coordinate::{Call, Said, coordinate};
-use crate::exit::Exit;
-use crate::names::HostLabel;
-use crate::terminal;
+use crate::fleet::wire::LineageName;
 
 /// Renews on every host, one after another, and verifies what each of them serves.
 #[derive(Debug, Parser)]

@@ -5,19 +5,19 @@ use std::path::PathBuf;
 
 use super::{lease, output};
 use crate::agent::carry;
-use crate::cause::chain;
+use crate::base::cause::chain;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::inherited;
 use crate::certbot::account;
 use crate::certbot::lineages;
 use crate::certbot::scope;
 use crate::config;
-use crate::exit::{CarriesExit, Exit};
-use crate::files;
 use crate::history::record::RunId;
-use crate::inherited;
 use crate::lease::serve;
-use crate::route::report;
-use crate::run::hook;
-use crate::run::keep;
+use crate::renewal::hook;
+use crate::renewal::keep;
+use crate::switch::report;
 
 /// Why a program did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]

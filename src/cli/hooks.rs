@@ -7,16 +7,16 @@ use clap::Parser;
 
 use super::commands::{DEPLOY, POST, PRE};
 use super::{Common, Error, complain, concluded, giving_back, parsed, settings, start};
-use crate::cause::chain;
-use crate::columns::WIDTH;
+use crate::base::cause::chain;
+use crate::base::columns::WIDTH;
+use crate::base::exit::Exit;
+use crate::base::names::{Hostname, Webroot};
+use crate::base::process::Process;
 use crate::config::Settings;
-use crate::exit::Exit;
-use crate::guard::ladder;
-use crate::guard::line::Line;
-use crate::guard::words::Word;
-use crate::names::{Hostname, Webroot};
-use crate::process::Process;
-use crate::run::hook::{self, Call};
+use crate::renewal::guard::ladder;
+use crate::renewal::guard::line::Line;
+use crate::renewal::guard::words::Word;
+use crate::renewal::hook::{self, Call};
 
 /// What every hook understands; certbot passes the rest by environment.
 #[derive(Debug, Parser)]

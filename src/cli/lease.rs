@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::output::{self, print, print_done, width};
+use crate::base::clock;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::harmless;
 use crate::check::health::Hold;
 use crate::check::vitals::hold;
-use crate::clock;
 use crate::config::Settings;
-use crate::exit::{CarriesExit, Exit};
-use crate::harmless;
 use crate::lease::question::{self, question};
 use crate::lease::wire::{Answer, Ask, Purpose, Status, Token};
-use crate::run::hook;
-use crate::run::lease::described;
+use crate::renewal::hook;
+use crate::renewal::lease::described;
 
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum Order {

@@ -1,9 +1,9 @@
 //! system: when a program is done, what it needs to look at all hosts and to tell.
 
 use super::Common;
+use crate::base::signals;
 use crate::config::Settings;
 use crate::monitor::look;
-use crate::signals;
 use crate::status::gather::{Call, gather};
 
 /// Looks at all hosts, if anybody wants to know, and tells what has changed.

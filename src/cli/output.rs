@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use crate::columns::Width;
-use crate::exit::{CarriesExit, Exit};
-use crate::harmless;
-use crate::terminal;
+use crate::base::columns::Width;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::harmless;
+use crate::base::terminal;
 
 /// Standard output is full, or nobody reads it any more.
 #[derive(Debug, thiserror::Error)]

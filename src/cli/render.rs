@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Common, Error, print, print_done, settings};
+use crate::base::exit::Exit;
+use crate::base::files::{self, Leaf};
+use crate::base::names::{Hostname, Thumbprint};
 use crate::certbot::account;
 use crate::certbot::accounts;
 use crate::certbot::lineages::lineages;
 use crate::check::{self, Call};
 use crate::config::Settings;
-use crate::exit::Exit;
-use crate::files::{self, Leaf};
-use crate::names::{Hostname, Thumbprint};
 use crate::render::challenge::Layout;
 use crate::render::description::Description;
 use crate::render::gateway::{MARK, Rendered, gateway};

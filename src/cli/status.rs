@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::output::{self, print, width, write};
 use super::{Common, Error};
+use crate::base::exit::Exit;
 use crate::config::Settings;
-use crate::exit::Exit;
 use crate::history::log;
 use crate::history::record::RunId;
 use crate::history::run::runs;

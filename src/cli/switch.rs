@@ -8,24 +8,24 @@ use clap::Args;
 
 use super::output::width;
 use super::{Error, person, print, print_done};
-use crate::cause::chain;
+use crate::base::cause::chain;
+use crate::base::columns::Width;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::lock::Lock;
+use crate::base::names::near::nearest;
+use crate::base::names::{Hostname, Route, Webroot};
 use crate::certbot::lineages::lineages;
 use crate::certbot::scope::{self, Known, Origin, scope};
-use crate::columns::Width;
 use crate::config::Settings;
-use crate::exit::{CarriesExit, Exit};
 use crate::history::log::{Recorder, Start};
 use crate::history::record::Kind;
-use crate::lock::Lock;
-use crate::names::near::nearest;
-use crate::names::{Hostname, Route, Webroot};
-use crate::route::give_back;
-use crate::route::order::{Options, Order, Report, Return};
-use crate::route::plan::Switched;
-use crate::route::switch;
-use crate::run::hook;
-use crate::run::keep;
-use crate::run::lease::Right;
+use crate::renewal::hook;
+use crate::renewal::keep;
+use crate::renewal::lease::Right;
+use crate::switch::commit;
+use crate::switch::give_back;
+use crate::switch::order::{Options, Order, Report, Return};
+use crate::switch::plan::Switched;
 
 #[derive(Debug, Args)]
 pub(super) struct Switch {
@@ -69,7 +69,7 @@ impl Switch {
         };
         if self.dry_run {
             let (diff, report) = match &wish {
-                Wish::Local(order) => switch::dry_run(settings, order, options)?,
+                Wish::Local(order) => commit::dry_run(settings, order, options)?,
                 Wish::Peer(which) => give_back::dry_run(settings, which)?,
             };
             notes(&report);
@@ -83,7 +83,7 @@ impl Switch {
             let start = Start { by: person(), ..Start::default() };
             let record = Recorder::begin(settings, Kind::Switch, start);
             let outcome = match &wish {
-                Wish::Local(order) => switch::switch(settings, order, options),
+                Wish::Local(order) => commit::switch(settings, order, options),
                 Wish::Peer(which) => give_back::give_back(settings, which, options),
             };
             record.record(keep::record::switched(&outcome));

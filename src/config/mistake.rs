@@ -5,8 +5,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::exit::{CarriesExit, Exit};
-use crate::names::near::distance;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::names::near::distance;
 
 /// The file is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

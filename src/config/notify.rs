@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::redacted;
+use crate::base::redacted;
 
 /// How changes reach a person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,17 +9,17 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use super::{Coordinator, Said};
-use crate::agent::link::Way;
+use crate::base::clock::{self, Deadline};
+use crate::base::finding::Severity;
+use crate::base::names::{HostLabel, Hostname};
+use crate::base::threads;
 use crate::check::bounds::Bounds;
-use crate::check::finding::Severity;
 use crate::check::gather::gather;
 use crate::check::matrix::Gathered;
 use crate::check::verdict::{Fate, verdict};
-use crate::clock::{self, Deadline};
 use crate::coordinate::plan::{Decision, Plan, Surveyed};
 use crate::coordinate::shared;
-use crate::names::{HostLabel, Hostname};
-use crate::threads;
+use crate::fleet::link::Way;
 
 impl Coordinator<'_> {
     /// Looks at what `plan` asks for as the CA does, from every host, and notes what would fail;
@@ -150,10 +150,10 @@ mod tests {
     use jiff::{SignedDuration, Timestamp};
 
     use super::*;
-    use crate::agent::report::Due;
-    use crate::agent::wire::LineageName;
     use crate::coordinate::plan::tests::{lineage, report};
     use crate::coordinate::plan::{Wish, plan};
+    use crate::fleet::report::Due;
+    use crate::fleet::wire::LineageName;
 
     fn surveyed() -> Vec<Surveyed> {
         let mut early = lineage("c", "CC");

@@ -8,13 +8,13 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::base::columns::Width;
+use crate::base::exit::Exit;
+use crate::base::harmless;
+use crate::base::names::Hostname;
+use crate::base::text::Table;
 use crate::ca::resolve::UNRESOLVED;
-use crate::columns::Width;
 use crate::coordinate::plan::Decision;
-use crate::exit::Exit;
-use crate::harmless;
-use crate::names::Hostname;
-use crate::text::Table;
 
 /// The whole of a run (`--json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::agent::budget::Budget;
-use crate::agent::report::{Due, HOOKS, Lineage, Report};
-use crate::agent::wire::{LineageName, Renewal};
-use crate::names::{HostLabel, Hostname};
-use crate::text::span;
+use crate::base::names::{HostLabel, Hostname};
+use crate::base::text::span;
+use crate::fleet::budget::Budget;
+use crate::fleet::report::{Due, HOOKS, Lineage, Report};
+use crate::fleet::wire::{LineageName, Renewal};
 
 /// What a person or timer wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

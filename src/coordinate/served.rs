@@ -6,23 +6,23 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use crate::agent::mismatch::{Mismatch, Seen, mismatch, not_served, unserved};
-use crate::agent::report::{Lineage, Report};
-use crate::agent::whose;
+use crate::base::cause::chain;
+use crate::base::clock::{self, Deadline};
+use crate::base::finding::Severity;
+use crate::base::names::{HostLabel, Hostname};
+use crate::base::threads;
 use crate::ca::disk;
 use crate::ca::handshake;
 use crate::ca::resolve::{Resolve, System, UNRESOLVED};
 use crate::ca::served::{Fault, Identity, OnDisk, judge};
 use crate::ca::validation::Failure;
-use crate::cause::chain;
 use crate::certbot::lineages::lineages;
 use crate::check::bounds::{Bounds, MOST_ADDRESSES, STRANGE};
-use crate::check::finding::Severity;
-use crate::clock::{self, Deadline};
 use crate::config::Settings;
 use crate::coordinate::outcome::{Served, Verdict};
-use crate::names::{HostLabel, Hostname};
-use crate::threads;
+use crate::fleet::mismatch::{Mismatch, Seen, mismatch, not_served, unserved};
+use crate::fleet::report::{Lineage, Report};
+use crate::fleet::whose;
 
 /// The hosts as they are now.
 #[derive(Debug)]

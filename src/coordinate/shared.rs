@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::agent::report::Report;
+use crate::base::names::{HostLabel, Hostname};
+use crate::base::text::few;
 use crate::coordinate::plan::Surveyed;
-use crate::names::{HostLabel, Hostname};
-use crate::text::few;
+use crate::fleet::report::Report;
 
 /// How the routes of a host are after it was asked to renew.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

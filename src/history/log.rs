@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::agent::facts;
-use crate::cause::chain;
-use crate::clock;
+use crate::base::cause::chain;
+use crate::base::clock;
+use crate::base::files;
+use crate::base::host;
+use crate::base::lock;
+use crate::base::process;
 use crate::config::Settings;
-use crate::files;
 use crate::history::record::{self, Began, By, Entry, Event, Kind, RunId};
-use crate::lock;
-use crate::process;
 
 /// Writes down one run.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Recorder {
         let run = RunId::new(at, pid);
         let process = process::own().unwrap_or(process::Process { pid, start_time: 0 });
         let Start { by, lineages, dry_run, forced } = start;
-        let host = settings.name.as_ref().map_or_else(facts::machine, ToString::to_string);
+        let host = settings.name.as_ref().map_or_else(host::machine, ToString::to_string);
         let boot = boot();
         let began = Began { kind, host, by, process, boot, lineages, dry_run, forced };
         let first = Entry { at, run: run.clone(), event: Event::Began(began) };

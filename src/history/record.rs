@@ -11,10 +11,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::harmless;
-use crate::process::Process;
-use crate::redacted;
-use crate::route::order::Report;
+use crate::base::harmless;
+use crate::base::process::Process;
+use crate::base::redacted;
+use crate::switch::order::Report;
 
 /// Names a run; sorts by its beginning.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -297,8 +297,8 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::process::Process;
     use crate::history::record::Switched;
-    use crate::process::Process;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

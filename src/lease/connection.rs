@@ -11,12 +11,12 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use crate::clock;
-use crate::command::child::Child;
-use crate::command::{self, Program, ssh};
+use crate::base::clock;
+use crate::base::command::child::Child;
+use crate::base::command::{self, Program, ssh};
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::harmless;
 use crate::config::Settings;
-use crate::exit::{CarriesExit, Exit};
-use crate::harmless;
 use crate::lease::lines::{self, Lines};
 use crate::lease::wire::{self, Ask, Hello};
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::caller::Caller;
-use crate::clock;
-use crate::exit::{CarriesExit, Exit};
+use crate::base::caller::Caller;
+use crate::base::clock;
+use crate::base::exit::{CarriesExit, Exit};
 use crate::lease::wire::{self, MAX_LINE};
 
 /// Both directions of one conversation.

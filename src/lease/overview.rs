@@ -1,9 +1,9 @@
 //! flow: who holds and who waits, as people are told; nothing is decided by it.
 
+use crate::base::process;
 use crate::lease::rules::{Memory, Millis, Recorded, State};
 use crate::lease::store::{self, Slip, Store};
 use crate::lease::wire::{self, Answer, Holder, Status, Token, Waiter};
-use crate::process;
 
 /// Everything about the lease, as far as a line takes it. After `grace` a silent holder has it no more.
 pub(super) fn status(store: &Store, at: Millis, grace: Millis) -> Result<Status, store::Error> {

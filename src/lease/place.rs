@@ -6,10 +6,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::lock::{self, Lock, Pending};
 use crate::lease::rules::{Claim, Millis, millis};
 use crate::lease::store::{self, Store, Ticket};
 use crate::lease::wire::{RequestId, Token};
-use crate::lock::{self, Lock, Pending};
 
 /// What the caller is.
 pub(super) enum Standing {

@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cause::chain;
-use crate::clock::Deadline;
-use crate::command::ssh;
+use crate::base::cause::chain;
+use crate::base::clock::Deadline;
+use crate::base::command::ssh;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::process;
 use crate::config::Settings;
-use crate::exit::{CarriesExit, Exit};
 use crate::lease::connection::{self, Connection, Way};
 use crate::lease::lines;
 use crate::lease::wire::{Answer, Ask, Hello};
-use crate::process;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::process::Process;
 use crate::lease::token;
 use crate::lease::wire::{Purpose, RequestId, Token};
-use crate::process::Process;
 
 /// Milliseconds since the machine was booted.
 pub type Millis = u64;

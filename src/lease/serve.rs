@@ -9,12 +9,16 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use crate::agent::{relay, wire as order};
-use crate::cause::chain;
-use crate::clock::{self, Deadline};
+use crate::base::cause::chain;
+use crate::base::clock::{self, Deadline};
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::lock::Lock;
+use crate::base::names::HostLabel;
+use crate::base::process::{self, Process};
 use crate::config::Settings;
-use crate::exit::{CarriesExit, Exit};
-use crate::files;
+use crate::fleet::relay;
+use crate::fleet::wire as order;
 use crate::lease::lines::{self, Lines};
 use crate::lease::overview;
 use crate::lease::place::{Hold, Holder, Standing, Waiter};
@@ -23,9 +27,6 @@ use crate::lease::slots;
 use crate::lease::store::{self, Slip, Store};
 use crate::lease::times::{Periods, SILENCE};
 use crate::lease::wire::{self, Answer, Ask, Hello, Purpose, RequestId, Token, Waiting};
-use crate::lock::Lock;
-use crate::names::HostLabel;
-use crate::process::{self, Process};
 
 /// Why a conversation ended other than by the caller's will.
 #[derive(Debug, thiserror::Error)]

@@ -12,17 +12,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-use crate::cause::chain;
-use crate::clock::{self, Alarm};
-use crate::command::ssh::Bar;
+use crate::base::cause::chain;
+use crate::base::clock::{self, Alarm};
+use crate::base::command::ssh::Bar;
+use crate::base::files;
+use crate::base::threads;
 use crate::config::Settings;
-use crate::files;
 use crate::lease::connection::{Connection, Way};
 use crate::lease::holder::{Action, Event, GiveUp, Greeting, Holder, Patience, Warning, Word};
 use crate::lease::rules::millis;
 use crate::lease::times::{self, Periods};
 use crate::lease::wire::{self, Ask, Hello, Purpose, RequestId, Token, Waiting};
-use crate::threads;
 
 /// What a keeper is told.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,10 +5,10 @@
 
 use std::path::Path;
 
-use crate::files;
+use crate::base::files;
+use crate::base::lock::{self, Lock};
+use crate::base::names::HostLabel;
 use crate::lease::store;
-use crate::lock::{self, Lock};
-use crate::names::HostLabel;
 
 /// One of `caller`'s connections, for as long as it is held; `None` if it has `AT_ONCE` already.
 pub(super) fn take(arbiter: &Path, caller: &HostLabel) -> Result<Option<Lock>, store::Error> {

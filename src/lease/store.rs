@@ -15,13 +15,13 @@ use std::time::Duration;
 use nix::libc;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Deadline, Unfinished, within};
+use crate::base::clock::{Deadline, Unfinished, within};
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::lock::{self, Lock};
 use crate::config::Settings;
-use crate::exit::{CarriesExit, Exit};
-use crate::files;
 use crate::lease::rules::{Grant, Memory, Millis, Recorded};
 use crate::lease::wire::{Purpose, Token};
-use crate::lock::{self, Lock};
 
 /// The directories of one arbiter.
 #[derive(Debug, Clone)]

@@ -7,8 +7,8 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::exit::{CarriesExit, Exit};
-use crate::harmless;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::harmless;
 
 /// The version of these words; both ends must have the same.
 pub const VERSION: u32 = 1;

@@ -9,11 +9,11 @@ use reqwest::blocking::Client;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{StatusCode, redirect, retry};
 
-use crate::clock::{self, Deadline, Unfinished};
-use crate::command::piped::Next;
-use crate::command::{self, Program};
+use crate::base::clock::{self, Deadline, Unfinished};
+use crate::base::command::piped::Next;
+use crate::base::command::{self, Program};
+use crate::base::files;
 use crate::config::notify::{Command, Post};
-use crate::files;
 
 /// Why a message was not delivered.
 #[derive(Debug, thiserror::Error)]

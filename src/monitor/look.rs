@@ -9,12 +9,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::cause::chain;
-use crate::clock;
+use crate::base::cause::chain;
+use crate::base::clock;
+use crate::base::files;
+use crate::base::lock::{self, Lock, Pending};
 use crate::config::Settings;
 use crate::config::notify::Notify;
-use crate::files;
-use crate::lock::{self, Lock, Pending};
 use crate::monitor::deliver;
 use crate::monitor::message::{Message, message};
 use crate::monitor::metrics::metrics;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::harmless;
+use crate::base::harmless;
 use crate::status::overview::{Overview, Severity, Wrong};
 
 /// Something that is wrong now.

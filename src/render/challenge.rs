@@ -4,7 +4,7 @@
 //! proxying, and none after `[END]` is looked at. A token is base64url (RFC 8555 §8.3) and nothing
 //! else is passed on or given back: no path, no dot, no markup.
 
-use crate::names::{CHALLENGE_DIRECTORY, CHALLENGE_PATH, Hostname, Thumbprint, Webroot};
+use crate::base::names::{CHALLENGE_DIRECTORY, CHALLENGE_PATH, Hostname, Thumbprint, Webroot};
 
 /// Who answers the challenge path at home while no renewal of home's is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]

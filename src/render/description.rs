@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use crate::base::names::{Hostname, Webroot};
 use crate::config::mistake::{Error, Written};
-use crate::names::{Hostname, Webroot};
 use crate::render::words::{Backend, Credential, Interface, Label, Path, Realm};
 
 /// A gateway.

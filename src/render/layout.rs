@@ -4,9 +4,9 @@
 
 use std::fmt;
 
-use crate::check::inspection::{Answerer, InspectedName};
+use crate::base::names::{HostLabel, Hostname};
 use crate::check::matrix::{Gathered, HostSeen, Told};
-use crate::names::{HostLabel, Hostname};
+use crate::fleet::inspection::{Answerer, InspectedName};
 
 /// Who answers on the host that the CA comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

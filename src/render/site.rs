@@ -4,7 +4,7 @@
 //! certificate: before the first, `<IfFile>` (Apache 2.4.34) leaves that vhost out, so that the
 //! files load as they are and certbot can get one.
 
-use crate::names::{CHALLENGE_DIRECTORY, CHALLENGE_PATH, Webroot};
+use crate::base::names::{CHALLENGE_DIRECTORY, CHALLENGE_PATH, Webroot};
 use crate::render::challenge::{Layout, wrapped};
 use crate::render::description::{Description, Home, Site, Vps};
 use crate::render::words::Path;

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::names::Webroot;
+use crate::base::names::Webroot;
 
 /// Declares a string that is checked when it is read.
 macro_rules! checked {

@@ -14,27 +14,27 @@ pub mod sites;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::agent::facts;
 use crate::apache::dump::{self, Origin};
 use crate::apache::server;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::finding::Finding;
+use crate::base::host;
+use crate::base::process;
 use crate::certbot::configobj;
 use crate::certbot::lineages;
 use crate::certbot::running::LOCK_FILE;
-use crate::check::finding::Finding;
 use crate::check::hooks::{self as known, HookFile};
 use crate::check::reading;
 use crate::check::schedule;
 use crate::config::Settings;
-use crate::exit::{CarriesExit, Exit};
-use crate::files;
-use crate::process;
-use crate::route::observe::Observation;
-use crate::route::oddity;
-use crate::route::report;
 use crate::setup::adopt::deed::{Deed, deed};
 use crate::setup::adopt::hooks::{Kind, SavedHooks, Script};
 use crate::setup::adopt::sites::Twin;
 use crate::setup::change::Change;
+use crate::switch::observe::Observation;
+use crate::switch::oddity;
+use crate::switch::report;
 
 /// What an old set-up comes to; empty if there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -211,7 +211,7 @@ impl Old {
         let judged = reading::text(&path).and_then(|text| self.judge(&text));
         let Some(deed) = judged else { return Ok(()) };
         let mode = if files::is_plain_file(&path) {
-            Some(facts::mode(&path).map_err(|source| Error::Mode(path.clone(), source))?)
+            Some(host::mode(&path).map_err(|source| Error::Mode(path.clone(), source))?)
         } else {
             None
         };

@@ -1,8 +1,8 @@
 //! pure: the configuration file of two hosts, and how ssh gets from one to the other.
 
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::names::{Destination, HostLabel};
 use crate::config::{self, Settings};
-use crate::exit::{CarriesExit, Exit};
-use crate::names::{Destination, HostLabel};
 use crate::setup::keys::SSH_PORT;
 
 /// What the two hosts are called, and which of them this is.

@@ -3,14 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::cause::chain;
+use crate::base::cause::chain;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::lock;
 use crate::config;
-use crate::exit::{CarriesExit, Exit};
-use crate::files;
-use crate::lock;
-use crate::route::report;
 use crate::setup::role::{Doubt, Role};
 use crate::setup::{adopt, configuration, found, keys, ledger, machine, ssh};
+use crate::switch::report;
 
 /// Why not. Unless it says otherwise, nothing was changed.
 #[derive(Debug, thiserror::Error)]

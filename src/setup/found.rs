@@ -6,24 +6,24 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::agent::survey;
 use crate::apache::dump::Dump;
 use crate::apache::server::{self, Server};
 use crate::apache::vhosts::{self, vhosts};
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::names::{HTTP_PORT, Hostname, Route};
 use crate::certbot::installed;
 use crate::certbot::lineages::{self, lineages};
 use crate::certbot::renewal::{Lineage, Refused};
 use crate::certbot::scope::{self, Known, scope};
+use crate::check::survey;
 use crate::config::Settings;
-use crate::exit::{CarriesExit, Exit};
-use crate::files;
-use crate::names::{HTTP_PORT, Hostname, Route};
-use crate::route::install;
-use crate::route::observe;
-use crate::route::order::{Options, Order, Report};
-use crate::route::report;
-use crate::route::switch;
 use crate::setup::adopt::{self, Adoption};
+use crate::switch::commit;
+use crate::switch::install;
+use crate::switch::observe;
+use crate::switch::order::{Options, Order, Report};
+use crate::switch::report;
 
 /// All of it.
 #[derive(Debug)]
@@ -196,7 +196,7 @@ fn rehearse(
     let options = Options::default();
     let is_there = [&settings.state_directory, &settings.runtime_directory];
     if is_there.iter().all(|directory| files::exists(directory)) {
-        return Ok(switch::dry_run(settings, &order, &options));
+        return Ok(commit::dry_run(settings, &order, &options));
     }
     let scratch = files::temporary_directory(Path::new("/run"))?;
     let elsewhere = Settings {
@@ -204,7 +204,7 @@ fn rehearse(
         runtime_directory: scratch.path().join("run"),
         ..settings.clone()
     };
-    Ok(switch::dry_run(&elsewhere, &order, &options))
+    Ok(commit::dry_run(&elsewhere, &order, &options))
 }
 
 #[cfg(test)]
@@ -249,7 +249,7 @@ ServerName c.example.org
     /// first certificate comes after it.
     #[test]
     fn another_web_server_needs_no_apache_and_no_certificate_yet() {
-        let line = crate::foreign::known::suggestion(Path::new("/usr/sbin/nginx"), Some("nginx"));
+        let line = crate::apache::foreign::suggestion(Path::new("/usr/sbin/nginx"), Some("nginx"));
         let directory = files::temporary_directory(Path::new("/tmp")).unwrap();
         let certbot = format!(
             "{line}\n[certbot]\nprogram = \"/bin/true\"\nconfig-directory = \"{}\"\n",

@@ -4,14 +4,15 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::base::clock::Deadline;
+use crate::base::files;
+use crate::base::files::place::{self, State};
+use crate::base::names::{HostLabel, Hostname};
+use crate::base::sockets;
 use crate::ca::dns::Nameservers;
 use crate::check::admission::called;
 use crate::check::door;
-use crate::clock::Deadline;
 use crate::config::{self, Settings};
-use crate::files;
-use crate::files::place::{self, State};
-use crate::names::{HostLabel, Hostname};
 use crate::setup::configuration::Pair;
 use crate::setup::error::Error;
 use crate::setup::found::Unserved;
@@ -23,7 +24,6 @@ use crate::setup::perform::{Consent, Outcome, Person, Work, is_held, perform};
 use crate::setup::role::{Doubt, Role};
 use crate::setup::wanted::{Text, Wanted};
 use crate::setup::{found, install, machine, ssh};
-use crate::sockets;
 
 mod home;
 

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::files;
+use crate::base::files::place;
 use crate::config::Settings;
-use crate::files;
-use crate::files::place;
 use crate::setup::error::Error;
 use crate::setup::ledger::Ledger;
 use crate::setup::machine;

@@ -5,8 +5,8 @@ use std::fmt;
 use openssl::base64;
 use openssl::sha::sha256;
 
+use crate::base::names::HostLabel;
 use crate::check::admission::called;
-use crate::names::HostLabel;
 
 /// A public key: its type and its blob, checked against each other.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cause::chain;
-use crate::exit::{CarriesExit, Exit};
-use crate::files::Staging;
-use crate::files::place::State;
-use crate::files::{self, place};
+use crate::base::cause::chain;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files::Staging;
+use crate::base::files::place::State;
+use crate::base::files::{self, place};
 use crate::setup::change::{Change, What};
 use crate::setup::manifest::{Fate, Manifest};
 

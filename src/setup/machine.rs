@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use nix::unistd::{Group, User};
 
-use crate::agent::facts;
-use crate::agent::relay::SUDO;
+use crate::base::clock::Deadline;
+use crate::base::command::{self, Program};
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::host;
+use crate::base::names::Hostname;
+use crate::base::sockets;
 use crate::ca::resolve::{Resolve, System};
-use crate::clock::Deadline;
-use crate::command::{self, Program};
-use crate::exit::{CarriesExit, Exit};
-use crate::files;
-use crate::names::Hostname;
-use crate::sockets;
+use crate::fleet::relay::SUDO;
 
 pub use crate::check::door::{ACCOUNT, ACCOUNT_HOME};
 
@@ -99,7 +99,7 @@ pub fn account() -> Option<Account> {
 /// A name by which others find this host, else an address of its own; the public ones first.
 pub fn own_name() -> Option<String> {
     let own = sockets::interface_addresses().ok()?;
-    let name = facts::machine();
+    let name = host::machine();
     let name = Some(&name).filter(|name| name.contains('.'));
     let name = name.and_then(|name| Hostname::parse(name).ok());
     let found = name.filter(|name| {
@@ -151,7 +151,7 @@ pub fn remove_account() -> Result<(), Error> {
 
 /// Whether sudo is here.
 pub fn has_sudo() -> bool {
-    let are_there = [VISUDO, SUDO].iter().all(|program| facts::is_executable(Path::new(program)));
+    let are_there = [VISUDO, SUDO].iter().all(|program| host::is_executable(Path::new(program)));
     are_there && files::exists(Path::new("/etc/sudoers.d"))
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::place::State;
-use crate::fingerprint::fingerprint;
+use crate::base::files::place::State;
+use crate::base::fingerprint::fingerprint;
 use crate::setup::change::{Change, What};
 
 /// All that was done.

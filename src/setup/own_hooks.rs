@@ -4,9 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::files;
 use crate::certbot::configobj;
 use crate::check::{hooks, reading};
-use crate::files;
 use crate::setup::adopt::saved::{self, Saved};
 
 /// The renewal files in `directory` that name a hook of ours.

@@ -4,10 +4,10 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::base::files;
+use crate::base::files::place;
+use crate::base::lock::{self, Lock};
 use crate::config::Settings;
-use crate::files;
-use crate::files::place;
-use crate::lock::{self, Lock};
 use crate::setup::change::{Change, What};
 use crate::setup::error::Error;
 use crate::setup::ledger::Ledger;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::base::names::Hostname;
 use crate::config::Settings;
-use crate::names::Hostname;
 
 /// Which of the two a host is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::apache::dump::{Reading, file_name};
 use crate::apache::server::{self, Candidate, Inquirer, Server};
+use crate::base::files;
 use crate::config::Settings;
-use crate::files;
-use crate::route::install;
-use crate::route::report;
 use crate::setup::change::{Change, What};
+use crate::switch::install;
+use crate::switch::report;
 
 /// A running Apache that reads what is to be changed.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::files::place::State;
-use crate::route::difference;
+use crate::base::files::place::State;
 use crate::setup::change::{Change, What};
+use crate::switch::difference;
 
 /// How much of a new file is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

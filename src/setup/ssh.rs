@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::clock::Deadline;
-use crate::command::ssh::CLIENT;
-use crate::command::{self, Program};
-use crate::exit::{CarriesExit, Exit};
-use crate::names::{Destination, HostLabel};
+use crate::base::clock::Deadline;
+use crate::base::command::ssh::CLIENT;
+use crate::base::command::{self, Program};
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::names::{Destination, HostLabel};
 use crate::setup::machine;
 
 /// What did not work.
@@ -217,14 +217,14 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let file = scratch.path().join("id");
         make_key(&file, &HostLabel::parse("home").unwrap()).unwrap();
-        let public = crate::files::read_foreign(&file.with_extension("pub")).unwrap();
+        let public = crate::base::files::read_foreign(&file.with_extension("pub")).unwrap();
         let public = String::from_utf8(public).unwrap();
         assert!(public.starts_with("ssh-ed25519 ") && public.ends_with(" home\n"), "{public}");
         assert_eq!(public_half(&file).unwrap().trim(), public.trim());
         let known_hosts = scratch.path().join("known");
         let blob = public.split(' ').nth(1).unwrap();
         let line = format!("vps.example.org ssh-ed25519 {blob}\n");
-        crate::files::write_scratch(&known_hosts, line.as_bytes()).unwrap();
+        crate::base::files::write_scratch(&known_hosts, line.as_bytes()).unwrap();
         assert!(known("vps.example.org", &known_hosts).contains(blob));
         assert_eq!(known("other.example.org", &known_hosts), "");
         assert!(make_key(Path::new("/nonexistent/id"), &HostLabel::parse("h").unwrap()).is_err());

@@ -2,16 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cause::chain;
+use crate::base::cause::chain;
+use crate::base::files;
+use crate::base::files::place::{self, State};
+use crate::base::lock;
 use crate::config::Settings;
-use crate::files;
-use crate::files::place::{self, State};
 use crate::lease::question::question;
 use crate::lease::wire::{Answer, Ask};
-use crate::lock;
-use crate::route::give_back;
-use crate::route::order::{Options, Return};
-use crate::route::switch;
 use crate::setup::error::Error;
 use crate::setup::install::is_packaged;
 use crate::setup::ledger::{Ledger, ORIGINALS};
@@ -22,6 +19,9 @@ use crate::setup::perform::{
     Consent, MOMENT, Outcome, Person, STAMPS, exclusive, is_held, is_timer,
 };
 use crate::setup::{machine, serving};
+use crate::switch::commit;
+use crate::switch::give_back;
+use crate::switch::order::{Options, Return};
 
 /// What is taken back, and what stays.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ pub fn uninstall(
     let _coordinator = lock::attempt(&settings.coordinator_lock())?.ok_or_else(busy)?;
     let _lease = lock::acquire(&settings.lease_lock(), MOMENT).map_err(|_| busy())?;
     let given_back = give_back::give_back(settings, &Return::All, &Options::default())?;
-    switch::log(settings, &given_back);
+    commit::log(settings, &given_back);
     // From here on nothing may begin again.
     take_back(settings, &ledger, &mut plan, person)
         .map_err(|error| Error::HalfBack(Box::new(error)))?;

@@ -7,16 +7,16 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::base::clock::Deadline;
+use crate::base::names::Hostname;
+use crate::base::threads;
 use crate::ca::handshake;
 use crate::ca::resolve::{Resolve, System};
 use crate::ca::served::Fault;
 use crate::check::bounds::{Bounds, MOST_ADDRESSES};
 use crate::check::own;
-use crate::clock::Deadline;
 use crate::config::Settings;
-use crate::names::Hostname;
 use crate::status::overview::{HostStatus, Severity, Wrong};
-use crate::threads;
 
 /// Names with an address that serves a certificate without them.
 pub fn uncovered(settings: &Settings, hosts: &[HostStatus]) -> Vec<Wrong> {

@@ -5,25 +5,26 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::agent::link::hosts;
-use crate::agent::link::{self, Way};
-use crate::agent::survey::{self, Looked};
-use crate::agent::wire::{Answer, Order};
 use crate::apache::server::Inquirer;
-use crate::cause::chain;
-use crate::certbot::certificate;
+use crate::base::cause::chain;
+use crate::base::certificate;
+use crate::base::clock;
+use crate::base::files;
+use crate::base::finding::Finding;
+use crate::base::threads;
 use crate::certbot::installed;
 use crate::certbot::lineages::{Lineages, lineages};
 use crate::certbot::renewal;
 use crate::certbot::version::{Age, Version};
-use crate::check::finding::Finding;
 use crate::check::health::{self, Hold};
+use crate::check::survey::{self, Looked};
 use crate::check::vitals::vitals;
 use crate::check::{reading, traps};
-use crate::clock;
 use crate::config::{Host, Settings};
 use crate::coordinate::apart;
-use crate::files;
+use crate::fleet::link::hosts;
+use crate::fleet::link::{self, Way};
+use crate::fleet::wire::{Answer, Order};
 use crate::history::log;
 use crate::history::run::{self, Run};
 use crate::lease::question::question;
@@ -33,7 +34,6 @@ use crate::status::judgement;
 use crate::status::overview::{Found, HostStatus, LeaseStatus, LineageStatus, Overview, Versions};
 use crate::status::remembered::{self, Remembered};
 use crate::status::result;
-use crate::threads;
 
 /// What the flow needs beside the settings.
 #[derive(Debug)]

@@ -5,8 +5,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::check::codes::{self, is_known};
-use crate::check::finding::{self, Finding};
+use crate::base::codes::{self, is_known};
+use crate::base::finding::{self, Finding};
+use crate::base::text::span;
 use crate::check::health::is_of_arbiter;
 use crate::check::schedule;
 use crate::history::record::Kind;
@@ -14,7 +15,6 @@ use crate::history::run::{Outcome, Run};
 use crate::status::overview::{
     Found, HostStatus, LastResult, LineageResult, LineageStatus, Overview, Severity, Wrong,
 };
-use crate::text::span;
 
 /// From when on a certificate is too old; what is not said follows from its lifetime.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::check::finding::Finding;
+use crate::base::finding::Finding;
 use crate::check::health::Hold;
 use crate::history::record::RunId;
 use crate::history::run::Run;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::agent::wire::MAX_ANSWER;
+use crate::base::files;
+use crate::base::names::HostLabel;
 use crate::config::Settings;
-use crate::files;
-use crate::names::HostLabel;
+use crate::fleet::wire::MAX_ANSWER;
 use crate::status::overview::Found;
 
 /// What a host said.

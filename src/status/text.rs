@@ -2,15 +2,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::columns::Width;
-use crate::harmless;
+use crate::base::columns::Width;
+use crate::base::harmless;
+use crate::base::text::{Table, span};
 use crate::history::run::Outcome;
-use crate::run::lease::described;
+use crate::renewal::lease::described;
 use crate::status::judgement::{Thresholds, age, minute};
 use crate::status::overview::{
     Found, HostStatus, LeaseStatus, LineageResult, LineageStatus, Overview, Severity,
 };
-use crate::text::{Table, span};
 
 /// Whether to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::columns::{Width, columns};
-use crate::harmless;
+use crate::base::columns::{Width, columns};
+use crate::base::harmless;
 use crate::history::record::{Deployed, Entry, Event, Switched};
 use crate::history::run::Run;
 
@@ -197,9 +197,9 @@ fn seconds(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::process::Process;
     use crate::history::record::{By, Kind, RunId, Step};
     use crate::history::run::runs;
-    use crate::process::Process;
 
     fn entries() -> Vec<Entry> {
         let at = |millis: i64| Timestamp::from_millisecond(1_700_000_000_000 + millis).unwrap();

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use certbaton::apache::server;
+use certbaton::base::files;
 use certbaton::config::Settings;
-use certbaton::files;
-use certbaton::route::journal::Journal;
-use certbaton::route::observe::{self, Observation};
 use certbaton::setup::adopt::{self, Adoption, Error};
 use certbaton::setup::change::{Change, What};
+use certbaton::switch::journal::Journal;
+use certbaton::switch::observe::{self, Observation};
 
 use crate::apache::backend::{Backend, Protocol};
 use crate::apache::layout::Layout;

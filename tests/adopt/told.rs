@@ -5,11 +5,11 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use certbaton::names::{Hostname, Route, Webroot};
-use certbaton::route::order::{Options, Order};
-use certbaton::route::switch;
+use certbaton::base::names::{Hostname, Route, Webroot};
 use certbaton::setup::adopt::{self, Adoption, Error};
 use certbaton::setup::change::What;
+use certbaton::switch::commit;
+use certbaton::switch::order::{Options, Order};
 
 use crate::place::{Place, SITE, on_a_network};
 
@@ -184,7 +184,7 @@ fn while_certbot_runs_or_a_route_is_switched_nothing_is_offered() {
             webroot: Webroot::parse(webroot.to_str().unwrap()).unwrap(),
         };
         let order = Order::Add(vec![route]);
-        switch::switch(&place.settings(), &order, &Options::default()).unwrap();
+        commit::switch(&place.settings(), &order, &Options::default()).unwrap();
         assert!(matches!(refused(), Error::Switched(name) if name == "one.example.org"));
     });
 }

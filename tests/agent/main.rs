@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use certbaton::agent::wire::{Answer, answer};
-use certbaton::check::sight::Planted;
-use certbaton::clock::{Deadline, pause};
+use certbaton::base::clock::{Deadline, pause};
+use certbaton::ca::sight::Planted;
+use certbaton::fleet::wire::{Answer, answer};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -57,7 +57,7 @@ fn what_is_planted_is_there_until_the_caller_hangs_up_or_the_agent_is_ended() {
         let Answer::Planted(plantings) = first_answer(&mut agent) else { panic!("not planted") };
         assert_eq!(plantings.len(), 1, "{plantings:?}");
         let names: Vec<&str> =
-            plantings[0].names.iter().map(certbaton::names::Hostname::as_str).collect();
+            plantings[0].names.iter().map(certbaton::base::names::Hostname::as_str).collect();
         assert_eq!(names, ["a.example"], "only what certbot knows");
         let Planted::Content(content) = &plantings[0].planted else { panic!("{plantings:?}") };
         let nonce = content.nonce();

@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use certbaton::base::process::{self, Process};
 use certbaton::certbot::running;
-use certbaton::guard::ladder;
-use certbaton::process::{self, Process};
+use certbaton::renewal::guard::ladder;
 
 use crate::{PYTHON, home_with_directories};
 

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use certbaton::base::names::Hostname;
+use certbaton::base::process;
 use certbaton::certbot::invocation::invocation;
 use certbaton::certbot::lineages;
 use certbaton::certbot::running;
 use certbaton::certbot::scope;
-use certbaton::guard::ladder;
-use certbaton::names::Hostname;
-use certbaton::process;
+use certbaton::renewal::guard::ladder;
 use serde_json::Value;
 
 use crate::{CERTBOT, certbot_is_here, home_with_directories, python};

@@ -18,8 +18,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
-use certbaton::agent::report::{Due, Report};
-use certbaton::agent::wire::{Answer, answer};
+use certbaton::fleet::report::{Due, Report};
+use certbaton::fleet::wire::{Answer, answer};
 use rustix::fs::FlockOperation;
 use tree::{Tree, certificate};
 

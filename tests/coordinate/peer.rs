@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::Instant;
 
-use certbaton::agent::report::{Lineage, Report, Routes};
-use certbaton::agent::wire::{Answer, line};
-use certbaton::names::Hostname;
+use certbaton::base::names::Hostname;
+use certbaton::fleet::report::{Lineage, Report, Routes};
+use certbaton::fleet::wire::{Answer, line};
 use serde_json::Value;
 
 use crate::hostile::{Lair, STATED, lair_of};

@@ -98,8 +98,8 @@ const ROWS: &[Row] = &[
             let lock = runtime(bench, "lease.lock");
             std::os::unix::fs::chown(&lock, Some(65534), Some(65534)).unwrap();
             // Held for as long as this process lives.
-            let file = certbaton::lock::open(&lock).unwrap();
-            std::mem::forget(certbaton::lock::of_file(file, &lock).unwrap().unwrap());
+            let file = certbaton::base::lock::open(&lock).unwrap();
+            std::mem::forget(certbaton::base::lock::of_file(file, &lock).unwrap().unwrap());
         },
         put_right: |bench| {
             mode(&bench.settings.runtime_directory, 0o755);

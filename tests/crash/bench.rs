@@ -5,8 +5,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use certbaton::base::names::{Hostname, Route, Webroot};
 use certbaton::config::Settings;
-use certbaton::names::{Hostname, Route, Webroot};
 
 use crate::apache::backend::{Backend, Protocol};
 use crate::apache::layout::Layout;

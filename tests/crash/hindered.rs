@@ -4,10 +4,10 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use certbaton::clock;
-use certbaton::process;
-use certbaton::run::keeper;
-use certbaton::run::messages::{Extent, Names, Task};
+use certbaton::base::clock;
+use certbaton::base::process;
+use certbaton::renewal::keeper;
+use certbaton::renewal::messages::{Extent, Names, Task};
 
 use crate::keepers::{Client, Traced, as_before_soon, config, keeper, pre};
 use crate::{on_a_bench, without_strace};

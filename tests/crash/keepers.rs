@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use certbaton::clock::{Deadline, pause};
-use certbaton::lock;
-use certbaton::process::{self, PidFd, Signal};
+use certbaton::base::clock::{Deadline, pause};
+use certbaton::base::lock;
+use certbaton::base::process::{self, PidFd, Signal};
 
 use crate::bench::{Bench, NAMES, told};
 use crate::{on_a_bench, without_strace};

@@ -1,7 +1,7 @@
 //! test: a switch that ends after any of its steps, from any state that such an end leaves.
 
-use certbaton::route::order::{Options, Order, Return};
-use certbaton::route::{give_back, install, switch};
+use certbaton::switch::order::{Options, Order, Return};
+use certbaton::switch::{commit, give_back, install};
 
 use crate::bench::{Bench, Goal};
 use crate::{full, on_a_bench};
@@ -59,7 +59,7 @@ fn histories() -> Vec<(Option<Abandoned>, Option<Abandoned>)> {
 
 /// How many steps a switch to `goal` takes.
 fn steps_of(goal: Goal) -> usize {
-    if goal == Goal::Local { switch::STEPS.len() } else { give_back::STEPS.len() }
+    if goal == Goal::Local { commit::STEPS.len() } else { give_back::STEPS.len() }
 }
 
 /// Begins a switch to `goal`, as far as `steps`, and drops it as a crash does.
@@ -71,9 +71,9 @@ pub(crate) fn abandon(bench: &Bench, goal: Goal, steps: usize) -> Result<(), Str
     let _lock = install::hold(&bench.settings).map_err(|e| e.to_string())?;
     if goal == Goal::Local {
         let order = Order::Add(bench.routes());
-        let run = switch::begin(&bench.settings, &order, &options);
+        let run = commit::begin(&bench.settings, &order, &options);
         let mut run = run.map_err(|e| e.to_string())?;
-        switch::perform(&mut run, &switch::STEPS[..steps]).map_err(|e| e.to_string())
+        commit::perform(&mut run, &commit::STEPS[..steps]).map_err(|e| e.to_string())
     } else {
         let mut run = give_back::begin(&bench.settings, &Return::All, &options);
         give_back::perform(&mut run, &give_back::STEPS[..steps]).map_err(|e| e.to_string())

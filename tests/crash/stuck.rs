@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use certbaton::lock;
-use certbaton::process::Signal;
+use certbaton::base::lock;
+use certbaton::base::process::Signal;
 
 use crate::bench::{Bench, Goal, SITES, told};
 use crate::keepers::{Client, as_before_soon, config, keeper, pre, until};

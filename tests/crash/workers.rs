@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use certbaton::process::{self, PidFd, Signal};
+use certbaton::base::process::{self, PidFd, Signal};
 
 use crate::bench::Goal;
 use crate::on_a_bench;

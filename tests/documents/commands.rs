@@ -96,7 +96,7 @@ pub(crate) const COMMANDS: &[(&str, Run)] = &[
     ),
     ("certbaton serve", In("tests/lab/parts/certbaton.sh", "command=\"/usr/bin/certbaton serve")),
     ("ssh -N", In("tests/setup/people.rs", "-N certbaton@vps.example.org")),
-    ("ssh -F", In("src/command/ssh.rs", "\"-F\"")),
+    ("ssh -F", In("src/base/command/ssh.rs", "\"-F\"")),
     ("journalctl -t certbaton", In("tests/package/check", "journalctl --quiet -t certbaton")),
     ("systemctl edit", ByHand("systemd's own editor")),
 ];

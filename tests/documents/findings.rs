@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use certbaton::check::codes::{CODES, is_known};
+use certbaton::base::codes::{CODES, is_known};
 use regex::Regex;
 
 use crate::{source, text};

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use certbaton::base::exit::Exit;
 use certbaton::cli::commands;
-use certbaton::exit::Exit;
 use clap::Command as Clap;
 use regex::Regex;
 

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use certbaton::clock::{self, Deadline, Stopwatch};
-use certbaton::command::Program;
+use certbaton::base::clock::{self, Deadline, Stopwatch};
+use certbaton::base::command::Program;
 use certbaton::config::Settings;
 use certbaton::lease::connection::{Connection, Way};
 use certbaton::lease::holder::GiveUp;

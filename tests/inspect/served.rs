@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use certbaton::check::finding::Severity;
+use certbaton::base::finding::Severity;
 use certbaton::check::inspect::inspect;
 use certbaton::config::Settings;
 

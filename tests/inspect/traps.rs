@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use certbaton::check::finding::{Finding, Severity};
+use certbaton::base::finding::{Finding, Severity};
 use certbaton::check::inspect::inspect;
-use certbaton::check::inspection::Answerer;
 use certbaton::config::Settings;
+use certbaton::fleet::inspection::Answerer;
 use tempfile::TempDir;
 
 use crate::lineage;

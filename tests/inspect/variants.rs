@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
-use certbaton::check::finding::Finding;
+use certbaton::base::finding::Finding;
+use certbaton::base::names::Hostname;
 use certbaton::check::inspect::inspect;
-use certbaton::check::inspection::{Answerer, Directive, Inspection};
 use certbaton::config::Settings;
-use certbaton::names::Hostname;
+use certbaton::fleet::inspection::{Answerer, Directive, Inspection};
 
 use crate::apache::snapshot::taken;
 use crate::apache::{self, Network};

@@ -9,11 +9,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use certbaton::base::process::Process;
 use certbaton::lease::holder::{Action, Event, Greeting, Holder, Patience, Word};
 use certbaton::lease::rules::{self, Claim, Memory, Now, Recorded, Verdict};
 use certbaton::lease::times;
 use certbaton::lease::wire::{Answer, Purpose, RequestId, Token, VERSION, Waiting};
-use certbaton::process::Process;
 
 use crate::search::System;
 

@@ -77,7 +77,7 @@ fn overview(keys: &[&str]) -> Overview {
     };
     Overview {
         version: 1,
-        at: certbaton::clock::now(),
+        at: certbaton::base::clock::now(),
         exit: 0,
         wrong: keys.iter().map(wrong).collect(),
         lease: LeaseStatus::default(),
@@ -88,7 +88,7 @@ fn overview(keys: &[&str]) -> Overview {
 /// A host with nothing on it.
 fn found() -> Found {
     Found {
-        at: certbaton::clock::now(),
+        at: certbaton::base::clock::now(),
         versions: Versions::default(),
         apache: None,
         last_reload: None,

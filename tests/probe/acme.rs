@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use certbaton::clock::{self, Deadline};
+use certbaton::base::clock::{self, Deadline};
 use openssl::base64::encode_block;
 use openssl::bn::BigNumContext;
 use openssl::ec::{EcGroup, EcKey};

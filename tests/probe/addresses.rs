@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
 
+use certbaton::base::clock::Deadline;
 use certbaton::ca::probe::{Report, fetch, validate};
 use certbaton::ca::redirect::{Ports, Refusal};
 use certbaton::ca::resolve::Pinned;
 use certbaton::ca::validation::{Failure, Reach};
-use certbaton::clock::Deadline;
 
 use crate::server::{
     Act, NAME, Names, Server, V4, V6, answer, both, closed, good, later, name, nonce, redirect,

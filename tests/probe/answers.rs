@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use certbaton::base::clock::{Deadline, Stopwatch};
 use certbaton::ca::probe::{Report, fetch};
 use certbaton::ca::redirect::Ports;
 use certbaton::ca::validation::{Failure, Reach};
-use certbaton::clock::{Deadline, Stopwatch};
 
 use crate::server::{
     Act, NAME, Names, Server, V4, V6, answer, closed, good, later, name, nonce, soon,

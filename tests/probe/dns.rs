@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use certbaton::base::clock::{Deadline, Stopwatch};
 use certbaton::ca::caa::{self, Objection, Request};
 use certbaton::ca::dns::{Answer, Error, Nameservers};
 use certbaton::ca::resolve::Resolve;
-use certbaton::clock::{Deadline, Stopwatch};
 
 use crate::server::{V4, later, name};
 

@@ -2,11 +2,11 @@
 
 use std::net::TcpListener;
 
+use certbaton::base::clock;
+use certbaton::base::fingerprint::fingerprint;
 use certbaton::ca::handshake::look;
 use certbaton::ca::served::{Fault, judge};
 use certbaton::ca::validation::Failure;
-use certbaton::clock;
-use certbaton::fingerprint::fingerprint;
 use openssl::ssl::{NameType, SniError, SslContext, SslMethod, SslVersion};
 
 use crate::certificate::{Issued, acceptor, issued, self_signed};

@@ -11,12 +11,12 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use certbaton::base::clock::Deadline;
+use certbaton::base::names::Token;
 use certbaton::ca::dns::Nameservers;
 use certbaton::ca::probe::validate;
 use certbaton::ca::redirect::Ports;
 use certbaton::ca::validation::Nonce;
-use certbaton::clock::Deadline;
-use certbaton::names::Token;
 use nix::sched::{CloneFlags, unshare};
 use openssl::ssl::SslAcceptor;
 

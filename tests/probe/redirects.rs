@@ -3,12 +3,12 @@
 use std::io;
 use std::net::{IpAddr, TcpListener};
 
+use certbaton::base::clock::Deadline;
+use certbaton::base::names::Hostname;
 use certbaton::ca::probe::{Report, fetch};
 use certbaton::ca::redirect::{Ports, Refusal};
 use certbaton::ca::resolve::Resolve;
 use certbaton::ca::validation::{Failure, Reach};
-use certbaton::clock::Deadline;
-use certbaton::names::Hostname;
 use openssl::ssl::SslVersion;
 
 use crate::certificate::{acceptor, self_signed};

@@ -9,11 +9,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{io, iter};
 
+use certbaton::base::clock::Deadline;
+use certbaton::base::names::{Hostname, Token};
 use certbaton::ca::redirect::Ports;
 use certbaton::ca::resolve::Resolve;
 use certbaton::ca::validation::Nonce;
-use certbaton::clock::Deadline;
-use certbaton::names::{Hostname, Token};
 use nix::sys::socket::sockopt::Linger;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrStorage, bind, getsockname,

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use certbaton::base::names::{CHALLENGE_DIRECTORY, Webroot};
 use certbaton::ca::probe::fetch;
 use certbaton::ca::webroot::{Error, plant};
-use certbaton::names::{CHALLENGE_DIRECTORY, Webroot};
 use tempfile::TempDir;
 
 use crate::server::{Act, NAME, Names, Server, V4, answer, later, name};
@@ -136,7 +136,7 @@ fn what_a_killed_probe_left_is_removed_and_nothing_else() {
     }
     // Older than any probe becomes, it goes whoever holds it.
     let held = fs::File::open(directory.join("certbaton-held")).unwrap();
-    let held = certbaton::lock::of_file(held, &directory).unwrap().unwrap();
+    let held = certbaton::base::lock::of_file(held, &directory).unwrap().unwrap();
     symlink("certbaton-left", directory.join("certbaton-link")).unwrap();
     plant(&webroot(root.path())).unwrap().remove().unwrap();
     let mut left: Vec<_> =

@@ -3,9 +3,9 @@
 use certbaton::apache::document::Document;
 use certbaton::apache::dump::Dump;
 use certbaton::apache::htaccess::Htaccess;
-use certbaton::names::Route;
-use certbaton::route::block;
-use certbaton::route::journal;
+use certbaton::base::names::Route;
+use certbaton::switch::block;
+use certbaton::switch::journal;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 

@@ -13,10 +13,10 @@ use certbaton::apache::document::Document;
 use certbaton::apache::dump::Dump;
 use certbaton::apache::oracle::{self, Blocks, Texts};
 use certbaton::apache::refusal::Refusal;
-use certbaton::names::{Hostname, Route, Webroot};
-use certbaton::route::block;
-use certbaton::route::observe;
-use certbaton::route::plan::{self, Configuration, Plan};
+use certbaton::base::names::{Hostname, Route, Webroot};
+use certbaton::switch::block;
+use certbaton::switch::observe;
+use certbaton::switch::plan::{self, Configuration, Plan};
 
 use crate::apache::layout::Layout;
 use crate::says::{self, Marked};

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use certbaton::names::Route;
-use certbaton::route::block;
-use certbaton::route::plan::Plan;
+use certbaton::base::names::Route;
+use certbaton::switch::block;
+use certbaton::switch::plan::Plan;
 
 use crate::apache::layout::Layout;
 use crate::checks::{Broken, Files, Rule, View, judged, planned, routes, view};

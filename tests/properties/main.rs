@@ -140,7 +140,7 @@ fn laid_out(configuration: &Configuration) -> Layout {
     layout
 }
 
-fn wanted(layout: &Layout, configuration: &Configuration) -> Vec<certbaton::names::Route> {
+fn wanted(layout: &Layout, configuration: &Configuration) -> Vec<certbaton::base::names::Route> {
     let webroot = layout.server_root().join("www");
     routes(&configuration.wanted, webroot.to_str().unwrap())
 }

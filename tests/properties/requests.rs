@@ -5,8 +5,8 @@ use std::fs;
 use std::net::SocketAddr;
 
 use certbaton::apache::vhosts::bound_addresses;
-use certbaton::names::Route;
-use certbaton::route::plan::HTTP_PORT;
+use certbaton::base::names::Route;
+use certbaton::switch::plan::HTTP_PORT;
 
 use crate::apache::layout::Layout;
 use crate::apache::{Answer, Network, Server, request};

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use certbaton::apache::server;
-use certbaton::fingerprint::fingerprint;
-use certbaton::lock;
+use certbaton::base::fingerprint::fingerprint;
+use certbaton::base::lock;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 

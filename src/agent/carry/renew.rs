@@ -6,21 +6,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{BEAT, Error, Other};
-use crate::agent::budget::Budget;
-use crate::agent::report::Lineage;
-use crate::agent::survey::{self, serials};
-use crate::agent::wire::{self, Answer, MAX_TEXT, Renewal, Renewed};
-use crate::caller::{Caller, Heard};
-use crate::cause::chain;
+use crate::base::caller::{Caller, Heard};
+use crate::base::cause::chain;
+use crate::base::clock::{self, Deadline};
+use crate::base::command::piped::{Next, Piped};
+use crate::base::files;
+use crate::base::lock::{self, Lock};
+use crate::base::process::{self, Holder, Process, Signal};
 use crate::certbot::failures::Failures;
 use crate::certbot::log::Log;
 use crate::certbot::running::LOCK_FILE;
-use crate::clock::{self, Deadline};
-use crate::command::piped::{Next, Piped};
+use crate::check::survey::{self, serials};
 use crate::config::Settings;
-use crate::files;
-use crate::lock::{self, Lock};
-use crate::process::{self, Holder, Process, Signal};
+use crate::fleet::budget::Budget;
+use crate::fleet::report::Lineage;
+use crate::fleet::wire::{self, Answer, MAX_TEXT, Renewal, Renewed};
 
 impl Caller {
     /// Runs certbot once, or once per name, and tells by its files what came of it.

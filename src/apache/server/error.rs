@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::apache::by_hand::ByHand;
-use crate::command;
-use crate::exit::{CarriesExit, Exit};
-use crate::files;
-use crate::process;
+use crate::base::command;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::process;
 
 /// What went wrong with Apache.
 #[derive(Debug, thiserror::Error)]

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use super::{Error, Server};
 use crate::apache::by_hand::{ByHand, controls, is_apaches};
 use crate::apache::dump::Reading;
-use crate::files;
-use crate::foreign::known::{is_its_own, suggestion};
-use crate::names::HTTP_PORT;
-use crate::process::{self, Process};
-use crate::sockets;
+use crate::apache::foreign::{is_its_own, suggestion};
+use crate::base::files;
+use crate::base::names::HTTP_PORT;
+use crate::base::process::{self, Process};
+use crate::base::sockets;
 
 /// What tells the Apache that [`find`] finds from others, also after a restart: program,
 /// arguments, working directory. None where there is none.

@@ -9,9 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::{Error, QUESTION_TIME};
-use crate::clock::Deadline;
-use crate::command::Program;
-use crate::files;
+use crate::base::clock::Deadline;
+use crate::base::command::Program;
+use crate::base::files;
 
 /// The module's file; `None`: `program` has it built in, and it cannot be loaded.
 pub(super) fn info_module(maps: &[u8], program: &Program) -> Result<Option<PathBuf>, Error> {

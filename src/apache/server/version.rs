@@ -1,7 +1,7 @@
 //! system: which Apache it is, by its own word.
 
 use super::{Inquirer, QUESTION_TIME};
-use crate::clock::Deadline;
+use crate::base::clock::Deadline;
 
 impl Inquirer {
     /// `2.4.62`; none if the program does not say.

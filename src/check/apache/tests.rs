@@ -6,7 +6,7 @@ use super::*;
 use crate::apache::document::Document;
 use crate::apache::htaccess::Htaccess;
 use crate::apache::sample::{self, dump};
-use crate::names::Thumbprint;
+use crate::base::names::Thumbprint;
 use crate::render::challenge::Layout;
 
 /// Who answers in a vhost of `lines`, numbered from 4, and where they lead; the webroot is `/srv`.

@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use crate::check::finding::Severity;
+use crate::base::columns::Width;
+use crate::base::finding::Severity;
+use crate::base::harmless;
+use crate::base::names::{HostLabel, Hostname};
+use crate::base::text::{Table, few};
 use crate::check::summary::{CellSummary, NameSummary, Summary, Verdict};
-use crate::columns::Width;
-use crate::harmless;
-use crate::names::{HostLabel, Hostname};
-use crate::text::{Table, few};
 
 impl Summary {
     /// The report for people.

@@ -3,13 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::agent::report::Issued;
+use crate::base::names::{HostLabel, Webroot};
 use crate::ca::caa::{Record, Relevant};
+use crate::ca::sight::{Answer, Asked, Fault, Kind, Leaf, Planted, Planting, Presented, Sight};
 use crate::check::health::{self, Vitals};
-use crate::check::inspection::{Directive, InspectedName, Inspection};
-use crate::check::sight::{Answer, Asked, Fault, Kind, Leaf, Planted, Planting, Presented, Sight};
 use crate::coordinate::plan::tests::{lineage, report};
-use crate::names::{HostLabel, Webroot};
+use crate::fleet::inspection::{Directive, InspectedName, Inspection};
+use crate::fleet::report::Issued;
 
 const VPS: usize = 0;
 const HOME: usize = 1;
@@ -337,7 +337,7 @@ fn the_ca_falls_back_to_the_vps_where_home_is_down() {
     g.hosts[HOME].sights = Err("no route".into());
     assert_eq!(found(&g), ["host-unreachable home"]);
     // Nothing says how to ask it, which is no fault.
-    let none = crate::agent::link::Error::NoWay.to_string();
+    let none = crate::fleet::link::Error::NoWay.to_string();
     g.hosts[HOME].report = Err(none.clone());
     g.hosts[HOME].sights = Err(none);
     assert_eq!(found(&g), ["host-not-asked home"]);

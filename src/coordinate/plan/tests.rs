@@ -1,8 +1,8 @@
 //! pure: fixtures and rules of the plan.
 
 use super::*;
-use crate::agent::report::{Certbot, Disk, Issued, Routes};
-use crate::names::Hostname;
+use crate::base::names::Hostname;
+use crate::fleet::report::{Certbot, Disk, Issued, Routes};
 
 /// A due lineage `name` for `name.example`.
 pub(crate) fn lineage(name: &str, serial: &str) -> Lineage {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::exit::{CarriesExit, Exit};
+use crate::base::exit::{CarriesExit, Exit};
 use crate::lease::token::day;
 use crate::lease::wire::{Answer, Token, Waiting};
 

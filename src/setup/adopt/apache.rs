@@ -5,18 +5,18 @@ use std::path::PathBuf;
 
 use crate::apache::dump::{Dump, Reading, file_name};
 use crate::apache::server::{self, Inquirer};
+use crate::base::files;
+use crate::base::names::Route;
 use crate::certbot::lineages::{Lineages, lineages};
 use crate::config::Settings;
-use crate::files;
-use crate::names::Route;
-use crate::route::journal::Journal;
-use crate::route::observe::{self, Observation};
-use crate::route::order::{Options, Report, Return};
-use crate::route::plan::{self, Door};
-use crate::route::{give_back, proof, report};
 use crate::setup::adopt::{Error, restored};
 use crate::setup::change::Change;
 use crate::setup::serving;
+use crate::switch::journal::Journal;
+use crate::switch::observe::{self, Observation};
+use crate::switch::order::{Options, Report, Return};
+use crate::switch::plan::{self, Door};
+use crate::switch::{give_back, proof, report};
 
 /// Asks Apache about its configuration with `changes` in place; nothing is changed.
 ///

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::check::finding::{Finding, Severity};
+use crate::base::finding::{Finding, Severity};
 use crate::setup::adopt::deed::{Deed, Mixture};
 use crate::setup::adopt::saved::{self, Saved};
 use crate::setup::change::{Change, What};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::check::finding::{Finding, Severity};
+use crate::base::finding::{Finding, Severity};
 use crate::check::marks;
 use crate::setup::adopt::Adoption;
 use crate::setup::change::{Change, What};

@@ -3,9 +3,9 @@
 use std::fmt::{self, Write};
 
 use super::{Found, WebServer};
-use crate::cause::chain;
-use crate::names::Hostname;
-use crate::route::plan::Switched;
+use crate::base::cause::chain;
+use crate::base::names::Hostname;
+use crate::switch::plan::Switched;
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,8 +103,8 @@ mod tests {
     use super::*;
     use crate::apache::dump::Origin;
     use crate::apache::obstacles::Obstacles;
-    use crate::names::{Route, Webroot};
-    use crate::route::block;
+    use crate::base::names::{Route, Webroot};
+    use crate::switch::block;
 
     fn at(line: u32) -> Origin {
         Origin { file: "/s.conf".into(), line }

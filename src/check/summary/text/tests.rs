@@ -1,5 +1,5 @@
 use super::*;
-use crate::check::finding::Finding;
+use crate::base::finding::Finding;
 use crate::check::matrix::Gathered;
 use crate::check::summary::summary;
 use crate::check::verdict::tests::healthy;

@@ -1,0 +1,484 @@
+//! system: reads files that root may trust, and replaces them in one step.
+//!
+//! A replacement is a rename over the real file, never a write into it: a web
+//! server that reloads in the middle sees the old bytes or the new ones. Links
+//! are followed to the end first; mode, owner and extended attributes (ACLs and
+//! SELinux labels among them) go along. Hard links would part and are refused.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use nix::unistd::geteuid;
+use rustix::fs::OFlags;
+
+mod guarded;
+pub mod place;
+mod publish;
+mod read;
+mod replace;
+mod tree;
+mod walk;
+pub use guarded::{own_program, trusted_program};
+pub use publish::publish;
+pub use read::{read_foreign, read_kernel, read_secret, read_trusted, snapshot};
+pub use replace::{Replaced, Staging, Swept, forget_spares, left_staging, staging, staging_beside};
+pub use tree::{Leaf, write_tree};
+
+use crate::base::exit::{CarriesExit, Exit};
+
+/// A file as it was when we read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The file itself, links resolved.
+    pub path: PathBuf,
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// When content or attributes last changed: the later of mtime and ctime.
+    pub changed: Timestamp,
+    identity: Identity,
+}
+
+/// One version of a file, told from others without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp {
+    /// When content or attributes last changed: the later of mtime and ctime.
+    pub changed: Timestamp,
+    identity: Identity,
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self { changed: changed_at(metadata), identity: Identity::of(metadata) }
+    }
+}
+
+impl Snapshot {
+    /// The version that was read.
+    pub fn stamp(&self) -> Stamp {
+        Stamp { changed: self.changed, identity: self.identity }
+    }
+}
+
+/// What tells one version of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+    links: u64,
+}
+
+/// Why a file was not read or replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system said no.
+    #[error("cannot {verb} {}", path.display())]
+    System {
+        /// What was tried.
+        verb: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others may change it, so root must not rely on it.
+    #[error("{} {problem}; root must not rely on it (chown root, chmod go-w)", path.display())]
+    Unsafe {
+        /// The file or directory.
+        path: PathBuf,
+        /// Who may.
+        problem: String,
+    },
+    /// Others may read what is root's to know.
+    #[error("{} {problem}; whoever read it knows it (chown root, chmod go-rwx)", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Who may.
+        problem: String,
+    },
+    /// Not a plain file.
+    #[error("{} is not a regular file", .0.display())]
+    NotRegular(PathBuf),
+    /// More than anything of its kind has.
+    #[error("{} has more than {most} bytes, which is nothing that root reads", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// As many are read.
+        most: u64,
+    },
+    /// Something else than a directory, links included.
+    #[error("{} is not a directory, or reached by a link; move it away", .0.display())]
+    NotADirectory(PathBuf),
+    /// Somebody else wrote it.
+    #[error("{} is not of certbaton's making and was left as it is; move it away, or choose another directory", .0.display())]
+    Foreign(PathBuf),
+    /// It has other names, which a rename would leave behind.
+    #[error("{} has {links} hard links, which a replacement would part; copy it instead of linking", path.display())]
+    HardLinks {
+        /// The file.
+        path: PathBuf,
+        /// How many names.
+        links: u64,
+    },
+    /// Another mount begins at the file itself.
+    #[error("{} is a mount point of its own, which no other file can take the place of; mount the directory that it is in instead", .0.display())]
+    Mounted(PathBuf),
+    /// Everything beside it is read.
+    #[error("no place for a new file beside {}: all that is on its mount is included by Apache, and the state directory is on another one; include its files by a pattern such as *.conf", .0.display())]
+    NoStaging(PathBuf),
+    /// Somebody was quicker.
+    #[error("{} was changed by somebody else just now; nothing of it was replaced", .0.display())]
+    Raced(PathBuf),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unsafe { .. }
+            | Self::Exposed { .. }
+            | Self::NotRegular(_)
+            | Self::TooLarge { .. } => Exit::Unsafe,
+            Self::System { .. }
+            | Self::NotADirectory(_)
+            | Self::Foreign(_)
+            | Self::HardLinks { .. }
+            | Self::Mounted(_)
+            | Self::NoStaging(_)
+            | Self::Raced(_) => Exit::Failed,
+        }
+    }
+}
+
+impl Error {
+    fn system(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::System { verb, path, source }
+    }
+
+    /// The file is not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::System { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// This process, or the host, has no more of what it takes to open anything.
+    pub fn is_exhaustion(&self) -> bool {
+        let lacks = [nix::libc::EMFILE, nix::libc::ENFILE, nix::libc::ENOMEM];
+        let lacks = |source: &io::Error| source.raw_os_error().is_some_and(|e| lacks.contains(&e));
+        matches!(self, Self::System { source, .. } if lacks(source))
+    }
+
+    /// What the system said, or that it was not asked.
+    pub fn into_io(self) -> io::Error {
+        if let Self::System { source, .. } = self { source } else { io::Error::other(self) }
+    }
+
+    /// Nothing is there, or what would hold it is no directory.
+    pub fn is_nowhere(&self) -> bool {
+        let nowhere = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+        matches!(self, Self::System { source, .. } if nowhere.contains(&source.kind()))
+    }
+
+    /// Nothing that root may rely on: exit code 77.
+    pub fn is_unsafe(&self) -> bool {
+        self.exit() == Exit::Unsafe
+    }
+}
+
+/// Follows all links of `path`.
+pub fn real_path(path: &Path) -> Result<PathBuf, Error> {
+    fs::canonicalize(path).map_err(Error::system("find", path))
+}
+
+/// Where the link `path` points, unresolved.
+pub fn link_target(path: &Path) -> Result<PathBuf, Error> {
+    fs::read_link(path).map_err(Error::system("read link", path))
+}
+
+/// Whether something is at `path`, links followed.
+pub fn exists(path: &Path) -> bool {
+    fs::metadata(path).is_ok()
+}
+
+/// Whether both are the same file or directory, links followed.
+pub fn is_same(one: &Path, other: &Path) -> Result<bool, Error> {
+    let identity = |path: &Path| {
+        let metadata = fs::metadata(path).map_err(Error::system("look at", path))?;
+        Ok((metadata.dev(), metadata.ino()))
+    };
+    Ok(identity(one)? == identity(other)?)
+}
+
+/// Whether every user of this host can read `path`.
+pub fn is_open_to_all(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o004 != 0)
+}
+
+/// When `path` was last written to.
+pub fn modified(path: &Path) -> Result<Timestamp, Error> {
+    let metadata = fs::metadata(path).map_err(Error::system("look at", path))?;
+    Ok(timestamp(metadata.mtime(), metadata.mtime_nsec()))
+}
+
+/// The version of the file or directory at `path`, links followed.
+pub fn stamp(path: &Path) -> Result<Stamp, Error> {
+    fs::metadata(path).map(|metadata| Stamp::of(&metadata)).map_err(Error::system("look at", path))
+}
+
+fn changed_at(metadata: &fs::Metadata) -> Timestamp {
+    timestamp(metadata.mtime(), metadata.mtime_nsec())
+        .max(timestamp(metadata.ctime(), metadata.ctime_nsec()))
+}
+
+/// User and group that own `path`.
+pub fn owner(path: &Path) -> Result<(u32, u32), Error> {
+    let metadata = fs::metadata(path).map_err(Error::system("look at", path))?;
+    Ok((metadata.uid(), metadata.gid()))
+}
+
+/// Whether `path` is a file that somebody may run.
+pub fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
+}
+
+/// Whether `path` itself is a regular file, not a link to one.
+pub fn is_plain_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|m| m.is_file())
+}
+
+/// The names in a directory, sorted by bytes.
+pub fn list(path: &Path) -> Result<Vec<std::ffi::OsString>, Error> {
+    let entries = fs::read_dir(path).map_err(Error::system("list", path))?;
+    let names: io::Result<Vec<_>> = entries.map(|e| e.map(|e| e.file_name())).collect();
+    let mut names = names.map_err(Error::system("list", path))?;
+    names.sort();
+    Ok(names)
+}
+
+/// Refuses what somebody else than root, or than who we are, may write.
+fn trusted(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
+    let owner = metadata.uid();
+    let refused = |problem: String| Err(Error::Unsafe { path: path.to_owned(), problem });
+    if owner != 0 && owner != geteuid().as_raw() {
+        return refused(format!("belongs to uid {owner}"));
+    }
+    let mode = metadata.mode();
+    // The umask 002 of some administrators; an access list would hide behind the same bits (acl(5)).
+    let is_group_roots = metadata.gid() == 0 && !replace::has_access_list(path);
+    if mode & 0o002 != 0 || mode & 0o020 != 0 && !is_group_roots {
+        return refused(format!("may be written by others (mode {:o})", mode & 0o7777));
+    }
+    Ok(())
+}
+
+/// Refuses a path with a directory in it that somebody else may write.
+///
+/// A sticky directory of root's, such as /tmp, is none: others cannot rename or remove what is root's in it.
+pub fn trusted_directories(path: &Path) -> Result<(), Error> {
+    let real = real_path(path)?;
+    for directory in real.ancestors().skip(1) {
+        let metadata = fs::metadata(directory).map_err(Error::system("look at", directory))?;
+        let sticky_root = metadata.mode() & 0o1000 != 0 && metadata.uid() == 0;
+        if !sticky_root {
+            trusted(directory, &metadata)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what a killed process left in the staging directory `path`. What somebody saved in
+/// that moment, and nobody else has, goes back where one of `targets` is still what that process
+/// put there; else it is kept.
+pub fn sweep(path: &Path, targets: &[PathBuf]) -> Result<Vec<Swept>, Error> {
+    let mut kept = Vec::new();
+    for name in list(path)? {
+        let left = path.join(&name);
+        if name.as_encoded_bytes().starts_with(CANDIDATE.as_bytes()) {
+            fs::remove_dir_all(&left).map_err(Error::system("remove", &left))?;
+        } else if name.as_encoded_bytes().starts_with(STAGED.as_bytes()) {
+            remove_own(&left)?;
+        } else if name.as_encoded_bytes().starts_with(OUT.as_bytes()) {
+            kept.extend(replace::sweep_out(&left, targets)?);
+        }
+    }
+    Ok(kept)
+}
+
+/// Prefix of a new file on its way to its place.
+const STAGED: &str = "certbaton.";
+
+/// Prefix of an old file on its way out.
+const OUT: &str = "out.";
+
+/// Prefix of an old file that the way back may need.
+const SPARE: &str = "spare.";
+
+/// Prefix of one that somebody saved, and that is kept.
+const KEPT: &str = "saved.";
+
+/// Prefix of a directory with candidates.
+const CANDIDATE: &str = "candidate.";
+
+/// Writes a file of our own in one step, readable for root only.
+pub fn write_own(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let mut new = tempfile::Builder::new()
+        .prefix(STAGED)
+        .tempfile_in(directory)
+        .map_err(Error::system("create a file in", directory))?;
+    new.write_all(bytes).map_err(Error::system("write", path))?;
+    new.as_file().sync_all().map_err(Error::system("sync", path))?;
+    new.persist(path).map_err(|e| Error::system("replace", path)(e.error))?;
+    sync_directory(directory)
+}
+
+/// A directory of our own for scratch files, removed on drop.
+pub fn temporary_directory(inside: &Path) -> Result<tempfile::TempDir, Error> {
+    let made = tempfile::Builder::new().prefix(CANDIDATE).tempdir_in(inside);
+    made.map_err(Error::system("create a directory in", inside))
+}
+
+/// Writes a file that need not survive a crash.
+pub fn write_scratch(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fs::write(path, bytes).map_err(Error::system("write", path))
+}
+
+/// Adds `bytes` to a file of our own and waits until they are on disk.
+pub fn append_own(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let new = !exists(path);
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        // A FIFO without a reader is refused (ENXIO) and not waited for.
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+        .open(path)
+        .map_err(Error::system("open", path))?;
+    file.write_all(bytes).map_err(Error::system("write", path))?;
+    file.sync_data().map_err(Error::system("sync", path))?;
+    if new { sync_directory(path.parent().unwrap_or(Path::new("/"))) } else { Ok(()) }
+}
+
+/// Refuses a way by which others could lead to another file: a directory on it that they may
+/// write, or a link that is theirs.
+pub fn trusted_way(path: &Path) -> Result<(), Error> {
+    walk::walk(path)?.doubt.map_or(Ok(()), Err)
+}
+
+/// The directory that `path` leads to, with the user whose link leads there although only root may
+/// write to it.
+pub fn directory_behind(path: &Path) -> Result<(OwnedFd, Option<u32>), Error> {
+    let walked = walk::follow(path)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(&walked.handle, ".", flags, rustix::fs::Mode::empty());
+    let directory = directory.map_err(|errno| Error::system("open", path)(errno.into()))?;
+    Ok((directory, walked.misled_by()))
+}
+
+/// Takes all bytes out of a file of our own, which cannot be removed.
+pub fn empty_own(path: &Path) -> Result<(), Error> {
+    let file = OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+        .open(path)
+        .map_err(Error::system("empty", path))?;
+    file.sync_all().map_err(Error::system("sync", path))
+}
+
+/// Removes a file of our own; that it is gone already is fine.
+pub fn remove_own(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::system("remove", path)(error)),
+        Ok(()) => sync_directory(path.parent().unwrap_or(Path::new("/"))),
+    }
+}
+
+/// Makes a directory of our own, with its parents, and checks that it is only ours.
+///
+/// A new one has `mode` whatever our umask is; one that was there keeps its own.
+pub fn own_directory(path: &Path, mode: u32) -> Result<(), Error> {
+    let failed = |verb| Error::system(verb, path);
+    if let Ok(metadata) = fs::metadata(path)
+        && metadata.is_dir()
+    {
+        return trusted(path, &metadata);
+    }
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(failed("create directory"))?;
+    }
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(mode))
+            .map_err(failed("set the mode of"))?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed("create directory")(error)),
+    }
+    let metadata = fs::metadata(path).map_err(failed("look at"))?;
+    trusted(path, &metadata)
+}
+
+/// Makes the directory for what this host remembers: ours to list, and the arbiter, another user, passes through to its own part.
+///
+/// Whoever comes first makes it, with the mode that all need.
+pub fn state_directory(path: &Path) -> Result<(), Error> {
+    own_directory(path, 0o711)
+}
+
+/// Opens, or creates, a lock file.
+pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(path)
+}
+
+/// Opens a lock file that can only be read, or whatever is in its place.
+pub(crate) fn open_lock_to_read(path: &Path) -> io::Result<File> {
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// Whether the open `file` is root's, or of who we are.
+pub(crate) fn is_ours(file: &File) -> bool {
+    let ours = [0, geteuid().as_raw()];
+    file.metadata().is_ok_and(|metadata| ours.contains(&metadata.uid()))
+}
+
+fn sync_directory(path: &Path) -> Result<(), Error> {
+    let directory = File::open(path).map_err(Error::system("open", path))?;
+    directory.sync_all().map_err(Error::system("sync", path))
+}
+
+impl Identity {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            links: metadata.nlink(),
+        }
+    }
+}
+
+fn timestamp(seconds: i64, nanoseconds: i64) -> Timestamp {
+    let nanoseconds = i32::try_from(nanoseconds).unwrap_or(0);
+    Timestamp::new(seconds, nanoseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests;

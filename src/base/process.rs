@@ -1,0 +1,578 @@
+//! system: facts about processes from `/proc`, and the one safe handle on a process, a pidfd.
+//!
+//! It decides nothing about what a process is. A pid alone is never trusted:
+//! a process is its pid with its start time, and only a pidfd is signalled.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, IsTerminal};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+pub use rustix::process::Signal;
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, getrlimit, pidfd_open, pidfd_send_signal, setrlimit,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::base::clock;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+
+/// One process, not confused with a later one that has the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Process {
+    /// Its pid in this pid namespace.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot (proc(5), `stat` field 22).
+    pub start_time: u64,
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {}", self.pid)
+    }
+}
+
+/// Who holds a record lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The process with this pid.
+    Pid(i32),
+    /// A process outside this pid namespace, or an open file description.
+    Unknown,
+}
+
+/// Why a fact about a process is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It has ended, or its pid belongs to another process by now.
+    #[error("process {0} has ended")]
+    Gone(i32),
+    /// The kernel refused.
+    #[error("cannot {action} process {pid}")]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// On which process.
+        pid: i32,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// `/proc/PID/stat` or `status` is not as proc(5) says.
+    #[error("what /proc tells of process {0} cannot be understood")]
+    Stat(i32),
+    /// A lock file that cannot be asked about.
+    #[error("cannot ask who holds the lock on {path}", path = .path.display())]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Gone(_) | Self::Refused { .. } | Self::Stat(_) | Self::Lock { .. } => {
+                Exit::Failed
+            }
+        }
+    }
+}
+
+/// The process that has `pid` now.
+pub fn identify(pid: i32) -> Result<Process, Error> {
+    Ok(Process { pid, start_time: stat(pid)?.start_time })
+}
+
+/// This process.
+pub fn own() -> Result<Process, Error> {
+    identify(i32::try_from(std::process::id()).map_err(|_| Error::Stat(0))?)
+}
+
+/// Whether this process runs for root.
+pub fn is_own_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Makes this process, which is root's, `user`'s for good, with no group but `group`, and without
+/// root's terminal, which it could type into (ioctl_tty(2), `TIOCSTI`).
+pub fn step_down(user: u32, group: u32) -> io::Result<()> {
+    // Whoever leads a process group was started by a shell, by its name.
+    nix::unistd::setsid().ok();
+    nix::unistd::setgroups(&[])?;
+    nix::unistd::setgid(group.into())?;
+    nix::unistd::setuid(user.into())?;
+    Ok(())
+}
+
+/// Raises the limit of open files to what is usual, where it is less (`ulimit -n 4`): who cannot
+/// open a file cannot look at a process.
+pub fn make_room_for_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let soft = limit.current.filter(|soft| *soft < USUAL_FILES);
+    if soft.is_none() {
+        return;
+    }
+    let hard = limit.maximum.map(|hard| hard.max(USUAL_FILES));
+    let wanted = Rlimit { current: Some(USUAL_FILES), maximum: hard };
+    if setrlimit(Resource::Nofile, wanted).is_err() {
+        // The hard limit is for who may do anything to change.
+        let most = limit.maximum.unwrap_or(USUAL_FILES).min(USUAL_FILES);
+        let wanted = Rlimit { current: Some(most), maximum: limit.maximum };
+        setrlimit(Resource::Nofile, wanted).ok();
+    }
+}
+
+/// The soft limit that everybody has (systemd.exec(5), `LimitNOFILE=`).
+const USUAL_FILES: u64 = 1024;
+
+/// Its command line, one item per argument; empty for a kernel thread or a zombie.
+pub fn argv(pid: i32) -> Result<Vec<OsString>, Error> {
+    Ok(strings(&read(pid, "cmdline", "read the command line of")?))
+}
+
+/// Its initial environment, as `NAME=value` items.
+pub fn environment(pid: i32) -> Result<Vec<OsString>, Error> {
+    Ok(strings(&read(pid, "environ", "read the environment of")?))
+}
+
+/// The file it executes.
+pub fn executable(pid: i32) -> Result<PathBuf, Error> {
+    link(pid, "exe", "read the executable of")
+}
+
+/// Whether it runs a program of this file name, replaced meanwhile or not.
+pub fn runs(pid: i32, name: &str) -> bool {
+    executable(pid).is_ok_and(|path| is_called(&path, name))
+}
+
+/// Its working directory.
+pub fn working_directory(pid: i32) -> Result<PathBuf, Error> {
+    link(pid, "cwd", "read the working directory of")
+}
+
+/// The terminal that it has, opened for writing: its standard error, else its standard output or
+/// input; none if none of them is one.
+///
+/// Opened through the descriptor, so that another mount namespace or a renamed device is no
+/// hindrance, and only if it is a terminal: to open another device may have effects of its own.
+pub fn terminal(pid: i32) -> Option<fs::File> {
+    [2, 1, 0].into_iter().find_map(|number| {
+        let descriptor = format!("/proc/{pid}/fd/{number}");
+        let target = fs::read_link(&descriptor).ok()?;
+        let names = ["/dev/pts/", "/dev/tty", "/dev/console"];
+        let is_named =
+            names.iter().any(|name| target.as_os_str().as_bytes().starts_with(name.as_bytes()));
+        let is_device = fs::metadata(&descriptor).is_ok_and(|m| m.file_type().is_char_device());
+        if !is_named || !is_device {
+            return None;
+        }
+        let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+        let open = OpenOptions::new().write(true).custom_flags(flags.bits()).open(&descriptor);
+        open.ok().filter(IsTerminal::is_terminal)
+    })
+}
+
+/// Its parent; none for the first process of the pid namespace.
+pub fn parent(pid: i32) -> Result<Option<Process>, Error> {
+    loop {
+        match stat(pid)?.parent {
+            0 => return Ok(None),
+            parent => match identify(parent) {
+                // It died in between: the kernel has given the orphan to another by now.
+                Err(Error::Gone(_)) => {}
+                found => return found.map(Some),
+            },
+        }
+    }
+}
+
+/// Its parent, the parent of that, and so on, nearest first, each looked up when it is asked for.
+///
+/// Where an ancestor dies meanwhile, the chain goes on with who took the orphan.
+pub fn above(pid: i32) -> impl Iterator<Item = Result<Process, Error>> {
+    let mut below = Some(pid);
+    std::iter::from_fn(move || {
+        let found = parent(below.take()?).transpose()?;
+        below = found.as_ref().ok().map(|process| process.pid);
+        Some(found)
+    })
+}
+
+/// All of them.
+pub fn ancestors(pid: i32) -> Result<Vec<Process>, Error> {
+    above(pid).collect()
+}
+
+/// The pids of all processes that `/proc` shows.
+pub fn all() -> Result<Vec<i32>, Error> {
+    let refused = |source| Error::Refused { action: "list all from", pid: 1, source };
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").map_err(refused)? {
+        let name = entry.map_err(refused)?.file_name();
+        found.extend(name.to_str().and_then(|name| name.parse::<i32>().ok()));
+    }
+    Ok(found)
+}
+
+/// Its effective user (`Uid:` of proc_pid_status(5)).
+pub fn user(pid: i32) -> Result<u32, Error> {
+    let status = read(pid, "status", "look at")?;
+    let status = String::from_utf8_lossy(&status);
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    let user = users.split_ascii_whitespace().nth(1).and_then(|user| user.parse().ok());
+    user.ok_or(Error::Stat(pid))
+}
+
+/// Whether it runs for root.
+pub fn is_roots(pid: i32) -> Result<bool, Error> {
+    Ok(user(pid)? == 0)
+}
+
+/// The systemd service that it runs in, without `.service`; none where it is in a session, or where there is no systemd.
+pub fn service(pid: i32) -> Result<Option<String>, Error> {
+    let cgroup = read(pid, "cgroup", "find the service of")?;
+    Ok(parse_service(&String::from_utf8_lossy(&cgroup)))
+}
+
+/// The user whose login session it is in, or whose own systemd started it.
+pub fn session_user(pid: i32) -> Result<Option<u32>, Error> {
+    let cgroup = read(pid, "cgroup", "find the session of")?;
+    Ok(parse_session_user(&String::from_utf8_lossy(&cgroup)))
+}
+
+/// The processes whose parent is `pid`.
+pub fn children(pid: i32) -> Result<Vec<Process>, Error> {
+    let mut found = Vec::new();
+    for child in all()? {
+        match stat(child) {
+            Ok(stat) if stat.parent == pid => {
+                found.push(Process { pid: child, start_time: stat.start_time });
+            }
+            Ok(_) | Err(Error::Gone(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// A handle that means this process and no other, however long it is kept.
+#[derive(Debug)]
+pub struct PidFd {
+    process: Process,
+    fd: OwnedFd,
+}
+
+impl PidFd {
+    /// Opens `process`; fails with `Gone` if its pid has another owner by now.
+    pub fn open(process: Process) -> Result<Self, Error> {
+        let gone = || Error::Gone(process.pid);
+        let pid = Pid::from_raw(process.pid).ok_or_else(gone)?;
+        let fd = pidfd_open(pid, PidfdFlags::empty())
+            .map_err(|errno| refused("open", process.pid, errno.into()))?;
+        // Only now is the pid pinned: what has it now is what was opened, or has ended.
+        if identify(process.pid)? == process { Ok(Self { process, fd }) } else { Err(gone()) }
+    }
+
+    /// Which process it is.
+    pub fn process(&self) -> Process {
+        self.process
+    }
+
+    /// Sends `signal`.
+    pub fn signal(&self, signal: Signal) -> Result<(), Error> {
+        pidfd_send_signal(&self.fd, signal)
+            .map_err(|errno| refused("signal", self.process.pid, errno.into()))
+    }
+
+    /// Waits until the process has ended, at most `timeout`; says whether it has.
+    pub fn wait_exit(&self, timeout: Duration) -> Result<bool, Error> {
+        match clock::ready(&[self.fd.as_fd()], Some(timeout)) {
+            Ok(ready) => Ok(ready.contains(&true)),
+            Err(source) => Err(refused("wait for", self.process.pid, source)),
+        }
+    }
+}
+
+impl AsFd for PidFd {
+    /// Readable once the process has ended (`pidfd_open(2)`).
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Who holds a write lock on any byte of `path` (fcntl(2) `F_GETLK`, the kind
+/// certbot takes, which flock(1) does not see). A missing file is held by nobody.
+///
+/// The file is opened for reading only, never made. This process must not
+/// itself hold a lock on it: closing the file would drop that.
+pub fn lock_holder(path: &Path) -> Result<Option<Holder>, Error> {
+    let failed = |source| Error::Lock { path: path.to_owned(), source };
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(failed)?,
+    };
+    let mut lock = libc::flock {
+        l_type: kind(libc::F_WRLCK),
+        l_whence: kind(libc::SEEK_SET),
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    fcntl(&file, FcntlArg::F_GETLK(&mut lock)).map_err(|errno| failed(errno.into()))?;
+    Ok(match lock.l_pid {
+        _ if lock.l_type == kind(libc::F_UNLCK) => None,
+        pid if pid > 0 => Some(Holder::Pid(pid)),
+        _ => Some(Holder::Unknown),
+    })
+}
+
+/// Whether process `pid` holds a write lock on a file that it has open and that is, or was when it was deleted, called `name`.
+///
+/// The kernel lists the locks that a process took with an open file beside that
+/// (`/proc/PID/fdinfo`, proc_pid_fdinfo(5)), so neither paths nor inodes have to be
+/// compared, which file systems in layers number in more than one way. A process
+/// whose files are not shown to us is none that we could do anything to.
+pub fn holds_lock_on(pid: i32, name: &str) -> Result<bool, Error> {
+    let open = match fs::read_dir(format!("/proc/{pid}/fd")) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(false),
+        open => open.map_err(|source| refused("list the open files of", pid, source))?,
+    };
+    for entry in open {
+        let entry = entry.map_err(|source| refused("list the open files of", pid, source))?;
+        let Some(target) = if_open(fs::read_link(entry.path()), pid)? else { continue };
+        if !is_called(&target, name) {
+            continue;
+        }
+        let fd = entry.file_name();
+        let told = fs::read(format!("/proc/{pid}/fdinfo/{}", fd.to_string_lossy()));
+        if if_open(told, pid)?.is_some_and(|told| has_write_lock(&told)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What was learned of an open file; none if it was closed since, or is not shown to us. Anything
+/// else says nothing about the file, and must not pass for one without a lock.
+fn if_open<T>(learned: io::Result<T>, pid: i32) -> Result<Option<T>, Error> {
+    match learned {
+        Ok(learned) => Ok(Some(learned)),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(None),
+        Err(source) => match refused("look at an open file of", pid, source) {
+            Error::Gone(_) => Ok(None),
+            error => Err(error),
+        },
+    }
+}
+
+/// The file called `name` that process `pid` has open, opened for reading once more.
+pub fn open_file(pid: i32, name: &str) -> Option<fs::File> {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let is_it = |path: &PathBuf| fs::read_link(path).is_ok_and(|target| is_called(&target, name));
+    let path = open.filter_map(|entry| Some(entry.ok()?.path())).find(is_it)?;
+    let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
+    file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
+}
+
+/// proc_pid_fd(5): a link to a deleted file says so behind its name.
+fn is_called(target: &Path, name: &str) -> bool {
+    let called = target.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    called.strip_suffix(b" (deleted)").unwrap_or(called) == name.as_bytes()
+}
+
+/// `lock:\t1: POSIX  ADVISORY  WRITE 421 08:01:1310 0 EOF`
+fn has_write_lock(fdinfo: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(fdinfo);
+    let mut locks = text.lines().filter_map(|line| line.strip_prefix("lock:"));
+    locks.any(|lock| lock.split_ascii_whitespace().any(|word| word == "WRITE"))
+}
+
+/// The constants are `int`, the fields `short` (fcntl(2)).
+fn kind(constant: i32) -> i16 {
+    i16::try_from(constant).unwrap_or_default()
+}
+
+/// Whether it is stopped (SIGSTOP, Ctrl-Z) or traced: it is there, and does nothing.
+pub fn is_stopped(pid: i32) -> Result<bool, Error> {
+    Ok(matches!(stat(pid)?.state, 'T' | 't'))
+}
+
+/// How long it has been there.
+pub fn age(process: Process) -> Duration {
+    // In ticks of `USER_HZ`, 100 a second wherever Linux runs today (time(7)).
+    clock::since_boot().saturating_sub(Duration::from_millis(process.start_time * 10))
+}
+
+/// The fields of `/proc/PID/stat` that matter here.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    state: char,
+    parent: i32,
+    start_time: u64,
+}
+
+fn stat(pid: i32) -> Result<Stat, Error> {
+    parse_stat(&read(pid, "stat", "look at")?).ok_or(Error::Stat(pid))
+}
+
+/// The command name may hold spaces and parentheses; the last one closes it.
+fn parse_stat(line: &[u8]) -> Option<Stat> {
+    let close = line.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(line.get(close + 1..)?).ok()?;
+    // `rest` starts at field 3, the state.
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let start_time = fields.nth(22 - 5)?.parse().ok()?;
+    Some(Stat { state, parent, start_time })
+}
+
+fn strings(bytes: &[u8]) -> Vec<OsString> {
+    let Some(bytes) = bytes.strip_suffix(b"\0").or((!bytes.is_empty()).then_some(bytes)) else {
+        return Vec::new();
+    };
+    bytes.split(|byte| *byte == 0).map(|item| OsString::from_vec(item.to_vec())).collect()
+}
+
+fn read(pid: i32, file: &str, action: &'static str) -> Result<Vec<u8>, Error> {
+    let bytes = files::read_kernel(&format!("{pid}/{file}"));
+    bytes.map_err(|error| refused(action, pid, error.into_io()))
+}
+
+fn link(pid: i32, file: &str, action: &'static str) -> Result<PathBuf, Error> {
+    fs::read_link(format!("/proc/{pid}/{file}")).map_err(|source| refused(action, pid, source))
+}
+
+fn refused(action: &'static str, pid: i32, source: io::Error) -> Error {
+    let gone = source.kind() == ErrorKind::NotFound || source.raw_os_error() == Some(libc::ESRCH);
+    if gone { Error::Gone(pid) } else { Error::Refused { action, pid, source } }
+}
+
+/// The service of a `/proc/PID/cgroup` (cgroups(7)).
+fn parse_service(cgroup: &str) -> Option<String> {
+    let service =
+        |line: &str| Some(line.rsplit(['/', ':']).next()?.strip_suffix(".service")?.to_owned());
+    systemds(cgroup).find_map(service)
+}
+
+/// Whose slice a `/proc/PID/cgroup` is in (systemd.special(7), `user.slice`).
+fn parse_session_user(cgroup: &str) -> Option<u32> {
+    let slice = |line: &str| {
+        let (_, below) = line.split_once("/user.slice/user-")?;
+        below.split_once(".slice")?.0.parse().ok()
+    };
+    systemds(cgroup).find_map(slice)
+}
+
+/// Where both hierarchies are mounted, only one of them is systemd's.
+fn systemds(cgroup: &str) -> impl Iterator<Item = &str> {
+    let is_systemds = |line: &&str| line.starts_with("0::") || line.contains(":name=systemd:");
+    cgroup.lines().filter(is_systemds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn a_command_name_with_parentheses_hides_no_field() {
+        let fields = "S 41 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2";
+        for name in ["cat", "a b", ") R 1 (", "(sd-pam)", "\u{fc})\n"] {
+            let line = format!("42 ({name}) {fields}\n");
+            let expected = Stat { state: 'S', parent: 41, start_time: 987_654 };
+            assert_eq!(parse_stat(line.as_bytes()), Some(expected), "{name}");
+        }
+        assert_eq!(parse_stat(b"42 (cut) S 41 7"), None);
+        assert_eq!(parse_stat(b""), None);
+    }
+
+    #[test]
+    fn a_service_is_told_by_systemds_hierarchy() {
+        for (cgroup, service) in [
+            ("0::/system.slice/apache2.service\n", Some("apache2")),
+            ("0::/system.slice/system-httpd.slice/httpd@web.service\n", Some("httpd@web")),
+            (
+                "12:pids:/x.service\n1:name=systemd:/system.slice/httpd.service\n0::/\n",
+                Some("httpd"),
+            ),
+            ("1:name=systemd:/\n0::/system.slice/apache2.service\n", Some("apache2")),
+            ("0::/user.slice/session-3.scope\n", None),
+            ("0::/\n", None),
+        ] {
+            assert_eq!(parse_service(cgroup).as_deref(), service, "{cgroup}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_told_by_its_users_slice() {
+        for (cgroup, user) in [
+            ("0::/user.slice/user-999.slice/session-3.scope\n", Some(999)),
+            ("0::/user.slice/user-0.slice/session-c1.scope\n", Some(0)),
+            ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service\n", Some(1000)),
+            (
+                "9:pids:/user.slice/user-7.slice\n1:name=systemd:/user.slice/user-8.slice/session-1.scope\n0::/\n",
+                Some(8),
+            ),
+            ("0::/system.slice/user-999.slice/x.scope\n", None),
+            ("0::/system.slice/certbaton-agent-41-7.scope\n", None),
+            ("0::/\n", None),
+        ] {
+            assert_eq!(parse_session_user(cgroup), user, "{cgroup}");
+        }
+    }
+
+    #[test]
+    fn empty_arguments_are_arguments() {
+        assert_eq!(strings(b"a\0\0b\0"), ["a", "", "b"]);
+        assert_eq!(strings(b""), [""; 0]);
+    }
+
+    #[test]
+    fn a_child_is_found_by_its_facts_and_ends_by_its_pidfd() {
+        let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
+        let own = own().unwrap();
+        let process = identify(i32::try_from(child.id()).unwrap()).unwrap();
+        assert!(children(own.pid).unwrap().contains(&process));
+        assert_eq!(parent(process.pid).unwrap(), Some(own));
+        assert_eq!(ancestors(process.pid).unwrap()[0], own);
+        assert_eq!(working_directory(process.pid).unwrap(), std::env::current_dir().unwrap());
+
+        let pidfd = PidFd::open(process).unwrap();
+        assert!(!pidfd.wait_exit(Duration::ZERO).unwrap());
+        let earlier = Process { start_time: process.start_time - 1, ..process };
+        assert!(matches!(PidFd::open(earlier), Err(Error::Gone(_))), "a reused pid is noticed");
+        pidfd.signal(Signal::TERM).unwrap();
+        assert!(pidfd.wait_exit(Duration::from_secs(10)).unwrap());
+        child.wait().unwrap();
+        assert!(matches!(pidfd.signal(Signal::TERM), Err(Error::Gone(_))));
+        assert!(matches!(identify(process.pid), Err(Error::Gone(_))));
+    }
+
+    #[test]
+    fn a_file_without_lock_is_held_by_nobody_and_a_missing_one_is_not_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".certbot.lock");
+        assert_eq!(lock_holder(&path).unwrap(), None);
+        assert!(!path.exists());
+        fs::write(&path, "").unwrap();
+        assert_eq!(lock_holder(&path).unwrap(), None);
+        std::os::unix::fs::symlink(&path, directory.path().join("link")).unwrap();
+        assert!(matches!(lock_holder(&directory.path().join("link")), Err(Error::Lock { .. })));
+    }
+}

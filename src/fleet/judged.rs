@@ -1,0 +1,256 @@
+//! pure: what a host says of itself is judged where it is heard: what cannot be is left out and said to be that host's.
+//!
+//! Behind this border a report has as many lineages, names and notes as a host can have, and
+//! dates that a clock can show; whoever reads it need not look again.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::base::finding::{Finding, Severity};
+use crate::base::harmless;
+use crate::base::text::few;
+use crate::fleet::report::{Lineage, Report};
+use crate::fleet::wire::Answer;
+use crate::status::overview::{Found, LineageStatus};
+
+/// `answer`, as far as it can be believed at `now`.
+pub fn judged(mut answer: Answer, now: Timestamp) -> Answer {
+    match &mut answer {
+        Answer::Survey(report) => judge_report(report, now),
+        Answer::Status(found) => judge_found(found, now),
+        Answer::Inspected(inspection) => {
+            let more = beyond("names that it looked at", &mut inspection.names, NAMES);
+            beyond("findings", &mut inspection.findings, FINDINGS);
+            inspection.findings.extend(finding(more.as_slice()));
+            if let Some(starts) = &mut inspection.starts {
+                starts.truncate(FEW);
+            }
+        }
+        Answer::Renewed(renewed) => renewed.truncate(LINEAGES),
+        Answer::Planted(plantings) => {
+            plantings.truncate(LINEAGES);
+            for planting in plantings {
+                planting.names.truncate(NAMES);
+            }
+        }
+        Answer::Seen(sights) => {
+            sights.truncate(NAMES);
+            for sight in sights {
+                sight.addresses.truncate(FEW);
+                sight.validated.truncate(FEW);
+                sight.fetched.truncate(FEW);
+                sight.presented.truncate(FEW);
+            }
+        }
+        Answer::Alive | Answer::Line { .. } | Answer::Failed { .. } => {}
+    }
+    answer
+}
+
+fn judge_report(report: &mut Report, now: Timestamp) {
+    let mut odd = Vec::new();
+    let is_late = |lineage: &Lineage| is_beyond(lineage.not_after, now);
+    odd.extend(strange("ends", &mut report.lineages, is_late, |lineage| &lineage.name));
+    odd.extend(beyond("lineages", &mut report.lineages, LINEAGES));
+    let mut early = 0;
+    for lineage in &mut report.lineages {
+        let before = lineage.issued.len();
+        // A CA backdates; what begins later than a clock can be wrong was never issued.
+        lineage.issued.retain(|issued| issued.not_before.duration_since(now) <= AHEAD);
+        early += before - lineage.issued.len();
+        lineage.issued.truncate(ISSUED);
+    }
+    if early > 0 {
+        odd.push(format!("{early} certificates that it says begin in the future are not counted"));
+    }
+    let of_lineages = report.lineages.iter_mut().map(|lineage| &mut lineage.names);
+    odd.extend(crowded(of_lineages));
+    odd.extend(beyond("local names", &mut report.routes.local, NAMES));
+    odd.extend(beyond("changed lines", &mut report.routes.damaged, FEW));
+    odd.extend(beyond("file systems", &mut report.disks, FINDINGS));
+    if report.addresses.len() > FINDINGS {
+        odd.push(format!("{} addresses are more than a host has", report.addresses.len()));
+        report.addresses = report.addresses.iter().copied().take(FINDINGS).collect();
+    }
+    if let Some(certbot) = &mut report.certbot {
+        certbot.traps.truncate(FEW);
+    }
+    odd.extend(beyond("notes", &mut report.notes, FEW));
+    for note in &mut report.notes {
+        *note = harmless::line(note, NOTE);
+    }
+    report.odd = odd;
+}
+
+fn judge_found(found: &mut Found, now: Timestamp) {
+    let mut odd = Vec::new();
+    let is_late = |lineage: &LineageStatus| {
+        is_beyond(lineage.not_after, now) || lineage.not_before.duration_since(now) > YEARS
+    };
+    odd.extend(strange("ends", &mut found.lineages, is_late, |lineage| &lineage.name));
+    odd.extend(beyond("lineages", &mut found.lineages, LINEAGES));
+    odd.extend(crowded(found.lineages.iter_mut().map(|lineage| &mut lineage.names)));
+    odd.extend(beyond("local names", &mut found.local, NAMES));
+    odd.extend(beyond("changed lines", &mut found.damaged, FEW));
+    odd.extend(beyond("notes", &mut found.notes, FEW));
+    for note in &mut found.notes {
+        *note = harmless::line(note, NOTE);
+    }
+    odd.extend(beyond("findings", &mut found.findings, FINDINGS));
+    if let Some(starts) = &mut found.starts {
+        starts.truncate(FEW);
+    }
+    found.findings.extend(finding(&odd));
+}
+
+/// What is found of a host that says such things.
+pub fn finding(odd: &[String]) -> Option<Finding> {
+    let remedy = "see what runs there as certbaton, and its clock";
+    let found = || Finding::new(Severity::Warning, "implausible", None, odd.join(", "), remedy);
+    (!odd.is_empty()).then(found)
+}
+
+/// No certificate ends there; one of a CA of one's own may last for long.
+fn is_beyond(end: Timestamp, now: Timestamp) -> bool {
+    end.duration_since(now).abs() > YEARS
+}
+
+/// Takes what `is` from `all`, and says so.
+fn strange<T>(
+    verb: &str,
+    all: &mut Vec<T>,
+    is: impl Fn(&T) -> bool,
+    name: impl Fn(&T) -> &String,
+) -> Option<String> {
+    let names: Vec<String> =
+        all.iter().filter(|one| is(one)).map(|one| name(one).clone()).collect();
+    all.retain(|one| !is(one));
+    (!names.is_empty())
+        .then(|| format!("{} is left out: its certificate {verb} when none can", few(&names)))
+}
+
+/// Takes what is beyond `most` from `all`, and says how much.
+fn beyond<T>(what: &str, all: &mut Vec<T>, most: usize) -> Option<String> {
+    let more = all.len().saturating_sub(most);
+    all.truncate(most);
+    (more > 0).then(|| format!("of its {what} {most} are read, and {more} more are not"))
+}
+
+/// The same of the names of all lineages together.
+fn crowded<'a, T: 'a>(lists: impl Iterator<Item = &'a mut Vec<T>>) -> Option<String> {
+    let (mut room, mut more) = (NAMES, 0);
+    for list in lists {
+        more += list.len().saturating_sub(room);
+        list.truncate(room);
+        room -= list.len();
+    }
+    (more > 0)
+        .then(|| format!("of the names of its lineages {NAMES} are read, and {more} more are not"))
+}
+
+/// Of one host.
+const LINEAGES: usize = 2000;
+
+/// Of all lineages of one host.
+const NAMES: usize = 5000;
+
+/// Findings, addresses, file systems of one host.
+const FINDINGS: usize = 200;
+
+/// What is for people to read.
+const FEW: usize = 20;
+
+/// Characters of a note.
+const NOTE: usize = 1000;
+
+/// Certificates that certbot got for a lineage in eight days.
+const ISSUED: usize = 100;
+
+/// A clock may be wrong by as much, or a zone.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+/// Longer than any certificate lasts.
+const YEARS: SignedDuration = SignedDuration::from_hours(40 * 366 * 24);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::names::Hostname;
+    use crate::coordinate::plan::tests::{lineage, report};
+    use crate::fleet::report::Issued;
+    use crate::status::sample;
+
+    fn at(day: i64) -> Timestamp {
+        Timestamp::from_second(day * 86_400).unwrap()
+    }
+
+    fn heard(report: Report) -> Report {
+        match judged(Answer::Survey(Box::new(report)), at(30)) {
+            Answer::Survey(report) => *report,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_report_of_a_host_as_it_can_be_stays_as_it_is() {
+        let mut issued = lineage("a", "1");
+        let (serial, name_set) = ("9".to_owned(), issued.name_set.clone());
+        issued.issued = vec![Issued { serial, not_before: at(30), name_set }];
+        let plain = report(vec![issued, lineage("b", "2")]);
+        assert_eq!(heard(plain.clone()), plain);
+        let found = sample::host("vps", false).found.unwrap();
+        let said = Answer::Status(Box::new(found));
+        assert_eq!(judged(said.clone(), sample::now()), said);
+    }
+
+    #[test]
+    fn what_begins_in_the_future_is_not_counted_and_what_never_ends_is_none() {
+        let mut liar = lineage("a", "1");
+        let name_set = liar.name_set.clone();
+        liar.issued = (29..45)
+            .map(|day| Issued {
+                serial: day.to_string(),
+                not_before: at(day),
+                name_set: name_set.clone(),
+            })
+            .collect();
+        let mut eternal = lineage("b", "2");
+        eternal.not_after = Timestamp::MAX;
+        let heard = heard(report(vec![liar, eternal]));
+        let [lineage] = &heard.lineages[..] else { panic!("{heard:?}") };
+        assert_eq!(lineage.issued.len(), 3, "yesterday's, today's, and a clock's mistake");
+        assert_eq!(heard.odd.len(), 2, "{:?}", heard.odd);
+        assert!(heard.odd[0].starts_with("b is left out"), "{:?}", heard.odd);
+        assert!(heard.odd[1].starts_with("13 certificates"), "{:?}", heard.odd);
+    }
+
+    #[test]
+    fn of_a_giant_survey_what_a_host_can_have_is_read_and_the_rest_is_said() {
+        let mut giant = report((0..40_000).map(|n| lineage(&format!("l{n}"), "1")).collect());
+        giant.lineages[0].names =
+            (0..50_000).map(|n| Hostname::parse(&format!("n{n}.example")).unwrap()).collect();
+        giant.notes = (0..30_000).map(|n| format!("note {n} {}", "x".repeat(4000))).collect();
+        giant.routes.damaged = vec!["x".into(); 30_000];
+        let heard = heard(giant);
+        assert_eq!(heard.lineages.len(), LINEAGES);
+        assert_eq!(heard.lineages.iter().map(|l| l.names.len()).sum::<usize>(), NAMES);
+        assert_eq!((heard.notes.len(), heard.routes.damaged.len()), (FEW, FEW));
+        assert!(heard.notes.iter().all(|note| note.chars().count() <= NOTE));
+        let said = heard.odd.join("\n");
+        for more in ["38000 more", "29980 more", "46999 more"] {
+            assert!(said.contains(more), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_cannot_be_is_a_finding_of_its_host() {
+        let mut found = sample::host("vps", false).found.unwrap();
+        found.lineages[0].not_after = Timestamp::MAX;
+        found.notes = vec!["x".into(); 30_000];
+        let Answer::Status(found) = judged(Answer::Status(Box::new(found)), sample::now()) else {
+            panic!("another answer")
+        };
+        assert!(found.lineages.is_empty() && found.notes.len() == FEW);
+        let codes: Vec<&str> = found.findings.iter().map(|f| f.code.as_str()).collect();
+        assert_eq!(codes, ["implausible"]);
+    }
+}

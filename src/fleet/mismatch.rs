@@ -1,0 +1,167 @@
+//! pure: a certificate that is served and is none of those on disk: how bad that is, and what to do.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::base::finding::Severity;
+use crate::base::names::Hostname;
+use crate::ca::served::{Fault, Identity};
+use crate::fleet::report::Lineage;
+use crate::fleet::whose;
+
+/// What an address serves, and what the host that has the address could serve.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    /// For this name.
+    pub name: &'a Hostname,
+    /// At this address.
+    pub address: IpAddr,
+    /// The certificate.
+    pub served: &'a Identity,
+    /// It is for the name.
+    pub covers: bool,
+    /// Whose the address is; none: no known host's.
+    pub owner: Option<&'a str>,
+    /// The lineages of that host, or of all hosts, that hold the name.
+    pub lineages: &'a [&'a Lineage],
+}
+
+/// What is wrong with that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// How bad.
+    pub severity: Severity,
+    /// Which kind.
+    pub code: &'static str,
+    /// What is wrong, to be said of a name and an address.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Lineage {
+    /// Whether its certificate is for `name`, by itself or by a wildcard.
+    pub fn is_for(&self, name: &Hostname) -> bool {
+        let parent = name.as_str().split_once('.').map_or("", |(_, parent)| parent);
+        self.names.contains(name) || self.name_set.contains(&format!("*.{parent}"))
+    }
+}
+
+/// The lineage that no web server of its host names, if there is no other of `lineages`.
+pub fn unserved<'a>(lineages: &[&'a Lineage]) -> Option<&'a Lineage> {
+    let is_unserved = lineages.iter().all(|lineage| lineage.served_here == Some(false));
+    lineages.first().copied().filter(|_| is_unserved)
+}
+
+/// That no web server of `owner` names the certificate of `lineage`.
+pub fn not_served(lineage: &str, owner: Option<&str>) -> String {
+    format!("no web server of {} names the certificate of {lineage}", owner.unwrap_or("any host"))
+}
+
+/// In words.
+pub fn mismatch(seen: &Seen<'_>) -> Mismatch {
+    let Seen { name, served, covers, .. } = seen;
+    let problem = Severity::Problem;
+    let code = if *covers { Fault::ANOTHER } else { Fault::NOT_COVERED };
+    let told = |severity, what, remedy: String| Mismatch { severity, code, what, remedy };
+    let Some(owner) = seen.owner else {
+        let nobodys = whose::nobodys(seen.address);
+        let what = format!(
+            "{nobodys}, and the certificate that is served there, {served}, is none of theirs"
+        );
+        let remedy = if *covers {
+            format!("{OTHER_HOST} {}", whose::RECORD)
+        } else {
+            whose::RECORD.to_owned()
+        };
+        return told(problem, what, remedy);
+    };
+    let which = if *covers {
+        format!("serves the certificate {served}")
+    } else {
+        format!("serves the certificate {served}, which is not for {name}")
+    };
+    if seen.lineages.is_empty() {
+        let what = format!("{which}, and {owner} has no lineage with that name");
+        let remedy = "get a certificate with this name there as well (certbot certonly, with all names of the lineage that is to have it), or let the record lead to a host that has one";
+        // Somebody else's, and a good one.
+        let severity = if *covers { Severity::Warning } else { problem };
+        return told(severity, what, remedy.to_owned());
+    }
+    if let Some(lineage) = unserved(seen.lineages) {
+        let what = format!("{which}: {}", not_served(&lineage.name, Some(owner)));
+        let remedy = format!(
+            "let a vhost on port 443 have this name, and fullchain.pem of {} as its SSLCertificateFile",
+            lineage.name
+        );
+        return told(problem, what, remedy);
+    }
+    if !covers {
+        let fault = Fault::NotCovered((*name).clone());
+        return told(problem, which, fault.remedy().to_owned());
+    }
+    let disk: BTreeSet<String> =
+        seen.lineages.iter().map(|lineage| lineage.identity().to_string()).collect();
+    let disk: Vec<String> = disk.into_iter().collect();
+    let what = format!("{which}, not the one on disk of {owner}, {}", disk.join(" or "));
+    let disk = seen.lineages[0].identity();
+    let fault = Fault::Another { served: (*served).clone(), disk };
+    told(problem, what, fault.remedy().to_owned())
+}
+
+/// What to do if the address is a host's that is not configured.
+const OTHER_HOST: &str =
+    "if that is another host of yours, give it a [[host]] with its addresses; else";
+
+impl Lineage {
+    /// The certificate on disk, as its host tells it.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            serial: self.serial.clone(),
+            not_after: self.not_after,
+            fingerprint: self.fingerprint.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordinate::plan::tests::lineage;
+
+    #[test]
+    fn each_cause_has_its_words_and_a_certificate_without_the_name_is_always_a_problem() {
+        let name = Hostname::parse("a.example").unwrap();
+        let served = lineage("b", "BB").identity();
+        let (named, mut unnamed) = (lineage("a", "AA"), lineage("a", "AA"));
+        unnamed.served_here = Some(false);
+        let said = |owner: Option<&str>, lineages: &[&Lineage], covers: bool| {
+            let address = "192.0.2.1".parse().unwrap();
+            mismatch(&Seen { name: &name, address, served: &served, covers, owner, lineages })
+        };
+        for (owner, lineages, words) in [
+            (None, &[&named][..], "no host that is known has 192.0.2.1"),
+            (Some("vps"), &[], "vps has no lineage with that name"),
+            (Some("vps"), &[&unnamed], "no web server of vps names the certificate of a"),
+            (Some("vps"), &[&named], "which is not for a.example"),
+        ] {
+            let told = said(owner, lineages, false);
+            assert!(told.what.contains(words), "{told:?}");
+            assert_eq!((told.code, told.severity), (Fault::NOT_COVERED, Severity::Problem));
+            assert!(owner.is_some() || !told.remedy.contains("reload"), "{told:?}");
+        }
+        let covers = said(Some("vps"), &[&named], true);
+        assert_eq!((covers.code, covers.severity), (Fault::ANOTHER, Severity::Problem));
+        assert!(covers.what.contains("not the one on disk of vps, AA "), "{covers:?}");
+        assert_eq!(said(Some("vps"), &[], true).severity, Severity::Warning);
+    }
+
+    #[test]
+    fn a_wildcard_is_for_the_names_one_below() {
+        let mut lineage = lineage("w", "AA");
+        lineage.name_set.insert("*.example.org".into());
+        let is_for = |name: &str| lineage.is_for(&Hostname::parse(name).unwrap());
+        assert!(is_for("w.example") && is_for("third.example.org"));
+        assert!(!is_for("example.org") && !is_for("a.b.example.org"));
+    }
+}

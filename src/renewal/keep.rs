@@ -1,0 +1,533 @@
+//! flow: the keeper: it holds the lease and the routes for exactly as long as one run lives.
+//!
+//! Started by the pre-hook, bound to certbot by pidfd, told what to do by the
+//! later hooks. It alone switches while a run is on. Whatever ends the run, the
+//! routes go back first and the lease last.
+
+use std::collections::BTreeSet;
+use std::iter;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::base::cause::chain;
+use crate::base::clock::Stopwatch;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::process::{self, PidFd};
+use crate::base::signals::Signals;
+use crate::certbot::log::Log;
+use crate::config::Settings;
+use crate::history::log::Recorder;
+use crate::history::record::Event;
+use crate::renewal::due::Certificates;
+use crate::renewal::guard::ladder;
+use crate::renewal::guard::voice;
+use crate::renewal::keeper::{self, Channel};
+use crate::renewal::lease::{self, Grant};
+use crate::renewal::messages::{
+    Deployed, Held, LeftOut, Message, Names, RenewalRun, Reply, Request, Task,
+};
+use crate::renewal::unfinished;
+use crate::switch::commit;
+use crate::switch::give_back::give_back;
+use crate::switch::order::{Options, Report, Return};
+use crate::switch::report;
+
+mod claim;
+mod finish;
+mod loss;
+mod planning;
+mod prove;
+pub mod record;
+mod seen;
+mod unnamed;
+mod watch;
+
+/// Why a keeper ended other than by the end of its run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A socket or signal.
+    #[error(transparent)]
+    Keeper(#[from] keeper::Error),
+    /// The owner's process.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// The lease.
+    #[error(transparent)]
+    Lease(#[from] lease::Error),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The hook that started it is gone.
+    #[error("the pre-hook ended before it had the lease")]
+    Abandoned,
+    /// The routes could not be given back.
+    #[error("{}", still_local(.0))]
+    Stuck(report::Error),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Keeper(error) => error.exit(),
+            Self::Process(error) => error.exit(),
+            Self::Lease(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Stuck(error) if error.is_given_back() => error.exit(),
+            Self::Stuck(_) => Exit::NotUndone,
+            Self::Abandoned => Exit::Failed,
+        }
+    }
+}
+
+/// A run that is under way.
+struct Keeper<'a> {
+    settings: &'a Settings,
+    task: Task,
+    owner: PidFd,
+    signals: Signals,
+    run: RenewalRun,
+    /// Lineages whose certificate is served.
+    served: BTreeSet<PathBuf>,
+    /// The certificates as they were at the beginning.
+    before: Certificates,
+    /// What certbot writes down of its own failures.
+    log: Option<Log>,
+    record: Recorder,
+    /// The first failure that a hook was told of.
+    told: Reply,
+    /// Hooks that called while it planned.
+    calls: Vec<Call>,
+    /// It has let go of the lease although not everything is given back.
+    owes: bool,
+    /// The person who broke the lease: told when nothing of the run is left.
+    breaker: Option<Channel>,
+}
+
+/// How a run came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The first switch failed half-way.
+    NotBegun,
+    /// The post-hook said so.
+    Finished,
+    /// The owner ended without a post-hook.
+    OwnerEnded,
+    /// The lease was lost.
+    Lost,
+    /// The keeper was told twice to end.
+    Signalled,
+    /// A person took away what it holds.
+    Broken,
+    /// The keeper cannot go on.
+    GivenUp,
+}
+
+/// The whole life of a keeper; `config` is the configuration file that it was started with.
+pub fn keep(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
+    let (mut hook, signals) = keeper::settle()?;
+    hook.patience(READY)?;
+    let task: Task = hook.receive()?;
+    files::own_directory(&settings.runtime_directory, 0o755)?;
+    let owner = PidFd::open(task.owner)?;
+    let run = RenewalRun::new(match &task.names {
+        Names::Lineages(needed) => needed.clone(),
+        Names::Proxied(_) => Vec::new(),
+    });
+    let before = Certificates::of(&task);
+    let record = record::begin(settings, &task);
+    let log = Some(task.owner.pid).filter(|_| task.stoppable).and_then(Log::of);
+    let (served, told, calls, owes) = (BTreeSet::new(), Reply::done(), Vec::new(), false);
+    let mut keeper = Keeper {
+        settings,
+        task,
+        owner,
+        signals,
+        run,
+        served,
+        before,
+        log,
+        record,
+        told,
+        calls,
+        owes,
+        breaker: None,
+    };
+    let outcome = keeper.live(&mut hook, config);
+    let breaker = keeper.breaker.take();
+    keeper.ended(&outcome);
+    tell_breaker(breaker);
+    outcome
+}
+
+/// Tells the person who broke the lease that all is given back.
+fn tell_breaker(breaker: Option<Channel>) {
+    if let Some(mut channel) = breaker {
+        // Whoever it was may have gone.
+        channel.send(&Reply::done()).ok();
+    }
+}
+
+/// What a hook asks.
+struct Call {
+    channel: Channel,
+    message: Message,
+}
+
+impl Call {
+    fn take(listener: &UnixListener) -> Result<Self, Error> {
+        let mut channel = keeper::accept(listener)?;
+        channel.patience(HOOK_PATIENCE)?;
+        let message = channel.receive()?;
+        Ok(Self { channel, message })
+    }
+}
+
+impl Keeper<'_> {
+    /// From the lease to its end.
+    fn live(&mut self, hook: &mut Channel, config: Option<&Path>) -> Result<(), Error> {
+        let (mut grant, without) = match self.acquire(hook, config) {
+            Ok(granted) => granted,
+            Err(error) => {
+                // Nobody listens any more if the hook is what ended.
+                hook.send(&Reply { exit: error.exit().code(), text: chain(&error) }).ok();
+                if matches!(error, Error::Abandoned) {
+                    self.stop_owner("its pre-hook ended before the lease was there");
+                }
+                return Err(error);
+            }
+        };
+        let token = grant.token.map(|token| format!(", token {}", token.0)).unwrap_or_default();
+        tracing::info!("lease granted to {}{token}", self.owner_name());
+        self.granted(&grant, without.as_ref().map(|error| chain(error)).as_deref());
+        let held = if grant.waited && self.is_done() {
+            self.told.text = "another run has renewed everything meanwhile".into();
+            self.has_begun(hook, &Reply::done(), &Held::default());
+            Ok(())
+        } else {
+            let held = match keeper::listen(&self.settings.keeper_socket()) {
+                Ok(listener) => {
+                    let held = self.hold(hook, &mut grant, &listener, without.as_ref());
+                    held.or_else(|error| self.give_up(hook, error, Some(&listener)))
+                }
+                Err(error) => self.give_up(hook, error.into(), None),
+            };
+            if let Err(error) = files::remove_own(&self.settings.keeper_socket()) {
+                tracing::warn!("{}; the next run makes it anew", chain(&error));
+            }
+            held
+        };
+        grant.release();
+        self.record.record(Event::Released);
+        tracing::info!("lease released by {}{token}", self.owner_name());
+        if self.owes { held.or_else(|error| self.go_on(error)) } else { held }
+    }
+
+    /// From the switch to this host to the switch back. `without`: why there is no arbiter's lease.
+    fn hold(
+        &mut self,
+        hook: &mut Channel,
+        grant: &mut Grant,
+        listener: &UnixListener,
+        without: Option<&lease::Error>,
+    ) -> Result<(), Error> {
+        let outcome = self.begin(hook.as_fd(), grant.bell(), listener, without.is_some())?;
+        let lost = grant.lost();
+        let (reply, end) = match (&outcome, &lost) {
+            (Ok(_) | Err(report::Error::CalledOff(_)), Some(why)) => {
+                (self.lost(why), Some(End::Lost))
+            }
+            (Err(error), _) => {
+                // Nothing may be left local once the lease is free.
+                let exit = error.exit();
+                let end = (exit == Exit::NotUndone).then_some(End::NotBegun);
+                let others = self.task.left_out.iter().map(LeftOut::line);
+                let text: Vec<String> = iter::once(chain(error)).chain(others).collect();
+                (Reply { exit: exit.code(), text: text.join("\n") }, end)
+            }
+            (Ok(begun), None) => {
+                let reply = self.judged(begun, without);
+                let end = (reply.exit != Exit::Done.code()).then_some(End::NotBegun);
+                (reply, end)
+            }
+        };
+        self.told(&reply);
+        let heard = if let (Ok(begun), 0) = (&outcome, reply.exit) {
+            let token = grant.token.map(|token| token.0);
+            self.has_begun(hook, &reply, &Held { token, names: begun.local.clone() })
+        } else {
+            hook.send(&reply).ok();
+            false
+        };
+        match end {
+            Some(End::Lost) => return self.after_loss(listener, &reply),
+            Some(end) => return self.finish(end, None, Some(listener)),
+            None if outcome.is_err() => return Ok(()),
+            // The pre-hook died: certbot would go on without having been told.
+            None if !heard => self.stop_owner("its pre-hook ended before it could be told"),
+            None => {}
+        }
+        let (end, waiting) = self.serve(listener, grant)?;
+        if end == End::OwnerEnded {
+            unfinished::undo(self.lineage_directories());
+        }
+        if matches!(end, End::Finished | End::OwnerEnded) {
+            self.deploy_unsaid(grant);
+        }
+        self.came_to(end);
+        if end == End::Lost {
+            let reply = self.lost(&grant.lost().unwrap_or_default());
+            return self.after_loss(listener, &reply);
+        }
+        if end == End::Broken {
+            self.stop_owner("a person broke the lease on this host");
+        }
+        self.finish(end, waiting, Some(listener))
+    }
+
+    /// Does what the hooks ask until the run ends.
+    fn serve(
+        &mut self,
+        listener: &UnixListener,
+        grant: &Grant,
+    ) -> Result<(End, Option<Channel>), Error> {
+        for call in std::mem::take(&mut self.calls) {
+            match self.answer(call, grant) {
+                Ok(Some((end, waiting))) => return Ok((end, Some(waiting))),
+                Ok(None) => {}
+                Err(error) => tracing::warn!("a hook went away: {}", chain(&error)),
+            }
+        }
+        let mut told_to_end = false;
+        loop {
+            let own = [self.owner.as_fd(), self.signals.as_fd(), listener.as_fd()];
+            let sources: Vec<_> = own.into_iter().chain(grant.bell()).collect();
+            // This thread does not hang: said far more often than it has to be (`times::WORK`).
+            grant.alive();
+            let ready = keeper::wait(&sources, Some(self.settings.lease_grace))?;
+            if ready.get(own.len()) == Some(&true) {
+                return Ok((End::Lost, None));
+            }
+            if ready[2] {
+                match Call::take(listener).and_then(|call| self.answer(call, grant)) {
+                    Ok(Some((end, waiting))) => return Ok((end, Some(waiting))),
+                    Ok(None) => continue,
+                    Err(error) => {
+                        tracing::warn!("a hook went away: {}", chain(&error));
+                        // It may fail again at once (accept(2): EMFILE), and hides no end of the run.
+                        let ends = [self.owner.as_fd(), self.signals.as_fd()];
+                        keeper::wait(&ends, Some(AFTER_A_FAILURE))?;
+                    }
+                }
+            }
+            if ready[0] {
+                return Ok((End::OwnerEnded, None));
+            }
+            if ready[1] && self.signals.take() {
+                // systemd signals the whole control group: certbot's end follows by itself.
+                if told_to_end {
+                    return Ok((End::Signalled, None));
+                }
+                told_to_end = true;
+            }
+        }
+    }
+
+    /// Answers one call; one that ends the run is answered later, by who gave the routes back.
+    fn answer(&mut self, call: Call, grant: &Grant) -> Result<Option<(End, Channel)>, Error> {
+        let Call { mut channel, message } = call;
+        let is_own = message.owner == self.task.owner;
+        let reply = match &message.request {
+            Request::Break => return Ok(Some((End::Broken, channel))),
+            Request::Status if is_own => Reply::done(),
+            // A live run owns them.
+            Request::Return => Reply::done(),
+            Request::Deploy(deployed) if is_own => self.deploy(deployed, grant),
+            Request::Finish if is_own => return Ok(Some((End::Finished, channel))),
+            Request::Status | Request::Deploy(_) | Request::Finish => self.stranger(),
+        };
+        channel.send(&reply)?;
+        Ok(None)
+    }
+
+    fn stranger(&self) -> Reply {
+        let text = format!(
+            "a renewal of {} is under way, and this hook is not part of it",
+            self.task.owner
+        );
+        Reply { exit: Exit::Busy.code(), text }
+    }
+
+    /// Gives back what the deployed lineage alone needed, and serves its certificate.
+    fn deploy(&mut self, deployed: &Deployed, grant: &Grant) -> Reply {
+        // As directory hook and by flag: the first did it.
+        if deployed.directory.as_ref().is_some_and(|directory| self.served.contains(directory)) {
+            return Reply::done();
+        }
+        self.run.deploy(deployed);
+        let which = match &self.task.names {
+            Names::Lineages(_) => {
+                Return::AllBut(self.run.routes().into_iter().map(|route| route.name).collect())
+            }
+            Names::Proxied(_) => Return::Names(deployed.names.iter().cloned().collect()),
+        };
+        let work = || deploy(self.settings, &which, deployed);
+        let watch = Stopwatch::start();
+        let outcome = match self.watching(None, grant.bell(), work) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let reply = Reply { exit: error.exit().code(), text: chain(&error) };
+                self.told(&reply);
+                return reply;
+            }
+        };
+        self.record.record(record::switched(&outcome));
+        self.deployed(deployed, outcome.as_ref().err().map(|error| chain(error)), watch);
+        let reply = match outcome {
+            Ok(report) => {
+                commit::log(self.settings, &report);
+                self.served.extend(deployed.directory.clone());
+                Reply::done()
+            }
+            Err(error) => Reply { exit: error.exit().code(), text: chain(&error) },
+        };
+        self.told(&reply);
+        reply
+    }
+
+    /// Serves what certbot renewed without calling a deploy hook: before 5.3 it runs none of the
+    /// directory's for a new certificate.
+    fn deploy_unsaid(&mut self, grant: &Grant) {
+        for deployed in self.before.renewed(&self.task) {
+            let known = self.served.iter().any(|served| served.file_name() == deployed.name());
+            if !known && !self.run.is_deployed(&deployed) {
+                self.deploy(&deployed, grant);
+            }
+        }
+    }
+
+    /// The keeper cannot go on: certbot, which has nobody then, ends, and the routes go back. Its
+    /// error, unless that of the return is worse.
+    fn give_up(
+        &mut self,
+        hook: &mut Channel,
+        error: Error,
+        listener: Option<&UnixListener>,
+    ) -> Result<(), Error> {
+        if matches!(error, Error::Stuck(_)) {
+            return Err(error);
+        }
+        let reply = Reply { exit: error.exit().code(), text: chain(&error) };
+        tracing::error!("{}", reply.text);
+        // It hears this if it still waits, and then says it before it stops certbot too.
+        let is_heard = hook.send(&reply).is_ok();
+        self.told(&reply);
+        if is_heard {
+            self.end_owner();
+        } else {
+            self.stop_owner(&reply.text);
+        }
+        self.finish(End::GivenUp, None, listener).and(Err(error))
+    }
+
+    /// Tells the pre-hook that the run has begun; whether it heard that, which a hook that is
+    /// stopped does not, nor one whose certbot has ended meanwhile.
+    fn has_begun(&self, hook: &mut Channel, reply: &Reply, held: &Held) -> bool {
+        let told = hook.send(reply).and_then(|()| hook.send(held));
+        let sources = [hook.as_fd(), self.owner.as_fd()];
+        let heard = told.and_then(|()| keeper::wait(&sources, Some(READY)));
+        heard.is_ok_and(|ready| ready[0]) && hook.receive::<()>().is_ok()
+    }
+
+    /// The `live/NAME` of the lineages of this run.
+    fn lineage_directories(&self) -> Vec<PathBuf> {
+        let Names::Lineages(needed) = &self.task.names else { return Vec::new() };
+        let certificates = needed.iter().filter_map(|needed| needed.certificate.as_deref());
+        certificates.filter_map(Path::parent).map(Path::to_owned).collect()
+    }
+
+    fn owner_name(&self) -> String {
+        let program = if self.task.stoppable { "certbot, " } else { "" };
+        format!("{program}{}", self.task.owner)
+    }
+
+    /// Stops certbot, which says no word of it: whoever sits at its terminal is told `why` before.
+    fn stop_owner(&self, why: &str) {
+        if self.task.stoppable {
+            let told = format!(
+                "certbaton: {why}: certbot is stopped, and the routes go back
+"
+            );
+            voice::show(self.task.owner, told.as_bytes());
+        }
+        self.end_owner();
+    }
+
+    /// Ends certbot for certain, and nothing that is not certbot.
+    fn end_owner(&self) {
+        if !self.task.stoppable {
+            return;
+        }
+        match ladder::descend(&self.owner) {
+            Ok(true) => {}
+            Ok(false) => tracing::error!("{}", ladder::still_running(self.task.owner)),
+            Err(error) => tracing::error!("cannot stop certbot: {}", chain(&error)),
+        }
+    }
+}
+
+/// One reload for the routes that `which` gives back and for the certificate of `deployed`,
+/// and proof that this is served.
+pub fn deploy(
+    settings: &Settings,
+    which: &Return,
+    deployed: &Deployed,
+) -> Result<Report, report::Error> {
+    let certificate = deployed.directory.clone();
+    let options = Options { reload: true, certificate, ..Options::default() };
+    give_back(settings, which, &options)
+}
+
+/// What a person has to know when the routes did not go back.
+pub fn still_local(error: &report::Error) -> String {
+    let why = chain(error);
+    if error.says_what_is_left() {
+        return why;
+    }
+    format!("{why}; the challenge path may still be local: certbaton recover tries again")
+}
+
+/// Between two hooks of which one could not be heard.
+const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
+
+/// For the pre-hook that started it to take the next step, on a busy machine too.
+const READY: Duration = Duration::from_secs(30);
+
+/// For a hook to say what it wants.
+const HOOK_PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error that ends with the state that things are in has the last word of it.
+    #[test]
+    fn what_is_left_is_told_as_it_is() {
+        let why = || Box::new(report::Error::CalledOff("Apache does not answer".into()));
+        for error in [
+            report::Error::Owed(why()),
+            report::Error::Kept(why()),
+            report::Error::Lingers(why()),
+            report::Error::LeftBehind(Vec::new()),
+            report::Error::JournalRemains(why()),
+        ] {
+            let told = chain(&error);
+            assert_eq!(Error::Stuck(error).to_string(), told);
+        }
+        let told = Error::Stuck(*why()).to_string();
+        assert!(told.contains("may still be local: certbaton recover tries again"), "{told}");
+    }
+}

@@ -1,0 +1,213 @@
+//! system: how hooks and keeper reach each other: a process, two sockets, a few signals.
+//!
+//! One message a line, bounded in length and time; what they mean is in
+//! `renewal_run`, what is done about them in `keep`.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
+use nix::sys::stat::{Mode, umask};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::base::clock;
+use crate::base::command::{self, Program};
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::signals::Signals;
+
+/// Longest message, in bytes: some thousand names.
+const MAX_LINE: u64 = 1 << 20;
+
+/// Why a message did not arrive.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The keeper could not be started.
+    #[error(transparent)]
+    Command(#[from] command::Error),
+    /// A socket.
+    #[error("cannot {0} the keeper's socket")]
+    Socket(&'static str, #[source] io::Error),
+    /// The other side is there and says nothing.
+    #[error(
+        "the keeper of the renewal that is under way{} has not answered for {} s; if it is stopped, kill -CONT lets it go on",
+        .0.map(|pid| format!(", process {pid},")).unwrap_or_default(), .1.as_secs()
+    )]
+    Silent(Option<i32>, Duration),
+    /// Nobody waits for the answer any more.
+    #[error("the guard ended before the keeper answered")]
+    Unattended,
+    /// The other side closed, or died.
+    #[error("the keeper ended before it answered")]
+    Closed,
+    /// Not one of our messages.
+    #[error(
+        "a message between hook and keeper is not understood (is one of them an older version?)"
+    )]
+    Message(#[from] serde_json::Error),
+    /// The keeper cannot set itself up.
+    #[error("the keeper cannot {0}")]
+    Setup(&'static str, #[source] io::Error),
+    /// The socket file.
+    #[error(transparent)]
+    File(#[from] files::Error),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Command(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Silent(..) => Exit::Busy,
+            Self::Socket(..)
+            | Self::Unattended
+            | Self::Closed
+            | Self::Message(_)
+            | Self::Setup(..) => Exit::Failed,
+        }
+    }
+}
+
+/// One end of a conversation.
+#[derive(Debug)]
+pub struct Channel {
+    stream: BufReader<UnixStream>,
+}
+
+impl Channel {
+    fn new(stream: UnixStream) -> Self {
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// Sends one message.
+    pub fn send(&mut self, message: &impl Serialize) -> Result<(), Error> {
+        let line = serde_json::to_string(message)? + "\n";
+        let sent = self.stream.get_mut().write_all(line.as_bytes());
+        sent.map_err(|e| Error::Socket("write to", e))
+    }
+
+    /// Waits for one message, at most `patience`, and no longer than `guard`, which says nothing,
+    /// is there.
+    pub fn answer<T: DeserializeOwned>(
+        &mut self,
+        patience: Duration,
+        guard: Option<BorrowedFd<'_>>,
+    ) -> Result<T, Error> {
+        if self.stream.buffer().is_empty() {
+            let sources: Vec<_> = std::iter::once(self.as_fd()).chain(guard).collect();
+            let ready = wait(&sources, Some(patience))?;
+            if !ready.contains(&true) {
+                return Err(Error::Silent(self.peer(), patience));
+            }
+            if !ready[0] {
+                return Err(Error::Unattended);
+            }
+        }
+        self.patience(patience)?;
+        self.receive()
+    }
+
+    /// Who listens at the other end (unix(7), `SO_PEERCRED`).
+    fn peer(&self) -> Option<i32> {
+        let peer = getsockopt(self.stream.get_ref(), PeerCredentials).ok()?;
+        Some(peer.pid()).filter(|pid| *pid > 0)
+    }
+
+    /// Waits for one message.
+    pub fn receive<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
+        let mut line = String::new();
+        let read = (&mut self.stream).take(MAX_LINE).read_line(&mut line);
+        let count = match read {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+            count => count.map_err(|e| Error::Socket("read from", e))?,
+        };
+        if count == 0 { Err(Error::Closed) } else { Ok(serde_json::from_str(&line)?) }
+    }
+
+    /// Bounds every wait of this end.
+    pub fn patience(&self, time: Duration) -> Result<(), Error> {
+        let stream = self.stream.get_ref();
+        let set = stream.set_read_timeout(Some(time)).and(stream.set_write_timeout(Some(time)));
+        set.map_err(|e| Error::Socket("bound", e))
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.get_ref().as_fd()
+    }
+}
+
+/// Starts a keeper: `program keep`, detached, with a socket as standard input.
+///
+/// It closes certbot's pipes (certbot waits for whoever holds them) and sees
+/// this end close when the hook dies.
+pub fn start(program: PathBuf, config: Option<&Path>) -> Result<Channel, Error> {
+    let (ours, theirs) = UnixStream::pair().map_err(|e| Error::Socket("make", e))?;
+    let mut arguments: Vec<OsString> = Vec::new();
+    if let Some(config) = config {
+        arguments.extend(["--config".into(), config.into()]);
+    }
+    arguments.push("keep".into());
+    let keeper =
+        Program { path: program, arguments, environment: Vec::new(), directory: "/".into() };
+    // Not waited for: it outlives this process by design.
+    keeper.detach(&OwnedFd::from(theirs))?;
+    Ok(Channel::new(ours))
+}
+
+/// The keeper's side of `start`: its session, umask and signals are its own from here on.
+pub fn settle() -> Result<(Channel, Signals), Error> {
+    // EPERM: already a session leader, when a person started it.
+    nix::unistd::setsid().ok();
+    umask(Mode::from_bits_truncate(0o077));
+    let signals = Signals::catch().map_err(|e| Error::Setup("take its signals", e))?;
+    let stdin = io::stdin().as_fd().try_clone_to_owned();
+    let stdin = stdin.map_err(|e| Error::Setup("use its standard input", e))?;
+    Ok((Channel::new(UnixStream::from(stdin)), signals))
+}
+
+/// Where hooks find the keeper of the run under way; only its holder of the lease listens.
+pub fn listen(path: &Path) -> Result<UnixListener, Error> {
+    files::remove_own(path)?;
+    UnixListener::bind(path).map_err(|e| Error::Socket("make", e))
+}
+
+/// Takes one hook's call.
+pub fn accept(listener: &UnixListener) -> Result<Channel, Error> {
+    let (stream, _) = listener.accept().map_err(|e| Error::Socket("accept on", e))?;
+    Ok(Channel::new(stream))
+}
+
+/// What a call of the keeper comes to.
+#[derive(Debug)]
+pub enum Called {
+    /// It answers.
+    Answers(Channel),
+    /// None is there.
+    Nobody,
+    /// One was there, and was killed: it leaves its socket behind.
+    Dead,
+}
+
+/// Calls the keeper.
+pub fn call(path: &Path) -> Result<Called, Error> {
+    match UnixStream::connect(path) {
+        Ok(stream) => Ok(Called::Answers(Channel::new(stream))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Called::Nobody),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Called::Dead),
+        Err(error) => Err(Error::Socket("reach", error)),
+    }
+}
+
+/// Waits until one of `sources` has something, or closes; says which.
+pub fn wait(sources: &[BorrowedFd<'_>], patience: Option<Duration>) -> Result<Vec<bool>, Error> {
+    clock::ready(sources, patience).map_err(|error| Error::Socket("wait on", error))
+}

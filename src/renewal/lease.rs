@@ -1,0 +1,291 @@
+//! flow: the exclusive right to renew: a lock on this host, then the arbiter's lease.
+//!
+//! Without an arbiter the lock is all there is, and enough as long as nobody
+//! elsewhere renews the same names. With one, the lock still keeps `switch` and
+//! `recover` by hand away from a run.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::apache::server;
+use crate::base::clock;
+use crate::base::command::ssh;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::fingerprint::fingerprint;
+use crate::base::lock::{self, Insisted, Lock};
+use crate::config::Settings;
+use crate::lease::connection::{self, Way};
+use crate::lease::holder::GiveUp;
+use crate::lease::session::{News, Session};
+use crate::lease::wire::{Holder, Purpose, Token, Waiting};
+use crate::switch::install;
+
+/// Why the right cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The local lock.
+    #[error(transparent)]
+    Lock(#[from] lock::Error),
+    /// The way to the arbiter.
+    #[error(transparent)]
+    Connection(#[from] connection::Error),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The thread that holds it.
+    #[error("cannot start to ask for the lease")]
+    Start(#[source] io::Error),
+    /// Somebody else on this host renewed all the time.
+    #[error("another renewal holds the lease; waited for {} s; the next run of the timer tries again", .0.as_secs())]
+    Busy(Duration),
+    /// Another host did.
+    #[error("{by}; waited for {} s; the next run of the timer tries again; certbaton lease show tells more", waited.as_secs())]
+    BusyElsewhere {
+        /// Who, for how long, and what for.
+        by: String,
+        /// How long.
+        waited: Duration,
+    },
+    /// Nobody grants it.
+    #[error(
+        "the arbiter of the lease, {arbiter}, cannot be reached ({said}); without the lease the CA is not asked; the next run of the timer tries again"
+    )]
+    Unreachable {
+        /// Its name.
+        arbiter: String,
+        /// What ssh said.
+        said: String,
+    },
+    /// The arbiter does not want to.
+    #[error(transparent)]
+    Refused(GiveUp),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Lock(error) => error.exit(),
+            Self::Connection(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Refused(error) => error.exit(),
+            Self::Busy(_) | Self::BusyElsewhere { .. } | Self::Unreachable { .. } => Exit::Busy,
+            Self::Start(_) => Exit::Failed,
+        }
+    }
+}
+
+/// The lock of this host, if nobody has it.
+pub fn local(settings: &Settings) -> Result<Option<Lock>, Error> {
+    let Some(lock) = lock::attempt(&settings.lease_lock())? else { return Ok(None) };
+    let Some(path) = apaches_lock(settings) else { return Ok(Some(lock)) };
+    if let Some(directory) = path.parent() {
+        files::own_directory(directory, 0o755)?;
+    }
+    Ok(lock::attempt(&path)?.map(|apaches| lock.with(apaches)))
+}
+
+/// The same for who only gives back, who goes on where a lock cannot be made or written: `None`
+/// while somebody holds one of them.
+pub fn to_give_back(settings: &Settings, patience: Duration) -> Result<Option<Right>, lock::Error> {
+    let mut right = Right::default();
+    for path in [Some(settings.lease_lock()), apaches_lock(settings)].into_iter().flatten() {
+        match install::insist(settings, &path, patience)? {
+            Insisted::Held(lock) => right.locks.push(lock),
+            Insisted::Nobodys(_) => {}
+            Insisted::Busy => return Ok(None),
+        }
+    }
+    Ok(Some(right))
+}
+
+/// That no run is under way on this host, for as long as it is held.
+#[derive(Debug, Default)]
+#[must_use = "the locks are released when this is dropped"]
+pub struct Right {
+    locks: Vec<Lock>,
+}
+
+/// The lock of the Apache that runs: another configuration, with directories of its own, may be
+/// for the same one, and would take this one's lines for what a dead run left.
+fn apaches_lock(settings: &Settings) -> Option<PathBuf> {
+    if settings.web_server.is_some() {
+        return None;
+    }
+    let identity = server::identity(settings.pid_file.as_deref())?;
+    let name = format!("apache-{}.lock", fingerprint(&identity, 8));
+    Some(Settings::default().runtime_directory.join(name))
+}
+
+/// The right, as it is asked for: look, wait for `source` at most `patience`, look again.
+#[derive(Debug)]
+pub struct Asking<'a> {
+    settings: &'a Settings,
+    purpose: Purpose,
+    way: Option<Way>,
+    /// On the clock that does not stop in sleep.
+    until: Duration,
+    lock: Option<Lock>,
+    session: Option<Session>,
+    waited: bool,
+    last: Option<Waiting>,
+}
+
+impl<'a> Asking<'a> {
+    /// Begins to ask. `program` is `certbaton`, `config` its configuration file.
+    pub fn begin(
+        settings: &'a Settings,
+        purpose: Purpose,
+        program: &Path,
+        config: Option<&Path>,
+    ) -> Result<Self, Error> {
+        let way = match settings.arbiter {
+            None => None,
+            Some(_) => Some(Way::of(settings, program, config)?),
+        };
+        let until = clock::since_boot() + settings.lease_wait;
+        let (lock, session, waited, last) = (None, None, false, None);
+        Ok(Self { settings, purpose, way, until, lock, session, waited, last })
+    }
+
+    /// The right, if it is to be had now.
+    pub fn look(&mut self) -> Result<Option<Grant>, Error> {
+        if self.lock.is_none() {
+            self.lock = local(self.settings)?;
+            if self.lock.is_none() {
+                self.waited = true;
+                let late = clock::since_boot() >= self.until;
+                return if late { Err(Error::Busy(self.settings.lease_wait)) } else { Ok(None) };
+            }
+        }
+        let Some(way) = &self.way else { return Ok(self.grant(None)) };
+        if self.session.is_none() {
+            files::state_directory(&self.settings.state_directory)?;
+            let wait = self.until.saturating_sub(clock::since_boot());
+            let purpose = self.purpose.clone();
+            let session = Session::start(self.settings, way.clone(), purpose, wait);
+            self.session = Some(session.map_err(Error::Start)?);
+        }
+        while let Some(news) = self.session.as_mut().and_then(Session::take) {
+            match news {
+                News::Waiting(reason) => self.waits(reason),
+                News::Granted(token) => return Ok(self.grant(Some(token))),
+                News::GaveUp(why, said) => return Err(self.gave_up(why, &said)),
+                News::Lost(why) => return Err(Error::Refused(GiveUp::Refused(why))),
+            }
+        }
+        Ok(None)
+    }
+
+    /// What to wait for between two looks.
+    pub fn source(&self) -> Option<BorrowedFd<'_>> {
+        self.session.as_ref().map(AsFd::as_fd)
+    }
+
+    /// For how long; a lock that somebody else holds can only be looked at again.
+    pub fn patience(&self) -> Option<Duration> {
+        self.lock.is_none().then_some(ASK_AGAIN)
+    }
+
+    /// What is left of the right when nobody can be asked: the lock.
+    pub fn break_glass(mut self) -> Option<Grant> {
+        self.session = None;
+        self.grant(None)
+    }
+
+    fn grant(&mut self, token: Option<Token>) -> Option<Grant> {
+        let (session, waited) = (self.session.take(), self.waited);
+        Some(Grant { lock: self.lock.take()?, session, token, waited })
+    }
+
+    fn waits(&mut self, reason: Waiting) {
+        self.waited = true;
+        if self.last.as_ref().map(line) != Some(line(&reason)) {
+            tracing::info!("waiting for the lease: {}", line(&reason));
+        }
+        self.last = Some(reason);
+    }
+
+    fn gave_up(&self, why: GiveUp, said: &str) -> Error {
+        let arbiter = self.settings.arbiter.as_ref().map(ToString::to_string).unwrap_or_default();
+        match why {
+            GiveUp::Busy(waited) => match &self.last {
+                Some(Waiting::Behind { holder: Some(holder), .. }) => {
+                    Error::BusyElsewhere { by: described(holder), waited }
+                }
+                Some(reason) => Error::BusyElsewhere { by: line(reason), waited },
+                None => Error::Unreachable { arbiter, said: ssh::explained(said) },
+            },
+            GiveUp::Unreachable => {
+                let said = if said.is_empty() { "no answer".into() } else { ssh::explained(said) };
+                Error::Unreachable { arbiter, said }
+            }
+            other => Error::Refused(other),
+        }
+    }
+}
+
+/// Why a waiter waits, without what changes from second to second.
+fn line(reason: &Waiting) -> String {
+    match reason {
+        Waiting::Behind { holder: Some(holder), .. } => {
+            format!("{} holds it for {}", holder.name, holder.purpose.why)
+        }
+        Waiting::Behind { holder: None, .. } => "others wait longer".into(),
+        Waiting::Grace { .. } => "its last holder ended without a word, and may not know".into(),
+    }
+}
+
+/// Who holds it, since when and what for.
+pub fn described(holder: &Holder) -> String {
+    let Holder { name, purpose: Purpose { host, pid, why }, held_millis, .. } = holder;
+    let held = held_millis / 1000;
+    format!("{name} (host {host}, process {pid}) has held the lease for {held} s to renew {why}")
+}
+
+/// The right, held until it is released.
+#[derive(Debug)]
+pub struct Grant {
+    lock: Lock,
+    session: Option<Session>,
+    /// The arbiter's; none where there is no arbiter, or it was done without.
+    pub token: Option<Token>,
+    /// Whether it was not to be had at once.
+    pub waited: bool,
+}
+
+impl Grant {
+    /// Readable once the right is lost.
+    pub fn bell(&self) -> Option<BorrowedFd<'_>> {
+        self.session.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whoever works under it is not stuck; see [`Session::alive`].
+    pub fn alive(&self) {
+        if let Some(session) = &self.session {
+            session.alive();
+        }
+    }
+
+    /// Why it is lost, if it is; said once.
+    pub fn lost(&mut self) -> Option<String> {
+        match self.session.as_mut()?.take()? {
+            News::Lost(why) => Some(why),
+            other => Some(format!("{other:?}")),
+        }
+    }
+
+    /// Gives it back, the arbiter's part first.
+    pub fn release(self) {
+        if let Some(session) = self.session {
+            session.release();
+        }
+        drop(self.lock);
+    }
+}
+
+/// Between two looks at a lock that somebody else holds.
+const ASK_AGAIN: Duration = Duration::from_millis(50);

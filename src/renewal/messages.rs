@@ -1,0 +1,335 @@
+//! pure: one run of certbot as the keeper knows it, and the words hooks and keeper exchange.
+//!
+//! A message is one line of JSON. Which names still need this host is decided here.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::names::{Hostname, Route, Thumbprint, Webroot};
+use crate::base::process::Process;
+use crate::certbot::due::Need;
+
+/// What the pre-hook asks of the keeper it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// The process whose life is the run's: certbot, or whoever runs the hooks.
+    pub owner: Process,
+    /// The owner is certbot, proven: it is stopped when the run cannot go on.
+    pub stoppable: bool,
+    /// Certbot renews whether or not it is due.
+    pub forced: bool,
+    /// Certbot only rehearses.
+    pub dry_run: bool,
+    /// What to switch.
+    pub names: Names,
+    /// How much of it has to succeed.
+    pub extent: Extent,
+    /// What certbot takes up although it cannot be proven.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// How much of a run has to be switched and proven for it to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Extent {
+    /// All: it was given to the hook by name.
+    Whole,
+    /// Any lineage that this run renews.
+    Part,
+}
+
+/// A lineage of a run that is left out: nothing is switched for it, and certbot will fail with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Its name.
+    pub lineage: String,
+    /// Whether this run renews it.
+    pub need: Need,
+    /// Why.
+    pub why: String,
+}
+
+/// The names of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Names {
+    /// Known by lineage.
+    Lineages(Vec<Needed>),
+    /// Whatever is proxied now, in this webroot or the vhosts' own.
+    Proxied(Option<Webroot>),
+}
+
+/// What one lineage needs until it is deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needed {
+    /// The lineage.
+    pub lineage: String,
+    /// Whether this run renews it.
+    pub need: Need,
+    /// Its routes.
+    pub routes: Vec<Route>,
+    /// Its addresses and their webroot: no route is for them, and who answers is only looked at.
+    pub addresses: Vec<(IpAddr, Webroot)>,
+    /// Its certificate, if it has one already.
+    pub certificate: Option<PathBuf>,
+    /// The account that its names are proven for, as far as it is known.
+    pub account: Option<Thumbprint>,
+}
+
+impl LeftOut {
+    /// Whether certbot fails with it in this run.
+    pub fn is_due(&self) -> bool {
+        self.need == Need::Due
+    }
+
+    /// For people.
+    pub fn line(&self) -> String {
+        format!("{}: {}", self.lineage, self.why)
+    }
+}
+
+/// What a hook asks of the keeper.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// Are you there for this owner?
+    Status,
+    /// A lineage was renewed: give its names back and serve its certificate.
+    Deploy(Deployed),
+    /// The run is over: give everything back.
+    Finish,
+    /// A person takes away what is held: end, whoever it is held for.
+    Break,
+    /// Whoever gives back what no live run owns: if that is yours, try now.
+    Return,
+}
+
+/// A renewed lineage, or names that another client says are done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// Its `live/NAME` directory (`RENEWED_LINEAGE`).
+    pub directory: Option<PathBuf>,
+    /// Its names (`RENEWED_DOMAINS`).
+    pub names: Vec<Hostname>,
+}
+
+/// A request, and for whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// The owner of the run that the hook belongs to.
+    pub owner: Process,
+    /// What it asks.
+    pub request: Request,
+}
+
+/// The keeper's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Exit code for the hook.
+    pub exit: u8,
+    /// What failed; empty when nothing did.
+    pub text: String,
+}
+
+/// What a run holds once it has begun; follows the answer to the pre-hook, if that is success.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The arbiter's token.
+    pub token: Option<u64>,
+    /// The names whose challenge path is with this host.
+    pub names: Vec<Hostname>,
+}
+
+impl Held {
+    /// For who called the hook at `shell`, which says nothing of a renewal.
+    pub fn text(&self, shell: Process) -> String {
+        let names: Vec<&str> = self.names.iter().map(Hostname::as_str).collect();
+        let names = match &names[..] {
+            [] => String::new(),
+            names => format!(" and the challenge path of {}", names.join(", ")),
+        };
+        let from_elsewhere = match self.token {
+            Some(token) => format!("; from anywhere else: certbaton lease break {token}"),
+            None => "; from anywhere else on this host: certbaton lease break".to_owned(),
+        };
+        format!(
+            "this host holds the lease{names} until this shell, {shell}, ends; certbaton-post-hook, called here, gives it back at once{from_elsewhere}"
+        )
+    }
+}
+
+/// The routes of a run and what has become of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenewalRun {
+    needed: Vec<Needed>,
+    deployed: BTreeSet<usize>,
+}
+
+impl RenewalRun {
+    /// A run that needs all of `needed`.
+    pub fn new(needed: Vec<Needed>) -> Self {
+        Self { needed, deployed: BTreeSet::new() }
+    }
+
+    /// The routes that some lineage still needs.
+    pub fn routes(&self) -> Vec<Route> {
+        let open = self.needed.iter().enumerate().filter(|(n, _)| !self.deployed.contains(n));
+        let mut routes: Vec<Route> =
+            open.flat_map(|(_, needed)| needed.routes.iter().cloned()).collect();
+        routes.sort();
+        routes.dedup();
+        routes
+    }
+
+    /// Leaves out every lineage that `failed` names a route or address of, with its reason; what is
+    /// left of the others stays.
+    pub fn leave_out(&mut self, failed: &dyn Fn(&Needed) -> Option<String>) -> Vec<LeftOut> {
+        let mut out = Vec::new();
+        self.needed.retain(|needed| {
+            let Some(why) = failed(needed) else { return true };
+            let (lineage, need) = (needed.lineage.clone(), needed.need);
+            out.push(LeftOut { lineage, need, why });
+            false
+        });
+        out
+    }
+
+    /// Whether there is anything that certbot can renew.
+    pub fn is_empty(&self) -> bool {
+        self.needed.is_empty()
+    }
+
+    /// The addresses of its lineages, which no route is for.
+    pub fn addresses(&self) -> Vec<(IpAddr, Webroot)> {
+        self.needed.iter().flat_map(|needed| needed.addresses.iter().cloned()).collect()
+    }
+
+    /// The account that `name` is proven for.
+    pub fn account(&self, name: &Hostname) -> Option<&Thumbprint> {
+        let has = |needed: &&Needed| needed.routes.iter().any(|route| route.name == *name);
+        self.needed.iter().filter(has).find_map(|needed| needed.account.as_ref())
+    }
+
+    /// Whether a hook has said so of the lineage of `deployed`.
+    pub fn is_deployed(&self, deployed: &Deployed) -> bool {
+        let mut done = self.deployed.iter().filter_map(|n| self.needed.get(*n));
+        done.any(|needed| deployed.name().is_some_and(|name| name == needed.lineage.as_str()))
+    }
+
+    /// Notes that `deployed` needs nothing any more.
+    ///
+    /// By the lineage's name, else by its names alone: a new lineage may be
+    /// called otherwise than foreseen (certbot appends -0001), and other
+    /// clients know no lineages.
+    pub fn deploy(&mut self, deployed: &Deployed) {
+        let name = deployed.name();
+        let by_name = |needed: &Needed| name.is_some_and(|n| n == needed.lineage.as_str());
+        let all_named = |needed: &Needed| {
+            needed.routes.iter().all(|route| deployed.names.contains(&route.name))
+        };
+        let known = self.needed.iter().any(by_name);
+        let done = self
+            .needed
+            .iter()
+            .enumerate()
+            .filter(|(_, needed)| if known { by_name(needed) } else { all_named(needed) });
+        self.deployed.extend(done.map(|(n, _)| n));
+    }
+}
+
+impl Deployed {
+    /// The lineage's name.
+    pub fn name(&self) -> Option<&OsStr> {
+        self.directory.as_deref().and_then(Path::file_name)
+    }
+}
+
+impl Reply {
+    /// All is well.
+    pub fn done() -> Self {
+        Self { exit: 0, text: String::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needed(lineage: &str, names: &[&str]) -> Needed {
+        let webroot = Webroot::parse("/var/www").unwrap();
+        let route =
+            |n: &&str| Route { name: Hostname::parse(n).unwrap(), webroot: webroot.clone() };
+        Needed {
+            lineage: lineage.into(),
+            need: Need::Due,
+            addresses: Vec::new(),
+            routes: names.iter().map(route).collect(),
+            certificate: None,
+            account: None,
+        }
+    }
+
+    fn deployed(directory: Option<&str>, names: &[&str]) -> Deployed {
+        let names = names.iter().map(|n| Hostname::parse(n).unwrap()).collect();
+        Deployed { directory: directory.map(Into::into), names }
+    }
+
+    fn left(run: &RenewalRun) -> Vec<String> {
+        run.routes().into_iter().map(|route| route.name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_name_that_another_lineage_needs_stays() {
+        let needs = vec![needed("a", &["a.example", "x.example"]), needed("b", &["x.example"])];
+        let mut run = RenewalRun::new(needs);
+        run.deploy(&deployed(Some("/etc/letsencrypt/live/a"), &["a.example", "x.example"]));
+        assert_eq!(left(&run), ["x.example"]);
+        run.deploy(&deployed(Some("/etc/letsencrypt/live/b"), &["x.example"]));
+        assert!(left(&run).is_empty());
+    }
+
+    #[test]
+    fn a_lineage_called_otherwise_is_known_by_its_names() {
+        let mut run =
+            RenewalRun::new(vec![needed("a", &["a.example"]), needed("b", &["b.example"])]);
+        run.deploy(&deployed(Some("/etc/letsencrypt/live/a-0001"), &["a.example"]));
+        assert_eq!(left(&run), ["b.example"]);
+        run.deploy(&deployed(None, &["b.example"]));
+        assert!(left(&run).is_empty());
+    }
+
+    #[test]
+    fn a_strange_deployment_gives_nothing_back() {
+        let mut run = RenewalRun::new(vec![needed("a", &["a.example"])]);
+        run.deploy(&deployed(Some("/etc/letsencrypt/live/z"), &["z.example"]));
+        assert_eq!(left(&run), ["a.example"]);
+    }
+
+    #[test]
+    fn who_calls_by_hand_is_told_what_is_held_for_whom_and_how_to_end_it() {
+        let shell = Process { pid: 7, start_time: 9 };
+        let names = vec![Hostname::parse("a.example").unwrap()];
+        assert_eq!(
+            Held { token: Some(3), names }.text(shell),
+            "this host holds the lease and the challenge path of a.example until this shell, process 7, ends; certbaton-post-hook, called here, gives it back at once; from anywhere else: certbaton lease break 3"
+        );
+        assert_eq!(
+            Held::default().text(shell),
+            "this host holds the lease until this shell, process 7, ends; certbaton-post-hook, called here, gives it back at once; from anywhere else on this host: certbaton lease break"
+        );
+    }
+
+    #[test]
+    fn messages_survive_the_wire() {
+        let owner = Process { pid: 7, start_time: 9 };
+        let message =
+            Message { owner, request: Request::Deploy(deployed(Some("/l/a"), &["a.example"])) };
+        let text = serde_json::to_string(&message).unwrap();
+        assert_eq!(serde_json::from_str::<Message>(&text).unwrap(), message);
+        assert!(!text.contains('\n'));
+    }
+}

@@ -1,0 +1,488 @@
+//! flow: one switch of routes to this host, from the lock to the proof, or all of it undone.
+//!
+//! What is local and not wanted any more goes back first (`give_back`), and stays there
+//! whatever becomes of the rest. The steps are data, run in order by `perform`; each ends in a state from
+//! which any later run goes on, with or without the journal. What to write is
+//! decided in `plan`, whether it may be installed in `oracle`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::apache::oracle;
+use crate::apache::server::{self, Server};
+use crate::base::cause::chain;
+use crate::base::clock::{self, Deadline, Stopwatch};
+use crate::base::files::{self, Replaced};
+use crate::base::names::{Hostname, Route};
+use crate::ca::probe;
+use crate::config::Settings;
+use crate::switch::difference;
+use crate::switch::give_back;
+use crate::switch::guess::{self, Guess};
+use crate::switch::install::{self, Change};
+use crate::switch::journal::{Intent, Record};
+use crate::switch::loadable;
+use crate::switch::observe::{self, Observation};
+use crate::switch::oddity::Oddity;
+use crate::switch::order::{LeftOut, Options, Order, Report, Return};
+use crate::switch::plan::{self, Plan};
+use crate::switch::proof::{self, Unproven};
+use crate::switch::report::{Error, Note};
+use crate::switch::said;
+use crate::switch::serving::{self, Knowledge};
+use crate::switch::taken::Taken;
+use crate::switch::unswitched;
+
+mod subset;
+
+/// Everything one switch knows while it runs.
+pub struct Run<'a> {
+    settings: &'a Settings,
+    order: &'a Order,
+    options: &'a Options,
+    server: Server,
+    observed: Observation,
+    guess: Option<Guess>,
+    wanted: Vec<Route>,
+    /// What of the order is not wanted any more.
+    left_out: Vec<LeftOut>,
+    /// What is local but not proven.
+    unproven: Vec<Unproven>,
+    plan: Plan,
+    /// The names that have to go back before this can be done.
+    leaving: BTreeSet<Hostname>,
+    changes: Vec<Change>,
+    /// How many of `changes` were begun to be installed.
+    installed: usize,
+    /// The old files, until they are let go.
+    replaced: Vec<Replaced>,
+    /// When Apache had loaded its configuration before that.
+    loaded: Option<Timestamp>,
+    signalled: bool,
+    notes: Vec<Note>,
+    steps: Vec<(&'static str, Duration)>,
+}
+
+/// One step: its name for messages and tests, and what it does.
+pub type Step = (&'static str, fn(&mut Run<'_>) -> Result<(), Error>);
+
+/// The whole switch. After `journal`, an error undoes what was done; what goes back to the
+/// peer is no step of it.
+pub const STEPS: [Step; 7] = [
+    ("plan", plan_routes),
+    ("check", check_candidate),
+    ("journal", write_intent),
+    ("install", install_files),
+    ("reload", reload),
+    ("prove", prove),
+    ("settle", settle),
+];
+
+/// How many of them leave nothing behind, and find whatever can be known beforehand.
+const PREPARED: usize = 2;
+
+/// For who saves files while a switch is planned.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// Switches the routes as `order` says; where the web server is not Apache, what is left of that.
+pub fn switch(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
+    let Some(server) = &settings.web_server else { return by_apache(settings, order, options) };
+    if files::exists(&settings.journal()) {
+        // From when it was Apache.
+        let _lock = install::hold(settings)?;
+        give_back::under_lock(settings, &Return::All, &Options::default())?;
+    }
+    let local = match order {
+        Order::Only(routes) | Order::Add(routes) => routes.clone(),
+        Order::Proxied(_) => Vec::new(),
+    };
+    unswitched::perform(settings, server, local, options)
+}
+
+fn by_apache(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
+    let _lock = install::hold(settings)?;
+    let patience = Deadline::after(settings.proof_time);
+    loop {
+        match once(settings, order, options) {
+            // Saved while it was planned, which has changed nothing yet.
+            Err(Error::File(files::Error::Raced(_))) if clock::pause(MOMENT, &patience).is_ok() => {
+            }
+            done => return done,
+        }
+    }
+}
+
+fn once(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
+    let mut run = begin(settings, order, options)?;
+    let watch = Stopwatch::start();
+    let planned = plan_routes(&mut run);
+    let mut given_back = Report::default();
+    if run.leaving.is_empty() {
+        planned?;
+        run.steps.push(("plan", watch.elapsed()));
+        perform(&mut run, &STEPS[1..])?;
+    } else {
+        let leaving = Return::Names(std::mem::take(&mut run.leaving));
+        drop(run);
+        go_on(options)?;
+        given_back = give_back::under_lock(settings, &leaving, &Options::default())?;
+        run = begin(settings, order, options)?;
+        perform(&mut run, &STEPS)?;
+    }
+    let unproven = std::mem::take(&mut run.unproven);
+    let report = run.report();
+    let report = Report {
+        returned: given_back.returned,
+        still: given_back.still,
+        steps: [given_back.steps, report.steps].concat(),
+        ..report
+    };
+    if unproven.is_empty() { Ok(report) } else { Ok(subset::without(settings, report, unproven)) }
+}
+
+/// Says in the log what was switched, if anything was, and what a person should know.
+pub fn log(settings: &Settings, report: &Report) {
+    let (lasting, other): (Vec<&Note>, Vec<&Note>) = report.notes.iter().partition(|n| n.lasts);
+    let lasting = lasting.into_iter().map(ToString::to_string).collect();
+    let other = other.into_iter().map(ToString::to_string);
+    for note in other.chain(said::news(settings, lasting)) {
+        tracing::warn!("{note}");
+    }
+    if let Some(line) = report.line() {
+        tracing::info!("{line}");
+    }
+    for name in &report.still {
+        tracing::info!("{name} is answered from its webroot on this host without our lines, too");
+    }
+}
+
+/// What `order` would change, as a unified diff; nothing is changed.
+pub fn dry_run(
+    settings: &Settings,
+    order: &Order,
+    options: &Options,
+) -> Result<(String, Report), Error> {
+    let _lock = install::hold(settings)?;
+    let mut run = begin(settings, order, options)?;
+    // The very steps of a real one, up to the first that leaves something behind.
+    perform(&mut run, &STEPS[..PREPARED])?;
+    let diffs = run.changes.iter().map(|change| {
+        let file = change.snapshot.path.display().to_string();
+        difference::unified(&file, &change.snapshot.bytes, &change.after)
+    });
+    Ok((diffs.collect(), run.report()))
+}
+
+/// Looks at everything, for who holds the lock; changes nothing.
+pub fn begin<'a>(
+    settings: &'a Settings,
+    order: &'a Order,
+    options: &'a Options,
+) -> Result<Run<'a>, Error> {
+    let watch = Stopwatch::start();
+    let server = server::find(settings.pid_file.as_deref())?;
+    let (journal, notes) = install::read_journal(&settings.journal())?;
+    // Something will be proven, and the client takes longer than Apache's first answer.
+    probe::prepare();
+    let began = clock::now();
+    let mut guess = guess::guess(settings, order, &server);
+    let mut observed = observe::observe(&server, journal.clone())?;
+    if observed.watched.unsure(began, &BTreeSet::new()).is_some() {
+        // It may have met other versions of the files, and Apache others than we; the next time
+        // they are known.
+        guess = None;
+        let (known, began) = (observed.watched.stamps(), clock::now());
+        observed = observe::observe(&server, journal)?;
+        if let Some(changing) = observed.watched.unsure(began, &known) {
+            return Err(files::Error::Raced(changing.to_owned()).into());
+        }
+    }
+    Ok(Run {
+        settings,
+        order,
+        options,
+        server,
+        observed,
+        guess,
+        wanted: Vec::new(),
+        left_out: Vec::new(),
+        unproven: Vec::new(),
+        plan: Plan::default(),
+        leaving: BTreeSet::new(),
+        changes: Vec::new(),
+        installed: 0,
+        replaced: Vec::new(),
+        loaded: None,
+        signalled: false,
+        notes,
+        steps: vec![("look", watch.elapsed())],
+    })
+}
+
+/// Runs `steps` in order; on an error after the journal was written, undoes them.
+pub fn perform(run: &mut Run<'_>, steps: &[Step]) -> Result<(), Error> {
+    let mut journalled = false;
+    for (name, step) in steps {
+        if *name == "journal" {
+            go_on(run.options)?;
+            journalled = true;
+        }
+        let watch = Stopwatch::start();
+        let done = step(run);
+        run.steps.push((*name, watch.elapsed()));
+        if let Err(error) = done {
+            return Err(if journalled { run.undo(error) } else { error });
+        }
+    }
+    Ok(())
+}
+
+/// From here on things are changed.
+fn go_on(options: &Options) -> Result<(), Error> {
+    let called_off = || Error::CalledOff("the switch was called off".to_owned());
+    options.outset.leave().then_some(()).ok_or_else(called_off)
+}
+
+fn plan_routes(run: &mut Run<'_>) -> Result<(), Error> {
+    run.wanted = wanted(run.order, &run.observed);
+    run.leaving = leaving(run);
+    let oddities = run.observed.oddities(&run.server)?;
+    run.notes.extend(oddities.iter().filter_map(Oddity::note));
+    subset::plan(run)
+}
+
+fn wanted(order: &Order, observed: &Observation) -> Vec<Route> {
+    let local = &observed.local;
+    let mut wanted: Vec<Route> = match order {
+        Order::Only(routes) => routes.clone(),
+        Order::Add(routes) => {
+            // A new webroot for a name replaces the old one.
+            let kept = local.iter().filter(|old| routes.iter().all(|new| new.name != old.name));
+            routes.iter().chain(kept).cloned().collect()
+        }
+        Order::Proxied(webroot) => plan::proxied_routes(&observed.user, webroot.as_ref()),
+    };
+    wanted.sort();
+    wanted.dedup();
+    wanted
+}
+
+/// The names that are local and not wanted: a return, which is never undone, is none of this
+/// switch's steps.
+fn leaving(run: &Run<'_>) -> BTreeSet<Hostname> {
+    let is_wanted = |name: &Hostname| run.wanted.iter().any(|route| route.name == *name);
+    let local = run.observed.local.iter().map(|route| &route.name);
+    local.filter(|name| !is_wanted(name)).cloned().collect()
+}
+
+/// Everything a later step would fail for is looked at; Apache parses the candidate, and nothing
+/// but our lines may be new in it.
+fn check_candidate(run: &mut Run<'_>) -> Result<(), Error> {
+    subset::look_ahead(run)?;
+    let seen = run.observed.opened_files();
+    for change in &run.changes {
+        drop(files::staging(&change.snapshot.path, &run.settings.state_directory, &seen)?);
+    }
+    if reloads(run) {
+        loadable::check(&run.observed.user, &run.server)?;
+    }
+    let guess = run.guess.take();
+    match accepted(run, &run.changes, guess) {
+        // What Apache read then is not what was planned for.
+        Err(_) if run.observed.watched.still().is_err() => run.observed.watched.still(),
+        Err(_) if run.options.partly && subset::leave_out_what_is_refused(run)? => {
+            accepted(run, &run.changes, None)
+        }
+        checked => checked,
+    }
+}
+
+fn accepted(run: &Run<'_>, changes: &[Change], guess: Option<Guess>) -> Result<(), Error> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let guessed = guess.and_then(|guess| guess.answer(changes));
+    let dump = guessed.unwrap_or_else(|| {
+        let staged = install::stage(changes, &run.settings.state_directory)?;
+        install::question(run.server.inquirer(), &staged)
+    })?;
+    let (texts, blocks) = run.observed.after(&dump, changes)?;
+    oracle::adds_only_blocks(&run.observed.user, dump, &texts, &blocks)
+        .map_err(|refusal| Error::Refused(vec![refusal]))
+}
+
+fn write_intent(run: &mut Run<'_>) -> Result<(), Error> {
+    if run.changes.is_empty() && !run.observed.is_unrecorded() {
+        return Ok(());
+    }
+    let paths = run.changes.iter().map(|change| change.snapshot.path.display().to_string());
+    let intent = Intent { at: clock::now(), local: run.wanted.clone(), files: paths.collect() };
+    install::record(&run.settings.journal(), &Record::Intent(intent))
+}
+
+fn install_files(run: &mut Run<'_>) -> Result<(), Error> {
+    let seen = run.observed.opened_files();
+    run.loaded = run.server.loaded_at(Path::new(&run.observed.user.pid_file)).ok();
+    for change in &run.changes {
+        let staging = files::staging(&change.snapshot.path, &run.settings.state_directory, &seen)?;
+        // Before: when syncing its directory fails, the file is replaced already.
+        run.installed += 1;
+        let replaced = change.snapshot.exchange(&change.after, staging)?;
+        run.observed.watched.replaced(replaced.old_stamp(), replaced.stamp, &change.after);
+        run.replaced.push(replaced);
+    }
+    Ok(())
+}
+
+/// Whether Apache has anything to load.
+fn reloads(run: &Run<'_>) -> bool {
+    !run.changes.is_empty() || run.observed.journal.pending || run.options.reload
+}
+
+fn reload(run: &mut Run<'_>) -> Result<(), Error> {
+    if !reloads(run) {
+        return Ok(());
+    }
+    loadable::check(&run.observed.user, &run.server)?;
+    let (watched, signalled) = (&run.observed.watched, &mut run.signalled);
+    install::reload(&run.server, run.settings.proof_time, || {
+        watched.still()?;
+        *signalled = true;
+        Ok(())
+    })
+}
+
+fn prove(run: &mut Run<'_>) -> Result<(), Error> {
+    let listeners = run.server.listeners()?;
+    let unproven = proof::local(&run.plan.doors, &listeners, run.settings.proof_time)?;
+    let is_all = run.wanted.iter().all(|route| unproven.iter().any(|(other, _)| other == route));
+    if run.options.partly && !is_all {
+        run.unproven = unproven;
+    } else if let Some(error) = subset::none_left(run, unproven) {
+        return Err(error);
+    }
+    if let Some(directory) = &run.options.certificate {
+        let doors = plan::tls_doors(&run.observed.user, directory);
+        let found =
+            serving::prove(&doors, &listeners, run.settings.proof_time, Knowledge::Configured)?;
+        run.notes.extend(found.into_iter().map(Note::new));
+    }
+    Ok(())
+}
+
+fn settle(run: &mut Run<'_>) -> Result<(), Error> {
+    // An editor may have had one of them open all the time.
+    for replaced in run.replaced.drain(..) {
+        replaced.keep()?;
+    }
+    if let Err(error) = guess::note(run.settings, &run.wanted, &run.changes) {
+        // Nothing but the speed of the next switch hangs on it.
+        tracing::warn!("the next switch will be slower: {}", chain(&error));
+    }
+    if run.wanted.is_empty() && run.observed.damaged.is_empty() {
+        let changed = run.changes.iter().map(|change| &change.snapshot.path);
+        install::forget_spares(run.settings, &run.observed.journal, changed);
+        return Ok(files::remove_own(&run.settings.journal())?);
+    }
+    if run.signalled {
+        install::record(&run.settings.journal(), &Record::Loaded)?;
+    }
+    Ok(())
+}
+
+impl Run<'_> {
+    /// The lines of the vhosts that never decide.
+    fn dead(&self) -> Vec<Note> {
+        let vhosts = self.plan.vhosts.iter();
+        vhosts.flat_map(|vhost| &vhost.obstacles.dead).map(Note::dead).collect()
+    }
+
+    /// Takes out what this run put in, and has Apache load that if it may have seen it.
+    fn undo(&mut self, cause: Error) -> Error {
+        match self.put_back() {
+            Ok(()) => Error::Undone(Box::new(cause)),
+            Err(obstacle) => {
+                Error::NotUndone { cause: Box::new(cause), obstacle: Box::new(obstacle) }
+            }
+        }
+    }
+
+    fn put_back(&mut self) -> Result<(), Error> {
+        // What somebody wrote into an old file is the newer one.
+        let let_go: Vec<_> = self.replaced.drain(..).map(Replaced::keep).collect();
+        drop(let_go);
+        let is_new = |route: &&Route| !self.observed.local.contains(route);
+        let new = self.wanted.iter().filter(is_new).map(|route| route.name.clone());
+        let new = Return::Names(new.collect());
+        let mut obstacle = None;
+        for change in &self.changes[..self.installed] {
+            if let Err(error) = self.put_back_one(change, &new) {
+                obstacle.get_or_insert(error);
+            }
+        }
+        let pid_file = Path::new(&self.observed.user.pid_file);
+        // Somebody else's reload may have been the one.
+        let is_seen = self.installed > 0 && self.server.loaded_at(pid_file).ok() != self.loaded;
+        if self.signalled || is_seen {
+            // From here on it is a return like any other, of which Apache is to be told.
+            self.record_as_before().ok();
+            let options = Options::default();
+            return give_back::under_lock(self.settings, &new, &options).map(drop);
+        }
+        if let Some(obstacle) = obstacle {
+            return Err(obstacle);
+        }
+        // Apache knows nothing of it; what an earlier run left to be loaded still is.
+        let journal = self.settings.journal();
+        let pending = self.observed.journal.pending;
+        if self.observed.local.is_empty() && !pending {
+            let changed = self.changes.iter().map(|change| &change.snapshot.path);
+            install::forget_spares(self.settings, &self.observed.journal, changed);
+            return Ok(files::remove_own(&journal)?);
+        }
+        self.record_as_before()?;
+        if pending { Ok(()) } else { install::record(&journal, &Record::Loaded) }
+    }
+
+    fn record_as_before(&self) -> Result<(), Error> {
+        let files = self.observed.journal.files.clone();
+        let (at, local) = (clock::now(), self.observed.local.clone());
+        let intent = Intent { at, local, files };
+        install::record(&self.settings.journal(), &Record::Intent(intent))
+    }
+
+    /// The file as it was, or, if somebody wrote to it since, without the lines of `new`.
+    fn put_back_one(&self, change: &Change, new: &Return) -> Result<(), Error> {
+        let path = &change.snapshot.path;
+        let now = match files::snapshot(path) {
+            Err(error) if error.is_missing() => return Ok(()),
+            now => now?,
+        };
+        if now.bytes != change.after {
+            let taken = Taken::look(path, new)?.filter(Taken::has_more);
+            return taken.map_or(Ok(()), |mut taken| taken.take_out(new, self.settings));
+        }
+        let seen = self.observed.opened_files();
+        let staging = files::staging(path, &self.settings.state_directory, &seen)?;
+        Ok(now.replace(&change.snapshot.bytes, staging)?)
+    }
+
+    fn report(self) -> Report {
+        let dead = self.dead();
+        let replaced = self.changes.iter().map(|change| change.snapshot.path.clone()).collect();
+        Report {
+            local: self.wanted,
+            left_out: self.left_out,
+            returned: Vec::new(),
+            vhosts: self.plan.vhosts,
+            replaced,
+            reloaded: self.signalled.then(|| "Apache".to_owned()),
+            still: Vec::new(),
+            notes: self.notes.into_iter().chain(dead).collect(),
+            steps: self.steps,
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! flow: one bad name costs itself alone: what of an order can be switched and proven.
+//!
+//! Each route is left out by itself, with its reason. Without
+//! `Options::partly` the first reason refuses all.
+
+use std::time::Duration;
+
+use super::{Run, accepted, leaving};
+use crate::apache::generated;
+use crate::apache::refusal::Refusal;
+use crate::base::cause::chain;
+use crate::base::names::Route;
+use crate::config::Settings;
+use crate::switch::give_back;
+use crate::switch::install::Change;
+use crate::switch::observe::{self, Observation};
+use crate::switch::order::{LeftOut, Options, Report, Return};
+use crate::switch::plan::{self, Door, Plan, Refused, Switched};
+use crate::switch::proof::{self, Unproven};
+use crate::switch::report::{Error, Note};
+
+/// Plans what can be switched of `run.wanted`; the rest is left out.
+pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
+    let observed = &run.observed;
+    let adds = run.wanted.iter().any(|route| !observed.local.contains(route));
+    if let Some(damage) = observed.damaged.first().filter(|_| adds && !run.options.partly) {
+        return Err(Error::Damaged(damage.clone()));
+    }
+    let mut out: Vec<(Route, Error)> = Vec::new();
+    let htaccess = observe::htaccess(&observed.user, run.wanted.iter().map(|route| &route.webroot));
+    let user = plan::Configuration {
+        dump: &observed.user,
+        documents: &observed.documents,
+        htaccess: &htaccess,
+    };
+    let is_out =
+        |out: &[(Route, Error)], route: &Route| out.iter().any(|(other, _)| other == route);
+    let mut left = run.wanted.clone();
+    let mut answering: Vec<Door> = Vec::new();
+    // Less each time: what is left may be in fewer files.
+    loop {
+        let is_answered = |route: &Route| answering.iter().any(|door| door.route == *route);
+        left.retain(|route| !is_out(&out, route) && !is_answered(route));
+        let (plan, mut refused) = plan::possible(user, &left);
+        let answered = answered(run, &refused);
+        refused.retain(|(route, _)| answered.iter().all(|door| door.route != *route));
+        answering.extend(answered);
+        out.extend(refused.into_iter().map(|(route, why)| (route, Error::Refused(vec![why]))));
+        left = plan.routes();
+        let changes = observed.changes(&plan.files);
+        run.changes = changes.insert;
+        let before = out.len();
+        out.extend(damaged(observed, &plan));
+        out.extend(misled(observed, &plan, &run.changes));
+        if !run.options.force_generated {
+            out.extend(generated(observed, &plan, &run.changes));
+        }
+        run.plan = plan;
+        if out.len() == before {
+            let emptied = changes.empty.iter().flat_map(|file| observed.names_in(file));
+            run.leaving.extend(emptied.cloned());
+            break;
+        }
+    }
+    left.extend(answering.iter().map(|door| door.route.clone()));
+    left.sort();
+    left.dedup();
+    run.plan.doors.extend(answering);
+    let is_enough = run.options.partly && !left.is_empty();
+    if !out.is_empty() && !is_enough {
+        return Err(first(out));
+    }
+    for (route, error) in out {
+        leave_out(&mut run.left_out, LeftOut::by(route, &error));
+    }
+    run.wanted = left;
+    let more = leaving(run);
+    run.leaving.extend(more);
+    Ok(())
+}
+
+/// Leaves out what cannot be proven afterwards, before anything is changed for it.
+pub(super) fn look_ahead(run: &mut Run<'_>) -> Result<(), Error> {
+    let listeners = run.server.listeners()?;
+    let unprovable = proof::unprovable(&run.plan.doors, &listeners)?;
+    let is_out = |route: &Route| unprovable.iter().any(|(other, _)| other == route);
+    let left: Vec<Route> = run.wanted.iter().filter(|route| !is_out(route)).cloned().collect();
+    if left.len() == run.wanted.len() {
+        return Ok(());
+    }
+    if !run.options.partly || left.is_empty() {
+        return none_left(run, unprovable).map_or(Ok(()), Err);
+    }
+    for (route, error) in unprovable {
+        leave_out(&mut run.left_out, LeftOut::by(route, &error));
+    }
+    run.wanted = left;
+    plan(run)
+}
+
+/// What a person is told where nothing is left: each route with its reason, also those left out before.
+pub(super) fn none_left(run: &mut Run<'_>, unproven: Vec<Unproven>) -> Option<Error> {
+    if run.options.partly && unproven.len() + run.left_out.len() > 1 {
+        let unproven = unproven.into_iter().map(|(route, error)| LeftOut::by(route, &error));
+        return Some(Error::NoneLeft(run.left_out.drain(..).chain(unproven).collect()));
+    }
+    unproven.into_iter().next().map(|(_, error)| error.into())
+}
+
+/// Of the refused, the routes that are answered from their webroots all the same, with their doors: what
+/// cannot be read may be right. One that is local by lines of ours is none.
+fn answered(run: &Run<'_>, refused: &[Refused]) -> Vec<Door> {
+    let is_ours = |route: &Route| run.observed.local.contains(route);
+    let mut routes: Vec<&Route> =
+        refused.iter().map(|(route, _)| route).filter(|route| !is_ours(route)).collect();
+    routes.dedup();
+    let doors: Vec<Door> =
+        routes.into_iter().flat_map(|route| plan::doors(&run.observed.user, route)).collect();
+    let Ok(listeners) = run.server.listeners() else { return Vec::new() };
+    let patience = run.settings.proof_time.min(ANSWERED_TIME);
+    // That it cannot be asked is no answer.
+    let Ok(unproven) = proof::local(&doors, &listeners, patience) else { return Vec::new() };
+    let is_proven = |door: &Door| unproven.iter().all(|(route, _)| *route != door.route);
+    doors.into_iter().filter(is_proven).collect()
+}
+
+/// Where Apache refuses the lines of one file, those of the others may do; whether any are left.
+pub(super) fn leave_out_what_is_refused(run: &mut Run<'_>) -> Result<bool, Error> {
+    let mut out = Vec::new();
+    for change in &run.changes {
+        if let Err(error) = accepted(run, std::slice::from_ref(change), None) {
+            let routes = routes_in(&run.observed, &run.plan, change).into_iter();
+            out.extend(routes.map(|route| LeftOut::by(route, &error)));
+        }
+    }
+    run.wanted.retain(|route| out.iter().all(|left| left.route != *route));
+    if out.is_empty() || run.wanted.is_empty() {
+        return Ok(false);
+    }
+    for left in out {
+        leave_out(&mut run.left_out, left);
+    }
+    plan(run)?;
+    Ok(true)
+}
+
+/// Gives back what `report` made local and could not be proven; the rest stays as it is.
+pub(super) fn without(settings: &Settings, mut report: Report, unproven: Vec<Unproven>) -> Report {
+    report.local.retain(|route| unproven.iter().all(|(other, _)| other != route));
+    let which = Return::Names(unproven.iter().map(|(route, _)| route.name.clone()).collect());
+    match give_back::under_lock(settings, &which, &Options::default()) {
+        Ok(given_back) => {
+            let is_out = |route: &Route| unproven.iter().any(|(other, _)| other == route);
+            for vhost in &mut report.vhosts {
+                vhost.routes.retain(|route| !is_out(route));
+            }
+            report.vhosts.retain(|vhost| !vhost.routes.is_empty());
+            report.steps.extend(given_back.steps);
+        }
+        // The end of the run gives back whatever is local.
+        Err(error) => {
+            let why = format!("a route that is not proven stays local for now: {}", chain(&error));
+            report.notes.push(Note::new(why));
+        }
+    }
+    for (route, error) in unproven {
+        leave_out(&mut report.left_out, LeftOut::by(route, &error));
+    }
+    report
+}
+
+/// Each route once, with the first reason.
+fn leave_out(left_out: &mut Vec<LeftOut>, new: LeftOut) {
+    if left_out.iter().all(|known| known.route != new.route) {
+        left_out.push(new);
+    }
+}
+
+/// What a person is told where all is refused: each reason once.
+fn first(out: Vec<(Route, Error)>) -> Error {
+    let mut refusals: Vec<Refusal> = Vec::new();
+    for (_, error) in out {
+        match error {
+            Error::Refused(more) => {
+                let new: Vec<_> = more.into_iter().filter(|one| !refusals.contains(one)).collect();
+                refusals.extend(new);
+            }
+            // Not of the configuration: nothing that is said of that counts before it.
+            other => return other,
+        }
+    }
+    Error::Refused(refusals)
+}
+
+/// The routes that would be added to a file where somebody changed our lines.
+fn damaged(observed: &Observation, plan: &Plan) -> Vec<(Route, Error)> {
+    let mut found = Vec::new();
+    for damage in &observed.damaged {
+        let vhosts = plan.vhosts.iter().filter(|vhost| {
+            let real = observed.real(&vhost.origin.file);
+            real.is_some_and(|real| real.display().to_string() == damage.file)
+        });
+        let routes = vhosts.flat_map(|vhost| &vhost.routes);
+        let new = routes.filter(|route| !observed.local.contains(route));
+        found.extend(new.map(|route| (route.clone(), Error::Damaged(damage.clone()))));
+    }
+    found
+}
+
+/// The routes whose lines would go into a file of root's that is a site by a user's link alone:
+/// which it is, he would choose.
+fn misled(observed: &Observation, plan: &Plan, changes: &[Change]) -> Vec<(Route, Error)> {
+    let mut refused = Vec::new();
+    for change in changes {
+        for route in routes_in(observed, plan, change) {
+            if let Err(error) = observed.trusted_way(&change.snapshot.path) {
+                refused.push((route, error.into()));
+            }
+        }
+    }
+    refused
+}
+
+/// The routes whose lines would go into a file that a program writes.
+fn generated(observed: &Observation, plan: &Plan, changes: &[Change]) -> Vec<(Route, Error)> {
+    let mut refused = Vec::new();
+    for change in changes {
+        let file = change.snapshot.path.display().to_string();
+        let Some(by) = generated::generator(&file, &change.snapshot.bytes) else { continue };
+        let refusal = Refusal::generated(&file, &by);
+        let routes = routes_in(observed, plan, change).into_iter();
+        refused.extend(routes.map(|route| (route, Error::Refused(vec![refusal.clone()]))));
+    }
+    refused
+}
+
+/// The routes whose lines are in a change; all, where that cannot be told.
+fn routes_in(observed: &Observation, plan: &Plan, change: &Change) -> Vec<Route> {
+    let is_in_it = |vhost: &&Switched| {
+        observed.real(&vhost.origin.file).is_some_and(|real| real == change.snapshot.path)
+    };
+    let routes: Vec<Route> =
+        plan.vhosts.iter().filter(is_in_it).flat_map(|vhost| vhost.routes.clone()).collect();
+    if routes.is_empty() { plan.routes() } else { routes }
+}
+
+/// For each name that is refused and perhaps answered: a file of this host's own disk.
+const ANSWERED_TIME: Duration = Duration::from_secs(3);

@@ -1,0 +1,509 @@
+//! flow: gives routes back: our lines out of the files, Apache told, and nothing that turns it round.
+//!
+//! What only takes away is finished. The lines go first, by the journal and by the files
+//! themselves; then Apache is asked, which may refuse another's file: the reload is owed
+//! then. No value of this module can put a line into a file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::apache::server::{self, Server};
+use crate::base::cause::chain;
+use crate::base::clock::{self, Deadline, Stopwatch};
+use crate::base::files::{self, Stamp};
+use crate::base::names::{Hostname, Route};
+use crate::ca::webroot;
+use crate::config::Settings;
+use crate::switch::asked::{self, Asked};
+use crate::switch::difference;
+use crate::switch::guess;
+use crate::switch::install;
+use crate::switch::journal::{self, Intent, Journal, Record};
+use crate::switch::order::{Options, Report, Return};
+use crate::switch::plan::{self, Door};
+use crate::switch::proof;
+use crate::switch::report::{Damage, Error, Note};
+use crate::switch::serving::{self, Knowledge};
+use crate::switch::taken::Taken;
+use crate::switch::unswitched;
+
+/// Everything one return knows while it runs.
+pub struct Run<'a> {
+    settings: &'a Settings,
+    which: &'a Return,
+    options: &'a Options,
+    /// The running Apache.
+    server: Option<Server>,
+    /// Why there is none.
+    absence: Option<server::Error>,
+    journal: Journal,
+    /// The files with lines of ours, links resolved.
+    files: BTreeMap<PathBuf, Taken>,
+    /// The paths that were looked at.
+    known: BTreeSet<PathBuf>,
+    /// Why lines of ours are still in a file.
+    obstacle: Option<Error>,
+    asked: Option<Asked>,
+    signalled: bool,
+    /// For those who save files all the time.
+    rounds: Range<u32>,
+    /// The same, until they are left to whoever comes next.
+    patience: Deadline,
+    still: Vec<Hostname>,
+    notes: Vec<Note>,
+    steps: Vec<(&'static str, Duration)>,
+}
+
+/// One step: its name for messages and tests, and what it does.
+pub type Step = (&'static str, fn(&mut Run<'_>) -> Result<(), Error>);
+
+/// The whole return, in order; none of it is ever undone.
+pub const STEPS: [Step; 6] = [
+    ("journal", |run| {
+        note_intent(run);
+        Ok(())
+    }),
+    ("take out", |run| {
+        take_out(run);
+        Ok(())
+    }),
+    ("ask", ask),
+    ("reload", reload),
+    ("settle", settle),
+    ("look", look_again),
+];
+
+/// Gives back what `which` covers; where the web server is not Apache, what is left of that.
+pub fn give_back(settings: &Settings, which: &Return, options: &Options) -> Result<Report, Error> {
+    let Some(server) = &settings.web_server else {
+        let _lock = install::hold_to_give_back(settings)?;
+        return under_lock(settings, which, options);
+    };
+    if files::exists(&settings.journal()) {
+        // From when it was Apache.
+        let _lock = install::hold_to_give_back(settings)?;
+        under_lock(settings, &Return::All, &Options::default())?;
+    }
+    unswitched::perform(settings, server, Vec::new(), options)
+}
+
+/// The same for who holds the lock and knows that the web server is Apache.
+pub fn under_lock(settings: &Settings, which: &Return, options: &Options) -> Result<Report, Error> {
+    let mut run = begin(settings, which, options);
+    perform(&mut run, &STEPS)?;
+    Ok(run.report())
+}
+
+/// What would be taken out, as a unified diff; nothing is changed.
+pub fn dry_run(settings: &Settings, which: &Return) -> Result<(String, Report), Error> {
+    let _lock = install::hold_to_give_back(settings)?;
+    let options = Options::default();
+    let mut run = begin(settings, which, &options);
+    if let Some(server) = &run.server {
+        let marked = asked::ask(server, &BTreeSet::new())?.marked;
+        run.look_at(&marked);
+    }
+    let diffs = run.files.values().filter(|taken| taken.has_more()).map(|taken| {
+        let file = taken.snapshot.path.display().to_string();
+        difference::unified(&file, &taken.snapshot.bytes, &taken.after)
+    });
+    Ok((diffs.collect(), run.report()))
+}
+
+/// Looks at the journal and at its files, for who holds the lock; changes nothing.
+pub fn begin<'a>(settings: &'a Settings, which: &'a Return, options: &'a Options) -> Run<'a> {
+    let watch = Stopwatch::start();
+    let (journal, notes) = install::read_journal(&settings.journal()).unwrap_or_else(|error| {
+        let note = Note::journal(&settings.journal().display().to_string(), &chain(&error));
+        (Journal { pending: true, ..Journal::default() }, vec![note])
+    });
+    let (server, absence) = match server::find(settings.pid_file.as_deref()) {
+        Ok(server) => (Some(server), None),
+        Err(absence) => (None, Some(absence)),
+    };
+    let listed: BTreeSet<PathBuf> = journal.files.iter().map(PathBuf::from).collect();
+    let mut run = Run {
+        settings,
+        which,
+        options,
+        server,
+        absence,
+        journal,
+        files: BTreeMap::new(),
+        known: BTreeSet::new(),
+        obstacle: None,
+        asked: None,
+        signalled: false,
+        rounds: 0..ROUNDS,
+        patience: Deadline::after(settings.proof_time),
+        still: Vec::new(),
+        notes,
+        steps: Vec::new(),
+    };
+    run.look_at(&listed);
+    // Whoever proved there and was killed held the lock that is ours now.
+    let last = guess::last_routes(settings);
+    let proven = run.journal.local.iter().chain(&last);
+    let webroots: BTreeSet<_> = proven.map(|route| &route.webroot).collect();
+    webroots.into_iter().for_each(webroot::sweep_left);
+    run.steps.push(("look", watch.elapsed()));
+    run
+}
+
+/// Runs `steps` in order. What one of them cannot do is an error; what was done stays done.
+pub fn perform(run: &mut Run<'_>, steps: &[Step]) -> Result<(), Error> {
+    for (name, step) in steps {
+        let watch = Stopwatch::start();
+        let done = step(run);
+        run.steps.push((*name, watch.elapsed()));
+        done?;
+    }
+    Ok(())
+}
+
+/// Whoever comes next finishes what was begun.
+fn note_intent(run: &Run<'_>) {
+    if !run.has_more() {
+        return;
+    }
+    let going = run.files.values().filter(|taken| taken.has_more());
+    let files = going.map(|taken| taken.snapshot.path.display().to_string()).collect();
+    let intent = Intent { at: clock::now(), local: run.remaining(), files };
+    if let Err(error) = install::record(&run.settings.journal(), &Record::Intent(intent)) {
+        // A full disk is no reason to stay: who finds the lines gone, and a journal that knows
+        // nothing of it, has Apache load its configuration too.
+        tracing::warn!("this return is not journalled: {}", chain(&error));
+    }
+}
+
+fn take_out(run: &mut Run<'_>) {
+    for taken in run.files.values_mut().filter(|taken| taken.has_more()) {
+        if let Err(error) = taken.take_out(run.which, run.settings) {
+            run.obstacle.get_or_insert(error);
+        }
+    }
+    // None is left to go, whatever Apache says next.
+    let is_all = !run.files.is_empty() && run.files.values().all(Taken::is_done);
+    if is_all && run.remaining().is_empty() && run.damage().is_empty() {
+        install::forget_spares(run.settings, &run.journal, run.files.keys());
+    }
+}
+
+/// Apache's own test of what the files say now, and which files those are.
+fn ask(run: &mut Run<'_>) -> Result<(), Error> {
+    if run.server.is_none() {
+        // Started meanwhile, it may have read what was just taken out.
+        run.server = server::find(run.settings.pid_file.as_deref()).ok();
+    }
+    for _ in 0..QUESTIONS {
+        let Some(server) = &run.server else { return run.without_apache() };
+        let asked = loop {
+            match asked::ask(server, &run.known_versions()) {
+                Err(error) if is_race(&error) && run.waits_for_quiet() => {}
+                asked => break asked,
+            }
+        };
+        match asked {
+            Ok(asked) => run.asked = Some(asked),
+            Err(error) => return run.unasked(error),
+        }
+        // Files that the journal does not know: copied, renamed, or from before it was lost.
+        let marked = run.asked.iter().flat_map(|asked| &asked.marked);
+        let new = marked.filter(|path| !run.known.contains(*path)).cloned().collect();
+        run.look_at(&new);
+        if !run.has_more() {
+            break;
+        }
+        note_intent(run);
+        take_out(run);
+    }
+    Ok(())
+}
+
+fn reload(run: &mut Run<'_>) -> Result<(), Error> {
+    let (Some(server), Some(asked)) = (&run.server, &run.asked) else { return Ok(()) };
+    let Journal { pending, since, files, .. } = &run.journal;
+    let is_all = run.remaining().is_empty() && run.damage().is_empty();
+    // Lines that somebody else took out: whether Apache knows, only a reload makes sure.
+    let vanished = is_all && since.is_some();
+    if run.replaced().is_empty() && !pending && !vanished && !run.options.reload {
+        return Ok(());
+    }
+    let unloaded = asked.unloaded(server, files).into_iter();
+    run.notes.extend(unloaded.filter(|note| !run.notes.contains(note)).collect::<Vec<_>>());
+    run.signalled = false;
+    let signalled = &mut run.signalled;
+    let told = asked.may_be_loaded(server).and_then(|()| {
+        install::reload(server, run.settings.proof_time, || {
+            asked.watched.still()?;
+            *signalled = true;
+            Ok(())
+        })
+    });
+    let Err(error) = told else { return Ok(()) };
+    // Saved since Apache accepted it, and perhaps half of it.
+    if !run.signalled && is_race(&error) && run.waits_for_quiet() {
+        ask(run)?;
+        return reload(run);
+    }
+    if server.is_alive().unwrap_or(true) {
+        return Err(match error {
+            Error::Apache(server::Error::NotDeaf { .. }) => Error::Lingers(Box::new(error)),
+            _ => run.owed(error),
+        });
+    }
+    // The files are as they should be, whoever starts it.
+    run.signalled = false;
+    match error {
+        Error::Apache(server::Error::Died { .. }) => {
+            run.settle_journal()?;
+            let is_all = run.obstacle.is_none() && run.damage().is_empty();
+            Err(if is_all { Error::Ended(Box::new(error)) } else { run.owed(error) })
+        }
+        // Somebody stopped it before it was told.
+        _ => Ok(()),
+    }
+}
+
+fn settle(run: &mut Run<'_>) -> Result<(), Error> {
+    // Made right before somebody was killed, and in no journal.
+    run.asked.iter().for_each(Asked::clear_places);
+    if run.let_go() && run.rounds.next().is_some() {
+        run.patience = Deadline::after(run.settings.proof_time);
+        take_out(run);
+        ask(run)?;
+        reload(run)?;
+        return settle(run);
+    }
+    let settled = run.settle_journal();
+    if let Some(obstacle) = run.obstacle.take() {
+        return Err(Error::Kept(Box::new(obstacle)));
+    }
+    let damage = run.damage();
+    if !damage.is_empty() {
+        return Err(Error::LeftBehind(damage));
+    }
+    settled
+}
+
+/// Who answers now: told, and no reason for anything. That a new certificate is served is what
+/// its deployment is for.
+fn look_again(run: &mut Run<'_>) -> Result<(), Error> {
+    let (Some(server), Some(asked), true) = (&run.server, &run.asked, run.signalled) else {
+        return Ok(());
+    };
+    let unknown = |error: &dyn std::error::Error| {
+        tracing::debug!("who answers now is not known: {}", chain(error));
+    };
+    let listeners = match server.listeners() {
+        Ok(listeners) => listeners,
+        Err(error) if run.options.certificate.is_some() => return Err(error.into()),
+        Err(error) => {
+            unknown(&error);
+            return Ok(());
+        }
+    };
+    match asked.dump.as_ref().map(|dump| proof::still_local(&run.doors(dump), &listeners)) {
+        Ok(Ok(still)) => run.still = still,
+        // A webroot that is full, or gone, or that nobody may write: nothing to ask for.
+        Ok(Err(error)) => unknown(&error),
+        Err(error) => unknown(error),
+    }
+    if let Some(directory) = &run.options.certificate {
+        let dump = asked.dump.as_ref().map_err(Clone::clone)?;
+        let (doors, time) = (plan::tls_doors(dump, directory), run.settings.proof_time);
+        let found = serving::prove(&doors, &listeners, time, Knowledge::Configured)?;
+        run.notes.extend(found.into_iter().map(Note::new));
+    }
+    Ok(())
+}
+
+impl Run<'_> {
+    /// Looks at `paths` for lines of ours.
+    fn look_at(&mut self, paths: &BTreeSet<PathBuf>) {
+        for path in paths {
+            self.known.insert(path.clone());
+            match Taken::look(path, self.which) {
+                Ok(Some(taken)) => {
+                    self.files.entry(taken.snapshot.path.clone()).or_insert(taken);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.obstacle.get_or_insert(error);
+                }
+            }
+        }
+    }
+
+    /// The versions that are there since before Apache is asked.
+    fn known_versions(&self) -> BTreeSet<Stamp> {
+        self.files.values().filter_map(Taken::stamp).collect()
+    }
+
+    /// Lets the old files go; whether somebody wrote into one of them meanwhile.
+    fn let_go(&mut self) -> bool {
+        let mut again = BTreeSet::new();
+        for (path, taken) in &mut self.files {
+            match taken.let_go() {
+                Ok(false) => {}
+                Ok(true) => drop(again.insert(path.clone())),
+                Err(error) => drop(self.obstacle.get_or_insert(error)),
+            }
+        }
+        self.files.retain(|path, _| !again.contains(path));
+        self.look_at(&again);
+        !again.is_empty()
+    }
+
+    /// Leaves whoever saves files a moment; whether it is worth while to look again.
+    fn waits_for_quiet(&self) -> bool {
+        clock::pause(MOMENT, &self.patience).is_ok()
+    }
+
+    fn has_more(&self) -> bool {
+        self.files.values().any(Taken::has_more)
+    }
+
+    fn replaced(&self) -> Vec<PathBuf> {
+        let done = self.files.values().filter(|taken| taken.is_done());
+        done.map(|taken| taken.snapshot.path.clone()).collect()
+    }
+
+    /// The routes whose lines are out.
+    fn gone(&self) -> impl Iterator<Item = &Route> {
+        self.files.values().filter(|taken| taken.is_done()).flat_map(|taken| &taken.gone)
+    }
+
+    /// The routes that are local afterwards.
+    fn remaining(&self) -> Vec<Route> {
+        let kept = self.files.values().flat_map(|taken| &taken.kept);
+        let stay = self.journal.local.iter().filter(|route| !self.which.covers(&route.name));
+        let all: BTreeSet<Route> = kept.chain(stay).cloned().collect();
+        all.into_iter().collect()
+    }
+
+    fn damage(&self) -> Vec<Damage> {
+        self.files.values().flat_map(|taken| &taken.damaged).cloned().collect()
+    }
+
+    /// That Apache could not be told, with what is in the files all the same.
+    fn owed(&mut self, error: Error) -> Error {
+        let damage = self.damage();
+        match self.obstacle.take() {
+            Some(obstacle) => Error::Kept(Box::new(obstacle)),
+            None if damage.is_empty() => Error::Owed(Box::new(error)),
+            None => Error::OwedBeside { cause: Box::new(error), damage },
+        }
+    }
+
+    /// Where those who ask for what was given back arrive.
+    fn doors(&self, dump: &crate::apache::dump::Dump) -> Vec<Door> {
+        let of = |route: &Route| {
+            let answering = plan::answering_vhosts(dump, &route.name).into_iter();
+            let door = |(address, vhost): (_, crate::apache::vhosts::Vhost<'_>)| Door {
+                route: route.clone(),
+                address,
+                vhost: vhost.origin().cloned(),
+            };
+            answering.map(door).collect::<Vec<_>>()
+        };
+        self.gone().flat_map(of).collect()
+    }
+
+    /// Nothing left: no journal. Else what is left, and whether Apache knows.
+    fn settle_journal(&self) -> Result<(), Error> {
+        let path = self.settings.journal();
+        let stuck = self.files.values().filter(|taken| !taken.is_done());
+        let stuck = stuck.flat_map(|taken| &taken.gone).cloned();
+        let left: Vec<Route> = stuck.chain(self.remaining()).collect();
+        if left.is_empty() && self.damage().is_empty() && self.obstacle.is_none() {
+            // First: who finds them without a journal does not know where to look.
+            install::forget_spares(self.settings, &self.journal, self.files.keys());
+            return match files::remove_own(&path) {
+                // Should it come back with a power cut, Apache loads its configuration once more.
+                Err(_) if !files::exists(&path) => Ok(()),
+                // An empty one says the same as none.
+                Err(error) => files::empty_own(&path)
+                    .map_err(|_| Error::JournalRemains(Box::new(error.into()))),
+                Ok(()) => Ok(()),
+            };
+        }
+        if self.journal.since.is_none() || self.obstacle.is_some() {
+            let is_loaded = self.signalled || self.replaced().is_empty() && !self.journal.pending;
+            return self.rewrite_journal(left, is_loaded);
+        }
+        if self.signalled { install::record(&path, &Record::Loaded) } else { Ok(()) }
+    }
+
+    /// What is left, in a journal that does not grow however often that stays as it is.
+    fn rewrite_journal(&self, local: Vec<Route>, is_loaded: bool) -> Result<(), Error> {
+        let found = self.files.keys().map(|path| path.display().to_string());
+        let files: BTreeSet<String> = self.journal.files.iter().cloned().chain(found).collect();
+        let at = self.journal.since.unwrap_or_else(clock::now);
+        let intent = Intent { at, local, files: files.into_iter().collect() };
+        let mut bytes = journal::line(&Record::Intent(intent))?;
+        if is_loaded {
+            bytes.extend(journal::line(&Record::Loaded)?);
+        }
+        Ok(files::write_own(&self.settings.journal(), &bytes)?)
+    }
+
+    /// Apache is not there: a stopped one answers nobody, and will read the files as they are.
+    fn without_apache(&mut self) -> Result<(), Error> {
+        // Then the files, which only Apache could name, are unknown.
+        let unknown = self.journal.pending && self.journal.files.is_empty();
+        match self.absence.take() {
+            Some(error) if self.options.reload && error.is_absence() => {
+                self.settle_journal()?;
+                Err(error.into())
+            }
+            Some(error) if unknown || !error.is_absence() => self.unasked(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Apache says nothing: a failure if there is anything to tell it.
+    fn unasked(&mut self, error: Error) -> Result<(), Error> {
+        if self.journal != Journal::default() || !self.replaced().is_empty() {
+            return Err(self.owed(error));
+        }
+        match error {
+            Error::Apache(server::Error::Configtest { complaint, .. }) if !self.options.reload => {
+                self.notes.push(Note::unasked(&complaint));
+                Ok(())
+            }
+            error => Err(error),
+        }
+    }
+
+    fn report(self) -> Report {
+        let returned: BTreeSet<Hostname> = self.gone().map(|route| route.name.clone()).collect();
+        Report {
+            local: self.remaining(),
+            left_out: Vec::new(),
+            returned: returned.into_iter().collect(),
+            vhosts: Vec::new(),
+            replaced: self.replaced(),
+            reloaded: self.signalled.then(|| "Apache".to_owned()),
+            still: self.still,
+            notes: self.notes,
+            steps: self.steps,
+        }
+    }
+}
+
+/// Times that everything is looked at anew since somebody wrote into a file that was replaced.
+const ROUNDS: u32 = 10;
+
+/// Somebody saved a file meanwhile.
+fn is_race(error: &Error) -> bool {
+    matches!(error, Error::File(files::Error::Raced(_)))
+}
+
+/// Between two questions while somebody saves files.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// For files with lines of ours that only Apache's answer shows.
+const QUESTIONS: usize = 3;
