@@ -1,4 +1,14 @@
 //! The ground: what the machine offers, and the words that everyone shares.
+//!
+//! | file | owns, or means |
+//! | --- | --- |
+//! | [`files`] | reading what root may trust, and replacing it in one step |
+//! | [`lock`], [`clock`], [`threads`], [`signals`] | what can block, fail to start or be interrupted |
+//! | [`process`], [`sockets`], [`session`], [`inherited`], [`host`] | facts of this machine and its processes |
+//! | [`command`], [`caller`] | programs that are started, and who started this one |
+//! | [`trust`] | what root relies on, each with its check |
+//! | [`syslog`], [`cause`], [`text`], [`harmless`], [`redacted`] | what people and the log are told |
+//! | [`names`], [`exit`], [`finding`], [`codes`], [`fingerprint`], [`certificate`] | the types that everyone uses |
 
 pub mod caller;
 pub mod cause;

@@ -2,11 +2,6 @@
 //!
 //! | module | knows |
 //! | --- | --- |
-//! | [`codes`] | what the code of a finding means |
-//! | [`finding`] | something that is wrong, where, and what to do |
-//! | [`inspection`] | what one host can tell of itself |
-//! | [`sight`] | what one host plants, and sees of a name: the words on the wire |
-//! | [`plant`] | planting |
 //! | [`look`] | seeing |
 //! | [`resolver`] | a name's records as the CA finds them |
 //! | [`mod@gather`] | asking all hosts |

@@ -19,6 +19,7 @@ use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use nix::unistd::geteuid;
 
 use crate::agent::carry;
+use crate::agent::serve;
 use crate::base::cause::chain;
 use crate::base::clock;
 use crate::base::columns::WIDTH;
@@ -30,8 +31,8 @@ use crate::base::names::HostLabel;
 use crate::base::terminal;
 use crate::check::vitals::hold;
 use crate::config::{self, Settings};
+use crate::fleet::witness::seen_elsewhere;
 use crate::history::record::By;
-use crate::lease::serve;
 use crate::renewal::guard::{hooks as guards, voice};
 use crate::renewal::hook;
 use crate::renewal::keep;
@@ -146,7 +147,7 @@ impl Certbaton {
             Verb::Thumbprint(account) => account.perform(&settings(common)?),
             Verb::Keep => {
                 let settings = settings(common)?;
-                let done = keep::keep(&settings, config);
+                let done = keep::keep(&settings, config, seen_elsewhere);
                 look(&settings, common);
                 Ok(done?)
             }

@@ -8,6 +8,7 @@ pub mod notify;
 pub mod web_server;
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,8 +21,6 @@ pub use crate::config::mistake::Error;
 use crate::config::mistake::{Example, Written};
 use crate::config::notify::{MetricsFragment, Notify, NotifyFragment};
 use crate::config::web_server::{ApacheFragment, WebServer, WebServerFragment};
-use crate::lease::times;
-use crate::status::judgement::Thresholds;
 
 /// Where the configuration is, unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/certbaton/config.toml";
@@ -221,7 +220,7 @@ impl Default for Settings {
             ssh_config: "/etc/certbaton/ssh_config".into(),
             lease_wait: Duration::from_mins(20),
             lease_renewal: Duration::from_mins(5),
-            lease_grace: times::ARBITER,
+            lease_grace: GRACE,
             proof_time: Duration::from_secs(20),
             thresholds: Thresholds::default(),
             notify: Notify::default(),
@@ -290,7 +289,7 @@ impl Settings {
             given => Some(positive("lease.break-glass", given, Duration::ZERO)?),
         };
         let grace = positive("lease.grace", fragment.lease.grace, default.lease_grace)?;
-        if !times::GRACES.contains(&grace) {
+        if !GRACES.contains(&grace) {
             return Err(wrong("lease.grace", "is not between 1s and 10m"));
         }
         Ok(Self {
@@ -441,6 +440,23 @@ fn stranger(labels: &[&str]) -> String {
     }
     format!("is no name of any [[host]]; write one of theirs: {}", labels.join(", "))
 }
+
+/// From when on a certificate is too old; what is not said follows from its lifetime.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Thresholds {
+    /// `[status] warning-days`.
+    pub warning_days: Option<u32>,
+    /// `[status] critical-days`.
+    pub critical_days: Option<u32>,
+}
+
+/// `[lease] grace` where it is not said: an arbiter that has not heard of a holder for so long
+/// grants anew.
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// What may be said instead: with less, a busy machine alone would lose the lease; with more, a
+/// dead holder would block everybody.
+pub const GRACES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
 
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,7 @@ use crate::coordinate::served::{Known, Look};
 use crate::fleet::budget::Budget;
 use crate::fleet::link::{self, Way, hosts};
 use crate::fleet::report::{Lineage, Report};
+use crate::fleet::skew::apart;
 use crate::fleet::wire::{Answer, Order, Renewed};
 use crate::history::log::{Recorder, Start};
 use crate::history::record::{By, Event, Kind};
@@ -498,17 +499,6 @@ fn renewed(before: &Report, after: &Report) -> Vec<String> {
         old.is_some_and(|old| old.serial != lineage.serial)
     };
     after.lineages.iter().filter(|lineage| serial(lineage)).map(|l| l.name.clone()).collect()
-}
-
-/// How far `clock` is from the time between question and answer.
-pub fn apart(clock: Timestamp, asked: Timestamp, answered: Timestamp) -> SignedDuration {
-    if clock < asked {
-        clock.duration_since(asked)
-    } else if clock > answered {
-        clock.duration_since(answered)
-    } else {
-        SignedDuration::ZERO
-    }
 }
 
 /// From a signal to the end, for another host to say what is on its disks.

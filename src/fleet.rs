@@ -1,12 +1,19 @@
 //! All hosts as values: how one is asked, and what it answers.
+//!
+//! `renew-coordinate`, `check` and `status` ask all hosts the same way, the one
+//! that they run on included. Nothing here decides what to ask.
 
 pub mod budget;
+pub mod found;
 pub mod inspection;
 pub mod judged;
 pub mod link;
 pub mod mismatch;
 pub mod plant;
+pub mod questions;
 pub mod relay;
 pub mod report;
+pub mod skew;
 pub mod whose;
 pub mod wire;
+pub mod witness;

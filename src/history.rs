@@ -1,6 +1,6 @@
 //! What this host did: every run leaves a record, from which people are told what happened, when and why.
 //!
-//! `record` and `run` are pure; `log` owns the file, `said` what lasts and was said.
+//! `record` and `run` are pure; `log` owns the file.
 
 #[expect(clippy::disallowed_methods, reason = "owns the file of the history")]
 pub mod log;

@@ -8,13 +8,14 @@ use crate::base::cause::chain;
 use crate::base::clock;
 use crate::base::names::{HostLabel, Hostname};
 use crate::base::threads;
-use crate::ca::sight::{Planted, Planting, Question, Sight, Wanted};
+use crate::ca::sight::{Planting, Question, Sight};
 use crate::check::matrix::{Gathered, HostSeen};
-use crate::coordinate::apart;
 use crate::fleet::inspection::Inspection;
 use crate::fleet::link::{Error, Held, Way};
+use crate::fleet::questions::{fits, questions};
 use crate::fleet::report::Report;
-use crate::fleet::wire::{self, Answer, Envelope, MAX_ORDER, Order};
+use crate::fleet::skew::apart;
+use crate::fleet::wire::{Answer, Order};
 
 type Told<T> = Result<T, String>;
 
@@ -180,54 +181,6 @@ fn chunks(names: &[Hostname], order: impl Fn(Vec<Hostname>) -> Order) -> Vec<Vec
         }
     }
     parts
-}
-
-fn fits(order: Order) -> bool {
-    let envelope = Envelope { version: wire::VERSION, order };
-    wire::line(&envelope).is_ok_and(|line| line.len() <= MAX_ORDER)
-}
-
-/// Every name with every nonce that is planted for it, in orders that are short enough.
-pub fn questions(names: &[Hostname], planted: &[(&HostLabel, &[Planting])]) -> Vec<Question> {
-    let mut parts = vec![Question::default()];
-    for name in names {
-        let nonces = planted.iter().filter_map(|(host, plantings)| {
-            let of_name = |planting: &&Planting| planting.names.contains(name);
-            let planting = plantings.iter().find(of_name)?;
-            match &planting.planted {
-                Planted::Content(content) => Some(Wanted {
-                    host: (*host).clone(),
-                    content: content.clone(),
-                    account: planting.account.clone(),
-                }),
-                Planted::Failed(_) => None,
-            }
-        });
-        let nonces: Vec<Wanted> = nonces.collect();
-        let last = parts.len() - 1;
-        let before = parts[last].clone();
-        add(&mut parts[last], name, &nonces);
-        if !before.names.is_empty() && !fits(Order::Probe(parts[last].clone())) {
-            parts[last] = before;
-            let mut next = Question::default();
-            add(&mut next, name, &nonces);
-            parts.push(next);
-        }
-    }
-    parts.retain(|part| !part.names.is_empty());
-    parts
-}
-
-fn add(question: &mut Question, name: &Hostname, nonces: &[Wanted]) {
-    let mut indexes = Vec::new();
-    for nonce in nonces {
-        let known = question.nonces.iter().position(|other| other == nonce);
-        indexes.push(known.unwrap_or_else(|| {
-            question.nonces.push(nonce.clone());
-            question.nonces.len() - 1
-        }));
-    }
-    question.names.push((name.clone(), indexes));
 }
 
 #[cfg(test)]

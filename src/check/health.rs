@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use crate::base::finding::{Finding, Severity};
 use crate::base::text::span;
 use crate::check::admission::{self, Door};
+use crate::fleet::found::Hold;
 
 /// What is seen of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,50 +57,6 @@ pub struct Worker {
     pub is_stopped: bool,
     /// How long it has been there.
     pub age: Duration,
-}
-
-/// Who holds a host's lock, for whom, and how to end that.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Hold {
-    /// The keeper's pid.
-    pub keeper: i32,
-    /// It is stopped (SIGSTOP), and does nothing.
-    pub is_stopped: bool,
-    /// The process whose life the run's is; none: that cannot be told.
-    pub owner: Option<i32>,
-    /// The same for people.
-    pub by: Option<String>,
-    /// That process is there no more.
-    pub is_orphaned: bool,
-    /// That is a shell at which somebody called the hook: it ends when the person leaves.
-    pub is_shell: bool,
-    /// Since when.
-    pub since: Option<Timestamp>,
-    /// The token of its lease, if an arbiter gave one.
-    pub token: Option<u64>,
-}
-
-impl Hold {
-    /// For whom and since when.
-    pub fn words(&self, now: Timestamp) -> String {
-        let by = self.by.as_deref().unwrap_or("a run that is not known");
-        let since = self
-            .since
-            .map_or_else(String::new, |at| format!(", for {}", span(now.duration_since(at))));
-        format!(
-            "lock and routes of this host are held for {by}{since} (keeper: process {})",
-            self.keeper
-        )
-    }
-
-    /// What ends it.
-    pub fn remedy(&self) -> String {
-        match self.token {
-            Some(token) => format!("certbaton lease break {token}"),
-            None => "certbaton lease break".to_owned(),
-        }
-    }
 }
 
 /// Whether `finding` is that `arbiter` cannot be asked, whoever asked it.

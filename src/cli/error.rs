@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::{lease, output};
 use crate::agent::carry;
+use crate::agent::serve;
 use crate::base::cause::chain;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
@@ -14,7 +15,6 @@ use crate::certbot::lineages;
 use crate::certbot::scope;
 use crate::config;
 use crate::history::record::RunId;
-use crate::lease::serve;
 use crate::renewal::hook;
 use crate::renewal::keep;
 use crate::switch::report;

@@ -8,9 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::base::finding::{Finding, Severity};
 use crate::base::harmless;
 use crate::base::text::few;
+use crate::fleet::found::{Found, LineageStatus};
 use crate::fleet::report::{Lineage, Report};
 use crate::fleet::wire::Answer;
-use crate::status::overview::{Found, LineageStatus};
 
 /// `answer`, as far as it can be believed at `now`.
 pub fn judged(mut answer: Answer, now: Timestamp) -> Answer {

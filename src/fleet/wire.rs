@@ -10,9 +10,9 @@ use crate::base::exit::{CarriesExit, Exit};
 use crate::base::harmless;
 use crate::base::names::Hostname;
 use crate::ca::sight::{Planting, Question, Sight};
+use crate::fleet::found::Found;
 use crate::fleet::inspection::Inspection;
 use crate::fleet::report::Report;
-use crate::status::overview::Found;
 
 /// The version of these words; both ends must have the same.
 pub const VERSION: u32 = 1;

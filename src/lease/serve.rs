@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use crate::base::caller::Caller;
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
 use crate::base::exit::{CarriesExit, Exit};
@@ -17,8 +18,6 @@ use crate::base::lock::Lock;
 use crate::base::names::HostLabel;
 use crate::base::process::{self, Process};
 use crate::config::Settings;
-use crate::fleet::relay;
-use crate::fleet::wire as order;
 use crate::lease::lines::{self, Lines};
 use crate::lease::overview;
 use crate::lease::place::{Hold, Holder, Standing, Waiter};
@@ -52,9 +51,6 @@ pub enum Error {
     /// Our own process.
     #[error(transparent)]
     Process(#[from] process::Error),
-    /// The agent.
-    #[error(transparent)]
-    Relay(#[from] relay::Error),
     /// The caller says nothing any more.
     #[error("the caller said nothing for {} s", .0.as_secs())]
     Silent(Duration),
@@ -67,7 +63,6 @@ impl CarriesExit for Error {
             Self::Lines(error) => error.exit(),
             Self::Store(error) => error.exit(),
             Self::Process(error) => error.exit(),
-            Self::Relay(error) => error.exit(),
             Self::File(error) => error.exit(),
             Self::Standard(_) | Self::Wait(_) | Self::Owner(_) | Self::Silent(_) => Exit::Failed,
         }
@@ -93,8 +88,31 @@ struct Conversation<'a> {
     standing: Standing,
 }
 
-/// The whole of `certbaton serve`. With `renew`, the first line may be a coordinator's order instead.
-pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(), Error> {
+/// A caller who was greeted.
+pub struct Greeted<'a> {
+    settings: &'a Settings,
+    caller: &'a HostLabel,
+    lines: Lines,
+    first: Option<Vec<u8>>,
+}
+
+/// A first line that is not about the lease.
+pub struct Other {
+    /// The line.
+    pub line: Vec<u8>,
+    /// Whose it is.
+    pub caller: Caller,
+    /// Why the caller may not say it.
+    pub refused: Option<String>,
+    _slot: Option<Lock>,
+}
+
+/// Greets a caller, and with `hears` waits for the first line; none: the caller has gone.
+pub fn greet<'a>(
+    settings: &'a Settings,
+    caller: &'a HostLabel,
+    hears: bool,
+) -> Result<Option<Greeted<'a>>, Error> {
     let mut lines = Lines::standard().map_err(Error::Standard)?;
     let host = settings.name.as_ref().map_or_else(Store::host, |name| name.as_str().to_owned());
     let hello = Hello {
@@ -104,51 +122,62 @@ pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(),
         grace_millis: millis(settings.lease_grace),
     };
     lines.say(&hello)?;
-    let first = match renew.then(|| first_line(&mut lines)).transpose() {
-        Err(error) if error.is_farewell() => return Ok(()),
+    let first = match hears.then(|| first_line(&mut lines)).transpose() {
+        Err(error) if error.is_farewell() => return Ok(None),
         first => first?,
     };
-    if let Some(line) = first.as_deref().filter(|line| order::is_order(line)) {
-        let slot = slot(settings, caller);
-        let (_slot, refused) = slot.unwrap_or_else(|error| (None, Some(chain(&error))));
+    Ok(Some(Greeted { settings, caller, lines, first }))
+}
+
+impl Greeted<'_> {
+    /// The first line, if that was waited for.
+    pub fn first(&self) -> Option<&[u8]> {
+        self.first.as_deref()
+    }
+
+    /// The first line as one that is not about the lease. It takes a connection as others do.
+    pub fn other(self) -> Other {
+        let slot = slot(self.settings, self.caller);
+        let (slot, refused) = slot.unwrap_or_else(|error| (None, Some(chain(&error))));
+        let line = self.first.unwrap_or_default();
+        Other { line, caller: self.lines.into(), refused, _slot: slot }
+    }
+
+    /// The whole conversation about the lease.
+    pub fn converse(self) -> Result<(), Error> {
+        let Self { settings, caller, mut lines, first } = self;
+        step_down(settings)?;
+        let store = match Store::open(settings) {
+            Ok(store) => store,
+            Err(error) => {
+                lines.say(&Answer::Refused { why: chain(&error) })?;
+                return Err(error.into());
+            }
+        };
+        let (_slot, refused) = slot(settings, caller)?;
         if let Some(why) = refused {
-            let failed = order::Answer::Failed { exit: Exit::Busy.code(), why };
-            return Ok(relay::refuse(&failed, &lines.into())?);
+            return Ok(lines.say(&Answer::Refused { why })?);
         }
-        tracing::info!(host = %caller, "order of {caller} for the agent");
-        return Ok(relay::relay(line, &lines.into())?);
-    }
-    step_down(settings)?;
-    let store = match Store::open(settings) {
-        Ok(store) => store,
-        Err(error) => {
-            lines.say(&Answer::Refused { why: chain(&error) })?;
-            return Err(error.into());
+        let mut conversation = Conversation {
+            store,
+            periods: Periods::of(settings.lease_grace),
+            caller,
+            lines,
+            me: process::own()?,
+            heard: now().boot,
+            standing: Standing::Nobody,
+        };
+        let ended = match first {
+            Some(line) => conversation.hear(&line).and_then(|()| conversation.converse()),
+            None => conversation.converse(),
+        };
+        if let Standing::Holder(Holder { token, lost: false, .. }) = &conversation.standing {
+            tracing::warn!(token = token.0, "lease: ended token={} (no release)", token.0);
         }
-    };
-    let (_slot, refused) = slot(settings, caller)?;
-    if let Some(why) = refused {
-        return Ok(lines.say(&Answer::Refused { why })?);
-    }
-    let mut conversation = Conversation {
-        store,
-        periods: Periods::of(settings.lease_grace),
-        caller,
-        lines,
-        me: process::own()?,
-        heard: now().boot,
-        standing: Standing::Nobody,
-    };
-    let ended = match first {
-        Some(line) => conversation.hear(&line).and_then(|()| conversation.converse()),
-        None => conversation.converse(),
-    };
-    if let Standing::Holder(Holder { token, lost: false, .. }) = &conversation.standing {
-        tracing::warn!(token = token.0, "lease: ended token={} (no release)", token.0);
-    }
-    match ended {
-        Err(error) if error.is_farewell() => Ok(()),
-        ended => ended,
+        match ended {
+            Err(error) if error.is_farewell() => Ok(()),
+            ended => ended,
+        }
     }
 }
 

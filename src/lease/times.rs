@@ -4,8 +4,9 @@
 //! gives up before the arbiter grants anew, with room for a clock that runs
 //! half as fast again: `HOLDER` × 1.5 ≤ `ARBITER`.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use crate::config;
 
 /// Between two heartbeats of a holder, and between two words to one who waits.
 pub const BEAT: Duration = Duration::from_secs(5);
@@ -14,7 +15,7 @@ pub const BEAT: Duration = Duration::from_secs(5);
 pub const HOLDER: Duration = Duration::from_secs(20);
 
 /// The arbiter grants anew this long after it *received* the last heartbeat.
-pub const ARBITER: Duration = Duration::from_secs(30);
+pub const ARBITER: Duration = config::GRACE;
 
 /// A peer that says nothing for this long is gone; a holder says something every `BEAT`.
 pub const SILENCE: Duration = Duration::from_secs(30);
@@ -34,10 +35,6 @@ pub const DIAL: Duration = Duration::from_secs(15);
 
 /// For the arbiter to confirm a release.
 pub const GOODBYE: Duration = Duration::from_secs(10);
-
-/// What the configuration may say instead of `ARBITER`: with less, a busy machine
-/// alone would lose the lease; with more, a dead holder would block everybody.
-pub const GRACES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
 
 /// The times that follow from how long the arbiter waits for a silent holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

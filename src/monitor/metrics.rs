@@ -5,9 +5,10 @@
 
 use jiff::Timestamp;
 
+use crate::fleet::found::{Found, LineageStatus};
 use crate::history::run::Outcome;
 use crate::monitor::exposition::Exposition;
-use crate::status::overview::{Found, HostStatus, LineageStatus, Overview, Severity};
+use crate::status::overview::{HostStatus, Overview, Severity};
 
 /// The whole file.
 pub fn metrics(status: &Overview, version: &str) -> String {

@@ -15,6 +15,7 @@ use crate::base::cause::chain;
 use crate::base::clock::Stopwatch;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
+use crate::base::names::Route;
 use crate::base::process::{self, PidFd};
 use crate::base::signals::Signals;
 use crate::certbot::log::Log;
@@ -32,7 +33,7 @@ use crate::renewal::messages::{
 use crate::renewal::unfinished;
 use crate::switch::commit;
 use crate::switch::give_back::give_back;
-use crate::switch::order::{Options, Report, Return};
+use crate::switch::order::{self, Options, Report, Return};
 use crate::switch::report;
 
 mod claim;
@@ -41,7 +42,6 @@ mod loss;
 mod planning;
 mod prove;
 pub mod record;
-mod seen;
 mod unnamed;
 mod watch;
 
@@ -83,9 +83,14 @@ impl CarriesExit for Error {
     }
 }
 
+/// Those of the routes that another host sees answered by somebody else than this one. The other
+/// hosts are no business of a renewal on this one: whoever starts the keeper knows them.
+pub type Witnesses = fn(&Settings, &[Route]) -> Vec<order::LeftOut>;
+
 /// A run that is under way.
 struct Keeper<'a> {
     settings: &'a Settings,
+    witnesses: Witnesses,
     task: Task,
     owner: PidFd,
     signals: Signals,
@@ -127,7 +132,7 @@ enum End {
 }
 
 /// The whole life of a keeper; `config` is the configuration file that it was started with.
-pub fn keep(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
+pub fn keep(settings: &Settings, config: Option<&Path>, witnesses: Witnesses) -> Result<(), Error> {
     let (mut hook, signals) = keeper::settle()?;
     hook.patience(READY)?;
     let task: Task = hook.receive()?;
@@ -143,6 +148,7 @@ pub fn keep(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
     let (served, told, calls, owes) = (BTreeSet::new(), Reply::done(), Vec::new(), false);
     let mut keeper = Keeper {
         settings,
+        witnesses,
         task,
         owner,
         signals,

@@ -10,20 +10,11 @@ use crate::base::finding::{self, Finding};
 use crate::base::text::span;
 use crate::check::health::is_of_arbiter;
 use crate::check::schedule;
+use crate::config::Thresholds;
+use crate::fleet::found::{Found, LastResult, LineageResult, LineageStatus};
 use crate::history::record::Kind;
 use crate::history::run::{Outcome, Run};
-use crate::status::overview::{
-    Found, HostStatus, LastResult, LineageResult, LineageStatus, Overview, Severity, Wrong,
-};
-
-/// From when on a certificate is too old; what is not said follows from its lifetime.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Thresholds {
-    /// `[status] warning-days`.
-    pub warning_days: Option<u32>,
-    /// `[status] critical-days`.
-    pub critical_days: Option<u32>,
-}
+use crate::status::overview::{HostStatus, Overview, Severity, Wrong};
 
 /// Everything that is wrong, worst first.
 pub fn wrong(status: &Overview, thresholds: Thresholds) -> Vec<Wrong> {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::base::files;
 use crate::base::names::HostLabel;
 use crate::config::Settings;
+use crate::fleet::found::Found;
 use crate::fleet::wire::MAX_ANSWER;
-use crate::status::overview::Found;
 
 /// What a host said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::base::names::Hostname;
+use crate::fleet::found::{LastResult, LineageResult, LocalRoute};
 use crate::history::record::Kind;
 use crate::history::run::{Local, Outcome, Run};
-use crate::status::overview::{LastResult, LineageResult, LocalRoute};
 
 /// The last run that was to renew something: `recover`, which comes after a death, does not hide it.
 pub fn last_run(runs: &[Run]) -> Option<&Run> {

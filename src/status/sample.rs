@@ -2,12 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::fleet::found::{Found, LastResult, LineageResult, LineageStatus, LocalRoute, Versions};
 use crate::history::record::{By, Kind, RunId};
 use crate::history::run::{Outcome, Run};
-use crate::status::overview::{
-    Found, HostStatus, LastResult, LeaseStatus, LineageResult, LineageStatus, LocalRoute, Overview,
-    Versions,
-};
+use crate::status::overview::{HostStatus, LeaseStatus, Overview};
 
 /// The time of the status.
 pub(crate) fn now() -> Timestamp {

@@ -5,12 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::base::columns::Width;
 use crate::base::harmless;
 use crate::base::text::{Table, span};
+use crate::config::Thresholds;
+use crate::fleet::found::{Found, LineageResult, LineageStatus};
 use crate::history::run::Outcome;
 use crate::renewal::lease::described;
-use crate::status::judgement::{Thresholds, age, minute};
-use crate::status::overview::{
-    Found, HostStatus, LeaseStatus, LineageResult, LineageStatus, Overview, Severity,
-};
+use crate::status::judgement::{age, minute};
+use crate::status::overview::{HostStatus, LeaseStatus, Overview, Severity};
 
 /// Whether to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,10 +15,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use certbaton::config::Settings;
+use certbaton::fleet::found::{Found, Versions};
 use certbaton::monitor::look::look;
-use certbaton::status::overview::{
-    Found, HostStatus, LeaseStatus, Overview, Severity, Versions, Wrong,
-};
+use certbaton::status::overview::{HostStatus, LeaseStatus, Overview, Severity, Wrong};
 use serde_json::Value;
 use tempfile::TempDir;
 

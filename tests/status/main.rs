@@ -13,7 +13,7 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Output};
 
-use certbaton::check::health::Hold;
+use certbaton::fleet::found::Hold;
 use serde_json::Value;
 use tree::Tree;
 

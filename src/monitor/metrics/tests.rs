@@ -3,8 +3,9 @@
 use jiff::SignedDuration;
 
 use super::*;
+use crate::config::Thresholds;
 use crate::lease::wire::{Holder, Purpose, Status, Token};
-use crate::status::judgement::{self, Thresholds};
+use crate::status::judgement;
 use crate::status::overview::LeaseStatus;
 use crate::status::sample::{healthy, lineage, local};
 

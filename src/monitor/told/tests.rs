@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::status::judgement::{self, Thresholds};
+use crate::config::Thresholds;
+use crate::status::judgement;
 use crate::status::sample::{healthy, local};
 
 fn problem(key: &str, severity: Severity) -> Problem {

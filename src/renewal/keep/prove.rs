@@ -78,7 +78,7 @@ impl Keeper<'_> {
         // What leads nowhere is not asked for where it would have to lead.
         routes.extend(unnamed(&report.local, self.settings.proof_time));
         routes.extend(self.prove_publicly(&report, &routes, all));
-        routes.extend(self.seen_elsewhere(&rest(&report.local, &routes)));
+        routes.extend((self.witnesses)(self.settings, &rest(&report.local, &routes)));
         let is_local = |left: &order::LeftOut| report.local.contains(&left.route);
         let is_any = report.local.len() > routes.iter().filter(|left| is_local(left)).count();
         let local = report.local.into_iter().map(|route| route.name).collect();

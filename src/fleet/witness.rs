@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Keeper;
 use crate::base::cause::chain;
 use crate::base::clock::Deadline;
 use crate::base::exit::Exit;
@@ -12,53 +11,50 @@ use crate::base::names::{HostLabel, Hostname, Route};
 use crate::base::threads;
 use crate::ca::sight::{Answer, Asked, Kind, Miss, Question, Sight};
 use crate::ca::validation::choose;
-use crate::check::gather::questions;
-use crate::config::Host;
+use crate::config::{Host, Settings};
 use crate::fleet::link::Way;
 use crate::fleet::plant::plant;
+use crate::fleet::questions::questions;
 use crate::fleet::wire::{Answer as Word, Order};
 use crate::switch::order::LeftOut;
 
-impl Keeper<'_> {
-    /// Those of `routes` that another host sees answered by somebody else, where the CA would ask.
-    pub(super) fn seen_elsewhere(&self, routes: &[Route]) -> Vec<LeftOut> {
-        let Some(own) = &self.settings.name else { return Vec::new() };
-        let others = self.settings.hosts.iter().filter(|host| host.name != *own);
-        let others: Vec<Host> = others.filter(|host| host.ssh.is_some()).cloned().collect();
-        let names: Vec<Hostname> = routes.iter().map(|route| route.name.clone()).collect();
-        if others.is_empty() || names.is_empty() {
-            return Vec::new();
-        }
-        let bed = plant(self.settings, &names);
-        // What is not planted cannot be seen: a lineage that is not there yet.
-        let planted =
-            |name: &&Hostname| bed.plantings.iter().any(|there| there.names.contains(name));
-        let names: Vec<Hostname> = names.iter().filter(planted).cloned().collect();
-        let questions = questions(&names, &[(own, bed.plantings.as_slice())]);
-        let deadline = Deadline::after(ALL.min(self.settings.proof_time));
-        let refused = threads::each("seen", &others, |host| {
-            // Another host is never reached by a program of this one.
-            let way = Way::to(self.settings, None, Path::new("/"), host);
-            let mut refused = elsewhere(&ask(&way, questions.clone(), &deadline), own);
-            // What a worker of the old generation still answered is another answer now.
-            let again = questions.iter().map(|question| only(question, &refused));
-            let again = again.filter(|question| !question.names.is_empty()).collect();
-            let seen = ask(&way, again, &deadline);
-            let still = elsewhere(&seen, own);
-            let is_still = |name: &Hostname| still.iter().any(|(other, _)| other == name);
-            let is_asked = |name: &Hostname| seen.iter().any(|sight| sight.name == *name);
-            refused.retain(|(name, _)| !is_asked(name) || is_still(name));
-            let told = |(name, why)| (name, format!("{} sees {why}", host.name));
-            refused.into_iter().map(told).collect::<Vec<(Hostname, String)>>()
-        });
-        bed.clear();
-        let refused: Vec<(Hostname, String)> = refused.into_iter().flatten().collect();
-        let left = |route: &Route| {
-            let (_, why) = refused.iter().find(|(name, _)| *name == route.name)?;
-            Some(LeftOut { route: route.clone(), why: why.clone(), exit: Exit::Failed })
-        };
-        routes.iter().filter_map(left).collect()
+/// Those of `routes` that another host sees answered by somebody else, where the CA would ask.
+pub fn seen_elsewhere(settings: &Settings, routes: &[Route]) -> Vec<LeftOut> {
+    let Some(own) = &settings.name else { return Vec::new() };
+    let others = settings.hosts.iter().filter(|host| host.name != *own);
+    let others: Vec<Host> = others.filter(|host| host.ssh.is_some()).cloned().collect();
+    let names: Vec<Hostname> = routes.iter().map(|route| route.name.clone()).collect();
+    if others.is_empty() || names.is_empty() {
+        return Vec::new();
     }
+    let bed = plant(settings, &names);
+    // What is not planted cannot be seen: a lineage that is not there yet.
+    let planted = |name: &&Hostname| bed.plantings.iter().any(|there| there.names.contains(name));
+    let names: Vec<Hostname> = names.iter().filter(planted).cloned().collect();
+    let questions = questions(&names, &[(own, bed.plantings.as_slice())]);
+    let deadline = Deadline::after(ALL.min(settings.proof_time));
+    let refused = threads::each("seen", &others, |host| {
+        // Another host is never reached by a program of this one.
+        let way = Way::to(settings, None, Path::new("/"), host);
+        let mut refused = elsewhere(&ask(&way, questions.clone(), &deadline), own);
+        // What a worker of the old generation still answered is another answer now.
+        let again = questions.iter().map(|question| only(question, &refused));
+        let again = again.filter(|question| !question.names.is_empty()).collect();
+        let seen = ask(&way, again, &deadline);
+        let still = elsewhere(&seen, own);
+        let is_still = |name: &Hostname| still.iter().any(|(other, _)| other == name);
+        let is_asked = |name: &Hostname| seen.iter().any(|sight| sight.name == *name);
+        refused.retain(|(name, _)| !is_asked(name) || is_still(name));
+        let told = |(name, why)| (name, format!("{} sees {why}", host.name));
+        refused.into_iter().map(told).collect::<Vec<(Hostname, String)>>()
+    });
+    bed.clear();
+    let refused: Vec<(Hostname, String)> = refused.into_iter().flatten().collect();
+    let left = |route: &Route| {
+        let (_, why) = refused.iter().find(|(name, _)| *name == route.name)?;
+        Some(LeftOut { route: route.clone(), why: why.clone(), exit: Exit::Failed })
+    };
+    routes.iter().filter_map(left).collect()
 }
 
 /// What a host sees, as far as it answers in time.
