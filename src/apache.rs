@@ -3,7 +3,6 @@
 pub mod by_hand;
 pub mod complaint;
 pub mod condition;
-pub mod connection;
 pub mod dead;
 pub mod directories;
 pub mod document;
@@ -18,6 +17,7 @@ pub mod mapping;
 pub mod obstacles;
 pub mod oracle;
 pub mod pattern;
+pub mod port;
 pub mod proxying;
 pub mod refusal;
 pub mod request;

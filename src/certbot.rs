@@ -14,7 +14,7 @@ pub mod invocation;
 pub mod lineages;
 pub mod log;
 mod options;
-pub mod renewal;
+pub mod renewal_file;
 pub mod running;
 pub mod scope;
 pub mod version;

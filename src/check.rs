@@ -8,11 +8,11 @@
 //! | [`matrix`] | who answers whose nonce at which address, as far as others can tell |
 //! | [`verdict`] | what would happen to a renewal, and who is to blame |
 //! | [`culprit`] | the directive that keeps a nonce from coming back |
-//! | [`dead`] | addresses where nobody takes a connection |
+//! | [`mod@unreachable`] | addresses where nobody takes a connection |
 //! | [`outside`] | what is wrong outside of Apache: records, certificates, clocks, limits |
 //! | [`mod@summary`] | what people and programs are told |
 //! | [`inspect`] | the order of looking at one host |
-//! | [`apache`] | who answers a challenge, by Apache's configuration |
+//! | [`answerer`] | who answers a challenge, by Apache's configuration |
 //! | `account` | whether a stateless layout answers for the right account |
 //! | [`directive`] | a directive as people find it |
 //! | [`faults`] | what keeps a challenge from certbot's webroot |
@@ -24,12 +24,11 @@
 //! | [`hooks`] | hooks of others |
 //! | [`schedule`] | what starts renewals |
 
-mod account;
 pub mod admission;
-pub mod apache;
+pub mod answerer;
+mod borrowed_account;
 pub mod bounds;
 pub mod culprit;
-pub mod dead;
 pub mod directive;
 pub mod door;
 pub mod faults;
@@ -47,9 +46,10 @@ pub mod reading;
 pub mod resolver;
 pub mod schedule;
 pub mod summary;
-pub mod survey;
+pub mod this_host;
 pub mod tls;
 pub mod traps;
+pub mod unreachable;
 pub mod verdict;
 pub mod vitals;
 

@@ -33,7 +33,7 @@ use crate::check::vitals::hold;
 use crate::config::{self, Settings};
 use crate::fleet::witness::seen_elsewhere;
 use crate::history::record::By;
-use crate::renewal::guard::{hooks as guards, voice};
+use crate::renewal::guard::{handover as guards, voice};
 use crate::renewal::hook;
 use crate::renewal::keep;
 use crate::switch::said;

@@ -1,13 +1,13 @@
 //! flow: `renew-coordinate`: all hosts of a name renew one after another, watched and verified.
 //!
 //! It orders; the lease excludes. On each host an agent does what it is asked;
-//! what to ask is decided in [`plan`], for all hosts before any is asked.
+//! what to ask is decided in [`sequence`], for all hosts before any is asked.
 
 pub mod foretold;
 pub mod outcome;
-pub mod plan;
-pub mod served;
+pub mod sequence;
 pub mod shared;
+pub mod verified;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -26,19 +26,19 @@ use crate::base::lock;
 use crate::base::names::{HostLabel, Hostname};
 use crate::base::signals::Signals;
 use crate::check::own;
-use crate::check::survey;
+use crate::check::this_host;
 use crate::config::{Host, Settings};
 use crate::coordinate::outcome::{
     HostSummary, LineageSummary, Outcome, Served, Summary, Tried, outcome,
 };
-use crate::coordinate::plan::{HostPlan, Plan, Surveyed, Wish};
-use crate::coordinate::served::{Known, Look};
+use crate::coordinate::sequence::{HostPlan, Plan, Surveyed, Wish};
+use crate::coordinate::verified::{Known, Look};
 use crate::fleet::budget::Budget;
+use crate::fleet::host_report::{Lineage, Report};
 use crate::fleet::link::{self, Way, hosts};
-use crate::fleet::report::{Lineage, Report};
+use crate::fleet::protocol::{Answer, Order, Renewed};
 use crate::fleet::skew::apart;
-use crate::fleet::wire::{Answer, Order, Renewed};
-use crate::history::log::{Recorder, Start};
+use crate::history::file::{Recorder, Start};
 use crate::history::record::{By, Event, Kind};
 use crate::switch::said;
 
@@ -163,9 +163,9 @@ impl Coordinator<'_> {
         let wish = &self.call.wish;
         let mut surveyed = self.survey_all();
         let limit = self.settings.duplicates_per_week;
-        let mut plan = plan::plan(&surveyed, wish, limit, clock::now());
+        let mut plan = sequence::plan(&surveyed, wish, limit, clock::now());
         if plan.refused.is_none() && self.foretell(&plan, &mut surveyed) {
-            plan = plan::plan(&surveyed, wish, limit, clock::now());
+            plan = sequence::plan(&surveyed, wish, limit, clock::now());
         }
         // What is so until somebody changes it, certbot's version for one, is said once.
         let lasts: BTreeSet<String> = surveyed.iter().flat_map(lasting).collect();
@@ -304,7 +304,7 @@ impl Coordinator<'_> {
         let (after, skew) = match &before {
             // Its files are read as they are, which takes no time.
             Some(before) if self.is_called_off && self.own.as_ref() == Some(&host.name) => {
-                (Ok(survey::disks(self.settings, before)), SignedDuration::ZERO)
+                (Ok(this_host::disks(self.settings, before)), SignedDuration::ZERO)
             }
             _ => {
                 if self.is_called_off {
@@ -378,7 +378,7 @@ impl Coordinator<'_> {
             .collect();
         let complete = hosts.len() == surveyed.len();
         let own = self.own.clone();
-        let disks = own.as_ref().map(|_| served::disks(self.settings)).unwrap_or_default();
+        let disks = own.as_ref().map(|_| verified::disks(self.settings)).unwrap_or_default();
         let known = Known { hosts, own, disks, complete };
         let names = self.call.wish.names(surveyed);
         let bounds = own::bounds_for(self.settings, names.iter());
@@ -390,14 +390,14 @@ impl Coordinator<'_> {
             let signalled = clock::ready(&[signals.as_fd()], Some(Duration::ZERO));
             !signalled.is_ok_and(|ready| ready == [true])
         };
-        let Look { mut served, is_whole, bound } = served::all(known, names, bounds, going_on);
+        let Look { mut served, is_whole, bound } = verified::all(known, names, bounds, going_on);
         if !is_whole {
             self.call_off();
         }
         if let Some(bound) = &bound {
             (self.say)(Said::Warning(bound));
         }
-        served::once(&mut served);
+        verified::once(&mut served);
         (served, bound)
     }
 
@@ -417,7 +417,7 @@ impl Coordinator<'_> {
         };
         let (old, new) = (lineages_of(before), lineages_of(after));
         let budget =
-            Budget::new(plan::known(after), self.settings.duplicates_per_week, clock::now());
+            Budget::new(sequence::known(after), self.settings.duplicates_per_week, clock::now());
         let done = done.get(&host.name);
         let lineages = host.lineages.iter().map(|(name, decision)| {
             let of = |list: &[Lineage]| list.iter().find(|lineage| lineage.name == *name).cloned();

@@ -5,15 +5,15 @@
 
 pub mod budget;
 pub mod found;
+pub mod host_report;
 pub mod inspection;
 pub mod judged;
 pub mod link;
 pub mod mismatch;
 pub mod plant;
+pub mod protocol;
 pub mod questions;
 pub mod relay;
-pub mod report;
 pub mod skew;
 pub mod whose;
-pub mod wire;
 pub mod witness;

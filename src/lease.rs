@@ -6,14 +6,14 @@
 //! through a socket pair: the same words either way.
 
 pub mod connection;
+pub mod conversation;
+pub mod heartbeat;
 pub mod holder;
+mod holders;
 pub mod lines;
-mod overview;
 mod place;
 pub mod question;
 pub mod rules;
-pub mod serve;
-pub mod session;
 mod slots;
 #[expect(clippy::disallowed_methods, reason = "owns the arbiter's directories")]
 pub mod store;

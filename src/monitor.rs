@@ -6,11 +6,11 @@
 //! | [`message`] | the message itself |
 //! | [`deliver`] | a program, a URL |
 //! | [`metrics`], [`exposition`] | a status as metrics, and their format |
-//! | [`look`] | all of it, each time there may be news |
+//! | [`round`] | all of it, each time there may be news |
 
 pub mod deliver;
 pub mod exposition;
-pub mod look;
 pub mod message;
 pub mod metrics;
+pub mod round;
 pub mod told;

@@ -2,7 +2,7 @@
 //!
 //! | module | knows |
 //! | --- | --- |
-//! | [`words`] | strings that cannot break out of a configuration file |
+//! | [`strings`] | strings that cannot break out of a configuration file |
 //! | [`description`] | the description: what is said once, and what follows from it |
 //! | [`challenge`] | the three layouts of the challenge path at home |
 //! | [`site`] | a name's vhosts on both machines |
@@ -21,4 +21,4 @@ pub mod layout;
 
 pub mod services;
 pub mod site;
-pub mod words;
+pub mod strings;

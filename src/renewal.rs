@@ -1,12 +1,12 @@
 //! One renewal: the hooks, the keeper, the lease.
 
+pub mod certificates;
 pub mod client;
-pub mod due;
 pub mod guard;
 pub mod hook;
 pub mod keep;
 pub mod keeper;
-pub mod lease;
 pub mod messages;
+pub mod right;
 mod stopped;
 mod unfinished;

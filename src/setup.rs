@@ -9,11 +9,11 @@
 //! | [`keys`] | public keys of ssh, and the lines that hold them |
 //! | [`manifest`] | what was written, and how each of it is taken back |
 //! | [`ledger`] | making changes so that they can be taken back |
-//! | [`serving`] | changes of what Apache reads |
+//! | [`apache_files`] | changes of what Apache reads |
 //! | [`show`] | changes for people |
 //! | [`machine`] | systemd, the user certbaton, sudo |
-//! | [`ssh`] | OpenSSH's programs |
-//! | [`found`] | what a set-up finds out by itself |
+//! | [`openssh`] | OpenSSH's programs |
+//! | [`discovered`] | what a set-up finds out by itself |
 //! | [`perform`] | shown, agreed to, done |
 //! | [`install`] | what an installation needs beside its programs |
 //! | [`init`] | one of two hosts that share a lease |
@@ -21,22 +21,22 @@
 //! | [`error`] | why not |
 
 pub mod adopt;
+pub mod apache_files;
 pub mod change;
 pub mod configuration;
+pub mod discovered;
 pub mod error;
-pub mod found;
 pub mod init;
 pub mod install;
 pub mod keys;
 pub mod ledger;
 pub mod machine;
 pub mod manifest;
+pub mod openssh;
 pub mod own_hooks;
 pub mod payload;
 pub mod perform;
 pub mod role;
-pub mod serving;
 pub mod show;
-pub mod ssh;
 pub mod uninstall;
 pub mod wanted;

@@ -1,15 +1,15 @@
 //! `certbaton status`: all hosts as they are now, what is wrong with them, and what they did.
 //!
-//! `overview`, `judgement` and `text` are pure; `gather` looks; `remembered` owns
+//! `overview`, `judgement` and `page` are pure; `asking` looks; `remembered` owns
 //! what a peer said last.
 
+pub mod asking;
 pub mod doors;
-pub mod gather;
 pub mod judgement;
 pub mod overview;
+pub mod page;
 pub mod remembered;
 pub mod result;
 #[cfg(test)]
 pub(crate) mod sample;
-pub mod text;
 pub mod timeline;

@@ -1,5 +1,6 @@
 //! Switching routes: what to insert, how to install it, how it is proven and undone.
 
+pub mod apply;
 pub mod asked;
 pub mod block;
 pub mod commit;
@@ -9,7 +10,6 @@ pub mod foreign_served;
 pub mod give_back;
 pub mod guess;
 pub mod insertion;
-pub mod install;
 pub mod journal;
 pub mod loadable;
 pub mod observe;

@@ -23,11 +23,11 @@ use crate::ca::sight::{Question, Sight};
 use crate::check::inspect::inspect;
 use crate::check::look::{CalledOff, look};
 use crate::check::own;
-use crate::check::survey;
+use crate::check::this_host;
 use crate::config::Settings;
 use crate::fleet::plant::plant;
-use crate::fleet::wire::{self, Answer, MAX_ORDER, Order};
-use crate::status::gather;
+use crate::fleet::protocol::{self, Answer, MAX_ORDER, Order};
+use crate::status::asking;
 
 /// Why an order was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum Error {
     Caller(#[source] io::Error),
     /// The order.
     #[error("the coordinator's order cannot be followed")]
-    Order(#[from] wire::Error),
+    Order(#[from] protocol::Error),
     /// No certbot.
     #[error(
         "certbot is not there; install it, or name it in [certbot] program of the configuration"
@@ -130,12 +130,12 @@ impl fmt::Display for Other {
 pub fn carry(settings: &Settings) -> Result<(), Error> {
     let mut caller = Caller::standard().map_err(Error::Caller)?;
     let line = caller.line(ORDER_TIME, MAX_ORDER).map_err(Error::Caller);
-    let done = line.and_then(|line| Ok(wire::order(&line)?)).and_then(|order| match order {
+    let done = line.and_then(|line| Ok(protocol::order(&line)?)).and_then(|order| match order {
         Order::Survey => {
-            caller.looking(settings, |set| Answer::Survey(Box::new(survey::survey(set))))
+            caller.looking(settings, |set| Answer::Survey(Box::new(this_host::survey(set))))
         }
         Order::Status => {
-            caller.looking(settings, |set| Answer::Status(Box::new(gather::found(set))))
+            caller.looking(settings, |set| Answer::Status(Box::new(asking::found(set))))
         }
         Order::Inspect { names } => {
             caller.looking(settings, move |set| Answer::Inspected(Box::new(inspect(set, &names))))
@@ -172,7 +172,7 @@ pub fn refuse(exit: Exit, why: &str) {
 
 impl Caller {
     fn answer(&self, answer: &Answer) -> Result<(), Error> {
-        self.say(&wire::line(answer)?).map_err(Error::Caller)
+        self.say(&protocol::line(answer)?).map_err(Error::Caller)
     }
 
     /// Does `look`, which changes nothing and undoes nothing, for as long as somebody waits for it.

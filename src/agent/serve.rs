@@ -3,16 +3,16 @@
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::names::HostLabel;
 use crate::config::Settings;
+use crate::fleet::protocol::{self, Answer};
 use crate::fleet::relay;
-use crate::fleet::wire::{self, Answer};
-use crate::lease::serve;
+use crate::lease::conversation;
 
 /// Why a caller was not served to the end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The lease.
     #[error(transparent)]
-    Lease(#[from] serve::Error),
+    Lease(#[from] conversation::Error),
     /// The agent.
     #[error(transparent)]
     Relay(#[from] relay::Error),
@@ -30,8 +30,8 @@ impl CarriesExit for Error {
 
 /// Serves one caller. With `renew`, the first line may be a coordinator's order.
 pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(), Error> {
-    let Some(greeted) = serve::greet(settings, caller, renew)? else { return Ok(()) };
-    if !greeted.first().is_some_and(wire::is_order) {
+    let Some(greeted) = conversation::greet(settings, caller, renew)? else { return Ok(()) };
+    if !greeted.first().is_some_and(protocol::is_order) {
         return Ok(greeted.converse()?);
     }
     let order = greeted.other();

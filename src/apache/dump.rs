@@ -9,9 +9,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 pub mod file_name;
-mod reading;
+mod parser;
 
-pub use reading::Reading;
+pub use parser::Reading;
 
 use crate::base::exit::{CarriesExit, Exit};
 

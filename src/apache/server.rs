@@ -28,12 +28,12 @@ use crate::base::process::{self, PidFd, Process, Signal};
 use crate::base::sockets::{self, Descriptors};
 use crate::base::threads;
 
-mod error;
+mod failure;
 mod find;
 mod modules;
-mod version;
+mod release;
 
-pub use error::Error;
+pub use failure::Error;
 pub use find::{find, identity};
 
 /// A running Apache, verified by its pid file, its program and its children.

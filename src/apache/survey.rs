@@ -3,7 +3,6 @@
 //! In the order of Apache's phases: `mod_rewrite`, `mod_proxy`, `mod_alias`,
 //! then access and handlers.
 
-use crate::apache::connection;
 use crate::apache::directories::{self, levels};
 use crate::apache::dump::{Dump, Origin};
 use crate::apache::hopeless::hopeless;
@@ -11,6 +10,7 @@ use crate::apache::htaccess::Htaccess;
 use crate::apache::likelihood::Likelihood;
 use crate::apache::mapping::{Elsewhere, elsewhere, redirected};
 use crate::apache::obstacles::Obstacles;
+use crate::apache::port;
 use crate::apache::proxying::{by_express, winner};
 use crate::apache::refusal::Refusal;
 use crate::apache::request::Request;
@@ -37,7 +37,7 @@ pub fn obstacles(
     let sections = applied(vhost, request, &directory);
     let levels = levels(vhost, &sections, htaccess, request, &directory);
     let mut refusals = hopeless(dump, vhost, request, &levels);
-    refusals.extend(connection::refused(dump, vhost, HTTP_PORT));
+    refusals.extend(port::refused(dump, vhost, HTTP_PORT));
     refusals.extend(directories::unreadable(vhost, htaccess, &sections));
     let book = Rulebook::of(vhost);
     let engine = dump.modules.contains("rewrite").then_some(book.engine);

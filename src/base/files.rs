@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use nix::unistd::geteuid;
 use rustix::fs::OFlags;
 
+pub mod displace;
 mod guarded;
-pub mod place;
 mod publish;
 mod read;
 mod replace;

@@ -16,10 +16,10 @@ use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::base::syslog::journal::Journal;
+use crate::base::syslog::native::Journal;
 use crate::base::syslog::outlet::Outlet;
 
-mod journal;
+mod native;
 pub mod outlet;
 
 /// Sends events to syslog under `program`.

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use certbaton::base::signals;
-use certbaton::renewal::guard::hooks;
+use certbaton::renewal::guard::handover;
 
 fn main() -> ExitCode {
     signals::reset();
-    hooks::hand_over(hooks::POST).into()
+    handover::hand_over(handover::POST).into()
 }

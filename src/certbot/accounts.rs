@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::base::files;
 use crate::base::names::Thumbprint;
 use crate::certbot::account::{self, key_file};
-use crate::certbot::renewal::Lineage;
+use crate::certbot::renewal_file::Lineage;
 
 /// Of the account that `lineage` is renewed with; `None` if it cannot be told.
 pub fn of_lineage(directory: &Path, lineage: &Lineage) -> Option<Thumbprint> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::certificate::Certificate;
 use crate::certbot::arguments::{Invocation, Verb};
-use crate::certbot::renewal::Lineage;
+use crate::certbot::renewal_file::Lineage;
 use crate::certbot::version::{Age, Version};
 
 /// Whether certbot renews a lineage when it is run.
@@ -108,7 +108,7 @@ mod tests {
              authenticator = webroot\nwebroot_path = /srv,\n{parameters}"
         );
         let file = format!("/etc/letsencrypt/renewal/{name}.conf");
-        crate::certbot::renewal::parse(Path::new(&file), text.as_bytes()).unwrap()
+        crate::certbot::renewal_file::parse(Path::new(&file), text.as_bytes()).unwrap()
     }
 
     fn day(n: i64) -> Timestamp {

@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::files::{self, place};
+use crate::base::files::{self, displace};
 use crate::base::process;
 use crate::certbot::running::LOCK_FILE;
 
@@ -28,7 +28,7 @@ pub fn undo(directory: &Path) -> Result<bool, files::Error> {
     for kind in KINDS {
         let before = files::link_target(&noted(kind))?;
         if files::link_target(&link(kind)).ok() != Some(before.clone()) {
-            place::link(&link(kind), &before, directory)?;
+            displace::link(&link(kind), &before, directory)?;
         }
     }
     for kind in KINDS {

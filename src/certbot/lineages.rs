@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::base::certificate;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
-use crate::certbot::renewal::{self, Lineage, Refused};
+use crate::certbot::renewal_file::{self, Lineage, Refused};
 
 /// What is in a configuration directory, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,7 +44,7 @@ enum Unusable {
     #[error(transparent)]
     File(#[from] files::Error),
     #[error(transparent)]
-    Renewal(#[from] renewal::Error),
+    Renewal(#[from] renewal_file::Error),
     #[error("{path}: certbot's certificate cannot be read", path = .path.display())]
     Certificate { path: PathBuf, source: certificate::Error },
 }
@@ -83,7 +83,7 @@ fn configurations(directory: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn lineage(path: &Path) -> Result<Lineage, Unusable> {
-    let mut lineage = renewal::parse(path, &files::read_trusted(path)?)?;
+    let mut lineage = renewal_file::parse(path, &files::read_trusted(path)?)?;
     let pem = files::read_trusted(&lineage.cert)?;
     let unreadable = |source| Unusable::Certificate { path: lineage.cert.clone(), source };
     let certificate = certificate::from_pem(&pem).map_err(unreadable)?;
@@ -106,7 +106,7 @@ fn refused(path: &Path, error: &Unusable) -> Refused {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     // Text of somebody else's is no text: then it is where certbot puts it.
     let text = files::read_trusted(path).unwrap_or_default();
-    let cert = renewal::certificate_of(path, &text);
+    let cert = renewal_file::certificate_of(path, &text);
     let exit = match error {
         Unusable::File(error) => error.exit(),
         Unusable::Renewal(_) | Unusable::Certificate { .. } => Exit::Failed,

@@ -11,7 +11,7 @@ use crate::base::exit::{CarriesExit, Exit};
 use crate::base::names::{Hostname, Route, Webroot};
 use crate::certbot::arguments::{Invocation, Verb};
 use crate::certbot::due::Need;
-use crate::certbot::renewal::{Lineage, Refused};
+use crate::certbot::renewal_file::{Lineage, Refused};
 
 /// What is known when a hook starts.
 #[derive(Debug, Clone, Copy)]

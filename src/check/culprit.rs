@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::{CHALLENGE_PATH, Hostname, Webroot};
 use crate::ca::sight::{Kind, Miss, Planted, Planting};
-use crate::check::account;
+use crate::check::borrowed_account;
 use crate::check::matrix::{Gathered, HostSeen, Told};
+use crate::fleet::host_report::HOOKS;
 use crate::fleet::inspection::{Answerer, Directive, InspectedName};
-use crate::fleet::report::HOOKS;
 use crate::fleet::whose;
 
 /// Whether a switch makes the webroot answer, where it does not now.
@@ -208,7 +208,7 @@ impl Case<'_> {
             ).on(&owner.label),
             Answerer::Passed(directive) => self.passed_wrongly(directive),
             Answerer::Account(directive)
-                if let Some(found) = account::another(owner, host, self.name, directive) =>
+                if let Some(found) = borrowed_account::another(owner, host, self.name, directive) =>
             {
                 found
             }

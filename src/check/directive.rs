@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::apache::document::Document;
 use crate::apache::dump::{Node, Origin};
 use crate::apache::oracle::{Blocks, as_it_stands};
-use crate::check::apache::{Fate, Seen};
+use crate::check::answerer::{Fate, Seen};
 use crate::fleet::inspection::{Answerer, Directive};
 
 /// The user's files, and where our lines are in them.

@@ -9,7 +9,7 @@ use crate::apache::refusal::{MANAGED_REMEDY, in_main};
 use crate::apache::vhosts::{Vhost, near, vhosts};
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::{Hostname, Route, Webroot};
-use crate::check::apache::{Fate, Seen};
+use crate::check::answerer::{Fate, Seen};
 use crate::check::directive::Texts;
 use crate::switch::plan::HTTP_PORT;
 

@@ -10,12 +10,12 @@ use crate::base::names::{HostLabel, Hostname};
 use crate::base::threads;
 use crate::ca::sight::{Planting, Question, Sight};
 use crate::check::matrix::{Gathered, HostSeen};
+use crate::fleet::host_report::Report;
 use crate::fleet::inspection::Inspection;
 use crate::fleet::link::{Error, Held, Way};
+use crate::fleet::protocol::{Answer, Order};
 use crate::fleet::questions::{fits, questions};
-use crate::fleet::report::Report;
 use crate::fleet::skew::apart;
-use crate::fleet::wire::{Answer, Order};
 
 type Told<T> = Result<T, String>;
 

@@ -16,23 +16,23 @@ use crate::base::finding::{Finding, Severity};
 use crate::base::host;
 use crate::base::names::{Hostname, Route, Webroot};
 use crate::certbot::lineages::{Lineages, lineages};
-use crate::certbot::renewal::Lineage;
-use crate::check::apache::{Fate, Seen, Whose, answerer};
+use crate::certbot::renewal_file::Lineage;
+use crate::check::answerer::{Fate, Seen, Whose, answerer};
 use crate::check::directive::Texts;
 use crate::check::faults::{Renewed, faults, unswitchable};
 use crate::check::health;
 use crate::check::leftovers;
 use crate::check::marks;
 use crate::check::reading::{self, RealDisk};
-use crate::check::survey::under_way;
+use crate::check::this_host::under_way;
 use crate::check::tls::{self, Files};
 use crate::check::vitals::vitals;
 use crate::config::Settings;
 use crate::config::web_server::WebServer;
 use crate::fleet::inspection::{Answerer, InspectedName, Inspection};
+use crate::switch::apply;
 use crate::switch::foreign_reload;
 use crate::switch::foreign_served;
-use crate::switch::install;
 use crate::switch::observe::{self, Observation};
 use crate::switch::plan::{self, Configuration};
 use crate::switch::proof;
@@ -186,7 +186,7 @@ const OLD: &str = "old-certificate";
 const HANDSHAKES: Duration = Duration::from_secs(5);
 
 fn look(settings: &Settings) -> Result<(Server, Observation), report::Error> {
-    let (journal, _) = install::read_journal(&settings.journal())?;
+    let (journal, _) = apply::read_journal(&settings.journal())?;
     let server = server::find(settings.pid_file.as_deref())?;
     let observed = observe::observe(&server, journal)?;
     Ok((server, observed))

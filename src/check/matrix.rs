@@ -10,8 +10,8 @@ use jiff::SignedDuration;
 
 use crate::base::names::{HostLabel, Hostname};
 use crate::ca::sight::{Answer, Kind, Leaf, Miss, Planted, Planting, Presented, Sight};
+use crate::fleet::host_report::{Lineage, Report};
 use crate::fleet::inspection::{InspectedName, Inspection};
-use crate::fleet::report::{Lineage, Report};
 use crate::fleet::whose;
 
 /// Everything that was found out, of all hosts.

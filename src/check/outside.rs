@@ -14,14 +14,14 @@ use crate::ca::resolve::UNRESOLVED;
 use crate::ca::served;
 use crate::ca::sight::Leaf;
 use crate::check::bounds::STRANGE;
-use crate::check::dead;
 use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::check::schedule;
+use crate::check::unreachable;
 use crate::fleet::budget::{Budget, LETS_ENCRYPT};
+use crate::fleet::host_report::Lineage;
 use crate::fleet::inspection::Inspection;
 use crate::fleet::judged;
 use crate::fleet::mismatch::{Mismatch, Seen, mismatch};
-use crate::fleet::report::Lineage;
 
 /// All of it.
 pub fn findings(gathered: &Gathered) -> Vec<Finding> {
@@ -44,7 +44,7 @@ fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
     let mut found = Vec::new();
     let problem = Severity::Problem;
     let Ok(report) = &host.report else {
-        return dead::down(gathered, host).into_iter().collect();
+        return unreachable::down(gathered, host).into_iter().collect();
     };
     let has_told = |inspection: &Inspection| {
         inspection.findings.iter().any(|f| {

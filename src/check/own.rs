@@ -15,7 +15,7 @@ use crate::certbot::lineages::lineages;
 use crate::check::bounds::{Bounds, is_public};
 use crate::check::resolver::Resolver;
 use crate::config::{Host, Settings};
-use crate::switch::{install, observe};
+use crate::switch::{apply, observe};
 
 /// How far `question` may go on this host.
 pub fn bounds(settings: &Settings, question: &Question) -> Bounds {
@@ -51,7 +51,7 @@ pub fn bounds_for<'a>(
 /// The names and the addresses of Apache's vhosts.
 fn served(settings: &Settings, bounds: &mut Bounds) {
     let look = || {
-        let (journal, _) = install::read_journal(&settings.journal()).ok()?;
+        let (journal, _) = apply::read_journal(&settings.journal()).ok()?;
         let server = crate::apache::server::find(settings.pid_file.as_deref()).ok()?;
         Some(observe::observe(&server, journal).ok()?.user)
     };

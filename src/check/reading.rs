@@ -21,7 +21,7 @@ use crate::certbot::lineages::Lineages;
 use crate::certbot::version::Version;
 use crate::check::hooks::{self, HookFile, Script, Stage};
 use crate::check::schedule::{self, CronLine, Schedule};
-use crate::check::survey;
+use crate::check::this_host;
 use crate::check::tls::{Disk, Files, OnDisk};
 use crate::check::traps::{self, Fault, Renewal};
 use crate::config::Settings;
@@ -91,7 +91,7 @@ pub fn schedule(settings: &Settings) -> Schedule {
 /// The renewal files, and how long their certificates live.
 fn renewals(directory: &Path, known: &Lineages) -> (Vec<Renewal>, Vec<SignedDuration>) {
     let mut lifetimes = Vec::new();
-    let renewal = |lineage: &crate::certbot::renewal::Lineage| {
+    let renewal = |lineage: &crate::certbot::renewal_file::Lineage| {
         let path = directory.join("renewal").join(format!("{}.conf", lineage.name));
         let entries = configobj::parse(&files::read_trusted(&path).ok()?).ok()?;
         let pem = files::read_trusted(&lineage.cert).ok()?;
@@ -273,15 +273,15 @@ fn cron_texts() -> Vec<(PathBuf, String)> {
 }
 
 fn version(settings: &Settings) -> Option<Version> {
-    let mut run = survey::run_of(&survey::program(settings)?);
+    let mut run = this_host::run_of(&this_host::program(settings)?);
     run.arguments.push("--version".into());
-    let output = run.run(&Deadline::after(survey::VERSION_TIME)).ok()?;
+    let output = run.run(&Deadline::after(this_host::VERSION_TIME)).ok()?;
     Version::parse(&String::from_utf8_lossy(&[output.stdout, output.stderr].concat()))
 }
 
 /// The files of the lineages as Apache may name them.
 pub fn lineage_files(known: &Lineages) -> Vec<Files> {
-    let read = |lineage: &crate::certbot::renewal::Lineage| {
+    let read = |lineage: &crate::certbot::renewal_file::Lineage| {
         let pem = files::read_trusted(&lineage.cert).ok()?;
         Some(Files {
             name: lineage.name.clone(),

@@ -3,7 +3,7 @@
 //! The document's fields are those of [`Summary`]; `version` counts up when one
 //! changes its meaning or goes away.
 
-mod text;
+mod table;
 
 use std::net::IpAddr;
 

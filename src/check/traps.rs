@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::Hostname;
 use crate::certbot::configobj::{Entry, Value};
-use crate::certbot::renewal::{Lineage, Refused};
+use crate::certbot::renewal_file::{Lineage, Refused};
 use crate::certbot::version::Version;
 use crate::check::hooks::Stage;
 

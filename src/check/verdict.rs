@@ -9,12 +9,12 @@ use crate::base::finding::{Finding, Severity};
 use crate::base::names::{HostLabel, Hostname};
 use crate::ca::sight::Miss;
 use crate::check::culprit;
-use crate::check::dead;
 use crate::check::health::is_of_arbiter;
 use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::check::outside;
+use crate::check::unreachable;
+use crate::fleet::host_report::HOOKS;
 use crate::fleet::inspection::Answerer;
-use crate::fleet::report::HOOKS;
 
 /// What would happen to one renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +110,7 @@ fn dead_ends(gathered: &Gathered) -> Vec<Finding> {
                 _ => None,
             });
             found.extend(dead.map(|miss| {
-                let finding = dead::dead(gathered, address, &miss);
+                let finding = unreachable::dead(gathered, address, &miss);
                 let severity = match finding.code.as_str() {
                     "host-down" | "apache-not-running" => finding.severity,
                     _ => Severity::Warning,
@@ -337,7 +337,7 @@ impl Case<'_> {
             Told::Missed(miss) => miss,
         };
         if miss.falls_back() && !miss.redirected {
-            return At::Dead(dead::dead(self.gathered, address, &miss));
+            return At::Dead(unreachable::dead(self.gathered, address, &miss));
         }
         let owner = self.gathered.owner(address);
         At::Fate(match owner {

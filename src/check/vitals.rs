@@ -19,10 +19,10 @@ use crate::certbot::running::LOCK_FILE;
 use crate::check::door::door;
 use crate::check::health::{Room, Vitals, Worker};
 use crate::check::reading;
-use crate::check::survey;
+use crate::check::this_host;
 use crate::config::Settings;
 use crate::fleet::found::Hold;
-use crate::history::log;
+use crate::history::file;
 use crate::history::record::Event;
 use crate::lease::question::question_within;
 use crate::lease::wire::{Answer, Ask};
@@ -58,7 +58,7 @@ fn room(settings: &Settings, known: &Lineages) -> Vec<Room> {
         });
         directories.extend(of_paths.map(|option| PathBuf::from(option.value)));
     }
-    directories.extend(known.usable.iter().flat_map(survey::webroots));
+    directories.extend(known.usable.iter().flat_map(this_host::webroots));
     let mut found: BTreeMap<(u64, bool), Room> = BTreeMap::new();
     for path in directories {
         let Ok(host::Room { device, bytes, files }) = host::room(&path) else { continue };
@@ -80,7 +80,7 @@ fn newest(known: &Lineages) -> Option<(jiff::Timestamp, String, jiff::Timestamp)
 
 /// Where there is something to renew, and nothing to do it with.
 fn no_certbot(settings: &Settings, known: &Lineages) -> Option<String> {
-    let program = survey::program(settings);
+    let program = this_host::program(settings);
     let is_there = program.as_deref().is_some_and(files::exists);
     let wanted = program.map_or_else(|| "certbot".to_owned(), |path| path.display().to_string());
     (!is_there && !known.usable.is_empty()).then_some(wanted)
@@ -97,9 +97,9 @@ fn certbot(settings: &Settings) -> Option<Worker> {
 /// Who holds this host's lock.
 pub fn hold(settings: &Settings) -> Option<Hold> {
     let keeper = lock::holder(&settings.lease_lock())?;
-    let history = log::read(settings).unwrap_or_default();
+    let history = file::read(settings).unwrap_or_default();
     let begun = history.entries.iter().rev().find_map(|entry| match &entry.event {
-        Event::Began(began) if began.process.pid == keeper && log::is_alive(began) => {
+        Event::Began(began) if began.process.pid == keeper && file::is_alive(began) => {
             Some((entry, began))
         }
         _ => None,

@@ -3,7 +3,7 @@
 use clap::{Command, CommandFactory};
 
 use super::{Certbaton, HookWords, coordinate};
-use crate::renewal::guard::hooks::{self, Hook};
+use crate::renewal::guard::handover::{self, Hook};
 
 /// One of certbot's hooks.
 #[derive(Debug, Clone, Copy)]
@@ -13,17 +13,17 @@ pub(super) struct Program {
 }
 
 pub(super) const PRE: Program = Program {
-    hook: hooks::PRE,
+    hook: handover::PRE,
     about: "certbot's pre-hook: takes the lease, routes the challenge path to this host and proves it, or stops certbot",
 };
 
 pub(super) const DEPLOY: Program = Program {
-    hook: hooks::DEPLOY,
+    hook: handover::DEPLOY,
     about: "certbot's deploy-hook: gives the renewed lineage's names back and proves that its certificate is served",
 };
 
 pub(super) const POST: Program = Program {
-    hook: hooks::POST,
+    hook: handover::POST,
     about: "certbot's post-hook: gives everything else back, proves it and releases the lease",
 };
 

@@ -13,9 +13,9 @@ use crate::base::exit::Exit;
 use crate::base::names::HostLabel;
 use crate::base::terminal;
 use crate::coordinate::outcome::{LineageSummary, Served, Summary, Verdict};
-use crate::coordinate::plan::Wish;
+use crate::coordinate::sequence::Wish;
 use crate::coordinate::{Call, Said, coordinate};
-use crate::fleet::wire::LineageName;
+use crate::fleet::protocol::LineageName;
 
 /// Renews on every host, one after another, and verifies what each of them serves.
 #[derive(Debug, Parser)]

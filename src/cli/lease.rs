@@ -16,7 +16,7 @@ use crate::fleet::found::Hold;
 use crate::lease::question::{self, question};
 use crate::lease::wire::{Answer, Ask, Purpose, Status, Token};
 use crate::renewal::hook;
-use crate::renewal::lease::described;
+use crate::renewal::right::described;
 
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum Order {

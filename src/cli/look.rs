@@ -3,12 +3,12 @@
 use super::Common;
 use crate::base::signals;
 use crate::config::Settings;
-use crate::monitor::look;
-use crate::status::gather::{Call, gather};
+use crate::monitor::round;
+use crate::status::asking::{Call, gather};
 
 /// Looks at all hosts, if anybody wants to know, and tells what has changed.
 pub(super) fn look(settings: &Settings, common: &Common) {
-    look::look(settings, || {
+    round::look(settings, || {
         let this = std::env::current_exe().ok()?;
         let call =
             Call { config: common.config.as_deref(), certbaton: this.with_file_name("certbaton") };

@@ -18,7 +18,7 @@ use crate::render::challenge::Layout;
 use crate::render::description::Description;
 use crate::render::gateway::{MARK, Rendered, gateway};
 use crate::render::layout::{self, Kind, Proof};
-use crate::render::words::Credential;
+use crate::render::strings::Credential;
 
 /// Without `--to`, prints the files. Needs neither root nor a network, but with `--check`.
 #[derive(Debug, Args)]

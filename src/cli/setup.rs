@@ -17,9 +17,9 @@ use crate::setup::error::Error as Refusal;
 use crate::setup::init::{self, Call, Home, Next};
 use crate::setup::install::install;
 use crate::setup::keys::{CallerKey, Fingerprint, SSH_PORT};
+use crate::setup::openssh::{Login, Terminal};
 use crate::setup::perform::{Consent, Person};
 use crate::setup::role::Role;
-use crate::setup::ssh::{Login, Terminal};
 use crate::setup::uninstall::uninstall;
 
 /// Put hooks, units, sudoers, user and directories in place, where no package did.

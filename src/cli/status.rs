@@ -8,11 +8,11 @@ use super::output::{self, print, width, write};
 use super::{Common, Error};
 use crate::base::exit::Exit;
 use crate::config::Settings;
-use crate::history::log;
+use crate::history::file;
 use crate::history::record::RunId;
 use crate::history::run::runs;
-use crate::status::gather::{Call, gather};
-use crate::status::text::{self, Colour};
+use crate::status::asking::{Call, gather};
+use crate::status::page::{self, Colour};
 use crate::status::timeline::{OneRun, Runs, list};
 
 /// Show all hosts: certificates, routes, lease, last runs, and what is wrong.
@@ -49,15 +49,15 @@ impl Status {
         let text = if self.json {
             json(&overview)?
         } else {
-            text::status(&overview, settings.thresholds, colour(), width())
+            page::status(&overview, settings.thresholds, colour(), width())
         };
         write(&text).map_err(|source| output::Error::new(Exit::Found(UNKNOWN), source))?;
         Ok(Exit::Found(overview.exit))
     }
 
     fn list(&self, settings: &Settings, count: usize) -> Result<Exit, Error> {
-        let history = log::read(settings)?;
-        let mut runs = runs(&history.entries, log::is_alive);
+        let history = file::read(settings)?;
+        let mut runs = runs(&history.entries, file::is_alive);
         runs.drain(..runs.len().saturating_sub(count));
         let runs = Runs { version: 1, runs, damaged: history.damaged };
         print(&if self.json { json(&runs)? } else { list(&runs, width()) })?;
@@ -65,8 +65,8 @@ impl Status {
     }
 
     fn one(&self, settings: &Settings, id: &RunId) -> Result<Exit, Error> {
-        let history = log::read(settings)?;
-        let mut runs = runs(&history.entries, log::is_alive).into_iter();
+        let history = file::read(settings)?;
+        let mut runs = runs(&history.entries, file::is_alive).into_iter();
         let run = runs.find(|run| run.id == *id).ok_or_else(|| Error::NoRun(id.clone()))?;
         let one = OneRun::new(run, &history.entries);
         print(&if self.json { json(&one)? } else { one.text(width()) })?;

@@ -17,11 +17,11 @@ use crate::base::names::{Hostname, Route, Webroot};
 use crate::certbot::lineages::lineages;
 use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::config::Settings;
-use crate::history::log::{Recorder, Start};
+use crate::history::file::{Recorder, Start};
 use crate::history::record::Kind;
 use crate::renewal::hook;
 use crate::renewal::keep;
-use crate::renewal::lease::Right;
+use crate::renewal::right::Right;
 use crate::switch::commit;
 use crate::switch::give_back;
 use crate::switch::order::{Options, Order, Report, Return};
@@ -86,7 +86,7 @@ impl Switch {
                 Wish::Local(order) => commit::switch(settings, order, options),
                 Wish::Peer(which) => give_back::give_back(settings, which, options),
             };
-            record.record(keep::record::switched(&outcome));
+            record.record(keep::recorder::switched(&outcome));
             match &outcome {
                 Ok(_) => record.end(Exit::Done.code(), ""),
                 Err(error) => record.end(error.exit().code(), &chain(error)),

@@ -17,7 +17,7 @@ use crate::check::bounds::Bounds;
 use crate::check::gather::gather;
 use crate::check::matrix::Gathered;
 use crate::check::verdict::{Fate, verdict};
-use crate::coordinate::plan::{Decision, Plan, Surveyed};
+use crate::coordinate::sequence::{Decision, Plan, Surveyed};
 use crate::coordinate::shared;
 use crate::fleet::link::Way;
 
@@ -150,10 +150,10 @@ mod tests {
     use jiff::{SignedDuration, Timestamp};
 
     use super::*;
-    use crate::coordinate::plan::tests::{lineage, report};
-    use crate::coordinate::plan::{Wish, plan};
-    use crate::fleet::report::Due;
-    use crate::fleet::wire::LineageName;
+    use crate::coordinate::sequence::tests::{lineage, report};
+    use crate::coordinate::sequence::{Wish, plan};
+    use crate::fleet::host_report::Due;
+    use crate::fleet::protocol::LineageName;
 
     fn surveyed() -> Vec<Surveyed> {
         let mut early = lineage("c", "CC");

@@ -14,7 +14,7 @@ use crate::base::harmless;
 use crate::base::names::Hostname;
 use crate::base::text::Table;
 use crate::ca::resolve::UNRESOLVED;
-use crate::coordinate::plan::Decision;
+use crate::coordinate::sequence::Decision;
 
 /// The whole of a run (`--json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

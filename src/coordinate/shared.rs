@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use crate::base::names::{HostLabel, Hostname};
 use crate::base::text::few;
-use crate::coordinate::plan::Surveyed;
-use crate::fleet::report::Report;
+use crate::coordinate::sequence::Surveyed;
+use crate::fleet::host_report::Report;
 
 /// How the routes of a host are after it was asked to renew.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,7 +64,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::coordinate::plan::tests::{lineage, report};
+    use crate::coordinate::sequence::tests::{lineage, report};
 
     fn name(text: &str) -> Hostname {
         Hostname::parse(text).unwrap()

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::fleet::report::Lineage;
+use crate::fleet::host_report::Lineage;
 
 /// Certificates of the last 7 days and of this plan, by CA and exact names, over all hosts.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use crate::base::finding::{Finding, Severity};
 use crate::base::harmless;
 use crate::base::text::few;
 use crate::fleet::found::{Found, LineageStatus};
-use crate::fleet::report::{Lineage, Report};
-use crate::fleet::wire::Answer;
+use crate::fleet::host_report::{Lineage, Report};
+use crate::fleet::protocol::Answer;
 
 /// `answer`, as far as it can be believed at `now`.
 pub fn judged(mut answer: Answer, now: Timestamp) -> Answer {
@@ -175,8 +175,8 @@ const YEARS: SignedDuration = SignedDuration::from_hours(40 * 366 * 24);
 mod tests {
     use super::*;
     use crate::base::names::Hostname;
-    use crate::coordinate::plan::tests::{lineage, report};
-    use crate::fleet::report::Issued;
+    use crate::coordinate::sequence::tests::{lineage, report};
+    use crate::fleet::host_report::Issued;
     use crate::status::sample;
 
     fn at(day: i64) -> Timestamp {

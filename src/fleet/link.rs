@@ -12,7 +12,7 @@ use crate::base::host;
 use crate::base::names::{Destination, HostLabel};
 use crate::config::{Host, Settings};
 use crate::fleet::judged::judged;
-use crate::fleet::wire::{self, Answer, Envelope, MAX_ANSWER, Order, Renewal};
+use crate::fleet::protocol::{self, Answer, Envelope, MAX_ANSWER, Order, Renewal};
 use crate::lease::wire as lease;
 
 /// How the agent of a host is reached.
@@ -63,7 +63,7 @@ pub enum Error {
     Broken(#[from] Broken),
     /// A word.
     #[error("its answer cannot be used")]
-    Wire(#[from] wire::Error),
+    Wire(#[from] protocol::Error),
     /// The other side's first line.
     #[error(
         "it does not answer as certbaton does; see that the key's line there has command=\"/usr/bin/certbaton serve --as NAME --renew\""
@@ -235,9 +235,9 @@ impl Way {
     ) -> Result<Answer, Error> {
         let mut complaint = String::new();
         let mut greeted = !self.greets;
-        let line = wire::line(&Envelope { version: wire::VERSION, order })?;
-        if line.len() > wire::MAX_ORDER {
-            return Err(wire::Error::TooLong(wire::MAX_ORDER).into());
+        let line = protocol::line(&Envelope { version: protocol::VERSION, order })?;
+        if line.len() > protocol::MAX_ORDER {
+            return Err(protocol::Error::TooLong(protocol::MAX_ORDER).into());
         }
         if greeted {
             // An agent that does not start says why.
@@ -249,9 +249,9 @@ impl Way {
                 Said::Out(said) if lease::word::<lease::Answer>(&said).is_ok() => {
                     return Err(Error::NotServe);
                 }
-                Said::Out(said) if greeted => match wire::answer(&said)? {
+                Said::Out(said) if greeted => match protocol::answer(&said)? {
                     Answer::Alive => {}
-                    Answer::Line { text } => hear(&wire::shown(text.as_bytes())),
+                    Answer::Line { text } => hear(&protocol::shown(text.as_bytes())),
                     Answer::Failed { exit, why } => return Err(Error::Refused { exit, why }),
                     last => return Ok(judged(last, clock::now())),
                 },
@@ -263,7 +263,7 @@ impl Way {
                     greeted = true;
                     agent.say(&line)?;
                 }
-                Said::Err(said) => complaint = wire::shown(&said),
+                Said::Err(said) => complaint = protocol::shown(&said),
                 Said::Ended if complaint.is_empty() => {
                     return Err(Error::Closed("the connection was closed".into()));
                 }

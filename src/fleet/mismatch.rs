@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::base::finding::Severity;
 use crate::base::names::Hostname;
 use crate::ca::served::{Fault, Identity};
-use crate::fleet::report::Lineage;
+use crate::fleet::host_report::Lineage;
 use crate::fleet::whose;
 
 /// What an address serves, and what the host that has the address could serve.
@@ -127,7 +127,7 @@ impl Lineage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coordinate::plan::tests::lineage;
+    use crate::coordinate::sequence::tests::lineage;
 
     #[test]
     fn each_cause_has_its_words_and_a_certificate_without_the_name_is_always_a_problem() {

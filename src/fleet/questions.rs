@@ -2,7 +2,7 @@
 
 use crate::base::names::{HostLabel, Hostname};
 use crate::ca::sight::{Planted, Planting, Question, Wanted};
-use crate::fleet::wire::{self, Envelope, MAX_ORDER, Order};
+use crate::fleet::protocol::{self, Envelope, MAX_ORDER, Order};
 
 /// Every name with every nonce that is planted for it, in orders that are short enough.
 pub fn questions(names: &[Hostname], planted: &[(&HostLabel, &[Planting])]) -> Vec<Question> {
@@ -49,6 +49,6 @@ fn add(question: &mut Question, name: &Hostname, nonces: &[Wanted]) {
 
 /// Whether `order` may be said.
 pub fn fits(order: Order) -> bool {
-    let envelope = Envelope { version: wire::VERSION, order };
-    wire::line(&envelope).is_ok_and(|line| line.len() <= MAX_ORDER)
+    let envelope = Envelope { version: protocol::VERSION, order };
+    protocol::line(&envelope).is_ok_and(|line| line.len() <= MAX_ORDER)
 }

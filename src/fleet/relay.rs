@@ -14,7 +14,7 @@ use crate::base::command::piped::{Next, Piped};
 use crate::base::command::{self, Program};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::process;
-use crate::fleet::wire::{self, Answer, MAX_ANSWER};
+use crate::fleet::protocol::{self, Answer, MAX_ANSWER};
 
 /// Why an order was not handed on.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum Error {
     Pipe(#[source] io::Error),
     /// A word.
     #[error(transparent)]
-    Wire(#[from] wire::Error),
+    Wire(#[from] protocol::Error),
 }
 
 #[deny(clippy::wildcard_enum_match_arm)]
@@ -69,7 +69,7 @@ fn not_started(why: &str) -> Answer {
 
 /// Says `answer` instead of asking the agent.
 pub fn refuse(answer: &Answer, caller: &Caller) -> Result<(), Error> {
-    caller.say(&wire::line(answer)?).map_err(Error::Pipe)
+    caller.say(&protocol::line(answer)?).map_err(Error::Pipe)
 }
 
 fn pass_on(agent: &mut Piped, order: &[u8], caller: &Caller) -> Result<(), Error> {
@@ -92,15 +92,15 @@ fn pass_on(agent: &mut Piped, order: &[u8], caller: &Caller) -> Result<(), Error
                     hang_up(agent, &mut sources);
                 }
             }
-            Next::Err(line) if complaint.len() < wire::MAX_TEXT => complaint = line,
+            Next::Err(line) if complaint.len() < protocol::MAX_TEXT => complaint = line,
             // The agent says something every few seconds, or is told to end and does.
             Next::Silence => return Ok(()),
             Next::Err(_) => {}
             Next::Woken(_) => hang_up(agent, &mut sources),
             Next::Ended if answered => return Ok(()),
             Next::Ended => {
-                let failed = not_started(&wire::shown(&complaint));
-                return caller.say(&wire::line(&failed)?).map_err(Error::Pipe);
+                let failed = not_started(&protocol::shown(&complaint));
+                return caller.say(&protocol::line(&failed)?).map_err(Error::Pipe);
             }
         }
     }

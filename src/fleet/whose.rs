@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::fleet::report::Report;
+use crate::fleet::host_report::Report;
 
 /// The place of the host that has `address`: on an interface; else the only one whose certificate
 /// is presented there (behind a NAT); else the only one that could not be asked (`None`).
@@ -47,7 +47,7 @@ pub const RECORD: &str = "let the record name an address that a host has now; wh
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coordinate::plan::tests::{lineage, report};
+    use crate::coordinate::sequence::tests::{lineage, report};
 
     #[test]
     fn an_address_is_an_interfaces_else_the_certificates_else_the_silent_hosts() {

@@ -14,8 +14,8 @@ use crate::ca::validation::choose;
 use crate::config::{Host, Settings};
 use crate::fleet::link::Way;
 use crate::fleet::plant::plant;
+use crate::fleet::protocol::{Answer as Word, Order};
 use crate::fleet::questions::questions;
-use crate::fleet::wire::{Answer as Word, Order};
 use crate::switch::order::LeftOut;
 
 /// Those of `routes` that another host sees answered by somebody else, where the CA would ask.

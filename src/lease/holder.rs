@@ -10,9 +10,9 @@ use std::time::Duration;
 use crate::lease::times::{self, Periods};
 use crate::lease::wire::{self, Answer, Token};
 
-pub use words::{Action, Event, GiveUp, Greeting, Loss, Warning, Word};
+pub use events::{Action, Event, GiveUp, Greeting, Loss, Warning, Word};
 
-mod words;
+mod events;
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::base::names::{Hostname, Webroot};
 use crate::config::mistake::{Error, Written};
-use crate::render::words::{Backend, Credential, Interface, Label, Path, Realm};
+use crate::render::strings::{Backend, Credential, Interface, Label, Path, Realm};
 
 /// A gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]

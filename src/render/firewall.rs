@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::render::words::{Interface, Label};
+use crate::render::strings::{Interface, Label};
 
 /// The machine, as far as its door goes.
 #[derive(Debug, Clone, Copy)]

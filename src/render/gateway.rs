@@ -7,7 +7,7 @@ use crate::render::description::Description;
 use crate::render::firewall::{self, Door};
 use crate::render::services;
 use crate::render::site;
-use crate::render::words::Credential;
+use crate::render::strings::Credential;
 
 /// How every rendered file begins: by it one is known again, and may be replaced.
 pub const MARK: &str = "# Rendered by certbaton render";

@@ -7,7 +7,7 @@
 use crate::base::names::{CHALLENGE_DIRECTORY, CHALLENGE_PATH, Webroot};
 use crate::render::challenge::{Layout, wrapped};
 use crate::render::description::{Description, Home, Site, Vps};
-use crate::render::words::Path;
+use crate::render::strings::Path;
 
 /// What `a2enmod` has to enable on either machine.
 pub const MODULES: &str =

@@ -11,11 +11,11 @@
 
 pub mod blind;
 #[expect(clippy::disallowed_methods, reason = "owns its arguments and environment")]
-pub mod hooks;
+pub mod handover;
 pub mod ladder;
 pub mod line;
+pub mod permit;
 pub mod stopper;
-pub mod verdict;
 pub mod voice;
 pub mod words;
 #[expect(clippy::disallowed_methods, reason = "owns the worker")]

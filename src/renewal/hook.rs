@@ -21,13 +21,13 @@ use crate::certbot::due;
 use crate::certbot::installed;
 use crate::certbot::invocation::{self, invocation};
 use crate::certbot::lineages::{self, lineages};
-use crate::certbot::renewal::Lineage;
+use crate::certbot::renewal_file::Lineage;
 use crate::certbot::running;
 use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::certbot::version::Version;
 use crate::certbot::{self, accounts};
 use crate::config::Settings;
-use crate::history::log::{Recorder, Start};
+use crate::history::file::{Recorder, Start};
 use crate::history::record::{By, Kind};
 use crate::lease::times;
 use crate::renewal::client::{Client, client};
@@ -36,15 +36,15 @@ use crate::renewal::guard::voice;
 use crate::renewal::guard::words::{Charge, Word};
 use crate::renewal::keep;
 use crate::renewal::keeper::{self, Called};
-use crate::renewal::lease::{self, Right};
 use crate::renewal::messages::{
     Deployed, Extent, Held, LeftOut, Message, Names, Needed, Reply, Request, Task,
 };
+use crate::renewal::right::{self, Right};
 use crate::renewal::stopped::LockHolder;
 use crate::renewal::unfinished;
+use crate::switch::apply;
 use crate::switch::commit;
 use crate::switch::give_back;
-use crate::switch::install;
 use crate::switch::order::{Options, Return};
 use crate::switch::report;
 use crate::switch::said;
@@ -89,7 +89,7 @@ pub enum Error {
     Keeper(#[from] keeper::Error),
     /// The lease.
     #[error(transparent)]
-    Lease(#[from] lease::Error),
+    Lease(#[from] right::Error),
     /// The switch.
     #[error(transparent)]
     Switch(#[from] report::Error),
@@ -205,9 +205,9 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
             let record = Recorder::hold_back(settings, Kind::Renewal, start);
             let watch = Stopwatch::start();
             let outcome = keep::deploy(settings, &Return::Names(BTreeSet::new()), &deployed);
-            record.record(keep::record::switched(&outcome));
+            record.record(keep::recorder::switched(&outcome));
             let failure = outcome.as_ref().err().map(|error| chain(error));
-            record.record(keep::record::deployed(&deployed, None, failure, watch));
+            record.record(keep::recorder::deployed(&deployed, None, failure, watch));
             let exit = outcome.as_ref().map_or_else(CarriesExit::exit, |_| Exit::Done);
             record.end(exit.code(), "");
             commit::log(settings, &outcome?);
@@ -265,7 +265,7 @@ fn give_back_after_death(settings: &Settings) -> Result<(), Error> {
         return give_back_under(settings, right);
     }
     let (path, waited) = (settings.lease_lock(), DEATH_TIME);
-    Err(lease::Error::from(lock::Error::Busy { path, waited }).into())
+    Err(right::Error::from(lock::Error::Busy { path, waited }).into())
 }
 
 /// Gives back what no live renewal owns: by itself, or by the keeper that still holds it. Does
@@ -315,7 +315,7 @@ fn ask_to_return(settings: &Settings) -> Result<Asked, Error> {
 
 /// Whether routes are known to be local, or nothing is known.
 fn is_local(settings: &Settings) -> bool {
-    let known = install::read_journal(&settings.journal()).map(|(journal, _)| journal);
+    let known = apply::read_journal(&settings.journal()).map(|(journal, _)| journal);
     known.map_or(true, |journal| journal.since.is_some())
 }
 
@@ -335,11 +335,11 @@ pub fn recover(settings: &Settings, is_orphaned: impl FnOnce() -> bool) -> Resul
 
 /// That no live run owns anything; `None` while one does.
 pub fn right(settings: &Settings, patience: Duration) -> Result<Option<Right>, Error> {
-    lease::to_give_back(settings, patience).map_err(|error| {
+    right::to_give_back(settings, patience).map_err(|error| {
         if is_local(settings) {
             Error::StillLocal(error.into())
         } else {
-            lease::Error::from(error).into()
+            right::Error::from(error).into()
         }
     })
 }
@@ -354,7 +354,7 @@ fn give_back_under(settings: &Settings, _right: Right) -> Result<(), Error> {
     let start = Start { by: process::own().map(named).unwrap_or_default(), ..Start::default() };
     let record = Recorder::hold_back(settings, Kind::Recovery, start);
     let outcome = give_back::give_back(settings, &Return::All, &Options::default());
-    let switched = keep::record::switched(&outcome);
+    let switched = keep::recorder::switched(&outcome);
     let outcome = outcome.map_err(|error| {
         if error.is_given_back() { Error::Switch(error) } else { Error::StillLocal(error) }
     });
@@ -386,7 +386,7 @@ fn named(process: Process) -> By {
 pub fn lease(settings: &Settings) -> Result<Option<Lock>, Error> {
     files::own_directory(&settings.runtime_directory, 0o755)
         .map_err(|error| Error::Switch(error.into()))?;
-    Ok(lease::local(settings)?)
+    Ok(right::local(settings)?)
 }
 
 /// Whose life the run's is: certbot's, else the client's.

@@ -20,16 +20,16 @@ use crate::base::process::{self, PidFd};
 use crate::base::signals::Signals;
 use crate::certbot::log::Log;
 use crate::config::Settings;
-use crate::history::log::Recorder;
+use crate::history::file::Recorder;
 use crate::history::record::Event;
-use crate::renewal::due::Certificates;
+use crate::renewal::certificates::Certificates;
 use crate::renewal::guard::ladder;
 use crate::renewal::guard::voice;
 use crate::renewal::keeper::{self, Channel};
-use crate::renewal::lease::{self, Grant};
 use crate::renewal::messages::{
     Deployed, Held, LeftOut, Message, Names, RenewalRun, Reply, Request, Task,
 };
+use crate::renewal::right::{self, Grant};
 use crate::renewal::unfinished;
 use crate::switch::commit;
 use crate::switch::give_back::give_back;
@@ -41,7 +41,7 @@ mod finish;
 mod loss;
 mod planning;
 mod prove;
-pub mod record;
+pub mod recorder;
 mod unnamed;
 mod watch;
 
@@ -56,7 +56,7 @@ pub enum Error {
     Process(#[from] process::Error),
     /// The lease.
     #[error(transparent)]
-    Lease(#[from] lease::Error),
+    Lease(#[from] right::Error),
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
@@ -143,7 +143,7 @@ pub fn keep(settings: &Settings, config: Option<&Path>, witnesses: Witnesses) ->
         Names::Proxied(_) => Vec::new(),
     });
     let before = Certificates::of(&task);
-    let record = record::begin(settings, &task);
+    let record = recorder::begin(settings, &task);
     let log = Some(task.owner.pid).filter(|_| task.stoppable).and_then(Log::of);
     let (served, told, calls, owes) = (BTreeSet::new(), Reply::done(), Vec::new(), false);
     let mut keeper = Keeper {
@@ -238,7 +238,7 @@ impl Keeper<'_> {
         hook: &mut Channel,
         grant: &mut Grant,
         listener: &UnixListener,
-        without: Option<&lease::Error>,
+        without: Option<&right::Error>,
     ) -> Result<(), Error> {
         let outcome = self.begin(hook.as_fd(), grant.bell(), listener, without.is_some())?;
         let lost = grant.lost();
@@ -390,7 +390,7 @@ impl Keeper<'_> {
                 return reply;
             }
         };
-        self.record.record(record::switched(&outcome));
+        self.record.record(recorder::switched(&outcome));
         self.deployed(deployed, outcome.as_ref().err().map(|error| chain(error)), watch);
         let reply = match outcome {
             Ok(report) => {

@@ -3,12 +3,12 @@
 //! Reads and decides, changes nothing. No file of the user's is deleted, and a
 //! `#` goes only where it is certain that a hook wrote it.
 
-pub mod apache;
-pub mod commands;
 pub mod deed;
-pub mod hooks;
+pub mod old_hooks;
+pub mod proving;
 pub mod restored;
 pub mod saved;
+pub mod shell;
 pub mod sites;
 
 use std::collections::BTreeSet;
@@ -29,7 +29,7 @@ use crate::check::reading;
 use crate::check::schedule;
 use crate::config::Settings;
 use crate::setup::adopt::deed::{Deed, deed};
-use crate::setup::adopt::hooks::{Kind, SavedHooks, Script};
+use crate::setup::adopt::old_hooks::{Kind, SavedHooks, Script};
 use crate::setup::adopt::sites::Twin;
 use crate::setup::change::Change;
 use crate::switch::observe::Observation;
@@ -140,7 +140,7 @@ pub fn adoption(settings: &Settings, observed: &Observation) -> Result<Adoption,
     out.findings.extend(old.saved.iter().flat_map(SavedHooks::findings));
     out.findings.extend(old.scripts.iter().filter_map(Script::finding));
     let scheduled = old.scheduled.into_iter();
-    out.findings.extend(scheduled.map(|line| hooks::scheduled(line.place, &line.text)));
+    out.findings.extend(scheduled.map(|line| old_hooks::scheduled(line.place, &line.text)));
     Ok(out)
 }
 
@@ -222,7 +222,7 @@ impl Old {
     /// What a hook does; none if it is certbaton's own.
     fn judge(&mut self, text: &str) -> Option<Deed> {
         let found = deed(text, &reading::text);
-        if hooks::is_proof(&found) {
+        if old_hooks::is_proof(&found) {
             let named = known::program(text).and_then(reading::text);
             self.texts.extend(named.into_iter().chain([text.to_owned()]));
         } else if known::is_ours(text) {

@@ -9,7 +9,7 @@ use crate::base::files;
 use crate::base::lock;
 use crate::config;
 use crate::setup::role::{Doubt, Role};
-use crate::setup::{adopt, configuration, found, keys, ledger, machine, ssh};
+use crate::setup::{adopt, configuration, discovered, keys, ledger, machine, openssh};
 use crate::switch::report;
 
 /// Why not. Unless it says otherwise, nothing was changed.
@@ -140,7 +140,7 @@ pub enum Error {
     Doubtful(Doubt, Role),
     /// What a set-up starts from.
     #[error(transparent)]
-    Found(#[from] found::Error),
+    Found(#[from] discovered::Error),
     /// It cannot be switched.
     #[error("a renewal on this host would fail, so nothing was changed: {}", chain(.0))]
     Unswitchable(report::Error),
@@ -167,7 +167,7 @@ pub enum Error {
     Machine(#[from] machine::Error),
     /// ssh.
     #[error(transparent)]
-    Ssh(#[from] ssh::Error),
+    Ssh(#[from] openssh::Error),
     /// Another set-up.
     #[error(transparent)]
     Lock(#[from] lock::Error),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::base::clock::Deadline;
 use crate::base::files;
-use crate::base::files::place::{self, State};
+use crate::base::files::displace::{self, State};
 use crate::base::names::{HostLabel, Hostname};
 use crate::base::sockets;
 use crate::ca::dns::Nameservers;
@@ -14,8 +14,8 @@ use crate::check::admission::called;
 use crate::check::door;
 use crate::config::{self, Settings};
 use crate::setup::configuration::Pair;
+use crate::setup::discovered::Unserved;
 use crate::setup::error::Error;
-use crate::setup::found::Unserved;
 use crate::setup::keys::{self, CallerKey};
 use crate::setup::ledger::Ledger;
 use crate::setup::manifest::Manifest;
@@ -23,7 +23,7 @@ use crate::setup::payload::ProgramDirectory;
 use crate::setup::perform::{Consent, Outcome, Person, Work, is_held, perform};
 use crate::setup::role::{Doubt, Role};
 use crate::setup::wanted::{Text, Wanted};
-use crate::setup::{found, install, machine, ssh};
+use crate::setup::{discovered, install, machine, openssh};
 
 mod home;
 
@@ -124,7 +124,7 @@ fn first_certificates(
             let program = programs.program(&format!("certbaton-{kind}-hook"));
             words.extend([format!("--{kind}-hook"), program]);
         }
-        ssh::quoted(&words) + "\n"
+        openssh::quoted(&words) + "\n"
     };
     let known = unserved.iter().take(FIRST).map(|vhost| {
         let names: Vec<&str> = vhost.names.iter().map(Hostname::as_str).collect();
@@ -151,7 +151,7 @@ fn home_line(call: &Call<'_>) -> String {
     if call.vps.as_str() != "vps" {
         words.extend(["--vps-name", call.vps.as_str()]);
     }
-    ssh::quoted(&words)
+    openssh::quoted(&words)
 }
 
 /// Looks at the host, and begins with what an installation lacks.
@@ -164,7 +164,7 @@ fn begin(call: &Call<'_>, role: Role, person: &mut dyn Person) -> Result<Begun, 
     }
     let programs = install::programs(call.program)?;
     let ledger = Ledger::open(&call.settings.state_directory)?;
-    let found = found::find(call.settings)?;
+    let found = discovered::find(call.settings)?;
     person.tell(&found.to_string());
     let names = found.lineages.iter().flat_map(|lineage| &lineage.names);
     let names = names.chain(found.unserved.iter().flat_map(|vhost| &vhost.names));
@@ -248,7 +248,7 @@ fn admit(
 /// The configuration file, and what it says then.
 fn configure(work: &mut Work, pair: &Pair, manifest: &Manifest) -> Result<Settings, Error> {
     let path = Path::new(config::DEFAULT_PATH);
-    let state = place::state(path)?;
+    let state = displace::state(path)?;
     let bytes = match &state {
         State::File { .. } if !manifest.is_ours(path, &state) => {
             pair.merged(config::DEFAULT_PATH, &text(path)?)?

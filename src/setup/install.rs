@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::files;
-use crate::base::files::place;
+use crate::base::files::displace;
 use crate::config::Settings;
 use crate::setup::error::Error;
 use crate::setup::ledger::Ledger;
@@ -95,7 +95,7 @@ impl Work {
         manifest: &Manifest,
         is_packaged: bool,
     ) -> Result<(), Error> {
-        let state = place::state(&wanted.path)?;
+        let state = displace::state(&wanted.path)?;
         match wanted.verdict(&state, manifest, is_packaged) {
             Verdict::Fine => {}
             Verdict::Change(change) => self.changes.push(change),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::base::cause::chain;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files::Staging;
-use crate::base::files::place::State;
-use crate::base::files::{self, place};
+use crate::base::files::displace::State;
+use crate::base::files::{self, displace};
 use crate::setup::change::{Change, What};
 use crate::setup::manifest::{Fate, Manifest};
 
@@ -92,7 +92,7 @@ impl Ledger {
         let before = self.manifest.clone();
         let mut states = Vec::new();
         for change in &changes {
-            states.push(place::state(&change.path)?);
+            states.push(displace::state(&change.path)?);
         }
         for (change, state) in changes.iter().zip(&states) {
             self.prepare(change, state)?;
@@ -127,7 +127,7 @@ impl Ledger {
             files::own_directory(&originals, 0o700)?;
             let number = files::list(&originals)?.len();
             copy = originals.join(number.to_string());
-            place::keep(&change.path, &copy)?;
+            displace::keep(&change.path, &copy)?;
         }
         self.manifest.record(change, state, copy);
         Ok(())
@@ -136,7 +136,7 @@ impl Ledger {
     fn make(&self, change: &Change, planned: &State) -> Result<(), Error> {
         let Change { path, what, .. } = change;
         for directory in missing(path) {
-            place::make_directory(&directory, 0o755)?;
+            displace::make_directory(&directory, 0o755)?;
         }
         let moved = |found| Error::Moved { path: path.clone(), found };
         match (what, planned) {
@@ -148,18 +148,18 @@ impl Ledger {
                 Ok(snapshot.replace(bytes, self.staging(path)?)?)
             }
             (What::Write { bytes, mode }, State::Absent) => {
-                Ok(place::create(path, bytes, *mode, self.staging(path)?.path())?)
+                Ok(displace::create(path, bytes, *mode, self.staging(path)?.path())?)
             }
             (
                 What::Link { target, .. },
                 State::File { .. } | State::Link { .. } | State::Absent,
             ) => {
-                if place::state(path)? != *planned {
+                if displace::state(path)? != *planned {
                     return Err(moved("another file"));
                 }
-                Ok(place::link(path, target, self.staging(path)?.path())?)
+                Ok(displace::link(path, target, self.staging(path)?.path())?)
             }
-            (What::Mode(mode), State::File { .. }) => Ok(place::set_mode(path, *mode)?),
+            (What::Mode(mode), State::File { .. }) => Ok(displace::set_mode(path, *mode)?),
             _ => Err(files::Error::NotRegular(path.clone()).into()),
         }
     }
@@ -167,7 +167,7 @@ impl Ledger {
     /// Back to how it was before this run, which may be another version of ours.
     fn unmake(&self, change: &Change, before: &State) -> Result<(), Error> {
         let path = &change.path;
-        let now = place::state(path)?;
+        let now = displace::state(path)?;
         if now == *before {
             return Ok(());
         }
@@ -187,24 +187,24 @@ impl Ledger {
         match fate {
             Fate::Back | Fate::Edited | Fate::Repaired => Ok(()),
             Fate::Remove => Ok(files::remove_own(path)?),
-            Fate::PutBack(copy) => Ok(place::put_back(copy, path, self.staging(path)?.path())?),
-            Fate::Link(target) => Ok(place::link(path, target, self.staging(path)?.path())?),
-            Fate::Mode(mode) => Ok(place::set_mode(path, *mode)?),
+            Fate::PutBack(copy) => Ok(displace::put_back(copy, path, self.staging(path)?.path())?),
+            Fate::Link(target) => Ok(displace::link(path, target, self.staging(path)?.path())?),
+            Fate::Mode(mode) => Ok(displace::set_mode(path, *mode)?),
         }
     }
 
     fn forget(&mut self, before: Manifest) -> Result<(), Error> {
         for directory in self.manifest.directories.iter().rev() {
             if !before.directories.contains(directory) {
-                place::remove_empty(directory)?;
+                displace::remove_empty(directory)?;
             }
         }
         self.manifest = before;
         if self.manifest == Manifest::new() {
-            place::remove_all(&self.directory.join(ORIGINALS))?;
+            displace::remove_all(&self.directory.join(ORIGINALS))?;
             files::remove_own(&self.directory.join(FILE))?;
             // Not empty where certbaton runs without ever having been installed.
-            place::remove_empty(&self.directory)?;
+            displace::remove_empty(&self.directory)?;
             return Ok(());
         }
         self.save()
@@ -218,7 +218,7 @@ impl Ledger {
 
 /// A file is written through a link to it.
 fn real(change: &Change) -> Result<Change, files::Error> {
-    let is_link = matches!(place::state(&change.path)?, State::Link { .. });
+    let is_link = matches!(displace::state(&change.path)?, State::Link { .. });
     let path = match change.what {
         What::Write { .. } | What::Mode(_) if is_link => files::real_path(&change.path)?,
         _ => change.path.clone(),

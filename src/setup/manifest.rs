@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::files::place::State;
+use crate::base::files::displace::State;
 use crate::base::fingerprint::fingerprint;
 use crate::setup::change::{Change, What};
 

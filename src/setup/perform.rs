@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::base::files;
-use crate::base::files::place;
+use crate::base::files::displace;
 use crate::base::lock::{self, Lock};
 use crate::config::Settings;
 use crate::setup::change::{Change, What};
@@ -13,7 +13,7 @@ use crate::setup::error::Error;
 use crate::setup::ledger::Ledger;
 use crate::setup::payload::SUDOERS;
 use crate::setup::show::Extent;
-use crate::setup::{adopt, machine, serving, show};
+use crate::setup::{adopt, apache_files, machine, show};
 
 /// Who is told, and asked.
 pub trait Person {
@@ -106,7 +106,7 @@ pub fn perform(
     let extent = if consent == Consent::Rehearsal { Extent::Whole } else { Extent::Brief };
     let mut shown = Vec::new();
     for change in &work.changes {
-        let state = place::state(&change.path)?;
+        let state = displace::state(&change.path)?;
         person.tell(&show::change(change, &state, extent));
         shown.push(state);
     }
@@ -131,18 +131,18 @@ pub fn perform(
     }
     let _lock = exclusive(settings)?;
     for (change, shown) in work.changes.iter().zip(&shown) {
-        if place::state(&change.path)? != *shown {
+        if displace::state(&change.path)? != *shown {
             return Err(Error::Moved(change.path.clone()));
         }
     }
     check_sudoers(&work.changes)?;
-    let apache = serving::accepting(settings, &work.changes)?;
+    let apache = apache_files::accepting(settings, &work.changes)?;
     let mut ledger = Ledger::open(&settings.state_directory)?;
     ledger.apply(&work.changes)?;
     let halfway = |error: Error| Error::Halfway(Box::new(error));
     effects(&mut ledger, work).map_err(halfway)?;
     if work.adopts {
-        adopt::apache::settle(settings).map_err(|error| halfway(error.into()))?;
+        adopt::proving::settle(settings).map_err(|error| halfway(error.into()))?;
     } else if let Some(apache) = apache {
         apache.reload(settings).map_err(|error| halfway(error.into()))?;
     }
@@ -172,9 +172,9 @@ fn check_sudoers(changes: &[Change]) -> Result<(), Error> {
     let rules = changes.iter().filter(|change| change.path == Path::new(SUDOERS));
     for change in rules {
         if let What::Write { bytes, .. } = &change.what {
-            let scratch = place::scratch(Path::new("/run"), None)?;
+            let scratch = displace::scratch(Path::new("/run"), None)?;
             let file = scratch.path().join("sudoers");
-            place::create(&file, bytes, 0o440, scratch.path())?;
+            displace::create(&file, bytes, 0o440, scratch.path())?;
             machine::check_sudoers(&file)?;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::base::files::place::State;
+use crate::base::files::displace::State;
 use crate::setup::change::{Change, What};
 use crate::switch::difference;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::cause::chain;
 use crate::base::files;
-use crate::base::files::place::{self, State};
+use crate::base::files::displace::{self, State};
 use crate::base::lock;
 use crate::config::Settings;
 use crate::lease::question::question;
@@ -18,7 +18,7 @@ use crate::setup::payload::{PROGRAMS, RECOVER, RENEW_TIMER};
 use crate::setup::perform::{
     Consent, MOMENT, Outcome, Person, STAMPS, exclusive, is_held, is_timer,
 };
-use crate::setup::{machine, serving};
+use crate::setup::{apache_files, machine};
 use crate::switch::commit;
 use crate::switch::give_back;
 use crate::switch::order::{Options, Return};
@@ -85,7 +85,7 @@ fn under_way(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
 fn plan(settings: &Settings, ledger: &Ledger, program: &Path) -> Result<Plan, Error> {
     let mut plan = Plan::default();
     for entry in ledger.manifest.files.iter().rev() {
-        let state = place::state(&entry.path)?;
+        let state = displace::state(&entry.path)?;
         let fate = entry.end(&state);
         if fate == Fate::Edited {
             plan.stays.push(format!("{}, {}", entry.path.display(), edited(&state)));
@@ -173,9 +173,9 @@ fn take_back(
         .fates
         .iter()
         .filter(|(_, fate)| !matches!(fate, Fate::Back | Fate::Edited | Fate::Repaired));
-    let apache = serving::reader(settings, due.map(|(path, _)| path.as_path()))?;
+    let apache = apache_files::reader(settings, due.map(|(path, _)| path.as_path()))?;
     for (path, fate) in &mut plan.fates {
-        let state = place::state(path)?;
+        let state = displace::state(path)?;
         // A person may have taken an hour to agree.
         let now = manifest.entry(path).map_or(Fate::Edited, |entry| entry.end(&state));
         if now == *fate {
@@ -201,7 +201,7 @@ fn take_back(
     }
     remove_state(settings, plan)?;
     for directory in manifest.directories.iter().rev() {
-        place::remove_empty(directory)?;
+        displace::remove_empty(directory)?;
     }
     if is_packaged() {
         if machine::has_systemd() {
@@ -232,9 +232,9 @@ fn stop(units: &[String]) -> Result<(), Error> {
 fn remove_state(settings: &Settings, plan: &Plan) -> Result<(), Error> {
     let keys = Path::new(machine::ACCOUNT_HOME);
     for directory in [keys.join(".ssh"), keys.to_owned()] {
-        place::remove_empty(&directory)?;
+        displace::remove_empty(&directory)?;
     }
-    place::remove_all(&settings.runtime_directory)?;
+    displace::remove_all(&settings.runtime_directory)?;
     let keeps = plan.has_edited();
     let state = &settings.state_directory;
     let manifest = Path::new("installed.json");
@@ -242,12 +242,12 @@ fn remove_state(settings: &Settings, plan: &Plan) -> Result<(), Error> {
     for entry in entries {
         let is_kept = keeps && entry == ORIGINALS;
         if entry != manifest.as_os_str() && !is_kept {
-            place::remove_all(&state.join(entry))?;
+            displace::remove_all(&state.join(entry))?;
         }
     }
     files::remove_own(&state.join(manifest))
         .or_else(|error| if error.is_missing() { Ok(()) } else { Err(error) })?;
-    place::remove_empty(state)?;
+    displace::remove_empty(state)?;
     Ok(())
 }
 

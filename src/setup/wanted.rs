@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::base::files::place::State;
+use crate::base::files::displace::State;
 use crate::setup::change::{Change, What};
 use crate::setup::manifest::Manifest;
 

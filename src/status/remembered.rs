@@ -9,7 +9,7 @@ use crate::base::files;
 use crate::base::names::HostLabel;
 use crate::config::Settings;
 use crate::fleet::found::Found;
-use crate::fleet::wire::MAX_ANSWER;
+use crate::fleet::protocol::MAX_ANSWER;
 
 /// What a host said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,10 +19,10 @@ use crate::base::files::{self, Replaced};
 use crate::base::names::{Hostname, Route};
 use crate::ca::probe;
 use crate::config::Settings;
+use crate::switch::apply::{self, Change};
 use crate::switch::difference;
 use crate::switch::give_back;
 use crate::switch::guess::{self, Guess};
-use crate::switch::install::{self, Change};
 use crate::switch::journal::{Intent, Record};
 use crate::switch::loadable;
 use crate::switch::observe::{self, Observation};
@@ -92,7 +92,7 @@ pub fn switch(settings: &Settings, order: &Order, options: &Options) -> Result<R
     let Some(server) = &settings.web_server else { return by_apache(settings, order, options) };
     if files::exists(&settings.journal()) {
         // From when it was Apache.
-        let _lock = install::hold(settings)?;
+        let _lock = apply::hold(settings)?;
         give_back::under_lock(settings, &Return::All, &Options::default())?;
     }
     let local = match order {
@@ -103,7 +103,7 @@ pub fn switch(settings: &Settings, order: &Order, options: &Options) -> Result<R
 }
 
 fn by_apache(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
-    let _lock = install::hold(settings)?;
+    let _lock = apply::hold(settings)?;
     let patience = Deadline::after(settings.proof_time);
     loop {
         match once(settings, order, options) {
@@ -165,7 +165,7 @@ pub fn dry_run(
     order: &Order,
     options: &Options,
 ) -> Result<(String, Report), Error> {
-    let _lock = install::hold(settings)?;
+    let _lock = apply::hold(settings)?;
     let mut run = begin(settings, order, options)?;
     // The very steps of a real one, up to the first that leaves something behind.
     perform(&mut run, &STEPS[..PREPARED])?;
@@ -184,7 +184,7 @@ pub fn begin<'a>(
 ) -> Result<Run<'a>, Error> {
     let watch = Stopwatch::start();
     let server = server::find(settings.pid_file.as_deref())?;
-    let (journal, notes) = install::read_journal(&settings.journal())?;
+    let (journal, notes) = apply::read_journal(&settings.journal())?;
     // Something will be proven, and the client takes longer than Apache's first answer.
     probe::prepare();
     let began = clock::now();
@@ -306,8 +306,8 @@ fn accepted(run: &Run<'_>, changes: &[Change], guess: Option<Guess>) -> Result<(
     }
     let guessed = guess.and_then(|guess| guess.answer(changes));
     let dump = guessed.unwrap_or_else(|| {
-        let staged = install::stage(changes, &run.settings.state_directory)?;
-        install::question(run.server.inquirer(), &staged)
+        let staged = apply::stage(changes, &run.settings.state_directory)?;
+        apply::question(run.server.inquirer(), &staged)
     })?;
     let (texts, blocks) = run.observed.after(&dump, changes)?;
     oracle::adds_only_blocks(&run.observed.user, dump, &texts, &blocks)
@@ -320,7 +320,7 @@ fn write_intent(run: &mut Run<'_>) -> Result<(), Error> {
     }
     let paths = run.changes.iter().map(|change| change.snapshot.path.display().to_string());
     let intent = Intent { at: clock::now(), local: run.wanted.clone(), files: paths.collect() };
-    install::record(&run.settings.journal(), &Record::Intent(intent))
+    apply::record(&run.settings.journal(), &Record::Intent(intent))
 }
 
 fn install_files(run: &mut Run<'_>) -> Result<(), Error> {
@@ -348,7 +348,7 @@ fn reload(run: &mut Run<'_>) -> Result<(), Error> {
     }
     loadable::check(&run.observed.user, &run.server)?;
     let (watched, signalled) = (&run.observed.watched, &mut run.signalled);
-    install::reload(&run.server, run.settings.proof_time, || {
+    apply::reload(&run.server, run.settings.proof_time, || {
         watched.still()?;
         *signalled = true;
         Ok(())
@@ -384,11 +384,11 @@ fn settle(run: &mut Run<'_>) -> Result<(), Error> {
     }
     if run.wanted.is_empty() && run.observed.damaged.is_empty() {
         let changed = run.changes.iter().map(|change| &change.snapshot.path);
-        install::forget_spares(run.settings, &run.observed.journal, changed);
+        apply::forget_spares(run.settings, &run.observed.journal, changed);
         return Ok(files::remove_own(&run.settings.journal())?);
     }
     if run.signalled {
-        install::record(&run.settings.journal(), &Record::Loaded)?;
+        apply::record(&run.settings.journal(), &Record::Loaded)?;
     }
     Ok(())
 }
@@ -440,18 +440,18 @@ impl Run<'_> {
         let pending = self.observed.journal.pending;
         if self.observed.local.is_empty() && !pending {
             let changed = self.changes.iter().map(|change| &change.snapshot.path);
-            install::forget_spares(self.settings, &self.observed.journal, changed);
+            apply::forget_spares(self.settings, &self.observed.journal, changed);
             return Ok(files::remove_own(&journal)?);
         }
         self.record_as_before()?;
-        if pending { Ok(()) } else { install::record(&journal, &Record::Loaded) }
+        if pending { Ok(()) } else { apply::record(&journal, &Record::Loaded) }
     }
 
     fn record_as_before(&self) -> Result<(), Error> {
         let files = self.observed.journal.files.clone();
         let (at, local) = (clock::now(), self.observed.local.clone());
         let intent = Intent { at, local, files };
-        install::record(&self.settings.journal(), &Record::Intent(intent))
+        apply::record(&self.settings.journal(), &Record::Intent(intent))
     }
 
     /// The file as it was, or, if somebody wrote to it since, without the lines of `new`.

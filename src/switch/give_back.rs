@@ -16,10 +16,10 @@ use crate::base::files::{self, Stamp};
 use crate::base::names::{Hostname, Route};
 use crate::ca::webroot;
 use crate::config::Settings;
+use crate::switch::apply;
 use crate::switch::asked::{self, Asked};
 use crate::switch::difference;
 use crate::switch::guess;
-use crate::switch::install;
 use crate::switch::journal::{self, Intent, Journal, Record};
 use crate::switch::order::{Options, Report, Return};
 use crate::switch::plan::{self, Door};
@@ -78,12 +78,12 @@ pub const STEPS: [Step; 6] = [
 /// Gives back what `which` covers; where the web server is not Apache, what is left of that.
 pub fn give_back(settings: &Settings, which: &Return, options: &Options) -> Result<Report, Error> {
     let Some(server) = &settings.web_server else {
-        let _lock = install::hold_to_give_back(settings)?;
+        let _lock = apply::hold_to_give_back(settings)?;
         return under_lock(settings, which, options);
     };
     if files::exists(&settings.journal()) {
         // From when it was Apache.
-        let _lock = install::hold_to_give_back(settings)?;
+        let _lock = apply::hold_to_give_back(settings)?;
         under_lock(settings, &Return::All, &Options::default())?;
     }
     unswitched::perform(settings, server, Vec::new(), options)
@@ -98,7 +98,7 @@ pub fn under_lock(settings: &Settings, which: &Return, options: &Options) -> Res
 
 /// What would be taken out, as a unified diff; nothing is changed.
 pub fn dry_run(settings: &Settings, which: &Return) -> Result<(String, Report), Error> {
-    let _lock = install::hold_to_give_back(settings)?;
+    let _lock = apply::hold_to_give_back(settings)?;
     let options = Options::default();
     let mut run = begin(settings, which, &options);
     if let Some(server) = &run.server {
@@ -115,7 +115,7 @@ pub fn dry_run(settings: &Settings, which: &Return) -> Result<(String, Report), 
 /// Looks at the journal and at its files, for who holds the lock; changes nothing.
 pub fn begin<'a>(settings: &'a Settings, which: &'a Return, options: &'a Options) -> Run<'a> {
     let watch = Stopwatch::start();
-    let (journal, notes) = install::read_journal(&settings.journal()).unwrap_or_else(|error| {
+    let (journal, notes) = apply::read_journal(&settings.journal()).unwrap_or_else(|error| {
         let note = Note::journal(&settings.journal().display().to_string(), &chain(&error));
         (Journal { pending: true, ..Journal::default() }, vec![note])
     });
@@ -171,7 +171,7 @@ fn note_intent(run: &Run<'_>) {
     let going = run.files.values().filter(|taken| taken.has_more());
     let files = going.map(|taken| taken.snapshot.path.display().to_string()).collect();
     let intent = Intent { at: clock::now(), local: run.remaining(), files };
-    if let Err(error) = install::record(&run.settings.journal(), &Record::Intent(intent)) {
+    if let Err(error) = apply::record(&run.settings.journal(), &Record::Intent(intent)) {
         // A full disk is no reason to stay: who finds the lines gone, and a journal that knows
         // nothing of it, has Apache load its configuration too.
         tracing::warn!("this return is not journalled: {}", chain(&error));
@@ -187,7 +187,7 @@ fn take_out(run: &mut Run<'_>) {
     // None is left to go, whatever Apache says next.
     let is_all = !run.files.is_empty() && run.files.values().all(Taken::is_done);
     if is_all && run.remaining().is_empty() && run.damage().is_empty() {
-        install::forget_spares(run.settings, &run.journal, run.files.keys());
+        apply::forget_spares(run.settings, &run.journal, run.files.keys());
     }
 }
 
@@ -236,7 +236,7 @@ fn reload(run: &mut Run<'_>) -> Result<(), Error> {
     run.signalled = false;
     let signalled = &mut run.signalled;
     let told = asked.may_be_loaded(server).and_then(|()| {
-        install::reload(server, run.settings.proof_time, || {
+        apply::reload(server, run.settings.proof_time, || {
             asked.watched.still()?;
             *signalled = true;
             Ok(())
@@ -420,7 +420,7 @@ impl Run<'_> {
         let left: Vec<Route> = stuck.chain(self.remaining()).collect();
         if left.is_empty() && self.damage().is_empty() && self.obstacle.is_none() {
             // First: who finds them without a journal does not know where to look.
-            install::forget_spares(self.settings, &self.journal, self.files.keys());
+            apply::forget_spares(self.settings, &self.journal, self.files.keys());
             return match files::remove_own(&path) {
                 // Should it come back with a power cut, Apache loads its configuration once more.
                 Err(_) if !files::exists(&path) => Ok(()),
@@ -434,7 +434,7 @@ impl Run<'_> {
             let is_loaded = self.signalled || self.replaced().is_empty() && !self.journal.pending;
             return self.rewrite_journal(left, is_loaded);
         }
-        if self.signalled { install::record(&path, &Record::Loaded) } else { Ok(()) }
+        if self.signalled { apply::record(&path, &Record::Loaded) } else { Ok(()) }
     }
 
     /// What is left, in a journal that does not grow however often that stays as it is.

@@ -16,7 +16,7 @@ use crate::base::fingerprint::fingerprint;
 use crate::base::names::Route;
 use crate::base::threads::{self, Thread};
 use crate::config::Settings;
-use crate::switch::install::{self, Change};
+use crate::switch::apply::{self, Change};
 use crate::switch::order::Order;
 use crate::switch::report::Error;
 
@@ -51,9 +51,9 @@ pub fn guess(settings: &Settings, order: &Order, server: &Server) -> Option<Gues
         Order::Only(routes) => as_last_time(&settings.last_switch(), routes),
         Order::Add(_) | Order::Proxied(_) => None,
     }?;
-    let staged = install::stage(&changes, &settings.state_directory).ok()?;
+    let staged = apply::stage(&changes, &settings.state_directory).ok()?;
     let inquirer = server.inquirer().clone();
-    let ask = move || install::question(&inquirer, &staged);
+    let ask = move || apply::question(&inquirer, &staged);
     Some(Guess { changes, answer: Some(threads::start("guess", ask).ok()?) })
 }
 

@@ -7,9 +7,9 @@ use crate::base::clock::Stopwatch;
 use crate::base::names::Route;
 use crate::config::Settings;
 use crate::config::web_server::WebServer;
+use crate::switch::apply;
 use crate::switch::foreign_reload;
 use crate::switch::foreign_served;
-use crate::switch::install;
 use crate::switch::order::{Options, Report};
 use crate::switch::report::{Error, Note};
 
@@ -20,7 +20,7 @@ pub fn perform(
     local: Vec<Route>,
     options: &Options,
 ) -> Result<Report, Error> {
-    let _lock = install::hold(settings)?;
+    let _lock = apply::hold(settings)?;
     let mut report = Report { local, ..Report::default() };
     if !options.reload {
         return Ok(report);

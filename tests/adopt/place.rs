@@ -134,7 +134,7 @@ impl<'a> Place<'a> {
         let settings = self.settings();
         let adoption = adopt::adoption(&settings, &observed).unwrap();
         let inquirer = server.inquirer();
-        let asked = adopt::apache::question(inquirer, &observed.user, &adoption.changes);
+        let asked = adopt::proving::question(inquirer, &observed.user, &adoption.changes);
         (adoption, asked)
     }
 
@@ -143,7 +143,7 @@ impl<'a> Place<'a> {
         let (adoption, asked) = self.adoption();
         asked.unwrap();
         adoption.changes.iter().for_each(|change| self.apply(change));
-        assert!(adopt::apache::settle(&self.settings()).unwrap().reloaded.is_some());
+        assert!(adopt::proving::settle(&self.settings()).unwrap().reloaded.is_some());
         assert!(self.server.as_mut().unwrap().is_the_same());
         assert!(apache::configtest(&self.layout).status.success());
         adoption

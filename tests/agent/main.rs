@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use certbaton::base::clock::{Deadline, pause};
 use certbaton::ca::sight::Planted;
-use certbaton::fleet::wire::{Answer, answer};
+use certbaton::fleet::protocol::{Answer, answer};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

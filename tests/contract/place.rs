@@ -142,7 +142,7 @@ impl Place {
     /// What a program is told on standard input.
     pub(crate) fn input(words: &[String]) -> Vec<u8> {
         if words.get(1).is_some_and(|verb| verb == "agent") {
-            let version = certbaton::fleet::wire::VERSION;
+            let version = certbaton::fleet::protocol::VERSION;
             return format!("{{\"version\":{version},\"order\":\"status\"}}\n").into();
         }
         Vec::new()

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
 
-use certbaton::fleet::wire::Answer;
+use certbaton::fleet::protocol::Answer;
 use serde_json::Value;
 
 use crate::tree::{Tree, certificate};

@@ -18,8 +18,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
-use certbaton::fleet::report::{Due, Report};
-use certbaton::fleet::wire::{Answer, answer};
+use certbaton::fleet::host_report::{Due, Report};
+use certbaton::fleet::protocol::{Answer, answer};
 use rustix::fs::FlockOperation;
 use tree::{Tree, certificate};
 

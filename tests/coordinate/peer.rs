@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Instant;
 
 use certbaton::base::names::Hostname;
-use certbaton::fleet::report::{Lineage, Report, Routes};
-use certbaton::fleet::wire::{Answer, line};
+use certbaton::fleet::host_report::{Lineage, Report, Routes};
+use certbaton::fleet::protocol::{Answer, line};
 use serde_json::Value;
 
 use crate::hostile::{Lair, STATED, lair_of};

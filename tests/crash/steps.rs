@@ -1,7 +1,7 @@
 //! test: a switch that ends after any of its steps, from any state that such an end leaves.
 
 use certbaton::switch::order::{Options, Order, Return};
-use certbaton::switch::{commit, give_back, install};
+use certbaton::switch::{apply, commit, give_back};
 
 use crate::bench::{Bench, Goal};
 use crate::{full, on_a_bench};
@@ -68,7 +68,7 @@ pub(crate) fn abandon(bench: &Bench, goal: Goal, steps: usize) -> Result<(), Str
         bench.done(Goal::Local)?;
     }
     let options = Options::default();
-    let _lock = install::hold(&bench.settings).map_err(|e| e.to_string())?;
+    let _lock = apply::hold(&bench.settings).map_err(|e| e.to_string())?;
     if goal == Goal::Local {
         let order = Order::Add(bench.routes());
         let run = commit::begin(&bench.settings, &order, &options);

@@ -12,8 +12,8 @@ use certbaton::base::clock::{self, Deadline, Stopwatch};
 use certbaton::base::command::Program;
 use certbaton::config::Settings;
 use certbaton::lease::connection::{Connection, Way};
+use certbaton::lease::heartbeat::{News, Session};
 use certbaton::lease::holder::GiveUp;
-use certbaton::lease::session::{News, Session};
 use certbaton::lease::wire::{Answer, Ask, Hello, Purpose, Token};
 
 const HELLO: &str =

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use certbaton::config::Settings;
 use certbaton::fleet::found::{Found, Versions};
-use certbaton::monitor::look::look;
+use certbaton::monitor::round::look;
 use certbaton::status::overview::{HostStatus, LeaseStatus, Overview, Severity, Wrong};
 use serde_json::Value;
 use tempfile::TempDir;

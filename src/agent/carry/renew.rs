@@ -16,11 +16,11 @@ use crate::base::process::{self, Holder, Process, Signal};
 use crate::certbot::failures::Failures;
 use crate::certbot::log::Log;
 use crate::certbot::running::LOCK_FILE;
-use crate::check::survey::{self, serials};
+use crate::check::this_host::{self, serials};
 use crate::config::Settings;
 use crate::fleet::budget::Budget;
-use crate::fleet::report::Lineage;
-use crate::fleet::wire::{self, Answer, MAX_TEXT, Renewal, Renewed};
+use crate::fleet::host_report::Lineage;
+use crate::fleet::protocol::{self, Answer, MAX_TEXT, Renewal, Renewed};
 
 impl Caller {
     /// Runs certbot once, or once per name, and tells by its files what came of it.
@@ -29,7 +29,7 @@ impl Caller {
         settings: &Settings,
         renewal: &Renewal,
     ) -> Result<Vec<Renewed>, Error> {
-        let program = survey::program(settings).ok_or(Error::NoCertbot)?;
+        let program = this_host::program(settings).ok_or(Error::NoCertbot)?;
         let known = serials(settings);
         for name in &renewal.cert_names {
             if known.iter().all(|(known, _)| known != name.as_str()) {
@@ -148,7 +148,7 @@ impl Caller {
         renewal: &Renewal,
         name: Option<&str>,
     ) -> Result<Run, Error> {
-        let mut run = survey::run_of(program);
+        let mut run = this_host::run_of(program);
         let mut words = vec!["renew", "--non-interactive", "--no-random-sleep-on-renew"];
         words.extend(name.iter().flat_map(|name| ["--cert-name", name]));
         words.extend(renewal.force.then_some("--force-renewal"));
@@ -203,7 +203,7 @@ impl Caller {
                 Next::Out(line) | Next::Err(line)
                     if line.iter().all(|b| b.is_ascii_whitespace() || *b == b'-') => {}
                 Next::Out(line) | Next::Err(line) => {
-                    let text = wire::shown(&line);
+                    let text = protocol::shown(&line);
                     at_a_line(&text);
                     self.answer(&Answer::Line { text })?;
                 }
@@ -238,7 +238,7 @@ impl Caller {
     /// Waits until the keeper of the run has given back routes and lease; says whether it has.
     fn wait_for_the_end_of_the_run(&self, settings: &Settings) -> Result<bool, Error> {
         let deadline = Deadline::after(KEEPER_TIME);
-        while survey::under_way(settings) {
+        while this_host::under_way(settings) {
             if self.is_signalled() {
                 return Err(Error::CalledOff);
             }
@@ -254,7 +254,7 @@ impl Caller {
 /// Whoever orders: what a CA gives of the same names in a week is not used up by force.
 /// Those that would be one more, and why that is none.
 fn over_limit(settings: &Settings, renewal: &Renewal) -> Vec<(String, String)> {
-    let known = survey::known(settings);
+    let known = this_host::known(settings);
     let own = known.iter().map(|lineage| ("", lineage));
     let mut budget = Budget::new(own, settings.duplicates_per_week, clock::now());
     let is_asked = |lineage: &&Lineage| {

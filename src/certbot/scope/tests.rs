@@ -9,7 +9,8 @@ fn lineage(name: &str, webroot: &str, names: &[&str]) -> Lineage {
          webroot_path = {webroot},\n[[webroot_map]]\n"
     );
     let file = format!("/etc/letsencrypt/renewal/{name}.conf");
-    let mut lineage = crate::certbot::renewal::parse(Path::new(&file), text.as_bytes()).unwrap();
+    let mut lineage =
+        crate::certbot::renewal_file::parse(Path::new(&file), text.as_bytes()).unwrap();
     lineage.names = names.iter().map(|name| host(name)).collect();
     lineage
 }

@@ -7,9 +7,9 @@ use crate::base::names::{HostLabel, Webroot};
 use crate::ca::caa::{Record, Relevant};
 use crate::ca::sight::{Answer, Asked, Fault, Kind, Leaf, Planted, Planting, Presented, Sight};
 use crate::check::health::{self, Vitals};
-use crate::coordinate::plan::tests::{lineage, report};
+use crate::coordinate::sequence::tests::{lineage, report};
+use crate::fleet::host_report::Issued;
 use crate::fleet::inspection::{Directive, InspectedName, Inspection};
-use crate::fleet::report::Issued;
 
 const VPS: usize = 0;
 const HOME: usize = 1;

@@ -14,7 +14,7 @@ use crate::base::clock::{self, Deadline};
 use crate::base::command::{self, Program};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
-use crate::renewal::guard::verdict::{End, Heard};
+use crate::renewal::guard::permit::{End, Heard};
 use crate::renewal::guard::words::{Charge, Word};
 
 /// Why the worker cannot work.

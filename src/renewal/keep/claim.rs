@@ -8,10 +8,10 @@ use crate::base::files;
 use crate::base::harmless;
 use crate::base::process;
 use crate::lease::wire::Purpose;
-use crate::renewal::due::Certificates;
+use crate::renewal::certificates::Certificates;
 use crate::renewal::keeper::{self, Channel};
-use crate::renewal::lease::{self, Asking, Grant};
 use crate::renewal::messages::Names;
+use crate::renewal::right::{self, Asking, Grant};
 
 impl Keeper<'_> {
     /// Waits for the lease; gives up when the hook or the owner is gone. Where it is done
@@ -20,17 +20,17 @@ impl Keeper<'_> {
         &self,
         hook: &Channel,
         config: Option<&Path>,
-    ) -> Result<(Grant, Option<lease::Error>), Error> {
+    ) -> Result<(Grant, Option<right::Error>), Error> {
         let program = process::executable(process::own()?.pid)?;
         let mut asking = Asking::begin(self.settings, self.purpose(), &program, config)?;
         loop {
             match asking.look() {
                 Ok(Some(grant)) => return Ok((grant, None)),
                 Ok(None) => {}
-                Err(lease::Error::Unreachable { arbiter, said }) => {
+                Err(right::Error::Unreachable { arbiter, said }) => {
                     let why =
                         format!("the arbiter of the lease, {arbiter}, cannot be reached ({said})");
-                    let error = lease::Error::Unreachable { arbiter, said };
+                    let error = right::Error::Unreachable { arbiter, said };
                     let within = self.settings.break_glass;
                     let Some(end) = within.and_then(|time| self.before.expires_within(time)) else {
                         return Err(error.into());

@@ -16,10 +16,10 @@ use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
-use crate::renewal::keep::record;
+use crate::renewal::keep::recorder;
 use crate::renewal::keeper::{self, Channel};
-use crate::renewal::lease;
 use crate::renewal::messages::{Reply, Request};
+use crate::renewal::right;
 use crate::switch::commit;
 use crate::switch::give_back::give_back;
 use crate::switch::order::{Options, Report, Return};
@@ -105,7 +105,7 @@ impl Keeper<'_> {
                 break;
             }
             // Whoever holds it looks, or finishes what the journal says.
-            let Ok(Some(_right)) = lease::to_give_back(self.settings, Duration::ZERO) else {
+            let Ok(Some(_right)) = right::to_give_back(self.settings, Duration::ZERO) else {
                 continue;
             };
             match self.try_once(&mut said) {
@@ -121,12 +121,12 @@ impl Keeper<'_> {
         let outcome = give_back(self.settings, &Return::All, &Options::default());
         match &outcome {
             Ok(report) => {
-                self.record.record(record::switched(&outcome));
+                self.record.record(recorder::switched(&outcome));
                 commit::log(self.settings, report);
             }
             Err(error) => {
                 if said.insert(chain(error)) {
-                    self.record.record(record::switched(&outcome));
+                    self.record.record(recorder::switched(&outcome));
                     tracing::error!("{}", still_local(error));
                 }
             }

@@ -8,14 +8,14 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixListener;
 
 use super::unnamed::unnamed;
-use super::{Error, Keeper, record};
+use super::{Error, Keeper, recorder};
 use crate::base::cause::chain;
 use crate::base::clock::Stopwatch;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::names::{Hostname, Route, Webroot};
 use crate::history::record::{Event, LeftOut as LeftOutRecord};
-use crate::renewal::lease;
 use crate::renewal::messages::{Extent, LeftOut, Names, Needed, Reply};
+use crate::renewal::right;
 use crate::switch::commit;
 use crate::switch::order::{self, Options, Order, Report};
 use crate::switch::public;
@@ -71,7 +71,7 @@ impl Keeper<'_> {
             }
             switched => switched,
         };
-        self.record.record(record::switched(&switched));
+        self.record.record(recorder::switched(&switched));
         let report = switched?;
         commit::log(self.settings, &report);
         let mut routes = report.left_out.clone();
@@ -126,7 +126,7 @@ impl Keeper<'_> {
     }
 
     /// What certbot is to be told: to go on, with what it will fail with named, or to stop.
-    pub(super) fn judged(&mut self, begun: &Begun, without: Option<&lease::Error>) -> Reply {
+    pub(super) fn judged(&mut self, begun: &Begun, without: Option<&right::Error>) -> Reply {
         let had_any = !self.run.is_empty();
         let why = |needed: &Needed| {
             let of_route = |left: &&order::LeftOut| needed.routes.contains(&left.route);

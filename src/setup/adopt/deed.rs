@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::check::hooks;
-use crate::setup::adopt::commands::{Command, commands};
+use crate::setup::adopt::shell::{Command, commands};
 
 /// What the text of a hook does.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,23 +9,23 @@ use super::{Begun, Call, Ended, HOST_KEY, Next, admit, begin, configure, merged,
 use crate::base::cause::chain;
 use crate::base::command::ssh::Bar;
 use crate::base::files;
-use crate::base::files::place;
+use crate::base::files::displace;
 use crate::base::harmless;
 use crate::base::names::{Destination, HostLabel};
 use crate::config::{self, Settings};
 use crate::fleet::link::Way;
-use crate::fleet::wire::Order;
+use crate::fleet::protocol::Order;
 use crate::lease::question::{self, question};
 use crate::lease::wire::Ask;
 use crate::setup::configuration::{Pair, ssh_config};
 use crate::setup::error::Error;
 use crate::setup::keys::{self, CallerKey, Fingerprint, PublicKey};
 use crate::setup::machine::{self, ACCOUNT};
+use crate::setup::openssh::{self, Login};
 use crate::setup::payload::RENEW_TIMER;
 use crate::setup::perform::{Consent, Outcome, Person, perform};
 use crate::setup::role::Role;
 use crate::setup::show;
-use crate::setup::ssh::{self, Login};
 use crate::setup::wanted::{Text, Wanted};
 
 /// What home alone is told.
@@ -49,7 +49,7 @@ pub fn home(call: &Call<'_>, order: &Home, person: &mut dyn Person) -> Result<En
     let Begun { mut work, manifest, has_lineages, first, .. } = begin(call, Role::Home, person)?;
     let user = order.login.as_ref().and_then(|login| login.user.as_deref());
     let owner = user.and_then(|user| User::from_name(user).ok().flatten());
-    let sockets = place::scratch(Path::new("/run"), owner.map(|user| user.uid.as_raw()))?;
+    let sockets = displace::scratch(Path::new("/run"), owner.map(|user| user.uid.as_raw()))?;
     let remote = order.login.as_ref().map(|login| Remote { login, sockets: sockets.path() });
     let (host_keys, is_root) = match &remote {
         Some(remote) => remote.host_key(&order.host)?,
@@ -85,7 +85,7 @@ pub fn home(call: &Call<'_>, order: &Home, person: &mut dyn Person) -> Result<En
         }
     }
     let also = remote.as_ref().map(|remote| {
-        format!("then, on {}: {}\n", remote.login.destination.as_str(), ssh::quoted(&line))
+        format!("then, on {}: {}\n", remote.login.destination.as_str(), openssh::quoted(&line))
     });
     let outcome = perform(call.settings, person, call.consent, &work, also.as_deref())?;
     if outcome == Outcome::Rehearsed {
@@ -104,7 +104,7 @@ pub fn home(call: &Call<'_>, order: &Home, person: &mut dyn Person) -> Result<En
         }
         Opened::Open => Ok(Ended { next: Next::Certificate, last: Some(first) }),
         Opened::Refused if remote.is_none() => {
-            let line = ssh::quoted(&line);
+            let line = openssh::quoted(&line);
             let last = format!(
                 "this host's key is not on {} yet; paste this there, which also says where sshd there keeps this host out; then run this again or certbaton check:\n\n{line}\n",
                 order.host
@@ -152,14 +152,14 @@ impl Key {
         };
         if files::exists(&file) {
             files::read_secret(&file)?;
-            let half = ssh::public_half(&file)?;
+            let half = openssh::public_half(&file)?;
             let caller = named(&half).map_err(wrong)?;
             let public = text(&own("id_ed25519.pub"))?.starts_with(&caller.key.to_string());
             return Ok(Self { caller, new: None, public });
         }
-        let scratch = place::scratch(Path::new("/run"), None)?;
+        let scratch = displace::scratch(Path::new("/run"), None)?;
         let made = scratch.path().join("id_ed25519");
-        ssh::make_key(&made, &call.home)?;
+        openssh::make_key(&made, &call.home)?;
         let private = files::read_secret(&made)?;
         let public = files::read_foreign(&made.with_extension("pub"))?;
         let caller = named(&String::from_utf8_lossy(&public)).map_err(wrong)?;
@@ -216,7 +216,12 @@ impl Remote<'_> {
         words.extend(["--no-check", consent]);
         let mut said = Vec::new();
         let mut hear = |part: &[u8]| said.extend_from_slice(part);
-        self.login.run("certbaton init there", &ssh::quoted(&words), self.sockets, &mut hear)?;
+        self.login.run(
+            "certbaton init there",
+            &openssh::quoted(&words),
+            self.sockets,
+            &mut hear,
+        )?;
         Ok(String::from_utf8_lossy(&said).into_owned())
     }
 }
@@ -248,7 +253,7 @@ fn host_keys(
     }
     if fingerprint.is_none() {
         for file in ["/root/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"] {
-            let known = keys::host_keys(&ssh::known(&pattern, Path::new(file)));
+            let known = keys::host_keys(&openssh::known(&pattern, Path::new(file)));
             if let Some(key) = known.first() {
                 let print = key.fingerprint();
                 person.tell(&format!("{host} has the key {print}, says {file}\n"));
@@ -256,7 +261,7 @@ fn host_keys(
             }
         }
     }
-    let scanned = keys::host_keys(&ssh::scan(host, *port)?);
+    let scanned = keys::host_keys(&openssh::scan(host, *port)?);
     let Some(best) = scanned.first() else { return Err(Error::NoKey(host.clone(), *port)) };
     let print = best.fingerprint();
     if let Some(wanted) = fingerprint {

@@ -20,7 +20,7 @@ impl Scratch {
     }
 
     fn put(&self, name: &str, text: &str) {
-        place::create(&self.at(name), text.as_bytes(), 0o640, self.directory.path()).unwrap();
+        displace::create(&self.at(name), text.as_bytes(), 0o640, self.directory.path()).unwrap();
     }
 
     fn write(&self, name: &str, text: &str) -> Change {
@@ -35,7 +35,7 @@ impl Scratch {
     fn back(&self) {
         let ledger = self.ledger();
         for entry in ledger.manifest.files.iter().rev() {
-            let state = place::state(&entry.path).unwrap();
+            let state = displace::state(&entry.path).unwrap();
             ledger.follow(&entry.path, &entry.fate(&state)).unwrap();
         }
     }
@@ -54,7 +54,7 @@ fn everything_comes_back_from_the_manifest_alone() {
     assert_eq!(scratch.text("old"), "ours");
     assert_eq!(scratch.text("copy"), "a site", "through the link");
     assert_eq!(scratch.ledger().manifest.directories, [scratch.at("a"), scratch.at("a/b")]);
-    let State::File { mode, .. } = place::state(&scratch.at("old")).unwrap() else { panic!() };
+    let State::File { mode, .. } = displace::state(&scratch.at("old")).unwrap() else { panic!() };
     assert_eq!(mode, 0o640, "its own");
     // A second version, and only its own bytes are known to be ours.
     scratch.ledger().apply(&[scratch.write("old", "ours again")]).unwrap();
@@ -84,7 +84,7 @@ fn an_edit_below_a_link_of_ours_stays_what_is_read() {
 fn what_fails_on_the_way_leaves_everything_as_before() {
     let scratch = Scratch::new();
     scratch.put("old", "theirs");
-    place::make_directory(&scratch.at("open"), 0o777).unwrap();
+    displace::make_directory(&scratch.at("open"), 0o777).unwrap();
     let impossible = scratch.write("open/x", "x");
     let changes = [scratch.write("old", "ours"), scratch.write("d/new", "new"), impossible];
     let failed = scratch.ledger().apply(&changes).unwrap_err();
@@ -100,7 +100,7 @@ fn a_run_that_was_cut_off_after_the_manifest_can_be_repeated_and_taken_back() {
     let changes = [scratch.write("old", "ours"), scratch.write("new", "new")];
     let mut ledger = scratch.ledger();
     for change in &changes {
-        let state = place::state(&change.path).unwrap();
+        let state = displace::state(&change.path).unwrap();
         ledger.prepare(change, &state).unwrap();
     }
     ledger.save().unwrap();

@@ -18,8 +18,8 @@ use crate::base::lock::Lock;
 use crate::base::names::HostLabel;
 use crate::base::process::{self, Process};
 use crate::config::Settings;
+use crate::lease::holders;
 use crate::lease::lines::{self, Lines};
-use crate::lease::overview;
 use crate::lease::place::{Hold, Holder, Standing, Waiter};
 use crate::lease::rules::{self, Claim, Grant, Millis, Now, Verdict, millis};
 use crate::lease::slots;
@@ -276,7 +276,7 @@ impl Conversation<'_> {
             Ask::Release => self.release(),
             Ask::Status => {
                 let grace = millis(self.periods.arbiter);
-                Ok(Some(Answer::Status(overview::status(&self.store, now().boot, grace)?)))
+                Ok(Some(Answer::Status(holders::status(&self.store, now().boot, grace)?)))
             }
             Ask::Break { token } => self.revoke(token),
         };
@@ -468,7 +468,7 @@ impl Conversation<'_> {
         let reason = if grace {
             Waiting::Grace { millis: until.saturating_sub(at) }
         } else {
-            Waiting::Behind { waiters, holder: overview::holder(&self.store, at)? }
+            Waiting::Behind { waiters, holder: holders::holder(&self.store, at)? }
         };
         Ok(Some(Answer::Waiting { reason }))
     }

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::base::names::{HostLabel, Hostname};
 use crate::base::text::span;
 use crate::fleet::budget::Budget;
-use crate::fleet::report::{Due, HOOKS, Lineage, Report};
-use crate::fleet::wire::{LineageName, Renewal};
+use crate::fleet::host_report::{Due, HOOKS, Lineage, Report};
+use crate::fleet::protocol::{LineageName, Renewal};
 
 /// What a person or timer wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -18,10 +18,10 @@ use crate::base::fingerprint::fingerprint;
 use crate::base::lock::{self, Insisted, Lock};
 use crate::config::Settings;
 use crate::lease::connection::{self, Way};
+use crate::lease::heartbeat::{News, Session};
 use crate::lease::holder::GiveUp;
-use crate::lease::session::{News, Session};
 use crate::lease::wire::{Holder, Purpose, Token, Waiting};
-use crate::switch::install;
+use crate::switch::apply;
 
 /// Why the right cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +93,7 @@ pub fn local(settings: &Settings) -> Result<Option<Lock>, Error> {
 pub fn to_give_back(settings: &Settings, patience: Duration) -> Result<Option<Right>, lock::Error> {
     let mut right = Right::default();
     for path in [Some(settings.lease_lock()), apaches_lock(settings)].into_iter().flatten() {
-        match install::insist(settings, &path, patience)? {
+        match apply::insist(settings, &path, patience)? {
             Insisted::Held(lock) => right.locks.push(lock),
             Insisted::Nobodys(_) => {}
             Insisted::Busy => return Ok(None),

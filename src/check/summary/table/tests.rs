@@ -3,7 +3,7 @@ use crate::base::finding::Finding;
 use crate::check::matrix::Gathered;
 use crate::check::summary::summary;
 use crate::check::verdict::tests::healthy;
-use crate::coordinate::plan::tests::lineage;
+use crate::coordinate::sequence::tests::lineage;
 use jiff::Timestamp;
 
 fn text(gathered: &Gathered) -> String {

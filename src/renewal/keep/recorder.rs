@@ -13,11 +13,11 @@ use crate::base::names::Hostname;
 use crate::base::process;
 use crate::certbot::log::Log;
 use crate::config::Settings;
-use crate::history::log::{Recorder, Start};
+use crate::history::file::{Recorder, Start};
 use crate::history::record::{By, Deployed as DeployedRecord, Event, Kind, Switched};
-use crate::renewal::due::Certificates;
-use crate::renewal::lease::Grant;
+use crate::renewal::certificates::Certificates;
 use crate::renewal::messages::{Deployed, Names, Reply, Task};
+use crate::renewal::right::Grant;
 use crate::switch::order::Report;
 use crate::switch::report;
 

@@ -20,8 +20,8 @@ use crate::certbot::lineages::lineages;
 use crate::check::bounds::{Bounds, MOST_ADDRESSES, STRANGE};
 use crate::config::Settings;
 use crate::coordinate::outcome::{Served, Verdict};
+use crate::fleet::host_report::{Lineage, Report};
 use crate::fleet::mismatch::{Mismatch, Seen, mismatch, not_served, unserved};
-use crate::fleet::report::{Lineage, Report};
 use crate::fleet::whose;
 
 /// The hosts as they are now.
@@ -300,7 +300,7 @@ const HTTPS: u16 = 443;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coordinate::plan::tests::{lineage, report};
+    use crate::coordinate::sequence::tests::{lineage, report};
 
     fn known(hosts: &[(HostLabel, Report)]) -> Known {
         Known {

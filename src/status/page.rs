@@ -8,7 +8,7 @@ use crate::base::text::{Table, span};
 use crate::config::Thresholds;
 use crate::fleet::found::{Found, LineageResult, LineageStatus};
 use crate::history::run::Outcome;
-use crate::renewal::lease::described;
+use crate::renewal::right::described;
 use crate::status::judgement::{age, minute};
 use crate::status::overview::{HostStatus, LeaseStatus, Overview, Severity};
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::names::Hostname;
-use crate::fleet::report::{Certbot, Disk, Issued, Routes};
+use crate::fleet::host_report::{Certbot, Disk, Issued, Routes};
 
 /// A due lineage `name` for `name.example`.
 pub(crate) fn lineage(name: &str, serial: &str) -> Lineage {

@@ -7,7 +7,7 @@ use crate::apache::document::words;
 use crate::apache::dump::Node;
 use crate::apache::vhosts::Vhost;
 use crate::base::names::Thumbprint;
-use crate::check::apache::{Fate, Found};
+use crate::check::answerer::{Fate, Found};
 
 /// `found`, or the account by whose thumbprint it answers.
 pub(super) fn or<'a>(found: Found<'a>, vhost: &Vhost<'a>, levels: &[Level<'a>]) -> Found<'a> {

@@ -19,7 +19,7 @@ use crate::apache::vhosts::Vhost;
 use crate::base::names::{Hostname, Webroot};
 use crate::switch::plan::{Configuration, answering_vhosts};
 
-mod account;
+mod stateless;
 #[cfg(test)]
 mod tests;
 
@@ -118,7 +118,7 @@ fn follow<'a>(
     let rule = by_rules(&book, request, webroot, &user.dump.document_root, vhost)
         .filter(|_| engine && !pass.is_some_and(|pass| pass.encoded));
     let found = match (rule, pass) {
-        (Some(found), _) => account::or(found, vhost, &levels),
+        (Some(found), _) => stateless::or(found, vhost, &levels),
         // Whether the name is in its file is not known.
         (None, _) if express.is_some() => (Fate::Passed, express, None, false),
         (None, Some(pass)) => passed(pass, request),
@@ -134,7 +134,7 @@ fn follow<'a>(
     } else {
         redirected_late(&levels, request, false)
     };
-    let later = later.map(|found| account::or(found, vhost, &levels));
+    let later = later.map(|found| stateless::or(found, vhost, &levels));
     refused(&levels, here).or(later).unwrap_or(found)
 }
 

@@ -14,10 +14,10 @@ use crate::base::finding::Finding;
 use crate::base::threads;
 use crate::certbot::installed;
 use crate::certbot::lineages::{Lineages, lineages};
-use crate::certbot::renewal;
+use crate::certbot::renewal_file;
 use crate::certbot::version::{Age, Version};
 use crate::check::health;
-use crate::check::survey::{self, Looked};
+use crate::check::this_host::{self, Looked};
 use crate::check::vitals::vitals;
 use crate::check::{reading, traps};
 use crate::config::{Host, Settings};
@@ -25,9 +25,9 @@ use crate::fleet::found::Hold;
 use crate::fleet::found::{Found, LineageStatus, Versions};
 use crate::fleet::link::hosts;
 use crate::fleet::link::{self, Way};
+use crate::fleet::protocol::{Answer, Order};
 use crate::fleet::skew::apart;
-use crate::fleet::wire::{Answer, Order};
-use crate::history::log;
+use crate::history::file;
 use crate::history::run::{self, Run};
 use crate::lease::question::question;
 use crate::lease::wire::{Answer as LeaseAnswer, Ask};
@@ -141,7 +141,7 @@ fn lease(settings: &Settings, call: &Call<'_>) -> LeaseStatus {
 /// This host, looked at.
 pub fn found(settings: &Settings) -> Found {
     // A keeper that is finishing while this looks owns what is seen of it.
-    let was_under_way = survey::under_way(settings);
+    let was_under_way = this_host::under_way(settings);
     let mut notes = Vec::new();
     let known = lineages(&settings.certbot_directory).unwrap_or_else(|error| {
         notes.push(chain(&error));
@@ -154,7 +154,7 @@ pub fn found(settings: &Settings) -> Found {
     // Beside Apache, which takes longer.
     let ((health, certbot), (looked, apache, runs, switched)) =
         threads::both("certbot", beside, || {
-            let looked = survey::apache(settings, &mut notes);
+            let looked = this_host::apache(settings, &mut notes);
             let apache = looked.inquirer.as_ref().and_then(Inquirer::version);
             let (runs, switched) = history(settings, &mut notes);
             (looked, apache, runs, switched)
@@ -174,7 +174,7 @@ pub fn found(settings: &Settings) -> Found {
         },
         apache: failure,
         last_reload: loaded,
-        under_way: was_under_way || survey::under_way(settings),
+        under_way: was_under_way || this_host::under_way(settings),
         hold,
         starts,
         findings,
@@ -204,8 +204,8 @@ fn health(settings: &Settings, known: &Lineages) -> Health {
 type Switched = std::collections::BTreeMap<String, run::Local>;
 
 fn history(settings: &Settings, notes: &mut Vec<String>) -> (Vec<Run>, Switched) {
-    match log::read(settings) {
-        Ok(history) => (run::runs(&history.entries, log::is_alive), run::local(&history.entries)),
+    match file::read(settings) {
+        Ok(history) => (run::runs(&history.entries, file::is_alive), run::local(&history.entries)),
         Err(error) => {
             notes.push(chain(&error));
             (Vec::new(), Switched::new())
@@ -215,9 +215,9 @@ fn history(settings: &Settings, notes: &mut Vec<String>) -> (Vec<Run>, Switched)
 
 /// By its package; Python itself is only asked where that does not tell.
 fn certbot_version(settings: &Settings) -> Option<String> {
-    let program = survey::program(settings)?;
+    let program = this_host::program(settings)?;
     installed::version(&program).or_else(|| {
-        let printed = survey::printed_version(&program).ok()?;
+        let printed = this_host::printed_version(&program).ok()?;
         let mut versions = printed.lines().filter_map(|line| line.strip_prefix("certbot "));
         versions.next_back().map(str::to_owned)
     })
@@ -271,7 +271,7 @@ fn on_disk(name: &str, cert: &Path, now: Timestamp) -> Result<LineageStatus, Str
 }
 
 fn describe(
-    lineage: &renewal::Lineage,
+    lineage: &renewal_file::Lineage,
     version: Option<Version>,
     runs: &[Run],
     now: Timestamp,
@@ -283,7 +283,7 @@ fn describe(
     Ok(LineageStatus {
         renews_from,
         automatic: !lineage.is_manual,
-        obstacle: survey::obstacle(lineage),
+        obstacle: this_host::obstacle(lineage),
         last: result::of_lineage(runs, &lineage.name, renews_from),
         ..described
     })

@@ -10,8 +10,8 @@ use crate::base::names::Route;
 use crate::certbot::lineages::{Lineages, lineages};
 use crate::config::Settings;
 use crate::setup::adopt::{Error, restored};
+use crate::setup::apache_files;
 use crate::setup::change::Change;
-use crate::setup::serving;
 use crate::switch::journal::Journal;
 use crate::switch::observe::{self, Observation};
 use crate::switch::order::{Options, Report, Return};
@@ -30,7 +30,7 @@ pub fn question(inquirer: &Inquirer, before: &Dump, changes: &[Change]) -> Resul
         .filter_map(|i| files::real_path(&file_name::path(&i.file)).ok())
         .collect();
     let mut reading = Reading::default();
-    match serving::ask(inquirer, &read, changes, &mut |part| reading.push(part)) {
+    match apache_files::ask(inquirer, &read, changes, &mut |part| reading.push(part)) {
         Ok(false) => return Ok(()),
         Err(report::Error::Apache(server::Error::Candidate(complaint))) => {
             return Err(Error::Candidate(complaint));

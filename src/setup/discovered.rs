@@ -1,6 +1,6 @@
 //! flow: what a set-up finds out by itself: Apache, certbot, lineages, and what a renewal would switch. Nothing is changed.
 
-mod text;
+mod listing;
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -14,13 +14,13 @@ use crate::base::files;
 use crate::base::names::{HTTP_PORT, Hostname, Route};
 use crate::certbot::installed;
 use crate::certbot::lineages::{self, lineages};
-use crate::certbot::renewal::{Lineage, Refused};
+use crate::certbot::renewal_file::{Lineage, Refused};
 use crate::certbot::scope::{self, Known, scope};
-use crate::check::survey;
+use crate::check::this_host;
 use crate::config::Settings;
 use crate::setup::adopt::{self, Adoption};
+use crate::switch::apply;
 use crate::switch::commit;
-use crate::switch::install;
 use crate::switch::observe;
 use crate::switch::order::{Options, Order, Report};
 use crate::switch::report;
@@ -118,9 +118,9 @@ pub fn find(settings: &Settings) -> Result<Found, Error> {
         let version = server.inquirer().version();
         (WebServer::Apache { pid: server.process().pid, version }, adoption, named)
     };
-    let certbot = survey::program(settings).ok_or(Error::NoCertbot)?;
+    let certbot = this_host::program(settings).ok_or(Error::NoCertbot)?;
     let version = installed::version(&certbot).or_else(|| {
-        let printed = survey::printed_version(&certbot).ok()?;
+        let printed = this_host::printed_version(&certbot).ok()?;
         printed.lines().find_map(|line| line.strip_prefix("certbot ")).map(str::to_owned)
     });
     let known = lineages(&settings.certbot_directory)?;
@@ -161,11 +161,11 @@ fn adoption(
     settings: &Settings,
     server: &Server,
 ) -> Result<(Adoption, Vec<Unserved>), adopt::Error> {
-    let (journal, _) = install::read_journal(&settings.journal())?;
+    let (journal, _) = apply::read_journal(&settings.journal())?;
     // A renewal would say why not, and so does what comes next.
     let Ok(observed) = observe::observe(server, journal) else { return Ok(Default::default()) };
     let found = adopt::adoption(settings, &observed)?;
-    adopt::apache::question(server.inquirer(), &observed.user, &found.changes)?;
+    adopt::proving::question(server.inquirer(), &observed.user, &found.changes)?;
     Ok((found, named(&observed.user)))
 }
 

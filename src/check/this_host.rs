@@ -20,15 +20,15 @@ use crate::ca::served::OnDisk;
 use crate::certbot::due::due;
 use crate::certbot::installed;
 use crate::certbot::lineages::lineages;
-use crate::certbot::renewal;
+use crate::certbot::renewal_file;
 use crate::certbot::version::Version;
 use crate::check::leftovers;
 use crate::config::Settings;
 use crate::config::web_server::WebServer;
-use crate::fleet::report::HOOKS;
-use crate::fleet::report::{Certbot, Disk, Issued, Lineage, Report, Routes};
+use crate::fleet::host_report::HOOKS;
+use crate::fleet::host_report::{Certbot, Disk, Issued, Lineage, Report, Routes};
+use crate::switch::apply;
 use crate::switch::foreign_reload;
-use crate::switch::install;
 use crate::switch::observe;
 use crate::switch::plan;
 use crate::switch::report;
@@ -150,7 +150,7 @@ pub fn apache(settings: &Settings, notes: &mut Vec<String>) -> Looked {
     }
     let mut looked = Looked::default();
     let look = |looked: &mut Looked| -> Result<_, report::Error> {
-        let (journal, said) = install::read_journal(&settings.journal())?;
+        let (journal, said) = apply::read_journal(&settings.journal())?;
         let server = server::find(settings.pid_file.as_deref())?;
         looked.inquirer = Some(server.inquirer().clone());
         let seen = observe::observe(&server, journal)?;
@@ -179,7 +179,7 @@ pub fn apache(settings: &Settings, notes: &mut Vec<String>) -> Looked {
 
 /// Apache does not tell; the journal does.
 fn journalled(settings: &Settings, looked: Looked) -> Looked {
-    let (journal, _) = install::read_journal(&settings.journal()).unwrap_or_default();
+    let (journal, _) = apply::read_journal(&settings.journal()).unwrap_or_default();
     let routes = Routes {
         local: journal.local.into_iter().map(|route| route.name).collect(),
         damaged: Vec::new(),
@@ -243,7 +243,7 @@ pub fn printed_version(program: &Path) -> Result<String, command::Error> {
 }
 
 /// Why a lineage cannot be renewed now.
-pub fn obstacle(lineage: &renewal::Lineage) -> Option<String> {
+pub fn obstacle(lineage: &renewal_file::Lineage) -> Option<String> {
     webroots(lineage).into_iter().filter(|_| lineage.is_webroot()).find_map(|path| {
         if !files::exists(&path) {
             Some(format!("its webroot {} is not there", path.display()))
@@ -256,14 +256,14 @@ pub fn obstacle(lineage: &renewal::Lineage) -> Option<String> {
 }
 
 /// Where certbot puts the files of a lineage.
-pub fn webroots(lineage: &renewal::Lineage) -> BTreeSet<PathBuf> {
+pub fn webroots(lineage: &renewal_file::Lineage) -> BTreeSet<PathBuf> {
     let of = lineage.names.iter().filter_map(|name| lineage.webroot_of(name));
     of.map(|webroot| webroot.as_path().to_owned()).collect()
 }
 
 /// A lineage in words, and its certificate's lifetime.
 fn describe(
-    lineage: &renewal::Lineage,
+    lineage: &renewal_file::Lineage,
     version: Option<Version>,
     now: Timestamp,
 ) -> Result<(Lineage, SignedDuration), String> {
@@ -320,7 +320,7 @@ pub fn known(settings: &Settings) -> Vec<Lineage> {
 /// The serial number of each lineage's certificate now.
 pub fn serials(settings: &Settings) -> Vec<(String, String)> {
     let known = lineages(&settings.certbot_directory).unwrap_or_default();
-    let serial = |lineage: renewal::Lineage| {
+    let serial = |lineage: renewal_file::Lineage| {
         let pem = files::read_trusted(&lineage.cert).ok()?;
         Some((lineage.name, certificate::from_pem(&pem).ok()?.serial))
     };

@@ -8,7 +8,7 @@ use crate::apache::server::{self, Candidate, Inquirer, Server};
 use crate::base::files;
 use crate::config::Settings;
 use crate::setup::change::{Change, What};
-use crate::switch::install;
+use crate::switch::apply;
 use crate::switch::report;
 
 /// A running Apache that reads what is to be changed.
@@ -100,7 +100,7 @@ pub fn reader<'a>(
 impl Reader {
     /// Has it load what is there now, and waits until only that can answer.
     pub fn reload(&self, settings: &Settings) -> Result<(), report::Error> {
-        install::reload(&self.server, settings.proof_time, || Ok(()))
+        apply::reload(&self.server, settings.proof_time, || Ok(()))
     }
 
     /// Asks it whether what is there now can be loaded.

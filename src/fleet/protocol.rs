@@ -11,8 +11,8 @@ use crate::base::harmless;
 use crate::base::names::Hostname;
 use crate::ca::sight::{Planting, Question, Sight};
 use crate::fleet::found::Found;
+use crate::fleet::host_report::Report;
 use crate::fleet::inspection::Inspection;
-use crate::fleet::report::Report;
 
 /// The version of these words; both ends must have the same.
 pub const VERSION: u32 = 1;
