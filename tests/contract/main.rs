@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
 #![expect(clippy::print_stdout, reason = "a test says why it skips")]
 
+mod layers;
 mod place;
 mod rows;
 mod sources;

@@ -1,0 +1,209 @@
+//! flow: the folders of `src` are layers: each imports from those above it alone.
+//!
+//! Read from the sources, as every path that begins at the crate's root; test code may import
+//! what it likes. Since all arrows lead up, no two folders can import each other, however many
+//! are between them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::sources::sources;
+
+/// From the ground up. A folder imports from the rows before its own, and in its own row from
+/// those left of it; outside parties do not know each other.
+const ROWS: &[(&[&str], Beside)] = &[
+    (&["base"], Beside::None),
+    (&["apache", "certbot", "ca", "config"], Beside::None),
+    (&["lease"], Beside::None),
+    (&["switch", "history", "renewal"], Beside::Left),
+    (&["fleet"], Beside::None),
+    (&["check", "coordinate", "status", "monitor"], Beside::Left),
+    (&["setup", "render"], Beside::Left),
+    (&["agent", "cli", "bin"], Beside::Left),
+];
+
+/// What a folder may import of its own row.
+#[derive(Clone, Copy, PartialEq)]
+enum Beside {
+    None,
+    Left,
+}
+
+/// Files that are still longer than [`LINES`], with their lines: they may shrink, and go.
+const LONG: &[(&str, usize)] = &[
+    ("src/base/files.rs", 481),
+    ("src/base/files/replace.rs", 589),
+    ("src/base/process.rs", 486),
+    ("src/check/culprit.rs", 410),
+    ("src/check/verdict.rs", 446),
+    ("src/config.rs", 459),
+    ("src/coordinate.rs", 511),
+    ("src/coordinate/outcome.rs", 408),
+    ("src/lease/conversation.rs", 548),
+    ("src/lease/holder.rs", 438),
+    ("src/lease/rules.rs", 446),
+    ("src/renewal/hook.rs", 511),
+    ("src/renewal/keep.rs", 516),
+    ("src/switch/commit.rs", 488),
+    ("src/switch/give_back.rs", 509),
+];
+
+/// No file is longer, but for its tests.
+const LINES: usize = 400;
+
+fn place(folder: &str) -> Option<(usize, usize)> {
+    ROWS.iter().enumerate().find_map(|(row, (folders, _))| {
+        folders.iter().position(|name| *name == folder).map(|column| (row, column))
+    })
+}
+
+fn may_import(from: &str, to: &str) -> bool {
+    let (Some((row, column)), Some((other, left))) = (place(from), place(to)) else { return false };
+    from == to || other < row || (other == row && left < column && ROWS[row].1 == Beside::Left)
+}
+
+/// The first folder or file below `src`.
+fn folder(file: &str) -> &str {
+    let below = file.strip_prefix("src/").unwrap();
+    below.split('/').next().unwrap().trim_end_matches(".rs")
+}
+
+fn is_test(file: &str) -> bool {
+    file.ends_with("tests.rs") || file.contains("/tests/") || file == "src/status/sample.rs"
+}
+
+/// Without comments and without the tests at its end.
+fn code(text: &str) -> String {
+    let own = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    own.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .map(|l| l.to_owned() + "\n")
+        .collect()
+}
+
+/// The folders that a file's paths begin with.
+fn imports(file: &str, text: &str) -> BTreeSet<String> {
+    let text = code(text);
+    let mut roots = vec!["crate::"];
+    if file.starts_with("src/bin/") {
+        roots.push("certbaton::");
+    }
+    // The parent of a file directly below `src` is the crate's root.
+    let is_top = file.matches('/').count() == 1;
+    if is_top {
+        roots.push("super::");
+    }
+    let mut found = BTreeSet::new();
+    for root in roots {
+        for (at, _) in text.match_indices(root) {
+            let before = text[..at].chars().next_back().unwrap_or(' ');
+            if before == ':' || before == '_' || before.is_alphanumeric() {
+                continue;
+            }
+            let rest = &text[at + root.len()..];
+            match rest.strip_prefix('{') {
+                Some(group) => found.extend(firsts(group)),
+                None => found.extend(first(rest)),
+            }
+        }
+    }
+    let climbs = text.contains("super::super::") && file.matches('/').count() <= 2;
+    assert!(!climbs, "{file} climbs to the root by super::super");
+    found
+}
+
+fn first(path: &str) -> Option<String> {
+    let end = path.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(path.len());
+    (end > 0).then(|| path[..end].to_owned())
+}
+
+/// The first words of all paths of a group, up to its closing brace.
+fn firsts(group: &str) -> Vec<String> {
+    let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                parts.push(&group[start..at]);
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&group[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.into_iter().filter_map(|part| first(part.trim())).collect()
+}
+
+#[test]
+fn every_folder_imports_from_the_layers_above_it_alone() {
+    let mut wrong = Vec::new();
+    let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, text) in sources().iter().filter(|(file, _)| !is_test(file)) {
+        let from = folder(file);
+        if from == "lib" {
+            continue;
+        }
+        assert!(place(from).is_some(), "{file} is in no layer");
+        for to in imports(file, text).into_iter().filter(|to| to != from) {
+            if !may_import(from, &to) {
+                wrong.push(format!("{file} imports from {to}"));
+            }
+            arrows.entry(from.to_owned()).or_default().insert(to);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // That nothing is found would be the failure of this test.
+    assert!(arrows.len() >= 15 && arrows["cli"].contains("renewal"), "{arrows:?}");
+}
+
+#[test]
+fn an_arrow_down_is_seen_however_it_is_written() {
+    let of = |file: &str, text: &str| imports(file, text).into_iter().collect::<Vec<String>>();
+    assert_eq!(of("src/lease/wire.rs", "use crate::fleet::wire;"), ["fleet"]);
+    assert_eq!(of("src/lease/wire.rs", "fn a() { crate::cli::b(); }"), ["cli"]);
+    assert_eq!(
+        of("src/lease/wire.rs", "use crate::{\n    base::files,\n    fleet::{a, b},\n};"),
+        ["base", "fleet"]
+    );
+    assert_eq!(of("src/lease.rs", "use super::fleet;"), ["fleet"]);
+    assert_eq!(of("src/lease/wire.rs", "use super::rules;\n    // crate::cli\n"), [] as [&str; 0]);
+    assert_eq!(of("src/bin/a.rs", "certbaton::cli::run()"), ["cli"]);
+    assert_eq!(of("src/lease/wire.rs", "/// [`crate::cli`]\n"), [] as [&str; 0]);
+    assert!(may_import("renewal", "switch") && !may_import("switch", "renewal"));
+    assert!(!may_import("ca", "certbot") && !may_import("lease", "fleet"));
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    let long = |(file, text): (String, String)| {
+        let lines = text.split("\n#[cfg(test)]\nmod tests").next().unwrap().lines().count();
+        (lines > LINES && !is_test(&file)).then_some((file, lines))
+    };
+    let found: Vec<(String, usize)> = sources().into_iter().filter_map(long).collect();
+    for (file, lines) in &found {
+        let known = LONG.iter().find(|(known, _)| known == file);
+        assert!(known.is_some_and(|(_, most)| lines <= most), "{file} has {lines} lines");
+    }
+    for (file, _) in LONG {
+        assert!(found.iter().any(|(long, _)| long == file), "{file} is not too long any more");
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(file).exists());
+    }
+}
+
+/// A file is found by its name, so a name is used once. `cli` has one file a verb, called as it.
+#[test]
+fn no_file_name_is_used_twice() {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (file, _) in sources() {
+        let name = file.rsplit('/').next().unwrap().to_owned();
+        if !is_test(&file) && !file.starts_with("src/cli/") {
+            all.entry(name).or_default().push(file);
+        }
+    }
+    let twice: Vec<_> = all.values().filter(|files| files.len() > 1).collect();
+    assert!(twice.is_empty(), "{twice:#?}");
+}
