@@ -11,7 +11,7 @@ pub mod verified;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ struct Coordinator<'a> {
     call: &'a Call<'a>,
     ways: Vec<Way>,
     own: Option<HostLabel>,
-    signals: Signals,
+    signals: &'a Signals,
     say: &'a mut dyn FnMut(Said<'_>),
     record: Recorder,
     /// Why it stops before its end.
@@ -123,14 +123,15 @@ struct Done {
     routes_back: Option<bool>,
 }
 
-/// Everything, from the lock to the report; `say` gets what a person may follow.
+/// All, from the lock to the report. `say` gets what a signal makes readable; signals stay taken.
 pub fn coordinate(
     settings: &Settings,
     call: &Call<'_>,
-    say: &mut dyn FnMut(Said<'_>),
+    say: &mut dyn FnMut(Said<'_>, BorrowedFd<'_>),
 ) -> Result<Summary, Error> {
-    let began = clock::now();
-    let signals = Signals::catch().map_err(Error::Signals)?;
+    let (began, stopped, is_called_off) = (clock::now(), None, false);
+    let signals = &Signals::catch().map_err(Error::Signals)?;
+    let say = &mut |said: Said<'_>| say(said, signals.as_fd());
     files::own_directory(&settings.runtime_directory, 0o755)?;
     let _lock = lock::attempt(&settings.coordinator_lock())?.ok_or(Error::Busy)?;
     let hosts = hosts(settings);
@@ -150,7 +151,6 @@ pub fn coordinate(
         forced: call.wish.force,
     };
     let record = Recorder::begin(settings, Kind::Coordination, start);
-    let (stopped, is_called_off) = (None, false);
     let mut run =
         Coordinator { settings, call, ways, own, signals, say, record, stopped, is_called_off };
     let summary = run.run(began);
@@ -382,7 +382,7 @@ impl Coordinator<'_> {
         let known = Known { hosts, own, disks, complete };
         let names = self.call.wish.names(surveyed);
         let bounds = own::bounds_for(self.settings, names.iter());
-        let (say, signals) = (&mut *self.say, &self.signals);
+        let (say, signals) = (&mut *self.say, self.signals);
         let going_on = &mut |name: Option<&Hostname>| {
             if let Some(name) = name {
                 say(Said::Progress(&format!("{name}: what is served?")));

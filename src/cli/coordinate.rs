@@ -1,16 +1,19 @@
 //! system: the command line of `renew-coordinate`, and what a person sees of it.
 
-use std::io::{self, Write};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use clap::{Command, CommandFactory, Parser};
 
 use super::look::look;
-use super::output::width;
+use super::output::{print_within, width, write_until};
 use super::{Common, Error, concluded, is_logged, parsed, person, print_done, settings, start};
 use crate::base::clock::Stopwatch;
 use crate::base::columns::WIDTH;
 use crate::base::exit::Exit;
 use crate::base::names::HostLabel;
+use crate::base::signals;
 use crate::base::terminal;
 use crate::coordinate::outcome::{LineageSummary, Served, Summary, Verdict};
 use crate::coordinate::sequence::Wish;
@@ -72,19 +75,25 @@ impl Coordinate {
         };
         let config = self.common.config.as_deref();
         let call = Call { config, certbaton: this.with_file_name("certbaton"), wish, by: person() };
-        let summary = coordinate(&settings, &call, &mut progress())?;
+        let summary = coordinate(&settings, &call, &mut progress());
+        // Whatever waits for a reader from here on may be ended.
+        signals::obey();
+        let summary = summary?;
         let text = if self.json {
             serde_json::to_string_pretty(&summary).map_err(Error::Json)? + "\n"
         } else {
             summary.table(width())
         };
-        let told = print_done(&text);
         let exit = summary.exit();
-        log(&summary);
-        // Whoever ended it wants an end; the next look tells of it.
-        if !summary.called_off {
-            look(&settings, &self.common);
+        // Whoever ended it wants an end, read or not; the next look tells of it.
+        if summary.called_off {
+            print_within(TAKEN, &text);
+            log(&summary);
+            return Ok(exit);
         }
+        let told = print_done(&text);
+        log(&summary);
+        look(&settings, &self.common);
         told.map_err(|error| error.beside(exit))?;
         Ok(exit)
     }
@@ -92,10 +101,13 @@ impl Coordinate {
 
 /// A line each: in the log where that is what standard error leads to, else on standard
 /// error; with the time on a terminal, where no journal adds it.
-fn progress() -> impl FnMut(Said<'_>) {
+///
+/// A signal ends the wait for whoever is to take it, and all later ones.
+fn progress() -> impl FnMut(Said<'_>, BorrowedFd<'_>) {
+    let mut patience = Duration::MAX;
     let watch = terminal::width(io::stderr()).map(|width| (Stopwatch::start(), width));
     let logged = is_logged();
-    move |said| {
+    move |said, signals| {
         let line = match said {
             Said::Progress(line) if logged => return tracing::info!("{line}"),
             Said::Progress(line) => line,
@@ -107,16 +119,19 @@ fn progress() -> impl FnMut(Said<'_>) {
         if logged {
             return;
         }
-        let mut out = io::stderr().lock();
-        // Nobody to tell if standard error is gone.
-        match watch {
+        let text = match watch {
             Some((watch, width)) => {
                 let seconds = watch.elapsed().as_secs();
                 let time = format!("{:3}:{:02} ", seconds / 60, seconds % 60);
-                out.write_all(width.wrapped(&time, INDENT, line).as_bytes()).ok()
+                width.wrapped(&time, INDENT, line)
             }
-            None => writeln!(out, "{line}").ok(),
+            None => format!("{line}\n"),
         };
+        let (out, text) = (io::stderr().lock(), text.as_bytes());
+        // Nobody to tell if standard error is gone.
+        if !write_until(out, text, &[signals], patience).unwrap_or(true) {
+            patience = Duration::ZERO;
+        }
     }
 }
 
@@ -152,6 +167,9 @@ fn log(summary: &Summary) {
         exit => tracing::error!(exit = exit.code(), "not all is done"),
     }
 }
+
+/// For somebody to take the report of what was ended.
+const TAKEN: Duration = Duration::from_millis(300);
 
 const PROGRAM: &str = "renew-coordinate";
 

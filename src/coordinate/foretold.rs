@@ -38,7 +38,7 @@ impl Coordinator<'_> {
             (self.say)(Said::Warning(&text));
         }
         (self.say)(Said::Progress("asking for each name as the CA does, from every host"));
-        let signals = &self.signals;
+        let signals = self.signals;
         let going_on = &mut || {
             let signalled = clock::ready(&[signals.as_fd()], Some(Duration::ZERO));
             !signalled.is_ok_and(|ready| ready == [true])

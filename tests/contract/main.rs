@@ -1,10 +1,12 @@
 //! flow: what every program promises, whatever its work is: help, version, flags, configuration, rights, exit codes,
-//! and an output that cannot be written. The programs and their verbs come from clap's own list.
+//! an output that cannot be written,
+//! and that a signal ends it. The programs and their verbs come from clap's own list.
 
 #![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
 #![expect(clippy::print_stdout, reason = "a test says why it skips")]
 
+mod ends;
 mod layers;
 mod place;
 mod rows;
@@ -24,6 +26,9 @@ fn every_program_and_verb_has_a_row() {
     let once: BTreeSet<Vec<String>> = rows.iter().cloned().collect();
     assert_eq!(once, known, "left: rows, right: what clap knows");
     assert_eq!(once.len(), rows.len(), "a row is there twice");
+    for row in ROWS {
+        assert!(!row.waits.is_empty() || row.path == ["certbaton", "keep"], "{:?}", row.path);
+    }
 }
 
 /// Also of what only groups verbs (`certbaton`, `certbaton lease`).

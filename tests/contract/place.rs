@@ -39,7 +39,7 @@ pub(crate) fn verbs() -> Vec<Vec<String>> {
     all
 }
 
-fn directory() -> &'static Path {
+pub(crate) fn directory() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_certbaton")).parent().unwrap()
 }
 
