@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -95,8 +96,12 @@ impl Bench {
         let unreadable = certbot.path("etc/renewal/unreadable.example.org.conf");
         fs::set_permissions(unreadable, open).unwrap();
         let base = layout.base().display().to_string();
+        let tell = layout.base().join("tell");
+        fs::write(&tell, format!("#!/bin/sh\ncat >> {base}/told\n")).unwrap();
+        fs::set_permissions(&tell, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let config = format!(
             "state-directory = \"{base}/state\"\nruntime-directory = \"{base}/runtime\"\n\
+             [notify]\ncommand = [\"{base}/tell\"]\n\
              [apache]\npid-file = \"{}\"\n",
             layout.pid_file().display()
         );
@@ -120,6 +125,20 @@ impl Bench {
     fn events(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.layout.base().join("state/history.jsonl")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// What its people were told, which the keeper does when nothing waits for it any more.
+    fn told(&self) -> String {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let path = self.layout.base().join("told");
+        loop {
+            let told = fs::read_to_string(&path).unwrap_or_default();
+            if !told.is_empty() {
+                return told.split_whitespace().collect::<Vec<_>>().join(" ");
+            }
+            assert!(Instant::now() < deadline, "nobody is told anything");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn event(&self, name: &str) -> Vec<Value> {
@@ -170,6 +189,11 @@ fn broken_lineages_that_are_due_cost_themselves_alone_and_are_named() {
         assert_eq!(sorted(&switched[0]["local"]), HEALTHY, "{switched:?}");
         let ended = bench.event("ended");
         assert_eq!(ended[0]["exit"], 1, "what is left out has failed: {ended:?}");
+        let told = bench.told();
+        // What is told of a run has a bound, beyond which the last one is.
+        for (name, why) in &BROKEN[..4] {
+            assert!(told.contains(name) && told.contains(why), "nobody is told of {name}: {told}");
+        }
         let sites = fs::read_dir(bench.layout.server_root().join("sites-available")).unwrap();
         for site in sites {
             let text = fs::read_to_string(site.unwrap().path()).unwrap();

@@ -2,7 +2,9 @@
 //!
 //! The workers that fail are scripts: no real part does what they do.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -170,14 +172,23 @@ fn what_certbaton_does_not_understand_of_certbot_stops_it_all_the_same() {
     if !certbot_is_here() {
         return;
     }
-    for case in ["100%x", "a \"quote\"", "cli.ini"] {
+    for case in ["100%x", "a \"quote\"", "cli.ini", "--webroot-map"] {
         let ca = DirectoryOnly::start();
         let certbot = Certbot::new(&ca.directory);
-        let webroot = certbot.path(if case == "cli.ini" { "www" } else { case });
+        let webroot =
+            certbot.path(if case.contains("-map") || case == "cli.ini" { "www" } else { case });
         fs::create_dir_all(&webroot).unwrap();
         let mut command = certbot.command();
         command.args(["certonly", "-n", "--webroot", "-d", "b.example", "--server"]);
-        command.arg(&ca.directory).arg("-w").arg(webroot);
+        command.arg(&ca.directory);
+        if case == "--webroot-map" {
+            // To Python a byte of a file's name that is no UTF-8 (PEP 383); to others no JSON.
+            fs::create_dir(certbot.path("").join(OsStr::from_bytes(b"www\xff"))).unwrap();
+            let map = format!(r#"{{"b.example": "{}www\udcff"}}"#, certbot.path("").display());
+            command.arg(case).arg(map);
+        } else {
+            command.arg("-w").arg(webroot);
+        }
         if case == "cli.ini" {
             let ini = certbot.path("cli.ini");
             fs::write(&ini, "key-type = ecdsa\n").unwrap();

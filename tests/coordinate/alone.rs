@@ -1,7 +1,7 @@
 //! flow: a lineage that cannot be renewed costs itself alone, however a coordination or an order asks for it.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Output};
 
 use certbaton::fleet::protocol::Answer;
@@ -36,6 +36,17 @@ impl Tree {
         Some(tree)
     }
 
+    /// What is wrong is told to a file `told`.
+    fn tells(&self) {
+        let base = self.base().display();
+        let tell = self.base().join("tell");
+        fs::write(&tell, format!("#!/bin/sh\ncat >> {base}/told\n")).unwrap();
+        fs::set_permissions(&tell, fs::Permissions::from_mode(0o755)).unwrap();
+        let config = fs::read_to_string(self.config()).unwrap();
+        fs::write(self.config(), config + &format!("[notify]\ncommand = [\"{base}/tell\"]\n"))
+            .unwrap();
+    }
+
     fn coordinate(&self, words: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_renew-coordinate"));
         command.arg("--config").arg(self.config()).args(words).output().unwrap()
@@ -55,6 +66,7 @@ fn a_lineage_that_cannot_be_proven_is_left_out_with_its_reason_and_the_other_is_
     ] {
         let Some(tree) = Tree::of_two() else { return };
         fs::remove_dir(tree.base().join("www")).unwrap();
+        tree.tells();
         let output = tree.coordinate(&[words, &["--json"]].concat());
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         let [a, b] = &report["hosts"][0]["lineages"].as_array().unwrap()[..] else {
@@ -72,6 +84,9 @@ fn a_lineage_that_cannot_be_proven_is_left_out_with_its_reason_and_the_other_is_
         // What the history keeps is what status tells.
         let history = fs::read_to_string(tree.base().join("state/history.jsonl")).unwrap();
         assert!(history.lines().last().unwrap().contains("/www"), "{history}");
+        let told = tree.said("told");
+        let of_it = told.lines().any(|line| line.contains("coordination") && line.contains("/www"));
+        assert!(of_it, "{words:?}: {told}");
     }
 }
 

@@ -20,6 +20,11 @@ pub(crate) struct Tree {
 
 /// A certificate of `name` for 90 days.
 pub(crate) fn certificate(serial: u32, name: &str) -> Vec<u8> {
+    certificate_from(0, serial, name)
+}
+
+/// The same, which begins in so many days.
+pub(crate) fn certificate_from(days: u32, serial: u32, name: &str) -> Vec<u8> {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
     let mut builder = X509Builder::new().unwrap();
@@ -27,8 +32,8 @@ pub(crate) fn certificate(serial: u32, name: &str) -> Vec<u8> {
     let serial = BigNum::from_u32(serial).unwrap();
     builder.set_serial_number(&Asn1Integer::from_bn(&serial).unwrap()).unwrap();
     builder.set_pubkey(&key).unwrap();
-    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-    builder.set_not_after(&Asn1Time::days_from_now(90).unwrap()).unwrap();
+    builder.set_not_before(&Asn1Time::days_from_now(days).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::days_from_now(days + 90).unwrap()).unwrap();
     let name =
         SubjectAlternativeName::new().dns(name).build(&builder.x509v3_context(None, None)).unwrap();
     builder.append_extension(name).unwrap();
