@@ -198,6 +198,73 @@ fn a_certbot_that_is_suspended_is_told_by_status_and_check() {
     assert!(![told, checked].concat().contains(&"certbot-stopped".to_owned()));
 }
 
+/// Of status and of check, each below a shell that has mounts of its own.
+fn codes_after(tree: &Tree, prepare: &str) -> (Vec<String>, Vec<String>) {
+    let certbaton = env!("CARGO_BIN_EXE_certbaton");
+    let base = tree.base().display().to_string();
+    let list = |verb: &str, list: &str| -> Vec<String> {
+        let script = format!("{prepare}\nexec \"$@\"");
+        let output = Command::new("/usr/bin/unshare")
+            .args(["--mount", "/bin/sh", "-euc", &script, &base, certbaton, "--config"])
+            .arg(tree.config())
+            .args([verb, "--json"])
+            .output()
+            .unwrap();
+        let told: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        let all = told[list].as_array().unwrap().iter();
+        all.map(|one| one["code"].as_str().unwrap().to_owned()).collect()
+    };
+    (list("status", "wrong"), list("check", "findings"))
+}
+
+#[test]
+fn a_disk_that_is_full_or_read_only_is_told_by_status_and_check() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    // Its files would be gone below the new disk.
+    let full = "head -c 1M /dev/zero > $at/fill 2> /dev/null || true";
+    for (what, prepare) in [
+        ("state", format!("at=$0/state; mount -t tmpfs -o size=64k none $at; {full}")),
+        (
+            "certbot's log",
+            format!(
+                "at=/var/log; mount -t tmpfs -o size=64k none $at; mkdir $at/letsencrypt; {full}"
+            ),
+        ),
+        (
+            "certbot's log, elsewhere",
+            format!(
+                "at=$0/logs; mkdir -p $at; mount -t tmpfs -o size=64k none $at; {full}; \
+                 echo logs-dir = $at > $0/le/cli.ini"
+            ),
+        ),
+        ("certbot's", "mount --bind -o ro $0/le $0/le; mount -o remount,ro,bind $0/le".to_owned()),
+    ] {
+        let (told, checked) = codes_after(&tree, &prepare);
+        assert!(told.contains(&"disk-full".to_owned()), "{what}: {told:?}");
+        assert!(checked.contains(&"disk-full".to_owned()), "{what}: {checked:?}");
+        fs::remove_file(tree.base().join("le/cli.ini")).ok();
+    }
+    let (told, checked) = codes_after(&tree, "");
+    assert!(![told, checked].concat().contains(&"disk-full".to_owned()));
+}
+
+/// As after a year of a dead battery: the certificates are from what the clock calls the future.
+#[test]
+fn a_clock_that_is_behind_is_told_by_status_and_check() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let (told, checked) = codes(&tree);
+    assert!(![told, checked].concat().contains(&"clock-behind".to_owned()));
+    let later = tree::certificate_from(401, 2, "a.example");
+    fs::write(tree.base().join("le/archive/a/cert1.pem"), later).unwrap();
+    let (told, checked) = codes(&tree);
+    assert!(told.contains(&"clock-behind".to_owned()), "{told:?}");
+    assert!(checked.contains(&"clock-behind".to_owned()), "{checked:?}");
+    let words = "clock is 400 days behind";
+    let text = status(&tree, &[]).1.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains(words), "{text}");
+}
+
 /// A run that is under way is seldom looked at: each key of it that status may tell is in its schema.
 #[test]
 fn whoever_holds_the_lock_is_told_as_the_schema_says() {
