@@ -12,6 +12,7 @@ use crate::two_hosts::scenario::Scenario;
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("a_status_after_a_renewal_on_both_hosts_has_both", Debians, both),
     Scenario::new("a_status_during_a_renewal_has_its_holder_and_its_route", Debians, during),
+    Scenario::new("a_run_of_the_vps_that_the_ca_refuses_has_failed_everywhere", Debians, refused),
     Scenario::new("a_status_has_what_an_unreachable_peer_said_last", Debians, unreachable),
 ];
 
@@ -80,6 +81,45 @@ fn during(lab: &Lab) {
     assert_eq!(holding.certbot.ended().code(), 0);
     assert_eq!(waiting.ended().code(), 0);
     lab.expect_free();
+}
+
+/// Home refuses the CA's questions: each challenge fails.
+const REFUSED: &str = "nft add table inet held
+    nft 'add chain inet held out { type filter hook output priority 0; }'
+    nft add rule inet held out ip6 daddr 2001:db8::20 tcp dport 80 reject with tcp reset";
+
+fn refused(lab: &Lab) {
+    lab.vps.sh("printf '\\n[metrics]\\ntextfile = \"/run/certbaton.prom\"\\n' >> /etc/certbaton/config.toml");
+    let pre = format!("certbaton-pre-hook && {}", lab.vps.pausing());
+    let certbot = lab.renew_on(&lab.vps).pre(&pre).start();
+    lab.vps.await_pause();
+    let ruled = lab.ca.start(&["sh", "-euc", REFUSED]).ended();
+    assert!(ruled.status.success(), "{ruled:?}");
+    lab.vps.go_on();
+    let done = certbot.ended();
+    // As what is held.
+    lab.ca.release();
+    assert_eq!(done.code(), 1, "{done:?}");
+    lab.expect_free();
+    let (code, told) = status(&lab.vps);
+    assert_eq!((code, wrong(&told)), (1, vec!["last-run/vps"]), "{told}");
+    let found = &told["hosts"][VPS]["found"];
+    assert_eq!(found["last-run"]["outcome"], "failed", "{told}");
+    for lineage in found["lineages"].as_array().unwrap() {
+        assert_eq!(lineage["last"]["result"], "failed", "{told}");
+        let name = lineage["name"].as_str().unwrap();
+        assert!(found["last-run"]["text"].as_str().unwrap().contains(name), "{told}");
+    }
+    // Nothing is switched on the vps, and nobody says so.
+    let list = lab.vps.run(&["certbaton", "status", "--history", "1"]).out;
+    assert!(list.contains("FAILED") && !list.contains("switched"), "{list}");
+    let mut metrics = String::new();
+    until("the metrics of the run", || {
+        metrics = lab.vps.run(&["cat", "/run/certbaton.prom"]).out;
+        metrics.contains("certbaton_last_run_success{host=\"vps\"}")
+    });
+    assert!(metrics.contains("certbaton_last_run_success{host=\"vps\"} 0"), "{metrics}");
+    lab.vps.sh("rm /run/certbaton.prom");
 }
 
 fn unreachable(lab: &Lab) {

@@ -20,6 +20,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         Debians,
         unwritable,
     ),
+    Scenario::new(
+        "that_no_timer_renews_is_critical_to_status_and_a_finding_of_check",
+        Debians,
+        no_timer,
+    ),
     Scenario::new("status_is_critical_where_nobody_owns_a_route", Debians, abandoned),
 ];
 
@@ -165,6 +170,24 @@ fn abandoned(lab: &Lab) {
     assert_eq!(route["by"], "certbaton switch local wiki.example.org (root)");
     assert!(route["since"].is_string(), "{route}");
     lab.home.sh("certbaton switch peer");
+    assert_eq!(status(&lab.home).0, 0);
+}
+
+fn no_timer(lab: &Lab) {
+    let timers = "certbot.timer certbaton-renew.timer snap.certbot.renew.timer";
+    let were = lab
+        .home
+        .sh(&format!("for t in {timers}; do ! systemctl --quiet is-active $t || echo $t; done"));
+    let were = were.lines().collect::<Vec<_>>().join(" ");
+    assert!(!were.is_empty(), "nothing renews in the lab");
+    lab.home.sh(&format!("systemctl --quiet disable --now {were} 2> /dev/null"));
+    let (code, told) = status(&lab.home);
+    let checked = lab.home.run(&["certbaton", "check", "--json"]);
+    lab.home.sh(&format!("systemctl --quiet enable --now {were} 2> /dev/null"));
+    let is_it = |value: &Value| value["code"] == "nobody-renews";
+    assert!(code == 2 && told["wrong"].as_array().unwrap().iter().any(is_it), "{told}");
+    let checked: Value = serde_json::from_str(&checked.out).unwrap();
+    assert!(checked["findings"].as_array().unwrap().iter().any(is_it), "{checked}");
     assert_eq!(status(&lab.home).0, 0);
 }
 
