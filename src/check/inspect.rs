@@ -23,6 +23,7 @@ use crate::check::faults::{Renewed, faults, unswitchable};
 use crate::check::health;
 use crate::check::leftovers;
 use crate::check::marks;
+use crate::check::presented;
 use crate::check::reading::{self, RealDisk};
 use crate::check::this_host::under_way;
 use crate::check::tls::{self, Files};
@@ -89,7 +90,7 @@ pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
                 let left = seen.local.iter().map(|route| leftovers::abandoned(route, place(route)));
                 out.findings.extend(left);
             }
-            certificates(&server, &seen, &known, is_busy, &mut out);
+            certificates(settings, &server, &seen, &known, is_busy, &mut out);
             apache = Some(server);
         }
         Err(error) => {
@@ -119,6 +120,7 @@ pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
 
 /// Whether Apache serves what certbot renews. While a renewal is under way, what is not loaded yet will be.
 fn certificates(
+    settings: &Settings,
     server: &Server,
     observed: &Observation,
     known: &Lineages,
@@ -139,6 +141,9 @@ fn certificates(
     if is_busy {
         return;
     }
+    let asked = out.names.iter().map(|name| name.name.clone()).collect();
+    let suspects = reading::uncovered(observed, known, &files, &asked);
+    out.findings.extend(presented::findings(settings, &suspects));
     // What the dates of files cannot tell, the listeners do: a reload that came to nothing.
     for lineage in &files {
         let doors = plan::tls_doors(dump, &lineage.live);

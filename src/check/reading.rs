@@ -13,18 +13,22 @@ use crate::base::command::Program;
 use crate::base::files;
 use crate::base::finding::{Finding, Severity};
 use crate::base::host;
+use crate::base::names::Hostname;
 use crate::base::process;
 use crate::certbot::configobj;
 use crate::certbot::ini;
 use crate::certbot::installed;
 use crate::certbot::lineages::Lineages;
 use crate::certbot::version::Version;
+use crate::check::directive::Texts;
 use crate::check::hooks::{self, HookFile, Script, Stage};
 use crate::check::schedule::{self, CronLine, Schedule};
 use crate::check::this_host;
 use crate::check::tls::{Disk, Files, OnDisk};
 use crate::check::traps::{self, Fault, Renewal};
+use crate::check::uncovered::{self, Uncovered};
 use crate::config::Settings;
+use crate::switch::observe::Observation;
 
 /// What is wrong with certbot's files, its hooks and what starts it. `server` is Apache, if it runs.
 pub fn certbot(
@@ -292,6 +296,19 @@ pub fn lineage_files(known: &Lineages) -> Vec<Files> {
         })
     };
     known.usable.iter().filter_map(read).collect()
+}
+
+/// The names that a vhost has beside those of `known`, whose files are `files`, and that its
+/// certificate lacks; of those of `asked` whichever vhost has them.
+pub fn uncovered(
+    observed: &Observation,
+    known: &Lineages,
+    files: &[Files],
+    asked: &BTreeSet<Hostname>,
+) -> Vec<Uncovered> {
+    let texts = Texts { documents: &observed.documents, blocks: &observed.blocks };
+    let renewed = known.usable.iter().flat_map(|lineage| lineage.names.iter().cloned()).collect();
+    uncovered::uncovered(&observed.user, &texts, asked, (files, &renewed), &RealDisk)
 }
 
 /// The disk itself.

@@ -23,6 +23,8 @@ use crate::certbot::lineages::lineages;
 use crate::certbot::renewal_file;
 use crate::certbot::version::Version;
 use crate::check::leftovers;
+use crate::check::reading;
+use crate::check::uncovered::Uncovered;
 use crate::config::Settings;
 use crate::config::web_server::WebServer;
 use crate::fleet::host_report::HOOKS;
@@ -141,6 +143,8 @@ pub struct Looked {
     pub foreign: Option<String>,
     /// The certificate files that Apache serves; none where it cannot be asked.
     pub certificates: Option<BTreeSet<PathBuf>>,
+    /// Names of its vhosts that their certificates lack.
+    pub uncovered: Vec<Uncovered>,
 }
 
 /// Why Apache cannot be used, and who answers the challenges.
@@ -155,6 +159,9 @@ pub fn apache(settings: &Settings, notes: &mut Vec<String>) -> Looked {
         looked.inquirer = Some(server.inquirer().clone());
         let seen = observe::observe(&server, journal)?;
         looked.certificates = Some(plan::certificates(&seen.user));
+        let known = lineages(&settings.certbot_directory).unwrap_or_default();
+        let files = reading::lineage_files(&known);
+        looked.uncovered = reading::uncovered(&seen, &known, &files, &BTreeSet::new());
         looked.loaded = server.loaded_at(Path::new(&seen.user.pid_file)).ok();
         Ok((seen, said))
     };

@@ -10,6 +10,7 @@ use crate::apache::dump::{Dump, Node};
 use crate::apache::vhosts::{Vhost, answering};
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::Hostname;
+use crate::ca::served::Fault;
 use crate::check::directive::Texts;
 use crate::check::faults::first_word;
 
@@ -24,6 +25,14 @@ pub struct OnDisk {
     pub names: BTreeSet<String>,
     /// When it was written.
     pub written: Timestamp,
+}
+
+impl OnDisk {
+    /// Whether it is for `name`; a wildcard stands for one label.
+    pub fn is_for(&self, name: &Hostname) -> bool {
+        let parent = name.as_str().split_once('.').map_or("", |(_, rest)| rest);
+        self.names.contains(name.as_str()) || self.names.contains(&format!("*.{parent}"))
+    }
 }
 
 /// A lineage and its files.
@@ -62,10 +71,8 @@ pub fn faults(
     by_hand: &ByHand,
 ) -> Vec<Finding> {
     let vhost = answering(dump, None, HTTPS_PORT, name);
-    let on = vhost
-        .last("sslengine")
-        .is_some_and(|words| words.iter().all(|w| !w.eq_ignore_ascii_case(b"off")));
-    if !vhost.is_named(name) || !on || lineages.is_empty() {
+    // What no lineage here has is held against its own name alone (`uncovered`).
+    if !vhost.is_named(name) || !is_on(&vhost) || lineages.is_empty() {
         return Vec::new();
     }
     let files = directives(&vhost, "sslcertificatefile");
@@ -129,8 +136,15 @@ pub fn faults(
     wrong
 }
 
+/// Whether it speaks TLS.
+pub(super) fn is_on(vhost: &Vhost<'_>) -> bool {
+    vhost
+        .last("sslengine")
+        .is_some_and(|words| words.iter().all(|w| !w.eq_ignore_ascii_case(b"off")))
+}
+
 /// A vhost's own lines, else the main server's.
-fn directives<'a>(vhost: &Vhost<'a>, name: &str) -> Vec<&'a Node> {
+pub(super) fn directives<'a>(vhost: &Vhost<'a>, name: &str) -> Vec<&'a Node> {
     let own: Vec<&Node> = vhost.own().filter(|node| node.name == name).collect();
     if own.is_empty() {
         return vhost.main.iter().copied().filter(|node| node.name == name).collect();
@@ -178,7 +192,7 @@ impl Served<'_> {
                 right,
             ));
         }
-        if !self.covers() {
+        if !found.is_for(self.name) {
             let what = format!("{shown} is not for {}", self.name);
             return Some((Severity::Problem, "wrong-certificate", what, right));
         }
@@ -191,16 +205,14 @@ impl Served<'_> {
         let what = format!("{shown} is not the certificate that certbot renews for {}", self.name);
         Some((Severity::Problem, "other-certificate", what, right))
     }
-
-    /// Whether the certificate is for the name; a wildcard stands for one label.
-    fn covers(&self) -> bool {
-        let name = self.name.as_str();
-        let parent = name.split_once('.').map_or("", |(_, rest)| rest);
-        self.found.names.contains(name) || self.found.names.contains(&format!("*.{parent}"))
-    }
 }
 
-const HTTPS_PORT: u16 = 443;
+/// What a host's own files tell of its certificates, more than a handshake does.
+pub const OF_CERTIFICATES: [&str; 4] =
+    ["old-certificate", "incomplete-chain", "wrong-certificate", Fault::NOT_COVERED];
+
+/// Where browsers ask.
+pub(super) const HTTPS_PORT: u16 = 443;
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@ use crate::check::culprit;
 use crate::check::health::is_of_arbiter;
 use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::check::outside;
+use crate::check::tls::OF_CERTIFICATES;
 use crate::check::unreachable;
 use crate::fleet::host_report::HOOKS;
 use crate::fleet::inspection::Answerer;
@@ -435,9 +436,6 @@ fn worse(one: Fate, other: Fate) -> Fate {
         (Fate::Works, Fate::Works) => Fate::Works,
     }
 }
-
-/// What a host's own files tell of its certificates, more than a handshake does.
-const OF_CERTIFICATES: [&str; 3] = ["old-certificate", "incomplete-chain", "wrong-certificate"];
 
 /// What a host finds of a directory in which nothing can be planted, so.
 const OF_A_WEBROOT: [&str; 2] = ["webroot-missing", "webroot-read-only"];

@@ -17,6 +17,7 @@ use crate::certbot::lineages::{Lineages, lineages};
 use crate::certbot::renewal_file;
 use crate::certbot::version::{Age, Version};
 use crate::check::health;
+use crate::check::presented;
 use crate::check::this_host::{self, Looked};
 use crate::check::vitals::vitals;
 use crate::check::{reading, traps};
@@ -162,8 +163,12 @@ pub fn found(settings: &Settings) -> Found {
     let (hold, starts, mut findings) = health;
     let parsed = certbot.as_ref().and_then(|v| Version::parse(&format!("certbot {v}")));
     let lineages = known_lineages(settings, &known, parsed, &runs, &mut notes);
-    let Looked { failure, finding, routes, loaded, since, foreign, .. } = looked;
+    let Looked { failure, finding, routes, loaded, since, foreign, uncovered, .. } = looked;
     findings.extend(finding);
+    let under_way = was_under_way || this_host::under_way(settings);
+    if !under_way {
+        findings.extend(presented::findings(settings, &uncovered));
+    }
     Found {
         at: clock::now(),
         versions: Versions {
@@ -174,7 +179,7 @@ pub fn found(settings: &Settings) -> Found {
         },
         apache: failure,
         last_reload: loaded,
-        under_way: was_under_way || this_host::under_way(settings),
+        under_way,
         hold,
         starts,
         findings,

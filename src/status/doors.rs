@@ -4,36 +4,19 @@
 //! does not know better, and nothing on its disk tells.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::net::IpAddr;
 
-use crate::base::clock::Deadline;
 use crate::base::names::Hostname;
-use crate::base::threads;
-use crate::ca::handshake;
-use crate::ca::resolve::{Resolve, System};
+use crate::ca::resolve::System;
 use crate::ca::served::Fault;
-use crate::check::bounds::{Bounds, MOST_ADDRESSES};
-use crate::check::own;
+use crate::check::presented;
 use crate::config::Settings;
 use crate::status::overview::{HostStatus, Severity, Wrong};
 
-/// Names with an address that serves a certificate without them.
+/// Names with an address that serves a certificate without them, as far as no host tells it of itself.
 pub fn uncovered(settings: &Settings, hosts: &[HostStatus]) -> Vec<Wrong> {
-    let names = missing_somewhere(hosts);
-    if names.is_empty() {
-        return Vec::new();
-    }
-    let bounds = own::bounds_for(settings, names.iter());
-    let deadline = Deadline::after(TIME);
-    let names: Vec<Hostname> = names.into_iter().take(MOST).collect();
-    let found = threads::each("door", &names, |name| {
-        let bare = addresses(name, &bounds, &deadline)
-            .into_iter()
-            .filter(|address| is_uncovered(name, *address, &deadline));
-        bare.map(|address| wrong(name, address)).collect::<Vec<_>>()
-    });
-    found.concat()
+    let found = presented::uncovered(settings, missing_somewhere(hosts), &System);
+    found.into_iter().map(|(name, address)| wrong(&name, address)).collect()
 }
 
 /// The names that a host has a certificate for, and another one has not.
@@ -49,23 +32,12 @@ fn missing_somewhere(hosts: &[HostStatus]) -> BTreeSet<Hostname> {
             !all.any(|known| known == name.as_str() || *known == wildcard)
         })
     };
-    names.into_iter().filter(lacks).collect()
-}
-
-fn addresses(name: &Hostname, bounds: &Bounds, deadline: &Deadline) -> Vec<IpAddr> {
-    let mut found = System.addresses(name, deadline).unwrap_or_default();
-    found.truncate(MOST_ADDRESSES);
-    if !bounds.has(name, &found) {
-        return Vec::new();
-    }
-    found.retain(|address| bounds.permits_own(name, *address));
-    found
-}
-
-/// Where no certificate is presented at all, nobody is misled.
-fn is_uncovered(name: &Hostname, address: IpAddr, deadline: &Deadline) -> bool {
-    let served = handshake::look(name, SocketAddr::new(address, HTTPS), deadline);
-    served.is_ok_and(|served| !served.covers(name))
+    // The host that serves it names the line.
+    let is_told = |name: &Hostname| {
+        let mut findings = fresh().flat_map(|found| &found.findings);
+        findings.any(|told| told.code == Fault::NOT_COVERED && told.names.contains(name))
+    };
+    names.into_iter().filter(|name| lacks(name) && !is_told(name)).collect()
 }
 
 fn wrong(name: &Hostname, address: IpAddr) -> Wrong {
@@ -78,17 +50,10 @@ fn wrong(name: &Hostname, address: IpAddr) -> Wrong {
     }
 }
 
-/// For all of it.
-const TIME: Duration = Duration::from_secs(10);
-
-/// Names that are looked at; `check` looks at all.
-const MOST: usize = 20;
-
-const HTTPS: u16 = 443;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::finding::Finding;
     use crate::status::sample::{healthy, lineage};
 
     #[test]
@@ -112,5 +77,20 @@ mod tests {
             home.push("third.example".into());
         };
         assert!(names(&both).is_empty());
+    }
+
+    #[test]
+    fn what_a_host_tells_of_its_own_lines_is_not_asked_for_again() {
+        let mut hosts = healthy().hosts;
+        let mut home = lineage("a.example", 90, 60);
+        home.names.push("third.example".into());
+        hosts[0].found.as_mut().unwrap().lineages = vec![lineage("a.example", 90, 60)];
+        hosts[1].found.as_mut().unwrap().lineages = vec![home];
+        assert_eq!(missing_somewhere(&hosts).len(), 1);
+        let fault = Fault::NotCovered(Hostname::parse("third.example").unwrap());
+        let told = Finding::new(fault.severity(), fault.code(), None, fault.what(), fault.remedy());
+        let told = told.about(vec![Hostname::parse("third.example").unwrap()]);
+        hosts[0].found.as_mut().unwrap().findings.push(told);
+        assert!(missing_somewhere(&hosts).is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! pure: an Apache on the vps that does not answer from certbot's webroot.
 
-use crate::setup::Change::{Before, Edit, Run, Write};
+use crate::setup::Change::{Address, Before, Edit, Run, Write};
 use crate::setup::On::Vps;
 use crate::setup::{Change, GIT, Setup, WIKI, WIKI_CONF, line, words};
 
@@ -100,6 +100,13 @@ pub(crate) const SETUPS: &[Setup] = &[
         .finds(&[line(Vps, "redirected", "/var/www/html/.htaccess", "RewriteRule", "RewriteCond")])
         .vps_fails()
         .all(),
+    Setup::new("vps_serves_a_name_that_it_has_no_certificate_for", WIKI)
+        .from(Vps)
+        .with(&[
+            Address("extra.example.org", &["192.0.2.10"]),
+            Edit(Vps, WIKI_CONF, "ServerName wiki.example.org", "ServerName wiki.example.org\n    ServerAlias extra.example.org"),
+        ])
+        .finds(&[line(Vps, "served-not-covered", WIKI_CONF, "SSLCertificateFile", "certbot certonly")]),
     Setup::new("vps_has_no_vhost_of_that_name", WIKI)
         .with(&[NO_HOOKS,
             Run(Vps, "mkdir -p /var/www/wiki; sed -i 's:/var/www/html:/var/www/wiki:' /etc/letsencrypt/renewal/wiki.example.org.conf"),

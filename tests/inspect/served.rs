@@ -1,11 +1,15 @@
 //! flow: which certificate Apache serves, and what lies about in its files, on a real Apache.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use certbaton::base::finding::Severity;
 use certbaton::check::inspect::inspect;
 use certbaton::config::Settings;
+use certbaton::status;
 
 use crate::apache::layout::Layout;
 use crate::apache::{self, Network, Server};
@@ -77,17 +81,20 @@ impl Site {
         self.server = Some(started.unwrap());
     }
 
-    fn told(&self) -> Vec<String> {
+    fn settings(&self) -> Settings {
         let base = self.layout.base();
-        let settings = Settings {
+        Settings {
             state_directory: base.join("state"),
             runtime_directory: base.join("runtime"),
             pid_file: Some(self.layout.pid_file()),
             certbot_directory: self.directory(),
             ..Settings::default()
-        };
+        }
+    }
+
+    fn told(&self) -> Vec<String> {
         let others = ["two-timers", "two-certbots", "nobody-renews", "certonly", "certbot-missing"];
-        let found = inspect(&settings, &[]).findings.into_iter();
+        let found = inspect(&self.settings(), &[]).findings.into_iter();
         let found = found.filter(|f| !others.contains(&f.code.as_str()));
         let root = format!("{}/sites-enabled/", self.layout.server_root().display());
         let told = found.map(|f| {
@@ -134,6 +141,66 @@ fn a_certificate_that_was_renewed_and_never_loaded_is_found() {
         let other = archive.join("privkey1.pem");
         fs::copy(other, archive.join("privkey2.pem")).unwrap();
         assert_eq!(site.told(), ["!old-certificate site.conf:10", "!key-mismatch site.conf:11"]);
+    });
+}
+
+/// dnsmasq in the place of this machine's first name server, in a network of its own.
+struct NameServer(Child);
+
+impl NameServer {
+    /// `None` where it is not installed.
+    fn start(record: &str, _network: &Network) -> Option<Self> {
+        if !Path::new(DNSMASQ).exists() {
+            crate::variants::say("skipped: a name that leads here: dnsmasq is not installed");
+            return None;
+        }
+        let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("nameserver"));
+        let address = lines.next().map_or("127.0.0.1", str::trim);
+        // One of loopback is there already.
+        Command::new("ip").args(["address", "add", address, "dev", "lo"]).output().unwrap();
+        let mut child = Command::new(DNSMASQ)
+            .args(["--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts"])
+            .args(["--bind-interfaces", "--log-facility=-", "--user=root"])
+            .arg(format!("--listen-address={address}"))
+            .arg(format!("--host-record={record}"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        // Said after it has bound its sockets.
+        assert!(said.any(|line| line.contains("started")), "{:?}", child.wait());
+        thread::spawn(move || said.count());
+        Some(Self(child))
+    }
+}
+
+impl Drop for NameServer {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+const DNSMASQ: &str = "/usr/sbin/dnsmasq";
+
+#[test]
+fn a_name_beside_those_of_the_lineage_is_found_once_it_leads_here() {
+    on_a_network(|network| {
+        let tls = "Listen 443\n<VirtualHost *:443>\n    ServerName one.example.org";
+        let more = format!("{tls}\n    ServerAlias extra.example.org");
+        let site = Site::serving(tls, &more, network);
+        assert_eq!(site.told(), Vec::<String>::new(), "no record leads here");
+        let Some(_names) = NameServer::start("extra.example.org,127.0.0.1", network) else {
+            return;
+        };
+        assert_eq!(site.told(), ["!served-not-covered site.conf:11"]);
+        let status = status::asking::found(&site.settings()).findings.into_iter();
+        let told: Vec<String> = status
+            .filter(|finding| finding.code == "served-not-covered")
+            .map(|finding| finding.names[0].to_string())
+            .collect();
+        assert_eq!(told, ["extra.example.org"], "the same by status");
     });
 }
 

@@ -486,6 +486,14 @@ fn a_name_that_only_another_hosts_lineage_has_needs_a_certificate_at_each_of_its
         assert_eq!(told.place.as_deref(), Some(&*format!("{place} port 443")));
         assert_eq!((told.severity, &told.host), (Severity::Problem, &Some(label(lacks))));
         assert!(told.what.contains("has no lineage with that name"), "{told:?}");
+        // Whoever has the vhost names its line, which says more.
+        let by_line = Finding { place: Some("/f:5".into()), ..told.clone() };
+        let before = g.hosts[lacks].inspection.clone();
+        g.hosts[lacks].inspection.as_mut().unwrap().findings.push(by_line);
+        let all = verdict(&g).1.into_iter().filter(|f| f.code == "served-not-covered");
+        let places: Vec<Option<String>> = all.map(|f| f.place).collect();
+        assert_eq!(places, [Some("/f:5".to_owned())]);
+        g.hosts[lacks].inspection = before;
         // The other host's, passed on as it is.
         for sight in sights(&mut g) {
             let other = ["BB", "AA"][at];
