@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::process::Output;
 use std::sync::Mutex;
 use std::thread;
@@ -143,7 +144,9 @@ fn each_remedy_works_and_leaves_other_names_as_they_are() {
         ensure!(is_told, "not told {says:?}: {}", told(&refused));
         stage.follow(remedy, network)?;
         expect_equal(&others, &stage.observed_of_others())?;
-        let local = stage.certbaton(program, &["switch", "local"]);
+        let mut words = vec!["switch", "local"];
+        words.extend(remedy.options.iter().map(String::as_str));
+        let local = stage.certbaton(program, &words);
         ensure!(local.status.success(), "done as told: {}", told(&local));
         stage.expect_answerer(&stage.observed(), &Answerer::Local)?;
         expect_equal(&others, &stage.observed_of_others())?;
@@ -154,20 +157,44 @@ fn each_remedy_works_and_leaves_other_names_as_they_are() {
 }
 
 /// Refusals whose remedies nobody tries here, and why.
-const NO_REMEDY: [(&str, &str); 9] = [
+const NO_REMEDY: [(&str, &str); 5] = [
     ("26-trailing-comment", "Apache's own complaint"),
-    (
-        "46-directadmin-generated",
-        "another program's template; --force-generated is tried elsewhere",
-    ),
     ("46-directadmin-template", "Apache's own complaint"),
-    ("47-cpanel-generated", "another program's template"),
     ("51-openlitespeed", "Apache's own complaint"),
     ("84-stopped", "a server that is started"),
     ("85-one-of-two-refused", "the same as 12-redirect-without-rewrite"),
-    ("87-mod-md", "needs certbot's certificate"),
-    ("96-mod-md-adds-the-alias", "needs certbot's certificate"),
 ];
+
+#[test]
+fn a_file_that_comes_while_a_route_is_local_keeps_no_lines_in() {
+    let Some(program) = option_env!("CARGO_BIN_EXE_certbaton") else { return };
+    each_fixture(|fixture, backends, network| {
+        if fixture.name != "91-nested-include-then-a-later-file" {
+            return Ok(());
+        }
+        let stage = Stage::set(fixture, backends, network)?;
+        let root = stage.layout.server_root();
+        let before = stage.observed();
+        let tree = taken(&root);
+        for way in [&["switch", "peer"][..], &["recover"]] {
+            std::fs::remove_file(root.join("sites-enabled/b.conf")).unwrap();
+            let local = stage.certbaton(program, &["switch", "local"]);
+            ensure!(local.status.success(), "switching: {}", told(&local));
+            stage.expect_answerer(&stage.observed(), &Answerer::Local)?;
+            // Behind the nested Include, which Apache's DUMP_INCLUDES numbers it by.
+            stage.layout.enable("sites", "b.conf");
+            let back = stage.certbaton(program, way);
+            ensure!(back.status.success(), "{way:?}: {}", told(&back));
+            expect_equal(&before, &stage.observed())?;
+            let b = [PathBuf::from("sites-enabled/b.conf"), PathBuf::from("sites-enabled")];
+            let a = PathBuf::from("sites-available/a.conf");
+            let touched = [&b[..], &[a]].concat();
+            let other = differing(&timeless(&tree, &touched), &timeless(&taken(&root), &touched));
+            ensure!(other.is_empty(), "{way:?}: not as it was: {other:?}");
+        }
+        Ok(())
+    });
+}
 
 #[test]
 fn routes_are_given_back_while_apache_is_stopped() {

@@ -163,6 +163,8 @@ pub(crate) const ROWS: &[Row] = &[
     ("85-same-name-twice", "passed site.conf:4", ""),
     ("86-regular-file-in-sites-enabled", "passed site.conf:4", "site-not-linked=site.conf"),
     ("87-mod-md", "taken conf-enabled/md.conf:1", "mod-md=conf-enabled/md.conf:1"),
+    ("87-perl-in-another-vhost", "passed site.conf:7", "perl-section=site.conf:2"),
+    ("87-perl-in-its-vhost", "passed site.conf:3", "cannot-switch=site.conf:5"),
     ("88-second-port", "passed site.conf:5", ""),
     ("89-static", "webroot", ""),
     ("90-file-else-account", "webroot", ""),
