@@ -499,6 +499,26 @@ fn a_place_that_several_are_in_is_removed_by_the_last() {
 }
 
 #[test]
+fn a_place_that_somebody_else_can_reach_is_none() {
+    as_root(|| {
+        let site = Site::set();
+        let place = site.path("theirs/.certbaton");
+        fs::create_dir_all(&place).unwrap();
+        let give = |path: &Path, owner| chown(path, Some(owner), None).unwrap();
+        let theirs = place.parent().unwrap();
+        give(theirs, 33);
+        assert!(Staging::abandoned(place.clone()).is_none(), "a link to anywhere could be there");
+        give(theirs, 0);
+        give(&place, 33);
+        assert!(Staging::abandoned(place.clone()).is_none());
+        assert!(Staging::shared(place.clone()).is_none(), "a new file could be exchanged");
+        give(&place, 0);
+        assert!(Staging::shared(place.clone()).is_some());
+        assert!(!place.exists(), "the last one removes it");
+    });
+}
+
+#[test]
 fn what_a_killed_replacement_leaves_is_swept_and_an_edit_in_it_goes_back_or_is_kept() {
     as_root(|| {
         let site = Site::set();

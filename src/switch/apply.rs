@@ -94,33 +94,36 @@ fn sweep_all(settings: &Settings) {
     if journal == Journal::default() {
         files::forget_spares(&settings.state_directory, &targets);
     }
-    sweep(&settings.state_directory, &targets);
+    drop(sweep(&settings.state_directory, &targets));
     // Beside the files others may be at theirs, with a lock of their own.
     let places = targets.iter().flat_map(|target| files::left_staging(target));
     for place in places.filter_map(Staging::abandoned) {
-        sweep(place.path(), &targets);
+        drop(sweep(place.path(), &targets));
     }
 }
 
-fn sweep(place: &Path, targets: &[PathBuf]) {
-    match files::sweep(place, targets) {
-        Ok(swept) => {
-            for swept in swept {
-                let said =
-                    "somebody saved a file of Apache's in the moment in which certbaton was killed";
-                match swept {
-                    Swept::PutBack(target) => tracing::warn!(
-                        "{said}; that version is in its place again: {}",
-                        target.display()
-                    ),
-                    Swept::Kept(kept) => {
-                        tracing::error!("{said}; that version is in {}: compare", kept.display());
-                    }
-                }
+/// Removes what a killed run left in `place`; gives those of `targets` that are what somebody
+/// saved meanwhile again.
+pub fn sweep(place: &Path, targets: &[PathBuf]) -> Vec<PathBuf> {
+    let swept = files::sweep(place, targets).unwrap_or_else(|error| {
+        tracing::warn!("what a killed run left behind stays: {}", chain(&error));
+        Vec::new()
+    });
+    let said = "somebody saved a file of Apache's in the moment in which certbaton was killed";
+    let mut back = Vec::new();
+    for swept in swept {
+        match swept {
+            Swept::PutBack(target) => {
+                let path = target.display();
+                tracing::warn!("{said}; that version is in its place again: {path}");
+                back.push(target);
+            }
+            Swept::Kept(kept) => {
+                tracing::error!("{said}; that version is in {}: compare", kept.display());
             }
         }
-        Err(error) => tracing::warn!("what a killed run left behind stays: {}", chain(&error)),
     }
+    back
 }
 
 /// Candidates on disk, removed on drop.

@@ -7,6 +7,7 @@ use crate::apache::dump::{self, Dump, Reading, file_name};
 use crate::apache::server::Server;
 use crate::base::clock;
 use crate::base::files::{self, Staging, Stamp};
+use crate::switch::apply;
 use crate::switch::block;
 use crate::switch::loadable;
 use crate::switch::report::{Error, Note};
@@ -84,14 +85,27 @@ impl Asked {
             .collect()
     }
 
-    /// Removes the places for new files beside these files, where nothing is in them.
-    pub fn clear_places(&self) {
-        let real = self.files.iter().filter_map(|path| files::real_path(path).ok());
+    /// Removes what killed runs left beside these files, and the places that it was in, where
+    /// nobody is. Gives the files that are what somebody saved meanwhile again.
+    pub fn sweep_places(&self) -> Vec<PathBuf> {
+        let real = |files: &BTreeSet<PathBuf>| -> BTreeSet<PathBuf> {
+            files.iter().filter_map(|path| files::real_path(path).ok()).collect()
+        };
+        let (files, marked) = (real(&self.files), real(&self.marked));
+        // Of one without lines of ours there is no way back to go.
+        let unmarked: Vec<PathBuf> = files.difference(&marked).cloned().collect();
         let directories: BTreeSet<PathBuf> =
-            real.filter_map(|path| path.parent().map(|directory| directory.join("x"))).collect();
+            files.iter().filter_map(|path| Some(path.parent()?.join("x"))).collect();
         let places: BTreeSet<PathBuf> =
             directories.iter().flat_map(|file| files::left_staging(file)).collect();
-        places.into_iter().filter_map(Staging::abandoned).for_each(drop);
+        let targets: Vec<PathBuf> = files.into_iter().collect();
+        let alone = places.into_iter().filter_map(Staging::abandoned);
+        alone
+            .flat_map(|place| {
+                place.forget_spares(&unmarked);
+                apply::sweep(place.path(), &targets)
+            })
+            .collect()
     }
 
     /// Whether Apache outlives loading it, as far as that can be seen.

@@ -22,7 +22,7 @@ use crate::switch::difference;
 use crate::switch::guess;
 use crate::switch::journal::{self, Intent, Journal, Record};
 use crate::switch::order::{Options, Report, Return};
-use crate::switch::plan::{self, Door};
+use crate::switch::plan;
 use crate::switch::proof;
 use crate::switch::report::{Damage, Error, Note};
 use crate::switch::serving::{self, Knowledge};
@@ -209,11 +209,12 @@ fn ask(run: &mut Run<'_>) -> Result<(), Error> {
             Ok(asked) => run.asked = Some(asked),
             Err(error) => return run.unasked(error),
         }
+        let is_changed = run.sweep_places();
         // Files that the journal does not know: copied, renamed, or from before it was lost.
         let marked = run.asked.iter().flat_map(|asked| &asked.marked);
         let new = marked.filter(|path| !run.known.contains(*path)).cloned().collect();
         run.look_at(&new);
-        if !run.has_more() {
+        if !run.has_more() && !is_changed {
             break;
         }
         note_intent(run);
@@ -268,8 +269,6 @@ fn reload(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 fn settle(run: &mut Run<'_>) -> Result<(), Error> {
-    // Made right before somebody was killed, and in no journal.
-    run.asked.iter().for_each(Asked::clear_places);
     if run.let_go() && run.rounds.next().is_some() {
         run.patience = Deadline::after(run.settings.proof_time);
         take_out(run);
@@ -305,7 +304,11 @@ fn look_again(run: &mut Run<'_>) -> Result<(), Error> {
             return Ok(());
         }
     };
-    match asked.dump.as_ref().map(|dump| proof::still_local(&run.doors(dump), &listeners)) {
+    match asked
+        .dump
+        .as_ref()
+        .map(|dump| proof::still_local(&proof::doors(dump, run.gone()), &listeners))
+    {
         Ok(Ok(still)) => run.still = still,
         // A webroot that is full, or gone, or that nobody may write: nothing to ask for.
         Ok(Err(error)) => unknown(&error),
@@ -335,6 +338,17 @@ impl Run<'_> {
                 }
             }
         }
+    }
+
+    /// Sweeps what somebody left who was killed, and is in no journal, or in one that was lost;
+    /// whether a file is another one since.
+    fn sweep_places(&mut self) -> bool {
+        let back: BTreeSet<PathBuf> = self.asked.iter().flat_map(Asked::sweep_places).collect();
+        self.files.retain(|path, _| !back.contains(path));
+        self.look_at(&back);
+        // What Apache has loaded of it is unknown.
+        self.journal.pending |= !back.is_empty();
+        !back.is_empty()
     }
 
     /// The versions that are there since before Apache is asked.
@@ -396,20 +410,6 @@ impl Run<'_> {
             None if damage.is_empty() => Error::Owed(Box::new(error)),
             None => Error::OwedBeside { cause: Box::new(error), damage },
         }
-    }
-
-    /// Where those who ask for what was given back arrive.
-    fn doors(&self, dump: &crate::apache::dump::Dump) -> Vec<Door> {
-        let of = |route: &Route| {
-            let answering = plan::answering_vhosts(dump, &route.name).into_iter();
-            let door = |(address, vhost): (_, crate::apache::vhosts::Vhost<'_>)| Door {
-                route: route.clone(),
-                address,
-                vhost: vhost.origin().cloned(),
-            };
-            answering.map(door).collect::<Vec<_>>()
-        };
-        self.gone().flat_map(of).collect()
     }
 
     /// Nothing left: no journal. Else what is left, and whether Apache knows.

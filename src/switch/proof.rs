@@ -8,6 +8,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::apache::dump::Dump;
+use crate::apache::vhosts::Vhost;
 use crate::base::clock::Deadline;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
@@ -20,7 +22,7 @@ use crate::ca::resolve::{Pinned, System};
 use crate::ca::served::Fault;
 use crate::ca::validation::{Failure, Reach};
 use crate::ca::webroot::{self, Planted};
-use crate::switch::plan::{Door, HTTP_PORT};
+use crate::switch::plan::{Door, HTTP_PORT, answering_vhosts};
 
 /// Why the proof failed.
 #[derive(Debug, thiserror::Error)]
@@ -188,6 +190,19 @@ pub fn peer(doors: &[Door], listeners: &[SocketAddr]) -> Result<(), Error> {
         return Err(Error::StillLocal { name, address, webroot });
     }
     failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+}
+
+/// Where those who ask for `routes` arrive.
+pub fn doors<'a>(dump: &Dump, routes: impl Iterator<Item = &'a Route>) -> Vec<Door> {
+    let of = |route: &Route| {
+        let door = |(address, vhost): (_, Vhost<'_>)| Door {
+            route: route.clone(),
+            address,
+            vhost: vhost.origin().cloned(),
+        };
+        answering_vhosts(dump, &route.name).into_iter().map(door).collect::<Vec<_>>()
+    };
+    routes.flat_map(of).collect()
 }
 
 /// The names of `doors` that are answered from their webroot on this host.

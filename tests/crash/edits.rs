@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Output, Stdio};
 
 use crate::bench::{Bench, Goal, SITES, told};
+use crate::mounts::Mounted;
 use crate::{on_a_bench, on_a_bench_in, without_strace};
 
 /// Changes a file as an editor does that writes in place.
@@ -327,6 +329,50 @@ fn what_an_editor_saves_while_certbaton_is_killed_is_in_its_place_again() {
             fs::write(bench.file(site), &users).unwrap();
             bench.done(Goal::Recover)?;
             bench.expect_files_as_before().map_err(|why| format!("{goal:?}: {why}"))?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_left_beside_the_files_is_swept_also_without_the_journal() {
+    on_a_bench(|bench| {
+        if without_strace() {
+            return Ok(());
+        }
+        let root = bench.layout.server_root();
+        let _mounted = Mounted::at(&root, &["--bind", root.to_str().unwrap()])?;
+        let [site, _] = SITES;
+        let users = text(bench, site);
+        let place = bench.file(".certbaton");
+        let cut = |path: &Path| {
+            let bytes = fs::read(path).unwrap();
+            fs::write(path, &bytes[..bytes.len() / 3]).unwrap();
+        };
+        let losses: [&dyn Fn(&Path); 2] = [&|path| fs::remove_file(path).unwrap(), &cut];
+        for (goal, edit, lose) in [
+            (Goal::Local, "", losses[0]),
+            (Goal::Local, "\nTimeout 15\n", losses[1]),
+            (Goal::Peer, "", losses[1]),
+            (Goal::Peer, "\nTimeout 15\n", losses[0]),
+        ] {
+            if goal == Goal::Peer {
+                bench.done(Goal::Local)?;
+            }
+            let mut editor = fs::File::options().append(true).open(bench.file(site)).unwrap();
+            ensure!(bench.killed_at(goal, "pidfd_send_signal", 1)?, "{goal:?}: not killed");
+            editor.write_all(edit.as_bytes()).unwrap();
+            drop(editor);
+            let left = || fs::read_dir(&place).map_or(0, Iterator::count);
+            ensure!(left() >= SITES.len(), "{goal:?}: {} files left, not both", left());
+            lose(&bench.settings.journal());
+            bench.done(Goal::Recover)?;
+            let now = text(bench, site);
+            ensure!(now == users.clone() + edit, "{goal:?}, {edit:?}: not in place: {now}");
+            ensure!(!place.exists(), "{goal:?}, {edit:?}: {} files left", left());
+            fs::write(bench.file(site), &users).unwrap();
+            bench.done(Goal::Recover)?;
+            bench.expect_as_before().map_err(|why| format!("{goal:?}, {edit:?}: {why}"))?;
         }
         Ok(())
     });

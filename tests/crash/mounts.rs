@@ -8,10 +8,10 @@ use crate::bench::{Bench, Goal, SITES, told};
 use crate::{on_a_bench, on_a_bench_in, say};
 
 /// A mount that goes when this is dropped.
-struct Mounted(PathBuf);
+pub(crate) struct Mounted(PathBuf);
 
 impl Mounted {
-    fn at(place: &Path, words: &[&str]) -> Result<Self, String> {
+    pub(crate) fn at(place: &Path, words: &[&str]) -> Result<Self, String> {
         let output = Command::new("/bin/mount").args(words).arg(place).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         if output.status.success() { Ok(Self(place.to_owned())) } else { Err(said) }

@@ -3,7 +3,8 @@
 //! The two change places (`RENAME_EXCHANGE`), so that what comes out can be looked at: a
 //! version that somebody saved since the file was read goes back where it was.
 
-use std::collections::BTreeSet;
+mod spare;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -17,10 +18,13 @@ use rustix::fs::{
 use rustix::io::Errno;
 use tempfile::TempPath;
 
+pub use spare::forget_spares;
+use spare::spare_in;
+
 use super::read::rest;
 use super::{
-    Error, Identity, KEPT, OUT, SPARE, STAGED, Snapshot, Stamp, list, real_path, sync_directory,
-    trusted, trusted_directories,
+    Error, Identity, KEPT, OUT, STAGED, Snapshot, Stamp, list, real_path, sync_directory, trusted,
+    trusted_directories,
 };
 use crate::base::clock::{Deadline, pause};
 use crate::base::fingerprint::fingerprint;
@@ -274,27 +278,6 @@ impl Replaced {
     }
 }
 
-fn spare_in(place: &Path, target: &Path) -> PathBuf {
-    let name = fingerprint(target.as_os_str().as_encoded_bytes(), KNOWN_BYTES);
-    place.join(format!("{SPARE}{name}"))
-}
-
-/// Removes what [`Replaced::keep`] left in `preferred` and in all places above `targets`, and
-/// those places, once there is no way back to go.
-pub fn forget_spares(preferred: &Path, targets: &[PathBuf]) {
-    let beside: BTreeSet<PathBuf> = targets.iter().flat_map(|t| left_staging(t)).collect();
-    let ours = list(preferred).unwrap_or_default().into_iter();
-    let ours = ours.filter(|name| name.as_encoded_bytes().starts_with(SPARE.as_bytes()));
-    // In a place that is shared, those of other targets are others'.
-    let shared = beside.iter().flat_map(|place| targets.iter().map(|t| spare_in(place, t)));
-    for spare in ours.map(|name| preferred.join(name)).chain(shared) {
-        if let Err(error) = super::remove_own(&spare) {
-            tracing::debug!("a spare file stays: {error}");
-        }
-    }
-    beside.into_iter().filter_map(Staging::abandoned).for_each(drop);
-}
-
 /// Exchanges two files; where the file system cannot, the old one gets a second name first.
 fn change_places(new: &Path, target: &Path) -> io::Result<()> {
     match renameat_with(CWD, new, CWD, target, RenameFlags::EXCHANGE) {
@@ -495,14 +478,18 @@ impl Staging {
         Self::locked(path, FlockOperation::NonBlockingLockShared)
     }
 
-    /// One that nobody is in who lives: what is in it was left behind. It goes, once it is empty.
+    /// One that nobody is in who lives, nor could be but root: what is in it was left behind. It
+    /// goes, once it is empty.
     pub fn abandoned(path: PathBuf) -> Option<Self> {
+        trusted_directories(&path).ok()?;
         Self::locked(path, ALONE)
     }
 
     fn locked(path: PathBuf, how: FlockOperation) -> Option<Self> {
         let flags = nix::libc::O_NOFOLLOW | nix::libc::O_DIRECTORY;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
+        // What somebody else puts there would become a file of root's.
+        trusted(&path, &file.metadata().ok()?).ok()?;
         flock(&file, how).ok()?;
         // Removed since, and made again by another: that one nobody has locked.
         is_at(&file, &path).then_some(Self { path, own: Some(file) })
