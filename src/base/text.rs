@@ -156,6 +156,13 @@ mod tests {
     }
 
     #[test]
+    fn a_span_has_the_unit_that_people_count_it_in() {
+        let told = |seconds| span(SignedDuration::from_secs(seconds));
+        assert_eq!([told(-34_560_000), told(172_799)], ["400 days", "47 h"]);
+        assert_eq!([told(7199), told(-119)], ["119 min", "119 s"]);
+    }
+
+    #[test]
     fn a_table_is_as_wide_as_it_must_be_and_wraps_where_it_is_too_wide() {
         let mut table = Table::new(["A", "NAMES"]).indented(2);
         table.row(["1", "a.example"]);

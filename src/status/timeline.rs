@@ -268,6 +268,21 @@ renewal 20231114T221320.000-7 on home: done
     }
 
     #[test]
+    fn a_deployment_of_nobodys_says_so_and_has_no_empty_name() {
+        let deployed = Deployed {
+            lineage: String::new(),
+            names: Vec::new(),
+            before: None,
+            serial: None,
+            not_after: None,
+            failure: None,
+            millis: 212,
+        };
+        let told = of_deployment(&deployed);
+        assert_eq!(told, "new certificate, of whom was not said; served, proven in 0.212 s");
+    }
+
+    #[test]
     fn a_run_is_one_line() {
         let runs = Runs { version: 1, runs: runs(&entries(), |_| false), damaged: 0 };
         assert_eq!(

@@ -4,6 +4,8 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -198,6 +200,61 @@ fn what_certbaton_does_not_understand_of_certbot_stops_it_all_the_same() {
         let output = command.arg("--pre-hook").arg(real_guard(&certbot)).output().unwrap();
         assert!(is_stopped(&output), "{case}: {output:?}");
         assert_eq!(ca.asked(), [""; 0], "{case}");
+    }
+}
+
+/// A server of one bare address, as whatever vhost answers it: the files of `webroot`, or another host's words.
+fn serve(listener: TcpListener, webroot: Option<PathBuf>) {
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut line = String::new();
+            BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
+            let path = line.split(' ').nth(1).unwrap_or_default();
+            let file = webroot.as_ref().map(|webroot| webroot.join(path.trim_start_matches('/')));
+            let body = file.map_or_else(|| Ok("another host".into()), fs::read_to_string);
+            let body = body.unwrap_or_default();
+            let length = body.len();
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n");
+            stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap_or_default();
+        }
+    });
+}
+
+#[test]
+fn a_bare_address_that_is_not_answered_from_its_webroot_is_not_asked_for() {
+    if !Path::new(NEWEST).exists() {
+        eprintln!("skipped: {NEWEST} is not there, and Debian's knows no addresses");
+        return;
+    }
+    for (address, is_here) in [("127.77.0.1", false), ("127.77.0.2", true)] {
+        let Ok(listener) = TcpListener::bind((address, 80)) else {
+            eprintln!("skipped: port 80 of {address} is in use");
+            continue;
+        };
+        let ca = DirectoryOnly::start();
+        let certbot = Certbot::new(&ca.directory);
+        let webroot = certbot.path("www");
+        serve(listener, is_here.then(|| webroot.clone()));
+        let mut command = certbot.command_of(NEWEST);
+        command.args(["certonly", "-n", "--webroot", "-w"]).arg(&webroot);
+        command.args(["--ip-address", address, "--preferred-profile", "shortlived"]);
+        command.arg("--server").arg(&ca.directory);
+        let output = command.arg("--pre-hook").arg(real_guard(&certbot)).output().unwrap();
+        assert_eq!(is_stopped(&output), !is_here, "{address}: {output:?}");
+        assert_eq!(ca.asked().is_empty(), !is_here, "{address}: {:?}", ca.asked());
+        let history =
+            || fs::read_to_string(certbot.path("state/history.jsonl")).unwrap_or_default();
+        let limit = Deadline::after(Duration::from_secs(20));
+        while !history().contains("\"ended\"") {
+            pause(Duration::from_millis(20), &limit).unwrap();
+        }
+        let history = history();
+        let remedy = "let the vhost that answers a request for the bare address answer the challenge path from there";
+        let told = history.contains(&format!("{address} does not answer from"))
+            && history.contains(remedy);
+        assert_eq!(told, !is_here, "{address}: {history}");
     }
 }
 

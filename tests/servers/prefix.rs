@@ -82,7 +82,7 @@ const LOOKS: usize = 500;
 
 /// As `./configure --prefix` and `apachectl -k start` make it. The relative `-f` is below `ServerRoot`
 /// (httpd(8)); a `sites-enabled` without the directory that a2ensite links from is not Debian's.
-fn lay(network: &Network) -> Tree {
+pub(crate) fn lay(network: &Network) -> Tree {
     let tree = Tree::lay("opt/web/bin/httpd", "opt/web/modules", "opt/web/logs/httpd.pid", network);
     tree.write("opt/web/etc/my.conf", CONF);
     tree.write(SITES, SITE);

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 
 use crate::alone;
+use crate::prefix;
 use crate::tree::{NAME, Tree, refused};
 
 /// A user's process that calls itself Apache; root would run Apache with its arguments.
@@ -81,6 +82,46 @@ fn a_users_process_is_never_taken_for_this_hosts_apache() {
         let refused = tree.certbaton(&["recover"]);
         assert_eq!(refused.status.code(), Some(77), "{refused:?}");
     });
+}
+
+#[test]
+fn an_apache_whose_program_somebody_else_may_write_is_asked_nothing() {
+    alone(
+        "stranger::an_apache_whose_program_somebody_else_may_write_is_asked_nothing",
+        |network| {
+            let tree = prefix::lay(network);
+            tree.start();
+            let line = tree.command_line();
+            let program = Path::new(line.split(' ').next().unwrap());
+            let give = |owner, mode| {
+                std::os::unix::fs::chown(program, Some(owner), None).unwrap();
+                fs::set_permissions(program, fs::Permissions::from_mode(mode)).unwrap();
+            };
+            for (owner, mode) in [(0, 0o757), (USER, 0o755)] {
+                give(owner, mode);
+                for words in
+                    [&["switch", "local", NAME][..], &["switch", "local", "--dry-run", NAME]]
+                {
+                    let output = tree.certbaton(words);
+                    let said = String::from_utf8_lossy(&output.stderr);
+                    assert_eq!(output.status.code(), Some(77), "{owner} {mode:o}: {output:?}");
+                    assert!(said.contains(program.to_str().unwrap()), "{said}");
+                }
+            }
+            give(0, 0o755);
+            let local = tree.certbaton(&["switch", "local", NAME]);
+            assert!(local.status.success(), "{local:?}");
+            // The lines go all the same, and the program is not run for it.
+            give(0, 0o757);
+            let peer = tree.certbaton(&["switch", "peer"]);
+            assert_eq!(peer.status.code(), Some(70), "a reload is owed: {peer:?}");
+            let site = tree.path("opt/web/etc/sites-enabled/one.conf");
+            assert!(!fs::read_to_string(site).unwrap().contains("# certbaton:"), "{peer:?}");
+            give(0, 0o755);
+            let recover = tree.certbaton(&["recover"]);
+            assert!(recover.status.success(), "{recover:?}");
+        },
+    );
 }
 
 const USER: u32 = 12345;

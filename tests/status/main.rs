@@ -11,6 +11,7 @@ mod tree;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use certbaton::fleet::found::Hold;
@@ -285,6 +286,49 @@ fn what_certbot_cannot_read_is_critical_and_expires_all_the_same() {
     assert_eq!(told["wrong"][0]["code"], "renewal-broken", "{told:#}");
     let lineage = &told["hosts"][0]["found"]["lineages"][0];
     assert_eq!((lineage["name"].as_str(), lineage["serial"].as_str()), (Some("a"), Some("01")));
+}
+
+#[test]
+fn a_secret_that_every_user_can_read_is_told_by_status_and_check_until_its_file_is_roots_alone() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let plain = fs::read_to_string(tree.config()).unwrap();
+    let mode = |mode| {
+        fs::set_permissions(tree.config(), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (notify, bits, is_told) in [
+        ("url = \"https://ntfy.example/a-topic-that-is-a-password\"", 0o644, true),
+        ("url = \"https://ntfy.example/a-topic-that-is-a-password\"", 0o640, false),
+        ("url = \"https://ntfy.example/a-topic-that-is-a-password\"", 0o600, false),
+        ("url = \"https://ntfy.example/\"", 0o644, false),
+        ("command = [\"/bin/true\", \"--token\", \"0123456789abcdef\"]", 0o644, true),
+        ("command = [\"/bin/true\", \"root\"]", 0o644, false),
+    ] {
+        fs::write(tree.config(), format!("{plain}[notify]\n{notify}\n")).unwrap();
+        mode(bits);
+        let (status, check) = codes(&tree);
+        for (who, codes) in [("status", status), ("check", check)] {
+            let found = codes.contains(&"exposed-secret".to_owned());
+            assert_eq!(found, is_told, "{who}: {notify}, {bits:o}: {codes:?}");
+        }
+    }
+}
+
+/// A umask of 002 gives everything to its owner's group, which is root's own.
+#[test]
+fn what_roots_own_group_may_write_is_roots() {
+    let Some(tree) = Tree::plant("exit 1") else { return };
+    let before = codes(&tree);
+    let le = tree.base().join("le");
+    let changed = |words: &[&str]| {
+        assert!(Command::new(words[0]).args(&words[1..]).arg(&le).status().unwrap().success());
+    };
+    changed(&["chmod", "-R", "g+w"]);
+    let (_, told) = json(&tree, "status", &[]);
+    assert_eq!(told["hosts"][0]["found"]["lineages"][0]["serial"], "01", "{told:#}");
+    assert_eq!(codes(&tree), before);
+    // Another group is somebody else.
+    changed(&["chgrp", "-R", "33"]);
+    assert_ne!(codes(&tree), before);
 }
 
 #[test]

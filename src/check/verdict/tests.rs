@@ -109,6 +109,37 @@ pub(crate) fn healthy() -> Gathered {
     }
 }
 
+#[test]
+fn a_mistyped_name_is_told_the_one_that_is_meant_with_its_line_and_those_that_there_are() {
+    let told = |typed: &str, known: &str| {
+        let mut g = healthy();
+        let (typed, known) = (Hostname::parse(typed).unwrap(), Hostname::parse(known).unwrap());
+        g.names = vec![typed.clone()];
+        for host in &mut g.hosts {
+            host.inspection
+                .iter_mut()
+                .flat_map(|i| &mut i.names)
+                .for_each(|n| n.name = known.clone());
+            for sight in host.sights.iter_mut().flatten() {
+                sight.name = typed.clone();
+                sight.addresses.clear();
+                sight.fetched.clear();
+                sight.presented.clear();
+            }
+        }
+        let found = outside::findings(&g);
+        found.into_iter().find(|found| found.code == "no-address").unwrap().remedy
+    };
+    assert_eq!(
+        told("wikki.example.org", "wiki.example.org"),
+        "ask for wiki.example.org (/etc/apache2/x.conf:1) if that is meant; the names that there are: wiki.example.org"
+    );
+    assert_eq!(
+        told("shop.example.org", "wiki.example.org"),
+        "publish A and AAAA records if it is to be one of these hosts'; the names that there are: wiki.example.org"
+    );
+}
+
 /// All hosts see `answer` for the nonce of `nonce` at `at`.
 fn all_see(g: &mut Gathered, nonce: usize, at: &str, answer: &Answer) {
     for host in &mut g.hosts {

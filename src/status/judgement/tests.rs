@@ -249,6 +249,10 @@ fn a_clock_that_differs_is_told_once_and_of_the_one_that_is_wrong() {
     let days = |days: i64| days * 86_400;
     let behind = judged(|status| status.hosts[0].clock_ahead = days(-400));
     assert_eq!(behind, only("clock-skew/vps", Severity::Critical));
+    let mut status = healthy();
+    status.hosts[0].clock_ahead = days(-400);
+    let told = &wrong(&status, Thresholds::default())[0].text;
+    assert!(told.contains("its clock is 400 days behind"), "{told}");
     let known = judged(|status| {
         status.hosts[0].clock_ahead = days(400);
         found(status).findings.push(problem("clock-behind", None));
