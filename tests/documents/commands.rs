@@ -16,6 +16,7 @@ pub(crate) const COMMANDS: &[(&str, Run)] = &[
     ("tests/run --full", ByHand("takes hours, and is tests/run with more rounds")),
     ("tests/run --full table", ByHand("takes hours; tests/table has a sample of it run each time")),
     ("tests/lab/see-it-work", ByHand("what tests/machines proves, shown to a person")),
+    ("packaging/build-deb", In("tests/package/build.sh", "packaging/build-deb")),
     ("cargo build --release", ByHand("what packaging/build-deb does, which tests/package runs")),
     ("cargo bench --bench pre_hook", In("benches/pre_hook.rs", "fn smoke()")),
     ("cargo bench --bench handoff", ByHand("measures, and proves nothing")),

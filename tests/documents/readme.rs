@@ -1,6 +1,7 @@
 //! flow: every command of the README, and of the pages that it leads to, is one that a test runs.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 
 use regex::Regex;
 
@@ -55,11 +56,17 @@ fn commands(markdown: &str) -> BTreeSet<String> {
     for found in Regex::new("`([^`]+)`").unwrap().captures_iter(&rest) {
         let words: Vec<&str> = found[1].split_whitespace().collect();
         let line = words.join(" ");
-        if is_command(&line) && (words.len() > 1 || line.starts_with("tests/")) {
+        if is_command(&line) && (words.len() > 1 || is_executable(&line)) {
             commands.insert(line);
         }
     }
     commands
+}
+
+/// Of the files of `tests`, those that are run and not only read.
+fn is_executable(name: &str) -> bool {
+    let metadata = source(name).metadata();
+    metadata.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 #[test]
@@ -90,13 +97,29 @@ fn every_command_is_run_by_a_test() {
     }
 }
 
+/// The headings of a page, as a link names them.
+fn anchors(markdown: &str) -> BTreeSet<String> {
+    let fence = Regex::new(r"(?ms)^```.*?^```$").unwrap();
+    let rest = fence.replace_all(markdown, "");
+    let heading = Regex::new(r"(?m)^#+ (.*)$").unwrap();
+    let named = |found: regex::Captures<'_>| {
+        let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);
+        found[1].to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
+    };
+    heading.captures_iter(&rest).map(named).collect()
+}
+
 #[test]
-fn every_link_leads_to_a_file() {
-    let link = Regex::new(r"\]\(([^)#:]+)(?:#[^)]*)?\)").unwrap();
+fn every_link_leads_to_a_file_and_its_heading() {
+    let link = Regex::new(r"\]\(([^)#:]*)(?:#([^)]*))?\)").unwrap();
     for page in PAGES {
         let directory = source(page).parent().unwrap().to_owned();
         for found in link.captures_iter(&text(page)) {
-            assert!(directory.join(&found[1]).exists(), "{page} leads to {}", &found[1]);
+            let to = if found[1].is_empty() { source(page) } else { directory.join(&found[1]) };
+            assert!(to.exists(), "{page} leads to {}", &found[1]);
+            let anchor = found.get(2).map(|anchor| anchor.as_str().to_owned());
+            let leads = |anchor| anchors(&std::fs::read_to_string(to).unwrap()).contains(&anchor);
+            assert!(anchor.is_none_or(leads), "{page} leads to {}, which is not there", &found[0]);
         }
         // Whoever reads only the README finds all of them there.
         assert!(page == "README.md" || text("README.md").contains(page), "{page}");
@@ -104,8 +127,15 @@ fn every_link_leads_to_a_file() {
 }
 
 #[test]
+fn headings_are_found() {
+    let markdown = "# One `two`, three: Four-five\n\n```sh\n# no\n```\n\n## Six\n";
+    let expected = ["one-two-three-four-five", "six"].map(str::to_owned);
+    assert_eq!(anchors(markdown), BTreeSet::from(expected));
+}
+
+#[test]
 fn commands_are_found() {
-    let markdown = "Run `cargo  bench\n--x`, `certbaton`, `tests/run`, and `not one`.\n\n```sh\nanything --goes\n# no\n```\n\n\
+    let markdown = "Run `cargo  bench\n--x`, `certbaton`, `tests/run`, and neither `not one` nor `tests/packages`.\n\n```sh\nanything --goes\n# no\n```\n\n\
                     ```\n ┌──┐ \ncertbot renew \\\n    -q\n```\n\n```text\n# certbaton check\nNAME\n```\n\n```toml\nx = 1\n```\n";
     let expected =
         ["anything --goes", "cargo bench --x", "certbaton check", "certbot renew -q", "tests/run"];
