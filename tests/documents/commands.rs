@@ -13,6 +13,25 @@ pub(crate) enum Run {
 
 pub(crate) const COMMANDS: &[(&str, Run)] = &[
     ("tests/run", In(".ci/run", "tests/run 2>&1")),
+    (".ci/run", ByHand("runs all of this")),
+    ("tests/run --help", ByHand("says how it is used")),
+    ("tests/install-packages", In("tests/run", "tests/install-packages || installed")),
+    ("tests/lab/check", In("tests/run", "for check in tests/*/check; do")),
+    ("tests/package/check", In("tests/run", "for check in tests/*/check; do")),
+    ("tests/quickstart/check", In("tests/run", "for check in tests/*/check; do")),
+    ("cargo build", In("tests/run", "cargo test --locked --no-run")),
+    ("cargo test --locked --lib --bins", In("tests/run", "first=(--lib --bins")),
+    ("cargo test --locked --test certbot", In("tests/run", "cargo test --locked --no-fail-fast")),
+    (
+        "cargo test --locked --test certbot -- a_command_line_means_what_it_means_to_certbot",
+        In("tests/certbot/words.rs", "fn a_command_line_means_what_it_means_to_certbot"),
+    ),
+    (
+        "cargo clippy --all-targets --locked -- -D warnings",
+        In(".ci/run", "cargo clippy --all-targets --locked -- -D warnings"),
+    ),
+    ("cargo fmt", In(".ci/run", "cargo fmt --check")),
+    ("certbaton --version", In("tests/contract/main.rs", "arg(\"--version\")")),
     ("tests/run --full", ByHand("takes hours, and is tests/run with more rounds")),
     ("tests/run --full table", ByHand("takes hours; tests/table has a sample of it run each time")),
     ("tests/lab/see-it-work", ByHand("what tests/machines proves, shown to a person")),

@@ -12,6 +12,7 @@ mod derive;
 mod findings;
 mod pages;
 mod readme;
+mod tree;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,11 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// What a reader comes to from the README, and that.
-pub(crate) const PAGES: [&str; 6] = [
+pub(crate) const PAGES: [&str; 9] = [
     "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
     "doc/check.md",
     "doc/configuration.md",
     "doc/how-it-works.md",
@@ -81,6 +85,11 @@ fn the_package_has_each_page_where_it_is_said_to_be() {
         }
     }
     assert!(pages > 8, "{pages}");
+    // The README leads to those beside it.
+    for page in PAGES.iter().filter(|page| !page.contains('/')) {
+        let asset = format!(r#"["{page}", "usr/share/doc/certbaton/", "644"]"#);
+        assert!(manifest.contains(&asset), "{page} is not in the package");
+    }
 }
 
 #[test]

@@ -36,7 +36,8 @@ contents() {
         find completions/zsh -type f -printf '/usr/share/zsh/vendor-completions/%f\n'
         find completions/fish -type f -printf '/usr/share/fish/vendor_completions.d/%f\n'
         printf '/usr/share/certbaton/hooks/%s/certbaton\n' pre deploy post
-        printf '/usr/share/doc/certbaton/%s\n' README.md crates changelog.gz changelog.Debian.gz copyright \
+        printf '/usr/share/doc/certbaton/%s\n' {README,ARCHITECTURE,CONTRIBUTING,SECURITY}.md crates \
+            changelog.gz changelog.Debian.gz copyright \
             examples/ssh/{config,authorized_keys,sshd_config}) | sort > "$scratch/expected"
     sed -n 's|.* \(/usr/share/\)|\1|p' "$scratch/contents" | sort | diff "$scratch/expected" - ||
         fail "the package has other documentation"
