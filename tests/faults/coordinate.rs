@@ -22,6 +22,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         interrupted,
     ),
     Scenario::new(
+        "what_only_the_pre_hook_finds_out_stops_the_certbot_of_a_coordination",
+        Debians,
+        refused_by_the_hook,
+    ),
+    Scenario::new(
         "what_would_lock_the_names_out_is_refused_by_the_coordinator",
         Debians,
         locked_out,
@@ -134,6 +139,36 @@ fn interrupted(lab: &Lab) {
     // What it says of the lineages, once for all of them, is what is on the disk.
     let all = format!("home: {}: how certbot ended", LINEAGES.join(", "));
     assert!(done.out.contains(&all) && done.out.contains("still the old one"), "{done:?}");
+    assert_eq!(serials(), before, "{done:?}");
+    lab.expect_free();
+}
+
+/// The key to the arbiter is gone after the coordinator's look, and before certbaton's own hook.
+fn refused_by_the_hook(lab: &Lab) {
+    hooks(lab);
+    let key = "/etc/certbaton/id_ed25519";
+    let loses = format!("#!/bin/sh\nmv {key} /root/lost\n");
+    lab.home.script("/etc/letsencrypt/renewal-hooks/pre/a-loses-the-key", &loses);
+    let serials = || LINEAGES.map(|lineage| lab.home.serial(lineage));
+    let (before, since, cursor) = (serials(), lab.ca.mark(), lab.home.cursor());
+    let done = coordinate(&lab.home, &["--host", "home", "--json"]);
+    lab.home.sh(&format!("mv /root/lost {key}; rm /etc/letsencrypt/renewal-hooks/pre/a-*"));
+    assert_eq!(done.code(), 1, "{done:?}");
+    lab.expect_not_asked(since);
+    assert_eq!(lab.home.running("certbot"), [], "{done:?}");
+    let told = lab.home.journal(&cursor);
+    assert!(told.contains("certbot was stopped before it asked the CA"), "{told}");
+    // What it says is what is on the disk.
+    let report: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    let home = report["hosts"].as_array().unwrap().iter().find(|host| host["name"] == "home");
+    let lineages = home.unwrap()["lineages"].as_array().unwrap();
+    assert_eq!(lineages.len(), LINEAGES.len(), "{report:#}");
+    for lineage in lineages {
+        let why = lineage["why"].as_str().unwrap_or_default();
+        let is_told =
+            lineage["result"] == "failed" && why.contains("certbot was ended by a signal");
+        assert!(is_told, "{report:#}");
+    }
     assert_eq!(serials(), before, "{done:?}");
     lab.expect_free();
 }
