@@ -35,6 +35,7 @@ fn one(setup: Setup) -> Result<(), Failed> {
         let mut problems = stage.checked(&setup);
         problems.extend(stage.transcribed(&setup));
         let tried = Instant::now();
+        problems.extend(stage.coordinated(&setup));
         problems.extend(stage.tried(&setup));
         note(&format!(
             "{:.1} {:.1}",
@@ -75,6 +76,32 @@ impl Stage {
             }
         }
         problems
+    }
+}
+
+impl Stage {
+    /// What a coordination makes of a lineage that it has to leave out.
+    fn coordinated(&self, setup: &Setup) -> Vec<String> {
+        let Some(words) = setup.left_out else { return Vec::new() };
+        let since = self.lab.ca.mark();
+        let of_home = ["renew-coordinate", "--force-renewal", "--json", "--host", "home"];
+        let done =
+            self.host(On::Home).run(&[&of_home[..], &["--cert-name", setup.lineage]].concat());
+        let orders = self.lab.ca.work(since).orders;
+        let report: serde_json::Value = serde_json::from_str(&done.out).unwrap_or_default();
+        let hosts = report["hosts"].as_array().cloned().unwrap_or_default();
+        let home = hosts.iter().find(|host| host["name"] == "home");
+        let lineage = home.map(|home| home["lineages"][0].clone()).unwrap_or_default();
+        let why = lineage["why"].as_str().unwrap_or_default();
+        let is_left_out = lineage["result"] == "not-tried" && why.contains(words);
+        if orders == 0 && is_left_out && done.code() == 1 {
+            return Vec::new();
+        }
+        vec![format!(
+            "a coordination: {orders} orders, exit {}: {report:#}\n{}",
+            done.code(),
+            done.err
+        )]
     }
 }
 

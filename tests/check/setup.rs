@@ -107,6 +107,8 @@ pub(crate) struct Setup {
     pub(crate) pebble: Pebble,
     /// On these hosts, what becomes of the lineage becomes of all.
     pub(crate) alike: &'static [On],
+    /// What a coordination says of home's lineage, which it leaves out; none: there is no coordination.
+    pub(crate) left_out: Option<&'static str>,
 }
 
 impl Setup {
@@ -122,6 +124,7 @@ impl Setup {
             home: Renewal::Switched,
             pebble: Pebble::Agrees,
             alike: &[],
+            left_out: None,
         }
     }
 
@@ -169,6 +172,12 @@ impl Setup {
 
     pub(crate) const fn nobody_renews(self) -> Self {
         self.vps_fails().home_fails()
+    }
+
+    /// A coordination does not ask the CA for it at home, in these words of a check.
+    pub(crate) const fn left_out(mut self, words: &'static str) -> Self {
+        self.left_out = Some(words);
+        self
     }
 
     pub(crate) const fn pebble(mut self, pebble: Pebble) -> Self {
