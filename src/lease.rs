@@ -11,6 +11,7 @@ pub mod heartbeat;
 pub mod holder;
 mod holders;
 pub mod lines;
+pub mod memory;
 mod place;
 pub mod question;
 pub mod rules;

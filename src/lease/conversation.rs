@@ -18,14 +18,14 @@ use crate::base::lock::Lock;
 use crate::base::names::HostLabel;
 use crate::base::process::{self, Process};
 use crate::config::Settings;
-use crate::lease::holders;
 use crate::lease::lines::{self, Lines};
+use crate::lease::memory::{Grant, Millis, Now, millis};
 use crate::lease::place::{Hold, Holder, Standing, Waiter};
-use crate::lease::rules::{self, Claim, Grant, Millis, Now, Verdict, millis};
-use crate::lease::slots;
+use crate::lease::rules::{self, Claim, Verdict};
 use crate::lease::store::{self, Slip, Store};
 use crate::lease::times::{Periods, SILENCE};
 use crate::lease::wire::{self, Answer, Ask, Hello, Purpose, RequestId, Token, Waiting};
+use crate::lease::{holders, slots};
 
 /// Why a conversation ended other than by the caller's will.
 #[derive(Debug, thiserror::Error)]

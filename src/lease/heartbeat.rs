@@ -20,7 +20,7 @@ use crate::base::threads;
 use crate::config::Settings;
 use crate::lease::connection::{Connection, Way};
 use crate::lease::holder::{Action, Event, GiveUp, Greeting, Holder, Patience, Warning, Word};
-use crate::lease::rules::millis;
+use crate::lease::memory::millis;
 use crate::lease::times::{self, Periods};
 use crate::lease::wire::{self, Ask, Hello, Purpose, RequestId, Token, Waiting};
 

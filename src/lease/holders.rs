@@ -1,7 +1,7 @@
 //! flow: who holds and who waits, as people are told; nothing is decided by it.
 
 use crate::base::process;
-use crate::lease::rules::{Memory, Millis, Recorded, State};
+use crate::lease::memory::{Memory, Millis, Recorded, State};
 use crate::lease::store::{self, Slip, Store};
 use crate::lease::wire::{self, Answer, Holder, Status, Token, Waiter};
 

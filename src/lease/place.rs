@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::lock::{self, Lock, Pending};
-use crate::lease::rules::{Claim, Millis, millis};
+use crate::lease::memory::{Millis, millis};
+use crate::lease::rules::Claim;
 use crate::lease::store::{self, Store, Ticket};
 use crate::lease::wire::{RequestId, Token};
 

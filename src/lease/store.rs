@@ -20,7 +20,7 @@ use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::lock::{self, Lock};
 use crate::config::Settings;
-use crate::lease::rules::{Grant, Memory, Millis, Recorded};
+use crate::lease::memory::{Grant, Memory, Millis, Recorded};
 use crate::lease::wire::{Purpose, Token};
 
 /// The directories of one arbiter.

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use certbaton::base::process::Process;
 use certbaton::lease::holder::{Action, Event, Greeting, Holder, Patience, Word};
-use certbaton::lease::rules::{self, Claim, Memory, Now, Recorded, Verdict};
+use certbaton::lease::memory::{Memory, Now, Recorded, millis};
+use certbaton::lease::rules::{self, Claim, Verdict};
 use certbaton::lease::times;
 use certbaton::lease::wire::{Answer, Purpose, RequestId, Token, VERSION, Waiting};
 
@@ -198,7 +199,7 @@ impl State {
     }
 
     fn time(&self) -> Now {
-        Now { boot: rules::millis(self.now), unix: 0 }
+        Now { boot: millis(self.now), unix: 0 }
     }
 
     fn want(&mut self, host: usize) {
@@ -303,7 +304,7 @@ impl State {
                     floor,
                     held,
                     purpose: Purpose::default(),
-                    since: rules::millis(self.now),
+                    since: millis(self.now),
                     connection: self.process(host),
                 };
                 if held.is_none() {
