@@ -5,8 +5,10 @@
 //! run; it speaks to the arbiter through ssh or, on the arbiter's own host,
 //! through a socket pair: the same words either way.
 
+mod arbiter;
 pub mod connection;
 pub mod conversation;
+pub mod greeting;
 pub mod heartbeat;
 pub mod holder;
 mod holders;

@@ -5,7 +5,7 @@ use crate::base::names::HostLabel;
 use crate::config::Settings;
 use crate::fleet::protocol::{self, Answer};
 use crate::fleet::relay;
-use crate::lease::conversation;
+use crate::lease::{conversation, greeting};
 
 /// Why a caller was not served to the end.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ impl CarriesExit for Error {
 
 /// Serves one caller. With `renew`, the first line may be a coordinator's order.
 pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(), Error> {
-    let Some(greeted) = conversation::greet(settings, caller, renew)? else { return Ok(()) };
+    let Some(greeted) = greeting::greet(settings, caller, renew)? else { return Ok(()) };
     if !greeted.first().is_some_and(protocol::is_order) {
         return Ok(greeted.converse()?);
     }
