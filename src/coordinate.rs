@@ -3,6 +3,7 @@
 //! It orders; the lease excludes. On each host an agent does what it is asked;
 //! what to ask is decided in [`sequence`], for all hosts before any is asked.
 
+pub mod coordination;
 pub mod foretold;
 pub mod outcome;
 pub mod sequence;
@@ -28,9 +29,8 @@ use crate::base::signals::Signals;
 use crate::check::own;
 use crate::check::this_host;
 use crate::config::{Host, Settings};
-use crate::coordinate::outcome::{
-    HostSummary, LineageSummary, Outcome, Served, Summary, Tried, outcome,
-};
+use crate::coordinate::coordination::{HostSummary, LineageSummary, Served, Summary};
+use crate::coordinate::outcome::{Outcome, Tried, outcome};
 use crate::coordinate::sequence::{HostPlan, Plan, Surveyed, Wish};
 use crate::coordinate::verified::{Known, Look};
 use crate::fleet::budget::Budget;

@@ -15,7 +15,7 @@ use crate::base::exit::Exit;
 use crate::base::names::HostLabel;
 use crate::base::signals;
 use crate::base::terminal;
-use crate::coordinate::outcome::{LineageSummary, Served, Summary, Verdict};
+use crate::coordinate::coordination::{LineageSummary, Served, Summary, Verdict};
 use crate::coordinate::sequence::Wish;
 use crate::coordinate::{Call, Said, coordinate};
 use crate::fleet::protocol::LineageName;

@@ -19,7 +19,7 @@ use crate::ca::validation::Failure;
 use crate::certbot::lineages::lineages;
 use crate::check::bounds::{Bounds, MOST_ADDRESSES, STRANGE};
 use crate::config::Settings;
-use crate::coordinate::outcome::{Served, Verdict};
+use crate::coordinate::coordination::{Served, Verdict};
 use crate::fleet::host_report::{Lineage, Report};
 use crate::fleet::mismatch::{Mismatch, Seen, mismatch, not_served, unserved};
 use crate::fleet::whose;

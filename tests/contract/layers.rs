@@ -38,7 +38,6 @@ const LONG: &[(&str, usize)] = &[
     ("src/check/verdict.rs", 446),
     ("src/config.rs", 459),
     ("src/coordinate.rs", 511),
-    ("src/coordinate/outcome.rs", 408),
     ("src/renewal/hook.rs", 511),
     ("src/renewal/keep.rs", 516),
     ("src/switch/commit.rs", 488),

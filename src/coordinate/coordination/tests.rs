@@ -2,38 +2,6 @@
 
 use super::*;
 
-fn of(decision: &Decision, now: &str, status: Option<i32>, dry_run: bool) -> Outcome {
-    outcome(decision, "1", Some(now), Tried::Ended(status), dry_run).0
-}
-
-#[test]
-fn files_tell_what_became_of_a_lineage() {
-    let renew = Decision::Renew;
-    assert_eq!(of(&renew, "2", Some(0), false), Outcome::Renewed);
-    assert_eq!(of(&renew, "2", Some(1), false), Outcome::Renewed, "another lineage failed");
-    assert_eq!(of(&renew, "1", Some(0), false), Outcome::Failed, "whatever certbot says");
-    assert_eq!(of(&renew, "1", None, false), Outcome::Failed);
-    assert_eq!(of(&Decision::Ask, "1", Some(0), false), Outcome::NotDue);
-    assert_eq!(of(&Decision::Ask, "1", Some(1), false), Outcome::Failed);
-    assert_eq!(of(&renew, "1", Some(0), true), Outcome::Rehearsed);
-    assert_eq!(of(&renew, "1", Some(1), true), Outcome::Failed);
-    let tried = |now| outcome(&renew, "1", Some(now), Tried::No("busy".into()), false);
-    assert_eq!(tried("1"), (Outcome::NotTried, Some("busy".into())));
-    assert_eq!(tried("2"), (Outcome::Renewed, None), "before it was refused");
-}
-
-#[test]
-fn the_disk_tells_also_where_nothing_was_heard() {
-    let of = |now| outcome(&Decision::Renew, "1", now, Tried::Unheard, false);
-    assert_eq!(of(Some("2")), (Outcome::Renewed, None));
-    let (outcome, why) = of(Some("1"));
-    assert_eq!(outcome, Outcome::Failed);
-    assert!(why.unwrap().contains("still the old one"));
-    let (outcome, why) = of(None);
-    assert_eq!(outcome, Outcome::Unknown, "nobody saw it fail");
-    assert!(why.unwrap().contains("cannot be looked at"));
-}
-
 #[test]
 fn an_address_that_was_not_asked_is_told_from_one_that_is_not_there() {
     let cells = |served: Vec<Served>| {
