@@ -41,7 +41,11 @@ contents() {
             examples/ssh/{config,authorized_keys,sshd_config}) | sort > "$scratch/expected"
     sed -n 's|.* \(/usr/share/\)|\1|p' "$scratch/contents" | sort | diff "$scratch/expected" - ||
         fail "the package has other documentation"
+    # Debian's certbot would come beside the one of a virtual environment or of snap that is there.
+    dpkg-deb --field "$new" Pre-Depends Depends Recommends > "$scratch/log"
+    grep -q openssh-client "$scratch/log" || fail "the package depends on nothing"
+    must_fail grep -w certbot "$scratch/log"
     conffiles=$(dpkg-deb --info "$new" conffiles | sort)
     same "$conffiles" "$(sed -n 's|.* \(/etc/\)|\1|p' "$scratch/contents" | sort)" "conffiles"
-    echo "ok: contents: programs, hooks, units, pages, completions; all of root's; conffiles are what is in /etc"
+    echo "ok: contents: programs, hooks, units, pages, completions; all of root's; conffiles are what is in /etc; no certbot comes along"
 }
