@@ -20,12 +20,17 @@ mod guarded;
 mod publish;
 mod read;
 mod replace;
+mod rights;
+mod staging;
+mod sweep;
 mod tree;
 mod walk;
 pub use guarded::{own_program, trusted_program};
 pub use publish::publish;
 pub use read::{read_foreign, read_kernel, read_secret, read_trusted, snapshot};
-pub use replace::{Replaced, Staging, Swept, forget_spares, left_staging, staging, staging_beside};
+pub use replace::{Replaced, forget_spares};
+pub use staging::{Staging, left_staging, staging, staging_beside};
+pub use sweep::{Swept, sweep};
 pub use tree::{Leaf, write_tree};
 
 use crate::base::exit::{CarriesExit, Exit};
@@ -272,7 +277,7 @@ fn trusted(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
     }
     let mode = metadata.mode();
     // The umask 002 of some administrators; an access list would hide behind the same bits (acl(5)).
-    let is_group_roots = metadata.gid() == 0 && !replace::has_access_list(path);
+    let is_group_roots = metadata.gid() == 0 && !rights::has_access_list(path);
     if mode & 0o002 != 0 || mode & 0o020 != 0 && !is_group_roots {
         return refused(format!("may be written by others (mode {:o})", mode & 0o7777));
     }
@@ -292,24 +297,6 @@ pub fn trusted_directories(path: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Removes what a killed process left in the staging directory `path`. What somebody saved in
-/// that moment, and nobody else has, goes back where one of `targets` is still what that process
-/// put there; else it is kept.
-pub fn sweep(path: &Path, targets: &[PathBuf]) -> Result<Vec<Swept>, Error> {
-    let mut kept = Vec::new();
-    for name in list(path)? {
-        let left = path.join(&name);
-        if name.as_encoded_bytes().starts_with(CANDIDATE.as_bytes()) {
-            fs::remove_dir_all(&left).map_err(Error::system("remove", &left))?;
-        } else if name.as_encoded_bytes().starts_with(STAGED.as_bytes()) {
-            remove_own(&left)?;
-        } else if name.as_encoded_bytes().starts_with(OUT.as_bytes()) {
-            kept.extend(replace::sweep_out(&left, targets)?);
-        }
-    }
-    Ok(kept)
 }
 
 /// Prefix of a new file on its way to its place.

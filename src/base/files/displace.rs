@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::read::{read_foreign, rest};
-use super::replace::copy_attributes;
+use super::rights::copy_attributes;
 use super::{Error, STAGED, real_path, sync_directory, trusted, trusted_directories};
 
 /// What is at a path; a link is not followed.

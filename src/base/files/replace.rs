@@ -9,12 +9,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rustix::fs::{
-    AtFlags, CWD, FlockOperation, IFlags, RenameFlags, StatxFlags, flock, ioctl_getflags,
-    ioctl_setflags, renameat_with, statx,
-};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::TempPath;
 
@@ -22,21 +18,12 @@ pub use spare::forget_spares;
 use spare::spare_in;
 
 use super::read::rest;
+use super::rights::{Rights, copy_attributes, set_flags};
+use super::staging::{Staging, left_staging, mount_of};
 use super::{
-    Error, Identity, KEPT, OUT, STAGED, Snapshot, Stamp, list, real_path, sync_directory, trusted,
-    trusted_directories,
+    Error, Identity, OUT, STAGED, Snapshot, Stamp, sync_directory, trusted, trusted_directories,
 };
-use crate::base::clock::{Deadline, pause};
 use crate::base::fingerprint::fingerprint;
-
-/// Where new files are made: on the mount of what they replace, where no `Include` looks.
-#[derive(Debug)]
-pub struct Staging {
-    path: PathBuf,
-    /// Of one that goes when nobody has a file in it: with a lock that all have who are in it, for
-    /// others than those of one configuration may make theirs in the same directory.
-    own: Option<File>,
-}
 
 /// A file that was replaced, and the old one, until it is let go.
 #[derive(Debug)]
@@ -105,7 +92,7 @@ impl Snapshot {
             return Err(Error::Raced(self.path.clone()));
         }
         sync_directory(self.path.parent().unwrap_or(Path::new("/")))?;
-        sync_directory(&staging.path)?;
+        sync_directory(staging.path())?;
         let stamp = Stamp::of(&file.metadata().map_err(failed("look at a new"))?);
         Ok(Replaced { path: self.path.clone(), stamp, before: self.clone(), rights, old, staging })
     }
@@ -119,8 +106,8 @@ impl Snapshot {
     ) -> Result<(File, Made), Error> {
         let mut new = tempfile::Builder::new()
             .prefix(STAGED)
-            .tempfile_in(&staging.path)
-            .map_err(Error::system("create a file in", &staging.path))?;
+            .tempfile_in(staging.path())
+            .map_err(Error::system("create a file in", staging.path()))?;
         // Some can only be set on an empty file (ioctl_iflags(2), FS_NOCOW_FL).
         if let Err(errno) = set_flags(new.as_file(), rights.flags) {
             tracing::warn!("{}: its inode flags are not kept: {errno}", self.path.display());
@@ -137,7 +124,7 @@ impl Snapshot {
     fn spare(&self, bytes: &[u8], staging: &Staging) -> Result<Option<(File, Made)>, Error> {
         let wanted = mount_of(self.path.parent().unwrap_or(Path::new("/")))?;
         let beside = left_staging(&self.path).into_iter();
-        let places = [staging.path.clone()].into_iter().chain(beside);
+        let places = [staging.path().to_owned()].into_iter().chain(beside);
         for place in places.filter(|place| mount_of(place).is_ok_and(|mount| mount == wanted)) {
             let path = spare_in(&place, &self.path);
             let failed = |verb| Error::system(verb, &path);
@@ -180,47 +167,6 @@ impl Snapshot {
         Ok(is_same && found == *rights && rest(old, file)? == self.bytes)
     }
 }
-
-/// What belongs to a file besides its bytes; a change of it is one that is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Rights {
-    mode: u32,
-    owner: (u32, u32),
-    attributes: Vec<(Vec<u8>, Vec<u8>)>,
-    flags: IFlags,
-}
-
-impl Rights {
-    fn of(file: &File, metadata: &fs::Metadata) -> io::Result<Self> {
-        Ok(Self {
-            mode: metadata.mode() & 0o7777,
-            owner: (metadata.uid(), metadata.gid()),
-            attributes: attributes(file)?,
-            flags: flags(file),
-        })
-    }
-}
-
-/// The inode flags that a copy keeps (chattr(1)); a file system without them has none to lose.
-fn flags(file: &File) -> IFlags {
-    ioctl_getflags(file).unwrap_or(IFlags::empty()) & KEPT_FLAGS
-}
-
-fn set_flags(file: &File, wanted: IFlags) -> Result<(), Errno> {
-    if flags(file) == wanted {
-        return Ok(());
-    }
-    let now = ioctl_getflags(file)?;
-    ioctl_setflags(file, (now - KEPT_FLAGS) | wanted)
-}
-
-/// Those that a person sets, and that need no more than to own the file: neither what a file
-/// system does for itself, nor what keeps a file from being replaced.
-const KEPT_FLAGS: IFlags = IFlags::NOATIME
-    .union(IFlags::NODUMP)
-    .union(IFlags::SYNC)
-    .union(IFlags::COMPRESSED)
-    .union(IFlags::NOCOW);
 
 /// A new file on its way.
 enum Made {
@@ -267,7 +213,7 @@ impl Replaced {
         }
         if kept {
             // Without it the way back needs a new file, as it would have anyway.
-            if let Err(error) = old.persist(spare_in(&staging.path, &path)) {
+            if let Err(error) = old.persist(spare_in(staging.path(), &path)) {
                 tracing::debug!("nothing is kept for the way back: {error}");
             }
         } else {
@@ -292,7 +238,7 @@ fn change_places(new: &Path, target: &Path) -> io::Result<()> {
 
 /// Puts the file at `theirs` back where it was. If what comes out is not ours, which has the
 /// number `inode`, it was saved in that moment, and is the newer one.
-fn put_theirs_back(theirs: &Path, target: &Path, inode: u64) -> io::Result<()> {
+pub(super) fn put_theirs_back(theirs: &Path, target: &Path, inode: u64) -> io::Result<()> {
     for _ in 0..SAVES {
         match change_places(theirs, target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -316,261 +262,8 @@ fn out_name(made: &Path, known: [&[u8]; 2]) -> PathBuf {
     made.with_file_name(format!("{OUT}{before}.{after}.{random}"))
 }
 
-/// What became of a version that somebody saved while its file was replaced by a process that was killed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Swept {
-    /// It is this file again.
-    PutBack(PathBuf),
-    /// It is here.
-    Kept(PathBuf),
-}
-
-/// Removes the file at `left`, which was on its way out when its process was killed, unless
-/// somebody had just saved it: then it takes the place of the one of `targets` that is still
-/// what that process wrote, or is kept.
-pub(super) fn sweep_out(left: &Path, targets: &[PathBuf]) -> Result<Option<Swept>, Error> {
-    let name = left.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if is_one_of(&hash(left)?.0, &name) {
-        return super::remove_own(left).map(|()| None);
-    }
-    if let Some(target) = put_back(left, &name, targets)? {
-        sync_directory(target.parent().unwrap_or(Path::new("/")))?;
-        // Saved once more in that moment: what came out is the older one of two of theirs.
-        return if is_one_of(&hash(left)?.0, &name) {
-            super::remove_own(left).map(|()| Some(Swept::PutBack(target)))
-        } else {
-            keep(left, &name).map(Some)
-        };
-    }
-    keep(left, &name).map(Some)
-}
-
-fn keep(left: &Path, name: &str) -> Result<Swept, Error> {
-    let kept = left.with_file_name(name.replacen(OUT, KEPT, 1));
-    fs::rename(left, &kept).map_err(Error::system("keep", left))?;
-    Ok(Swept::Kept(kept))
-}
-
-/// Exchanges the version at `left`, called `name`, with the only one of `targets` that is what it
-/// was replaced by, to the byte.
-fn put_back(left: &Path, name: &str, targets: &[PathBuf]) -> Result<Option<PathBuf>, Error> {
-    let Some(ours) = name.strip_prefix(OUT).and_then(|known| known.split('.').nth(1)) else {
-        return Ok(None);
-    };
-    let found = |target: &PathBuf| {
-        trusted_directories(target).ok()?;
-        let (hash, inode) = hash(target).ok()?;
-        (hash == ours).then(|| (target.clone(), inode))
-    };
-    let mut found: Vec<_> = targets.iter().filter_map(found).collect();
-    let Some((target, inode)) = found.pop().filter(|_| found.is_empty()) else {
-        return Ok(None);
-    };
-    put_theirs_back(left, &target, inode).map_err(Error::system("put back", &target))?;
-    Ok(Some(target))
-}
-
-/// What tells the content of the file at `path`, and its number.
-fn hash(path: &Path) -> Result<(String, u64), Error> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-        .open(path)
-        .map_err(Error::system("open", path))?;
-    let inode = file.metadata().map_err(Error::system("look at", path))?.ino();
-    Ok((fingerprint(&rest(path, file)?, KNOWN_BYTES), inode))
-}
-
-/// Whether the name of a file on its way out tells `hash`.
-fn is_one_of(hash: &str, name: &str) -> bool {
-    name.split('.').any(|known| known == hash)
-}
-
-/// A place for the new file of `target`, outside of all directories from which `opened` were read.
-///
-/// `preferred` if it is on the same mount; else a hidden directory of its own in the highest
-/// directory above `target` on its mount that no `Include` looks into. If they are all looked
-/// into, in the highest that is not read as a whole: a pattern does not match a hidden name
-/// (`apr_fnmatch` with `APR_FNM_PERIOD`, config.c).
-pub fn staging(target: &Path, preferred: &Path, opened: &[PathBuf]) -> Result<Staging, Error> {
-    let parent = target.parent().unwrap_or(Path::new("/"));
-    let wanted = mount_of(parent)?;
-    if target.is_file() && mount_of(target)? != wanted {
-        return Err(Error::Mounted(target.to_owned()));
-    }
-    if mount_of(preferred)? == wanted {
-        return Ok(Staging::at(preferred.to_owned()));
-    }
-    staging_beside(target, opened)
-}
-
-/// The same where there is no place to prefer.
-pub fn staging_beside(target: &Path, opened: &[PathBuf]) -> Result<Staging, Error> {
-    let wanted = mount_of(target.parent().unwrap_or(Path::new("/")))?;
-    let visible =
-        |path: &Path| opened.iter().filter_map(|file| file.parent()).any(|d| path.starts_with(d));
-    let (mut hidden, mut beside) = (None, None);
-    for directory in target.ancestors().skip(1) {
-        if mount_of(directory)? != wanted {
-            break;
-        }
-        if !visible(directory) {
-            if directory.parent().is_some() || hidden.is_none() {
-                hidden = Some(directory);
-            }
-        } else if is_read_in_part(directory, opened)? {
-            beside = Some(directory);
-        }
-    }
-    let Some(directory) = hidden.or(beside) else {
-        return Err(Error::NoStaging(target.to_owned()));
-    };
-    let path = directory.join(STAGING);
-    for _ in 0..REMOVALS {
-        super::own_directory(&path, 0o700)?;
-        if let Some(staging) = Staging::shared(path.clone()) {
-            return Ok(staging);
-        }
-        pause(REMOVAL, &Deadline::after(REMOVAL * 2)).ok();
-    }
-    Err(Error::system("use", &path)(io::ErrorKind::WouldBlock.into()))
-}
-
-/// Whether there is something in `directory` that was not read: an `Include` of all of it would have.
-fn is_read_in_part(directory: &Path, opened: &[PathBuf]) -> Result<bool, Error> {
-    let names = list(directory)?;
-    let mut entries =
-        names.iter().filter(|name| name.as_encoded_bytes()[0] != b'.').map(|n| directory.join(n));
-    Ok(entries.any(|entry| !opened.iter().any(|file| file.starts_with(&entry))))
-}
-
-/// The mount that `path` is on: within it files can be renamed.
-fn mount_of(path: &Path) -> Result<(u64, u64), Error> {
-    let failed = |errno: Errno| Error::system("look at", path)(errno.into());
-    let real = real_path(path)?;
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
-    let found = statx(CWD, &real, AtFlags::empty(), wanted).map_err(failed)?;
-    let knows = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID);
-    // Before Linux 5.8 the file system has to do.
-    let device = u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor);
-    Ok(if knows { (1, found.stx_mnt_id) } else { (0, device) })
-}
-
-/// The directories for new files that a killed process may have left above `target`.
-pub fn left_staging(target: &Path) -> Vec<PathBuf> {
-    let above = target.ancestors().skip(1).map(|directory| directory.join(STAGING));
-    above.filter(|path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())).collect()
-}
-
-impl Staging {
-    /// The directory.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// One that stays.
-    pub fn at(path: PathBuf) -> Self {
-        Self { path, own: None }
-    }
-
-    /// One that is there already; none while somebody removes it.
-    pub fn shared(path: PathBuf) -> Option<Self> {
-        Self::locked(path, FlockOperation::NonBlockingLockShared)
-    }
-
-    /// One that nobody is in who lives, nor could be but root: what is in it was left behind. It
-    /// goes, once it is empty.
-    pub fn abandoned(path: PathBuf) -> Option<Self> {
-        trusted_directories(&path).ok()?;
-        Self::locked(path, ALONE)
-    }
-
-    fn locked(path: PathBuf, how: FlockOperation) -> Option<Self> {
-        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_DIRECTORY;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
-        // What somebody else puts there would become a file of root's.
-        trusted(&path, &file.metadata().ok()?).ok()?;
-        flock(&file, how).ok()?;
-        // Removed since, and made again by another: that one nobody has locked.
-        is_at(&file, &path).then_some(Self { path, own: Some(file) })
-    }
-}
-
-fn is_at(file: &File, path: &Path) -> bool {
-    let is_it = || {
-        let (open, found) = (file.metadata()?, fs::symlink_metadata(path)?);
-        io::Result::Ok((open.dev(), open.ino()) == (found.dev(), found.ino()))
-    };
-    is_it().unwrap_or(false)
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        let Some(directory) = &self.own else { return };
-        // Whoever comes into it now asks for the lock first. flock(2) gives ours up before it takes
-        // the other one: somebody else may have removed the directory in between.
-        if flock(directory, ALONE).is_ok() && is_at(directory, &self.path) {
-            // Not empty: a file was kept in it for the way back.
-            fs::remove_dir(&self.path).ok();
-        }
-    }
-}
-
-/// Copies all extended attributes.
-pub(super) fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
-    let attributes = attributes(from)?;
-    for (name, value) in &attributes {
-        rustix::fs::fsetxattr(to, &name[..], value, rustix::fs::XattrFlags::empty())?;
-    }
-    // A default ACL of the staging directory gave the new file one (acl(5)).
-    if !attributes.iter().any(|(name, _)| name == ACL) {
-        match rustix::fs::fremovexattr(to, ACL) {
-            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-/// All extended attributes; a file system without them has none to lose.
-fn attributes(of: &File) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let mut names = vec![0; 64 * 1024];
-    let length = match rustix::fs::flistxattr(of, &mut names[..]) {
-        Ok(length) => length,
-        Err(Errno::NOTSUP) => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let names = names[..length].split(|&b| b == 0).filter(|name| !name.is_empty());
-    let value = |name: &[u8]| {
-        let mut value = vec![0; 64 * 1024];
-        let length = rustix::fs::fgetxattr(of, name, &mut value[..])?;
-        value.truncate(length);
-        Ok((name.to_vec(), value))
-    };
-    names.map(value).collect()
-}
-
-/// Whether others than owner and group have rights to `path`; also where nobody can tell.
-pub(super) fn has_access_list(path: &Path) -> bool {
-    let mut value = vec![0; 64 * 1024];
-    let none = |errno| matches!(errno, Errno::NODATA | Errno::NOTSUP);
-    !rustix::fs::getxattr(path, ACL, &mut value[..]).is_err_and(none)
-}
-
-/// A directory for new files where the state directory is on another mount.
-const STAGING: &str = ".certbaton";
-
-const ALONE: FlockOperation = FlockOperation::NonBlockingLockExclusive;
-
-/// How long whoever removes [`STAGING`] needs, and how often that is waited for.
-const REMOVAL: Duration = Duration::from_millis(10);
-const REMOVALS: u32 = 200;
-
 /// Bytes of a hash in a name.
-const KNOWN_BYTES: usize = 16;
+pub(super) const KNOWN_BYTES: usize = 16;
 
 /// Versions that somebody saves while theirs is put back.
 const SAVES: usize = 10;
-
-/// Where the kernel shows the access ACL.
-const ACL: &[u8] = b"system.posix_acl_access";

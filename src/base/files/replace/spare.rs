@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{KNOWN_BYTES, Staging, left_staging};
-use crate::base::files::{SPARE, list, remove_own};
+use super::KNOWN_BYTES;
+use crate::base::files::{SPARE, Staging, left_staging, list, remove_own};
 use crate::base::fingerprint::fingerprint;
 
 pub(super) fn spare_in(place: &Path, target: &Path) -> PathBuf {
@@ -28,7 +28,7 @@ pub fn forget_spares(preferred: &Path, targets: &[PathBuf]) {
 impl Staging {
     /// The same in this place alone, which is beside the files.
     pub fn forget_spares(&self, targets: &[PathBuf]) {
-        forget_spares_in(&self.path, targets);
+        forget_spares_in(self.path(), targets);
     }
 }
 
