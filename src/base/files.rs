@@ -5,10 +5,10 @@
 //! are followed to the end first; mode, owner and extended attributes (ACLs and
 //! SELinux labels among them) go along. Hard links would part and are refused.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -17,23 +17,33 @@ use rustix::fs::OFlags;
 
 pub mod displace;
 mod guarded;
+mod own_files;
 mod publish;
 mod read;
 mod replace;
 mod rights;
 mod staging;
+mod stamp;
 mod sweep;
 mod tree;
 mod walk;
 pub use guarded::{own_program, trusted_program};
+pub use own_files::{
+    append_own, empty_own, own_directory, remove_own, state_directory, temporary_directory,
+    write_own, write_scratch,
+};
+pub(crate) use own_files::{is_ours, open_lock, open_lock_to_read};
 pub use publish::publish;
 pub use read::{read_foreign, read_kernel, read_secret, read_trusted, snapshot};
 pub use replace::{Replaced, forget_spares};
 pub use staging::{Staging, left_staging, staging, staging_beside};
+pub use stamp::{Stamp, modified, stamp};
 pub use sweep::{Swept, sweep};
 pub use tree::{Leaf, write_tree};
 
 use crate::base::exit::{CarriesExit, Exit};
+use own_files::sync_directory;
+use stamp::{Identity, changed_at};
 
 /// A file as it was when we read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,36 +57,11 @@ pub struct Snapshot {
     identity: Identity,
 }
 
-/// One version of a file, told from others without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Stamp {
-    /// When content or attributes last changed: the later of mtime and ctime.
-    pub changed: Timestamp,
-    identity: Identity,
-}
-
-impl Stamp {
-    fn of(metadata: &fs::Metadata) -> Self {
-        Self { changed: changed_at(metadata), identity: Identity::of(metadata) }
-    }
-}
-
 impl Snapshot {
     /// The version that was read.
     pub fn stamp(&self) -> Stamp {
         Stamp { changed: self.changed, identity: self.identity }
     }
-}
-
-/// What tells one version of a file from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Identity {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-    links: u64,
 }
 
 /// Why a file was not read or replaced.
@@ -227,22 +212,6 @@ pub fn is_open_to_all(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o004 != 0)
 }
 
-/// When `path` was last written to.
-pub fn modified(path: &Path) -> Result<Timestamp, Error> {
-    let metadata = fs::metadata(path).map_err(Error::system("look at", path))?;
-    Ok(timestamp(metadata.mtime(), metadata.mtime_nsec()))
-}
-
-/// The version of the file or directory at `path`, links followed.
-pub fn stamp(path: &Path) -> Result<Stamp, Error> {
-    fs::metadata(path).map(|metadata| Stamp::of(&metadata)).map_err(Error::system("look at", path))
-}
-
-fn changed_at(metadata: &fs::Metadata) -> Timestamp {
-    timestamp(metadata.mtime(), metadata.mtime_nsec())
-        .max(timestamp(metadata.ctime(), metadata.ctime_nsec()))
-}
-
 /// User and group that own `path`.
 pub fn owner(path: &Path) -> Result<(u32, u32), Error> {
     let metadata = fs::metadata(path).map_err(Error::system("look at", path))?;
@@ -314,46 +283,6 @@ const KEPT: &str = "saved.";
 /// Prefix of a directory with candidates.
 const CANDIDATE: &str = "candidate.";
 
-/// Writes a file of our own in one step, readable for root only.
-pub fn write_own(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let mut new = tempfile::Builder::new()
-        .prefix(STAGED)
-        .tempfile_in(directory)
-        .map_err(Error::system("create a file in", directory))?;
-    new.write_all(bytes).map_err(Error::system("write", path))?;
-    new.as_file().sync_all().map_err(Error::system("sync", path))?;
-    new.persist(path).map_err(|e| Error::system("replace", path)(e.error))?;
-    sync_directory(directory)
-}
-
-/// A directory of our own for scratch files, removed on drop.
-pub fn temporary_directory(inside: &Path) -> Result<tempfile::TempDir, Error> {
-    let made = tempfile::Builder::new().prefix(CANDIDATE).tempdir_in(inside);
-    made.map_err(Error::system("create a directory in", inside))
-}
-
-/// Writes a file that need not survive a crash.
-pub fn write_scratch(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    fs::write(path, bytes).map_err(Error::system("write", path))
-}
-
-/// Adds `bytes` to a file of our own and waits until they are on disk.
-pub fn append_own(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let new = !exists(path);
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        // A FIFO without a reader is refused (ENXIO) and not waited for.
-        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-        .open(path)
-        .map_err(Error::system("open", path))?;
-    file.write_all(bytes).map_err(Error::system("write", path))?;
-    file.sync_data().map_err(Error::system("sync", path))?;
-    if new { sync_directory(path.parent().unwrap_or(Path::new("/"))) } else { Ok(()) }
-}
-
 /// Refuses a way by which others could lead to another file: a directory on it that they may
 /// write, or a link that is theirs.
 pub fn trusted_way(path: &Path) -> Result<(), Error> {
@@ -368,103 +297,6 @@ pub fn directory_behind(path: &Path) -> Result<(OwnedFd, Option<u32>), Error> {
     let directory = rustix::fs::openat(&walked.handle, ".", flags, rustix::fs::Mode::empty());
     let directory = directory.map_err(|errno| Error::system("open", path)(errno.into()))?;
     Ok((directory, walked.misled_by()))
-}
-
-/// Takes all bytes out of a file of our own, which cannot be removed.
-pub fn empty_own(path: &Path) -> Result<(), Error> {
-    let file = OpenOptions::new()
-        .write(true)
-        .truncate(true)
-        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-        .open(path)
-        .map_err(Error::system("empty", path))?;
-    file.sync_all().map_err(Error::system("sync", path))
-}
-
-/// Removes a file of our own; that it is gone already is fine.
-pub fn remove_own(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Error::system("remove", path)(error)),
-        Ok(()) => sync_directory(path.parent().unwrap_or(Path::new("/"))),
-    }
-}
-
-/// Makes a directory of our own, with its parents, and checks that it is only ours.
-///
-/// A new one has `mode` whatever our umask is; one that was there keeps its own.
-pub fn own_directory(path: &Path, mode: u32) -> Result<(), Error> {
-    let failed = |verb| Error::system(verb, path);
-    if let Ok(metadata) = fs::metadata(path)
-        && metadata.is_dir()
-    {
-        return trusted(path, &metadata);
-    }
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(failed("create directory"))?;
-    }
-    match fs::DirBuilder::new().mode(mode).create(path) {
-        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(mode))
-            .map_err(failed("set the mode of"))?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed("create directory")(error)),
-    }
-    let metadata = fs::metadata(path).map_err(failed("look at"))?;
-    trusted(path, &metadata)
-}
-
-/// Makes the directory for what this host remembers: ours to list, and the arbiter, another user, passes through to its own part.
-///
-/// Whoever comes first makes it, with the mode that all need.
-pub fn state_directory(path: &Path) -> Result<(), Error> {
-    own_directory(path, 0o711)
-}
-
-/// Opens, or creates, a lock file.
-pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(path)
-}
-
-/// Opens a lock file that can only be read, or whatever is in its place.
-pub(crate) fn open_lock_to_read(path: &Path) -> io::Result<File> {
-    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
-}
-
-/// Whether the open `file` is root's, or of who we are.
-pub(crate) fn is_ours(file: &File) -> bool {
-    let ours = [0, geteuid().as_raw()];
-    file.metadata().is_ok_and(|metadata| ours.contains(&metadata.uid()))
-}
-
-fn sync_directory(path: &Path) -> Result<(), Error> {
-    let directory = File::open(path).map_err(Error::system("open", path))?;
-    directory.sync_all().map_err(Error::system("sync", path))
-}
-
-impl Identity {
-    fn of(metadata: &fs::Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-            links: metadata.nlink(),
-        }
-    }
-}
-
-fn timestamp(seconds: i64, nanoseconds: i64) -> Timestamp {
-    let nanoseconds = i32::try_from(nanoseconds).unwrap_or(0);
-    Timestamp::new(seconds, nanoseconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! system: directories of our own, with their modes; what is read and what is refused.
 
-use std::os::unix::fs::symlink;
+use std::fs::File;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, chown, mkfifo};
