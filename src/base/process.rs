@@ -3,23 +3,28 @@
 //! It decides nothing about what a process is. A pid alone is never trusted:
 //! a process is its pid with its start time, and only a pidfd is signalled.
 
+mod cgroup;
+mod pidfd;
+mod record_lock;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::OFlag;
 use nix::libc;
 pub use rustix::process::Signal;
-use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, getrlimit, pidfd_open, pidfd_send_signal, setrlimit,
-};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
+
+pub use cgroup::{service, session_user};
+pub use pidfd::PidFd;
+pub use record_lock::{Holder, holds_lock_on, lock_holder};
 
 use crate::base::clock;
 use crate::base::exit::{CarriesExit, Exit};
@@ -38,15 +43,6 @@ impl fmt::Display for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {}", self.pid)
     }
-}
-
-/// Who holds a record lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Holder {
-    /// The process with this pid.
-    Pid(i32),
-    /// A process outside this pid namespace, or an open file description.
-    Unknown,
 }
 
 /// Why a fact about a process is not to be had.
@@ -241,18 +237,6 @@ pub fn is_roots(pid: i32) -> Result<bool, Error> {
     Ok(user(pid)? == 0)
 }
 
-/// The systemd service that it runs in, without `.service`; none where it is in a session, or where there is no systemd.
-pub fn service(pid: i32) -> Result<Option<String>, Error> {
-    let cgroup = read(pid, "cgroup", "find the service of")?;
-    Ok(parse_service(&String::from_utf8_lossy(&cgroup)))
-}
-
-/// The user whose login session it is in, or whose own systemd started it.
-pub fn session_user(pid: i32) -> Result<Option<u32>, Error> {
-    let cgroup = read(pid, "cgroup", "find the session of")?;
-    Ok(parse_session_user(&String::from_utf8_lossy(&cgroup)))
-}
-
 /// The processes whose parent is `pid`.
 pub fn children(pid: i32) -> Result<Vec<Process>, Error> {
     let mut found = Vec::new();
@@ -266,117 +250,6 @@ pub fn children(pid: i32) -> Result<Vec<Process>, Error> {
         }
     }
     Ok(found)
-}
-
-/// A handle that means this process and no other, however long it is kept.
-#[derive(Debug)]
-pub struct PidFd {
-    process: Process,
-    fd: OwnedFd,
-}
-
-impl PidFd {
-    /// Opens `process`; fails with `Gone` if its pid has another owner by now.
-    pub fn open(process: Process) -> Result<Self, Error> {
-        let gone = || Error::Gone(process.pid);
-        let pid = Pid::from_raw(process.pid).ok_or_else(gone)?;
-        let fd = pidfd_open(pid, PidfdFlags::empty())
-            .map_err(|errno| refused("open", process.pid, errno.into()))?;
-        // Only now is the pid pinned: what has it now is what was opened, or has ended.
-        if identify(process.pid)? == process { Ok(Self { process, fd }) } else { Err(gone()) }
-    }
-
-    /// Which process it is.
-    pub fn process(&self) -> Process {
-        self.process
-    }
-
-    /// Sends `signal`.
-    pub fn signal(&self, signal: Signal) -> Result<(), Error> {
-        pidfd_send_signal(&self.fd, signal)
-            .map_err(|errno| refused("signal", self.process.pid, errno.into()))
-    }
-
-    /// Waits until the process has ended, at most `timeout`; says whether it has.
-    pub fn wait_exit(&self, timeout: Duration) -> Result<bool, Error> {
-        match clock::ready(&[self.fd.as_fd()], Some(timeout)) {
-            Ok(ready) => Ok(ready.contains(&true)),
-            Err(source) => Err(refused("wait for", self.process.pid, source)),
-        }
-    }
-}
-
-impl AsFd for PidFd {
-    /// Readable once the process has ended (`pidfd_open(2)`).
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
-/// Who holds a write lock on any byte of `path` (fcntl(2) `F_GETLK`, the kind
-/// certbot takes, which flock(1) does not see). A missing file is held by nobody.
-///
-/// The file is opened for reading only, never made. This process must not
-/// itself hold a lock on it: closing the file would drop that.
-pub fn lock_holder(path: &Path) -> Result<Option<Holder>, Error> {
-    let failed = |source| Error::Lock { path: path.to_owned(), source };
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(failed)?,
-    };
-    let mut lock = libc::flock {
-        l_type: kind(libc::F_WRLCK),
-        l_whence: kind(libc::SEEK_SET),
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
-    fcntl(&file, FcntlArg::F_GETLK(&mut lock)).map_err(|errno| failed(errno.into()))?;
-    Ok(match lock.l_pid {
-        _ if lock.l_type == kind(libc::F_UNLCK) => None,
-        pid if pid > 0 => Some(Holder::Pid(pid)),
-        _ => Some(Holder::Unknown),
-    })
-}
-
-/// Whether process `pid` holds a write lock on a file that it has open and that is, or was when it was deleted, called `name`.
-///
-/// The kernel lists the locks that a process took with an open file beside that
-/// (`/proc/PID/fdinfo`, proc_pid_fdinfo(5)), so neither paths nor inodes have to be
-/// compared, which file systems in layers number in more than one way. A process
-/// whose files are not shown to us is none that we could do anything to.
-pub fn holds_lock_on(pid: i32, name: &str) -> Result<bool, Error> {
-    let open = match fs::read_dir(format!("/proc/{pid}/fd")) {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(false),
-        open => open.map_err(|source| refused("list the open files of", pid, source))?,
-    };
-    for entry in open {
-        let entry = entry.map_err(|source| refused("list the open files of", pid, source))?;
-        let Some(target) = if_open(fs::read_link(entry.path()), pid)? else { continue };
-        if !is_called(&target, name) {
-            continue;
-        }
-        let fd = entry.file_name();
-        let told = fs::read(format!("/proc/{pid}/fdinfo/{}", fd.to_string_lossy()));
-        if if_open(told, pid)?.is_some_and(|told| has_write_lock(&told)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// What was learned of an open file; none if it was closed since, or is not shown to us. Anything
-/// else says nothing about the file, and must not pass for one without a lock.
-fn if_open<T>(learned: io::Result<T>, pid: i32) -> Result<Option<T>, Error> {
-    match learned {
-        Ok(learned) => Ok(Some(learned)),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(None),
-        Err(source) => match refused("look at an open file of", pid, source) {
-            Error::Gone(_) => Ok(None),
-            error => Err(error),
-        },
-    }
 }
 
 /// The file called `name` that process `pid` has open, opened for reading once more.
@@ -393,18 +266,6 @@ pub fn open_file(pid: i32, name: &str) -> Option<fs::File> {
 fn is_called(target: &Path, name: &str) -> bool {
     let called = target.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
     called.strip_suffix(b" (deleted)").unwrap_or(called) == name.as_bytes()
-}
-
-/// `lock:\t1: POSIX  ADVISORY  WRITE 421 08:01:1310 0 EOF`
-fn has_write_lock(fdinfo: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(fdinfo);
-    let mut locks = text.lines().filter_map(|line| line.strip_prefix("lock:"));
-    locks.any(|lock| lock.split_ascii_whitespace().any(|word| word == "WRITE"))
-}
-
-/// The constants are `int`, the fields `short` (fcntl(2)).
-fn kind(constant: i32) -> i16 {
-    i16::try_from(constant).unwrap_or_default()
 }
 
 /// Whether it is stopped (SIGSTOP, Ctrl-Z) or traced: it is there, and does nothing.
@@ -463,28 +324,6 @@ fn refused(action: &'static str, pid: i32, source: io::Error) -> Error {
     if gone { Error::Gone(pid) } else { Error::Refused { action, pid, source } }
 }
 
-/// The service of a `/proc/PID/cgroup` (cgroups(7)).
-fn parse_service(cgroup: &str) -> Option<String> {
-    let service =
-        |line: &str| Some(line.rsplit(['/', ':']).next()?.strip_suffix(".service")?.to_owned());
-    systemds(cgroup).find_map(service)
-}
-
-/// Whose slice a `/proc/PID/cgroup` is in (systemd.special(7), `user.slice`).
-fn parse_session_user(cgroup: &str) -> Option<u32> {
-    let slice = |line: &str| {
-        let (_, below) = line.split_once("/user.slice/user-")?;
-        below.split_once(".slice")?.0.parse().ok()
-    };
-    systemds(cgroup).find_map(slice)
-}
-
-/// Where both hierarchies are mounted, only one of them is systemd's.
-fn systemds(cgroup: &str) -> impl Iterator<Item = &str> {
-    let is_systemds = |line: &&str| line.starts_with("0::") || line.contains(":name=systemd:");
-    cgroup.lines().filter(is_systemds)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -500,41 +339,6 @@ mod tests {
         }
         assert_eq!(parse_stat(b"42 (cut) S 41 7"), None);
         assert_eq!(parse_stat(b""), None);
-    }
-
-    #[test]
-    fn a_service_is_told_by_systemds_hierarchy() {
-        for (cgroup, service) in [
-            ("0::/system.slice/apache2.service\n", Some("apache2")),
-            ("0::/system.slice/system-httpd.slice/httpd@web.service\n", Some("httpd@web")),
-            (
-                "12:pids:/x.service\n1:name=systemd:/system.slice/httpd.service\n0::/\n",
-                Some("httpd"),
-            ),
-            ("1:name=systemd:/\n0::/system.slice/apache2.service\n", Some("apache2")),
-            ("0::/user.slice/session-3.scope\n", None),
-            ("0::/\n", None),
-        ] {
-            assert_eq!(parse_service(cgroup).as_deref(), service, "{cgroup}");
-        }
-    }
-
-    #[test]
-    fn a_session_is_told_by_its_users_slice() {
-        for (cgroup, user) in [
-            ("0::/user.slice/user-999.slice/session-3.scope\n", Some(999)),
-            ("0::/user.slice/user-0.slice/session-c1.scope\n", Some(0)),
-            ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service\n", Some(1000)),
-            (
-                "9:pids:/user.slice/user-7.slice\n1:name=systemd:/user.slice/user-8.slice/session-1.scope\n0::/\n",
-                Some(8),
-            ),
-            ("0::/system.slice/user-999.slice/x.scope\n", None),
-            ("0::/system.slice/certbaton-agent-41-7.scope\n", None),
-            ("0::/\n", None),
-        ] {
-            assert_eq!(parse_session_user(cgroup), user, "{cgroup}");
-        }
     }
 
     #[test]
@@ -562,17 +366,5 @@ mod tests {
         child.wait().unwrap();
         assert!(matches!(pidfd.signal(Signal::TERM), Err(Error::Gone(_))));
         assert!(matches!(identify(process.pid), Err(Error::Gone(_))));
-    }
-
-    #[test]
-    fn a_file_without_lock_is_held_by_nobody_and_a_missing_one_is_not_made() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(".certbot.lock");
-        assert_eq!(lock_holder(&path).unwrap(), None);
-        assert!(!path.exists());
-        fs::write(&path, "").unwrap();
-        assert_eq!(lock_holder(&path).unwrap(), None);
-        std::os::unix::fs::symlink(&path, directory.path().join("link")).unwrap();
-        assert!(matches!(lock_holder(&directory.path().join("link")), Err(Error::Lock { .. })));
     }
 }
