@@ -223,7 +223,8 @@ const LONG: usize = 60;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{EXAMPLES, Settings};
+    use crate::config::Settings;
+    use crate::config::fragment::EXAMPLES;
 
     fn said(text: &str) -> String {
         Settings::parse("f", text).unwrap_err().to_string()

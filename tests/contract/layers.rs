@@ -33,7 +33,6 @@ enum Beside {
 const LONG: &[(&str, usize)] = &[
     ("src/check/culprit.rs", 410),
     ("src/check/verdict.rs", 446),
-    ("src/config.rs", 459),
     ("src/renewal/hook.rs", 511),
     ("src/renewal/keep.rs", 516),
     ("src/switch/commit.rs", 488),
