@@ -1,15 +1,20 @@
 //! pure: invented hosts, what they would see, and what has to be said of it.
 
+use std::net::IpAddr;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::base::names::{HostLabel, Webroot};
 use crate::ca::caa::{Record, Relevant};
-use crate::ca::sight::{Answer, Asked, Fault, Kind, Leaf, Planted, Planting, Presented, Sight};
+use crate::ca::sight::{
+    Answer, Asked, Fault, Kind, Leaf, Miss, Planted, Planting, Presented, Sight,
+};
 use crate::check::health::{self, Vitals};
+use crate::check::matrix::HostSeen;
 use crate::coordinate::sequence::tests::{lineage, report};
 use crate::fleet::host_report::Issued;
-use crate::fleet::inspection::{Directive, InspectedName, Inspection};
+use crate::fleet::inspection::{Answerer, Directive, InspectedName, Inspection};
 
 const VPS: usize = 0;
 const HOME: usize = 1;
