@@ -8,6 +8,7 @@
 //! | [`matrix`] | who answers whose nonce at which address, as far as others can tell |
 //! | [`verdict`] | what would happen to a renewal, and who is to blame |
 //! | [`culprit`] | the directive that keeps a nonce from coming back |
+//! | `hindrance` | what of a host itself keeps its renewals from working |
 //! | [`mod@unreachable`] | addresses where nobody takes a connection |
 //! | [`outside`] | what is wrong outside of Apache: records, certificates, clocks, limits |
 //! | [`mod@summary`] | what people and programs are told |
@@ -34,6 +35,7 @@ pub mod door;
 pub mod faults;
 pub mod gather;
 pub mod health;
+mod hindrance;
 pub mod hooks;
 pub mod inspect;
 pub mod leftovers;

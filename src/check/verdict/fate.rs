@@ -9,7 +9,7 @@ use crate::base::finding::{Finding, Severity};
 use crate::base::names::Hostname;
 use crate::ca::sight::Miss;
 use crate::check::matrix::{Gathered, HostSeen, Told};
-use crate::check::{culprit, outside, unreachable};
+use crate::check::{culprit, hindrance, outside, unreachable};
 use crate::fleet::host_report::HOOKS;
 use crate::fleet::inspection::Answerer;
 
@@ -167,7 +167,7 @@ impl Case<'_> {
 
     fn no_nonce(&self) -> Fate {
         match (self.host.planting(self.name), &self.host.plantings) {
-            (Some(planting), _) => Fate::Fails(culprit::unplanted(self.host, planting)),
+            (Some(planting), _) => Fate::Fails(hindrance::unplanted(self.host, planting)),
             (None, Err(why)) => Fate::Unknown(why.clone()),
             (None, Ok(_)) => Fate::Unknown("certbot's webroot for it is not known".to_owned()),
         }
@@ -219,16 +219,16 @@ impl Case<'_> {
             (Err(why), None) => return Fate::Unknown(why.clone()),
             (Ok(_), None) => return Fate::Unknown("its Apache was not looked at".to_owned()),
         };
-        if !culprit::is_switchable(inspected) {
+        if !hindrance::is_switchable(inspected) {
             let found = culprit::culprit(self.gathered, self.name, self.host, address, miss);
-            return Fate::Fails(culprit::obstacles(self.host, inspected).unwrap_or(vec![found]));
+            return Fate::Fails(hindrance::obstacles(self.host, inspected).unwrap_or(vec![found]));
         }
         if self.is_hooked() {
             Fate::WorksSwitched
         } else if self.leads_nowhere(address) && !culprit::is_for_a_peer(&inspected.answerer) {
             Fate::Fails(vec![self.culprit(address, miss)])
         } else {
-            Fate::Fails(vec![culprit::no_hooks(self.host)])
+            Fate::Fails(vec![hindrance::no_hooks(self.host)])
         }
     }
 

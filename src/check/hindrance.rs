@@ -1,0 +1,72 @@
+//! pure: what of a host itself keeps its renewals from working, whoever answers: nothing can be
+//! planted, nothing switches, or no switch gets past a line.
+
+use crate::base::finding::{Finding, Severity};
+use crate::ca::sight::{Planted, Planting};
+use crate::check::matrix::HostSeen;
+use crate::fleet::host_report::HOOKS;
+use crate::fleet::inspection::{Answerer, InspectedName};
+
+/// Whether a switch makes the webroot answer, where it does not now.
+pub(super) fn is_switchable(inspected: &InspectedName) -> bool {
+    use Answerer::{Nobody, Unknown, Webroot};
+    let is_other = !matches!(inspected.answerer, Webroot | Nobody | Unknown);
+    is_other && inspected.obstacles.is_empty() && inspected.webroot.is_some()
+}
+
+/// Nothing could be planted, so certbot cannot, either.
+pub(super) fn unplanted(host: &HostSeen, planting: &Planting) -> Vec<Finding> {
+    let Planted::Failed(why) = &planting.planted else { return Vec::new() };
+    let (what, remedy) = why.split_once("; ").unwrap_or((why, "see to that directory"));
+    vec![
+        Finding::new(
+            Severity::Problem,
+            "webroot",
+            Some(planting.webroot.to_string()),
+            what,
+            remedy,
+        )
+        .on(&host.label),
+    ]
+}
+
+/// Nothing would switch.
+pub(super) fn no_hooks(host: &HostSeen) -> Finding {
+    let certbot = host.report.as_ref().ok().and_then(|report| report.certbot.as_ref());
+    let is_there = |hook: &str| certbot.is_some_and(|certbot| certbot.hooks.contains(hook));
+    let missing: Vec<&str> = HOOKS.into_iter().filter(|hook| !is_there(hook)).collect();
+    let what = format!(
+        "certbaton's hooks are not all there (missing: {}), so nothing switches the route when certbot renews",
+        missing.join(" ")
+    );
+    let remedy = if missing.len() == HOOKS.len() {
+        "certbaton init sets this host up; where that was done already, certbaton install puts them there"
+    } else {
+        "put them there: certbaton install"
+    };
+    let place = Some("renewal-hooks".to_owned());
+    Finding::new(Severity::Problem, "hooks-missing", place, what, remedy).on(&host.label)
+}
+
+/// Why no switch is possible, each with its line; `None` if that is not the reason.
+pub(super) fn obstacles(host: &HostSeen, inspected: &InspectedName) -> Option<Vec<Finding>> {
+    let findings = inspected.obstacles.iter().map(|obstacle| {
+        let (place, what) = split_place(obstacle);
+        let (what, remedy) = what
+            .split_once("; ")
+            .unwrap_or((what, "change that line, or move the challenge path out of its reach"));
+        let what = format!("the route cannot be switched: {what}");
+        Finding::new(Severity::Problem, "cannot-switch", place, what, remedy).on(&host.label)
+    });
+    let findings: Vec<Finding> = findings.collect();
+    (!findings.is_empty()).then_some(findings)
+}
+
+/// `FILE:LINE: TEXT` in two.
+fn split_place(text: &str) -> (Option<String>, &str) {
+    let split = text.split_once(": ").filter(|(place, _)| {
+        let line = place.rsplit_once(':').map(|(_, line)| line);
+        place.starts_with('/') && line.is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()))
+    });
+    split.map_or((None, text), |(place, rest)| (Some(place.to_owned()), rest))
+}
