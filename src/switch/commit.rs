@@ -3,7 +3,7 @@
 //! What is local and not wanted any more goes back first (`give_back`), and stays there
 //! whatever becomes of the rest. The steps are data, run in order by `perform`; each ends in a state from
 //! which any later run goes on, with or without the journal. What to write is
-//! decided in `plan`, whether it may be installed in `oracle`.
+//! decided in `plan`, whether it may be installed in `prepare` and `oracle`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::apache::oracle;
 use crate::apache::server::{self, Server};
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline, Stopwatch};
@@ -26,17 +25,17 @@ use crate::switch::guess::{self, Guess};
 use crate::switch::journal::{Intent, Record};
 use crate::switch::loadable;
 use crate::switch::observe::{self, Observation};
-use crate::switch::oddity::Oddity;
 use crate::switch::order::{LeftOut, Options, Order, Report, Return};
 use crate::switch::plan::{self, Plan};
 use crate::switch::proof::{self, Unproven};
 use crate::switch::report::{Error, Note};
 use crate::switch::said;
 use crate::switch::serving::{self, Knowledge};
-use crate::switch::taken::Taken;
 use crate::switch::unswitched;
 
+mod prepare;
 mod subset;
+mod undo;
 
 /// Everything one switch knows while it runs.
 pub struct Run<'a> {
@@ -72,8 +71,8 @@ pub type Step = (&'static str, fn(&mut Run<'_>) -> Result<(), Error>);
 /// The whole switch. After `journal`, an error undoes what was done; what goes back to the
 /// peer is no step of it.
 pub const STEPS: [Step; 7] = [
-    ("plan", plan_routes),
-    ("check", check_candidate),
+    ("plan", prepare::plan_routes),
+    ("check", prepare::check_candidate),
     ("journal", write_intent),
     ("install", install_files),
     ("reload", reload),
@@ -118,7 +117,7 @@ fn by_apache(settings: &Settings, order: &Order, options: &Options) -> Result<Re
 fn once(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
     let mut run = begin(settings, order, options)?;
     let watch = Stopwatch::start();
-    let planned = plan_routes(&mut run);
+    let planned = prepare::plan_routes(&mut run);
     let mut given_back = Report::default();
     if run.leaving.is_empty() {
         planned?;
@@ -246,74 +245,6 @@ fn go_on(options: &Options) -> Result<(), Error> {
     options.outset.leave().then_some(()).ok_or_else(called_off)
 }
 
-fn plan_routes(run: &mut Run<'_>) -> Result<(), Error> {
-    run.wanted = wanted(run.order, &run.observed);
-    run.leaving = leaving(run);
-    let oddities = run.observed.oddities(&run.server)?;
-    run.notes.extend(oddities.iter().filter_map(Oddity::note));
-    subset::plan(run)
-}
-
-fn wanted(order: &Order, observed: &Observation) -> Vec<Route> {
-    let local = &observed.local;
-    let mut wanted: Vec<Route> = match order {
-        Order::Only(routes) => routes.clone(),
-        Order::Add(routes) => {
-            // A new webroot for a name replaces the old one.
-            let kept = local.iter().filter(|old| routes.iter().all(|new| new.name != old.name));
-            routes.iter().chain(kept).cloned().collect()
-        }
-        Order::Proxied(webroot) => plan::proxied_routes(&observed.user, webroot.as_ref()),
-    };
-    wanted.sort();
-    wanted.dedup();
-    wanted
-}
-
-/// The names that are local and not wanted: a return, which is never undone, is none of this
-/// switch's steps.
-fn leaving(run: &Run<'_>) -> BTreeSet<Hostname> {
-    let is_wanted = |name: &Hostname| run.wanted.iter().any(|route| route.name == *name);
-    let local = run.observed.local.iter().map(|route| &route.name);
-    local.filter(|name| !is_wanted(name)).cloned().collect()
-}
-
-/// Everything a later step would fail for is looked at; Apache parses the candidate, and nothing
-/// but our lines may be new in it.
-fn check_candidate(run: &mut Run<'_>) -> Result<(), Error> {
-    subset::look_ahead(run)?;
-    let seen = run.observed.opened_files();
-    for change in &run.changes {
-        drop(files::staging(&change.snapshot.path, &run.settings.state_directory, &seen)?);
-    }
-    if reloads(run) {
-        loadable::check(&run.observed.user, &run.server)?;
-    }
-    let guess = run.guess.take();
-    match accepted(run, &run.changes, guess) {
-        // What Apache read then is not what was planned for.
-        Err(_) if run.observed.watched.still().is_err() => run.observed.watched.still(),
-        Err(_) if run.options.partly && subset::leave_out_what_is_refused(run)? => {
-            accepted(run, &run.changes, None)
-        }
-        checked => checked,
-    }
-}
-
-fn accepted(run: &Run<'_>, changes: &[Change], guess: Option<Guess>) -> Result<(), Error> {
-    if changes.is_empty() {
-        return Ok(());
-    }
-    let guessed = guess.and_then(|guess| guess.answer(changes));
-    let dump = guessed.unwrap_or_else(|| {
-        let staged = apply::stage(changes, &run.settings.state_directory)?;
-        apply::question(run.server.inquirer(), &staged)
-    })?;
-    let (texts, blocks) = run.observed.after(&dump, changes)?;
-    oracle::adds_only_blocks(&run.observed.user, dump, &texts, &blocks)
-        .map_err(|refusal| Error::Refused(vec![refusal]))
-}
-
 fn write_intent(run: &mut Run<'_>) -> Result<(), Error> {
     if run.changes.is_empty() && !run.observed.is_unrecorded() {
         return Ok(());
@@ -398,76 +329,6 @@ impl Run<'_> {
     fn dead(&self) -> Vec<Note> {
         let vhosts = self.plan.vhosts.iter();
         vhosts.flat_map(|vhost| &vhost.obstacles.dead).map(Note::dead).collect()
-    }
-
-    /// Takes out what this run put in, and has Apache load that if it may have seen it.
-    fn undo(&mut self, cause: Error) -> Error {
-        match self.put_back() {
-            Ok(()) => Error::Undone(Box::new(cause)),
-            Err(obstacle) => {
-                Error::NotUndone { cause: Box::new(cause), obstacle: Box::new(obstacle) }
-            }
-        }
-    }
-
-    fn put_back(&mut self) -> Result<(), Error> {
-        // What somebody wrote into an old file is the newer one.
-        let let_go: Vec<_> = self.replaced.drain(..).map(Replaced::keep).collect();
-        drop(let_go);
-        let is_new = |route: &&Route| !self.observed.local.contains(route);
-        let new = self.wanted.iter().filter(is_new).map(|route| route.name.clone());
-        let new = Return::Names(new.collect());
-        let mut obstacle = None;
-        for change in &self.changes[..self.installed] {
-            if let Err(error) = self.put_back_one(change, &new) {
-                obstacle.get_or_insert(error);
-            }
-        }
-        let pid_file = Path::new(&self.observed.user.pid_file);
-        // Somebody else's reload may have been the one.
-        let is_seen = self.installed > 0 && self.server.loaded_at(pid_file).ok() != self.loaded;
-        if self.signalled || is_seen {
-            // From here on it is a return like any other, of which Apache is to be told.
-            self.record_as_before().ok();
-            let options = Options::default();
-            return give_back::under_lock(self.settings, &new, &options).map(drop);
-        }
-        if let Some(obstacle) = obstacle {
-            return Err(obstacle);
-        }
-        // Apache knows nothing of it; what an earlier run left to be loaded still is.
-        let journal = self.settings.journal();
-        let pending = self.observed.journal.pending;
-        if self.observed.local.is_empty() && !pending {
-            let changed = self.changes.iter().map(|change| &change.snapshot.path);
-            apply::forget_spares(self.settings, &self.observed.journal, changed);
-            return Ok(files::remove_own(&journal)?);
-        }
-        self.record_as_before()?;
-        if pending { Ok(()) } else { apply::record(&journal, &Record::Loaded) }
-    }
-
-    fn record_as_before(&self) -> Result<(), Error> {
-        let files = self.observed.journal.files.clone();
-        let (at, local) = (clock::now(), self.observed.local.clone());
-        let intent = Intent { at, local, files };
-        apply::record(&self.settings.journal(), &Record::Intent(intent))
-    }
-
-    /// The file as it was, or, if somebody wrote to it since, without the lines of `new`.
-    fn put_back_one(&self, change: &Change, new: &Return) -> Result<(), Error> {
-        let path = &change.snapshot.path;
-        let now = match files::snapshot(path) {
-            Err(error) if error.is_missing() => return Ok(()),
-            now => now?,
-        };
-        if now.bytes != change.after {
-            let taken = Taken::look(path, new)?.filter(Taken::has_more);
-            return taken.map_or(Ok(()), |mut taken| taken.take_out(new, self.settings));
-        }
-        let seen = self.observed.opened_files();
-        let staging = files::staging(path, &self.settings.state_directory, &seen)?;
-        Ok(now.replace(&change.snapshot.bytes, staging)?)
     }
 
     fn report(self) -> Report {

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use super::{Run, accepted, leaving};
+use super::Run;
+use super::prepare::{accepted, leaving};
 use crate::apache::generated;
 use crate::apache::refusal::Refusal;
 use crate::base::cause::chain;
