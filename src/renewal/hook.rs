@@ -204,7 +204,8 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
             let start = Start { by: named(owner), ..Start::default() };
             let record = Recorder::hold_back(settings, Kind::Renewal, start);
             let watch = Stopwatch::start();
-            let outcome = keep::deploy(settings, &Return::Names(BTreeSet::new()), &deployed);
+            let outcome =
+                keep::deployment::deploy(settings, &Return::Names(BTreeSet::new()), &deployed);
             record.record(keep::recorder::switched(&outcome));
             let failure = outcome.as_ref().err().map(|error| chain(error));
             record.record(keep::recorder::deployed(&deployed, None, failure, watch));

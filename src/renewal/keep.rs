@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::cause::chain;
-use crate::base::clock::Stopwatch;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::names::Route;
@@ -25,18 +24,17 @@ use crate::history::record::Event;
 use crate::renewal::certificates::Certificates;
 use crate::renewal::guard::ladder;
 use crate::renewal::guard::voice;
+use crate::renewal::keep::calls::Call;
 use crate::renewal::keeper::{self, Channel};
-use crate::renewal::messages::{
-    Deployed, Held, LeftOut, Message, Names, RenewalRun, Reply, Request, Task,
-};
+use crate::renewal::messages::{Held, LeftOut, Names, RenewalRun, Reply, Task};
 use crate::renewal::right::{self, Grant};
 use crate::renewal::unfinished;
-use crate::switch::commit;
-use crate::switch::give_back::give_back;
-use crate::switch::order::{self, Options, Report, Return};
+use crate::switch::order;
 use crate::switch::report;
 
+mod calls;
 mod claim;
+pub(super) mod deployment;
 mod finish;
 mod loss;
 mod planning;
@@ -177,21 +175,6 @@ fn tell_breaker(breaker: Option<Channel>) {
     }
 }
 
-/// What a hook asks.
-struct Call {
-    channel: Channel,
-    message: Message,
-}
-
-impl Call {
-    fn take(listener: &UnixListener) -> Result<Self, Error> {
-        let mut channel = keeper::accept(listener)?;
-        channel.patience(HOOK_PATIENCE)?;
-        let message = channel.receive()?;
-        Ok(Self { channel, message })
-    }
-}
-
 impl Keeper<'_> {
     /// From the lease to its end.
     fn live(&mut self, hook: &mut Channel, config: Option<&Path>) -> Result<(), Error> {
@@ -294,127 +277,6 @@ impl Keeper<'_> {
         self.finish(end, waiting, Some(listener))
     }
 
-    /// Does what the hooks ask until the run ends.
-    fn serve(
-        &mut self,
-        listener: &UnixListener,
-        grant: &Grant,
-    ) -> Result<(End, Option<Channel>), Error> {
-        for call in std::mem::take(&mut self.calls) {
-            match self.answer(call, grant) {
-                Ok(Some((end, waiting))) => return Ok((end, Some(waiting))),
-                Ok(None) => {}
-                Err(error) => tracing::warn!("a hook went away: {}", chain(&error)),
-            }
-        }
-        let mut told_to_end = false;
-        loop {
-            let own = [self.owner.as_fd(), self.signals.as_fd(), listener.as_fd()];
-            let sources: Vec<_> = own.into_iter().chain(grant.bell()).collect();
-            // This thread does not hang: said far more often than it has to be (`times::WORK`).
-            grant.alive();
-            let ready = keeper::wait(&sources, Some(self.settings.lease_grace))?;
-            if ready.get(own.len()) == Some(&true) {
-                return Ok((End::Lost, None));
-            }
-            if ready[2] {
-                match Call::take(listener).and_then(|call| self.answer(call, grant)) {
-                    Ok(Some((end, waiting))) => return Ok((end, Some(waiting))),
-                    Ok(None) => continue,
-                    Err(error) => {
-                        tracing::warn!("a hook went away: {}", chain(&error));
-                        // It may fail again at once (accept(2): EMFILE), and hides no end of the run.
-                        let ends = [self.owner.as_fd(), self.signals.as_fd()];
-                        keeper::wait(&ends, Some(AFTER_A_FAILURE))?;
-                    }
-                }
-            }
-            if ready[0] {
-                return Ok((End::OwnerEnded, None));
-            }
-            if ready[1] && self.signals.take() {
-                // systemd signals the whole control group: certbot's end follows by itself.
-                if told_to_end {
-                    return Ok((End::Signalled, None));
-                }
-                told_to_end = true;
-            }
-        }
-    }
-
-    /// Answers one call; one that ends the run is answered later, by who gave the routes back.
-    fn answer(&mut self, call: Call, grant: &Grant) -> Result<Option<(End, Channel)>, Error> {
-        let Call { mut channel, message } = call;
-        let is_own = message.owner == self.task.owner;
-        let reply = match &message.request {
-            Request::Break => return Ok(Some((End::Broken, channel))),
-            Request::Status if is_own => Reply::done(),
-            // A live run owns them.
-            Request::Return => Reply::done(),
-            Request::Deploy(deployed) if is_own => self.deploy(deployed, grant),
-            Request::Finish if is_own => return Ok(Some((End::Finished, channel))),
-            Request::Status | Request::Deploy(_) | Request::Finish => self.stranger(),
-        };
-        channel.send(&reply)?;
-        Ok(None)
-    }
-
-    fn stranger(&self) -> Reply {
-        let text = format!(
-            "a renewal of {} is under way, and this hook is not part of it",
-            self.task.owner
-        );
-        Reply { exit: Exit::Busy.code(), text }
-    }
-
-    /// Gives back what the deployed lineage alone needed, and serves its certificate.
-    fn deploy(&mut self, deployed: &Deployed, grant: &Grant) -> Reply {
-        // As directory hook and by flag: the first did it.
-        if deployed.directory.as_ref().is_some_and(|directory| self.served.contains(directory)) {
-            return Reply::done();
-        }
-        self.run.deploy(deployed);
-        let which = match &self.task.names {
-            Names::Lineages(_) => {
-                Return::AllBut(self.run.routes().into_iter().map(|route| route.name).collect())
-            }
-            Names::Proxied(_) => Return::Names(deployed.names.iter().cloned().collect()),
-        };
-        let work = || deploy(self.settings, &which, deployed);
-        let watch = Stopwatch::start();
-        let outcome = match self.watching(None, grant.bell(), work) {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                let reply = Reply { exit: error.exit().code(), text: chain(&error) };
-                self.told(&reply);
-                return reply;
-            }
-        };
-        self.record.record(recorder::switched(&outcome));
-        self.deployed(deployed, outcome.as_ref().err().map(|error| chain(error)), watch);
-        let reply = match outcome {
-            Ok(report) => {
-                commit::log(self.settings, &report);
-                self.served.extend(deployed.directory.clone());
-                Reply::done()
-            }
-            Err(error) => Reply { exit: error.exit().code(), text: chain(&error) },
-        };
-        self.told(&reply);
-        reply
-    }
-
-    /// Serves what certbot renewed without calling a deploy hook: before 5.3 it runs none of the
-    /// directory's for a new certificate.
-    fn deploy_unsaid(&mut self, grant: &Grant) {
-        for deployed in self.before.renewed(&self.task) {
-            let known = self.served.iter().any(|served| served.file_name() == deployed.name());
-            if !known && !self.run.is_deployed(&deployed) {
-                self.deploy(&deployed, grant);
-            }
-        }
-    }
-
     /// The keeper cannot go on: certbot, which has nobody then, ends, and the routes go back. Its
     /// error, unless that of the return is worse.
     fn give_up(
@@ -485,18 +347,6 @@ impl Keeper<'_> {
     }
 }
 
-/// One reload for the routes that `which` gives back and for the certificate of `deployed`,
-/// and proof that this is served.
-pub fn deploy(
-    settings: &Settings,
-    which: &Return,
-    deployed: &Deployed,
-) -> Result<Report, report::Error> {
-    let certificate = deployed.directory.clone();
-    let options = Options { reload: true, certificate, ..Options::default() };
-    give_back(settings, which, &options)
-}
-
 /// What a person has to know when the routes did not go back.
 pub fn still_local(error: &report::Error) -> String {
     let why = chain(error);
@@ -506,14 +356,8 @@ pub fn still_local(error: &report::Error) -> String {
     format!("{why}; the challenge path may still be local: certbaton recover tries again")
 }
 
-/// Between two hooks of which one could not be heard.
-const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
-
 /// For the pre-hook that started it to take the next step, on a busy machine too.
 const READY: Duration = Duration::from_secs(30);
-
-/// For a hook to say what it wants.
-const HOOK_PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,8 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Call, End, Error, Keeper, still_local};
+use super::calls::Call;
+use super::{End, Error, Keeper, still_local};
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
 use crate::base::exit::{CarriesExit, Exit};

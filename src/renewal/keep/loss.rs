@@ -3,7 +3,8 @@
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 
-use super::{End, Error, HOOK_PATIENCE, Keeper, tell_breaker};
+use super::calls::HOOK_PATIENCE;
+use super::{End, Error, Keeper, tell_breaker};
 use crate::base::cause::chain;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::history::record::Event;

@@ -8,7 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use super::{AFTER_A_FAILURE, Call, Error, Keeper};
+use super::calls::{AFTER_A_FAILURE, Call};
+use super::{Error, Keeper};
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
 use crate::base::process::{self, PidFd, Signal};
