@@ -36,6 +36,7 @@ use crate::history::record::By;
 use crate::renewal::guard::{handover as guards, voice};
 use crate::renewal::hook;
 use crate::renewal::keep;
+use crate::renewal::recover;
 use crate::switch::said;
 use look::look;
 
@@ -248,9 +249,9 @@ fn unprivileged_settings(common: &Common) -> Result<Settings, Error> {
 fn recover(common: &Common) -> Result<Exit, Error> {
     let done = giving_back(common, |settings| {
         let is_orphaned = || hold(settings).is_some_and(|hold| hold.is_stopped && hold.is_orphaned);
-        let done = hook::recover(settings, is_orphaned);
+        let done = recover::recover(settings, is_orphaned);
         look(settings, common);
-        done
+        done.map_err(hook::Error::from)
     });
     let Some(settings) =
         settings(common).or_else(|error| salvaged(common, &error).ok_or(error)).ok()

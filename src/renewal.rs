@@ -7,6 +7,7 @@ pub mod hook;
 pub mod keep;
 pub mod keeper;
 pub mod messages;
+pub mod recover;
 pub mod right;
 mod stopped;
 mod unfinished;

@@ -69,7 +69,7 @@ mod tests {
     use crate::base::lock;
     use crate::lease::connection;
     use crate::lease::holder::GiveUp;
-    use crate::renewal::{hook, keep, right};
+    use crate::renewal::{hook, keep, recover, right};
     use crate::setup;
     use crate::switch::report;
 
@@ -91,11 +91,11 @@ mod tests {
             Exit::Unsafe,
             "the keeper's socket"
         );
-        assert_eq!(of(&hook::Error::Lease(held().into())), Exit::Busy);
+        assert_eq!(of(&recover::Error::Lease(held().into())), Exit::Busy);
         assert_eq!(of(&hook::Error::Certbot(others_may_change_it().into())), Exit::Unsafe);
         assert_eq!(of(&right::Error::Connection(connection::Error::None)), Exit::Config);
         let grace = GiveUp::Grace { ours: Duration::from_secs(2), theirs: Duration::from_secs(1) };
-        assert_eq!(of(&hook::Error::Lease(right::Error::Refused(grace))), Exit::Config);
+        assert_eq!(of(&recover::Error::Lease(right::Error::Refused(grace))), Exit::Config);
         let undone = report::Error::Undone(Box::new(held().into()));
         assert_eq!(of(&setup::error::Error::Unswitchable(undone)), Exit::Busy);
         let adopted = setup::adopt::Error::File(others_may_change_it());

@@ -17,6 +17,8 @@ use crate::config;
 use crate::history::record::RunId;
 use crate::renewal::hook;
 use crate::renewal::keep;
+use crate::renewal::recover;
+use crate::renewal::right;
 use crate::switch::report;
 
 /// Why a program did not do what it was asked to.
@@ -76,6 +78,12 @@ pub enum Error {
     /// A hook.
     #[error(transparent)]
     Hook(#[from] hook::Error),
+    /// What no live run owns.
+    #[error(transparent)]
+    Recovery(#[from] recover::Error),
+    /// This host's own lease.
+    #[error(transparent)]
+    Right(#[from] right::Error),
     /// Somebody renews.
     #[error(
         "a renewal is under way on this host, and its routes are not touched; wait for its end, or stop its certbot"
@@ -173,6 +181,8 @@ impl CarriesExit for Error {
             Self::Scope(error) => error.exit(),
             Self::Switch(error) => error.exit(),
             Self::Hook(error) => error.exit(),
+            Self::Recovery(error) => error.exit(),
+            Self::Right(error) => error.exit(),
             Self::Keep(error) => error.exit(),
             Self::Lease(error) => error.exit(),
             Self::Limited(error) => error.exit(),

@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::fleet::found::Hold;
 use crate::lease::question::{self, question};
 use crate::lease::wire::{Answer, Ask, Purpose, Status, Token};
-use crate::renewal::hook;
+use crate::renewal::recover;
 use crate::renewal::right::described;
 
 #[derive(Debug, Clone, Subcommand)]
@@ -51,7 +51,7 @@ pub enum Error {
     Json(#[from] serde_json::Error),
     /// This host's own keeper.
     #[error(transparent)]
-    Hook(#[from] hook::Error),
+    Recovery(#[from] recover::Error),
     /// Standard output.
     #[error(transparent)]
     Output(#[from] output::Error),
@@ -62,7 +62,7 @@ impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Question(error) => error.exit(),
-            Self::Hook(error) => error.exit(),
+            Self::Recovery(error) => error.exit(),
             Self::Output(error) => error.exit(),
             Self::Refused(_) | Self::Strange(_) | Self::Json(_) => Exit::Failed,
         }
@@ -147,7 +147,7 @@ fn take(
     token: Option<u64>,
 ) -> Result<String, Error> {
     let Some(number) = token else {
-        let said = if hook::break_run(settings)? {
+        let said = if recover::break_run(settings)? {
             "broken: the run that was under way on this host has given its routes and the lease back"
         } else {
             "no run is under way on this host; certbaton lease show tells who holds the lease"
@@ -167,7 +167,7 @@ fn take(
         (_, other) => return Err(Error::Strange(format!("{other:?}"))),
     };
     // Its keeper may have heard of it by now, and then gives everything back by itself.
-    if is_held_here && hook::break_run(settings).unwrap_or_default() {
+    if is_held_here && recover::break_run(settings).unwrap_or_default() {
         said += "; the run that held the lock of this host by it has given its routes back";
     }
     Ok(said)

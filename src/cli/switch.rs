@@ -19,9 +19,9 @@ use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::config::Settings;
 use crate::history::file::{Recorder, Start};
 use crate::history::record::Kind;
-use crate::renewal::hook;
 use crate::renewal::keep;
-use crate::renewal::right::Right;
+use crate::renewal::recover;
+use crate::renewal::right::{self, Right};
 use crate::switch::commit;
 use crate::switch::give_back;
 use crate::switch::order::{Options, Order, Report, Return};
@@ -76,8 +76,8 @@ impl Switch {
             print(&diff)?;
         } else {
             let _exclusive = match &wish {
-                Wish::Local(_) => hook::lease(settings)?.map(Exclusive::Lease),
-                Wish::Peer(_) => hook::right(settings, Duration::ZERO)?.map(Exclusive::Right),
+                Wish::Local(_) => right::lease(settings)?.map(Exclusive::Lease),
+                Wish::Peer(_) => recover::right(settings, Duration::ZERO)?.map(Exclusive::Right),
             }
             .ok_or(Error::UnderWay)?;
             let start = Start { by: person(), ..Start::default() };

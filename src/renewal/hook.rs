@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use crate::base::cause::chain;
 use crate::base::certificate;
-use crate::base::clock::{self, Deadline, Stopwatch};
+use crate::base::clock::{self, Stopwatch};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
-use crate::base::lock::{self, Lock};
 use crate::base::names::{Hostname, Thumbprint, Webroot};
 use crate::base::process::{self, Process};
+use crate::certbot::accounts;
 use crate::certbot::arguments::Invocation;
 use crate::certbot::due;
 use crate::certbot::installed;
@@ -25,29 +25,22 @@ use crate::certbot::renewal_file::Lineage;
 use crate::certbot::running;
 use crate::certbot::scope::{self, Known, Origin, scope};
 use crate::certbot::version::Version;
-use crate::certbot::{self, accounts};
 use crate::config::Settings;
 use crate::history::file::{Recorder, Start};
-use crate::history::record::{By, Kind};
-use crate::lease::times;
+use crate::history::record::Kind;
 use crate::renewal::client::{Client, client};
 use crate::renewal::guard::line::Line;
 use crate::renewal::guard::voice;
 use crate::renewal::guard::words::{Charge, Word};
-use crate::renewal::keep;
-use crate::renewal::keeper::{self, Called};
+use crate::renewal::keep::{deployment, recorder};
+use crate::renewal::keeper::{self, Asked};
 use crate::renewal::messages::{
-    Deployed, Extent, Held, LeftOut, Message, Names, Needed, Reply, Request, Task,
+    Deployed, Extent, Held, LeftOut, Names, Needed, Reply, Request, Task,
 };
-use crate::renewal::right::{self, Right};
-use crate::renewal::stopped::LockHolder;
-use crate::renewal::unfinished;
-use crate::switch::apply;
+use crate::renewal::recover;
 use crate::switch::commit;
-use crate::switch::give_back;
-use crate::switch::order::{Options, Return};
+use crate::switch::order::Return;
 use crate::switch::report;
-use crate::switch::said;
 
 /// What a hook was told.
 #[derive(Debug, Clone, Default)]
@@ -87,23 +80,15 @@ pub enum Error {
     /// The keeper.
     #[error(transparent)]
     Keeper(#[from] keeper::Error),
-    /// The lease.
-    #[error(transparent)]
-    Lease(#[from] right::Error),
     /// The switch.
     #[error(transparent)]
     Switch(#[from] report::Error),
     /// The keeper said no.
     #[error("{}", .0.text)]
     Refused(Reply),
-    /// The routes did not go back.
-    #[error("{}", keep::still_local(.0))]
-    StillLocal(report::Error),
-    /// The keeper does nothing.
-    #[error(
-        "the keeper, process {0}, is stopped (state T), and the routes that it holds are still local; kill -CONT {0} lets it go on"
-    )]
-    Stopped(i32),
+    /// What nobody owns did not go back.
+    #[error(transparent)]
+    Recovery(#[from] recover::Error),
 }
 
 #[deny(clippy::wildcard_enum_match_arm)]
@@ -116,10 +101,9 @@ impl CarriesExit for Error {
             Self::Lineages(error) => error.exit(),
             Self::Scope(error) => error.exit(),
             Self::Keeper(error) => error.exit(),
-            Self::Lease(error) => error.exit(),
             Self::Switch(error) => error.exit(),
             Self::Refused(reply) => Exit::from_code(reply.exit),
-            Self::StillLocal(_) | Self::Stopped(_) => Exit::NotUndone,
+            Self::Recovery(error) => error.exit(),
         }
     }
 }
@@ -133,7 +117,7 @@ pub fn pre(settings: &Settings, call: &Call, line: &Line) -> Result<Option<Strin
     {
         // No keeper wrote it down.
         let by = process::parent(line.charge.hook.pid).ok().flatten();
-        let start = Start { by: by.map(named).unwrap_or_default(), ..Start::default() };
+        let start = Start { by: by.map(recorder::named).unwrap_or_default(), ..Start::default() };
         let record = Recorder::hold_back(settings, Kind::Renewal, start);
         record.end(error.exit().code(), &chain(error));
     }
@@ -141,7 +125,7 @@ pub fn pre(settings: &Settings, call: &Call, line: &Line) -> Result<Option<Strin
 }
 
 fn start(settings: &Settings, call: &Call, line: &Line) -> Result<Option<String>, Error> {
-    let within = settings.lease_wait + work_time(settings);
+    let within = settings.lease_wait + keeper::work_time(settings);
     // Whether the guard hears it, its end tells.
     line.say(Word::Within(settings.lease_wait + within)).ok();
     let Charge { hook, certbot, is_at_terminal } = line.charge;
@@ -151,7 +135,7 @@ fn start(settings: &Settings, call: &Call, line: &Line) -> Result<Option<String>
     };
     let owner = client.process;
     // As directory hook and by flag: the second finds the keeper of the first.
-    match ask(settings, owner, Request::Status, settings.lease_wait)? {
+    match keeper::ask(settings, owner, Request::Status, settings.lease_wait)? {
         Asked::Answered(reply) if reply.exit == 0 => return Ok(None),
         // The lease of this very run is lost.
         Asked::Answered(reply) if reply.exit == Exit::Failed.code() => {
@@ -174,7 +158,7 @@ fn start(settings: &Settings, call: &Call, line: &Line) -> Result<Option<String>
         Ok(reply) => reply,
         Err(keeper::Error::Closed) => {
             // It was killed, perhaps in the middle of a switch.
-            give_back_after_death(settings)?;
+            recover::after_death(settings)?;
             return Err(told.err().unwrap_or(keeper::Error::Closed).into());
         }
         Err(error) => return Err(error.into()),
@@ -196,19 +180,23 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
     let owner = owner()?;
     let names = [&call.names[..], &call.domains].concat();
     let deployed = Deployed { directory: call.lineage.clone(), names };
-    match ask(settings, owner, Request::Deploy(deployed.clone()), work_time(settings))? {
+    match keeper::ask(
+        settings,
+        owner,
+        Request::Deploy(deployed.clone()),
+        keeper::work_time(settings),
+    )? {
         Asked::Answered(reply) if reply.exit == 0 => Ok(()),
         Asked::Answered(reply) => Err(Error::Refused(reply)),
         // No run of ours: nothing to give back, but the certificate wants loading.
         Asked::Nobody | Asked::Died => {
-            let start = Start { by: named(owner), ..Start::default() };
+            let start = Start { by: recorder::named(owner), ..Start::default() };
             let record = Recorder::hold_back(settings, Kind::Renewal, start);
             let watch = Stopwatch::start();
-            let outcome =
-                keep::deployment::deploy(settings, &Return::Names(BTreeSet::new()), &deployed);
-            record.record(keep::recorder::switched(&outcome));
+            let outcome = deployment::deploy(settings, &Return::Names(BTreeSet::new()), &deployed);
+            record.record(recorder::switched(&outcome));
             let failure = outcome.as_ref().err().map(|error| chain(error));
-            record.record(keep::recorder::deployed(&deployed, None, failure, watch));
+            record.record(recorder::deployed(&deployed, None, failure, watch));
             let exit = outcome.as_ref().map_or_else(CarriesExit::exit, |_| Exit::Done);
             record.end(exit.code(), "");
             commit::log(settings, &outcome?);
@@ -219,175 +207,22 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
 
 /// At the end of the run: everything goes back, the lease is free.
 pub fn post(settings: &Settings) -> Result<(), Error> {
-    let asked = owner().and_then(|own| ask(settings, own, Request::Finish, work_time(settings)));
+    let within = keeper::work_time(settings);
+    let asked = owner().and_then(|own| Ok(keeper::ask(settings, own, Request::Finish, within)?));
     match asked {
         Ok(Asked::Answered(reply)) if reply.exit == 0 => Ok(()),
         Ok(Asked::Answered(reply)) => Err(Error::Refused(reply)),
-        Ok(Asked::Nobody) => match right(settings, Duration::ZERO)? {
-            Some(right) => give_back_under(settings, right),
+        Ok(Asked::Nobody) => match recover::right(settings, Duration::ZERO)? {
+            Some(right) => Ok(recover::give_back_under(settings, right)?),
             None => Ok(()),
         },
-        Ok(Asked::Died) => give_back_after_death(settings),
+        Ok(Asked::Died) => Ok(recover::after_death(settings)?),
         // Whom to ask is not known, or how; what no live run owns goes back all the same.
-        Err(error) => match right(settings, Duration::ZERO)? {
-            Some(right) => give_back_under(settings, right),
+        Err(error) => match recover::right(settings, Duration::ZERO)? {
+            Some(right) => Ok(recover::give_back_under(settings, right)?),
             None => Err(error),
         },
     }
-}
-
-/// Ends the run that is under way on this host, whoever it is for; whether there was one.
-///
-/// A keeper that is stopped hears nothing, one that still waits for the lease does not listen:
-/// such a one is ended by a signal. Any other answers when the lease is free, too.
-pub fn break_run(settings: &Settings) -> Result<bool, Error> {
-    let holder = LockHolder::of(settings);
-    if let Some(stuck) = holder.as_ref().filter(|holder| holder.is_stuck()) {
-        stuck.end()?;
-        return give_back_after_death(settings).map(|()| true);
-    }
-    let within = work_time(settings) + times::GOODBYE * 2;
-    match (ask(settings, process::own()?, Request::Break, within)?, holder) {
-        (Asked::Answered(reply), _) if reply.exit == 0 => Ok(true),
-        (Asked::Answered(reply), _) => Err(Error::Refused(reply)),
-        (Asked::Nobody, Some(waiting)) if waiting.is_keeper() => {
-            waiting.end()?;
-            give_back_after_death(settings).map(|()| true)
-        }
-        (Asked::Nobody, _) => Ok(false),
-        (Asked::Died, _) => give_back_after_death(settings).map(|()| true),
-    }
-}
-
-/// The same for a keeper that was killed: whoever waited for it does its work before it ends, or
-/// fails because somebody else has the lease by now.
-fn give_back_after_death(settings: &Settings) -> Result<(), Error> {
-    if let Some(right) = right(settings, DEATH_TIME)? {
-        return give_back_under(settings, right);
-    }
-    let (path, waited) = (settings.lease_lock(), DEATH_TIME);
-    Err(right::Error::from(lock::Error::Busy { path, waited }).into())
-}
-
-/// Gives back what no live renewal owns: by itself, or by the keeper that still holds it. Does
-/// nothing while one is under way.
-pub fn give_back(settings: &Settings) -> Result<(), Error> {
-    if let Some(right) = right(settings, Duration::ZERO)? {
-        return give_back_under(settings, right);
-    }
-    match ask_to_return(settings)? {
-        Asked::Answered(reply) if reply.exit == 0 => Ok(()),
-        Asked::Answered(reply) => Err(Error::Refused(reply)),
-        // A keeper that waits for the lease does it as soon as it has that.
-        Asked::Nobody if !is_local(settings) => Ok(()),
-        // One that is dead, or goes on without the lease, holds the lock for a moment only.
-        Asked::Nobody | Asked::Died => match right(settings, DEATH_TIME)? {
-            Some(right) => give_back_under(settings, right),
-            None => Ok(()),
-        },
-    }
-}
-
-/// Asks the keeper to give back what no live run owns; one that is stopped while routes are local
-/// is not waited for.
-fn ask_to_return(settings: &Settings) -> Result<Asked, Error> {
-    let mut keeper = match keeper::call(&settings.keeper_socket())? {
-        Called::Answers(keeper) => keeper,
-        Called::Nobody => return Ok(Asked::Nobody),
-        Called::Dead => return Ok(Asked::Died),
-    };
-    let (owner, deadline) = (process::own()?, Deadline::after(work_time(settings)));
-    let asked = keeper.send(&Message { owner, request: Request::Return });
-    let mut answer = asked.and_then(|()| keeper.answer(LOOK_AGAIN, None));
-    while let Err(keeper::Error::Silent(Some(pid), _)) = answer
-        && deadline.remaining().is_some()
-    {
-        if process::is_stopped(pid).unwrap_or_default() && is_local(settings) {
-            return Err(Error::Stopped(pid));
-        }
-        answer = keeper.answer(LOOK_AGAIN, None);
-    }
-    match answer {
-        Ok(reply) => Ok(Asked::Answered(reply)),
-        Err(keeper::Error::Closed) => Ok(Asked::Died),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Whether routes are known to be local, or nothing is known.
-fn is_local(settings: &Settings) -> bool {
-    let known = apply::read_journal(&settings.journal()).map(|(journal, _)| journal);
-    known.map_or(true, |journal| journal.since.is_some())
-}
-
-/// The same where somebody looks after what died: a keeper that is stopped is no live owner if
-/// `is_orphaned` says that its run has ended, or if the lease, which it does not keep, has run out
-/// meanwhile. It is ended first.
-pub fn recover(settings: &Settings, is_orphaned: impl FnOnce() -> bool) -> Result<(), Error> {
-    if let Some(stuck) = LockHolder::of(settings).filter(LockHolder::is_stuck) {
-        let has_lost = || settings.arbiter.is_some() && stuck.stays_stopped(settings.lease_grace);
-        if is_orphaned() || has_lost() {
-            stuck.end()?;
-            return give_back_after_death(settings);
-        }
-    }
-    give_back(settings)
-}
-
-/// That no live run owns anything; `None` while one does.
-pub fn right(settings: &Settings, patience: Duration) -> Result<Option<Right>, Error> {
-    right::to_give_back(settings, patience).map_err(|error| {
-        if is_local(settings) {
-            Error::StillLocal(error.into())
-        } else {
-            right::Error::from(error).into()
-        }
-    })
-}
-
-fn give_back_under(settings: &Settings, _right: Right) -> Result<(), Error> {
-    // Only who has the lease listens: this one's keeper was killed.
-    if let Err(error) = files::remove_own(&settings.keeper_socket()) {
-        // Whoever listens there next says so.
-        tracing::debug!("what a killed keeper left behind stays: {}", chain(&error));
-    }
-    unfinished::undo(certbot::halfway::directories(&settings.certbot_directory));
-    let start = Start { by: process::own().map(named).unwrap_or_default(), ..Start::default() };
-    let record = Recorder::hold_back(settings, Kind::Recovery, start);
-    let outcome = give_back::give_back(settings, &Return::All, &Options::default());
-    let switched = keep::recorder::switched(&outcome);
-    let outcome = outcome.map_err(|error| {
-        if error.is_given_back() { Error::Switch(error) } else { Error::StillLocal(error) }
-    });
-    // The same every few minutes would push all else out of the history.
-    let failure = outcome.as_ref().err().map(|error| chain(error));
-    let is_news = said::is_news(settings, "recovery", failure.as_deref());
-    match &outcome {
-        Ok(_) => {
-            record.record(switched);
-            record.end(Exit::Done.code(), "");
-        }
-        Err(error) if is_news => {
-            record.record(switched);
-            record.end(error.exit().code(), &chain(error));
-        }
-        Err(_) => {}
-    }
-    let report = outcome?;
-    commit::log(settings, &report);
-    Ok(())
-}
-
-/// A process as the history names it.
-fn named(process: Process) -> By {
-    By::process(process.pid, &process::argv(process.pid).unwrap_or_default())
-}
-
-/// This host's own lease, if nobody has it.
-pub fn lease(settings: &Settings) -> Result<Option<Lock>, Error> {
-    files::own_directory(&settings.runtime_directory, 0o755)
-        .map_err(|error| Error::Switch(error.into()))?;
-    Ok(right::local(settings)?)
 }
 
 /// Whose life the run's is: certbot's, else the client's.
@@ -396,36 +231,6 @@ fn owner() -> Result<Process, Error> {
     match running::find(own.pid)? {
         Some(certbot) => Ok(certbot.believed()?),
         None => Ok(client(own)?.process),
-    }
-}
-
-/// What came of asking the keeper of the run under way.
-enum Asked {
-    /// There is none.
-    Nobody,
-    /// It answered.
-    Answered(Reply),
-    /// It was killed, before it was asked or while it worked.
-    Died,
-}
-
-/// Asks the keeper of the run under way, for as long as `patience`.
-fn ask(
-    settings: &Settings,
-    owner: Process,
-    request: Request,
-    patience: Duration,
-) -> Result<Asked, Error> {
-    let mut keeper = match keeper::call(&settings.keeper_socket())? {
-        Called::Answers(keeper) => keeper,
-        Called::Nobody => return Ok(Asked::Nobody),
-        Called::Dead => return Ok(Asked::Died),
-    };
-    let asked = keeper.send(&Message { owner, request });
-    match asked.and_then(|()| keeper.answer(patience, None)) {
-        Ok(reply) => Ok(Asked::Answered(reply)),
-        Err(keeper::Error::Closed) => Ok(Asked::Died),
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -498,15 +303,3 @@ const PRODUCTION: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
 /// Where it rehearses.
 const STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
-
-/// The longest that a keeper works until it answers: some waits for Apache and for proofs, each of
-/// which is bounded by this.
-fn work_time(settings: &Settings) -> Duration {
-    settings.proof_time * 15
-}
-
-/// Between two looks at whether a keeper that does not answer is stopped.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-
-/// For the lock of a keeper that was killed to be free: the kernel closes its files one by one.
-const DEATH_TIME: Duration = Duration::from_secs(10);

@@ -1,7 +1,7 @@
 //! system: how hooks and keeper reach each other: a process, two sockets, a few signals.
 //!
 //! One message a line, bounded in length and time; what they mean is in
-//! `renewal_run`, what is done about them in `keep`.
+//! `messages`, what is done about them in `keep`.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -20,7 +20,10 @@ use crate::base::clock;
 use crate::base::command::{self, Program};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
+use crate::base::process::Process;
 use crate::base::signals::Signals;
+use crate::config::Settings;
+use crate::renewal::messages::{Message, Reply, Request};
 
 /// Longest message, in bytes: some thousand names.
 const MAX_LINE: u64 = 1 << 20;
@@ -205,6 +208,43 @@ pub fn call(path: &Path) -> Result<Called, Error> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Called::Dead),
         Err(error) => Err(Error::Socket("reach", error)),
     }
+}
+
+/// What came of asking the keeper of the run under way.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// There is none.
+    Nobody,
+    /// It answered.
+    Answered(Reply),
+    /// It was killed, before it was asked or while it worked.
+    Died,
+}
+
+/// Asks the keeper of the run under way, for as long as `patience`.
+pub(super) fn ask(
+    settings: &Settings,
+    owner: Process,
+    request: Request,
+    patience: Duration,
+) -> Result<Asked, Error> {
+    let mut keeper = match call(&settings.keeper_socket())? {
+        Called::Answers(keeper) => keeper,
+        Called::Nobody => return Ok(Asked::Nobody),
+        Called::Dead => return Ok(Asked::Died),
+    };
+    let asked = keeper.send(&Message { owner, request });
+    match asked.and_then(|()| keeper.answer(patience, None)) {
+        Ok(reply) => Ok(Asked::Answered(reply)),
+        Err(Error::Closed) => Ok(Asked::Died),
+        Err(error) => Err(error),
+    }
+}
+
+/// The longest that a keeper works until it answers: some waits for Apache and for proofs, each of
+/// which is bounded by this.
+pub(super) fn work_time(settings: &Settings) -> Duration {
+    settings.proof_time * 15
 }
 
 /// Waits until one of `sources` has something, or closes; says which.

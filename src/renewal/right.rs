@@ -78,8 +78,14 @@ impl CarriesExit for Error {
     }
 }
 
+/// This host's own lease, if nobody has it.
+pub fn lease(settings: &Settings) -> Result<Option<Lock>, Error> {
+    files::own_directory(&settings.runtime_directory, 0o755)?;
+    local(settings)
+}
+
 /// The lock of this host, if nobody has it.
-pub fn local(settings: &Settings) -> Result<Option<Lock>, Error> {
+fn local(settings: &Settings) -> Result<Option<Lock>, Error> {
     let Some(lock) = lock::attempt(&settings.lease_lock())? else { return Ok(None) };
     let Some(path) = apaches_lock(settings) else { return Ok(Some(lock)) };
     if let Some(directory) = path.parent() {

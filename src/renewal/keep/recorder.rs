@@ -10,7 +10,7 @@ use crate::base::clock::Stopwatch;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::names::Hostname;
-use crate::base::process;
+use crate::base::process::{self, Process};
 use crate::certbot::log::Log;
 use crate::config::Settings;
 use crate::history::file::{Recorder, Start};
@@ -23,17 +23,21 @@ use crate::switch::report;
 
 /// Begins the record of the run that `task` is about.
 pub(super) fn begin(settings: &Settings, task: &Task) -> Recorder {
-    let words = process::argv(task.owner.pid).unwrap_or_default();
     let lineages = match &task.names {
         Names::Lineages(needed) => needed.iter().map(|needed| needed.lineage.clone()).collect(),
         Names::Proxied(_) => Vec::new(),
     };
-    let by = By::process(task.owner.pid, &words);
-    let start = Start { by, lineages, dry_run: task.dry_run, forced: task.forced };
+    let start =
+        Start { by: named(task.owner), lineages, dry_run: task.dry_run, forced: task.forced };
     let recorder = Recorder::begin(settings, Kind::Renewal, start);
     let arbiter = settings.arbiter.as_ref().map(ToString::to_string);
     recorder.record(Event::Asked { arbiter });
     recorder
+}
+
+/// A process as the history names it.
+pub(in crate::renewal) fn named(process: Process) -> By {
+    By::process(process.pid, &process::argv(process.pid).unwrap_or_default())
 }
 
 /// A switch that was made, or why not.

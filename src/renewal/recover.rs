@@ -1,0 +1,222 @@
+//! flow: what no live run owns is given back, and a run that a person ends.
+//!
+//! A keeper gives back by itself; this is for the one that was killed, that is stopped, or that
+//! never was.
+
+use std::time::Duration;
+
+use crate::base::cause::chain;
+use crate::base::clock::Deadline;
+use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
+use crate::base::lock;
+use crate::base::process;
+use crate::certbot;
+use crate::config::Settings;
+use crate::history::file::{Recorder, Start};
+use crate::history::record::Kind;
+use crate::lease::times;
+use crate::renewal::keep::{recorder, still_local};
+use crate::renewal::keeper::{self, Asked, Called};
+use crate::renewal::messages::{Message, Reply, Request};
+use crate::renewal::right::{self, Right};
+use crate::renewal::stopped::LockHolder;
+use crate::renewal::unfinished;
+use crate::switch::apply;
+use crate::switch::commit;
+use crate::switch::give_back;
+use crate::switch::order::{Options, Return};
+use crate::switch::report;
+use crate::switch::said;
+
+/// Why something is not given back.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A process.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// The keeper.
+    #[error(transparent)]
+    Keeper(#[from] keeper::Error),
+    /// The lease.
+    #[error(transparent)]
+    Lease(#[from] right::Error),
+    /// The return.
+    #[error(transparent)]
+    Switch(report::Error),
+    /// The keeper said no.
+    #[error("{}", .0.text)]
+    Refused(Reply),
+    /// The routes did not go back.
+    #[error("{}", still_local(.0))]
+    StillLocal(report::Error),
+    /// The keeper does nothing.
+    #[error(
+        "the keeper, process {0}, is stopped (state T), and the routes that it holds are still local; kill -CONT {0} lets it go on"
+    )]
+    Stopped(i32),
+}
+
+#[deny(clippy::wildcard_enum_match_arm)]
+impl CarriesExit for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Process(error) => error.exit(),
+            Self::Keeper(error) => error.exit(),
+            Self::Lease(error) => error.exit(),
+            Self::Switch(error) => error.exit(),
+            Self::Refused(reply) => Exit::from_code(reply.exit),
+            Self::StillLocal(_) | Self::Stopped(_) => Exit::NotUndone,
+        }
+    }
+}
+
+/// Gives back what no live renewal owns, where somebody looks after what died: a keeper that is
+/// stopped is no live owner if `is_orphaned` says that its run has ended, or if the lease, which it
+/// does not keep, has run out meanwhile. It is ended first.
+pub fn recover(settings: &Settings, is_orphaned: impl FnOnce() -> bool) -> Result<(), Error> {
+    if let Some(stuck) = LockHolder::of(settings).filter(LockHolder::is_stuck) {
+        let has_lost = || settings.arbiter.is_some() && stuck.stays_stopped(settings.lease_grace);
+        if is_orphaned() || has_lost() {
+            stuck.end()?;
+            return after_death(settings);
+        }
+    }
+    give_back(settings)
+}
+
+/// Ends the run that is under way on this host, whoever it is for; whether there was one.
+///
+/// A keeper that is stopped hears nothing, one that still waits for the lease does not listen:
+/// such a one is ended by a signal. Any other answers when the lease is free, too.
+pub fn break_run(settings: &Settings) -> Result<bool, Error> {
+    let holder = LockHolder::of(settings);
+    if let Some(stuck) = holder.as_ref().filter(|holder| holder.is_stuck()) {
+        stuck.end()?;
+        return after_death(settings).map(|()| true);
+    }
+    let within = keeper::work_time(settings) + times::GOODBYE * 2;
+    match (keeper::ask(settings, process::own()?, Request::Break, within)?, holder) {
+        (Asked::Answered(reply), _) if reply.exit == 0 => Ok(true),
+        (Asked::Answered(reply), _) => Err(Error::Refused(reply)),
+        (Asked::Nobody, Some(waiting)) if waiting.is_keeper() => {
+            waiting.end()?;
+            after_death(settings).map(|()| true)
+        }
+        (Asked::Nobody, _) => Ok(false),
+        (Asked::Died, _) => after_death(settings).map(|()| true),
+    }
+}
+
+/// The same, whatever the keeper's state: by itself, or by the keeper that still holds it. Does
+/// nothing while one is under way.
+fn give_back(settings: &Settings) -> Result<(), Error> {
+    if let Some(right) = right(settings, Duration::ZERO)? {
+        return give_back_under(settings, right);
+    }
+    match ask_to_return(settings)? {
+        Asked::Answered(reply) if reply.exit == 0 => Ok(()),
+        Asked::Answered(reply) => Err(Error::Refused(reply)),
+        // A keeper that waits for the lease does it as soon as it has that.
+        Asked::Nobody if !is_local(settings) => Ok(()),
+        // One that is dead, or goes on without the lease, holds the lock for a moment only.
+        Asked::Nobody | Asked::Died => match right(settings, DEATH_TIME)? {
+            Some(right) => give_back_under(settings, right),
+            None => Ok(()),
+        },
+    }
+}
+
+/// Asks the keeper to give back what no live run owns; one that is stopped while routes are local
+/// is not waited for.
+fn ask_to_return(settings: &Settings) -> Result<Asked, Error> {
+    let mut keeper = match keeper::call(&settings.keeper_socket())? {
+        Called::Answers(keeper) => keeper,
+        Called::Nobody => return Ok(Asked::Nobody),
+        Called::Dead => return Ok(Asked::Died),
+    };
+    let (owner, deadline) = (process::own()?, Deadline::after(keeper::work_time(settings)));
+    let asked = keeper.send(&Message { owner, request: Request::Return });
+    let mut answer = asked.and_then(|()| keeper.answer(LOOK_AGAIN, None));
+    while let Err(keeper::Error::Silent(Some(pid), _)) = answer
+        && deadline.remaining().is_some()
+    {
+        if process::is_stopped(pid).unwrap_or_default() && is_local(settings) {
+            return Err(Error::Stopped(pid));
+        }
+        answer = keeper.answer(LOOK_AGAIN, None);
+    }
+    match answer {
+        Ok(reply) => Ok(Asked::Answered(reply)),
+        Err(keeper::Error::Closed) => Ok(Asked::Died),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether routes are known to be local, or nothing is known.
+fn is_local(settings: &Settings) -> bool {
+    let known = apply::read_journal(&settings.journal()).map(|(journal, _)| journal);
+    known.map_or(true, |journal| journal.since.is_some())
+}
+
+/// That no live run owns anything; `None` while one does.
+pub fn right(settings: &Settings, patience: Duration) -> Result<Option<Right>, Error> {
+    right::to_give_back(settings, patience).map_err(|error| {
+        if is_local(settings) {
+            Error::StillLocal(error.into())
+        } else {
+            right::Error::from(error).into()
+        }
+    })
+}
+
+/// Gives back what a keeper held that was killed: whoever waited for it does its work before it
+/// ends, or fails because somebody else has the lease by now.
+pub(super) fn after_death(settings: &Settings) -> Result<(), Error> {
+    if let Some(right) = right(settings, DEATH_TIME)? {
+        return give_back_under(settings, right);
+    }
+    let (path, waited) = (settings.lease_lock(), DEATH_TIME);
+    Err(right::Error::from(lock::Error::Busy { path, waited }).into())
+}
+
+/// Gives everything back, for who has the right to.
+pub(super) fn give_back_under(settings: &Settings, _right: Right) -> Result<(), Error> {
+    // Only who has the lease listens: this one's keeper was killed.
+    if let Err(error) = files::remove_own(&settings.keeper_socket()) {
+        // Whoever listens there next says so.
+        tracing::debug!("what a killed keeper left behind stays: {}", chain(&error));
+    }
+    unfinished::undo(certbot::halfway::directories(&settings.certbot_directory));
+    let start =
+        Start { by: process::own().map(recorder::named).unwrap_or_default(), ..Start::default() };
+    let record = Recorder::hold_back(settings, Kind::Recovery, start);
+    let outcome = give_back::give_back(settings, &Return::All, &Options::default());
+    let switched = recorder::switched(&outcome);
+    let outcome = outcome.map_err(|error| {
+        if error.is_given_back() { Error::Switch(error) } else { Error::StillLocal(error) }
+    });
+    // The same every few minutes would push all else out of the history.
+    let failure = outcome.as_ref().err().map(|error| chain(error));
+    let is_news = said::is_news(settings, "recovery", failure.as_deref());
+    match &outcome {
+        Ok(_) => {
+            record.record(switched);
+            record.end(Exit::Done.code(), "");
+        }
+        Err(error) if is_news => {
+            record.record(switched);
+            record.end(error.exit().code(), &chain(error));
+        }
+        Err(_) => {}
+    }
+    let report = outcome?;
+    commit::log(settings, &report);
+    Ok(())
+}
+
+/// Between two looks at whether a keeper that does not answer is stopped.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// For the lock of a keeper that was killed to be free: the kernel closes its files one by one.
+const DEATH_TIME: Duration = Duration::from_secs(10);
