@@ -348,6 +348,39 @@ fn a_keeper_that_plans_hears_whatever_ends_its_run_and_leaves_nothing() {
     });
 }
 
+#[test]
+fn a_keeper_that_is_called_off_removes_the_candidate_that_it_asks_about() {
+    on_a_bench(|bench| {
+        if without_strace() {
+            return Ok(());
+        }
+        let config = config(bench, "candidate.toml", "");
+        fs::create_dir_all(&bench.settings.runtime_directory).unwrap();
+        let before = lock::attempt(&bench.settings.switch_lock()).unwrap().unwrap();
+        let script = format!("{} 2>&1; echo ended $?\n", pre(bench, &config));
+        let mut client = Client::script(bench, &script);
+        until("a keeper", || lock::holder(&bench.settings.lease_lock()).is_some())?;
+        let keeper = keeper(&config);
+        // Each question begins late, so that it is under way when the signal comes.
+        let slow = ["-f", "-e", "trace=execve", "-e", "inject=execve:delay_enter=300000"];
+        let traced = Traced::with(keeper.process().pid, &slow)?;
+        drop(before);
+        let has_candidate = || {
+            let names = fs::read_dir(&bench.settings.state_directory).into_iter().flatten();
+            let names: Vec<_> = names.flatten().map(|name| name.file_name()).collect();
+            names.iter().any(|name| name.as_encoded_bytes().starts_with(b"candidate."))
+        };
+        until("a candidate", has_candidate)?;
+        keeper.signal(Signal::TERM).unwrap();
+        client.hear("the keeper was told to end; nothing was changed")?;
+        client.hear("ended 1")?;
+        ensure!(keeper.wait_exit(Duration::from_secs(30)).unwrap(), "it stays");
+        drop(traced);
+        ensure!(!has_candidate(), "its candidate stays");
+        as_before_soon(bench)
+    });
+}
+
 /// Apache's test of the configuration, asked by `keeper`.
 fn apaches_test(keeper: i32) -> Result<PidFd, String> {
     let is_it = |process: &process::Process| {

@@ -79,6 +79,9 @@ impl Keeper<'_> {
             }
             self.signals.drain();
             end_questions();
+            // With its answer gone the thread removes what it had made for the question, unless it
+            // waits for something else: then whoever switches next does.
+            clock::ready(&[done.as_fd()], Some(TIDYING)).ok();
             return Ok(Err(report::Error::CalledOff(why)));
         }
         // It changes things, and ends within its own bounds.
@@ -121,6 +124,9 @@ fn end_questions() {
 }
 
 const BROKEN: &str = "a person broke the lease on this host";
+
+/// For a thread that is called off.
+const TIDYING: Duration = Duration::from_secs(2);
 
 /// For all that is read and asked before anything is changed.
 const PLANNING_TIME: Duration = Duration::from_mins(1);
