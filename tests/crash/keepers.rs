@@ -69,13 +69,18 @@ impl Client {
 
     /// Reads on to a line that holds `word`.
     pub(crate) fn hear(&mut self, word: &str) -> Result<String, String> {
+        self.hear_all(word).map(|(_, line)| line)
+    }
+
+    /// The same with what was said before it.
+    fn hear_all(&mut self, word: &str) -> Result<(String, String), String> {
         let mut all = String::new();
         loop {
             let mut line = String::new();
             let count = self.said.read_line(&mut line).unwrap();
             ensure!(count > 0, "no {word:?} in {all}");
             if line.contains(word) {
-                return Ok(line);
+                return Ok((all, line));
             }
             all += &line;
         }
@@ -466,8 +471,11 @@ fn at_a_shell(bench: &Bench, config: &Path) -> Result<(Client, String), String> 
             "/dev/null",
         ]),
     );
-    shell.tell(&pre(bench, config));
-    let said = shell.hear("certbaton-pre-hook: this host holds the lease")?;
+    shell.tell(&format!("{}; echo pre $?", pre(bench, config)));
+    let (said, _) = shell.hear_all("pre 0")?;
+    // It is folded to the width of the terminal.
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    ensure!(said.contains("certbaton-pre-hook: this host holds the lease"), "{said}");
     Ok((shell, said))
 }
 
