@@ -65,8 +65,7 @@ pub(crate) fn lair(peer: &str) -> Option<Lair> {
 
 /// The same with a certbot of its own.
 pub(crate) fn lair_of(peer: &str, certbot: &str) -> Option<Lair> {
-    let sshd = Path::new("/usr/sbin/sshd");
-    if !sshd.exists() {
+    if !Path::new("/usr/sbin/sshd").exists() {
         println!("skipped: no sshd");
         return None;
     }
@@ -79,22 +78,9 @@ pub(crate) fn lair_of(peer: &str, certbot: &str) -> Option<Lair> {
             .status();
         assert!(made.unwrap().success());
     }
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let base = tree.base().display();
     let forced = format!("#!/bin/sh\nhello='{HELLO}'\n{peer}\n");
     write(&at("peer"), &forced, 0o755);
-    let config = format!(
-        "ListenAddress 127.0.0.1:{port}\nHostKey {base}/host-key\nAuthorizedKeysFile {base}/key.pub\n\
-         PidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nForceCommand {base}/peer\n"
-    );
-    write(&at("sshd_config"), &config, 0o600);
-    let host_key = fs::read_to_string(at("host-key.pub")).unwrap();
-    write(&at("known"), &format!("[127.0.0.1]:{port} {host_key}"), 0o600);
-    let client = format!(
-        "Host vps\nHostName 127.0.0.1\nPort {port}\nUser root\nIdentityFile {base}/key\n\
-         IdentitiesOnly yes\nUserKnownHostsFile {base}/known\n"
-    );
-    write(&at("ssh_config"), &client, 0o600);
     write(&at("tell"), &format!("#!/bin/sh\ncat >> {base}/told\n"), 0o755);
     let old = fs::read_to_string(tree.config()).unwrap();
     let old = old.replace(&format!("[apache]\npid-file = \"{base}/no.pid\"\n"), "");
@@ -108,21 +94,50 @@ pub(crate) fn lair_of(peer: &str, certbot: &str) -> Option<Lair> {
     // The others would look at all hosts once more at their end.
     let text = format!("{text}[notify]\ncommand = [\"{base}/tell\"]\n");
     write(&at("notify.toml"), &text, 0o644);
-    // An address that nothing listens on yet: sshd says when it does.
+    let sshd = listening(&tree);
+    Some(Lair { tree, sshd })
+}
+
+/// sshd on a port that nobody else has taken since it was found free.
+fn listening(tree: &Tree) -> Child {
+    let at = |name: &str| tree.base().join(name);
+    let base = tree.base().display();
     fs::create_dir_all("/run/sshd").unwrap();
-    let log = fs::File::create(at("sshd.log")).unwrap();
-    let sshd = Command::new(sshd)
-        .args(["-D", "-e", "-f"])
-        .arg(at("sshd_config"))
-        .stdin(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let lair = Lair { tree, sshd };
-    while !lair.tree.said("sshd.log").contains("Server listening") {
-        thread::yield_now();
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = format!(
+            "ListenAddress 127.0.0.1:{port}\nHostKey {base}/host-key\nAuthorizedKeysFile {base}/key.pub\n\
+             PidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nForceCommand {base}/peer\n"
+        );
+        write(&at("sshd_config"), &config, 0o600);
+        let host_key = fs::read_to_string(at("host-key.pub")).unwrap();
+        write(&at("known"), &format!("[127.0.0.1]:{port} {host_key}"), 0o600);
+        let client = format!(
+            "Host vps\nHostName 127.0.0.1\nPort {port}\nUser root\nIdentityFile {base}/key\n\
+             IdentitiesOnly yes\nUserKnownHostsFile {base}/known\n"
+        );
+        write(&at("ssh_config"), &client, 0o600);
+        let log = fs::File::create(at("sshd.log")).unwrap();
+        let mut sshd = Command::new("/usr/sbin/sshd")
+            .args(["-D", "-e", "-f"])
+            .arg(at("sshd_config"))
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        // It says when it listens, and ends if it cannot.
+        loop {
+            if tree.said("sshd.log").contains("Server listening") {
+                return sshd;
+            }
+            if sshd.try_wait().unwrap().is_some() {
+                let said = tree.said("sshd.log");
+                assert!(said.contains("Address already in use"), "{said}");
+                break;
+            }
+            thread::yield_now();
+        }
     }
-    Some(lair)
 }
 
 impl Lair {
