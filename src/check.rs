@@ -69,7 +69,7 @@ use crate::fleet::link::{Way, hosts};
 
 /// What the flow needs beside the settings.
 #[derive(Debug)]
-pub struct Call<'a> {
+pub struct CheckCall<'a> {
     /// `--config`, for the agent of this host.
     pub config: Option<&'a Path>,
     /// The `certbaton` program, which is that agent.
@@ -79,14 +79,14 @@ pub struct Call<'a> {
 }
 
 /// Asks every host, and judges; `say` gets what a person may follow. Nothing is changed.
-pub fn check(settings: &Settings, call: &Call<'_>, say: &(dyn Fn(&str) + Sync)) -> Summary {
+pub fn check(settings: &Settings, call: &CheckCall<'_>, say: &(dyn Fn(&str) + Sync)) -> Summary {
     let gathered = ask(settings, call, say);
     let gathered = Gathered { duplicates_per_week: settings.duplicates_per_week, ..gathered };
     summary(&gathered, clock::now())
 }
 
 /// Asks every host, and leaves it to others to judge.
-pub fn ask(settings: &Settings, call: &Call<'_>, say: &(dyn Fn(&str) + Sync)) -> Gathered {
+pub fn ask(settings: &Settings, call: &CheckCall<'_>, say: &(dyn Fn(&str) + Sync)) -> Gathered {
     let hosts = hosts(settings);
     let own = match &settings.hosts[..] {
         [] => hosts.first().map(|host| host.name.clone()),

@@ -76,7 +76,7 @@ impl CarriesExit for Error {
 
 /// What the flow needs beside the settings.
 #[derive(Debug)]
-pub struct Call<'a> {
+pub struct CoordinateCall<'a> {
     /// `--config`, for the agent of this host.
     pub config: Option<&'a Path>,
     /// The `certbaton` program, which is that agent.
@@ -98,7 +98,7 @@ pub enum Said<'a> {
 
 struct Coordinator<'a> {
     settings: &'a Settings,
-    call: &'a Call<'a>,
+    call: &'a CoordinateCall<'a>,
     ways: Vec<Way>,
     own: Option<HostLabel>,
     signals: &'a Signals,
@@ -113,7 +113,7 @@ struct Coordinator<'a> {
 /// All, from the lock to the report. `say` gets what a signal makes readable; signals stay taken.
 pub fn coordinate(
     settings: &Settings,
-    call: &Call<'_>,
+    call: &CoordinateCall<'_>,
     say: &mut dyn FnMut(Said<'_>, BorrowedFd<'_>),
 ) -> Result<Summary, Error> {
     let (began, stopped, is_called_off) = (clock::now(), None, false);

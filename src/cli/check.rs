@@ -10,7 +10,7 @@ use super::{Error, print};
 use crate::base::exit::Exit;
 use crate::base::names::Hostname;
 use crate::base::terminal;
-use crate::check::{self, Call};
+use crate::check::{self, CheckCall};
 use crate::config::Settings;
 
 /// The exit code is 1 if anything is a problem, 0 if not, also where there are warnings.
@@ -36,7 +36,7 @@ impl Check {
         config: Option<&Path>,
     ) -> Result<Exit, Error> {
         let certbaton = std::env::current_exe().map_err(Error::Program)?;
-        let call = Call { config, certbaton, names: &self.names };
+        let call = CheckCall { config, certbaton, names: &self.names };
         let followed = terminal::width(io::stderr());
         let say = move |line: &str| {
             if let Some(width) = followed {

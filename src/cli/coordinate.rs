@@ -17,7 +17,7 @@ use crate::base::signals;
 use crate::base::terminal;
 use crate::coordinate::coordination::{LineageSummary, Served, Summary, Verdict};
 use crate::coordinate::sequence::Wish;
-use crate::coordinate::{Call, Said, coordinate};
+use crate::coordinate::{CoordinateCall, Said, coordinate};
 use crate::fleet::protocol::LineageName;
 
 /// Renews on every host, one after another, and verifies what each of them serves.
@@ -74,7 +74,12 @@ impl Coordinate {
             dry_run: self.dry_run,
         };
         let config = self.common.config.as_deref();
-        let call = Call { config, certbaton: this.with_file_name("certbaton"), wish, by: person() };
+        let call = CoordinateCall {
+            config,
+            certbaton: this.with_file_name("certbaton"),
+            wish,
+            by: person(),
+        };
         let summary = coordinate(&settings, &call, &mut progress());
         // Whatever waits for a reader from here on may be ended.
         signals::obey();

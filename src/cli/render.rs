@@ -12,7 +12,7 @@ use crate::base::names::{Hostname, Thumbprint};
 use crate::certbot::account;
 use crate::certbot::accounts;
 use crate::certbot::lineages::lineages;
-use crate::check::{self, Call};
+use crate::check::{self, CheckCall};
 use crate::config::Settings;
 use crate::render::challenge::Layout;
 use crate::render::description::Description;
@@ -74,7 +74,7 @@ impl Render {
         let certbaton = std::env::current_exe().map_err(Error::Program)?;
         let names: Vec<Hostname> =
             description.iter().flat_map(|d| &d.sites).flat_map(|site| site.names.clone()).collect();
-        let call = Call { config: common.config.as_deref(), certbaton, names: &names };
+        let call = CheckCall { config: common.config.as_deref(), certbaton, names: &names };
         let gathered = check::ask(settings, &call, &|_| ());
         let wanted = self.layout.map(Choice::kind);
         let proofs: Vec<Proof> =

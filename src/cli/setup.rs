@@ -14,7 +14,7 @@ use crate::base::exit::Exit;
 use crate::base::names::{Destination, HostLabel, Hostname};
 use crate::config::{self, Settings};
 use crate::setup::error::Error as Refusal;
-use crate::setup::init::{self, Call, Home, Next};
+use crate::setup::init::{self, Home, InitCall, Next};
 use crate::setup::install::install;
 use crate::setup::keys::{CallerKey, Fingerprint, SSH_PORT};
 use crate::setup::openssh::{Login, Terminal};
@@ -136,7 +136,7 @@ impl Init {
             Role::Home => (label(&self.vps_name, "vps")?, label(&self.name, "home")?),
         };
         let (consent, change_role) = (self.how.consent(), self.change_role);
-        let call = Call { settings, program: &program, consent, vps, home, change_role };
+        let call = InitCall { settings, program: &program, consent, vps, home, change_role };
         let mut console = Console::default();
         let ended = match role {
             Role::Vps => init::vps(&call, self.home_key.as_ref(), &mut console)?,

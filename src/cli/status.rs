@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::history::file;
 use crate::history::record::RunId;
 use crate::history::run::runs;
-use crate::status::asking::{Call, gather};
+use crate::status::asking::{StatusCall, gather};
 use crate::status::page::{self, Colour};
 use crate::status::timeline::{OneRun, Runs, list};
 
@@ -44,7 +44,7 @@ impl Status {
             return self.one(settings, id);
         }
         let this = std::env::current_exe().map_err(Error::Program)?;
-        let call = Call { config: common.config.as_deref(), certbaton: this };
+        let call = StatusCall { config: common.config.as_deref(), certbaton: this };
         let overview = gather(settings, &call);
         let text = if self.json {
             json(&overview)?

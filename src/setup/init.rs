@@ -31,7 +31,7 @@ pub use home::{Home, home};
 
 /// What both roles are told.
 #[derive(Debug)]
-pub struct Call<'a> {
+pub struct InitCall<'a> {
     /// The settings as they are.
     pub settings: &'a Settings,
     /// The running program.
@@ -70,7 +70,7 @@ pub enum Next {
 
 /// Makes this host the arbiter; `caller` may call it then.
 pub fn vps(
-    call: &Call<'_>,
+    call: &InitCall<'_>,
     caller: Option<&CallerKey>,
     person: &mut dyn Person,
 ) -> Result<Ended, Error> {
@@ -141,7 +141,7 @@ fn first_certificates(
 }
 
 /// The command for home, with this host's own fingerprint in it.
-fn home_line(call: &Call<'_>) -> String {
+fn home_line(call: &InitCall<'_>) -> String {
     let key = files::read_foreign(Path::new(HOST_KEY)).unwrap_or_default();
     let key = keys::host_keys(&format!("x {}", String::from_utf8_lossy(&key))).into_iter().next();
     let own = machine::own_name().unwrap_or_else(|| "HOST".to_owned());
@@ -155,7 +155,7 @@ fn home_line(call: &Call<'_>) -> String {
 }
 
 /// Looks at the host, and begins with what an installation lacks.
-fn begin(call: &Call<'_>, role: Role, person: &mut dyn Person) -> Result<Begun, Error> {
+fn begin(call: &InitCall<'_>, role: Role, person: &mut dyn Person) -> Result<Begun, Error> {
     if let Some(now) = Role::of(call.settings).filter(|now| *now != role && !call.change_role) {
         return Err(Error::OtherRole { now, wanted: role });
     }

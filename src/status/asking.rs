@@ -40,7 +40,7 @@ use crate::status::result;
 
 /// What the flow needs beside the settings.
 #[derive(Debug)]
-pub struct Call<'a> {
+pub struct StatusCall<'a> {
     /// `--config`, for an arbiter on this host.
     pub config: Option<&'a Path>,
     /// The `certbaton` program.
@@ -48,7 +48,7 @@ pub struct Call<'a> {
 }
 
 /// Everything about all hosts.
-pub fn gather(settings: &Settings, call: &Call<'_>) -> Overview {
+pub fn gather(settings: &Settings, call: &StatusCall<'_>) -> Overview {
     let hosts = hosts(settings);
     let look = |host: &Host| {
         if is_own(settings, host) { own(settings, host) } else { peer(settings, call, host) }
@@ -85,7 +85,7 @@ fn own(settings: &Settings, host: &Host) -> HostStatus {
     }
 }
 
-fn peer(settings: &Settings, call: &Call<'_>, host: &Host) -> HostStatus {
+fn peer(settings: &Settings, call: &StatusCall<'_>, host: &Host) -> HostStatus {
     if host.ssh.is_none() {
         // Its own status tells of it; that is how it is configured, and nothing is wrong with it.
         let (name, own) = (host.name.to_string(), false);
@@ -122,7 +122,7 @@ fn peer(settings: &Settings, call: &Call<'_>, host: &Host) -> HostStatus {
     HostStatus { name: host.name.to_string(), own: false, unreachable, seen, found, clock_ahead }
 }
 
-fn lease(settings: &Settings, call: &Call<'_>) -> LeaseStatus {
+fn lease(settings: &Settings, call: &StatusCall<'_>) -> LeaseStatus {
     let Some(arbiter) = &settings.arbiter else { return LeaseStatus::default() };
     let arbiter = Some(arbiter.to_string());
     match question(settings, call.config, &Ask::Status) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::unistd::User;
 
-use super::{Begun, Call, Ended, HOST_KEY, Next, admit, begin, configure, merged, text};
+use super::{Begun, Ended, HOST_KEY, InitCall, Next, admit, begin, configure, merged, text};
 use crate::base::cause::chain;
 use crate::base::command::ssh::Bar;
 use crate::base::files;
@@ -42,7 +42,7 @@ pub struct Home {
 }
 
 /// Makes this host the one that calls, and coordinates.
-pub fn home(call: &Call<'_>, order: &Home, person: &mut dyn Person) -> Result<Ended, Error> {
+pub fn home(call: &InitCall<'_>, order: &Home, person: &mut dyn Person) -> Result<Ended, Error> {
     if machine::is_this_host(&order.host) {
         return Err(Error::OwnAddress(order.host.clone()));
     }
@@ -124,7 +124,7 @@ fn halfway(error: Error) -> Error {
 }
 
 /// The command that lets this host in on the other side; it can be run again.
-fn line(call: &Call<'_>, caller: &CallerKey) -> Vec<String> {
+fn line(call: &InitCall<'_>, caller: &CallerKey) -> Vec<String> {
     let key = caller.to_string();
     let mut words = vec!["certbaton", "init", "--role", "vps", "--home-key", &key];
     if call.vps.as_str() != "vps" {
@@ -143,7 +143,7 @@ struct Key {
 }
 
 impl Key {
-    fn known_or_new(call: &Call<'_>) -> Result<Self, Error> {
+    fn known_or_new(call: &InitCall<'_>) -> Result<Self, Error> {
         let file = own("id_ed25519");
         let wrong = |problem| Error::OwnKey { path: own("id_ed25519"), problem };
         let named = |text: &str| {
