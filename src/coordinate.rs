@@ -29,7 +29,7 @@ use crate::base::names::{HostLabel, Hostname};
 use crate::base::signals::Signals;
 use crate::check::own;
 use crate::config::{Host, Settings};
-use crate::coordinate::coordination::{Served, Summary};
+use crate::coordinate::coordination::{Coordination, Served};
 use crate::coordinate::host_renewal::Done;
 use crate::coordinate::sequence::{Plan, Surveyed, Wish};
 use crate::coordinate::verified::{Known, Look};
@@ -115,7 +115,7 @@ pub fn coordinate(
     settings: &Settings,
     call: &CoordinateCall<'_>,
     say: &mut dyn FnMut(Said<'_>, BorrowedFd<'_>),
-) -> Result<Summary, Error> {
+) -> Result<Coordination, Error> {
     let (began, stopped, is_called_off) = (clock::now(), None, false);
     let signals = &Signals::catch().map_err(Error::Signals)?;
     let say = &mut |said: Said<'_>| say(said, signals.as_fd());
@@ -146,7 +146,7 @@ pub fn coordinate(
 }
 
 impl Coordinator<'_> {
-    fn run(&mut self, began: Timestamp) -> Summary {
+    fn run(&mut self, began: Timestamp) -> Coordination {
         let wish = &self.call.wish;
         let mut surveyed = self.survey_all();
         let limit = self.settings.duplicates_per_week;
@@ -185,7 +185,7 @@ impl Coordinator<'_> {
             plan.hosts.iter().map(|host| self.told(host, &before, &surveyed, &done)).collect();
         let Plan { mut warnings, costs, unknown, refused, .. } = plan;
         warnings.extend(bound);
-        let mut summary = Summary {
+        let mut summary = Coordination {
             version: 1,
             began,
             ended: clock::now(),

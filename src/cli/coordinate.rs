@@ -15,7 +15,7 @@ use crate::base::exit::Exit;
 use crate::base::names::HostLabel;
 use crate::base::signals;
 use crate::base::terminal;
-use crate::coordinate::coordination::{LineageSummary, Served, Summary, Verdict};
+use crate::coordinate::coordination::{CoordinatedLineage, Coordination, Served, Verdict};
 use crate::coordinate::sequence::Wish;
 use crate::coordinate::{CoordinateCall, Said, coordinate};
 use crate::fleet::protocol::LineageName;
@@ -141,13 +141,13 @@ fn progress() -> impl FnMut(Said<'_>, BorrowedFd<'_>) {
 }
 
 /// What became of each lineage, in fields that a journal can be searched by.
-fn log(summary: &Summary) {
+fn log(summary: &Coordination) {
     for host in &summary.hosts {
         let name = host.name.as_str();
         if let Some(failure) = &host.failure {
             tracing::error!(host = name, "{name}: {failure}");
         }
-        for LineageSummary { name: lineage, result, why, serial, .. } in &host.lineages {
+        for CoordinatedLineage { name: lineage, result, why, serial, .. } in &host.lineages {
             let serial = serial.as_deref().unwrap_or_default();
             let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             let (result, is_failure) = (result.text(), result.is_failure());

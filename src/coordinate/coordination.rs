@@ -1,6 +1,6 @@
 //! pure: what became of everything: one table, one JSON document, one exit code.
 //!
-//! The document's fields are those of [`Summary`]; `version` counts up when one
+//! The document's fields are those of [`Coordination`]; `version` counts up when one
 //! changes its meaning or goes away.
 
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use crate::coordinate::outcome::Outcome;
 /// The whole of a run (`--json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Summary {
+pub struct Coordination {
     /// 1.
     pub version: u32,
     /// When it began.
@@ -41,7 +41,7 @@ pub struct Summary {
     /// What is left of the CA's limits.
     pub costs: Vec<String>,
     /// Each host of the run, in its order.
-    pub hosts: Vec<HostSummary>,
+    pub hosts: Vec<CoordinatedHost>,
     /// What each address serves.
     pub served: Vec<Served>,
     /// A signal ended it.
@@ -52,7 +52,7 @@ pub struct Summary {
 /// One host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct HostSummary {
+pub struct CoordinatedHost {
     /// What it is called.
     pub name: String,
     /// Why it was passed over, or failed as a whole.
@@ -62,13 +62,13 @@ pub struct HostSummary {
     /// Whether all routes are back; `null` where nothing was asked, or nobody can tell.
     pub routes_back: Option<bool>,
     /// Each lineage of the run.
-    pub lineages: Vec<LineageSummary>,
+    pub lineages: Vec<CoordinatedLineage>,
 }
 
 /// One lineage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct LineageSummary {
+pub struct CoordinatedLineage {
     /// What it is called.
     pub name: String,
     /// What became of it.
@@ -117,14 +117,15 @@ pub enum Verdict {
     Unknown,
 }
 
-impl Summary {
+impl Coordination {
     /// How the program ends.
     pub fn exit(&self) -> Exit {
-        let is_failed = |host: &HostSummary| {
+        let is_failed = |host: &CoordinatedHost| {
             host.failure.is_some()
                 || host.lineages.iter().any(|lineage| lineage.result.is_failure())
         };
-        let failed: Vec<&HostSummary> = self.hosts.iter().filter(|host| is_failed(host)).collect();
+        let failed: Vec<&CoordinatedHost> =
+            self.hosts.iter().filter(|host| is_failed(host)).collect();
         let is_wrong = self.served.iter().any(|served| served.verdict == Verdict::Wrong);
         if self.hosts.iter().any(|host| host.routes_back == Some(false)) {
             Exit::NotUndone
@@ -265,8 +266,8 @@ impl Summary {
     /// What the addresses of one kind serve for a lineage, as far as they are, or may be, this host's.
     fn cell(
         &self,
-        host: &HostSummary,
-        lineage: &LineageSummary,
+        host: &CoordinatedHost,
+        lineage: &CoordinatedLineage,
         kind: fn(&IpAddr) -> bool,
     ) -> &'static str {
         let of_names = self.served.iter().filter(|s| lineage.names.contains(&s.name));

@@ -12,7 +12,7 @@ use crate::base::clock::{self, Deadline, Stopwatch};
 use crate::base::exit::Exit;
 use crate::base::names::{HostLabel, Hostname};
 use crate::check::this_host;
-use crate::coordinate::coordination::{HostSummary, LineageSummary};
+use crate::coordinate::coordination::{CoordinatedHost, CoordinatedLineage};
 use crate::coordinate::outcome::{Outcome, Tried, outcome};
 use crate::coordinate::sequence::{self, HostPlan, Surveyed};
 use crate::coordinate::shared;
@@ -143,7 +143,7 @@ impl Coordinator<'_> {
         before: &[Surveyed],
         after: &[Surveyed],
         done: &BTreeMap<HostLabel, Done>,
-    ) -> HostSummary {
+    ) -> CoordinatedHost {
         let lineages_of = |all: &'_ [Surveyed]| -> Vec<Lineage> {
             let host = all.iter().find(|known| known.name == host.name);
             host.and_then(|host| host.report.as_ref().ok())
@@ -173,7 +173,7 @@ impl Coordinator<'_> {
             let why = said.or(why);
             let (issued_in_7_days, limit) =
                 now.as_ref().map_or((0, None), |lineage| budget.used(lineage));
-            LineageSummary {
+            CoordinatedLineage {
                 name: name.clone(),
                 result,
                 why,
@@ -184,7 +184,7 @@ impl Coordinator<'_> {
                 limit,
             }
         });
-        HostSummary {
+        CoordinatedHost {
             name: host.name.to_string(),
             failure: host.obstacle.clone().or_else(|| done.and_then(|done| done.failure.clone())),
             busy: done.is_some_and(|done| done.busy),

@@ -5,7 +5,8 @@ use super::*;
 #[test]
 fn an_address_that_was_not_asked_is_told_from_one_that_is_not_there() {
     let cells = |served: Vec<Served>| {
-        let text = Summary { served, ..summary(Outcome::Renewed, None) }.table(Width::default());
+        let text =
+            Coordination { served, ..summary(Outcome::Renewed, None) }.table(Width::default());
         text.lines().nth(1).unwrap().split("1970-01-01  ").nth(1).unwrap().to_owned()
     };
     let all = summary(Outcome::Renewed, None).served;
@@ -20,7 +21,7 @@ fn whatever_was_not_tried_has_its_reason_which_is_said_once() {
     let mut summary = summary(Outcome::NotTried, None);
     let lineage = &mut summary.hosts[0].lineages[0];
     lineage.why = Some("a webroot is gone".into());
-    let other = LineageSummary { name: "b".into(), ..lineage.clone() };
+    let other = CoordinatedLineage { name: "b".into(), ..lineage.clone() };
     summary.hosts[0].lineages.push(other);
     summary.hosts[1].failure = Some("no route to host".into());
     summary.hosts[1].lineages[0].why = summary.hosts[1].failure.clone();
@@ -61,8 +62,8 @@ fn name() -> Hostname {
     Hostname::parse("a.example").unwrap()
 }
 
-fn summary(result: Outcome, routes_back: Option<bool>) -> Summary {
-    let lineage = LineageSummary {
+fn summary(result: Outcome, routes_back: Option<bool>) -> Coordination {
+    let lineage = CoordinatedLineage {
         name: "a".into(),
         result,
         why: (result == Outcome::Failed).then(|| "certbot ended with code 1".into()),
@@ -72,7 +73,7 @@ fn summary(result: Outcome, routes_back: Option<bool>) -> Summary {
         issued_in_7_days: 1,
         limit: Some(5),
     };
-    let host = |name: &str| HostSummary {
+    let host = |name: &str| CoordinatedHost {
         name: name.into(),
         failure: None,
         busy: false,
@@ -86,7 +87,7 @@ fn summary(result: Outcome, routes_back: Option<bool>) -> Summary {
         verdict: Verdict::Current,
         why: None,
     };
-    Summary {
+    Coordination {
         version: 1,
         began: Timestamp::UNIX_EPOCH,
         ended: Timestamp::UNIX_EPOCH,
@@ -131,7 +132,7 @@ fn the_exit_code_is_that_of_the_worst() {
     assert_eq!(unknown.exit(), Exit::Done, "not this host's to see");
     let mut busy = good.clone();
     busy.hosts[0] =
-        HostSummary { failure: Some("busy".into()), busy: true, ..busy.hosts[0].clone() };
+        CoordinatedHost { failure: Some("busy".into()), busy: true, ..busy.hosts[0].clone() };
     assert_eq!(busy.exit(), Exit::Busy);
     busy.hosts[1].failure = Some("unreachable".into());
     assert_eq!(busy.exit(), Exit::Failed);
