@@ -15,7 +15,7 @@ use crate::base::exit::Exit;
 use crate::base::names::HostLabel;
 use crate::base::signals;
 use crate::base::terminal;
-use crate::coordinate::coordination::{CoordinatedLineage, Coordination, Served, Verdict};
+use crate::coordinate::coordination::{CoordinatedLineage, Coordination, Served, ServedVerdict};
 use crate::coordinate::sequence::Wish;
 use crate::coordinate::{CoordinateCall, Said, coordinate};
 use crate::fleet::protocol::LineageName;
@@ -160,7 +160,7 @@ fn log(summary: &Coordination) {
         }
     }
     for Served { name, address, verdict, why, .. } in &summary.served {
-        if let (Verdict::Wrong, Some(why)) = (verdict, why) {
+        if let (ServedVerdict::Wrong, Some(why)) = (verdict, why) {
             let address = address.map(|address| address.to_string()).unwrap_or_default();
             tracing::error!(name = name.as_str(), address, "{name} {address}: {why}");
         }

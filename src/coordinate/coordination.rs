@@ -98,7 +98,7 @@ pub struct Served {
     /// The address; none if the name could not be resolved.
     pub address: Option<IpAddr>,
     /// Whether it serves the certificate that is on disk there.
-    pub verdict: Verdict,
+    pub verdict: ServedVerdict,
     /// Why not.
     pub why: Option<String>,
 }
@@ -106,7 +106,7 @@ pub struct Served {
 /// Whether an address serves what it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum ServedVerdict {
     /// The certificate on disk.
     Current,
     /// Another one, or none.
@@ -126,7 +126,7 @@ impl Coordination {
         };
         let failed: Vec<&CoordinatedHost> =
             self.hosts.iter().filter(|host| is_failed(host)).collect();
-        let is_wrong = self.served.iter().any(|served| served.verdict == Verdict::Wrong);
+        let is_wrong = self.served.iter().any(|served| served.verdict == ServedVerdict::Wrong);
         if self.hosts.iter().any(|host| host.routes_back == Some(false)) {
             Exit::NotUndone
         } else if self.refused.is_some()
@@ -153,7 +153,7 @@ impl Coordination {
             list.extend(host.failure.iter().map(|why| format!("{}: {why}", host.name)));
             list.extend(reasons.iter().filter(|reason| reason.is_first(place)).map(Reason::text));
         }
-        let wrong = self.served.iter().filter(|served| served.verdict == Verdict::Wrong);
+        let wrong = self.served.iter().filter(|served| served.verdict == ServedVerdict::Wrong);
         list.extend(
             wrong.filter_map(|served| Some(format!("{}: {}", served.name, served.why.as_ref()?))),
         );
@@ -274,7 +274,7 @@ impl Coordination {
         let of_kind: Vec<&Served> =
             of_names.filter(|s| s.address.as_ref().is_some_and(kind)).collect();
         let here = |s: &&&Served| s.host.as_ref().is_none_or(|name| *name == host.name);
-        let verdicts: Vec<Verdict> = of_kind.iter().filter(here).map(|s| s.verdict).collect();
+        let verdicts: Vec<ServedVerdict> = of_kind.iter().filter(here).map(|s| s.verdict).collect();
         let is_asked = |name: &Hostname| self.served.iter().any(|s| s.name == *name);
         let is_unresolved = |s: &Served| s.address.is_none() && lineage.names.contains(&s.name);
         if of_kind.is_empty() && !lineage.names.iter().all(is_asked) {
@@ -285,11 +285,11 @@ impl Coordination {
             "none"
         } else if verdicts.is_empty() {
             "elsewhere"
-        } else if verdicts.contains(&Verdict::Wrong) {
+        } else if verdicts.contains(&ServedVerdict::Wrong) {
             "WRONG"
-        } else if verdicts.contains(&Verdict::Unknown) {
+        } else if verdicts.contains(&ServedVerdict::Unknown) {
             "unknown"
-        } else if verdicts.iter().all(|verdict| *verdict == Verdict::NotServed) {
+        } else if verdicts.iter().all(|verdict| *verdict == ServedVerdict::NotServed) {
             "not here"
         } else {
             "served"

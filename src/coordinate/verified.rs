@@ -19,7 +19,7 @@ use crate::ca::validation::Failure;
 use crate::certbot::lineages::lineages;
 use crate::check::bounds::{Bounds, MOST_ADDRESSES, STRANGE};
 use crate::config::Settings;
-use crate::coordinate::coordination::{Served, Verdict};
+use crate::coordinate::coordination::{Served, ServedVerdict};
 use crate::fleet::host_report::{Lineage, Report};
 use crate::fleet::mismatch::{Mismatch, Seen, mismatch, not_served, unserved};
 use crate::fleet::whose;
@@ -177,7 +177,7 @@ impl Known {
     ) -> Vec<Served> {
         let unknown = |address: Option<IpAddr>, why: String| {
             let (host, name, why) = (None, name.clone(), Some(why));
-            Served { host, name, address, verdict: Verdict::Unknown, why }
+            Served { host, name, address, verdict: ServedVerdict::Unknown, why }
         };
         let mut addresses = match resolve.addresses(name, &step(deadline)) {
             Ok(addresses) => addresses,
@@ -211,22 +211,22 @@ impl Known {
         let any: Vec<OnDisk> = may_be.into_iter().map(|(at, l)| self.on_disk(at, l)).collect();
         let (verdict, why) = match (looked, owner) {
             (Err(Failure::Dial { source, .. }), _) if is_our_own_lack(&source) => {
-                (Verdict::Unknown, Some(format!("cannot be asked from here: {source}")))
+                (ServedVerdict::Unknown, Some(format!("cannot be asked from here: {source}")))
             }
             (Err(_), _) if unserved.is_some() => passed_over(unserved, host.as_deref()),
             (Err(failure), Ok(None)) => {
                 let nobodys = whose::nobodys(address);
                 let why = format!("{nobodys}: {}; {}", chain(&failure), whose::RECORD);
-                (Verdict::Wrong, Some(why))
+                (ServedVerdict::Wrong, Some(why))
             }
-            (Err(failure), _) => (Verdict::Wrong, Some(chain(&failure))),
+            (Err(failure), _) => (ServedVerdict::Wrong, Some(chain(&failure))),
             (Ok(served), owner) => {
                 let found = &served.identity;
                 match any.iter().find(|disk| disk.identity.is(found)) {
                     Some(disk) => verdict(&judge(&served, disk, name, clock::now())),
                     None if unserved.is_some() => passed_over(unserved, host.as_deref()),
                     None if owner.is_err() => (
-                        Verdict::Unknown,
+                        ServedVerdict::Unknown,
                         Some(format!(
                             "serves the certificate {found}, which may be that of a host that could not be asked"
                         )),
@@ -245,16 +245,16 @@ impl Known {
 }
 
 /// A mail server's, mostly: its own hooks serve it.
-fn passed_over(lineage: Option<&Lineage>, owner: Option<&str>) -> (Verdict, Option<String>) {
+fn passed_over(lineage: Option<&Lineage>, owner: Option<&str>) -> (ServedVerdict, Option<String>) {
     let lineage = lineage.map_or("", |lineage| lineage.name.as_str());
-    (Verdict::NotServed, Some(not_served(lineage, owner)))
+    (ServedVerdict::NotServed, Some(not_served(lineage, owner)))
 }
 
 /// None of the certificates on disk.
-fn wrong(found: &Mismatch) -> (Verdict, Option<String>) {
+fn wrong(found: &Mismatch) -> (ServedVerdict, Option<String>) {
     let verdict = match found.severity {
-        Severity::Problem => Verdict::Wrong,
-        Severity::Warning => Verdict::Unknown,
+        Severity::Problem => ServedVerdict::Wrong,
+        Severity::Warning => ServedVerdict::Unknown,
     };
     (verdict, Some(format!("{}; {}", found.what, found.remedy)))
 }
@@ -262,7 +262,7 @@ fn wrong(found: &Mismatch) -> (Verdict, Option<String>) {
 /// What is said of a lineage that no web server names is said once, not of each name and address.
 pub fn once(served: &mut [Served]) {
     let mut said = BTreeSet::new();
-    for one in served.iter_mut().filter(|one| one.verdict == Verdict::NotServed) {
+    for one in served.iter_mut().filter(|one| one.verdict == ServedVerdict::NotServed) {
         one.why = one.why.take().filter(|why| said.insert(why.clone()));
     }
 }
@@ -272,9 +272,9 @@ pub fn once(served: &mut [Served]) {
 struct Unasked;
 
 /// The certificate is the right one: whether anybody can use it, and what else is wrong.
-fn verdict(faults: &[Fault]) -> (Verdict, Option<String>) {
+fn verdict(faults: &[Fault]) -> (ServedVerdict, Option<String>) {
     let is_wrong = faults.iter().any(|fault| fault.severity() == Severity::Problem);
-    let verdict = if is_wrong { Verdict::Wrong } else { Verdict::Current };
+    let verdict = if is_wrong { ServedVerdict::Wrong } else { ServedVerdict::Current };
     let why: Vec<String> = faults.iter().map(ToString::to_string).collect();
     (verdict, Some(why.join(", ")).filter(|why| !why.is_empty()))
 }
@@ -356,11 +356,11 @@ mod tests {
         };
         // Nobody listens there: whoever dials is refused, which is wrong.
         let strange = Hostname::parse("strange.example").unwrap();
-        assert_eq!(look(&strange, "127.0.0.9"), (Verdict::Unknown, STRANGE.to_owned()));
-        assert_eq!(look(&strange, "192.0.2.77"), (Verdict::Unknown, STRANGE.to_owned()));
+        assert_eq!(look(&strange, "127.0.0.9"), (ServedVerdict::Unknown, STRANGE.to_owned()));
+        assert_eq!(look(&strange, "192.0.2.77"), (ServedVerdict::Unknown, STRANGE.to_owned()));
         let (verdict, why) = look(&own, "169.254.169.254");
-        assert!(verdict == Verdict::Unknown && why.contains("169.254.169.254"), "{why}");
-        assert_eq!(look(&own, "127.0.0.9").0, Verdict::Wrong, "this host itself is asked");
+        assert!(verdict == ServedVerdict::Unknown && why.contains("169.254.169.254"), "{why}");
+        assert_eq!(look(&own, "127.0.0.9").0, ServedVerdict::Wrong, "this host itself is asked");
     }
 
     #[test]
@@ -389,7 +389,7 @@ mod tests {
         let mut twice = [one.clone(), one];
         once(&mut twice);
         assert!(twice[0].why.as_ref().is_some_and(|why| why.contains("the certificate of a")));
-        assert_eq!((twice[1].why.as_ref(), twice[1].verdict), (None, Verdict::NotServed));
+        assert_eq!((twice[1].why.as_ref(), twice[1].verdict), (None, ServedVerdict::NotServed));
     }
 
     #[test]
@@ -411,10 +411,10 @@ mod tests {
         };
         let (verdict, why) = told(None, false);
         assert!(why.starts_with("no host that is known has 2001:db8::99"), "{why}");
-        assert!(!why.contains("reload") && verdict == Verdict::Wrong, "{why}");
+        assert!(!why.contains("reload") && verdict == ServedVerdict::Wrong, "{why}");
         // Nor is a certificate without the name right where another host has one with it.
-        assert_eq!(told(Some("vps"), false).0, Verdict::Wrong);
-        assert_eq!(told(Some("vps"), true).0, Verdict::Unknown);
+        assert_eq!(told(Some("vps"), false).0, ServedVerdict::Wrong);
+        assert_eq!(told(Some("vps"), true).0, ServedVerdict::Unknown);
         let known = Known { complete: false, ..known(&hosts) };
         assert_eq!(known.owner(address, Some(&strange)), Err(Unasked));
     }
@@ -423,10 +423,10 @@ mod tests {
     fn a_chain_that_lacks_something_is_told_and_no_failure_but_an_old_certificate_is() {
         let incomplete = Fault::Incomplete { missing: "CN=E5".to_owned() };
         let expired = Fault::Expired("2026-01-01T00:00:00Z".parse().unwrap());
-        assert_eq!(verdict(&[]), (Verdict::Current, None));
+        assert_eq!(verdict(&[]), (ServedVerdict::Current, None));
         let (found, why) = verdict(std::slice::from_ref(&incomplete));
-        assert_eq!(found, Verdict::Current);
+        assert_eq!(found, ServedVerdict::Current);
         assert!(why.unwrap().contains("fullchain.pem"));
-        assert_eq!(verdict(&[expired, incomplete]).0, Verdict::Wrong);
+        assert_eq!(verdict(&[expired, incomplete]).0, ServedVerdict::Wrong);
     }
 }

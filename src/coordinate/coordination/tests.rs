@@ -12,7 +12,7 @@ fn an_address_that_was_not_asked_is_told_from_one_that_is_not_there() {
     let all = summary(Outcome::Renewed, None).served;
     assert_eq!(cells(Vec::new()), "not asked  not asked");
     assert_eq!(cells(vec![all[0].clone()]), "served     none");
-    let unresolved = Served { address: None, verdict: Verdict::Unknown, ..all[0].clone() };
+    let unresolved = Served { address: None, verdict: ServedVerdict::Unknown, ..all[0].clone() };
     assert_eq!(cells(vec![unresolved]), "unknown  unknown");
 }
 
@@ -44,7 +44,7 @@ fn a_name_that_is_not_resolved_is_said_once() {
         host: None,
         name: Hostname::parse(name).unwrap(),
         address: None,
-        verdict: Verdict::Unknown,
+        verdict: ServedVerdict::Unknown,
         why: Some(format!("{UNRESOLVED}: {why}")),
     };
     unresolved.served = vec![of("a.example")];
@@ -84,7 +84,7 @@ fn summary(result: Outcome, routes_back: Option<bool>) -> Coordination {
         host: Some(host.into()),
         name: name(),
         address: Some(address.parse().unwrap()),
-        verdict: Verdict::Current,
+        verdict: ServedVerdict::Current,
         why: None,
     };
     Coordination {
@@ -124,11 +124,11 @@ fn the_exit_code_is_that_of_the_worst() {
     assert_eq!(summary(Outcome::Failed, Some(true)).exit(), Exit::Failed);
     assert_eq!(summary(Outcome::Failed, Some(false)).exit(), Exit::NotUndone);
     let mut wrong = good.clone();
-    wrong.served[1].verdict = Verdict::Wrong;
+    wrong.served[1].verdict = ServedVerdict::Wrong;
     assert_eq!(wrong.exit(), Exit::Failed);
     assert!(wrong.table(Width::default()).contains("WRONG"));
     let mut unknown = good.clone();
-    unknown.served[1].verdict = Verdict::Unknown;
+    unknown.served[1].verdict = ServedVerdict::Unknown;
     assert_eq!(unknown.exit(), Exit::Done, "not this host's to see");
     let mut busy = good.clone();
     busy.hosts[0] =
