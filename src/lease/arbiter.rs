@@ -4,7 +4,7 @@ use crate::base::clock;
 use crate::base::names::HostLabel;
 use crate::base::process::Process;
 use crate::lease::memory::{Now, millis};
-use crate::lease::rules::{self, Claim, Verdict};
+use crate::lease::rules::{self, Claim, Ruling};
 use crate::lease::store::{self, Store};
 use crate::lease::times::Periods;
 use crate::lease::wire::{Answer, Token};
@@ -22,12 +22,12 @@ impl Arbiter {
         &self,
         claim: &Claim,
         before: Option<usize>,
-    ) -> Result<Verdict, store::Error> {
+    ) -> Result<Ruling, store::Error> {
         let decision = self.store.decide()?;
         let memory = decision.memory()?;
-        let verdict = rules::claim(&memory, claim, before, now(), self.periods.arbiter);
-        match &verdict {
-            Verdict::Granted { grant, expired } => {
+        let ruling = rules::claim(&memory, claim, before, now(), self.periods.arbiter);
+        match &ruling {
+            Ruling::Granted { grant, expired } => {
                 decision.record_new(grant)?;
                 if let Some(token) = expired {
                     tracing::warn!(token = token.0, "lease: expired token={}", token.0);
@@ -35,12 +35,12 @@ impl Arbiter {
                 let (token, name, request) = (grant.token.0, &grant.name, &grant.request.0);
                 tracing::info!(token, host = %name, "lease: granted token={token} to={name} request={request}");
             }
-            Verdict::Confirmed(grant) => {
+            Ruling::Confirmed(grant) => {
                 decision.record(grant)?;
                 let (token, name, request) = (grant.token.0, &grant.name, &grant.request.0);
                 tracing::info!(token, host = %name, "lease: resumed token={token} to={name} request={request}");
             }
-            Verdict::Quarantined(grant) => {
+            Ruling::Quarantined(grant) => {
                 decision.record(grant)?;
                 let grace = self.periods.arbiter.as_secs();
                 if let Some(token) = memory.far_ahead(now()) {
@@ -56,9 +56,9 @@ impl Arbiter {
                     );
                 }
             }
-            Verdict::Wait { .. } | Verdict::Lost(_) | Verdict::Refused(_) => {}
+            Ruling::Wait { .. } | Ruling::Lost(_) | Ruling::Refused(_) => {}
         }
-        Ok(verdict)
+        Ok(ruling)
     }
 
     /// A heartbeat of the holder's, recorded if it may be.

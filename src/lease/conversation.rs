@@ -20,7 +20,7 @@ use crate::lease::holders;
 use crate::lease::lines::{self, Lines};
 use crate::lease::memory::{Grant, Millis, millis};
 use crate::lease::place::{Hold, Holder, Standing, Waiter};
-use crate::lease::rules::{Claim, Verdict};
+use crate::lease::rules::{Claim, Ruling};
 use crate::lease::store::{self, Slip};
 use crate::lease::wire::{self, Answer, Ask, Purpose, RequestId, Token, Waiting};
 
@@ -214,13 +214,13 @@ impl<'a> Conversation<'a> {
         let claim =
             Claim { name, request, floor, held, purpose, since, connection: self.arbiter.me };
         match self.arbiter.claim(&claim, None)? {
-            Verdict::Confirmed(grant) => {
+            Ruling::Confirmed(grant) => {
                 let hold = Hold::reach(&self.arbiter.store)?;
                 return Ok(Some(self.granted(&grant, hold)));
             }
-            Verdict::Lost(why) => return Ok(Some(Answer::Lost { why })),
-            Verdict::Refused(why) => return Ok(Some(Answer::Refused { why })),
-            Verdict::Wait { .. } | Verdict::Granted { .. } | Verdict::Quarantined(_) => {}
+            Ruling::Lost(why) => return Ok(Some(Answer::Lost { why })),
+            Ruling::Refused(why) => return Ok(Some(Answer::Refused { why })),
+            Ruling::Wait { .. } | Ruling::Granted { .. } | Ruling::Quarantined(_) => {}
         }
         let Claim { name, purpose, .. } = claim.clone();
         let ticket =
@@ -270,31 +270,31 @@ impl<'a> Conversation<'a> {
         let Standing::Waiter(waiter) = &self.standing else { return Ok(None) };
         let (first, without) = (waiter.before == 0, matches!(waiter.hold, Hold::Without));
         let reached = if first && without { Some(Hold::reach(&self.arbiter.store)?) } else { None };
-        let verdict = self.arbiter.claim(&waiter.claim, Some(waiter.before))?;
+        let ruling = self.arbiter.claim(&waiter.claim, Some(waiter.before))?;
         let Standing::Waiter(waiter) = &mut self.standing else { return Ok(None) };
         if let Some(hold) = reached {
             waiter.hold = hold;
         }
-        let (until, unknown) = match verdict {
-            Verdict::Granted { grant, .. } | Verdict::Confirmed(grant) => {
+        let (until, unknown) = match ruling {
+            Ruling::Granted { grant, .. } | Ruling::Confirmed(grant) => {
                 let hold = match std::mem::replace(&mut waiter.hold, Hold::Without) {
                     Hold::Without => Hold::reach(&self.arbiter.store)?,
                     hold => hold,
                 };
                 return Ok(Some(self.granted(&grant, hold)));
             }
-            Verdict::Lost(why) => {
+            Ruling::Lost(why) => {
                 self.standing = Standing::Nobody;
                 return Ok(Some(Answer::Lost { why }));
             }
-            Verdict::Refused(why) => {
+            Ruling::Refused(why) => {
                 self.standing = Standing::Nobody;
                 return Ok(Some(Answer::Refused { why }));
             }
-            Verdict::Quarantined(grant) => {
+            Ruling::Quarantined(grant) => {
                 (grant.beat.saturating_add(millis(self.arbiter.periods.arbiter)), true)
             }
-            Verdict::Wait { until, unknown } => (until, unknown),
+            Ruling::Wait { until, unknown } => (until, unknown),
         };
         let at = now().boot;
         let Some(grace) = waiter.waits(at, until, unknown, self.arbiter.periods.beat) else {

@@ -31,7 +31,7 @@ pub struct Claim {
 
 /// What is to be done about a claim.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub enum Ruling {
     /// It gets the lease anew; both are to be recorded, the token first.
     Granted {
         /// The new record.
@@ -63,73 +63,67 @@ pub fn claim(
     before: Option<usize>,
     now: Now,
     grace: Duration,
-) -> Verdict {
+) -> Ruling {
     let grace = millis(grace);
     let present = memory.present(now, grace);
     if let Some(held) = claim.held {
         return resumed(memory, claim, held, &present, now);
     }
     if memory.last().is_some_and(|grant| grant.finished.contains(&claim.request)) {
-        return Verdict::Refused(format!("request {} is finished", claim.request.0));
+        return Ruling::Refused(format!("request {} is finished", claim.request.0));
     }
     // Since when it is free, or when it will be.
     let free = match present {
         Present::Held(grant) if grant.name == claim.name && grant.request == claim.request => {
             return if memory.is_revoked(grant.token) {
-                Verdict::Refused(format!("token {} was taken away", grant.token.0))
+                Ruling::Refused(format!("token {} was taken away", grant.token.0))
             } else {
-                Verdict::Confirmed(claim.grant(memory, grant.token, grant.since, now))
+                Ruling::Confirmed(claim.grant(memory, grant.token, grant.since, now))
             };
         }
         _ if claim.floor.is_far_ahead(now.unix) => {
-            return Verdict::Refused(token::ahead(&claim.name, claim.floor, now.unix));
+            return Ruling::Refused(token::ahead(&claim.name, claim.floor, now.unix));
         }
         // Its grace counts from now on; who holds notices nothing.
         Present::Held(grant)
             if grant.doubted.is_none() && before.is_some() && memory.is_lost(now.unix) =>
         {
-            return Verdict::Quarantined(Grant { doubted: Some(now.boot), ..grant.clone() });
+            return Ruling::Quarantined(Grant { doubted: Some(now.boot), ..grant.clone() });
         }
         Present::Held(grant) => return waits(grant, grace, false),
-        Present::Doubted(until) => return Verdict::Wait { until, unknown: true },
+        Present::Doubted(until) => return Ruling::Wait { until, unknown: true },
         Present::Unknown(grant) => return waits(grant, grace, true),
         Present::Mystery if before.is_none() => {
-            return Verdict::Wait { until: now.boot, unknown: true };
+            return Ruling::Wait { until: now.boot, unknown: true };
         }
-        Present::Mystery => return Verdict::Quarantined(unknown(memory, now)),
+        Present::Mystery => return Ruling::Quarantined(unknown(memory, now)),
         Present::Expired(grant) => grant.beat.saturating_add(grace),
         Present::Free(grant) => grant.beat,
         Present::Never => 0,
     };
     let Some(before) = before else {
-        return Verdict::Wait { until: now.boot, unknown: false };
+        return Ruling::Wait { until: now.boot, unknown: false };
     };
     // Who is before it and does not take what is free is stopped: it must not stop the others.
     let turn = u64::try_from(before).unwrap_or(u64::MAX).saturating_mul(grace);
     let turn = if before == 0 { 0 } else { free.max(claim.since).saturating_add(turn) };
     if now.boot < turn {
-        return Verdict::Wait { until: turn, unknown: false };
+        return Ruling::Wait { until: turn, unknown: false };
     }
     let Some(token) = memory.next_token(claim.floor, now) else {
-        return Verdict::Refused("there is no higher token any more".into());
+        return Ruling::Refused("there is no higher token any more".into());
     };
     let expired = if let Present::Expired(grant) = present { Some(grant.token) } else { None };
-    Verdict::Granted { grant: claim.grant(memory, token, now.boot, now), expired }
+    Ruling::Granted { grant: claim.grant(memory, token, now.boot, now), expired }
 }
 
-fn waits(grant: &Grant, grace: Millis, unknown: bool) -> Verdict {
-    Verdict::Wait { until: grant.beat.saturating_add(grace), unknown }
+fn waits(grant: &Grant, grace: Millis, unknown: bool) -> Ruling {
+    Ruling::Wait { until: grant.beat.saturating_add(grace), unknown }
 }
 
 /// A holder whose connection broke goes on, or learns that it lost.
-fn resumed(
-    memory: &Memory,
-    claim: &Claim,
-    held: Token,
-    present: &Present<'_>,
-    now: Now,
-) -> Verdict {
-    let lost = |why: String| Verdict::Lost(format!("token {}: {why}", held.0));
+fn resumed(memory: &Memory, claim: &Claim, held: Token, present: &Present<'_>, now: Now) -> Ruling {
+    let lost = |why: String| Ruling::Lost(format!("token {}: {why}", held.0));
     if memory.is_revoked(held) {
         return lost("it was taken away".into());
     }
@@ -137,18 +131,18 @@ fn resumed(
     match present {
         Present::Held(grant) if grant.token != held => lost(since_granted(grant)),
         Present::Held(grant) if grant.name != claim.name || grant.request != claim.request => {
-            Verdict::Refused(format!("token {} is of another request", held.0))
+            Ruling::Refused(format!("token {} is of another request", held.0))
         }
-        Present::Held(grant) => Verdict::Confirmed(claim.grant(memory, held, grant.since, now)),
+        Present::Held(grant) => Ruling::Confirmed(claim.grant(memory, held, grant.since, now)),
         // It was the last to whom anything was granted, and it speaks up in time.
         Present::Unknown(_) | Present::Mystery if persisted => {
-            Verdict::Confirmed(claim.grant(memory, held, now.boot, now))
+            Ruling::Confirmed(claim.grant(memory, held, now.boot, now))
         }
         Present::Unknown(_) | Present::Mystery => {
             lost("it is not the last that was granted".into())
         }
         Present::Free(grant) if grant.finished.contains(&claim.request) => {
-            Verdict::Refused(format!("request {} is finished", claim.request.0))
+            Ruling::Refused(format!("request {} is finished", claim.request.0))
         }
         Present::Expired(_) | Present::Doubted(_) => {
             lost("its holder was silent for too long".into())

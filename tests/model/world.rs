@@ -12,7 +12,7 @@ use std::time::Duration;
 use certbaton::base::process::Process;
 use certbaton::lease::holder::{Action, Event, Greeting, Holder, Patience, Word};
 use certbaton::lease::memory::{Memory, Now, Recorded, millis};
-use certbaton::lease::rules::{self, Claim, Verdict};
+use certbaton::lease::rules::{self, Claim, Ruling};
 use certbaton::lease::times;
 use certbaton::lease::wire::{Answer, Purpose, RequestId, Token, VERSION, Waiting};
 
@@ -357,7 +357,7 @@ impl State {
     fn decide(&mut self, host: usize, claim: Claim) {
         let before = self.queue.iter().position(|waiter| *waiter == host);
         match rules::claim(&self.memory, &claim, before, self.time(), times::ARBITER) {
-            Verdict::Granted { grant, .. } => {
+            Ruling::Granted { grant, .. } => {
                 self.fell |= grant.token <= self.highest;
                 self.highest = self.highest.max(grant.token);
                 let token = grant.token;
@@ -367,20 +367,20 @@ impl State {
                 self.end(host, End::Holding(token));
                 self.answer(host, Answer::Granted { token });
             }
-            Verdict::Confirmed(grant) => {
+            Ruling::Confirmed(grant) => {
                 let token = grant.token;
                 self.memory.grant = Recorded::Known(grant);
                 self.queue.retain(|waiter| *waiter != host);
                 self.end(host, End::Holding(token));
                 self.answer(host, Answer::Granted { token });
             }
-            Verdict::Quarantined(grant) => {
+            Ruling::Quarantined(grant) => {
                 self.memory.grant = Recorded::Known(grant);
                 self.wait(host, claim);
             }
-            Verdict::Wait { .. } => self.wait(host, claim),
-            Verdict::Lost(why) => self.answer(host, Answer::Lost { why }),
-            Verdict::Refused(why) => self.answer(host, Answer::Refused { why }),
+            Ruling::Wait { .. } => self.wait(host, claim),
+            Ruling::Lost(why) => self.answer(host, Answer::Lost { why }),
+            Ruling::Refused(why) => self.answer(host, Answer::Refused { why }),
         }
     }
 

@@ -25,16 +25,16 @@ fn empty() -> Memory {
     Memory { boot: "b".into(), grant, token, revoked: None }
 }
 
-/// As the store would have it after the verdict.
-fn after(memory: &Memory, verdict: &Verdict) -> Memory {
+/// As the store would have it after the ruling.
+fn after(memory: &Memory, ruling: &Ruling) -> Memory {
     let mut memory = memory.clone();
-    match verdict {
-        Verdict::Granted { grant, .. } => {
+    match ruling {
+        Ruling::Granted { grant, .. } => {
             memory.token = Recorded::Known(grant.token);
             memory.grant = Recorded::Known(grant.clone());
             memory.revoked = None;
         }
-        Verdict::Confirmed(grant) | Verdict::Quarantined(grant) => {
+        Ruling::Confirmed(grant) | Ruling::Quarantined(grant) => {
             memory.grant = Recorded::Known(grant.clone());
         }
         _ => {}
@@ -42,22 +42,22 @@ fn after(memory: &Memory, verdict: &Verdict) -> Memory {
     memory
 }
 
-fn first(memory: &Memory, asks: &Claim, boot: Millis) -> Verdict {
+fn first(memory: &Memory, asks: &Claim, boot: Millis) -> Ruling {
     claim(memory, asks, Some(0), at(boot), GRACE)
 }
 
-fn token(verdict: &Verdict) -> u64 {
-    match verdict {
-        Verdict::Granted { grant, .. } | Verdict::Confirmed(grant) => grant.token.0,
-        _ => panic!("{verdict:?}"),
+fn token(ruling: &Ruling) -> u64 {
+    match ruling {
+        Ruling::Granted { grant, .. } | Ruling::Confirmed(grant) => grant.token.0,
+        _ => panic!("{ruling:?}"),
     }
 }
 
 /// `home` has token 1 for request `r` since 1,000.
 fn held() -> Memory {
-    let verdict = first(&empty(), &asks("home", "r", HOME), 1_000);
-    assert_eq!(token(&verdict), 1);
-    after(&empty(), &verdict)
+    let ruling = first(&empty(), &asks("home", "r", HOME), 1_000);
+    assert_eq!(token(&ruling), 1);
+    after(&empty(), &ruling)
 }
 
 fn replaced(memory: &Memory, grant: Grant) -> Memory {
@@ -68,14 +68,14 @@ fn replaced(memory: &Memory, grant: Grant) -> Memory {
 fn the_next_gets_it_after_the_release_and_not_before() {
     let memory = held();
     let vps = asks("vps", "s", OTHER);
-    assert_eq!(first(&memory, &vps, 30_999), Verdict::Wait { until: 31_000, unknown: false });
+    assert_eq!(first(&memory, &vps, 30_999), Ruling::Wait { until: 31_000, unknown: false });
     let memory = replaced(&memory, release(&memory, Token(1), HOME, at(2_000)).unwrap());
-    let verdict = first(&memory, &vps, 2_000);
-    assert_eq!(token(&verdict), 2);
-    assert!(matches!(verdict, Verdict::Granted { expired: None, .. }));
+    let ruling = first(&memory, &vps, 2_000);
+    assert_eq!(token(&ruling), 2);
+    assert!(matches!(ruling, Ruling::Granted { expired: None, .. }));
     // A late duplicate of what was released.
     let late = first(&memory, &asks("home", "r", HOME), 2_000);
-    assert!(matches!(late, Verdict::Refused(_)), "{late:?}");
+    assert!(matches!(late, Ruling::Refused(_)), "{late:?}");
 }
 
 #[test]
@@ -83,16 +83,16 @@ fn a_silent_holder_loses_it_at_the_end_of_the_grace() {
     let memory = held();
     let memory = replaced(&memory, beat(&memory, Token(1), HOME, at(9_000), GRACE).unwrap());
     let vps = asks("vps", "s", OTHER);
-    assert_eq!(first(&memory, &vps, 38_999), Verdict::Wait { until: 39_000, unknown: false });
+    assert_eq!(first(&memory, &vps, 38_999), Ruling::Wait { until: 39_000, unknown: false });
     assert!(beat(&memory, Token(1), HOME, at(39_000), GRACE).is_err(), "nobody else has it yet");
-    let verdict = first(&memory, &vps, 39_000);
-    assert!(matches!(verdict, Verdict::Granted { expired: Some(Token(1)), .. }), "{verdict:?}");
-    let memory = after(&memory, &verdict);
+    let ruling = first(&memory, &vps, 39_000);
+    assert!(matches!(ruling, Ruling::Granted { expired: Some(Token(1)), .. }), "{ruling:?}");
+    let memory = after(&memory, &ruling);
     // The one that slept wakes.
     assert!(beat(&memory, Token(1), HOME, at(39_001), GRACE).is_err());
     assert!(release(&memory, Token(1), HOME, at(39_001)).is_err());
     let back = Claim { held: Some(Token(1)), ..asks("home", "r", HOME) };
-    assert!(matches!(first(&memory, &back, 39_001), Verdict::Lost(_)));
+    assert!(matches!(first(&memory, &back, 39_001), Ruling::Lost(_)));
 }
 
 #[test]
@@ -102,19 +102,19 @@ fn a_holder_comes_back_by_another_connection_in_time() {
         held: Some(Token(held)),
         ..asks("home", request, connection)
     };
-    let verdict = claim(&memory, &back(OTHER, "r", 1), None, at(30_999), GRACE);
-    assert_eq!(token(&verdict), 1);
-    let resumed = after(&memory, &verdict);
+    let ruling = claim(&memory, &back(OTHER, "r", 1), None, at(30_999), GRACE);
+    assert_eq!(token(&ruling), 1);
+    let resumed = after(&memory, &ruling);
     assert!(beat(&resumed, Token(1), OTHER, at(40_000), GRACE).is_ok());
     assert!(beat(&resumed, Token(1), HOME, at(40_000), GRACE).is_err(), "the old connection");
-    let verdict = |claim: Claim, boot| super::claim(&memory, &claim, None, at(boot), GRACE);
-    assert!(matches!(verdict(back(OTHER, "r", 1), 31_000), Verdict::Lost(_)));
-    assert!(matches!(verdict(back(OTHER, "other", 1), 2_000), Verdict::Refused(_)));
-    assert!(matches!(verdict(back(OTHER, "r", 9), 2_000), Verdict::Lost(_)));
+    let ruling = |claim: Claim, boot| super::claim(&memory, &claim, None, at(boot), GRACE);
+    assert!(matches!(ruling(back(OTHER, "r", 1), 31_000), Ruling::Lost(_)));
+    assert!(matches!(ruling(back(OTHER, "other", 1), 2_000), Ruling::Refused(_)));
+    assert!(matches!(ruling(back(OTHER, "r", 9), 2_000), Ruling::Lost(_)));
     let stranger = Claim { name: "vps".into(), ..back(OTHER, "r", 1) };
-    assert!(matches!(verdict(stranger, 2_000), Verdict::Refused(_)));
+    assert!(matches!(ruling(stranger, 2_000), Ruling::Refused(_)));
     // Its reply was lost, so it asks the same again.
-    assert_eq!(token(&verdict(asks("home", "r", OTHER), 2_000)), 1);
+    assert_eq!(token(&ruling(asks("home", "r", OTHER), 2_000)), 1);
 }
 
 #[test]
@@ -126,9 +126,9 @@ fn a_token_that_was_taken_away_is_lost_and_free_when_its_holder_says_so() {
     memory.revoked = Some(Token(1));
     assert!(beat(&memory, Token(1), HOME, at(2_000), GRACE).is_err());
     let back = Claim { held: Some(Token(1)), ..asks("home", "r", OTHER) };
-    assert!(matches!(first(&memory, &back, 2_000), Verdict::Lost(_)));
+    assert!(matches!(first(&memory, &back, 2_000), Ruling::Lost(_)));
     let vps = asks("vps", "s", OTHER);
-    assert!(matches!(first(&memory, &vps, 30_999), Verdict::Wait { .. }));
+    assert!(matches!(first(&memory, &vps, 30_999), Ruling::Wait { .. }));
     assert_eq!(token(&first(&memory, &vps, 31_000)), 2);
     let memory = replaced(&memory, release(&memory, Token(1), HOME, at(3_000)).unwrap());
     assert_eq!(token(&first(&memory, &vps, 3_000)), 2);
@@ -151,19 +151,19 @@ fn without_a_record_nobody_new_gets_it_for_a_grace_and_the_holder_goes_on() {
         Memory { grant: Recorded::Known(released), token: Recorded::Unreadable, ..known.clone() },
     ] {
         let vps = asks("vps", "s", OTHER);
-        let verdict = first(&memory, &vps, 50_000);
-        assert!(matches!(verdict, Verdict::Quarantined(_)), "{memory:?}: {verdict:?}");
-        let waiting = after(&memory, &verdict);
+        let ruling = first(&memory, &vps, 50_000);
+        assert!(matches!(ruling, Ruling::Quarantined(_)), "{memory:?}: {ruling:?}");
+        let waiting = after(&memory, &ruling);
         // The next process goes on with the same wait.
-        assert_eq!(first(&waiting, &vps, 60_000), Verdict::Wait { until: 80_000, unknown: true });
+        assert_eq!(first(&waiting, &vps, 60_000), Ruling::Wait { until: 80_000, unknown: true });
         assert!(token(&first(&waiting, &vps, 80_000)) >= 1);
         let back = Claim { held: Some(Token(1)), ..asks("home", "r", HOME) };
         let holder = |memory: &Memory| first(memory, &back, 60_000);
         if memory.token == Recorded::Known(Token(1)) {
             assert_eq!(token(&holder(&waiting)), 1);
-            assert!(matches!(first(&waiting, &back, 80_000), Verdict::Lost(_)));
+            assert!(matches!(first(&waiting, &back, 80_000), Ruling::Lost(_)));
         } else {
-            assert!(matches!(holder(&waiting), Verdict::Lost(_)));
+            assert!(matches!(holder(&waiting), Ruling::Lost(_)));
         }
     }
 }
@@ -177,7 +177,7 @@ fn tokens_rise_whatever_was_forgotten() {
     assert_eq!(token(&fresh(0, 3)), 3 << 16);
     assert_eq!(token(&fresh(1 << 20, 3)), (1 << 20) + 1);
     assert_eq!(token(&fresh(0, -1)), 1);
-    assert!(matches!(fresh(u64::MAX, 0), Verdict::Refused(_)), "a floor cannot exhaust them");
+    assert!(matches!(fresh(u64::MAX, 0), Ruling::Refused(_)), "a floor cannot exhaust them");
     // A token that was written down, and whose grant was not.
     let memory = Memory { token: Recorded::Known(Token(9)), ..held() };
     let memory = replaced(&memory, release(&memory, Token(1), HOME, at(2_000)).unwrap());
@@ -190,14 +190,14 @@ fn who_is_stopped_in_the_queue_does_not_stop_the_others() {
     let memory = replaced(&memory, release(&memory, Token(1), HOME, at(2_000)).unwrap());
     let vps = asks("vps", "s", OTHER);
     let third = |boot| claim(&memory, &vps, Some(2), at(boot), GRACE);
-    assert_eq!(third(2_000), Verdict::Wait { until: 62_000, unknown: false });
+    assert_eq!(third(2_000), Ruling::Wait { until: 62_000, unknown: false });
     assert_eq!(token(&third(62_000)), 2);
     // Who came later gives those before it their time.
     let late = Claim { since: 100_000, ..vps.clone() };
-    let wait = Verdict::Wait { until: 130_000, unknown: false };
+    let wait = Ruling::Wait { until: 130_000, unknown: false };
     assert_eq!(claim(&memory, &late, Some(1), at(100_000), GRACE), wait);
     // Outside of the queue nothing is granted.
-    assert!(matches!(claim(&memory, &vps, None, at(100_000), GRACE), Verdict::Wait { .. }));
+    assert!(matches!(claim(&memory, &vps, None, at(100_000), GRACE), Ruling::Wait { .. }));
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn only_so_many_finished_requests_are_remembered() {
     }
     let Recorded::Known(grant) = &memory.grant else { panic!() };
     assert_eq!(grant.finished.len(), REMEMBERED);
-    assert!(matches!(first(&memory, &asks("home", "r39", HOME), 99), Verdict::Refused(_)));
+    assert!(matches!(first(&memory, &asks("home", "r39", HOME), 99), Ruling::Refused(_)));
 }
 
 /// In November 2026, and a year later.
@@ -223,8 +223,8 @@ fn a_floor_far_ahead_of_our_own_clock_is_refused_and_costs_nobody_else_anything(
     let asks = |floor| Claim { floor, ..asks("home", "r", HOME) };
     for floor in [Token((1 << 62) - 1), Token(u64::MAX), Token::at(TODAY + A_YEAR)] {
         for before in [None, Some(0), Some(3)] {
-            let verdict = claim(&empty(), &asks(floor), before, now, GRACE);
-            let Verdict::Refused(why) = verdict else { panic!("{verdict:?}") };
+            let ruling = claim(&empty(), &asks(floor), before, now, GRACE);
+            let Ruling::Refused(why) = ruling else { panic!("{ruling:?}") };
             assert!(why.contains("home remembers") && why.contains("2026-11-18"), "{why}");
             assert!(why.len() < 400, "{why}");
         }
@@ -252,11 +252,11 @@ fn a_lasting_token_far_ahead_costs_one_grace_and_then_the_clock_counts() {
         let vps = asks("vps", "s", OTHER);
         let look =
             |memory: &Memory, boot| claim(memory, &vps, Some(0), Now { boot, unix: TODAY }, GRACE);
-        let verdict = look(&memory, 40_000);
-        assert!(matches!(verdict, Verdict::Quarantined(_)), "{memory:?}: {verdict:?}");
+        let ruling = look(&memory, 40_000);
+        assert!(matches!(ruling, Ruling::Quarantined(_)), "{memory:?}: {ruling:?}");
         assert_eq!(memory.far_ahead(Now { boot: 0, unix: TODAY }), Some(far));
-        let waiting = after(&memory, &verdict);
-        assert!(matches!(look(&waiting, 60_000), Verdict::Wait { unknown: true, .. }));
+        let waiting = after(&memory, &ruling);
+        assert!(matches!(look(&waiting, 60_000), Ruling::Wait { unknown: true, .. }));
         let granted = look(&waiting, 70_000);
         assert_eq!(token(&granted), Token::at(TODAY).0);
         let memory = after(&waiting, &granted);
@@ -275,19 +275,19 @@ fn a_holder_that_dies_while_the_last_token_is_far_ahead_costs_one_grace_and_not_
         let vps = asks("vps", "s", OTHER);
         let look = |memory: &Memory, boot| claim(memory, &vps, Some(0), now(boot), GRACE);
         let noticed = look(&memory, 2_000);
-        assert!(matches!(noticed, Verdict::Quarantined(_)), "{noticed:?}");
+        assert!(matches!(noticed, Ruling::Quarantined(_)), "{noticed:?}");
         let noticed = after(&memory, &noticed);
         // Who holds goes on, and counts as before.
         let beaten = beat(&noticed, far, HOME, now(20_000), GRACE).unwrap();
         let alive = replaced(&noticed, beaten);
-        assert!(matches!(look(&alive, 33_000), Verdict::Wait { unknown: false, .. }));
-        assert!(matches!(look(&alive, 50_000), Verdict::Granted { .. }));
+        assert!(matches!(look(&alive, 33_000), Ruling::Wait { unknown: false, .. }));
+        assert!(matches!(look(&alive, 50_000), Ruling::Granted { .. }));
         // It died at the second 1.
         let waits = look(&noticed, 31_500);
-        assert!(matches!(waits, Verdict::Wait { until: 32_000, unknown: true }), "{waits:?}");
+        assert!(matches!(waits, Ruling::Wait { until: 32_000, unknown: true }), "{waits:?}");
         let back = Claim { held: Some(far), ..asks("home", "r", HOME) };
         let late = claim(&noticed, &back, None, now(31_500), GRACE);
-        assert!(matches!(late, Verdict::Lost(_)), "{late:?}");
+        assert!(matches!(late, Ruling::Lost(_)), "{late:?}");
         assert_eq!(token(&look(&noticed, 32_000)), Token::at(TODAY).0);
     }
 }
@@ -295,22 +295,22 @@ fn a_holder_that_dies_while_the_last_token_is_far_ahead_costs_one_grace_and_not_
 #[test]
 fn a_clock_that_jumps_takes_nothing_from_who_holds() {
     let now = |boot, unix| Now { boot, unix };
-    let verdict = claim(&empty(), &asks("home", "r", HOME), Some(0), now(1_000, TODAY), GRACE);
-    let memory = after(&empty(), &verdict);
-    let held = Token(token(&verdict));
+    let ruling = claim(&empty(), &asks("home", "r", HOME), Some(0), now(1_000, TODAY), GRACE);
+    let memory = after(&empty(), &ruling);
+    let held = Token(token(&ruling));
     for unix in [TODAY - A_YEAR, TODAY + A_YEAR, 0] {
         assert!(beat(&memory, held, HOME, now(2_000, unix), GRACE).is_ok());
         assert!(release(&memory, held, HOME, now(2_000, unix)).is_ok());
         let back = Claim { held: Some(held), floor: held, ..asks("home", "r", OTHER) };
-        let verdict = claim(&memory, &back, None, now(2_000, unix), GRACE);
-        assert_eq!(token(&verdict), held.0);
+        let ruling = claim(&memory, &back, None, now(2_000, unix), GRACE);
+        assert_eq!(token(&ruling), held.0);
         let look =
             |memory| claim(memory, &asks("vps", "s", OTHER), Some(0), now(2_000, unix), GRACE);
         let other = look(&memory);
-        let is_noted = matches!(other, Verdict::Quarantined(_));
+        let is_noted = matches!(other, Ruling::Quarantined(_));
         let noted = if is_noted { after(&memory, &other) } else { memory.clone() };
         let other = look(&noted);
-        assert!(matches!(other, Verdict::Wait { unknown: false, .. }), "{other:?}");
+        assert!(matches!(other, Ruling::Wait { unknown: false, .. }), "{other:?}");
         assert!(beat(&noted, held, HOME, now(2_000, unix), GRACE).is_ok());
     }
 }
