@@ -25,7 +25,7 @@ use crate::fleet::found::Hold;
 use crate::history::file;
 use crate::history::record::Event;
 use crate::lease::question::question_within;
-use crate::lease::wire::{Answer, Ask};
+use crate::lease::wire::{ArbiterAnswer, Ask};
 use crate::renewal::client::is_interactive_shell;
 
 /// Looks.
@@ -151,8 +151,8 @@ fn is_shell(pid: i32) -> bool {
 fn arbiter(settings: &Settings) -> Option<(String, String)> {
     let arbiter = settings.arbiter.as_ref().filter(|name| settings.name.as_ref() != Some(name))?;
     let said = match question_within(settings, None, &Ask::Status, PATIENCE) {
-        Ok((_, Answer::Status(_))) => return None,
-        Ok((_, Answer::Refused { why })) => why,
+        Ok((_, ArbiterAnswer::Status(_))) => return None,
+        Ok((_, ArbiterAnswer::Refused { why })) => why,
         Ok((_, _)) => "it answered something else than was asked".to_owned(),
         Err(error) => chain(&error),
     };

@@ -14,7 +14,7 @@ use crate::check::vitals::hold;
 use crate::config::Settings;
 use crate::fleet::found::Hold;
 use crate::lease::question::{self, question};
-use crate::lease::wire::{Answer, Ask, Purpose, Status, Token};
+use crate::lease::wire::{ArbiterAnswer, Ask, Purpose, Status, Token};
 use crate::renewal::recover;
 use crate::renewal::right::described;
 
@@ -107,8 +107,8 @@ fn show(
         (None, Status::default())
     } else {
         match question(settings, config, &Ask::Status) {
-            Ok((hello, Answer::Status(status))) => (Some(hello.host), status),
-            Ok((_, Answer::Refused { why })) => return Err(Error::Refused(why)),
+            Ok((hello, ArbiterAnswer::Status(status))) => (Some(hello.host), status),
+            Ok((_, ArbiterAnswer::Refused { why })) => return Err(Error::Refused(why)),
             Ok((_, other)) => return Err(Error::Strange(format!("{other:?}"))),
             Err(error) => {
                 // What is known without it.
@@ -156,14 +156,14 @@ fn take(
     };
     let is_held_here = here.is_some_and(|here| here.token == token);
     let mut said = match question(settings, config, &Ask::Break { token: Token(number) })? {
-        (_, Answer::Broken) => format!(
+        (_, ArbiterAnswer::Broken) => format!(
             "broken: token {number} is nobody's any more; its holder stops its certbot and gives its routes back"
         ),
         // The arbiter has forgotten it; what it was for holds this host's lock all the same.
-        (_, Answer::Refused { .. }) if is_held_here => {
+        (_, ArbiterAnswer::Refused { .. }) if is_held_here => {
             format!("token {number} was nobody's any more")
         }
-        (_, Answer::Refused { why }) => return Err(Error::Refused(why)),
+        (_, ArbiterAnswer::Refused { why }) => return Err(Error::Refused(why)),
         (_, other) => return Err(Error::Strange(format!("{other:?}"))),
     };
     // Its keeper may have heard of it by now, and then gives everything back by itself.

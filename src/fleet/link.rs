@@ -246,7 +246,7 @@ impl Way {
         loop {
             match agent.hear()? {
                 // An arbiter that may not hand orders on takes them for a word of the lease.
-                Said::Out(said) if lease::word::<lease::Answer>(&said).is_ok() => {
+                Said::Out(said) if lease::word::<lease::ArbiterAnswer>(&said).is_ok() => {
                     return Err(Error::NotServe);
                 }
                 Said::Out(said) if greeted => match protocol::answer(&said)? {

@@ -7,7 +7,7 @@ use crate::lease::memory::{Now, millis};
 use crate::lease::rules::{self, Claim, Ruling};
 use crate::lease::store::{self, Store};
 use crate::lease::times::Periods;
-use crate::lease::wire::{Answer, Token};
+use crate::lease::wire::{ArbiterAnswer, Token};
 
 /// The arbiter, as one of its processes.
 pub(super) struct Arbiter {
@@ -72,28 +72,32 @@ impl Arbiter {
     }
 
     /// Takes `token` back from this process's caller.
-    pub(super) fn release(&self, token: Token) -> Result<Answer, store::Error> {
+    pub(super) fn release(&self, token: Token) -> Result<ArbiterAnswer, store::Error> {
         let decision = self.store.decide()?;
         Ok(match rules::release(&decision.memory()?, token, self.me, now()) {
             Ok(grant) => {
                 decision.record(&grant)?;
                 tracing::info!(token = token.0, "lease: released token={}", token.0);
-                Answer::Released
+                ArbiterAnswer::Released
             }
-            Err(why) => Answer::Lost { why },
+            Err(why) => ArbiterAnswer::Lost { why },
         })
     }
 
     /// Takes `token` away from who has it, because `by` asks for that.
-    pub(super) fn revoke(&self, token: Token, by: &HostLabel) -> Result<Answer, store::Error> {
+    pub(super) fn revoke(
+        &self,
+        token: Token,
+        by: &HostLabel,
+    ) -> Result<ArbiterAnswer, store::Error> {
         let decision = self.store.decide()?;
         Ok(match rules::revoke(&decision.memory()?, token) {
             Ok(()) => {
                 decision.record_revoked(token)?;
                 tracing::warn!(token = token.0, "lease: broken token={} by={by}", token.0);
-                Answer::Broken
+                ArbiterAnswer::Broken
             }
-            Err(why) => Answer::Refused { why },
+            Err(why) => ArbiterAnswer::Refused { why },
         })
     }
 }

@@ -22,7 +22,7 @@ use crate::lease::memory::{Grant, Millis, millis};
 use crate::lease::place::{Hold, Holder, Standing, Waiter};
 use crate::lease::rules::{Claim, Ruling};
 use crate::lease::store::{self, Slip};
-use crate::lease::wire::{self, Answer, Ask, Purpose, RequestId, Token, Waiting};
+use crate::lease::wire::{self, ArbiterAnswer, Ask, Purpose, RequestId, Token, Waiting};
 
 /// Why a conversation ended other than by the caller's will.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +148,11 @@ impl<'a> Conversation<'a> {
             Ask::Release => self.release(),
             Ask::Status => {
                 let grace = millis(self.arbiter.periods.arbiter);
-                Ok(Some(Answer::Status(holders::status(&self.arbiter.store, now().boot, grace)?)))
+                Ok(Some(ArbiterAnswer::Status(holders::status(
+                    &self.arbiter.store,
+                    now().boot,
+                    grace,
+                )?)))
             }
             Ask::Break { token } => {
                 self.arbiter.revoke(token, self.caller).map(Some).map_err(Error::from)
@@ -167,18 +171,18 @@ impl<'a> Conversation<'a> {
     fn not_understood(&mut self, error: lines::Error) -> Result<(), Error> {
         let why = wire::clipped(&chain(&error));
         let why = format!("{why}; this arbiter speaks version {}", wire::VERSION);
-        self.lines.say(&Answer::Refused { why })?;
+        self.lines.say(&ArbiterAnswer::Refused { why })?;
         Err(error.into())
     }
 
     /// A waiter that cannot be served leaves the queue.
-    fn refused(&mut self, error: &dyn std::error::Error) -> Answer {
+    fn refused(&mut self, error: &dyn std::error::Error) -> ArbiterAnswer {
         let why = chain(error);
         tracing::error!(host = %self.caller, "lease: {} refused: {why}", self.caller);
         if matches!(self.standing, Standing::Waiter(_)) {
             self.standing = Standing::Nobody;
         }
-        Answer::Refused { why: wire::clipped(&why) }
+        ArbiterAnswer::Refused { why: wire::clipped(&why) }
     }
 
     fn acquire(
@@ -187,14 +191,14 @@ impl<'a> Conversation<'a> {
         floor: Token,
         held: Option<Token>,
         purpose: &Purpose,
-    ) -> Result<Option<Answer>, Error> {
-        let refused = |why: &str| Ok(Some(Answer::Refused { why: why.to_owned() }));
+    ) -> Result<Option<ArbiterAnswer>, Error> {
+        let refused = |why: &str| Ok(Some(ArbiterAnswer::Refused { why: why.to_owned() }));
         match &mut self.standing {
             Standing::Holder(holder) if holder.request == request => {
                 let token = holder.token;
                 return Ok(Some(match self.arbiter.beat(token)? {
-                    Ok(()) => Answer::Granted { token },
-                    Err(why) => Answer::Lost { why },
+                    Ok(()) => ArbiterAnswer::Granted { token },
+                    Err(why) => ArbiterAnswer::Lost { why },
                 }));
             }
             Standing::Waiter(waiter) if waiter.claim.request == request => {
@@ -218,8 +222,8 @@ impl<'a> Conversation<'a> {
                 let hold = Hold::reach(&self.arbiter.store)?;
                 return Ok(Some(self.granted(&grant, hold)));
             }
-            Ruling::Lost(why) => return Ok(Some(Answer::Lost { why })),
-            Ruling::Refused(why) => return Ok(Some(Answer::Refused { why })),
+            Ruling::Lost(why) => return Ok(Some(ArbiterAnswer::Lost { why })),
+            Ruling::Refused(why) => return Ok(Some(ArbiterAnswer::Refused { why })),
             Ruling::Wait { .. } | Ruling::Granted { .. } | Ruling::Quarantined(_) => {}
         }
         let Claim { name, purpose, .. } = claim.clone();
@@ -229,11 +233,11 @@ impl<'a> Conversation<'a> {
         Ok(None)
     }
 
-    fn granted(&mut self, grant: &Grant, hold: Hold) -> Answer {
+    fn granted(&mut self, grant: &Grant, hold: Hold) -> ArbiterAnswer {
         let (token, request) = (grant.token, grant.request.clone());
         // A ticket is given up here: the next waits for `hold` from now on.
         self.standing = Standing::Holder(Holder { token, request, hold, lost: false });
-        Answer::Granted { token }
+        ArbiterAnswer::Granted { token }
     }
 
     /// Takes what threads have waited for, and does what it is time for.
@@ -247,7 +251,7 @@ impl<'a> Conversation<'a> {
         Ok(self.lines.say(&answer)?)
     }
 
-    fn step(&mut self) -> Result<Option<Answer>, Error> {
+    fn step(&mut self) -> Result<Option<ArbiterAnswer>, Error> {
         let waiter = match &mut self.standing {
             Standing::Nobody => return Ok(None),
             Standing::Holder(holder) => {
@@ -266,7 +270,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// Looks whether the waiter's turn has come.
-    fn try_turn(&mut self) -> Result<Option<Answer>, Error> {
+    fn try_turn(&mut self) -> Result<Option<ArbiterAnswer>, Error> {
         let Standing::Waiter(waiter) = &self.standing else { return Ok(None) };
         let (first, without) = (waiter.before == 0, matches!(waiter.hold, Hold::Without));
         let reached = if first && without { Some(Hold::reach(&self.arbiter.store)?) } else { None };
@@ -285,11 +289,11 @@ impl<'a> Conversation<'a> {
             }
             Ruling::Lost(why) => {
                 self.standing = Standing::Nobody;
-                return Ok(Some(Answer::Lost { why }));
+                return Ok(Some(ArbiterAnswer::Lost { why }));
             }
             Ruling::Refused(why) => {
                 self.standing = Standing::Nobody;
-                return Ok(Some(Answer::Refused { why }));
+                return Ok(Some(ArbiterAnswer::Refused { why }));
             }
             Ruling::Quarantined(grant) => {
                 (grant.beat.saturating_add(millis(self.arbiter.periods.arbiter)), true)
@@ -306,34 +310,34 @@ impl<'a> Conversation<'a> {
         } else {
             Waiting::Behind { waiters, holder: holders::holder(&self.arbiter.store, at)? }
         };
-        Ok(Some(Answer::Waiting { reason }))
+        Ok(Some(ArbiterAnswer::Waiting { reason }))
     }
 
-    fn beat(&mut self, number: u64) -> Result<Option<Answer>, Error> {
+    fn beat(&mut self, number: u64) -> Result<Option<ArbiterAnswer>, Error> {
         let Standing::Holder(Holder { token, .. }) = self.standing else {
-            return Ok(Some(Answer::Beaten { number }));
+            return Ok(Some(ArbiterAnswer::Beaten { number }));
         };
         let beaten = self.arbiter.beat(token)?;
         let Standing::Holder(holder) = &mut self.standing else { return Ok(None) };
         Ok(Some(match beaten {
-            Ok(()) => Answer::Beaten { number },
+            Ok(()) => ArbiterAnswer::Beaten { number },
             Err(why) => {
                 if !std::mem::replace(&mut holder.lost, true) {
                     tracing::warn!(token = token.0, "lease: lost {why}");
                 }
-                Answer::Lost { why }
+                ArbiterAnswer::Lost { why }
             }
         }))
     }
 
-    fn release(&mut self) -> Result<Option<Answer>, Error> {
+    fn release(&mut self) -> Result<Option<ArbiterAnswer>, Error> {
         let token = match &self.standing {
             Standing::Nobody => {
-                return Ok(Some(Answer::Refused { why: "nothing is held here".into() }));
+                return Ok(Some(ArbiterAnswer::Refused { why: "nothing is held here".into() }));
             }
             Standing::Waiter(_) => {
                 self.standing = Standing::Nobody;
-                return Ok(Some(Answer::Released));
+                return Ok(Some(ArbiterAnswer::Released));
             }
             Standing::Holder(holder) => holder.token,
         };

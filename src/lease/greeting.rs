@@ -19,7 +19,7 @@ use crate::lease::memory::millis;
 use crate::lease::slots;
 use crate::lease::store::Store;
 use crate::lease::times::{Periods, SILENCE};
-use crate::lease::wire::{self, Answer, Hello};
+use crate::lease::wire::{self, ArbiterAnswer, Hello};
 
 /// A caller who was greeted.
 pub struct Greeted<'a> {
@@ -83,13 +83,13 @@ impl Greeted<'_> {
         let store = match Store::open(settings) {
             Ok(store) => store,
             Err(error) => {
-                lines.say(&Answer::Refused { why: chain(&error) })?;
+                lines.say(&ArbiterAnswer::Refused { why: chain(&error) })?;
                 return Err(error.into());
             }
         };
         let (_slot, refused) = slot(settings, caller)?;
         if let Some(why) = refused {
-            return Ok(lines.say(&Answer::Refused { why })?);
+            return Ok(lines.say(&ArbiterAnswer::Refused { why })?);
         }
         let periods = Periods::of(settings.lease_grace);
         let arbiter = Arbiter { store, periods, me: process::own()? };

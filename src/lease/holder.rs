@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::lease::times;
-use crate::lease::wire::{self, Answer, Token};
+use crate::lease::wire::{self, ArbiterAnswer, Token};
 
 pub use deadlines::Patience;
 pub use events::{Action, Event, GiveUp, Greeting, Loss, Warning, Word};
@@ -144,34 +144,43 @@ impl Holder {
         actions.push(Action::Say(Word::Acquire { floor: self.floor, held }));
     }
 
-    fn said(&mut self, now: Duration, answer: Answer, actions: &mut Vec<Action>) {
+    fn said(&mut self, now: Duration, answer: ArbiterAnswer, actions: &mut Vec<Action>) {
         let Line::Open { asked, .. } = self.line else { return };
         self.heard = now;
         match (answer, self.right) {
-            (Answer::Granted { token }, Right::Wanted) => self.granted(now, asked, token, actions),
-            (Answer::Granted { token }, Right::Held(mut held)) if token == held.token => {
+            (ArbiterAnswer::Granted { token }, Right::Wanted) => {
+                self.granted(now, asked, token, actions);
+            }
+            (ArbiterAnswer::Granted { token }, Right::Held(mut held)) if token == held.token => {
                 held.confirmed = held.confirmed.max(asked);
                 self.right = Right::Held(held);
             }
-            (Answer::Granted { token }, Right::Leaving { held, .. }) if token == held.token => {
+            (ArbiterAnswer::Granted { token }, Right::Leaving { held, .. })
+                if token == held.token =>
+            {
                 actions.push(Action::Say(Word::Release));
             }
             // A new grant: the old one is somebody else's past.
-            (Answer::Granted { .. }, Right::Held(_)) => {
+            (ArbiterAnswer::Granted { .. }, Right::Held(_)) => {
                 actions.push(Action::Say(Word::Release));
                 let why = "the arbiter granted it anew instead of confirming it".to_owned();
                 self.end(actions, Action::Lost(Loss::Taken(why)));
             }
-            (Answer::Beaten { number }, _) => self.beaten(now, number, actions),
-            (Answer::Waiting { reason }, Right::Wanted) => actions.push(Action::Waiting(reason)),
-            (Answer::Waiting { .. }, Right::Held(_)) => {
+            (ArbiterAnswer::Beaten { number }, _) => self.beaten(now, number, actions),
+            (ArbiterAnswer::Waiting { reason }, Right::Wanted) => {
+                actions.push(Action::Waiting(reason));
+            }
+            (ArbiterAnswer::Waiting { .. }, Right::Held(_)) => {
                 let why = "the arbiter has let it expire".to_owned();
                 self.end(actions, Action::Lost(Loss::Taken(why)));
             }
-            (Answer::Lost { why } | Answer::Refused { why }, Right::Held(_)) => {
+            (ArbiterAnswer::Lost { why } | ArbiterAnswer::Refused { why }, Right::Held(_)) => {
                 self.end(actions, Action::Lost(Loss::Taken(why)));
             }
-            (Answer::Lost { why } | Answer::Refused { why }, Right::Wanted | Right::Unsure(_)) => {
+            (
+                ArbiterAnswer::Lost { why } | ArbiterAnswer::Refused { why },
+                Right::Wanted | Right::Unsure(_),
+            ) => {
                 self.end(actions, Action::GiveUp(GiveUp::Refused(why)));
             }
             // Released, or not ours any more: it is all the same to who leaves.

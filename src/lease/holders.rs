@@ -3,7 +3,7 @@
 use crate::base::process;
 use crate::lease::memory::{Memory, Millis, Recorded, State};
 use crate::lease::store::{self, Slip, Store};
-use crate::lease::wire::{self, Answer, Holder, Status, Token, Waiter};
+use crate::lease::wire::{self, ArbiterAnswer, Holder, Status, Token, Waiter};
 
 /// Everything about the lease, as far as a line takes it. After `grace` a silent holder has it no more.
 pub(super) fn status(store: &Store, at: Millis, grace: Millis) -> Result<Status, store::Error> {
@@ -22,7 +22,9 @@ pub(super) fn status(store: &Store, at: Millis, grace: Millis) -> Result<Status,
     let holder = who(memory, at).filter(|holder| holder.silent_millis < grace);
     let mut status = Status { holder, queue, token };
     // The last in the queue are left out.
-    while wire::line(&Answer::Status(status.clone())).is_err() && status.queue.pop().is_some() {}
+    while wire::line(&ArbiterAnswer::Status(status.clone())).is_err()
+        && status.queue.pop().is_some()
+    {}
     Ok(status)
 }
 

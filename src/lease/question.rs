@@ -11,7 +11,7 @@ use crate::base::process;
 use crate::config::Settings;
 use crate::lease::connection::{self, Connection, Way};
 use crate::lease::lines;
-use crate::lease::wire::{Answer, Ask, Hello};
+use crate::lease::wire::{ArbiterAnswer, Ask, Hello};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ pub fn question(
     settings: &Settings,
     config: Option<&Path>,
     ask: &Ask,
-) -> Result<(Hello, Answer), Error> {
+) -> Result<(Hello, ArbiterAnswer), Error> {
     question_within(settings, config, ask, PATIENCE)
 }
 
@@ -56,7 +56,7 @@ pub fn question_within(
     config: Option<&Path>,
     ask: &Ask,
     patience: Duration,
-) -> Result<(Hello, Answer), Error> {
+) -> Result<(Hello, ArbiterAnswer), Error> {
     // The coordinator asks too, and is no arbiter.
     let program = process::executable(process::own()?.pid)?.with_file_name("certbaton");
     let way = Way::of(settings, &program, config)?;

@@ -89,7 +89,7 @@ pub enum Ask {
 /// From the arbiter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Answer {
+pub enum ArbiterAnswer {
     /// Not yet; said again every `times::BEAT`, and whenever it changes.
     Waiting {
         /// What it waits for.
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn what_is_too_long_or_unknown_is_no_word() {
         let why = "x".repeat(MAX_LINE);
-        assert!(matches!(line(&Answer::Lost { why }), Err(Error::TooLong)));
+        assert!(matches!(line(&ArbiterAnswer::Lost { why }), Err(Error::TooLong)));
         assert!(matches!(word::<Ask>(&vec![b'x'; MAX_LINE + 1]), Err(Error::TooLong)));
         assert!(matches!(
             word::<Ask>(b"{\"beat\":{\"number\":1,\"x\":2}}"),

@@ -8,7 +8,7 @@ use crate::base::files::displace::{self, State};
 use crate::base::lock;
 use crate::config::Settings;
 use crate::lease::question::question;
-use crate::lease::wire::{Answer, Ask};
+use crate::lease::wire::{ArbiterAnswer, Ask};
 use crate::setup::error::Error;
 use crate::setup::install::is_packaged;
 use crate::setup::ledger::{Ledger, ORIGINALS};
@@ -73,7 +73,7 @@ fn under_way(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
     let is_arbiter = settings.arbiter.is_some() && settings.arbiter == settings.name;
     // An arbiter that is broken is no reason to keep it.
     if is_arbiter
-        && let Ok((_, Answer::Status(status))) = question(settings, config, &Ask::Status)
+        && let Ok((_, ArbiterAnswer::Status(status))) = question(settings, config, &Ask::Status)
         && let Some(holder) = status.holder.filter(|holder| holder.connected)
     {
         let why = format!("{} holds the lease that this host grants, and renews", holder.name);

@@ -31,7 +31,7 @@ use crate::fleet::skew::apart;
 use crate::history::file;
 use crate::history::run::{self, Run};
 use crate::lease::question::question;
-use crate::lease::wire::{Answer as LeaseAnswer, Ask};
+use crate::lease::wire::{ArbiterAnswer, Ask};
 use crate::status::doors;
 use crate::status::judgement;
 use crate::status::overview::{HostStatus, LeaseStatus, Overview};
@@ -126,10 +126,10 @@ fn lease(settings: &Settings, call: &StatusCall<'_>) -> LeaseStatus {
     let Some(arbiter) = &settings.arbiter else { return LeaseStatus::default() };
     let arbiter = Some(arbiter.to_string());
     match question(settings, call.config, &Ask::Status) {
-        Ok((_, LeaseAnswer::Status(status))) => {
+        Ok((_, ArbiterAnswer::Status(status))) => {
             LeaseStatus { arbiter, now: Some(status), failure: None }
         }
-        Ok((_, LeaseAnswer::Refused { why })) => {
+        Ok((_, ArbiterAnswer::Refused { why })) => {
             LeaseStatus { arbiter, now: None, failure: Some(why) }
         }
         Ok((_, other)) => {

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use certbaton::lease::wire::{self, Answer, Ask, Hello, Purpose, RequestId, Status, Token};
+use certbaton::lease::wire::{self, ArbiterAnswer, Ask, Hello, Purpose, RequestId, Status, Token};
 
 /// No wait of a test is longer.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -22,7 +22,7 @@ pub(crate) struct Place {
 pub(crate) struct Caller {
     pub(crate) child: Child,
     input: Option<ChildStdin>,
-    answers: Receiver<Answer>,
+    answers: Receiver<ArbiterAnswer>,
 }
 
 impl Place {
@@ -113,7 +113,7 @@ impl Place {
         let mut caller = self.connect("status");
         caller.say(&Ask::Status);
         match caller.hear() {
-            Answer::Status(status) => status,
+            ArbiterAnswer::Status(status) => status,
             other => panic!("{other:?}"),
         }
     }
@@ -149,26 +149,26 @@ impl Caller {
     }
 
     /// The next answer within the time; an error when the arbiter has gone.
-    pub(crate) fn answer(&self, patience: Duration) -> Result<Answer, RecvTimeoutError> {
+    pub(crate) fn answer(&self, patience: Duration) -> Result<ArbiterAnswer, RecvTimeoutError> {
         self.answers.recv_timeout(patience)
     }
 
     /// The next answer.
-    pub(crate) fn hear(&self) -> Answer {
+    pub(crate) fn hear(&self) -> ArbiterAnswer {
         self.answer(PATIENCE).unwrap()
     }
 
     /// The next answer that is not `Waiting`; says that it is there meanwhile.
-    pub(crate) fn outcome(&mut self) -> Answer {
+    pub(crate) fn outcome(&mut self) -> ArbiterAnswer {
         let end = Instant::now() + PATIENCE;
         let mut beats = 0;
         while Instant::now() < end {
             match self.hear() {
-                Answer::Waiting { .. } => {
+                ArbiterAnswer::Waiting { .. } => {
                     self.beat(u64::MAX - beats);
                     beats += 1;
                 }
-                Answer::Beaten { number } if number > u64::MAX / 2 => {}
+                ArbiterAnswer::Beaten { number } if number > u64::MAX / 2 => {}
                 other => return other,
             }
         }
@@ -177,14 +177,14 @@ impl Caller {
 
     pub(crate) fn granted(&mut self) -> Token {
         match self.outcome() {
-            Answer::Granted { token } => token,
+            ArbiterAnswer::Granted { token } => token,
             other => panic!("{other:?}"),
         }
     }
 
     pub(crate) fn release(&mut self) {
         self.say(&Ask::Release);
-        assert_eq!(self.outcome(), Answer::Released);
+        assert_eq!(self.outcome(), ArbiterAnswer::Released);
     }
 
     /// Waits for the end of the arbiter.

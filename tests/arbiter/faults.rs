@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use certbaton::lease::wire::{Answer, Ask, MAX_LINE, Token, Waiting};
+use certbaton::lease::wire::{ArbiterAnswer, Ask, MAX_LINE, Token, Waiting};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
@@ -21,15 +21,15 @@ fn words_that_are_none_end_the_conversation() {
     for bad in [&b"GET / HTTP/1.1\r\n"[..], b"\"renew\"\n", b"\n", b"\xff\xfe\n", &long] {
         let mut caller = place.connect("home");
         assert!(caller.write(bad));
-        let Answer::Refused { why } = caller.hear() else { panic!("it was understood") };
+        let ArbiterAnswer::Refused { why } = caller.hear() else { panic!("it was understood") };
         assert!(why.contains("version 1"), "{why}");
         assert!(caller.ended());
     }
     let mut caller = place.connect("home");
     caller.acquire("../r", None);
-    assert!(matches!(caller.hear(), Answer::Refused { .. }));
+    assert!(matches!(caller.hear(), ArbiterAnswer::Refused { .. }));
     caller.say(&Ask::Release);
-    assert!(matches!(caller.hear(), Answer::Refused { .. }), "nothing is held");
+    assert!(matches!(caller.hear(), ArbiterAnswer::Refused { .. }), "nothing is held");
     caller.hang_up();
     assert!(caller.ended());
 }
@@ -47,7 +47,7 @@ fn an_arbiter_that_root_starts_leaves_roots_rights_and_terminal() {
     }
     let mut caller = place.connect("home");
     caller.say(&Ask::Status);
-    let Answer::Status(_) = caller.hear() else { panic!("no status") };
+    let ArbiterAnswer::Status(_) = caller.hear() else { panic!("no status") };
     let pid = caller.child.id();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     assert!(status.contains(&format!("Uid:\t{NOBODY}\t{NOBODY}\t{NOBODY}\t")), "{status}");
@@ -63,7 +63,7 @@ fn a_floor_that_no_clock_led_to_binds_nobody() {
     for floor in [(1 << 62) - 1, u64::MAX] {
         let mut liar = place.connect("home");
         liar.acquire_above("r", None, Token(floor));
-        let Answer::Refused { why } = liar.hear() else { panic!("it was believed") };
+        let ArbiterAnswer::Refused { why } = liar.hear() else { panic!("it was believed") };
         assert!(why.contains("clock of the arbiter says"), "{why}");
     }
     assert!(!place.path("state/arbiter/token").exists(), "nothing lasts of it");
@@ -94,7 +94,7 @@ fn who_is_silent_is_gone_and_loses_the_lease() {
     assert!(silent.ended());
     let mut back = place.connect("home");
     back.acquire("r", Some(token));
-    assert!(matches!(back.hear(), Answer::Lost { .. }));
+    assert!(matches!(back.hear(), ArbiterAnswer::Lost { .. }));
 }
 
 #[test]
@@ -123,12 +123,12 @@ fn a_stopped_arbiter_of_the_holder_blocks_for_a_grace_and_knows_it_when_it_wakes
     assert!(next > token);
     holder.beat(1);
     send(&holder, Signal::SIGCONT);
-    assert!(matches!(holder.hear(), Answer::Lost { .. }));
+    assert!(matches!(holder.hear(), ArbiterAnswer::Lost { .. }));
     waiter.beat(2);
-    assert_eq!(waiter.outcome(), Answer::Beaten { number: 2 });
+    assert_eq!(waiter.outcome(), ArbiterAnswer::Beaten { number: 2 });
     // The stopped one keeps the lock that wakes the next one; that must not matter for long.
     let mut third = place.acquire("home", "t");
-    assert!(matches!(third.hear(), Answer::Waiting { .. }));
+    assert!(matches!(third.hear(), ArbiterAnswer::Waiting { .. }));
     waiter.release();
     assert!(third.granted() > next);
 }
@@ -138,20 +138,20 @@ fn a_stopped_arbiter_of_a_waiter_lets_the_next_one_pass() {
     let place = Place::with("2s");
     let (mut holder, token) = place.held("home", "r");
     let mut stopped = place.acquire("vps", "s");
-    assert!(matches!(stopped.hear(), Answer::Waiting { .. }));
+    assert!(matches!(stopped.hear(), ArbiterAnswer::Waiting { .. }));
     send(&stopped, Signal::SIGSTOP);
     let mut next = place.acquire("home", "t");
-    assert!(matches!(next.hear(), Answer::Waiting { .. }));
+    assert!(matches!(next.hear(), ArbiterAnswer::Waiting { .. }));
     holder.release();
     let next_token = next.granted();
     assert!(next_token > token);
     stopped.beat(1);
     send(&stopped, Signal::SIGCONT);
     next.beat(2);
-    assert_eq!(next.outcome(), Answer::Beaten { number: 2 });
+    assert_eq!(next.outcome(), ArbiterAnswer::Beaten { number: 2 });
     let told = [stopped.hear(), stopped.hear()];
-    assert!(told.contains(&Answer::Beaten { number: 1 }), "{told:?}");
-    assert!(told.iter().any(|word| matches!(word, Answer::Waiting { .. })), "{told:?}");
+    assert!(told.contains(&ArbiterAnswer::Beaten { number: 1 }), "{told:?}");
+    assert!(told.iter().any(|word| matches!(word, ArbiterAnswer::Waiting { .. })), "{told:?}");
 }
 
 /// What a damage does to the files, and whether the holder may still go on.
@@ -198,7 +198,7 @@ fn damaged_files_cost_a_grace_and_no_more() {
         let begin = Instant::now();
         let mut next = place.acquire("vps", "s");
         let first = next.hear();
-        let grace = matches!(first, Answer::Waiting { reason: Waiting::Grace { .. } });
+        let grace = matches!(first, ArbiterAnswer::Waiting { reason: Waiting::Grace { .. } });
         assert!(grace, "{what}: {first:?}");
         assert!(next.granted() > token, "{what}");
         assert!(begin.elapsed() > Duration::from_millis(900), "{what}: too early");
@@ -212,14 +212,14 @@ fn a_holder_is_confirmed_from_the_last_token_alone() {
         let (mut holder, token) = place.held("home", "r");
         damage(&place);
         holder.beat(1);
-        assert!(matches!(holder.hear(), Answer::Lost { .. }), "{what}: its record is gone");
+        assert!(matches!(holder.hear(), ArbiterAnswer::Lost { .. }), "{what}: its record is gone");
         let waiter = place.acquire("vps", "s");
-        assert!(matches!(waiter.hear(), Answer::Waiting { .. }), "{what}");
+        assert!(matches!(waiter.hear(), ArbiterAnswer::Waiting { .. }), "{what}");
         let mut back = place.connect("home");
         back.acquire("r", Some(token));
         let answer = back.hear();
-        assert_eq!(answer == Answer::Granted { token }, confirmed, "{what}: {answer:?}");
-        assert!(confirmed || matches!(answer, Answer::Lost { .. }), "{what}: {answer:?}");
+        assert_eq!(answer == ArbiterAnswer::Granted { token }, confirmed, "{what}: {answer:?}");
+        assert!(confirmed || matches!(answer, ArbiterAnswer::Lost { .. }), "{what}: {answer:?}");
     }
 }
 
@@ -229,7 +229,7 @@ fn a_directory_that_others_may_write_is_refused() {
     drop(place.held("home", "r"));
     Command::new("/bin/chmod").arg("777").arg(place.path("run/arbiter")).status().unwrap();
     let mut caller = place.connect("home");
-    assert!(matches!(caller.hear(), Answer::Refused { .. }));
+    assert!(matches!(caller.hear(), ArbiterAnswer::Refused { .. }));
     assert!(caller.ended());
     assert_eq!(caller.child.wait().unwrap().code(), Some(77));
 }
@@ -267,20 +267,20 @@ fn a_full_disk_refuses_and_changes_nothing() {
     full();
     let before = place.files();
     let mut waiter = place.acquire("vps", "s");
-    assert!(matches!(waiter.hear(), Answer::Refused { .. }));
+    assert!(matches!(waiter.hear(), ArbiterAnswer::Refused { .. }));
     holder.beat(1);
-    assert!(matches!(holder.hear(), Answer::Refused { .. }), "it could not be recorded");
+    assert!(matches!(holder.hear(), ArbiterAnswer::Refused { .. }), "it could not be recorded");
     holder.say(&Ask::Release);
-    assert!(matches!(holder.hear(), Answer::Refused { .. }));
+    assert!(matches!(holder.hear(), ArbiterAnswer::Refused { .. }));
     assert_eq!(place.files(), before, "something was left");
     fs::remove_file(&ballast).unwrap();
     holder.beat(2);
-    assert_eq!(holder.hear(), Answer::Beaten { number: 2 });
+    assert_eq!(holder.hear(), ArbiterAnswer::Beaten { number: 2 });
     waiter.acquire("s", None);
-    assert!(matches!(waiter.hear(), Answer::Waiting { .. }));
+    assert!(matches!(waiter.hear(), ArbiterAnswer::Waiting { .. }));
     full();
     holder.say(&Ask::Release);
-    assert!(matches!(holder.hear(), Answer::Refused { .. }));
+    assert!(matches!(holder.hear(), ArbiterAnswer::Refused { .. }));
     fs::remove_file(&ballast).unwrap();
     holder.release();
     assert!(waiter.granted() > token);

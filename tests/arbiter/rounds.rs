@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use certbaton::lease::wire::{Answer, Ask, Token};
+use certbaton::lease::wire::{ArbiterAnswer, Ask, Token};
 
 use crate::caller::{Caller, PATIENCE, Place};
 
@@ -132,13 +132,13 @@ fn wait(caller: &mut Caller, begin: Instant, kill: Option<Instant>, end: Instant
         }
         let patience = kill.unwrap_or(end).saturating_duration_since(now);
         match caller.answer(patience.min(GRACE / 6)) {
-            Ok(Answer::Granted { token }) => return Turn::Granted(token, sent),
-            Ok(Answer::Waiting { .. }) | Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+            Ok(ArbiterAnswer::Granted { token }) => return Turn::Granted(token, sent),
+            Ok(ArbiterAnswer::Waiting { .. }) | Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
                 beats.push(Instant::now());
                 caller.beat(u64::try_from(beats.len()).unwrap() - 1);
             }
-            Ok(Answer::Beaten { number }) => sent = beats[usize::try_from(number).unwrap()],
-            Ok(Answer::Lost { .. } | Answer::Refused { .. }) => return Turn::Over,
+            Ok(ArbiterAnswer::Beaten { number }) => sent = beats[usize::try_from(number).unwrap()],
+            Ok(ArbiterAnswer::Lost { .. } | ArbiterAnswer::Refused { .. }) => return Turn::Over,
             Ok(other) => panic!("{other:?}"),
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return Turn::Killed,
         }

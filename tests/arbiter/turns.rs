@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use certbaton::lease::wire::{Answer, Ask, Token, Waiting};
+use certbaton::lease::wire::{ArbiterAnswer, Ask, Token, Waiting};
 
 use crate::caller::Place;
 
@@ -14,7 +14,8 @@ fn who_comes_first_is_first() {
     let mut waiters = Vec::new();
     for number in 1..=4_usize {
         let waiter = place.acquire("vps", &format!("r{number}"));
-        let Answer::Waiting { reason: Waiting::Behind { waiters: before, holder } } = waiter.hear()
+        let ArbiterAnswer::Waiting { reason: Waiting::Behind { waiters: before, holder } } =
+            waiter.hear()
         else {
             panic!("it does not wait");
         };
@@ -28,7 +29,7 @@ fn who_comes_first_is_first() {
     waiters.remove(1).kill();
     for mut waiter in waiters {
         while let Ok(word) = waiter.answer(Duration::from_millis(100)) {
-            assert!(matches!(word, Answer::Waiting { .. }), "too early: {word:?}");
+            assert!(matches!(word, ArbiterAnswer::Waiting { .. }), "too early: {word:?}");
         }
         let begin = Instant::now();
         holder.release();
@@ -46,20 +47,20 @@ fn a_waiter_and_a_holder_are_answered() {
     let place = Place::with("30s");
     let (mut holder, token) = place.held("home", "r");
     holder.beat(1);
-    assert_eq!(holder.hear(), Answer::Beaten { number: 1 });
+    assert_eq!(holder.hear(), ArbiterAnswer::Beaten { number: 1 });
     let mut waiter = place.acquire("vps", "s");
-    assert!(matches!(waiter.hear(), Answer::Waiting { .. }));
+    assert!(matches!(waiter.hear(), ArbiterAnswer::Waiting { .. }));
     waiter.beat(2);
-    assert_eq!(waiter.hear(), Answer::Beaten { number: 2 });
+    assert_eq!(waiter.hear(), ArbiterAnswer::Beaten { number: 2 });
     waiter.release();
     // The same connection may ask again, the same request not.
     assert!(waiter.acquire("t", None));
-    assert!(matches!(waiter.hear(), Answer::Waiting { .. }));
+    assert!(matches!(waiter.hear(), ArbiterAnswer::Waiting { .. }));
     holder.acquire("r", None);
-    assert_eq!(holder.hear(), Answer::Granted { token });
+    assert_eq!(holder.hear(), ArbiterAnswer::Granted { token });
     holder.release();
     holder.acquire("r", None);
-    assert!(matches!(holder.hear(), Answer::Refused { .. }), "it is finished");
+    assert!(matches!(holder.hear(), ArbiterAnswer::Refused { .. }), "it is finished");
     assert!(waiter.granted() > token);
 }
 
@@ -68,25 +69,25 @@ fn a_holder_whose_connection_broke_goes_on() {
     let place = Place::with("30s");
     let (mut first, token) = place.held("home", "r");
     let mut waiter = place.acquire("vps", "s");
-    assert!(matches!(waiter.hear(), Answer::Waiting { .. }));
+    assert!(matches!(waiter.hear(), ArbiterAnswer::Waiting { .. }));
     first.kill();
     let told = (0..3).map(|_| waiter.hear());
-    let grace = |answer| matches!(answer, Answer::Waiting { reason: Waiting::Grace { .. } });
+    let grace = |answer| matches!(answer, ArbiterAnswer::Waiting { reason: Waiting::Grace { .. } });
     assert!(told.into_iter().any(grace), "it does not know that the holder may come back");
     let mut second = place.connect("home");
     second.acquire("r", Some(token));
-    assert_eq!(second.hear(), Answer::Granted { token });
+    assert_eq!(second.hear(), ArbiterAnswer::Granted { token });
     // Also while the old connection is only believed to be dead, and without a token.
     let mut third = place.connect("home");
     third.acquire("r", None);
-    assert_eq!(third.hear(), Answer::Granted { token });
+    assert_eq!(third.hear(), ArbiterAnswer::Granted { token });
     second.beat(1);
-    assert!(matches!(second.hear(), Answer::Lost { .. }));
+    assert!(matches!(second.hear(), ArbiterAnswer::Lost { .. }));
     third.beat(2);
-    assert_eq!(third.hear(), Answer::Beaten { number: 2 });
+    assert_eq!(third.hear(), ArbiterAnswer::Beaten { number: 2 });
     let mut liar = place.connect("vps");
     liar.acquire("r", Some(token));
-    assert!(matches!(liar.hear(), Answer::Refused { .. }));
+    assert!(matches!(liar.hear(), ArbiterAnswer::Refused { .. }));
     third.release();
     assert!(waiter.granted() > token);
 }
@@ -97,17 +98,20 @@ fn what_is_taken_away_is_taken_from_the_named_one_only() {
     let (mut holder, token) = place.held("home", "r");
     let mut breaker = place.connect("vps");
     breaker.say(&Ask::Break { token: Token(1) });
-    let Answer::Refused { why } = breaker.hear() else { panic!("it was broken") };
+    let ArbiterAnswer::Refused { why } = breaker.hear() else { panic!("it was broken") };
     assert!(why.contains(&token.0.to_string()) && why.contains("home"), "{why}");
     holder.beat(1);
-    assert_eq!(holder.hear(), Answer::Beaten { number: 1 });
+    assert_eq!(holder.hear(), ArbiterAnswer::Beaten { number: 1 });
     breaker.say(&Ask::Break { token });
-    assert_eq!(breaker.hear(), Answer::Broken);
+    assert_eq!(breaker.hear(), ArbiterAnswer::Broken);
     breaker.acquire("s", None);
     thread::sleep(Duration::from_millis(300));
     holder.beat(2);
-    assert!(matches!(holder.hear(), Answer::Lost { .. }));
-    assert!(matches!(breaker.hear(), Answer::Waiting { .. }), "it has not said that it stopped");
+    assert!(matches!(holder.hear(), ArbiterAnswer::Lost { .. }));
+    assert!(
+        matches!(breaker.hear(), ArbiterAnswer::Waiting { .. }),
+        "it has not said that it stopped"
+    );
     holder.release();
     assert!(breaker.granted() > token);
 }

@@ -14,7 +14,7 @@ use certbaton::config::Settings;
 use certbaton::lease::connection::{Connection, Way};
 use certbaton::lease::heartbeat::{News, Session};
 use certbaton::lease::holder::GiveUp;
-use certbaton::lease::wire::{Answer, Ask, Hello, Purpose, Token};
+use certbaton::lease::wire::{ArbiterAnswer, Ask, Hello, Purpose, Token};
 
 const HELLO: &str =
     r#"printf '%s\n' '{"version":1,"host":"vps","caller":"home","grace-millis":30000}'"#;
@@ -263,10 +263,10 @@ fn the_real_arbiter_breaks_a_lease_by_its_token() {
     let mut person = Connection::open(&real(&place, "vps")).unwrap();
     let _: Hello = person.word(&soon).unwrap();
     person.say(&Ask::Status).unwrap();
-    let Answer::Status(status) = person.word(&soon).unwrap() else { panic!("no status") };
+    let ArbiterAnswer::Status(status) = person.word(&soon).unwrap() else { panic!("no status") };
     assert_eq!(status.holder.unwrap().token, token);
     person.say(&Ask::Break { token }).unwrap();
-    assert_eq!(person.word::<Answer>(&soon).unwrap(), Answer::Broken);
+    assert_eq!(person.word::<ArbiterAnswer>(&soon).unwrap(), ArbiterAnswer::Broken);
     assert!(matches!(news(&mut home), News::Lost(_)));
 }
 

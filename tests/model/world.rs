@@ -14,7 +14,7 @@ use certbaton::lease::holder::{Action, Event, Greeting, Holder, Patience, Word};
 use certbaton::lease::memory::{Memory, Now, Recorded, millis};
 use certbaton::lease::rules::{self, Claim, Ruling};
 use certbaton::lease::times;
-use certbaton::lease::wire::{Answer, Purpose, RequestId, Token, VERSION, Waiting};
+use certbaton::lease::wire::{ArbiterAnswer, Purpose, RequestId, Token, VERSION, Waiting};
 
 use crate::search::System;
 
@@ -99,7 +99,7 @@ enum Up {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Down {
     Hello,
-    Said(Answer),
+    Said(ArbiterAnswer),
     Ended,
 }
 
@@ -258,7 +258,7 @@ impl State {
         self.queue.retain(|waiter| *waiter != host);
     }
 
-    fn answer(&mut self, host: usize, answer: Answer) {
+    fn answer(&mut self, host: usize, answer: ArbiterAnswer) {
         if let Some(line) = self.lines[host].as_mut().filter(|line| !line.cut) {
             line.down.push_back(Down::Said(answer));
         }
@@ -276,7 +276,7 @@ impl State {
             Down::Said(answer) => {
                 let this = &mut self.hosts[host];
                 this.sure |= match &answer {
-                    Answer::Beaten { number } => *number > this.before,
+                    ArbiterAnswer::Beaten { number } => *number > this.before,
                     _ => false,
                 };
                 self.tell(host, Event::Said(answer));
@@ -322,27 +322,29 @@ impl State {
                 match beaten {
                     Ok(grant) => {
                         self.memory.grant = Recorded::Known(grant);
-                        self.answer(host, Answer::Beaten { number });
+                        self.answer(host, ArbiterAnswer::Beaten { number });
                     }
                     Err(why) => {
                         self.end(host, End::Idle);
-                        self.answer(host, Answer::Lost { why });
+                        self.answer(host, ArbiterAnswer::Lost { why });
                     }
                 }
             }
-            (Word::Beat(number), End::Waiting(_)) => self.answer(host, Answer::Beaten { number }),
+            (Word::Beat(number), End::Waiting(_)) => {
+                self.answer(host, ArbiterAnswer::Beaten { number });
+            }
             (Word::Release, End::Holding(token)) => {
                 let connection = self.process(host);
                 if let Ok(grant) = rules::release(&self.memory, token, connection, self.time()) {
                     self.memory.grant = Recorded::Known(grant);
                 }
                 self.end(host, End::Idle);
-                self.answer(host, Answer::Released);
+                self.answer(host, ArbiterAnswer::Released);
             }
             (Word::Release, End::Waiting(_)) => {
                 self.queue.retain(|waiter| *waiter != host);
                 self.end(host, End::Idle);
-                self.answer(host, Answer::Released);
+                self.answer(host, ArbiterAnswer::Released);
             }
             _ => {}
         }
@@ -365,22 +367,22 @@ impl State {
                 self.memory.grant = Recorded::Known(grant);
                 self.queue.retain(|waiter| *waiter != host);
                 self.end(host, End::Holding(token));
-                self.answer(host, Answer::Granted { token });
+                self.answer(host, ArbiterAnswer::Granted { token });
             }
             Ruling::Confirmed(grant) => {
                 let token = grant.token;
                 self.memory.grant = Recorded::Known(grant);
                 self.queue.retain(|waiter| *waiter != host);
                 self.end(host, End::Holding(token));
-                self.answer(host, Answer::Granted { token });
+                self.answer(host, ArbiterAnswer::Granted { token });
             }
             Ruling::Quarantined(grant) => {
                 self.memory.grant = Recorded::Known(grant);
                 self.wait(host, claim);
             }
             Ruling::Wait { .. } => self.wait(host, claim),
-            Ruling::Lost(why) => self.answer(host, Answer::Lost { why }),
-            Ruling::Refused(why) => self.answer(host, Answer::Refused { why }),
+            Ruling::Lost(why) => self.answer(host, ArbiterAnswer::Lost { why }),
+            Ruling::Refused(why) => self.answer(host, ArbiterAnswer::Refused { why }),
         }
     }
 
@@ -389,7 +391,7 @@ impl State {
         self.end(host, End::Waiting(claim));
         if !told {
             let reason = Waiting::Behind { waiters: 0, holder: None };
-            self.answer(host, Answer::Waiting { reason });
+            self.answer(host, ArbiterAnswer::Waiting { reason });
         }
     }
 

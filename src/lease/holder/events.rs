@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::exit::{CarriesExit, Exit};
 use crate::lease::token::day;
-use crate::lease::wire::{Answer, Token, Waiting};
+use crate::lease::wire::{ArbiterAnswer, Token, Waiting};
 
 /// What the arbiter says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,7 +21,7 @@ pub enum Event {
     /// The arbiter's first line came, with its version.
     Hello(Greeting),
     /// A word of the arbiter.
-    Said(Answer),
+    Said(ArbiterAnswer),
     /// The connection ended, broke, or could not be made.
     Ended,
     /// The same, and the next is known to end so, too: this host is not let in.

@@ -25,15 +25,15 @@ fn say(held: Option<u64>) -> Action {
 }
 
 fn granted(token: u64) -> Event {
-    Event::Said(Answer::Granted { token: Token(token) })
+    Event::Said(ArbiterAnswer::Granted { token: Token(token) })
 }
 
 fn beaten(number: u64) -> Event {
-    Event::Said(Answer::Beaten { number })
+    Event::Said(ArbiterAnswer::Beaten { number })
 }
 
 fn waiting() -> Event {
-    Event::Said(Answer::Waiting { reason: Waiting::Grace { millis: 1 } })
+    Event::Said(ArbiterAnswer::Waiting { reason: Waiting::Grace { millis: 1 } })
 }
 
 /// Connected at 0, token 7 granted at 0; beat 1 is unanswered.
@@ -195,8 +195,8 @@ fn what_the_arbiter_does_not_confirm_is_lost() {
     for (event, why) in [
         (waiting(), "the arbiter has let it expire"),
         (granted(8), "the arbiter granted it anew instead of confirming it"),
-        (Event::Said(Answer::Lost { why: "broken".into() }), "broken"),
-        (Event::Said(Answer::Refused { why: "finished".into() }), "finished"),
+        (Event::Said(ArbiterAnswer::Lost { why: "broken".into() }), "broken"),
+        (Event::Said(ArbiterAnswer::Refused { why: "finished".into() }), "finished"),
     ] {
         let mut holder = holding();
         let actions = holder.step(at(1_000), event);
@@ -309,7 +309,7 @@ fn another_version_is_refused_with_both_numbers() {
 fn a_release_is_said_and_confirmed_or_given_up() {
     let mut holder = holding();
     assert_eq!(holder.step(at(1_000), Event::Release), [Action::Say(Word::Release)]);
-    let actions = holder.step(at(1_010), Event::Said(Answer::Released));
+    let actions = holder.step(at(1_010), Event::Said(ArbiterAnswer::Released));
     assert_eq!(actions, [Action::Close, Action::Released]);
 
     let mut holder = holding();
@@ -325,7 +325,7 @@ fn a_release_finds_its_way_over_a_new_connection() {
     assert_eq!(run(&mut holder, at(2_000)), [(2, Action::Connect)]);
     assert_eq!(holder.step(at(2_100), hello()), [say(Some(7))]);
     assert_eq!(holder.step(at(2_200), granted(7)), [Action::Say(Word::Release)]);
-    let actions = holder.step(at(2_300), Event::Said(Answer::Released));
+    let actions = holder.step(at(2_300), Event::Said(ArbiterAnswer::Released));
     assert_eq!(actions.last(), Some(&Action::Released));
 }
 
