@@ -35,7 +35,7 @@ use crate::coordinate::sequence::{Plan, Surveyed, Wish};
 use crate::coordinate::verified::{Known, Look};
 use crate::fleet::host_report::Report;
 use crate::fleet::link::{self, Way, hosts};
-use crate::fleet::protocol::{Answer, Order};
+use crate::fleet::protocol::{AgentAnswer, Order};
 use crate::fleet::skew::apart;
 use crate::history::file::{Recorder, Start};
 use crate::history::record::{By, Kind};
@@ -231,7 +231,7 @@ impl Coordinator<'_> {
         let answer = way.ask_until(Order::Survey, self.signals.as_fd());
         let answered = clock::now();
         match answer {
-            Ok(Answer::Survey(report)) => {
+            Ok(AgentAnswer::Survey(report)) => {
                 let skew = apart(report.clock, asked, answered);
                 (Ok(*report), skew)
             }

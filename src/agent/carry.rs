@@ -26,7 +26,7 @@ use crate::check::own;
 use crate::check::this_host;
 use crate::config::Settings;
 use crate::fleet::plant::plant;
-use crate::fleet::protocol::{self, Answer, MAX_ORDER, Order};
+use crate::fleet::protocol::{self, AgentAnswer, MAX_ORDER, Order};
 use crate::status::asking;
 
 /// Why an order was not carried out.
@@ -132,31 +132,32 @@ pub fn carry(settings: &Settings) -> Result<(), Error> {
     let line = caller.line(ORDER_TIME, MAX_ORDER).map_err(Error::Caller);
     let done = line.and_then(|line| Ok(protocol::order(&line)?)).and_then(|order| match order {
         Order::Survey => {
-            caller.looking(settings, |set| Answer::Survey(Box::new(this_host::survey(set))))
+            caller.looking(settings, |set| AgentAnswer::Survey(Box::new(this_host::survey(set))))
         }
         Order::Status => {
-            caller.looking(settings, |set| Answer::Status(Box::new(asking::found(set))))
+            caller.looking(settings, |set| AgentAnswer::Status(Box::new(asking::found(set))))
         }
-        Order::Inspect { names } => {
-            caller.looking(settings, move |set| Answer::Inspected(Box::new(inspect(set, &names))))
-        }
+        Order::Inspect { names } => caller
+            .looking(settings, move |set| AgentAnswer::Inspected(Box::new(inspect(set, &names)))),
         Order::Renew(renewal) => {
             session::leave()?;
-            Ok(Answer::Renewed(caller.renew(settings, &renewal)?))
+            Ok(AgentAnswer::Renewed(caller.renew(settings, &renewal)?))
         }
         Order::Plant { names } => {
             session::leave()?;
             caller.plant(settings, &names)
         }
-        Order::Probe(question) => Ok(Answer::Seen(caller.look(settings, question)?)),
+        Order::Probe(question) => Ok(AgentAnswer::Seen(caller.look(settings, question)?)),
     });
     match done {
         // It was said while it was still true.
-        Ok(Answer::Planted(_)) => Ok(()),
+        Ok(AgentAnswer::Planted(_)) => Ok(()),
         Ok(answer) => caller.answer(&answer),
         Err(error) => {
             // Whoever hung up does not hear it; the log does.
-            caller.answer(&Answer::Failed { exit: error.exit().code(), why: chain(&error) }).ok();
+            caller
+                .answer(&AgentAnswer::Failed { exit: error.exit().code(), why: chain(&error) })
+                .ok();
             Err(error)
         }
     }
@@ -164,14 +165,14 @@ pub fn carry(settings: &Settings) -> Result<(), Error> {
 
 /// The configuration of this host cannot be used: said to whoever asks.
 pub fn refuse(exit: Exit, why: &str) {
-    let failed = Answer::Failed { exit: exit.code(), why: why.to_owned() };
+    let failed = AgentAnswer::Failed { exit: exit.code(), why: why.to_owned() };
     if let Ok(caller) = Caller::standard() {
         caller.answer(&failed).ok();
     }
 }
 
 impl Caller {
-    fn answer(&self, answer: &Answer) -> Result<(), Error> {
+    fn answer(&self, answer: &AgentAnswer) -> Result<(), Error> {
         self.say(&protocol::line(answer)?).map_err(Error::Caller)
     }
 
@@ -179,8 +180,8 @@ impl Caller {
     fn looking(
         &self,
         settings: &Settings,
-        look: impl FnOnce(&Settings) -> Answer + Send + 'static,
-    ) -> Result<Answer, Error> {
+        look: impl FnOnce(&Settings) -> AgentAnswer + Send + 'static,
+    ) -> Result<AgentAnswer, Error> {
         let (bell, done) = io::pipe().map_err(Error::Caller)?;
         let settings = settings.clone();
         let work = move || {
@@ -196,7 +197,7 @@ impl Caller {
             sources.push(bell.as_fd());
             let ready = clock::ready(&sources, Some(left.min(BEAT))).map_err(Error::Caller)?;
             match ready.iter().position(|is| *is) {
-                None => self.answer(&Answer::Alive)?,
+                None => self.answer(&AgentAnswer::Alive)?,
                 Some(at) if at + 1 == sources.len() => return Ok(thread.wait()),
                 // The thread ends with the process.
                 Some(_) => return Err(Error::CalledOff),
@@ -205,9 +206,9 @@ impl Caller {
     }
 
     /// What is planted stays until the caller has seen it.
-    fn plant(&self, settings: &Settings, names: &[Hostname]) -> Result<Answer, Error> {
+    fn plant(&self, settings: &Settings, names: &[Hostname]) -> Result<AgentAnswer, Error> {
         let bed = plant(settings, names);
-        let answer = Answer::Planted(bed.plantings.clone());
+        let answer = AgentAnswer::Planted(bed.plantings.clone());
         let said = self.answer(&answer);
         let waited = said.and_then(|()| self.wait(PLANTED_TIME).map_err(Error::Caller));
         bed.clear();
@@ -222,7 +223,7 @@ impl Caller {
             }
             if beat.remaining().is_none() {
                 beat = Deadline::after(BEAT);
-                return self.answer(&Answer::Alive).map_err(|_| CalledOff);
+                return self.answer(&AgentAnswer::Alive).map_err(|_| CalledOff);
             }
             Ok(())
         };

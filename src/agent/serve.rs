@@ -3,7 +3,7 @@
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::names::HostLabel;
 use crate::config::Settings;
-use crate::fleet::protocol::{self, Answer};
+use crate::fleet::protocol::{self, AgentAnswer};
 use crate::fleet::relay;
 use crate::lease::{conversation, greeting};
 
@@ -36,7 +36,7 @@ pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(),
     }
     let order = greeted.other();
     if let Some(why) = &order.refused {
-        let failed = Answer::Failed { exit: Exit::Busy.code(), why: why.clone() };
+        let failed = AgentAnswer::Failed { exit: Exit::Busy.code(), why: why.clone() };
         return Ok(relay::refuse(&failed, &order.caller)?);
     }
     tracing::info!(host = %caller, "order of {caller} for the agent");

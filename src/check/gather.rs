@@ -13,7 +13,7 @@ use crate::check::matrix::{Gathered, HostSeen};
 use crate::fleet::host_report::Report;
 use crate::fleet::inspection::Inspection;
 use crate::fleet::link::{Error, Held, Way};
-use crate::fleet::protocol::{Answer, Order};
+use crate::fleet::protocol::{AgentAnswer, Order};
 use crate::fleet::questions::{fits, questions};
 use crate::fleet::skew::apart;
 
@@ -91,7 +91,7 @@ fn survey(way: &Way) -> (Told<Report>, SignedDuration) {
     let answer = way.ask(Order::Survey);
     let answered = clock::now();
     match answer {
-        Ok(Answer::Survey(report)) => {
+        Ok(AgentAnswer::Survey(report)) => {
             let skew = apart(report.clock, asked, answered);
             (Ok(*report), skew)
         }
@@ -103,7 +103,7 @@ fn plant(way: &Way, names: &[Hostname]) -> Told<(Vec<Planting>, Vec<Held>)> {
     let (mut all, mut held) = (Vec::new(), Vec::new());
     for names in chunks(names, |names| Order::Plant { names }) {
         match way.hold(Order::Plant { names }) {
-            Ok((Answer::Planted(plantings), hold)) => {
+            Ok((AgentAnswer::Planted(plantings), hold)) => {
                 all.extend(plantings);
                 held.push(hold);
             }
@@ -118,7 +118,7 @@ fn inspect(way: &Way, names: &[Hostname]) -> Told<Inspection> {
     let mut all = Inspection::default();
     for names in chunks(names, |names| Order::Inspect { names }) {
         match way.ask(Order::Inspect { names }) {
-            Ok(Answer::Inspected(part)) => add_part(&mut all, *part, &way.name),
+            Ok(AgentAnswer::Inspected(part)) => add_part(&mut all, *part, &way.name),
             other => return Err(unexpected(other)),
         }
     }
@@ -146,7 +146,7 @@ fn look(way: &Way, questions: &[Question]) -> Told<Vec<Sight>> {
     let mut all = Vec::new();
     for question in questions {
         match way.ask(Order::Probe(question.clone())) {
-            Ok(Answer::Seen(sights)) => all.extend(sights),
+            Ok(AgentAnswer::Seen(sights)) => all.extend(sights),
             other => return Err(unexpected(other)),
         }
     }
@@ -162,7 +162,7 @@ fn reports_of<'a>(
     reports[place].0.as_ref()
 }
 
-fn unexpected(answer: Result<Answer, Error>) -> String {
+fn unexpected(answer: Result<AgentAnswer, Error>) -> String {
     match answer {
         Ok(_) => "another answer than to the question".to_owned(),
         Err(error) => chain(&error),

@@ -19,7 +19,7 @@ use crate::coordinate::shared;
 use crate::fleet::budget::Budget;
 use crate::fleet::host_report::{Lineage, Report};
 use crate::fleet::link;
-use crate::fleet::protocol::{Answer, Renewed};
+use crate::fleet::protocol::{AgentAnswer, Renewed};
 use crate::history::record::Event;
 
 /// How one host's renewal went.
@@ -56,7 +56,7 @@ impl Coordinator<'_> {
         });
         let (mut refused, mut busy) = (false, false);
         let (ended, mut failure) = match answer {
-            Ok(Answer::Renewed(results)) => (Some(results), None),
+            Ok(AgentAnswer::Renewed(results)) => (Some(results), None),
             Ok(_) => (None, Some("another answer than to the order".to_owned())),
             Err(error) => {
                 self.note(&error);

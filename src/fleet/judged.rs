@@ -10,14 +10,14 @@ use crate::base::harmless;
 use crate::base::text::few;
 use crate::fleet::found::{Found, LineageStatus};
 use crate::fleet::host_report::{Lineage, Report};
-use crate::fleet::protocol::Answer;
+use crate::fleet::protocol::AgentAnswer;
 
 /// `answer`, as far as it can be believed at `now`.
-pub fn judged(mut answer: Answer, now: Timestamp) -> Answer {
+pub fn judged(mut answer: AgentAnswer, now: Timestamp) -> AgentAnswer {
     match &mut answer {
-        Answer::Survey(report) => judge_report(report, now),
-        Answer::Status(found) => judge_found(found, now),
-        Answer::Inspected(inspection) => {
+        AgentAnswer::Survey(report) => judge_report(report, now),
+        AgentAnswer::Status(found) => judge_found(found, now),
+        AgentAnswer::Inspected(inspection) => {
             let more = beyond("names that it looked at", &mut inspection.names, NAMES);
             beyond("findings", &mut inspection.findings, FINDINGS);
             inspection.findings.extend(finding(more.as_slice()));
@@ -25,14 +25,14 @@ pub fn judged(mut answer: Answer, now: Timestamp) -> Answer {
                 starts.truncate(FEW);
             }
         }
-        Answer::Renewed(renewed) => renewed.truncate(LINEAGES),
-        Answer::Planted(plantings) => {
+        AgentAnswer::Renewed(renewed) => renewed.truncate(LINEAGES),
+        AgentAnswer::Planted(plantings) => {
             plantings.truncate(LINEAGES);
             for planting in plantings {
                 planting.names.truncate(NAMES);
             }
         }
-        Answer::Seen(sights) => {
+        AgentAnswer::Seen(sights) => {
             sights.truncate(NAMES);
             for sight in sights {
                 sight.addresses.truncate(FEW);
@@ -41,7 +41,7 @@ pub fn judged(mut answer: Answer, now: Timestamp) -> Answer {
                 sight.presented.truncate(FEW);
             }
         }
-        Answer::Alive | Answer::Line { .. } | Answer::Failed { .. } => {}
+        AgentAnswer::Alive | AgentAnswer::Line { .. } | AgentAnswer::Failed { .. } => {}
     }
     answer
 }
@@ -184,8 +184,8 @@ mod tests {
     }
 
     fn heard(report: Report) -> Report {
-        match judged(Answer::Survey(Box::new(report)), at(30)) {
-            Answer::Survey(report) => *report,
+        match judged(AgentAnswer::Survey(Box::new(report)), at(30)) {
+            AgentAnswer::Survey(report) => *report,
             other => panic!("{other:?}"),
         }
     }
@@ -198,7 +198,7 @@ mod tests {
         let plain = report(vec![issued, lineage("b", "2")]);
         assert_eq!(heard(plain.clone()), plain);
         let found = sample::host("vps", false).found.unwrap();
-        let said = Answer::Status(Box::new(found));
+        let said = AgentAnswer::Status(Box::new(found));
         assert_eq!(judged(said.clone(), sample::now()), said);
     }
 
@@ -246,7 +246,9 @@ mod tests {
         let mut found = sample::host("vps", false).found.unwrap();
         found.lineages[0].not_after = Timestamp::MAX;
         found.notes = vec!["x".into(); 30_000];
-        let Answer::Status(found) = judged(Answer::Status(Box::new(found)), sample::now()) else {
+        let AgentAnswer::Status(found) =
+            judged(AgentAnswer::Status(Box::new(found)), sample::now())
+        else {
             panic!("another answer")
         };
         assert!(found.lineages.is_empty() && found.notes.len() == FEW);

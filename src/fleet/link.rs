@@ -12,7 +12,7 @@ use crate::base::host;
 use crate::base::names::{Destination, HostLabel};
 use crate::config::{Host, Settings};
 use crate::fleet::judged::judged;
-use crate::fleet::protocol::{self, Answer, Envelope, MAX_ANSWER, Order, Renewal};
+use crate::fleet::protocol::{self, AgentAnswer, Envelope, MAX_ANSWER, Order, Renewal};
 use crate::lease::wire as lease;
 
 /// How the agent of a host is reached.
@@ -146,16 +146,16 @@ impl Way {
     }
 
     /// Orders a look, and returns the answer.
-    pub fn ask(&self, order: Order) -> Result<Answer, Error> {
+    pub fn ask(&self, order: Order) -> Result<AgentAnswer, Error> {
         self.look(order, None)
     }
 
     /// As [`Way::ask`], called off by whatever makes `stop` readable.
-    pub fn ask_until(&self, order: Order, stop: BorrowedFd<'_>) -> Result<Answer, Error> {
+    pub fn ask_until(&self, order: Order, stop: BorrowedFd<'_>) -> Result<AgentAnswer, Error> {
         self.look(order, Some(stop))
     }
 
-    fn look(&self, order: Order, stop: Option<BorrowedFd<'_>>) -> Result<Answer, Error> {
+    fn look(&self, order: Order, stop: Option<BorrowedFd<'_>>) -> Result<AgentAnswer, Error> {
         let bounds = self.bounds(&order, 0);
         let mut agent = self.program()?.dialogue(bounds, stop)?;
         let answer = self.converse(&mut agent, order, &mut |_| {});
@@ -175,7 +175,7 @@ impl Way {
         lineages: usize,
         stop: BorrowedFd<'_>,
         mut hear: impl FnMut(&str),
-    ) -> Result<Answer, Error> {
+    ) -> Result<AgentAnswer, Error> {
         let order = Order::Renew(renewal);
         let bounds = self.bounds(&order, lineages);
         let mut agent = self.program()?.dialogue(bounds, Some(stop))?;
@@ -196,7 +196,7 @@ impl Way {
     }
 
     /// As [`Way::ask`], but what was ordered lasts until the second value is dropped.
-    pub fn hold(&self, order: Order) -> Result<(Answer, Held), Error> {
+    pub fn hold(&self, order: Order) -> Result<(AgentAnswer, Held), Error> {
         let mut agent = self.program()?.dialogue(self.bounds(&order, 0), None)?;
         let answer = self.converse(&mut agent, order, &mut |_| {});
         let held = Held { agent: Some(agent) };
@@ -232,7 +232,7 @@ impl Way {
         agent: &mut Dialogue<'_>,
         order: Order,
         hear: &mut dyn FnMut(&str),
-    ) -> Result<Answer, Error> {
+    ) -> Result<AgentAnswer, Error> {
         let mut complaint = String::new();
         let mut greeted = !self.greets;
         let line = protocol::line(&Envelope { version: protocol::VERSION, order })?;
@@ -250,9 +250,9 @@ impl Way {
                     return Err(Error::NotServe);
                 }
                 Said::Out(said) if greeted => match protocol::answer(&said)? {
-                    Answer::Alive => {}
-                    Answer::Line { text } => hear(&protocol::shown(text.as_bytes())),
-                    Answer::Failed { exit, why } => return Err(Error::Refused { exit, why }),
+                    AgentAnswer::Alive => {}
+                    AgentAnswer::Line { text } => hear(&protocol::shown(text.as_bytes())),
+                    AgentAnswer::Failed { exit, why } => return Err(Error::Refused { exit, why }),
                     last => return Ok(judged(last, clock::now())),
                 },
                 Said::Out(said) => {

@@ -81,7 +81,7 @@ pub struct Renewal {
 /// What an agent says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Answer {
+pub enum AgentAnswer {
     /// Still at it.
     Alive,
     /// Something a person may like to follow.
@@ -184,7 +184,7 @@ pub fn is_order(line: &[u8]) -> bool {
 }
 
 /// The answer of a line.
-pub fn answer(line: &[u8]) -> Result<Answer, Error> {
+pub fn answer(line: &[u8]) -> Result<AgentAnswer, Error> {
     if line.len() > MAX_ANSWER {
         return Err(Error::TooLong(MAX_ANSWER));
     }

@@ -14,7 +14,7 @@ use crate::base::command::piped::{Next, Piped};
 use crate::base::command::{self, Program};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::process;
-use crate::fleet::protocol::{self, Answer, MAX_ANSWER};
+use crate::fleet::protocol::{self, AgentAnswer, MAX_ANSWER};
 
 /// Why an order was not handed on.
 #[derive(Debug, thiserror::Error)]
@@ -63,12 +63,12 @@ pub fn relay(order: &[u8], caller: &Caller) -> Result<(), Error> {
     }
 }
 
-fn not_started(why: &str) -> Answer {
-    Answer::Failed { exit: Exit::Failed.code(), why: format!("{NOT_STARTED}: {why}") }
+fn not_started(why: &str) -> AgentAnswer {
+    AgentAnswer::Failed { exit: Exit::Failed.code(), why: format!("{NOT_STARTED}: {why}") }
 }
 
 /// Says `answer` instead of asking the agent.
-pub fn refuse(answer: &Answer, caller: &Caller) -> Result<(), Error> {
+pub fn refuse(answer: &AgentAnswer, caller: &Caller) -> Result<(), Error> {
     caller.say(&protocol::line(answer)?).map_err(Error::Pipe)
 }
 

@@ -26,7 +26,7 @@ use crate::fleet::found::Hold;
 use crate::fleet::found::{Found, LineageStatus, Versions};
 use crate::fleet::link::hosts;
 use crate::fleet::link::{self, Way};
-use crate::fleet::protocol::{Answer, Order};
+use crate::fleet::protocol::{AgentAnswer, Order};
 use crate::fleet::skew::apart;
 use crate::history::file;
 use crate::history::run::{self, Run};
@@ -102,7 +102,7 @@ fn peer(settings: &Settings, call: &StatusCall<'_>, host: &Host) -> HostStatus {
     let asked = clock::now();
     let mut clock_ahead = 0;
     let (unreachable, said) = match way.ask(Order::Status) {
-        Ok(Answer::Status(found)) => {
+        Ok(AgentAnswer::Status(found)) => {
             clock_ahead = apart(found.at, asked, clock::now()).as_secs();
             let said = Remembered { seen: clock::now(), found: *found };
             if let Err(error) = remembered::keep(settings, &host.name, &said) {

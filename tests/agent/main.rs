@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use certbaton::base::clock::{Deadline, pause};
 use certbaton::ca::sight::Planted;
-use certbaton::fleet::protocol::{Answer, answer};
+use certbaton::fleet::protocol::{AgentAnswer, answer};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -36,7 +36,7 @@ fn agent(tree: &Tree, order: &str) -> Child {
     agent
 }
 
-fn first_answer(agent: &mut Child) -> Answer {
+fn first_answer(agent: &mut Child) -> AgentAnswer {
     let mut line = Vec::new();
     let mut out = BufReader::new(agent.stdout.take().unwrap());
     out.read_until(b'\n', &mut line).unwrap();
@@ -54,7 +54,9 @@ fn what_is_planted_is_there_until_the_caller_hangs_up_or_the_agent_is_ended() {
     let Some(tree) = Tree::plant("exit 1") else { return };
     for by_signal in [false, true] {
         let mut agent = agent(&tree, PLANT);
-        let Answer::Planted(plantings) = first_answer(&mut agent) else { panic!("not planted") };
+        let AgentAnswer::Planted(plantings) = first_answer(&mut agent) else {
+            panic!("not planted")
+        };
         assert_eq!(plantings.len(), 1, "{plantings:?}");
         let names: Vec<&str> =
             plantings[0].names.iter().map(certbaton::base::names::Hostname::as_str).collect();
@@ -178,7 +180,7 @@ fn an_agent_whose_words_nobody_takes_ends_by_itself() {
 fn an_order_of_the_future_is_refused_in_words() {
     let Some(tree) = Tree::plant("exit 1") else { return };
     let mut agent = agent(&tree, r#"{"version":1,"order":{"conquer":{}}}"#);
-    let Answer::Failed { why, .. } = first_answer(&mut agent) else { panic!("not refused") };
+    let AgentAnswer::Failed { why, .. } = first_answer(&mut agent) else { panic!("not refused") };
     assert!(why.contains("not understood"), "{why}");
     agent.wait().unwrap();
 }
@@ -217,8 +219,8 @@ fn a_peer_has_nothing_looked_at_that_is_this_hosts_alone() {
         let mut line = Vec::new();
         out.read_until(b'\n', &mut line).unwrap();
         match answer(&line).unwrap() {
-            Answer::Alive => {}
-            Answer::Seen(sights) => break sights,
+            AgentAnswer::Alive => {}
+            AgentAnswer::Seen(sights) => break sights,
             other => panic!("{other:?}"),
         }
     };

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Output};
 
-use certbaton::fleet::protocol::Answer;
+use certbaton::fleet::protocol::AgentAnswer;
 use serde_json::Value;
 
 use crate::tree::{Tree, certificate};
@@ -101,7 +101,7 @@ fn an_order_by_force_leaves_out_what_is_over_the_limit_and_renews_the_rest() {
     fs::write(&conf, text).unwrap();
     for names in ["[]", "[\"a\",\"b\"]"] {
         let order = crate::RENEW.replace("[\"a\"]", names);
-        let Some(Answer::Renewed(mut results)) = tree.answers(&order).pop() else {
+        let Some(AgentAnswer::Renewed(mut results)) = tree.answers(&order).pop() else {
             panic!("the whole order was refused")
         };
         results.sort_by_key(|result| result.name.clone());

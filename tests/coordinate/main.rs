@@ -19,7 +19,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
 use certbaton::fleet::host_report::{Due, Report};
-use certbaton::fleet::protocol::{Answer, answer};
+use certbaton::fleet::protocol::{AgentAnswer, answer};
 use rustix::fs::FlockOperation;
 use tree::{Tree, certificate};
 
@@ -40,7 +40,7 @@ impl Tree {
     }
 
     /// All that the agent says to one order.
-    fn answers(&self, order: &str) -> Vec<Answer> {
+    fn answers(&self, order: &str) -> Vec<AgentAnswer> {
         let mut agent = self.agent(order);
         let out = BufReader::new(agent.stdout.take().unwrap());
         let answers = out.split(b'\n').map(|line| answer(&line.unwrap()).unwrap()).collect();
@@ -50,7 +50,7 @@ impl Tree {
 
     fn survey(&self) -> Report {
         match self.answers(SURVEY).pop() {
-            Some(Answer::Survey(report)) => *report,
+            Some(AgentAnswer::Survey(report)) => *report,
             other => panic!("{other:?}"),
         }
     }
@@ -106,14 +106,14 @@ fn files_tell_whether_a_lineage_was_renewed() {
                  cp next.pem le/archive/a/cert2.pem; ln -sf ../../archive/a/cert2.pem le/live/a/cert.pem; exit 3";
     let Some(tree) = Tree::plant(issue) else { return };
     let answers = tree.answers(RENEW);
-    let Some(Answer::Renewed(results)) = answers.last() else { panic!("{answers:?}") };
+    let Some(AgentAnswer::Renewed(results)) = answers.last() else { panic!("{answers:?}") };
     assert_eq!(results.len(), 1);
     assert_eq!(
         (results[0].before.as_deref(), results[0].after.as_deref()),
         (Some("01"), Some("02"))
     );
     assert_eq!(results[0].status, Some(3));
-    assert!(answers.contains(&Answer::Line { text: "working".into() }), "{answers:?}");
+    assert!(answers.contains(&AgentAnswer::Line { text: "working".into() }), "{answers:?}");
     let arguments = format!(
         "renew --non-interactive --no-random-sleep-on-renew --cert-name a --force-renewal --config-dir {}/le\n",
         tree.base().display()
@@ -126,7 +126,10 @@ fn an_unknown_lineage_or_order_starts_no_certbot() {
     let Some(tree) = Tree::plant("touch started") else { return };
     for order in [&RENEW.replace("\"a\"", "\"b\""), &RENEW.replace(":1", ":9"), "junk"] {
         let answers = tree.answers(order);
-        assert!(matches!(answers[..], [Answer::Failed { exit: 1, .. }]), "{order}: {answers:?}");
+        assert!(
+            matches!(answers[..], [AgentAnswer::Failed { exit: 1, .. }]),
+            "{order}: {answers:?}"
+        );
     }
     assert!(!tree.base().join("started").exists());
 }
@@ -140,15 +143,15 @@ fn whoever_orders_it_by_force_the_weeks_limit_of_the_same_names_is_held() {
     let all = RENEW.replace("[\"a\"]", "[]");
     for order in [RENEW, &all] {
         let answers = tree.answers(order);
-        let [Answer::Failed { exit: 1, why }] = &answers[..] else { panic!("{answers:?}") };
+        let [AgentAnswer::Failed { exit: 1, why }] = &answers[..] else { panic!("{answers:?}") };
         assert!(why.contains("a is not renewed by force") && why.contains(" 5 "), "{why}");
     }
     assert!(!tree.base().join("started").exists());
     let unforced = RENEW.replace("true", "false");
-    assert!(matches!(tree.answers(&unforced).last(), Some(Answer::Renewed(_))));
+    assert!(matches!(tree.answers(&unforced).last(), Some(AgentAnswer::Renewed(_))));
     assert!(tree.base().join("started").exists(), "what is due is asked for all the same");
     fs::remove_file(tree.base().join("le/archive/a/cert5.pem")).unwrap();
-    assert!(matches!(tree.answers(RENEW).last(), Some(Answer::Renewed(_))), "the fifth");
+    assert!(matches!(tree.answers(RENEW).last(), Some(AgentAnswer::Renewed(_))), "the fifth");
 }
 
 #[test]
@@ -160,7 +163,7 @@ fn hanging_up_interrupts_certbot_and_the_agent_waits_for_its_end() {
     let mut out = BufReader::new(agent.stdout.take().unwrap());
     let mut line = Vec::new();
     out.read_until(b'\n', &mut line).unwrap();
-    assert_eq!(answer(&line).unwrap(), Answer::Line { text: "started".into() });
+    assert_eq!(answer(&line).unwrap(), AgentAnswer::Line { text: "started".into() });
     drop(agent.stdin.take());
     assert_eq!(agent.wait().unwrap().code(), Some(1));
     assert_eq!(tree.said("end"), "interrupted\n");
@@ -176,7 +179,7 @@ fn two_coordinators_run_certbot_in_turn() {
             .split(b'\n')
             .map(|line| answer(&line.unwrap()).unwrap())
             .collect();
-        assert!(matches!(answers.last(), Some(Answer::Renewed(_))), "{answers:?}");
+        assert!(matches!(answers.last(), Some(AgentAnswer::Renewed(_))), "{answers:?}");
         assert!(agent.wait().unwrap().success());
     }
     assert_eq!(tree.said("runs"), "one\none\n");
@@ -200,11 +203,11 @@ fn a_certbot_that_comes_second_after_all_waits_for_its_turn_again() {
     fs::write(tree.base().join("held"), "").unwrap();
     let mut lines = BufReader::new(agent.stdout.take().unwrap()).split(b'\n');
     let mut next = || answer(&lines.next().unwrap().unwrap()).unwrap();
-    assert!(matches!(next(), Answer::Line { text } if text.starts_with("Another instance")));
+    assert!(matches!(next(), AgentAnswer::Line { text } if text.starts_with("Another instance")));
     let waiting = format!("waiting: another certbot, process {}, runs here", std::process::id());
-    assert_eq!(next(), Answer::Line { text: waiting });
+    assert_eq!(next(), AgentAnswer::Line { text: waiting });
     rustix::fs::fcntl_lock(&lock, FlockOperation::Unlock).unwrap();
-    let Answer::Renewed(results) = next() else { panic!("no result") };
+    let AgentAnswer::Renewed(results) = next() else { panic!("no result") };
     assert_eq!(results[0].status, Some(0));
     assert!(agent.wait().unwrap().success());
     assert_eq!(tree.said("runs"), "run\nrun\n");
@@ -237,7 +240,9 @@ fn the_cas_own_sentence_is_told_of_what_was_not_renewed() {
                  echo '  Detail: 203.0.113.5: Invalid response: 404'; \
                  echo 'Failed to renew certificate a with error: Some challenges have failed.'; exit 1";
     let Some(tree) = Tree::plant(print) else { return };
-    let Some(Answer::Renewed(results)) = tree.answers(RENEW).pop() else { panic!("not tried") };
+    let Some(AgentAnswer::Renewed(results)) = tree.answers(RENEW).pop() else {
+        panic!("not tried")
+    };
     let why = "a.example: 203.0.113.5: Invalid response: 404";
     assert_eq!(results[0].why.as_deref(), Some(why), "{results:?}");
 }

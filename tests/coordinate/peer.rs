@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use certbaton::base::names::Hostname;
 use certbaton::fleet::host_report::{Lineage, Report, Routes};
-use certbaton::fleet::protocol::{Answer, line};
+use certbaton::fleet::protocol::{AgentAnswer, line};
 use serde_json::Value;
 
 use crate::hostile::{Lair, STATED, lair_of};
@@ -39,7 +39,7 @@ impl Lair {
             certbot.traps.clear();
         }
         change(&mut report);
-        let said = line(&Answer::Survey(Box::new(report))).unwrap();
+        let said = line(&AgentAnswer::Survey(Box::new(report))).unwrap();
         fs::write(self.tree.base().join("peer.survey"), said).unwrap();
     }
 

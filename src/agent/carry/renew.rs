@@ -20,7 +20,7 @@ use crate::check::this_host::{self, serials};
 use crate::config::Settings;
 use crate::fleet::budget::Budget;
 use crate::fleet::host_report::Lineage;
-use crate::fleet::protocol::{self, Answer, MAX_TEXT, Renewal, Renewed};
+use crate::fleet::protocol::{self, AgentAnswer, MAX_TEXT, Renewal, Renewed};
 
 impl Caller {
     /// Runs certbot once, or once per name, and tells by its files what came of it.
@@ -125,10 +125,10 @@ impl Caller {
                 },
             };
             if told != Some(other) {
-                self.answer(&Answer::Line { text: format!("waiting: {other} runs here") })?;
+                self.answer(&AgentAnswer::Line { text: format!("waiting: {other} runs here") })?;
                 told = Some(other);
             } else if beat.remaining().is_none() {
-                self.answer(&Answer::Alive)?;
+                self.answer(&AgentAnswer::Alive)?;
                 beat = Deadline::after(BEAT);
             }
             if deadline.remaining().is_none() {
@@ -205,9 +205,9 @@ impl Caller {
                 Next::Out(line) | Next::Err(line) => {
                     let text = protocol::shown(&line);
                     at_a_line(&text);
-                    self.answer(&Answer::Line { text })?;
+                    self.answer(&AgentAnswer::Line { text })?;
                 }
-                Next::Silence => self.answer(&Answer::Alive)?,
+                Next::Silence => self.answer(&AgentAnswer::Alive)?,
                 Next::Woken(_) => return Err(Error::CalledOff),
                 Next::Ended => return Ok(()),
             }
