@@ -35,7 +35,7 @@ use crate::coordinate::sequence::{Plan, Surveyed, Wish};
 use crate::coordinate::verified::{Known, Look};
 use crate::fleet::host_report::Report;
 use crate::fleet::link::{self, Way, hosts};
-use crate::fleet::protocol::{AgentAnswer, Order};
+use crate::fleet::protocol::{AgentAnswer, AgentOrder};
 use crate::fleet::skew::apart;
 use crate::history::file::{Recorder, Start};
 use crate::history::record::{By, Kind};
@@ -228,7 +228,7 @@ impl Coordinator<'_> {
         let asked = clock::now();
         let way = self.ways[index].clone();
         let way = if self.is_called_off { way.patient(LAST_LOOK) } else { way };
-        let answer = way.ask_until(Order::Survey, self.signals.as_fd());
+        let answer = way.ask_until(AgentOrder::Survey, self.signals.as_fd());
         let answered = clock::now();
         match answer {
             Ok(AgentAnswer::Survey(report)) => {

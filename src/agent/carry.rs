@@ -26,7 +26,7 @@ use crate::check::own;
 use crate::check::this_host;
 use crate::config::Settings;
 use crate::fleet::plant::plant;
-use crate::fleet::protocol::{self, AgentAnswer, MAX_ORDER, Order};
+use crate::fleet::protocol::{self, AgentAnswer, AgentOrder, MAX_ORDER};
 use crate::status::asking;
 
 /// Why an order was not carried out.
@@ -131,23 +131,23 @@ pub fn carry(settings: &Settings) -> Result<(), Error> {
     let mut caller = Caller::standard().map_err(Error::Caller)?;
     let line = caller.line(ORDER_TIME, MAX_ORDER).map_err(Error::Caller);
     let done = line.and_then(|line| Ok(protocol::order(&line)?)).and_then(|order| match order {
-        Order::Survey => {
+        AgentOrder::Survey => {
             caller.looking(settings, |set| AgentAnswer::Survey(Box::new(this_host::survey(set))))
         }
-        Order::Status => {
+        AgentOrder::Status => {
             caller.looking(settings, |set| AgentAnswer::Status(Box::new(asking::found(set))))
         }
-        Order::Inspect { names } => caller
+        AgentOrder::Inspect { names } => caller
             .looking(settings, move |set| AgentAnswer::Inspected(Box::new(inspect(set, &names)))),
-        Order::Renew(renewal) => {
+        AgentOrder::Renew(renewal) => {
             session::leave()?;
             Ok(AgentAnswer::Renewed(caller.renew(settings, &renewal)?))
         }
-        Order::Plant { names } => {
+        AgentOrder::Plant { names } => {
             session::leave()?;
             caller.plant(settings, &names)
         }
-        Order::Probe(question) => Ok(AgentAnswer::Seen(caller.look(settings, question)?)),
+        AgentOrder::Probe(question) => Ok(AgentAnswer::Seen(caller.look(settings, question)?)),
     });
     match done {
         // It was said while it was still true.

@@ -13,7 +13,7 @@ use crate::check::matrix::{Gathered, HostSeen};
 use crate::fleet::host_report::Report;
 use crate::fleet::inspection::Inspection;
 use crate::fleet::link::{Error, Held, Way};
-use crate::fleet::protocol::{AgentAnswer, Order};
+use crate::fleet::protocol::{AgentAnswer, AgentOrder};
 use crate::fleet::questions::{fits, questions};
 use crate::fleet::skew::apart;
 
@@ -88,7 +88,7 @@ impl Asking<'_> {
 
 fn survey(way: &Way) -> (Told<Report>, SignedDuration) {
     let asked = clock::now();
-    let answer = way.ask(Order::Survey);
+    let answer = way.ask(AgentOrder::Survey);
     let answered = clock::now();
     match answer {
         Ok(AgentAnswer::Survey(report)) => {
@@ -101,8 +101,8 @@ fn survey(way: &Way) -> (Told<Report>, SignedDuration) {
 
 fn plant(way: &Way, names: &[Hostname]) -> Told<(Vec<Planting>, Vec<Held>)> {
     let (mut all, mut held) = (Vec::new(), Vec::new());
-    for names in chunks(names, |names| Order::Plant { names }) {
-        match way.hold(Order::Plant { names }) {
+    for names in chunks(names, |names| AgentOrder::Plant { names }) {
+        match way.hold(AgentOrder::Plant { names }) {
             Ok((AgentAnswer::Planted(plantings), hold)) => {
                 all.extend(plantings);
                 held.push(hold);
@@ -116,8 +116,8 @@ fn plant(way: &Way, names: &[Hostname]) -> Told<(Vec<Planting>, Vec<Held>)> {
 
 fn inspect(way: &Way, names: &[Hostname]) -> Told<Inspection> {
     let mut all = Inspection::default();
-    for names in chunks(names, |names| Order::Inspect { names }) {
-        match way.ask(Order::Inspect { names }) {
+    for names in chunks(names, |names| AgentOrder::Inspect { names }) {
+        match way.ask(AgentOrder::Inspect { names }) {
             Ok(AgentAnswer::Inspected(part)) => add_part(&mut all, *part, &way.name),
             other => return Err(unexpected(other)),
         }
@@ -145,7 +145,7 @@ fn add_part(all: &mut Inspection, part: Inspection, host: &HostLabel) {
 fn look(way: &Way, questions: &[Question]) -> Told<Vec<Sight>> {
     let mut all = Vec::new();
     for question in questions {
-        match way.ask(Order::Probe(question.clone())) {
+        match way.ask(AgentOrder::Probe(question.clone())) {
             Ok(AgentAnswer::Seen(sights)) => all.extend(sights),
             other => return Err(unexpected(other)),
         }
@@ -170,7 +170,7 @@ fn unexpected(answer: Result<AgentAnswer, Error>) -> String {
 }
 
 /// As many names an order as it can hold; one order without names if there are none.
-fn chunks(names: &[Hostname], order: impl Fn(Vec<Hostname>) -> Order) -> Vec<Vec<Hostname>> {
+fn chunks(names: &[Hostname], order: impl Fn(Vec<Hostname>) -> AgentOrder) -> Vec<Vec<Hostname>> {
     let mut parts = vec![Vec::new()];
     for name in names {
         let last = parts.len() - 1;
@@ -208,9 +208,11 @@ mod tests {
         let names: Vec<Hostname> = (0..300)
             .map(|n| Hostname::parse(&format!("name-{n}.of-some-length.example.org")).unwrap())
             .collect();
-        let parts = chunks(&names, |names| Order::Inspect { names });
-        assert!(parts.len() > 1 && parts.iter().all(|p| fits(Order::Inspect { names: p.clone() })));
+        let parts = chunks(&names, |names| AgentOrder::Inspect { names });
+        assert!(
+            parts.len() > 1 && parts.iter().all(|p| fits(AgentOrder::Inspect { names: p.clone() }))
+        );
         assert_eq!(parts.concat(), names);
-        assert_eq!(chunks(&[], |names| Order::Plant { names }), [Vec::new()]);
+        assert_eq!(chunks(&[], |names| AgentOrder::Plant { names }), [Vec::new()]);
     }
 }

@@ -12,7 +12,7 @@ use crate::base::host;
 use crate::base::names::{Destination, HostLabel};
 use crate::config::{Host, Settings};
 use crate::fleet::judged::judged;
-use crate::fleet::protocol::{self, AgentAnswer, Envelope, MAX_ANSWER, Order, Renewal};
+use crate::fleet::protocol::{self, AgentAnswer, AgentOrder, Envelope, MAX_ANSWER, Renewal};
 use crate::lease::wire as lease;
 
 /// How the agent of a host is reached.
@@ -146,16 +146,16 @@ impl Way {
     }
 
     /// Orders a look, and returns the answer.
-    pub fn ask(&self, order: Order) -> Result<AgentAnswer, Error> {
+    pub fn ask(&self, order: AgentOrder) -> Result<AgentAnswer, Error> {
         self.look(order, None)
     }
 
     /// As [`Way::ask`], called off by whatever makes `stop` readable.
-    pub fn ask_until(&self, order: Order, stop: BorrowedFd<'_>) -> Result<AgentAnswer, Error> {
+    pub fn ask_until(&self, order: AgentOrder, stop: BorrowedFd<'_>) -> Result<AgentAnswer, Error> {
         self.look(order, Some(stop))
     }
 
-    fn look(&self, order: Order, stop: Option<BorrowedFd<'_>>) -> Result<AgentAnswer, Error> {
+    fn look(&self, order: AgentOrder, stop: Option<BorrowedFd<'_>>) -> Result<AgentAnswer, Error> {
         let bounds = self.bounds(&order, 0);
         let mut agent = self.program()?.dialogue(bounds, stop)?;
         let answer = self.converse(&mut agent, order, &mut |_| {});
@@ -176,7 +176,7 @@ impl Way {
         stop: BorrowedFd<'_>,
         mut hear: impl FnMut(&str),
     ) -> Result<AgentAnswer, Error> {
-        let order = Order::Renew(renewal);
+        let order = AgentOrder::Renew(renewal);
         let bounds = self.bounds(&order, lineages);
         let mut agent = self.program()?.dialogue(bounds, Some(stop))?;
         let answer = self.converse(&mut agent, order, &mut hear);
@@ -196,7 +196,7 @@ impl Way {
     }
 
     /// As [`Way::ask`], but what was ordered lasts until the second value is dropped.
-    pub fn hold(&self, order: Order) -> Result<(AgentAnswer, Held), Error> {
+    pub fn hold(&self, order: AgentOrder) -> Result<(AgentAnswer, Held), Error> {
         let mut agent = self.program()?.dialogue(self.bounds(&order, 0), None)?;
         let answer = self.converse(&mut agent, order, &mut |_| {});
         let held = Held { agent: Some(agent) };
@@ -208,17 +208,18 @@ impl Way {
     }
 
     /// What the conversation about `order` may take, whoever answers.
-    fn bounds(&self, order: &Order, lineages: usize) -> Bounds {
+    fn bounds(&self, order: &AgentOrder, lineages: usize) -> Bounds {
         let count = u32::try_from(lineages.max(1)).unwrap_or(u32::MAX);
         let (time, silence, more) = match order {
-            Order::Renew(_) => {
+            AgentOrder::Renew(_) => {
                 let time = self.wait.saturating_add(self.renewal.saturating_mul(count));
                 (time, SILENCE, LINEAGE_BYTES.saturating_mul(lineages.max(1)))
             }
-            Order::Probe(_) => (PROBE, SILENCE, 0),
-            Order::Survey | Order::Status | Order::Inspect { .. } | Order::Plant { .. } => {
-                (self.patience, self.patience.min(QUIET), 0)
-            }
+            AgentOrder::Probe(_) => (PROBE, SILENCE, 0),
+            AgentOrder::Survey
+            | AgentOrder::Status
+            | AgentOrder::Inspect { .. }
+            | AgentOrder::Plant { .. } => (self.patience, self.patience.min(QUIET), 0),
         };
         let time = self.most.map_or(time, |most| time.min(most));
         let silence = silence.min(time);
@@ -230,7 +231,7 @@ impl Way {
     fn converse(
         &self,
         agent: &mut Dialogue<'_>,
-        order: Order,
+        order: AgentOrder,
         hear: &mut dyn FnMut(&str),
     ) -> Result<AgentAnswer, Error> {
         let mut complaint = String::new();
@@ -324,10 +325,10 @@ mod tests {
 
     #[test]
     fn a_renewal_has_its_wait_and_a_stated_time_for_each_lineage() {
-        let bounds = way("").bounds(&Order::Renew(renewal()), 3);
+        let bounds = way("").bounds(&AgentOrder::Renew(renewal()), 3);
         assert_eq!(bounds.time, Duration::from_mins(30 + 3 * 5));
         assert!(bounds.silence < bounds.time && bounds.bytes < 8 * 1024 * 1024);
-        let look = way("").patient(Duration::from_secs(20)).bounds(&Order::Status, 0);
+        let look = way("").patient(Duration::from_secs(20)).bounds(&AgentOrder::Status, 0);
         assert_eq!((look.time, look.silence), (Duration::from_secs(20), Duration::from_secs(20)));
     }
 

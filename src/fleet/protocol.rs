@@ -38,13 +38,13 @@ pub struct Envelope {
     /// `VERSION`.
     pub version: u32,
     /// What is to be done.
-    pub order: Order,
+    pub order: AgentOrder,
 }
 
 /// What an agent is to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Order {
+pub enum AgentOrder {
     /// Look at everything that matters to a renewal; change nothing.
     Survey,
     /// Say how things are; change nothing.
@@ -158,7 +158,7 @@ pub fn line(word: &impl Serialize) -> Result<Vec<u8>, Error> {
 }
 
 /// The order of a line; another version is told by its number, whatever else the line holds.
-pub fn order(line: &[u8]) -> Result<Order, Error> {
+pub fn order(line: &[u8]) -> Result<AgentOrder, Error> {
     #[derive(Deserialize)]
     struct Numbered {
         version: u32,
@@ -256,7 +256,7 @@ mod tests {
             force: false,
             dry_run: true,
         };
-        let envelope = Envelope { version: VERSION, order: Order::Renew(renewal) };
+        let envelope = Envelope { version: VERSION, order: AgentOrder::Renew(renewal) };
         let text = line(&envelope).unwrap();
         assert_eq!(String::from_utf8_lossy(&text).trim_end(), renew("a.example"));
         assert_eq!(order(&text).unwrap(), envelope.order);

@@ -2,7 +2,7 @@
 
 use crate::base::names::{HostLabel, Hostname};
 use crate::ca::sight::{Planted, Planting, Question, Wanted};
-use crate::fleet::protocol::{self, Envelope, MAX_ORDER, Order};
+use crate::fleet::protocol::{self, AgentOrder, Envelope, MAX_ORDER};
 
 /// Every name with every nonce that is planted for it, in orders that are short enough.
 pub fn questions(names: &[Hostname], planted: &[(&HostLabel, &[Planting])]) -> Vec<Question> {
@@ -24,7 +24,7 @@ pub fn questions(names: &[Hostname], planted: &[(&HostLabel, &[Planting])]) -> V
         let last = parts.len() - 1;
         let before = parts[last].clone();
         add(&mut parts[last], name, &nonces);
-        if !before.names.is_empty() && !fits(Order::Probe(parts[last].clone())) {
+        if !before.names.is_empty() && !fits(AgentOrder::Probe(parts[last].clone())) {
             parts[last] = before;
             let mut next = Question::default();
             add(&mut next, name, &nonces);
@@ -48,7 +48,7 @@ fn add(question: &mut Question, name: &Hostname, nonces: &[Wanted]) {
 }
 
 /// Whether `order` may be said.
-pub fn fits(order: Order) -> bool {
+pub fn fits(order: AgentOrder) -> bool {
     let envelope = Envelope { version: protocol::VERSION, order };
     protocol::line(&envelope).is_ok_and(|line| line.len() <= MAX_ORDER)
 }

@@ -26,7 +26,7 @@ use crate::fleet::found::Hold;
 use crate::fleet::found::{Found, LineageStatus, Versions};
 use crate::fleet::link::hosts;
 use crate::fleet::link::{self, Way};
-use crate::fleet::protocol::{AgentAnswer, Order};
+use crate::fleet::protocol::{AgentAnswer, AgentOrder};
 use crate::fleet::skew::apart;
 use crate::history::file;
 use crate::history::run::{self, Run};
@@ -101,7 +101,7 @@ fn peer(settings: &Settings, call: &StatusCall<'_>, host: &Host) -> HostStatus {
     let way = Way::to(settings, call.config, &call.certbaton, host).patient(PATIENCE);
     let asked = clock::now();
     let mut clock_ahead = 0;
-    let (unreachable, said) = match way.ask(Order::Status) {
+    let (unreachable, said) = match way.ask(AgentOrder::Status) {
         Ok(AgentAnswer::Status(found)) => {
             clock_ahead = apart(found.at, asked, clock::now()).as_secs();
             let said = Remembered { seen: clock::now(), found: *found };
