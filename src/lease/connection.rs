@@ -22,7 +22,7 @@ use crate::lease::wire::{self, Ask, Hello};
 
 /// How the arbiter is reached.
 #[derive(Debug, Clone)]
-pub struct Way {
+pub struct ArbiterWay {
     program: Program,
 }
 
@@ -55,7 +55,7 @@ impl CarriesExit for Error {
     }
 }
 
-impl Way {
+impl ArbiterWay {
     /// By the settings; `program` is `certbaton`, `config` its configuration file.
     pub fn of(settings: &Settings, program: &Path, config: Option<&Path>) -> Result<Self, Error> {
         let arbiter = settings.arbiter.as_ref().ok_or(Error::None)?;
@@ -90,7 +90,7 @@ pub struct Connection {
 
 impl Connection {
     /// Begins one; whether anybody answers, the first line tells.
-    pub fn open(way: &Way) -> Result<Self, Error> {
+    pub fn open(way: &ArbiterWay) -> Result<Self, Error> {
         let (ours, theirs) = UnixStream::pair().map_err(Error::Socket)?;
         // A child that takes nothing must not hold us up.
         ours.set_nonblocking(true).map_err(Error::Socket)?;

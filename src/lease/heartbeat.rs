@@ -18,7 +18,7 @@ use crate::base::command::ssh::Bar;
 use crate::base::files;
 use crate::base::threads;
 use crate::config::Settings;
-use crate::lease::connection::{Connection, Way};
+use crate::lease::connection::{ArbiterWay, Connection};
 use crate::lease::holder::{Action, Event, GiveUp, Greeting, Holder, Patience, Warning, Word};
 use crate::lease::memory::millis;
 use crate::lease::times::{self, Periods};
@@ -66,7 +66,7 @@ impl Session {
     /// Asks for the lease.
     pub fn start(
         settings: &Settings,
-        way: Way,
+        way: ArbiterWay,
         purpose: Purpose,
         wait: Duration,
     ) -> io::Result<Self> {
@@ -186,7 +186,7 @@ fn greeting(line: &[u8]) -> Result<Greeting, wire::Error> {
 
 struct Worker {
     machine: Holder,
-    way: Way,
+    way: ArbiterWay,
     request: RequestId,
     purpose: Purpose,
     connection: Option<Connection>,

@@ -9,7 +9,7 @@ use crate::base::command::ssh;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::process;
 use crate::config::Settings;
-use crate::lease::connection::{self, Connection, Way};
+use crate::lease::connection::{self, ArbiterWay, Connection};
 use crate::lease::lines;
 use crate::lease::wire::{ArbiterAnswer, Ask, Hello};
 
@@ -59,7 +59,7 @@ pub fn question_within(
 ) -> Result<(Hello, ArbiterAnswer), Error> {
     // The coordinator asks too, and is no arbiter.
     let program = process::executable(process::own()?.pid)?.with_file_name("certbaton");
-    let way = Way::of(settings, &program, config)?;
+    let way = ArbiterWay::of(settings, &program, config)?;
     let deadline = Deadline::after(patience);
     let mut connection = Connection::open(&way)?;
     let spoken = (|| {

@@ -17,7 +17,7 @@ use crate::base::files;
 use crate::base::fingerprint::fingerprint;
 use crate::base::lock::{self, Insisted, Lock};
 use crate::config::Settings;
-use crate::lease::connection::{self, Way};
+use crate::lease::connection::{self, ArbiterWay};
 use crate::lease::heartbeat::{News, Session};
 use crate::lease::holder::GiveUp;
 use crate::lease::wire::{Holder, Purpose, Token, Waiting};
@@ -131,7 +131,7 @@ fn apaches_lock(settings: &Settings) -> Option<PathBuf> {
 pub struct Asking<'a> {
     settings: &'a Settings,
     purpose: Purpose,
-    way: Option<Way>,
+    way: Option<ArbiterWay>,
     /// On the clock that does not stop in sleep.
     until: Duration,
     lock: Option<Lock>,
@@ -150,7 +150,7 @@ impl<'a> Asking<'a> {
     ) -> Result<Self, Error> {
         let way = match settings.arbiter {
             None => None,
-            Some(_) => Some(Way::of(settings, program, config)?),
+            Some(_) => Some(ArbiterWay::of(settings, program, config)?),
         };
         let until = clock::since_boot() + settings.lease_wait;
         let (lock, session, waited, last) = (None, None, false, None);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use certbaton::base::clock::{self, Deadline, Stopwatch};
 use certbaton::base::command::Program;
 use certbaton::config::Settings;
-use certbaton::lease::connection::{Connection, Way};
+use certbaton::lease::connection::{ArbiterWay, Connection};
 use certbaton::lease::heartbeat::{News, Session};
 use certbaton::lease::holder::GiveUp;
 use certbaton::lease::wire::{ArbiterAnswer, Ask, Hello, Purpose, Token};
@@ -40,8 +40,8 @@ fn place(grace: Duration) -> Place {
 }
 
 /// An arbiter that is a few lines of shell.
-fn scripted(parts: &[&str]) -> Way {
-    Way::program(Program {
+fn scripted(parts: &[&str]) -> ArbiterWay {
+    ArbiterWay::program(Program {
         path: "/bin/sh".into(),
         arguments: vec!["-c".into(), parts.join("\n").into()],
         environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
@@ -53,7 +53,7 @@ fn purpose() -> Purpose {
     Purpose { host: "home".into(), pid: 1, why: "a.example".into() }
 }
 
-fn start(place: &Place, way: Way) -> Session {
+fn start(place: &Place, way: ArbiterWay) -> Session {
     Session::start(&place.settings, way, purpose(), Duration::from_mins(1)).unwrap()
 }
 
@@ -215,7 +215,7 @@ fn a_child_ends_with_its_connection() {
 }
 
 /// The real arbiter, called as `caller`.
-fn real(place: &Place, caller: &str) -> Way {
+fn real(place: &Place, caller: &str) -> ArbiterWay {
     let config: PathBuf = place.directory.path().join("config.toml");
     let text = format!(
         "name = \"vps\"\nstate-directory = \"{}\"\nruntime-directory = \"{}\"\n\
@@ -229,7 +229,7 @@ fn real(place: &Place, caller: &str) -> Way {
     }
     let arguments =
         ["--config".into(), config.into(), "serve".into(), "--as".into(), caller.into()];
-    Way::program(Program {
+    ArbiterWay::program(Program {
         path: env!("CARGO_BIN_EXE_certbaton").into(),
         arguments: arguments.into(),
         environment: Vec::new(),
