@@ -1,7 +1,7 @@
 //! flow: who holds and who waits, as people are told; nothing is decided by it.
 
 use crate::base::process;
-use crate::lease::memory::{Memory, Millis, Recorded, State};
+use crate::lease::memory::{GrantState, Memory, Millis, Recorded};
 use crate::lease::store::{self, Slip, Store};
 use crate::lease::wire::{self, ArbiterAnswer, Holder, Status, Token, Waiter};
 
@@ -35,7 +35,7 @@ pub(super) fn holder(store: &Store, at: Millis) -> Result<Option<Holder>, store:
 
 fn who(memory: Memory, at: Millis) -> Option<Holder> {
     let Recorded::Known(grant) = memory.grant else { return None };
-    if grant.boot != memory.boot || grant.state != State::Active {
+    if grant.boot != memory.boot || grant.state != GrantState::Active {
         return None;
     }
     let connected =

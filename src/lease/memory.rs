@@ -33,7 +33,7 @@ pub struct Grant {
     /// The boot in which the times are meant.
     pub boot: String,
     /// Whether it still holds.
-    pub state: State,
+    pub state: GrantState,
     /// The highest token known.
     pub token: Token,
     /// To whom, by its key.
@@ -58,7 +58,7 @@ pub struct Grant {
 /// Whether a grant holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum GrantState {
     /// Until it is released or its holder is silent for too long.
     Active,
     /// Given back.
@@ -123,9 +123,9 @@ impl Memory {
         let is_lost = self.is_lost(unix);
         match (grant.state, over) {
             // Who holds goes on: a clock that jumps takes nothing from anybody.
-            (State::Released, _) if is_lost => Present::Mystery,
+            (GrantState::Released, _) if is_lost => Present::Mystery,
             // One grace for both: that its holder is silent, and that another may hold.
-            (State::Active, true) if is_lost => match grant.doubted {
+            (GrantState::Active, true) if is_lost => match grant.doubted {
                 None => Present::Mystery,
                 Some(since) if now < since.saturating_add(grace) => {
                     Present::Doubted(since.saturating_add(grace))
@@ -133,10 +133,10 @@ impl Memory {
                 Some(_) => Present::Expired(grant),
             },
             // Whoever it was that nobody knows, it has given up.
-            (State::Released, _) | (State::Unknown, true) => Present::Free(grant),
-            (State::Active, true) => Present::Expired(grant),
-            (State::Active, false) => Present::Held(grant),
-            (State::Unknown, false) => Present::Unknown(grant),
+            (GrantState::Released, _) | (GrantState::Unknown, true) => Present::Free(grant),
+            (GrantState::Active, true) => Present::Expired(grant),
+            (GrantState::Active, false) => Present::Held(grant),
+            (GrantState::Unknown, false) => Present::Unknown(grant),
         }
     }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::base::process::Process;
-use crate::lease::memory::{Grant, Memory, Millis, Now, Present, Recorded, State, millis};
+use crate::lease::memory::{Grant, GrantState, Memory, Millis, Now, Present, Recorded, millis};
 use crate::lease::token;
 use crate::lease::wire::{Purpose, RequestId, Token};
 
@@ -182,7 +182,7 @@ pub fn release(
     now: Now,
 ) -> Result<Grant, String> {
     let mut grant = own(memory, token, connection)?.clone();
-    grant.state = State::Released;
+    grant.state = GrantState::Released;
     grant.beat = now.boot;
     grant.doubted = None;
     grant.finished.push(grant.request.clone());
@@ -194,10 +194,10 @@ pub fn release(
 /// Whether `token` may be taken away: only from who has it.
 pub fn revoke(memory: &Memory, token: Token) -> Result<(), String> {
     match memory.last() {
-        Some(grant) if grant.boot != memory.boot || grant.state == State::Unknown => {
+        Some(grant) if grant.boot != memory.boot || grant.state == GrantState::Unknown => {
             Err(format!("who holds is not known; the last token is {}", grant.token.0))
         }
-        Some(grant) if grant.state == State::Released => {
+        Some(grant) if grant.state == GrantState::Released => {
             Err(format!("nobody holds; the last token is {}", grant.token.0))
         }
         Some(grant) if grant.token != token => {
@@ -216,7 +216,7 @@ fn own(memory: &Memory, token: Token, connection: Process) -> Result<&Grant, Str
     let lost = |why: String| Err(format!("token {}: {why}", token.0));
     if grant.token != token {
         lost(since_granted(grant))
-    } else if grant.state != State::Active {
+    } else if grant.state != GrantState::Active {
         lost("it does not hold any more".into())
     } else if grant.connection != connection {
         lost("its holder goes on by another connection".into())
@@ -235,7 +235,7 @@ impl Claim {
         Grant {
             doubted: same.and_then(|last| last.doubted),
             boot: memory.boot.clone(),
-            state: State::Active,
+            state: GrantState::Active,
             token,
             name: self.name.clone(),
             request: self.request.clone(),
@@ -252,7 +252,7 @@ fn unknown(memory: &Memory, now: Now) -> Grant {
     let last = memory.last();
     Grant {
         boot: memory.boot.clone(),
-        state: State::Unknown,
+        state: GrantState::Unknown,
         token: last.map_or(Token(0), |last| last.token).kept(now.unix),
         name: String::new(),
         request: RequestId(String::new()),

@@ -141,7 +141,7 @@ fn without_a_record_nobody_new_gets_it_for_a_grace_and_the_holder_goes_on() {
     let Recorded::Known(grant) = known.grant.clone() else { panic!() };
     let other_boot = Grant { boot: "earlier".into(), ..grant.clone() };
     let from_the_future = Grant { beat: 60_000, ..grant.clone() };
-    let released = Grant { state: State::Released, ..grant };
+    let released = Grant { state: GrantState::Released, ..grant };
     for memory in [
         Memory { grant: Recorded::Missing, ..known.clone() },
         Memory { grant: Recorded::Unreadable, ..known.clone() },
@@ -240,7 +240,7 @@ fn a_floor_far_ahead_of_our_own_clock_is_refused_and_costs_nobody_else_anything(
 fn a_lasting_token_far_ahead_costs_one_grace_and_then_the_clock_counts() {
     let far = Token::at(TODAY + A_YEAR);
     let Recorded::Known(grant) = held().grant else { panic!() };
-    let released = Grant { state: State::Released, token: far, ..grant.clone() };
+    let released = Grant { state: GrantState::Released, token: far, ..grant.clone() };
     let active = Grant { token: far, ..grant.clone() };
     for (token_file, recorded) in [
         (far, Recorded::Missing),
