@@ -211,12 +211,12 @@ mod tests {
     use super::*;
     use jiff::SignedDuration;
 
-    use crate::lease::wire::{Holder, Waiter};
+    use crate::lease::wire::{HolderStatus, WaiterStatus};
 
     #[test]
     fn a_person_is_told_who_since_when_what_for_and_the_one_command() {
         let purpose = Purpose { host: "pc".into(), pid: 42, why: "cloud.example.org".into() };
-        let holder = Holder {
+        let holder = HolderStatus {
             name: "home".into(),
             token: Token(7),
             purpose: purpose.clone(),
@@ -224,7 +224,7 @@ mod tests {
             silent_millis: 2_000,
             connected: true,
         };
-        let waiter = Waiter { name: "vps".into(), purpose, waited_millis: 3_000 };
+        let waiter = WaiterStatus { name: "vps".into(), purpose, waited_millis: 3_000 };
         let status = Status { holder: Some(holder), queue: vec![waiter], token: Token(7) };
         let text = text("vps", &status);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");

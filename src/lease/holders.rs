@@ -3,7 +3,7 @@
 use crate::base::process;
 use crate::lease::memory::{GrantState, Memory, Millis, Recorded};
 use crate::lease::store::{self, Slip, Store};
-use crate::lease::wire::{self, ArbiterAnswer, Holder, Status, Token, Waiter};
+use crate::lease::wire::{self, ArbiterAnswer, HolderStatus, Status, Token, WaiterStatus};
 
 /// Everything about the lease, as far as a line takes it. After `grace` a silent holder has it no more.
 pub(super) fn status(store: &Store, at: Millis, grace: Millis) -> Result<Status, store::Error> {
@@ -13,7 +13,7 @@ pub(super) fn status(store: &Store, at: Millis, grace: Millis) -> Result<Status,
         (_, Recorded::Known(grant)) => grant.token,
         _ => Token(0),
     };
-    let told = |slip: Slip| Waiter {
+    let told = |slip: Slip| WaiterStatus {
         name: slip.name,
         purpose: slip.purpose,
         waited_millis: at.saturating_sub(slip.since),
@@ -29,18 +29,18 @@ pub(super) fn status(store: &Store, at: Millis, grace: Millis) -> Result<Status,
 }
 
 /// Who holds.
-pub(super) fn holder(store: &Store, at: Millis) -> Result<Option<Holder>, store::Error> {
+pub(super) fn holder(store: &Store, at: Millis) -> Result<Option<HolderStatus>, store::Error> {
     Ok(who(store.memory()?, at))
 }
 
-fn who(memory: Memory, at: Millis) -> Option<Holder> {
+fn who(memory: Memory, at: Millis) -> Option<HolderStatus> {
     let Recorded::Known(grant) = memory.grant else { return None };
     if grant.boot != memory.boot || grant.state != GrantState::Active {
         return None;
     }
     let connected =
         process::identify(grant.connection.pid).is_ok_and(|process| process == grant.connection);
-    Some(Holder {
+    Some(HolderStatus {
         name: grant.name,
         token: grant.token,
         purpose: grant.purpose,

@@ -132,7 +132,7 @@ pub enum Waiting {
         /// How many wait before it.
         waiters: usize,
         /// Who holds, if anybody does.
-        holder: Option<Holder>,
+        holder: Option<HolderStatus>,
     },
     /// Its turn, but who had the lease may not know yet that it is lost.
     Grace {
@@ -144,7 +144,7 @@ pub enum Waiting {
 /// Who holds the lease.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Holder {
+pub struct HolderStatus {
     /// By its key.
     pub name: String,
     /// Its token.
@@ -162,7 +162,7 @@ pub struct Holder {
 /// Who waits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Waiter {
+pub struct WaiterStatus {
     /// By its key.
     pub name: String,
     /// For people.
@@ -176,9 +176,9 @@ pub struct Waiter {
 #[serde(rename_all = "kebab-case")]
 pub struct Status {
     /// Who has it.
-    pub holder: Option<Holder>,
+    pub holder: Option<HolderStatus>,
     /// Who waits, first come first.
-    pub queue: Vec<Waiter>,
+    pub queue: Vec<WaiterStatus>,
     /// The last token granted.
     pub token: Token,
 }

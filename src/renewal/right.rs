@@ -20,7 +20,7 @@ use crate::config::Settings;
 use crate::lease::connection::{self, ArbiterWay};
 use crate::lease::heartbeat::{News, Session};
 use crate::lease::holder::GiveUp;
-use crate::lease::wire::{Holder, Purpose, Token, Waiting};
+use crate::lease::wire::{HolderStatus, Purpose, Token, Waiting};
 use crate::switch::apply;
 
 /// Why the right cannot be had.
@@ -246,8 +246,8 @@ fn line(reason: &Waiting) -> String {
 }
 
 /// Who holds it, since when and what for.
-pub fn described(holder: &Holder) -> String {
-    let Holder { name, purpose: Purpose { host, pid, why }, held_millis, .. } = holder;
+pub fn described(holder: &HolderStatus) -> String {
+    let HolderStatus { name, purpose: Purpose { host, pid, why }, held_millis, .. } = holder;
     let held = held_millis / 1000;
     format!("{name} (host {host}, process {pid}) has held the lease for {held} s to renew {why}")
 }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::config::Thresholds;
-use crate::lease::wire::{Holder, Purpose, Status, Token};
+use crate::lease::wire::{HolderStatus, Purpose, Status, Token};
 use crate::status::judgement;
 use crate::status::overview::LeaseStatus;
 use crate::status::sample::{healthy, lineage, local};
@@ -21,7 +21,7 @@ fn eventful() -> Overview {
     status.hosts[0].unreachable = Some("no route to host".into());
     status.hosts[0].seen = Some(status.at - SignedDuration::from_hours(2));
     let purpose = Purpose { host: "home.example".into(), pid: 42, why: "certbot renew".to_owned() };
-    let holder = Holder {
+    let holder = HolderStatus {
         name: "home".into(),
         token: Token(7),
         purpose,
