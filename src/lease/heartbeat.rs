@@ -19,7 +19,9 @@ use crate::base::files;
 use crate::base::threads;
 use crate::config::Settings;
 use crate::lease::connection::{ArbiterWay, Connection};
-use crate::lease::holder::{Action, Event, GiveUp, Greeting, Holder, Patience, Warning, Word};
+use crate::lease::holder::{
+    Action, GiveUp, Greeting, Holder, HolderEvent, HolderWord, Patience, Warning,
+};
 use crate::lease::memory::millis;
 use crate::lease::times::{self, Periods};
 use crate::lease::wire::{self, Ask, Hello, Purpose, RequestId, Token, Waiting};
@@ -202,7 +204,7 @@ struct Worker {
 
 impl Worker {
     fn work(mut self) {
-        self.step(Event::Tick);
+        self.step(HolderEvent::Tick);
         while !self.machine.is_over() {
             let work = Periods::of(self.settings.lease_grace).work;
             if self.machine.holds().is_some() && !self.pulse.is_alive(work) {
@@ -228,10 +230,10 @@ impl Worker {
         let sources: Vec<_> = sources.into_iter().chain([line]).flatten().collect();
         let ready = clock::ready(&sources, None)?;
         // Lateness first: after a sleep of the machine, answers that lie there are too old.
-        self.step(Event::Tick);
+        self.step(HolderEvent::Tick);
         if ready[0] {
             // The keeper says nothing: it can only have closed.
-            self.step(Event::Release);
+            self.step(HolderEvent::Release);
             return self.farewell();
         }
         if ready.get(2) == Some(&true) {
@@ -247,7 +249,7 @@ impl Worker {
             let mut sources = vec![self.alarm.as_fd()];
             sources.extend(self.connection.as_ref().map(AsFd::as_fd));
             let ready = clock::ready(&sources, None)?;
-            self.step(Event::Tick);
+            self.step(HolderEvent::Tick);
             if ready.get(1) == Some(&true) {
                 self.hear();
             }
@@ -267,9 +269,9 @@ impl Worker {
                 Err(error) => return self.broken(&chain(&error)),
             };
             let event = if self.greeted {
-                wire::word(&line).map(Event::Said)
+                wire::word(&line).map(HolderEvent::Said)
             } else {
-                greeting(&line).map(Event::Hello)
+                greeting(&line).map(HolderEvent::Hello)
             };
             match event {
                 Ok(event) => {
@@ -291,10 +293,10 @@ impl Worker {
             self.said = if said.is_empty() { why.to_owned() } else { said };
         }
         let is_barred = Bar::of(&self.said).is_some_and(Bar::is_lasting);
-        self.step(if is_barred { Event::Barred } else { Event::Ended });
+        self.step(if is_barred { HolderEvent::Barred } else { HolderEvent::Ended });
     }
 
-    fn step(&mut self, event: Event) {
+    fn step(&mut self, event: HolderEvent) {
         let mut failed = false;
         for action in self.machine.step(clock::since_boot(), event) {
             match action {
@@ -334,16 +336,16 @@ impl Worker {
         }
     }
 
-    fn say(&mut self, word: &Word) -> bool {
+    fn say(&mut self, word: &HolderWord) -> bool {
         let ask = match *word {
-            Word::Acquire { floor, held } => Ask::Acquire {
+            HolderWord::Acquire { floor, held } => Ask::Acquire {
                 request: self.request.clone(),
                 floor,
                 held,
                 purpose: self.purpose.clone(),
             },
-            Word::Beat(number) => Ask::Beat { number },
-            Word::Release => Ask::Release,
+            HolderWord::Beat(number) => Ask::Beat { number },
+            HolderWord::Release => Ask::Release,
         };
         self.connection.as_mut().is_some_and(|connection| connection.say(&ask).is_ok())
     }

@@ -11,7 +11,7 @@ use crate::lease::times;
 use crate::lease::wire::{self, ArbiterAnswer, Token};
 
 pub use deadlines::Patience;
-pub use events::{Action, Event, GiveUp, Greeting, Loss, Warning, Word};
+pub use events::{Action, GiveUp, Greeting, HolderEvent, HolderWord, Loss, Warning};
 
 mod deadlines;
 mod events;
@@ -91,18 +91,18 @@ impl Holder {
     }
 
     /// Takes an event; the time never goes back.
-    pub fn step(&mut self, now: Duration, event: Event) -> Vec<Action> {
+    pub fn step(&mut self, now: Duration, event: HolderEvent) -> Vec<Action> {
         let mut actions = Vec::new();
         // First: what is overdue is lost, even if the answer is in this event.
         self.expire(now, &mut actions);
         if self.right != Right::Over {
             match event {
-                Event::Hello(greeting) => self.greeted(now, greeting, &mut actions),
-                Event::Said(answer) => self.said(now, answer, &mut actions),
-                Event::Ended => self.ended(now),
-                Event::Barred => self.barred(now, &mut actions),
-                Event::Tick => {}
-                Event::Release => self.release(now, &mut actions),
+                HolderEvent::Hello(greeting) => self.greeted(now, greeting, &mut actions),
+                HolderEvent::Said(answer) => self.said(now, answer, &mut actions),
+                HolderEvent::Ended => self.ended(now),
+                HolderEvent::Barred => self.barred(now, &mut actions),
+                HolderEvent::Tick => {}
+                HolderEvent::Release => self.release(now, &mut actions),
             }
         }
         self.due(now, &mut actions);
@@ -141,7 +141,7 @@ impl Holder {
             Right::Held(held) | Right::Leaving { held, .. } => Some(held.token),
             _ => None,
         };
-        actions.push(Action::Say(Word::Acquire { floor: self.floor, held }));
+        actions.push(Action::Say(HolderWord::Acquire { floor: self.floor, held }));
     }
 
     fn said(&mut self, now: Duration, answer: ArbiterAnswer, actions: &mut Vec<Action>) {
@@ -158,11 +158,11 @@ impl Holder {
             (ArbiterAnswer::Granted { token }, Right::Leaving { held, .. })
                 if token == held.token =>
             {
-                actions.push(Action::Say(Word::Release));
+                actions.push(Action::Say(HolderWord::Release));
             }
             // A new grant: the old one is somebody else's past.
             (ArbiterAnswer::Granted { .. }, Right::Held(_)) => {
-                actions.push(Action::Say(Word::Release));
+                actions.push(Action::Say(HolderWord::Release));
                 let why = "the arbiter granted it anew instead of confirming it".to_owned();
                 self.end(actions, Action::Lost(Loss::Taken(why)));
             }
@@ -199,7 +199,7 @@ impl Holder {
             None
         };
         if let Some(why) = refused {
-            actions.push(Action::Say(Word::Release));
+            actions.push(Action::Say(HolderWord::Release));
             return self.end(actions, Action::GiveUp(why));
         }
         actions.push(Action::Seen(token));
@@ -275,12 +275,12 @@ impl Holder {
                 let until = (held.confirmed + self.patience.deadline).min(now + times::GOODBYE);
                 self.right = Right::Leaving { held, until };
                 if open {
-                    actions.push(Action::Say(Word::Release));
+                    actions.push(Action::Say(HolderWord::Release));
                 }
             }
             Right::Wanted | Right::Unsure(_) => {
                 if open {
-                    actions.push(Action::Say(Word::Release));
+                    actions.push(Action::Say(HolderWord::Release));
                 }
                 self.end(actions, Action::Released);
             }

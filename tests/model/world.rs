@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use certbaton::base::process::Process;
-use certbaton::lease::holder::{Action, Event, Greeting, Holder, Patience, Word};
+use certbaton::lease::holder::{Action, Greeting, Holder, HolderEvent, HolderWord, Patience};
 use certbaton::lease::memory::{Memory, Now, Recorded, millis};
 use certbaton::lease::rules::{self, Claim, Ruling};
 use certbaton::lease::times;
@@ -93,7 +93,7 @@ struct Line {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Up {
-    Word(Word),
+    Word(HolderWord),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -210,11 +210,11 @@ impl State {
         this.sure = true;
         (this.beats, this.before) = (0, 0);
         this.machine = Some(Holder::new(now, patience, this.floor, 0));
-        self.tell(host, Event::Tick);
+        self.tell(host, HolderEvent::Tick);
     }
 
     /// An event for a host's machine, and what comes of it.
-    fn tell(&mut self, host: usize, event: Event) {
+    fn tell(&mut self, host: usize, event: HolderEvent) {
         let now = self.clock(host);
         let Some(machine) = &mut self.hosts[host].machine else { return };
         let actions = machine.step(now, event);
@@ -226,7 +226,7 @@ impl State {
                 Action::Connect => self.connect(host),
                 Action::Close => self.close(host),
                 Action::Say(word) => {
-                    if let Word::Beat(number) = word {
+                    if let HolderWord::Beat(number) = word {
                         self.hosts[host].beats = number;
                     }
                     if let Some(line) = self.lines[host].as_mut().filter(|line| !line.cut) {
@@ -267,11 +267,14 @@ impl State {
     fn heard(&mut self, host: usize, down: Down) {
         match down {
             Down::Hello => {
-                self.tell(host, Event::Hello(Greeting { version: VERSION, grace: times::ARBITER }));
+                self.tell(
+                    host,
+                    HolderEvent::Hello(Greeting { version: VERSION, grace: times::ARBITER }),
+                );
             }
             Down::Ended => {
                 self.close(host);
-                self.tell(host, Event::Ended);
+                self.tell(host, HolderEvent::Ended);
             }
             Down::Said(answer) => {
                 let this = &mut self.hosts[host];
@@ -279,7 +282,7 @@ impl State {
                     ArbiterAnswer::Beaten { number } => *number > this.before,
                     _ => false,
                 };
-                self.tell(host, Event::Said(answer));
+                self.tell(host, HolderEvent::Said(answer));
             }
         }
     }
@@ -290,10 +293,10 @@ impl State {
     }
 
     /// What the arbiter's process of this host does with a word.
-    fn hear(&mut self, host: usize, word: Word, fence: Fence) {
+    fn hear(&mut self, host: usize, word: HolderWord, fence: Fence) {
         let end = self.lines[host].as_ref().map_or(End::Gone, |line| line.end.clone());
         match (word, end) {
-            (Word::Acquire { floor, held }, End::Idle) => {
+            (HolderWord::Acquire { floor, held }, End::Idle) => {
                 let held = held.map(|held| match (fence, &self.memory.grant) {
                     (Fence::Ignored, Recorded::Known(grant)) => grant.token,
                     _ => held,
@@ -312,7 +315,7 @@ impl State {
                 }
                 self.decide(host, claim);
             }
-            (Word::Beat(number), End::Holding(token)) => {
+            (HolderWord::Beat(number), End::Holding(token)) => {
                 let (token, connection) = match (fence, &self.memory.grant) {
                     (Fence::Ignored, Recorded::Known(grant)) => (grant.token, grant.connection),
                     _ => (token, self.process(host)),
@@ -330,10 +333,10 @@ impl State {
                     }
                 }
             }
-            (Word::Beat(number), End::Waiting(_)) => {
+            (HolderWord::Beat(number), End::Waiting(_)) => {
                 self.answer(host, ArbiterAnswer::Beaten { number });
             }
-            (Word::Release, End::Holding(token)) => {
+            (HolderWord::Release, End::Holding(token)) => {
                 let connection = self.process(host);
                 if let Ok(grant) = rules::release(&self.memory, token, connection, self.time()) {
                     self.memory.grant = Recorded::Known(grant);
@@ -341,7 +344,7 @@ impl State {
                 self.end(host, End::Idle);
                 self.answer(host, ArbiterAnswer::Released);
             }
-            (Word::Release, End::Waiting(_)) => {
+            (HolderWord::Release, End::Waiting(_)) => {
                 self.queue.retain(|waiter| *waiter != host);
                 self.end(host, End::Idle);
                 self.answer(host, ArbiterAnswer::Released);
@@ -402,7 +405,7 @@ impl State {
                 self.hosts[host].behind += TICK;
             }
             if self.hosts[host].awake {
-                self.tell(host, Event::Tick);
+                self.tell(host, HolderEvent::Tick);
             }
         }
     }
@@ -411,7 +414,7 @@ impl State {
         let this = &mut self.hosts[host];
         (this.awake, this.frozen, this.sure) = (true, false, false);
         this.before = this.beats;
-        self.tell(host, Event::Tick);
+        self.tell(host, HolderEvent::Tick);
     }
 
     fn boot(&mut self) {
@@ -468,7 +471,7 @@ impl State {
             }
             Step::Release(host) => {
                 next.hosts[host].done += 1;
-                next.tell(host, Event::Release);
+                next.tell(host, HolderEvent::Release);
             }
             Step::Want(host) => next.want(host),
             _ => next.suffer(step),

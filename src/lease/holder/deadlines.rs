@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::events::{Action, GiveUp, Loss, Warning, Word};
+use super::events::{Action, GiveUp, HolderWord, Loss, Warning};
 use super::{Holder, Line, Right};
 use crate::lease::times::{self, Periods};
 
@@ -142,6 +142,6 @@ impl Holder {
         // What would be answered now would confirm nothing any more.
         self.unanswered.retain(|(_, sent)| now < *sent + self.patience.deadline);
         self.unanswered.push((self.beats, now));
-        actions.push(Action::Say(Word::Beat(self.beats)));
+        actions.push(Action::Say(HolderWord::Beat(self.beats)));
     }
 }

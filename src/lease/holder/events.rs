@@ -17,7 +17,7 @@ pub struct Greeting {
 
 /// What the machine is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum HolderEvent {
     /// The arbiter's first line came, with its version.
     Hello(Greeting),
     /// A word of the arbiter.
@@ -40,7 +40,7 @@ pub enum Action {
     /// End the connection; no event follows.
     Close,
     /// Say something.
-    Say(Word),
+    Say(HolderWord),
     /// Remember this token as the highest ever seen.
     Seen(Token),
     /// The lease is held.
@@ -59,7 +59,7 @@ pub enum Action {
 
 /// What is said to the arbiter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Word {
+pub enum HolderWord {
     /// `Ask::Acquire`.
     Acquire {
         /// The highest token ever seen.
