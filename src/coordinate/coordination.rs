@@ -14,7 +14,7 @@ use crate::base::harmless;
 use crate::base::names::Hostname;
 use crate::base::text::Table;
 use crate::ca::resolve::UNRESOLVED;
-use crate::coordinate::outcome::Outcome;
+use crate::coordinate::outcome::LineageOutcome;
 
 /// The whole of a run (`--json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,7 +72,7 @@ pub struct CoordinatedLineage {
     /// What it is called.
     pub name: String,
     /// What became of it.
-    pub result: Outcome,
+    pub result: LineageOutcome,
     /// Why.
     pub why: Option<String>,
     /// Serial number of the certificate on disk.

@@ -13,7 +13,7 @@ use crate::base::exit::Exit;
 use crate::base::names::{HostLabel, Hostname};
 use crate::check::this_host;
 use crate::coordinate::coordination::{CoordinatedHost, CoordinatedLineage};
-use crate::coordinate::outcome::{Outcome, Tried, outcome};
+use crate::coordinate::outcome::{LineageOutcome, Tried, outcome};
 use crate::coordinate::sequence::{self, HostPlan, Surveyed};
 use crate::coordinate::shared;
 use crate::fleet::budget::Budget;
@@ -169,7 +169,8 @@ impl Coordinator<'_> {
             let (result, why) =
                 outcome(decision, &before, seen.as_deref(), tried, self.call.wish.dry_run);
             // The CA's own sentence says more than how certbot ended.
-            let said = done.and_then(|done| done.said(name)).filter(|_| result == Outcome::Failed);
+            let said =
+                done.and_then(|done| done.said(name)).filter(|_| result == LineageOutcome::Failed);
             let why = said.or(why);
             let (issued_in_7_days, limit) =
                 now.as_ref().map_or((0, None), |lineage| budget.used(lineage));

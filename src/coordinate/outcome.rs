@@ -7,7 +7,7 @@ use crate::coordinate::sequence::Decision;
 /// What became of a lineage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum LineageOutcome {
     /// A new certificate is on disk.
     Renewed,
     /// The rehearsal went well.
@@ -22,7 +22,7 @@ pub enum Outcome {
     Unknown,
 }
 
-impl Outcome {
+impl LineageOutcome {
     /// For the table.
     pub fn text(self) -> &'static str {
         match self {
@@ -63,36 +63,37 @@ pub fn outcome(
     now: Option<&str>,
     tried: Tried,
     dry_run: bool,
-) -> (Outcome, Option<String>) {
+) -> (LineageOutcome, Option<String>) {
     match decision {
-        Decision::NotDue(_) | Decision::Never => return (Outcome::NotDue, None),
-        Decision::Refused(why) => return (Outcome::NotTried, Some(why.clone())),
+        Decision::NotDue(_) | Decision::Never => return (LineageOutcome::NotDue, None),
+        Decision::Refused(why) => return (LineageOutcome::NotTried, Some(why.clone())),
         Decision::Renew | Decision::Ask => {}
     }
     if !dry_run && now.is_some_and(|serial| serial != before) {
-        return (Outcome::Renewed, None);
+        return (LineageOutcome::Renewed, None);
     }
     let (ended, status) = match tried {
-        Tried::No(why) => return (Outcome::NotTried, Some(why)),
+        Tried::No(why) => return (LineageOutcome::NotTried, Some(why)),
         Tried::Unheard if dry_run || now.is_none() => {
             let disk = if dry_run { "" } else { ", and its disk cannot be looked at" };
             let why = format!("how certbot ended was not heard{disk}");
-            return (Outcome::Unknown, Some(why));
+            return (LineageOutcome::Unknown, Some(why));
         }
         Tried::Unheard => ("how certbot ended was not heard".to_owned(), None),
         Tried::Ended(Some(code)) => (format!("certbot ended with code {code}"), Some(code)),
         Tried::Ended(None) => ("certbot was ended by a signal".to_owned(), None),
     };
     match (dry_run, status) {
-        (true, Some(0)) => (Outcome::Rehearsed, None),
-        (true, _) => (Outcome::Failed, Some(ended)),
-        (false, Some(0)) if *decision == Decision::Ask => (Outcome::NotDue, None),
+        (true, Some(0)) => (LineageOutcome::Rehearsed, None),
+        (true, _) => (LineageOutcome::Failed, Some(ended)),
+        (false, Some(0)) if *decision == Decision::Ask => (LineageOutcome::NotDue, None),
         (false, _) if now.is_none() => {
-            (Outcome::Failed, Some(format!("{ended}, and its disk cannot be looked at")))
+            (LineageOutcome::Failed, Some(format!("{ended}, and its disk cannot be looked at")))
         }
-        (false, _) => {
-            (Outcome::Failed, Some(format!("{ended}, and the certificate is still the old one")))
-        }
+        (false, _) => (
+            LineageOutcome::Failed,
+            Some(format!("{ended}, and the certificate is still the old one")),
+        ),
     }
 }
 
@@ -100,35 +101,43 @@ pub fn outcome(
 mod tests {
     use super::*;
 
-    fn of(decision: &Decision, now: &str, status: Option<i32>, dry_run: bool) -> Outcome {
+    fn of(decision: &Decision, now: &str, status: Option<i32>, dry_run: bool) -> LineageOutcome {
         outcome(decision, "1", Some(now), Tried::Ended(status), dry_run).0
     }
 
     #[test]
     fn files_tell_what_became_of_a_lineage() {
         let renew = Decision::Renew;
-        assert_eq!(of(&renew, "2", Some(0), false), Outcome::Renewed);
-        assert_eq!(of(&renew, "2", Some(1), false), Outcome::Renewed, "another lineage failed");
-        assert_eq!(of(&renew, "1", Some(0), false), Outcome::Failed, "whatever certbot says");
-        assert_eq!(of(&renew, "1", None, false), Outcome::Failed);
-        assert_eq!(of(&Decision::Ask, "1", Some(0), false), Outcome::NotDue);
-        assert_eq!(of(&Decision::Ask, "1", Some(1), false), Outcome::Failed);
-        assert_eq!(of(&renew, "1", Some(0), true), Outcome::Rehearsed);
-        assert_eq!(of(&renew, "1", Some(1), true), Outcome::Failed);
+        assert_eq!(of(&renew, "2", Some(0), false), LineageOutcome::Renewed);
+        assert_eq!(
+            of(&renew, "2", Some(1), false),
+            LineageOutcome::Renewed,
+            "another lineage failed"
+        );
+        assert_eq!(
+            of(&renew, "1", Some(0), false),
+            LineageOutcome::Failed,
+            "whatever certbot says"
+        );
+        assert_eq!(of(&renew, "1", None, false), LineageOutcome::Failed);
+        assert_eq!(of(&Decision::Ask, "1", Some(0), false), LineageOutcome::NotDue);
+        assert_eq!(of(&Decision::Ask, "1", Some(1), false), LineageOutcome::Failed);
+        assert_eq!(of(&renew, "1", Some(0), true), LineageOutcome::Rehearsed);
+        assert_eq!(of(&renew, "1", Some(1), true), LineageOutcome::Failed);
         let tried = |now| outcome(&renew, "1", Some(now), Tried::No("busy".into()), false);
-        assert_eq!(tried("1"), (Outcome::NotTried, Some("busy".into())));
-        assert_eq!(tried("2"), (Outcome::Renewed, None), "before it was refused");
+        assert_eq!(tried("1"), (LineageOutcome::NotTried, Some("busy".into())));
+        assert_eq!(tried("2"), (LineageOutcome::Renewed, None), "before it was refused");
     }
 
     #[test]
     fn the_disk_tells_also_where_nothing_was_heard() {
         let of = |now| outcome(&Decision::Renew, "1", now, Tried::Unheard, false);
-        assert_eq!(of(Some("2")), (Outcome::Renewed, None));
+        assert_eq!(of(Some("2")), (LineageOutcome::Renewed, None));
         let (outcome, why) = of(Some("1"));
-        assert_eq!(outcome, Outcome::Failed);
+        assert_eq!(outcome, LineageOutcome::Failed);
         assert!(why.unwrap().contains("still the old one"));
         let (outcome, why) = of(None);
-        assert_eq!(outcome, Outcome::Unknown, "nobody saw it fail");
+        assert_eq!(outcome, LineageOutcome::Unknown, "nobody saw it fail");
         assert!(why.unwrap().contains("cannot be looked at"));
     }
 }

@@ -5,11 +5,11 @@ use super::*;
 #[test]
 fn an_address_that_was_not_asked_is_told_from_one_that_is_not_there() {
     let cells = |served: Vec<Served>| {
-        let text =
-            Coordination { served, ..summary(Outcome::Renewed, None) }.table(Width::default());
+        let text = Coordination { served, ..summary(LineageOutcome::Renewed, None) }
+            .table(Width::default());
         text.lines().nth(1).unwrap().split("1970-01-01  ").nth(1).unwrap().to_owned()
     };
-    let all = summary(Outcome::Renewed, None).served;
+    let all = summary(LineageOutcome::Renewed, None).served;
     assert_eq!(cells(Vec::new()), "not asked  not asked");
     assert_eq!(cells(vec![all[0].clone()]), "served     none");
     let unresolved = Served { address: None, verdict: ServedVerdict::Unknown, ..all[0].clone() };
@@ -18,7 +18,7 @@ fn an_address_that_was_not_asked_is_told_from_one_that_is_not_there() {
 
 #[test]
 fn whatever_was_not_tried_has_its_reason_which_is_said_once() {
-    let mut summary = summary(Outcome::NotTried, None);
+    let mut summary = summary(LineageOutcome::NotTried, None);
     let lineage = &mut summary.hosts[0].lineages[0];
     lineage.why = Some("a webroot is gone".into());
     let other = CoordinatedLineage { name: "b".into(), ..lineage.clone() };
@@ -36,7 +36,7 @@ fn whatever_was_not_tried_has_its_reason_which_is_said_once() {
 #[test]
 fn a_name_that_is_not_resolved_is_said_once() {
     let why = "failed to lookup address information: Temporary failure in name resolution";
-    let mut unresolved = summary(Outcome::NotTried, None);
+    let mut unresolved = summary(LineageOutcome::NotTried, None);
     for host in &mut unresolved.hosts {
         host.lineages[0].why = Some(format!("a.example FAILS: DNS: it {UNRESOLVED}: {why}"));
     }
@@ -62,11 +62,11 @@ fn name() -> Hostname {
     Hostname::parse("a.example").unwrap()
 }
 
-fn summary(result: Outcome, routes_back: Option<bool>) -> Coordination {
+fn summary(result: LineageOutcome, routes_back: Option<bool>) -> Coordination {
     let lineage = CoordinatedLineage {
         name: "a".into(),
         result,
-        why: (result == Outcome::Failed).then(|| "certbot ended with code 1".into()),
+        why: (result == LineageOutcome::Failed).then(|| "certbot ended with code 1".into()),
         serial: Some("2".into()),
         not_after: Some(Timestamp::UNIX_EPOCH),
         names: vec![name()],
@@ -106,12 +106,12 @@ fn summary(result: Outcome, routes_back: Option<bool>) -> Coordination {
 
 #[test]
 fn the_table_has_a_line_for_each_lineage_of_each_host() {
-    let text = summary(Outcome::Renewed, Some(true)).table(Width::default());
+    let text = summary(LineageOutcome::Renewed, Some(true)).table(Width::default());
     let expected = "HOST  LINEAGE  RESULT   EXPIRES     A          AAAA\n\
                     vps   a        renewed  1970-01-01  served     elsewhere\n\
                     home  a        renewed  1970-01-01  elsewhere  served\n";
     assert_eq!(text, expected);
-    let text = summary(Outcome::Failed, Some(true)).table(Width::default());
+    let text = summary(LineageOutcome::Failed, Some(true)).table(Width::default());
     assert!(
         text.ends_with("vps: a: certbot ended with code 1\nhome: a: certbot ended with code 1\n")
     );
@@ -119,10 +119,10 @@ fn the_table_has_a_line_for_each_lineage_of_each_host() {
 
 #[test]
 fn the_exit_code_is_that_of_the_worst() {
-    let good = summary(Outcome::Renewed, Some(true));
+    let good = summary(LineageOutcome::Renewed, Some(true));
     assert_eq!(good.exit(), Exit::Done);
-    assert_eq!(summary(Outcome::Failed, Some(true)).exit(), Exit::Failed);
-    assert_eq!(summary(Outcome::Failed, Some(false)).exit(), Exit::NotUndone);
+    assert_eq!(summary(LineageOutcome::Failed, Some(true)).exit(), Exit::Failed);
+    assert_eq!(summary(LineageOutcome::Failed, Some(false)).exit(), Exit::NotUndone);
     let mut wrong = good.clone();
     wrong.served[1].verdict = ServedVerdict::Wrong;
     assert_eq!(wrong.exit(), Exit::Failed);
@@ -140,7 +140,7 @@ fn the_exit_code_is_that_of_the_worst() {
 
 #[test]
 fn the_document_says_its_version_and_plain_words() {
-    let json = serde_json::to_value(summary(Outcome::NotDue, None)).unwrap();
+    let json = serde_json::to_value(summary(LineageOutcome::NotDue, None)).unwrap();
     assert_eq!(json["version"], 1);
     assert_eq!(json["hosts"][0]["lineages"][0]["result"], "not-due");
     assert_eq!(json["hosts"][0]["routes-back"], serde_json::Value::Null);
@@ -149,7 +149,7 @@ fn the_document_says_its_version_and_plain_words() {
 
 #[test]
 fn the_report_fits_on_a_terminal() {
-    let mut long = summary(Outcome::Failed, Some(true));
+    let mut long = summary(LineageOutcome::Failed, Some(true));
     let lineage = &mut long.hosts[0].lineages[0];
     lineage.name = "a-name-that-is-as-long-as-some-are.cloud.example.org".into();
     lineage.why = Some("The key authorization file did not match. ".repeat(30));
