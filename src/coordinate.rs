@@ -31,7 +31,7 @@ use crate::check::own;
 use crate::config::{Host, Settings};
 use crate::coordinate::coordination::{Coordination, Served};
 use crate::coordinate::host_renewal::Done;
-use crate::coordinate::sequence::{Plan, Surveyed, Wish};
+use crate::coordinate::sequence::{Sequence, Surveyed, Wish};
 use crate::coordinate::verified::{Known, Look};
 use crate::fleet::host_report::Report;
 use crate::fleet::link::{self, Way, hosts};
@@ -183,7 +183,7 @@ impl Coordinator<'_> {
         };
         let hosts =
             plan.hosts.iter().map(|host| self.told(host, &before, &surveyed, &done)).collect();
-        let Plan { mut warnings, costs, unknown, refused, .. } = plan;
+        let Sequence { mut warnings, costs, unknown, refused, .. } = plan;
         warnings.extend(bound);
         let mut summary = Coordination {
             version: 1,

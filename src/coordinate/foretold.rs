@@ -17,14 +17,14 @@ use crate::check::bounds::Bounds;
 use crate::check::gather::gather;
 use crate::check::matrix::Gathered;
 use crate::check::verdict::{Fate, verdict};
-use crate::coordinate::sequence::{Decision, Plan, Surveyed};
+use crate::coordinate::sequence::{Decision, Sequence, Surveyed};
 use crate::coordinate::shared;
 use crate::fleet::link::Way;
 
 impl Coordinator<'_> {
     /// Looks at what `plan` asks for as the CA does, from every host, and notes what would fail;
     /// whether anything would.
-    pub(super) fn foretell(&mut self, plan: &Plan, surveyed: &mut [Surveyed]) -> bool {
+    pub(super) fn foretell(&mut self, plan: &Sequence, surveyed: &mut [Surveyed]) -> bool {
         let ours = shared::ours(surveyed, self.own.as_ref());
         let bounds = Bounds { names: ours, ..Bounds::default() };
         let (names, beyond) = bounds.looked_at(names(plan, surveyed));
@@ -86,7 +86,7 @@ fn gathered(
 }
 
 /// The names that a plan asks the CA for by a webroot.
-fn names(plan: &Plan, hosts: &[Surveyed]) -> BTreeSet<Hostname> {
+fn names(plan: &Sequence, hosts: &[Surveyed]) -> BTreeSet<Hostname> {
     let mut names = BTreeSet::new();
     for host in &plan.hosts {
         let report = hosts.iter().find(|known| known.name == host.name);

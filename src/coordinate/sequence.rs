@@ -60,7 +60,7 @@ pub struct Surveyed {
 
 /// All that is decided before anything is asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct Sequence {
     /// The hosts of the wish, in configured order.
     pub hosts: Vec<HostPlan>,
     /// What a person should know, each with its host.
@@ -191,9 +191,9 @@ fn warnings(host: &Surveyed, report: &Report, dry_run: bool) -> Vec<String> {
 }
 
 /// Decides. `limit` is what the configuration says of a CA whose limit is not known.
-pub fn plan(hosts: &[Surveyed], wish: &Wish, limit: Option<u32>, now: Timestamp) -> Plan {
+pub fn plan(hosts: &[Surveyed], wish: &Wish, limit: Option<u32>, now: Timestamp) -> Sequence {
     let mut budget = Budget::new(known(hosts), limit, now);
-    let mut plan = Plan::default();
+    let mut plan = Sequence::default();
     let mut unknown: BTreeSet<&LineageName> = wish.cert_names.iter().collect();
     for host in hosts {
         let wanted = wish.is_at(&host.name);

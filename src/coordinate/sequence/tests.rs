@@ -70,11 +70,11 @@ fn issued(mut lineage: Lineage, prefix: &str, days: &[i64]) -> Lineage {
     lineage
 }
 
-fn planned(hosts: &[Surveyed], wish: &Wish) -> Plan {
+fn planned(hosts: &[Surveyed], wish: &Wish) -> Sequence {
     plan(hosts, wish, None, day(30))
 }
 
-fn asked(plan: &Plan) -> Vec<(&str, Vec<&str>)> {
+fn asked(plan: &Sequence) -> Vec<(&str, Vec<&str>)> {
     let asked = plan.hosts.iter().filter_map(|host| {
         let names = host.renewal.as_ref()?.cert_names.iter().map(LineageName::as_str).collect();
         Some((host.name.as_str(), names))
