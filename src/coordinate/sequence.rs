@@ -11,7 +11,7 @@ use crate::base::names::{HostLabel, Hostname};
 use crate::base::text::span;
 use crate::fleet::budget::Budget;
 use crate::fleet::host_report::{Due, HOOKS, Lineage, Report};
-use crate::fleet::protocol::{LineageName, Renewal};
+use crate::fleet::protocol::{LineageName, RenewalOrder};
 
 /// What a person or timer wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub struct HostPlan {
     /// For each lineage.
     pub lineages: Vec<(String, Decision)>,
     /// What its agent is asked; `None`: nothing.
-    pub renewal: Option<Renewal>,
+    pub renewal: Option<RenewalOrder>,
 }
 
 /// What is decided for one lineage.
@@ -129,7 +129,7 @@ impl HostPlan {
         if is_less {
             let cert_names = asked_for(&self.lineages);
             let some = self.renewal.take().filter(|_| !cert_names.is_empty());
-            self.renewal = some.map(|renewal| Renewal { cert_names, ..renewal });
+            self.renewal = some.map(|renewal| RenewalOrder { cert_names, ..renewal });
         }
     }
 }
@@ -284,7 +284,7 @@ fn host_plan(host: &Surveyed, report: &Report, wish: &Wish, budget: &mut Budget)
         && lineages.iter().all(|(_, decision)| !matches!(decision, Decision::Refused(_)))
         && !(wish.force && report.lineages.iter().any(|l| l.due == Due::Never));
     let names = asked_for(&lineages);
-    let renewal = (!names.is_empty()).then(|| Renewal {
+    let renewal = (!names.is_empty()).then(|| RenewalOrder {
         // One run, one switch; but a rehearsal tells by its exit code alone, so each has its own.
         cert_names: if all { Vec::new() } else { names },
         force: wish.force,

@@ -12,7 +12,7 @@ use crate::base::host;
 use crate::base::names::{Destination, HostLabel};
 use crate::config::{Host, Settings};
 use crate::fleet::judged::judged;
-use crate::fleet::protocol::{self, AgentAnswer, AgentOrder, Envelope, MAX_ANSWER, Renewal};
+use crate::fleet::protocol::{self, AgentAnswer, AgentOrder, Envelope, MAX_ANSWER, RenewalOrder};
 use crate::lease::wire as lease;
 
 /// How the agent of a host is reached.
@@ -171,7 +171,7 @@ impl Way {
     /// to undo, since the next host would wait for the lease.
     pub fn renew(
         &self,
-        renewal: Renewal,
+        renewal: RenewalOrder,
         lineages: usize,
         stop: BorrowedFd<'_>,
         mut hear: impl FnMut(&str),
@@ -319,8 +319,8 @@ mod tests {
         Way { name, program: Some(program), greets: false, patience, wait, renewal, most: None }
     }
 
-    fn renewal() -> Renewal {
-        Renewal { cert_names: Vec::new(), force: false, dry_run: false }
+    fn renewal() -> RenewalOrder {
+        RenewalOrder { cert_names: Vec::new(), force: false, dry_run: false }
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub enum AgentOrder {
     /// Say how things are; change nothing.
     Status,
     /// Run certbot.
-    Renew(Renewal),
+    Renew(RenewalOrder),
     /// Look at who answers the challenges of these names, and of all that certbot renews.
     Inspect {
         /// The names.
@@ -69,7 +69,7 @@ pub enum AgentOrder {
 /// One renewal on one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Renewal {
+pub struct RenewalOrder {
     /// These lineages, one run of certbot each; all in one run if empty.
     pub cert_names: Vec<LineageName>,
     /// Also what is not due.
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn orders_are_one_line_and_come_back() {
-        let renewal = Renewal {
+        let renewal = RenewalOrder {
             cert_names: vec![LineageName::parse("a.example").unwrap()],
             force: false,
             dry_run: true,

@@ -20,14 +20,14 @@ use crate::check::this_host::{self, serials};
 use crate::config::Settings;
 use crate::fleet::budget::Budget;
 use crate::fleet::host_report::Lineage;
-use crate::fleet::protocol::{self, AgentAnswer, MAX_TEXT, Renewal, Renewed};
+use crate::fleet::protocol::{self, AgentAnswer, MAX_TEXT, RenewalOrder, Renewed};
 
 impl Caller {
     /// Runs certbot once, or once per name, and tells by its files what came of it.
     pub(super) fn renew(
         &self,
         settings: &Settings,
-        renewal: &Renewal,
+        renewal: &RenewalOrder,
     ) -> Result<Vec<Renewed>, Error> {
         let program = this_host::program(settings).ok_or(Error::NoCertbot)?;
         let known = serials(settings);
@@ -97,7 +97,7 @@ impl Caller {
         &self,
         settings: &Settings,
         program: &Path,
-        renewal: &Renewal,
+        renewal: &RenewalOrder,
         name: Option<&str>,
     ) -> Result<(Vec<(String, String)>, Option<i32>, Failures), Error> {
         let deadline = Deadline::after(settings.lease_wait);
@@ -145,7 +145,7 @@ impl Caller {
         &self,
         settings: &Settings,
         program: &Path,
-        renewal: &Renewal,
+        renewal: &RenewalOrder,
         name: Option<&str>,
     ) -> Result<Run, Error> {
         let mut run = this_host::run_of(program);
@@ -253,7 +253,7 @@ impl Caller {
 
 /// Whoever orders: what a CA gives of the same names in a week is not used up by force.
 /// Those that would be one more, and why that is none.
-fn over_limit(settings: &Settings, renewal: &Renewal) -> Vec<(String, String)> {
+fn over_limit(settings: &Settings, renewal: &RenewalOrder) -> Vec<(String, String)> {
     let known = this_host::known(settings);
     let own = known.iter().map(|lineage| ("", lineage));
     let mut budget = Budget::new(own, settings.duplicates_per_week, clock::now());
