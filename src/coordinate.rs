@@ -33,7 +33,7 @@ use crate::coordinate::coordination::{Coordination, Served};
 use crate::coordinate::host_renewal::Done;
 use crate::coordinate::sequence::{Sequence, Surveyed, Wish};
 use crate::coordinate::verified::{Known, Look};
-use crate::fleet::host_report::Report;
+use crate::fleet::host_report::HostReport;
 use crate::fleet::link::{self, Way, hosts};
 use crate::fleet::protocol::{AgentAnswer, AgentOrder};
 use crate::fleet::skew::apart;
@@ -217,14 +217,14 @@ impl Coordinator<'_> {
         all
     }
 
-    fn survey(&mut self, index: usize) -> (Result<Report, String>, SignedDuration) {
+    fn survey(&mut self, index: usize) -> (Result<HostReport, String>, SignedDuration) {
         match &self.stopped {
             Some(why) => (Err(why.clone()), SignedDuration::ZERO),
             None => self.survey_now(index),
         }
     }
 
-    fn survey_now(&mut self, index: usize) -> (Result<Report, String>, SignedDuration) {
+    fn survey_now(&mut self, index: usize) -> (Result<HostReport, String>, SignedDuration) {
         let asked = clock::now();
         let way = self.ways[index].clone();
         let way = if self.is_called_off { way.patient(LAST_LOOK) } else { way };
@@ -258,7 +258,7 @@ impl Coordinator<'_> {
 
     /// What is served, and which bound kept the rest from being looked at.
     fn verify(&mut self, surveyed: &[Surveyed]) -> (Vec<Served>, Option<String>) {
-        let hosts: Vec<(HostLabel, Report)> = surveyed
+        let hosts: Vec<(HostLabel, HostReport)> = surveyed
             .iter()
             .filter_map(|host| Some((host.name.clone(), host.report.as_ref().ok()?.clone())))
             .collect();

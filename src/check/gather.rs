@@ -10,7 +10,7 @@ use crate::base::names::{HostLabel, Hostname};
 use crate::base::threads;
 use crate::ca::sight::{Planting, Question, Sight};
 use crate::check::matrix::{Gathered, HostSeen};
-use crate::fleet::host_report::Report;
+use crate::fleet::host_report::HostReport;
 use crate::fleet::inspection::Inspection;
 use crate::fleet::link::{Error, Held, Way};
 use crate::fleet::protocol::{AgentAnswer, AgentOrder};
@@ -86,7 +86,7 @@ impl Asking<'_> {
     }
 }
 
-fn survey(way: &Way) -> (Told<Report>, SignedDuration) {
+fn survey(way: &Way) -> (Told<HostReport>, SignedDuration) {
     let asked = clock::now();
     let answer = way.ask(AgentOrder::Survey);
     let answered = clock::now();
@@ -155,9 +155,9 @@ fn look(way: &Way, questions: &[Question]) -> Told<Vec<Sight>> {
 
 fn reports_of<'a>(
     ways: &[Way],
-    reports: &'a [(Told<Report>, SignedDuration)],
+    reports: &'a [(Told<HostReport>, SignedDuration)],
     way: &Way,
-) -> Result<&'a Report, &'a String> {
+) -> Result<&'a HostReport, &'a String> {
     let place = ways.iter().position(|other| other.name == way.name).unwrap_or_default();
     reports[place].0.as_ref()
 }

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 
 use crate::base::names::{HostLabel, Hostname};
 use crate::ca::sight::{Answer, Kind, Leaf, Miss, Planted, Planting, Presented, Sight};
-use crate::fleet::host_report::{Lineage, Report};
+use crate::fleet::host_report::{HostReport, Lineage};
 use crate::fleet::inspection::{InspectedName, Inspection};
 use crate::fleet::whose;
 
@@ -33,7 +33,7 @@ pub struct HostSeen {
     /// It is the host that this runs on.
     pub is_own: bool,
     /// What it says of itself.
-    pub report: Result<Report, String>,
+    pub report: Result<HostReport, String>,
     /// How far its clock is from that of the host this runs on.
     pub skew: SignedDuration,
     /// What it knows of its own Apache and certbot.
@@ -147,7 +147,7 @@ impl Gathered {
     /// Whose `address` is: a host that has it on an interface, else the only one whose
     /// certificate it presents (behind a NAT), else the only one that cannot be asked.
     pub fn owner(&self, address: IpAddr) -> Option<&HostSeen> {
-        let reports: Vec<Option<&Report>> =
+        let reports: Vec<Option<&HostReport>> =
             self.hosts.iter().map(|host| host.report.as_ref().ok()).collect();
         let place = whose::owner(address, None, &reports, &self.serials_at(address))?;
         self.hosts.get(place)

@@ -28,7 +28,7 @@ use crate::check::uncovered::Uncovered;
 use crate::config::Settings;
 use crate::config::web_server::WebServer;
 use crate::fleet::host_report::HOOKS;
-use crate::fleet::host_report::{Certbot, Disk, Issued, Lineage, Report, Routes};
+use crate::fleet::host_report::{Certbot, Disk, HostReport, Issued, Lineage, Routes};
 use crate::switch::apply;
 use crate::switch::foreign_reload;
 use crate::switch::observe;
@@ -36,7 +36,7 @@ use crate::switch::plan;
 use crate::switch::report;
 
 /// Looks at this host.
-pub fn survey(settings: &Settings) -> Report {
+pub fn survey(settings: &Settings) -> HostReport {
     let mut notes = Vec::new();
     let Looked { failure, routes, certificates, .. } = apache(settings, &mut notes);
     let mut certbot = certbot(settings, &mut notes);
@@ -81,7 +81,7 @@ pub fn survey(settings: &Settings) -> Report {
         let free = host::free(&path).ok()?;
         Some(Disk { path, free })
     });
-    Report {
+    HostReport {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         addresses: sockets::interface_addresses().unwrap_or_default(),
         apache: failure,
@@ -97,7 +97,7 @@ pub fn survey(settings: &Settings) -> Report {
 }
 
 /// What the files tell, and nothing else: `before` with the certificates and routes of now.
-pub fn disks(settings: &Settings, before: &Report) -> Report {
+pub fn disks(settings: &Settings, before: &HostReport) -> HostReport {
     let known = lineages(&settings.certbot_directory).unwrap_or_default();
     let mut report = before.clone();
     for lineage in &mut report.lineages {

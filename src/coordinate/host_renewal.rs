@@ -17,7 +17,7 @@ use crate::coordinate::outcome::{LineageOutcome, Tried, outcome};
 use crate::coordinate::sequence::{self, HostPlan, Surveyed};
 use crate::coordinate::shared;
 use crate::fleet::budget::Budget;
-use crate::fleet::host_report::{Lineage, Report};
+use crate::fleet::host_report::{HostReport, Lineage};
 use crate::fleet::link;
 use crate::fleet::protocol::{AgentAnswer, Renewed};
 use crate::history::record::Event;
@@ -122,7 +122,7 @@ impl Coordinator<'_> {
     }
 
     /// A host whose connection just broke may be back in a moment.
-    fn look_again(&mut self, index: usize) -> (Result<Report, String>, SignedDuration) {
+    fn look_again(&mut self, index: usize) -> (Result<HostReport, String>, SignedDuration) {
         let deadline = Deadline::after(PATIENCE);
         loop {
             let seen = self.survey_now(index);
@@ -218,7 +218,7 @@ impl Done {
 }
 
 /// The lineages that have another certificate on disk than before.
-fn renewed(before: &Report, after: &Report) -> Vec<String> {
+fn renewed(before: &HostReport, after: &HostReport) -> Vec<String> {
     let serial = |lineage: &Lineage| {
         let old = before.lineages.iter().find(|old| old.name == lineage.name);
         old.is_some_and(|old| old.serial != lineage.serial)

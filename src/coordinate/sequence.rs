@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::base::names::{HostLabel, Hostname};
 use crate::base::text::span;
 use crate::fleet::budget::Budget;
-use crate::fleet::host_report::{Due, HOOKS, Lineage, Report};
+use crate::fleet::host_report::{Due, HOOKS, HostReport, Lineage};
 use crate::fleet::protocol::{LineageName, RenewalOrder};
 
 /// What a person or timer wants.
@@ -53,7 +53,7 @@ pub struct Surveyed {
     /// What it is called.
     pub name: HostLabel,
     /// What was found.
-    pub report: Result<Report, String>,
+    pub report: Result<HostReport, String>,
     /// How far its clock is from the coordinator's.
     pub skew: SignedDuration,
 }
@@ -141,7 +141,7 @@ fn asked_for(lineages: &[(String, Decision)]) -> Vec<LineageName> {
 }
 
 /// The hosts whose clock, disk or version a person should look at, and those that cannot renew.
-pub fn obstacle(report: &Report) -> Option<String> {
+pub fn obstacle(report: &HostReport) -> Option<String> {
     if let Some(apache) = &report.apache {
         return Some(apache.clone());
     }
@@ -161,7 +161,7 @@ pub fn obstacle(report: &Report) -> Option<String> {
     ))
 }
 
-fn warnings(host: &Surveyed, report: &Report, dry_run: bool) -> Vec<String> {
+fn warnings(host: &Surveyed, report: &HostReport, dry_run: bool) -> Vec<String> {
     let mut found: Vec<String> = report.odd.iter().chain(&report.notes).cloned().collect();
     if host.skew.abs() > SKEW {
         found.push(format!(
@@ -242,7 +242,7 @@ pub fn known(hosts: &[Surveyed]) -> impl Iterator<Item = (&str, &Lineage)> {
     })
 }
 
-fn host_plan(host: &Surveyed, report: &Report, wish: &Wish, budget: &mut Budget) -> HostPlan {
+fn host_plan(host: &Surveyed, report: &HostReport, wish: &Wish, budget: &mut Budget) -> HostPlan {
     let asks_ca = report.certbot.as_ref().is_some_and(|certbot| certbot.asks_ca);
     let hooks = report.certbot.as_ref().map(|certbot| &certbot.hooks);
     let hooked = hooks.is_some_and(|hooks| HOOKS.iter().all(|hook| hooks.contains(*hook)));

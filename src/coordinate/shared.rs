@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use crate::base::names::{HostLabel, Hostname};
 use crate::base::text::few;
 use crate::coordinate::sequence::Surveyed;
-use crate::fleet::host_report::Report;
+use crate::fleet::host_report::HostReport;
 
 /// How the routes of a host are after it was asked to renew.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,7 +22,12 @@ pub struct Left {
 
 /// What `report`, which `host` gave of itself, leaves to the others of `all`; of `own`, which is
 /// this host, everything counts.
-pub fn left(report: &Report, host: &HostLabel, own: Option<&HostLabel>, all: &[Surveyed]) -> Left {
+pub fn left(
+    report: &HostReport,
+    host: &HostLabel,
+    own: Option<&HostLabel>,
+    all: &[Surveyed],
+) -> Left {
     if report.under_way || (report.routes.local.is_empty() && !report.routes.pending) {
         return Left { is_back: true, ..Left::default() };
     }

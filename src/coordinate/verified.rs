@@ -20,7 +20,7 @@ use crate::certbot::lineages::lineages;
 use crate::check::bounds::{Bounds, MOST_ADDRESSES, STRANGE};
 use crate::config::Settings;
 use crate::coordinate::coordination::{Served, ServedVerdict};
-use crate::fleet::host_report::{Lineage, Report};
+use crate::fleet::host_report::{HostReport, Lineage};
 use crate::fleet::mismatch::{Mismatch, Seen, mismatch, not_served, unserved};
 use crate::fleet::whose;
 
@@ -28,7 +28,7 @@ use crate::fleet::whose;
 #[derive(Debug)]
 pub struct Known {
     /// Those that could be asked.
-    pub hosts: Vec<(HostLabel, Report)>,
+    pub hosts: Vec<(HostLabel, HostReport)>,
     /// This host, which a loopback address means.
     pub own: Option<HostLabel>,
     /// What lies on its disk, by the lineage's name.
@@ -136,7 +136,7 @@ impl Known {
         &self,
         address: IpAddr,
         served: Option<&Identity>,
-    ) -> Result<Option<&(HostLabel, Report)>, Unasked> {
+    ) -> Result<Option<&(HostLabel, HostReport)>, Unasked> {
         let mut reports: Vec<_> = self.hosts.iter().map(|(_, report)| Some(report)).collect();
         if !self.complete {
             reports.push(None);
@@ -153,7 +153,7 @@ impl Known {
     fn expected(
         &self,
         name: &Hostname,
-        owner: Option<&(HostLabel, Report)>,
+        owner: Option<&(HostLabel, HostReport)>,
     ) -> Vec<(&HostLabel, &Lineage)> {
         let hosts = self.hosts.iter().filter(|host| owner.is_none_or(|owner| owner.0 == host.0));
         let lineages = hosts.flat_map(|(label, report)| {
@@ -302,7 +302,7 @@ mod tests {
     use super::*;
     use crate::coordinate::sequence::tests::{lineage, report};
 
-    fn known(hosts: &[(HostLabel, Report)]) -> Known {
+    fn known(hosts: &[(HostLabel, HostReport)]) -> Known {
         Known {
             hosts: hosts.to_vec(),
             own: hosts.first().map(|(label, _)| label.clone()),
@@ -311,7 +311,7 @@ mod tests {
         }
     }
 
-    fn host(label: &str, serial: &str, address: &str) -> (HostLabel, Report) {
+    fn host(label: &str, serial: &str, address: &str) -> (HostLabel, HostReport) {
         let mut report = report(vec![lineage("a", serial)]);
         report.addresses = [address, "127.0.0.1"].map(|a| a.parse().unwrap()).into();
         (HostLabel::parse(label).unwrap(), report)

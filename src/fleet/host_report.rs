@@ -16,7 +16,7 @@ pub const HOOKS: [&str; 3] = ["pre", "deploy", "post"];
 /// A host as its agent found it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Report {
+pub struct HostReport {
     /// The version of certbaton there.
     pub program: String,
     /// Its own time of day.

@@ -9,7 +9,7 @@ use crate::base::finding::{Finding, Severity};
 use crate::base::harmless;
 use crate::base::text::few;
 use crate::fleet::found::{Found, LineageStatus};
-use crate::fleet::host_report::{Lineage, Report};
+use crate::fleet::host_report::{HostReport, Lineage};
 use crate::fleet::protocol::AgentAnswer;
 
 /// `answer`, as far as it can be believed at `now`.
@@ -46,7 +46,7 @@ pub fn judged(mut answer: AgentAnswer, now: Timestamp) -> AgentAnswer {
     answer
 }
 
-fn judge_report(report: &mut Report, now: Timestamp) {
+fn judge_report(report: &mut HostReport, now: Timestamp) {
     let mut odd = Vec::new();
     let is_late = |lineage: &Lineage| is_beyond(lineage.not_after, now);
     odd.extend(strange("ends", &mut report.lineages, is_late, |lineage| &lineage.name));
@@ -183,7 +183,7 @@ mod tests {
         Timestamp::from_second(day * 86_400).unwrap()
     }
 
-    fn heard(report: Report) -> Report {
+    fn heard(report: HostReport) -> HostReport {
         match judged(AgentAnswer::Survey(Box::new(report)), at(30)) {
             AgentAnswer::Survey(report) => *report,
             other => panic!("{other:?}"),

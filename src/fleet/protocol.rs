@@ -11,7 +11,7 @@ use crate::base::harmless;
 use crate::base::names::Hostname;
 use crate::ca::sight::{Planting, Question, Sight};
 use crate::fleet::found::Found;
-use crate::fleet::host_report::Report;
+use crate::fleet::host_report::HostReport;
 use crate::fleet::inspection::Inspection;
 
 /// The version of these words; both ends must have the same.
@@ -90,7 +90,7 @@ pub enum AgentAnswer {
         text: String,
     },
     /// What was found; the last answer to `Survey`.
-    Survey(Box<Report>),
+    Survey(Box<HostReport>),
     /// How things are; the last answer to `Status`.
     Status(Box<Found>),
     /// What became of each lineage; the last answer to `Renew`.

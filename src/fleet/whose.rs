@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::fleet::host_report::Report;
+use crate::fleet::host_report::HostReport;
 
 /// The place of the host that has `address`: on an interface; else the only one whose certificate
 /// is presented there (behind a NAT); else the only one that could not be asked (`None`).
@@ -12,15 +12,15 @@ use crate::fleet::host_report::Report;
 pub fn owner(
     address: IpAddr,
     own: Option<usize>,
-    hosts: &[Option<&Report>],
+    hosts: &[Option<&HostReport>],
     presented: &BTreeSet<&str>,
 ) -> Option<usize> {
     if address.is_loopback() && own.is_some() {
         return own;
     }
-    let has = |report: &Report| !address.is_loopback() && report.addresses.contains(&address);
+    let has = |report: &HostReport| !address.is_loopback() && report.addresses.contains(&address);
     let on_interface = hosts.iter().position(|host| host.is_some_and(has));
-    let serves = |report: &Report| {
+    let serves = |report: &HostReport| {
         report.lineages.iter().any(|lineage| presented.contains(lineage.serial.as_str()))
     };
     on_interface
@@ -29,8 +29,8 @@ pub fn owner(
 }
 
 fn only<'a>(
-    hosts: &[Option<&'a Report>],
-    is: impl Fn(Option<&'a Report>) -> bool,
+    hosts: &[Option<&'a HostReport>],
+    is: impl Fn(Option<&'a HostReport>) -> bool,
 ) -> Option<usize> {
     let mut found = hosts.iter().enumerate().filter(|(_, host)| is(**host)).map(|(at, _)| at);
     found.next().filter(|_| found.next().is_none())
@@ -58,7 +58,7 @@ mod tests {
         };
         let (vps, home) = (host("AA", "192.0.2.1"), host("BB", "2001:db8::1"));
         let both = [Some(&vps), Some(&home)];
-        let ask = |hosts: &[Option<&Report>], address: &str, serial: &str| {
+        let ask = |hosts: &[Option<&HostReport>], address: &str, serial: &str| {
             owner(address.parse().unwrap(), Some(0), hosts, &BTreeSet::from([serial]))
         };
         assert_eq!(ask(&both, "192.0.2.1", ""), Some(0));

@@ -18,7 +18,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
-use certbaton::fleet::host_report::{Due, Report};
+use certbaton::fleet::host_report::{Due, HostReport};
 use certbaton::fleet::protocol::{AgentAnswer, answer};
 use rustix::fs::FlockOperation;
 use tree::{Tree, certificate};
@@ -48,7 +48,7 @@ impl Tree {
         answers
     }
 
-    fn survey(&self) -> Report {
+    fn survey(&self) -> HostReport {
         match self.answers(SURVEY).pop() {
             Some(AgentAnswer::Survey(report)) => *report,
             other => panic!("{other:?}"),

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Instant;
 
 use certbaton::base::names::Hostname;
-use certbaton::fleet::host_report::{Lineage, Report, Routes};
+use certbaton::fleet::host_report::{HostReport, Lineage, Routes};
 use certbaton::fleet::protocol::{AgentAnswer, line};
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ impl Lair {
     }
 
     /// What the peer says of itself: what this host would, but for `change`.
-    pub(crate) fn says(&self, change: impl FnOnce(&mut Report)) {
+    pub(crate) fn says(&self, change: impl FnOnce(&mut HostReport)) {
         let mut report = self.tree.survey();
         if let Some(certbot) = &mut report.certbot {
             certbot.traps.clear();

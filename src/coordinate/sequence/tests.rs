@@ -24,8 +24,8 @@ pub(crate) fn lineage(name: &str, serial: &str) -> Lineage {
 }
 
 /// A healthy host.
-pub(crate) fn report(lineages: Vec<Lineage>) -> Report {
-    Report {
+pub(crate) fn report(lineages: Vec<Lineage>) -> HostReport {
+    HostReport {
         program: "0".into(),
         clock: day(30),
         addresses: BTreeSet::new(),
@@ -54,7 +54,7 @@ fn label(name: &str) -> HostLabel {
     HostLabel::parse(name).unwrap()
 }
 
-fn host(name: &str, report: Result<Report, String>) -> Surveyed {
+fn host(name: &str, report: Result<HostReport, String>) -> Surveyed {
     Surveyed { name: label(name), report, skew: SignedDuration::ZERO }
 }
 
@@ -112,7 +112,8 @@ fn what_is_not_due_is_left_unless_forced_or_the_ca_may_want_it() {
 
 #[test]
 fn a_host_that_cannot_renew_is_passed_over_and_the_next_goes_on() {
-    let broken = Report { apache: Some("syntax error".into()), ..report(vec![lineage("a", "1")]) };
+    let broken =
+        HostReport { apache: Some("syntax error".into()), ..report(vec![lineage("a", "1")]) };
     let gone = host("vps", Err("no route to host".into()));
     for first in [gone, host("vps", Ok(broken))] {
         let hosts = [first, host("home", Ok(report(vec![lineage("a", "2")])))];
