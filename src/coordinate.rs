@@ -32,7 +32,7 @@ use crate::config::{Host, Settings};
 use crate::coordinate::coordination::{Coordination, Served};
 use crate::coordinate::host_renewal::Done;
 use crate::coordinate::sequence::{Sequence, Surveyed, Wish};
-use crate::coordinate::verified::{Known, Look};
+use crate::coordinate::verified::{KnownHosts, Look};
 use crate::fleet::host_report::HostReport;
 use crate::fleet::link::{self, Way, hosts};
 use crate::fleet::protocol::{AgentAnswer, AgentOrder};
@@ -265,7 +265,7 @@ impl Coordinator<'_> {
         let complete = hosts.len() == surveyed.len();
         let own = self.own.clone();
         let disks = own.as_ref().map(|_| verified::disks(self.settings)).unwrap_or_default();
-        let known = Known { hosts, own, disks, complete };
+        let known = KnownHosts { hosts, own, disks, complete };
         let names = self.call.wish.names(surveyed);
         let bounds = own::bounds_for(self.settings, names.iter());
         let (say, signals) = (&mut *self.say, self.signals);

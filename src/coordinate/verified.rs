@@ -26,7 +26,7 @@ use crate::fleet::whose;
 
 /// The hosts as they are now.
 #[derive(Debug)]
-pub struct Known {
+pub struct KnownHosts {
     /// Those that could be asked.
     pub hosts: Vec<(HostLabel, HostReport)>,
     /// This host, which a loopback address means.
@@ -62,7 +62,7 @@ pub struct Look {
 /// as soon as `going_on` says so: a dial can take ten seconds. It is told each name as it is
 /// looked at.
 pub fn all(
-    known: Known,
+    known: KnownHosts,
     names: BTreeSet<Hostname>,
     bounds: Bounds,
     going_on: &mut dyn FnMut(Option<&Hostname>) -> bool,
@@ -129,7 +129,7 @@ fn bound(left: usize, beyond: usize) -> Option<String> {
 /// Between two looks whether it is called off.
 const GOING_ON: Duration = Duration::from_millis(100);
 
-impl Known {
+impl KnownHosts {
     /// Who has `address`, where `served` is presented; an error if it may be a host that could
     /// not be asked.
     fn owner(
@@ -302,8 +302,8 @@ mod tests {
     use super::*;
     use crate::coordinate::sequence::tests::{lineage, report};
 
-    fn known(hosts: &[(HostLabel, HostReport)]) -> Known {
-        Known {
+    fn known(hosts: &[(HostLabel, HostReport)]) -> KnownHosts {
+        KnownHosts {
             hosts: hosts.to_vec(),
             own: hosts.first().map(|(label, _)| label.clone()),
             disks: BTreeMap::new(),
@@ -415,7 +415,7 @@ mod tests {
         // Nor is a certificate without the name right where another host has one with it.
         assert_eq!(told(Some("vps"), false).0, ServedVerdict::Wrong);
         assert_eq!(told(Some("vps"), true).0, ServedVerdict::Unknown);
-        let known = Known { complete: false, ..known(&hosts) };
+        let known = KnownHosts { complete: false, ..known(&hosts) };
         assert_eq!(known.owner(address, Some(&strange)), Err(Unasked));
     }
 
