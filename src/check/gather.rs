@@ -12,7 +12,7 @@ use crate::ca::sight::{Planting, Question, Sight};
 use crate::check::matrix::{Gathered, HostSeen};
 use crate::fleet::host_report::HostReport;
 use crate::fleet::inspection::Inspection;
-use crate::fleet::link::{Error, Held, Way};
+use crate::fleet::link::{Error, HeldOrder, Way};
 use crate::fleet::protocol::{AgentAnswer, AgentOrder};
 use crate::fleet::questions::{fits, questions};
 use crate::fleet::skew::apart;
@@ -99,7 +99,7 @@ fn survey(way: &Way) -> (Told<HostReport>, SignedDuration) {
     }
 }
 
-fn plant(way: &Way, names: &[Hostname]) -> Told<(Vec<Planting>, Vec<Held>)> {
+fn plant(way: &Way, names: &[Hostname]) -> Told<(Vec<Planting>, Vec<HeldOrder>)> {
     let (mut all, mut held) = (Vec::new(), Vec::new());
     for names in chunks(names, |names| AgentOrder::Plant { names }) {
         match way.hold(AgentOrder::Plant { names }) {

@@ -37,11 +37,11 @@ pub struct Way {
 /// An agent that goes on with what it was ordered until this is dropped.
 #[derive(Debug)]
 #[must_use = "what was ordered ends when this is dropped"]
-pub struct Held {
+pub struct HeldOrder {
     agent: Option<Dialogue<'static>>,
 }
 
-impl Drop for Held {
+impl Drop for HeldOrder {
     fn drop(&mut self) {
         if let Some(agent) = self.agent.take() {
             agent.end(UNDONE);
@@ -196,10 +196,10 @@ impl Way {
     }
 
     /// As [`Way::ask`], but what was ordered lasts until the second value is dropped.
-    pub fn hold(&self, order: AgentOrder) -> Result<(AgentAnswer, Held), Error> {
+    pub fn hold(&self, order: AgentOrder) -> Result<(AgentAnswer, HeldOrder), Error> {
         let mut agent = self.program()?.dialogue(self.bounds(&order, 0), None)?;
         let answer = self.converse(&mut agent, order, &mut |_| {});
-        let held = Held { agent: Some(agent) };
+        let held = HeldOrder { agent: Some(agent) };
         Ok((answer?, held))
     }
 
