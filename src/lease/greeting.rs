@@ -30,7 +30,7 @@ pub struct Greeted<'a> {
 }
 
 /// A first line that is not about the lease.
-pub struct Other {
+pub struct OtherLine {
     /// The line.
     pub line: Vec<u8>,
     /// Whose it is.
@@ -69,11 +69,11 @@ impl Greeted<'_> {
     }
 
     /// The first line as one that is not about the lease. It takes a connection as others do.
-    pub fn other(self) -> Other {
+    pub fn other(self) -> OtherLine {
         let slot = slot(self.settings, self.caller);
         let (slot, refused) = slot.unwrap_or_else(|error| (None, Some(chain(&error))));
         let line = self.first.unwrap_or_default();
-        Other { line, caller: self.lines.into(), refused, _slot: slot }
+        OtherLine { line, caller: self.lines.into(), refused, _slot: slot }
     }
 
     /// The whole conversation about the lease.
