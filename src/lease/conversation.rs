@@ -18,7 +18,7 @@ use crate::base::process;
 use crate::lease::arbiter::{Arbiter, now};
 use crate::lease::holders;
 use crate::lease::lines::{self, Lines};
-use crate::lease::memory::{Grant, Millis, millis};
+use crate::lease::memory::{GrantRecord, Millis, millis};
 use crate::lease::place::{Hold, Holder, Standing, Waiter};
 use crate::lease::rules::{Claim, Ruling};
 use crate::lease::store::{self, Slip};
@@ -233,7 +233,7 @@ impl<'a> Conversation<'a> {
         Ok(None)
     }
 
-    fn granted(&mut self, grant: &Grant, hold: Hold) -> ArbiterAnswer {
+    fn granted(&mut self, grant: &GrantRecord, hold: Hold) -> ArbiterAnswer {
         let (token, request) = (grant.token, grant.request.clone());
         // A ticket is given up here: the next waits for `hold` from now on.
         self.standing = Standing::Holder(Holder { token, request, hold, lost: false });

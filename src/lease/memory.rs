@@ -29,7 +29,7 @@ pub struct Now {
 /// What is recorded about the last grant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Grant {
+pub struct GrantRecord {
     /// The boot in which the times are meant.
     pub boot: String,
     /// Whether it still holds.
@@ -84,7 +84,7 @@ pub struct Memory {
     /// This boot.
     pub boot: String,
     /// Lost with a reboot.
-    pub grant: Recorded<Grant>,
+    pub grant: Recorded<GrantRecord>,
     /// The last token granted; survives a reboot.
     pub token: Recorded<Token>,
     /// The token that was taken from its holder.
@@ -96,13 +96,13 @@ pub(super) enum Present<'a> {
     /// Nothing was ever granted.
     Never,
     /// Somebody holds.
-    Held(&'a Grant),
+    Held(&'a GrantRecord),
     /// Somebody held, and was silent for too long.
-    Expired(&'a Grant),
+    Expired(&'a GrantRecord),
     /// Nobody holds.
-    Free(&'a Grant),
+    Free(&'a GrantRecord),
     /// Somebody may hold; written down.
-    Unknown(&'a Grant),
+    Unknown(&'a GrantRecord),
     /// Somebody may hold; not written down yet.
     Mystery,
     /// Whoever held was silent for too long, and who else may hold has its grace until this time.
@@ -146,7 +146,7 @@ impl Memory {
     }
 
     /// The record, whatever its worth.
-    pub(super) fn last(&self) -> Option<&Grant> {
+    pub(super) fn last(&self) -> Option<&GrantRecord> {
         match &self.grant {
             Recorded::Known(grant) => Some(grant),
             _ => None,

@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use crate::base::process::Process;
-use crate::lease::memory::{Grant, GrantState, Memory, Millis, Now, Present, Recorded, millis};
+use crate::lease::memory::{
+    GrantRecord, GrantState, Memory, Millis, Now, Present, Recorded, millis,
+};
 use crate::lease::token;
 use crate::lease::wire::{Purpose, RequestId, Token};
 
@@ -35,12 +37,12 @@ pub enum Ruling {
     /// It gets the lease anew; both are to be recorded, the token first.
     Granted {
         /// The new record.
-        grant: Grant,
+        grant: GrantRecord,
         /// The token whose holder was silent for too long.
         expired: Option<Token>,
     },
     /// It has the lease already; to be recorded, since its connection is another.
-    Confirmed(Grant),
+    Confirmed(GrantRecord),
     /// Nobody gets it before this time, unless it is released.
     Wait {
         /// When to look again at the latest.
@@ -49,7 +51,7 @@ pub enum Ruling {
         unknown: bool,
     },
     /// As `Wait`, from now on: to be recorded.
-    Quarantined(Grant),
+    Quarantined(GrantRecord),
     /// It claims to hold what it does not hold.
     Lost(String),
     /// It cannot have it.
@@ -88,7 +90,7 @@ pub fn claim(
         Present::Held(grant)
             if grant.doubted.is_none() && before.is_some() && memory.is_lost(now.unix) =>
         {
-            return Ruling::Quarantined(Grant { doubted: Some(now.boot), ..grant.clone() });
+            return Ruling::Quarantined(GrantRecord { doubted: Some(now.boot), ..grant.clone() });
         }
         Present::Held(grant) => return waits(grant, grace, false),
         Present::Doubted(until) => return Ruling::Wait { until, unknown: true },
@@ -117,7 +119,7 @@ pub fn claim(
     Ruling::Granted { grant: claim.grant(memory, token, now.boot, now), expired }
 }
 
-fn waits(grant: &Grant, grace: Millis, unknown: bool) -> Ruling {
+fn waits(grant: &GrantRecord, grace: Millis, unknown: bool) -> Ruling {
     Ruling::Wait { until: grant.beat.saturating_add(grace), unknown }
 }
 
@@ -158,7 +160,7 @@ pub fn beat(
     connection: Process,
     now: Now,
     grace: Duration,
-) -> Result<Grant, String> {
+) -> Result<GrantRecord, String> {
     let grant = own(memory, token, connection)?;
     if memory.is_revoked(token) {
         return Err(format!("token {} was taken away", token.0));
@@ -166,7 +168,7 @@ pub fn beat(
     match memory.present(now, millis(grace)) {
         Present::Held(_) => {
             let doubted = grant.doubted.filter(|_| memory.is_lost(now.unix));
-            Ok(Grant { beat: now.boot, doubted, ..grant.clone() })
+            Ok(GrantRecord { beat: now.boot, doubted, ..grant.clone() })
         }
         _ => Err(format!("token {}: its holder was silent for too long", token.0)),
     }
@@ -180,7 +182,7 @@ pub fn release(
     token: Token,
     connection: Process,
     now: Now,
-) -> Result<Grant, String> {
+) -> Result<GrantRecord, String> {
     let mut grant = own(memory, token, connection)?.clone();
     grant.state = GrantState::Released;
     grant.beat = now.boot;
@@ -209,7 +211,7 @@ pub fn revoke(memory: &Memory, token: Token) -> Result<(), String> {
 }
 
 /// The record, if it is `connection`'s own.
-fn own(memory: &Memory, token: Token, connection: Process) -> Result<&Grant, String> {
+fn own(memory: &Memory, token: Token, connection: Process) -> Result<&GrantRecord, String> {
     let Some(grant) = memory.last().filter(|grant| grant.boot == memory.boot) else {
         return Err(format!("token {}: the arbiter's record of it is lost", token.0));
     };
@@ -225,14 +227,14 @@ fn own(memory: &Memory, token: Token, connection: Process) -> Result<&Grant, Str
     }
 }
 
-fn since_granted(grant: &Grant) -> String {
+fn since_granted(grant: &GrantRecord) -> String {
     format!("token {} was granted to {} since", grant.token.0, grant.name)
 }
 
 impl Claim {
-    fn grant(&self, memory: &Memory, token: Token, since: Millis, now: Now) -> Grant {
+    fn grant(&self, memory: &Memory, token: Token, since: Millis, now: Now) -> GrantRecord {
         let same = memory.last().filter(|last| last.token == token);
-        Grant {
+        GrantRecord {
             doubted: same.and_then(|last| last.doubted),
             boot: memory.boot.clone(),
             state: GrantState::Active,
@@ -248,9 +250,9 @@ impl Claim {
     }
 }
 
-fn unknown(memory: &Memory, now: Now) -> Grant {
+fn unknown(memory: &Memory, now: Now) -> GrantRecord {
     let last = memory.last();
-    Grant {
+    GrantRecord {
         boot: memory.boot.clone(),
         state: GrantState::Unknown,
         token: last.map_or(Token(0), |last| last.token).kept(now.unix),

@@ -20,7 +20,7 @@ use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::lock::{self, Lock};
 use crate::config::Settings;
-use crate::lease::memory::{Grant, Memory, Millis, Recorded};
+use crate::lease::memory::{GrantRecord, Memory, Millis, Recorded};
 use crate::lease::wire::{Purpose, Token};
 
 /// The directories of one arbiter.
@@ -212,12 +212,12 @@ impl Decision<'_> {
     }
 
     /// Replaces the record; it is complete or the old one, whenever we die.
-    pub fn record(&self, grant: &Grant) -> Result<(), Error> {
+    pub fn record(&self, grant: &GrantRecord) -> Result<(), Error> {
         Ok(files::write_own(&self.store.grant(), &serde_json::to_vec(grant)?)?)
     }
 
     /// Records a grant that is new: first the token, on disk, so that no reboot forgets it.
-    pub fn record_new(&self, grant: &Grant) -> Result<(), Error> {
+    pub fn record_new(&self, grant: &GrantRecord) -> Result<(), Error> {
         // Under this lock, what is half written is of a process that died.
         files::sweep(&self.store.directory, &[])?;
         files::sweep(&self.store.tokens, &[])?;

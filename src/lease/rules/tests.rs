@@ -60,7 +60,7 @@ fn held() -> Memory {
     after(&empty(), &ruling)
 }
 
-fn replaced(memory: &Memory, grant: Grant) -> Memory {
+fn replaced(memory: &Memory, grant: GrantRecord) -> Memory {
     Memory { grant: Recorded::Known(grant), ..memory.clone() }
 }
 
@@ -139,9 +139,9 @@ fn a_token_that_was_taken_away_is_lost_and_free_when_its_holder_says_so() {
 fn without_a_record_nobody_new_gets_it_for_a_grace_and_the_holder_goes_on() {
     let known = held();
     let Recorded::Known(grant) = known.grant.clone() else { panic!() };
-    let other_boot = Grant { boot: "earlier".into(), ..grant.clone() };
-    let from_the_future = Grant { beat: 60_000, ..grant.clone() };
-    let released = Grant { state: GrantState::Released, ..grant };
+    let other_boot = GrantRecord { boot: "earlier".into(), ..grant.clone() };
+    let from_the_future = GrantRecord { beat: 60_000, ..grant.clone() };
+    let released = GrantRecord { state: GrantState::Released, ..grant };
     for memory in [
         Memory { grant: Recorded::Missing, ..known.clone() },
         Memory { grant: Recorded::Unreadable, ..known.clone() },
@@ -240,8 +240,8 @@ fn a_floor_far_ahead_of_our_own_clock_is_refused_and_costs_nobody_else_anything(
 fn a_lasting_token_far_ahead_costs_one_grace_and_then_the_clock_counts() {
     let far = Token::at(TODAY + A_YEAR);
     let Recorded::Known(grant) = held().grant else { panic!() };
-    let released = Grant { state: GrantState::Released, token: far, ..grant.clone() };
-    let active = Grant { token: far, ..grant.clone() };
+    let released = GrantRecord { state: GrantState::Released, token: far, ..grant.clone() };
+    let active = GrantRecord { token: far, ..grant.clone() };
     for (token_file, recorded) in [
         (far, Recorded::Missing),
         (far, Recorded::Known(grant.clone())),
@@ -268,7 +268,8 @@ fn a_lasting_token_far_ahead_costs_one_grace_and_then_the_clock_counts() {
 fn a_holder_that_dies_while_the_last_token_is_far_ahead_costs_one_grace_and_not_two() {
     let far = Token::at(TODAY + A_YEAR);
     let Recorded::Known(grant) = held().grant else { panic!() };
-    let (file, recorded) = (Recorded::Known(far), Recorded::Known(Grant { token: far, ..grant }));
+    let (file, recorded) =
+        (Recorded::Known(far), Recorded::Known(GrantRecord { token: far, ..grant }));
     for file in [file, Recorded::Unreadable] {
         let memory = Memory { grant: recorded.clone(), token: file, ..empty() };
         let now = |boot| Now { boot, unix: TODAY };
