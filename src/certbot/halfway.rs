@@ -42,6 +42,16 @@ pub fn is_halfway(directory: &Path) -> bool {
     KINDS.iter().all(|kind| files::exists(&directory.join(format!("previous_{kind}.pem"))))
 }
 
+/// The file by which the certificate of a lineage counts whose link is `link`: while the links are half-way, the one
+/// before, which they go back to.
+pub fn settled(link: &Path) -> PathBuf {
+    let note = link.file_name().map(|name| format!("previous_{}", name.to_string_lossy()));
+    match (link.parent(), note) {
+        (Some(directory), Some(note)) if is_halfway(directory) => directory.join(note),
+        _ => link.to_owned(),
+    }
+}
+
 /// The directories of all lineages.
 pub fn directories(configuration: &Path) -> Vec<PathBuf> {
     let live = configuration.join("live");
@@ -108,9 +118,11 @@ mod tests {
         for steps in 0..=16 {
             let (_scratch, live) = killed_after(steps);
             let is_halfway = (4..=12).contains(&steps);
+            let counts = fs::read_link(settled(&live.join("cert.pem"))).unwrap();
             assert_eq!(undo(&live).unwrap(), is_halfway, "{steps}");
             assert!(!undo(&live).unwrap(), "{steps}");
             let version = if steps > 12 { 2 } else { 1 };
+            assert!(counts.to_str().unwrap().ends_with(&format!("cert{version}.pem")), "{steps}");
             for kind in KINDS {
                 let led = fs::read_link(live.join(format!("{kind}.pem"))).unwrap();
                 let led = led.to_str().unwrap().to_owned();

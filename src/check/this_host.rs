@@ -18,6 +18,7 @@ use crate::base::lock;
 use crate::base::sockets;
 use crate::ca::served::OnDisk;
 use crate::certbot::due::due;
+use crate::certbot::halfway;
 use crate::certbot::installed;
 use crate::certbot::lineages::lineages;
 use crate::certbot::renewal_file;
@@ -103,7 +104,7 @@ pub fn disks(settings: &Settings, before: &HostReport) -> HostReport {
     for lineage in &mut report.lineages {
         let read = || {
             let cert = &known.usable.iter().find(|known| known.name == lineage.name)?.cert;
-            let pem = files::read_trusted(cert).ok()?;
+            let pem = files::read_trusted(&halfway::settled(cert)).ok()?;
             let fingerprint = OnDisk::from_pem(&pem, None).ok()?.identity.fingerprint;
             Some((certificate::from_pem(&pem).ok()?, fingerprint))
         };
@@ -274,7 +275,8 @@ fn describe(
     version: Option<Version>,
     now: Timestamp,
 ) -> Result<(Lineage, SignedDuration), String> {
-    let pem = files::read_trusted(&lineage.cert).map_err(|error| chain(&error))?;
+    let cert = halfway::settled(&lineage.cert);
+    let pem = files::read_trusted(&cert).map_err(|error| chain(&error))?;
     let current = certificate::from_pem(&pem).map_err(|error| chain(&error))?;
     let name_set = certificate::name_set(&pem).map_err(|error| chain(&error))?;
     let own_hook =
@@ -328,7 +330,7 @@ pub fn known(settings: &Settings) -> Vec<Lineage> {
 pub fn serials(settings: &Settings) -> Vec<(String, String)> {
     let known = lineages(&settings.certbot_directory).unwrap_or_default();
     let serial = |lineage: renewal_file::Lineage| {
-        let pem = files::read_trusted(&lineage.cert).ok()?;
+        let pem = files::read_trusted(&halfway::settled(&lineage.cert)).ok()?;
         Some((lineage.name, certificate::from_pem(&pem).ok()?.serial))
     };
     known.usable.into_iter().filter_map(serial).collect()
