@@ -310,7 +310,9 @@ fn who_sits_at_certbots_terminal_is_told_why_before_it_dies() {
     let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("certbot is stopped before it asks the CA"), "{text}");
     assert!(shown.lines().count() >= 3, "why, and what follows, folded: {text}");
-    assert!(shown.lines().all(|line| line.trim_end().chars().count() <= 56), "{text}");
+    // What somebody copies stays on one line: where something else has port 80, a line to configure.
+    let folded = shown.lines().filter(|line| !line.contains("web-server = "));
+    assert!(folded.map(|line| line.trim_end().chars().count()).all(|width| width <= 56), "{text}");
     assert_eq!(ca.asked(), [""; 0]);
 }
 
