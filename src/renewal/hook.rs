@@ -33,7 +33,7 @@ use crate::renewal::guard::line::Line;
 use crate::renewal::guard::voice;
 use crate::renewal::guard::words::{Charge, Word};
 use crate::renewal::keep::{deployment, recorder};
-use crate::renewal::keeper::{self, Asked};
+use crate::renewal::keeper::{self, Asked, Channel};
 use crate::renewal::messages::{
     Deployed, Extent, Held, LeftOut, Names, Needed, Reply, Request, Task,
 };
@@ -124,6 +124,22 @@ pub fn pre(settings: &Settings, call: &Call, line: &Line) -> Result<Option<Strin
     done
 }
 
+/// What the keeper answers, and what it holds then; none if it refuses. It goes on once it knows that
+/// this was heard.
+fn heard(
+    keeper: &mut Channel,
+    within: Duration,
+    line: &Line,
+) -> Result<(Reply, Option<Held>), keeper::Error> {
+    let reply: Reply = keeper.answer(within, Some(line.as_fd()))?;
+    if reply.exit != 0 {
+        return Ok((reply, None));
+    }
+    let held = keeper.answer(within, None)?;
+    keeper.send(&())?;
+    Ok((reply, Some(held)))
+}
+
 fn start(settings: &Settings, call: &Call, line: &Line) -> Result<Option<String>, Error> {
     let within = settings.lease_wait + keeper::work_time(settings);
     // Whether the guard hears it, its end tells.
@@ -154,20 +170,15 @@ fn start(settings: &Settings, call: &Call, line: &Line) -> Result<Option<String>
     // One that refuses at once may be gone before it is told everything: its answer counts.
     let task = Task { owner, stoppable, forced, dry_run, names, extent, left_out };
     let told = keeper.send(&task);
-    let reply: Reply = match keeper.answer(within, Some(line.as_fd())) {
-        Ok(reply) => reply,
+    let (reply, held) = match heard(&mut keeper, within, line) {
         Err(keeper::Error::Closed) => {
-            // It was killed, perhaps in the middle of a switch.
+            // It was killed, perhaps in the middle of a switch, or after it.
             recover::after_death(settings)?;
             return Err(told.err().unwrap_or(keeper::Error::Closed).into());
         }
-        Err(error) => return Err(error.into()),
+        heard => heard?,
     };
-    if reply.exit != 0 {
-        return Err(Error::Refused(reply));
-    }
-    let held: Held = keeper.answer(within, None)?;
-    keeper.send(&())?;
+    let Some(held) = held else { return Err(Error::Refused(reply)) };
     // What is left out certbot will fail with; the keeper has logged it.
     if let Some(certbot) = certbot {
         voice::show(certbot, reply.text.as_bytes());

@@ -92,8 +92,10 @@ impl Channel {
     /// Sends one message.
     pub fn send(&mut self, message: &impl Serialize) -> Result<(), Error> {
         let line = serde_json::to_string(message)? + "\n";
-        let sent = self.stream.get_mut().write_all(line.as_bytes());
-        sent.map_err(|e| Error::Socket("write to", e))
+        match self.stream.get_mut().write_all(line.as_bytes()) {
+            Err(error) if is_end(&error) => Err(Error::Closed),
+            sent => sent.map_err(|e| Error::Socket("write to", e)),
+        }
     }
 
     /// Waits for one message, at most `patience`, and no longer than `guard`, which says nothing,
@@ -128,10 +130,12 @@ impl Channel {
         let mut line = String::new();
         let read = (&mut self.stream).take(MAX_LINE).read_line(&mut line);
         let count = match read {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+            Err(error) if is_end(&error) => 0,
             count => count.map_err(|e| Error::Socket("read from", e))?,
         };
-        if count == 0 { Err(Error::Closed) } else { Ok(serde_json::from_str(&line)?) }
+        // Killed in the middle of a line.
+        let is_cut = !line.ends_with('\n') && count as u64 != MAX_LINE;
+        if is_cut { Err(Error::Closed) } else { Ok(serde_json::from_str(&line)?) }
     }
 
     /// Bounds every wait of this end.
@@ -140,6 +144,11 @@ impl Channel {
         let set = stream.set_read_timeout(Some(time)).and(stream.set_write_timeout(Some(time)));
         set.map_err(|e| Error::Socket("bound", e))
     }
+}
+
+/// Whether the other side is not there any more.
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 impl AsFd for Channel {
@@ -250,4 +259,23 @@ pub(super) fn work_time(settings: &Settings) -> Duration {
 /// Waits until one of `sources` has something, or closes; says which.
 pub fn wait(sources: &[BorrowedFd<'_>], patience: Option<Duration>) -> Result<Vec<bool>, Error> {
     clock::ready(sources, patience).map_err(|error| Error::Socket("wait on", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_killed_in_the_middle_of_a_word_has_ended_and_nothing_else() {
+        for said in ["", "{\"exit\":0,", "{\"exit\":0,\"text\":\"\"}"] {
+            let (mut theirs, ours) = UnixStream::pair().unwrap();
+            theirs.write_all(said.as_bytes()).unwrap();
+            drop(theirs);
+            let mut keeper = Channel::new(ours);
+            let heard = keeper.receive::<Reply>();
+            assert!(matches!(heard, Err(Error::Closed)), "{said}: {heard:?}");
+            let told = keeper.send(&());
+            assert!(matches!(told, Err(Error::Closed)), "{said}: {told:?}");
+        }
+    }
 }
