@@ -103,7 +103,7 @@ fn stale(lab: &Lab) {
     assert_eq!(said.code(), 1, "{said:?}");
     let thumbprint = lab.thumbprint();
     // Findings are folded at the terminal's width.
-    let unfolded = said.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let unfolded = said.unfolded();
     let mut findings = unfolded.split("problem: ").skip(1);
     let finding = findings.find(|text| text.contains("does not renew with")).unwrap_or_default();
     for expected in [

@@ -89,7 +89,7 @@ fn timeline(lab: &Lab) {
         "renewed cloud.example.org git.example.org wiki.example.org",
     ];
     // Where a line is folded depends on its width alone.
-    let unfolded = one.out.split_whitespace().collect::<Vec<&str>>().join(" ");
+    let unfolded = one.unfolded();
     let mut rest = unfolded.as_str();
     for step in steps {
         let at = rest.find(step).unwrap_or_else(|| panic!("no {step:?} in {}", one.out));

@@ -89,8 +89,10 @@ fn lines(site: &Site) {
     let said = home.run(&["script", "-qec", renewal, "/dev/null"]);
     assert_eq!(said.code(), 143, "{said:?}");
     // At a terminal it is folded.
-    let words = said.out.split_whitespace().collect::<Vec<&str>>().join(" ");
-    assert!(words.contains("this host's key is not in authorized_keys there"), "{said:?}");
+    assert!(
+        said.unfolded().contains("this host's key is not in authorized_keys there"),
+        "{said:?}"
+    );
     site.lab.expect_not_asked(since);
     // A process of sshd's writes of its connection when that has ended, and ends then.
     until("the end of sshd's connections", || vps.running("sshd").len() == 1);

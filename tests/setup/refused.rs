@@ -51,8 +51,7 @@ fn rehearsal(site: &Site) {
     let home = ["init", "--role", "home", "--vps", "vps.example.org", "--dry-run"];
     let shown = certbaton(&site.lab.home, &home);
     // A terminal's width folds what is said, but nothing that is shown of a file.
-    let shown =
-        Output { out: shown.out.split_whitespace().collect::<Vec<&str>>().join(" "), ..shown };
+    let shown = Output { out: shown.unfolded(), ..shown };
     shown.expect(0, &[
         "lineage cloud.example.org",
         "www.cloud.example.org in /var/www/html",

@@ -286,4 +286,9 @@ impl Output {
         use std::os::unix::process::ExitStatusExt;
         self.status.code().or_else(|| self.status.signal().map(|s| 128 + s)).unwrap()
     }
+
+    /// What it printed, wherever a terminal's width folded it.
+    pub(crate) fn unfolded(&self) -> String {
+        self.out.split_whitespace().collect::<Vec<&str>>().join(" ")
+    }
 }
