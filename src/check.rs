@@ -14,7 +14,7 @@
 //! | [`mod@summary`] | what people and programs are told |
 //! | [`inspect`] | the order of looking at one host |
 //! | [`answerer`] | who answers a challenge, by Apache's configuration |
-//! | `account` | whether a stateless layout answers for the right account |
+//! | `borrowed_account` | whether a stateless layout answers for the right account |
 //! | [`directive`] | a directive as people find it |
 //! | [`faults`] | what keeps a challenge from certbot's webroot |
 //! | [`leftovers`] | what lies about in the files of Apache's configuration |
