@@ -230,6 +230,17 @@ pub(super) enum Asked {
     Died,
 }
 
+impl Asked {
+    /// What became of a keeper that was asked.
+    pub(super) fn of(answer: Result<Reply, Error>) -> Result<Self, Error> {
+        match answer {
+            Ok(reply) => Ok(Self::Answered(reply)),
+            Err(Error::Closed) => Ok(Self::Died),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// Asks the keeper of the run under way, for as long as `patience`.
 pub(super) fn ask(
     settings: &Settings,
@@ -243,11 +254,7 @@ pub(super) fn ask(
         Called::Dead => return Ok(Asked::Died),
     };
     let asked = keeper.send(&Message { owner, request });
-    match asked.and_then(|()| keeper.answer(patience, None)) {
-        Ok(reply) => Ok(Asked::Answered(reply)),
-        Err(Error::Closed) => Ok(Asked::Died),
-        Err(error) => Err(error),
-    }
+    Asked::of(asked.and_then(|()| keeper.answer(patience, None)))
 }
 
 /// The longest that a keeper works until it answers: some waits for Apache and for proofs, each of

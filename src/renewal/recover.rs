@@ -146,11 +146,7 @@ fn ask_to_return(settings: &Settings) -> Result<Asked, Error> {
         }
         answer = keeper.answer(LOOK_AGAIN, None);
     }
-    match answer {
-        Ok(reply) => Ok(Asked::Answered(reply)),
-        Err(keeper::Error::Closed) => Ok(Asked::Died),
-        Err(error) => Err(error.into()),
-    }
+    Ok(Asked::of(answer)?)
 }
 
 /// Whether routes are known to be local, or nothing is known.
