@@ -15,6 +15,9 @@ pub const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
 /// The port of every HTTP-01 request (RFC 8555 §8.3).
 pub const HTTP_PORT: u16 = 80;
 
+/// Where the certificates are looked at that a name is served with.
+pub const HTTPS_PORT: u16 = 443;
+
 /// Where the challenge files of a webroot are (certbot `plugins/webroot.py`).
 pub const CHALLENGE_DIRECTORY: &str = ".well-known/acme-challenge";
 

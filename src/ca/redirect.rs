@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
 
-use crate::base::names::Hostname;
+use crate::base::names::{HTTP_PORT, HTTPS_PORT, Hostname};
 
 /// Boulder's `maxRedirect`. The test is `numRedirects > maxRedirect`, so the
 /// eleventh redirect is still followed and the twelfth is not; so it is here.
@@ -29,7 +29,7 @@ pub struct Ports {
 
 impl Ports {
     /// What a public CA uses; anything else is for tests.
-    pub const PUBLIC: Self = Self { http: 80, https: 443 };
+    pub const PUBLIC: Self = Self { http: HTTP_PORT, https: HTTPS_PORT };
 }
 
 /// Whom a URL names.

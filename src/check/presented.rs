@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::base::clock::Deadline;
 use crate::base::finding::{Finding, Severity};
-use crate::base::names::Hostname;
+use crate::base::names::{HTTPS_PORT, Hostname};
 use crate::base::text::few;
 use crate::base::threads;
 use crate::ca::dns::Nameservers;
@@ -85,7 +85,7 @@ fn addresses(
 
 /// Where no certificate is presented at all, nobody is misled.
 fn is_uncovered(name: &Hostname, address: IpAddr, deadline: &Deadline) -> bool {
-    let served = handshake::look(name, SocketAddr::new(address, HTTPS), deadline);
+    let served = handshake::look(name, SocketAddr::new(address, HTTPS_PORT), deadline);
     served.is_ok_and(|served| !served.covers(name))
 }
 
@@ -96,5 +96,3 @@ const TIME: Duration = Duration::from_secs(10);
 
 /// Names that are looked at.
 const MOST: usize = 20;
-
-const HTTPS: u16 = 443;

@@ -9,7 +9,7 @@ use crate::apache::by_hand::ByHand;
 use crate::apache::dump::{Dump, Node};
 use crate::apache::vhosts::{Vhost, answering};
 use crate::base::finding::{Finding, Severity};
-use crate::base::names::Hostname;
+use crate::base::names::{HTTPS_PORT, Hostname};
 use crate::ca::served::Fault;
 use crate::check::directive::Texts;
 use crate::check::faults::first_word;
@@ -210,9 +210,6 @@ impl Served<'_> {
 /// What a host's own files tell of its certificates, more than a handshake does.
 pub const OF_CERTIFICATES: [&str; 4] =
     ["old-certificate", "incomplete-chain", "wrong-certificate", Fault::NOT_COVERED];
-
-/// Where browsers ask.
-pub(super) const HTTPS_PORT: u16 = 443;
 
 #[cfg(test)]
 mod tests {

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use crate::apache::dump::Dump;
 use crate::apache::vhosts::{answering, vhosts};
-use crate::base::names::Hostname;
+use crate::base::names::{HTTPS_PORT, Hostname};
 use crate::check::directive::Texts;
 use crate::check::faults::first_word;
-use crate::check::tls::{Disk, Files, HTTPS_PORT, OnDisk, directives, is_on};
+use crate::check::tls::{Disk, Files, OnDisk, directives, is_on};
 
 /// A name, and the line that gives it a certificate without it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
 use crate::base::finding::Severity;
-use crate::base::names::{HostLabel, Hostname};
+use crate::base::names::{HTTPS_PORT, HostLabel, Hostname};
 use crate::base::threads;
 use crate::ca::disk;
 use crate::ca::handshake;
@@ -198,7 +198,7 @@ impl KnownHosts {
     }
 
     fn check_at(&self, name: &Hostname, address: IpAddr, deadline: &Deadline) -> Served {
-        let at = SocketAddr::new(address, HTTPS);
+        let at = SocketAddr::new(address, HTTPS_PORT);
         let looked = handshake::look(name, at, &step(deadline));
         let identity = looked.as_ref().ok().map(|served| &served.identity);
         let owner = self.owner(address, identity);
@@ -294,8 +294,6 @@ const TIME: Duration = Duration::from_secs(10);
 
 /// For all of them.
 const ALL: Duration = Duration::from_mins(5);
-
-const HTTPS: u16 = 443;
 
 #[cfg(test)]
 mod tests {

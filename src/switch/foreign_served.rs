@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::base::certificate;
 use crate::base::clock::{Deadline, Stopwatch, pause};
 use crate::base::files;
-use crate::base::names::Hostname;
+use crate::base::names::{HTTPS_PORT, Hostname};
 use crate::base::sockets;
 use crate::ca::disk;
 use crate::switch::plan::TlsDoor;
@@ -86,5 +86,3 @@ const AGAIN: Duration = Duration::from_millis(200);
 
 /// For a look at the very end of the time.
 const LAST: Duration = Duration::from_secs(1);
-
-const HTTPS_PORT: u16 = 443;

@@ -19,7 +19,7 @@ use crate::apache::request::Request;
 use crate::apache::sections;
 use crate::apache::survey::obstacles;
 use crate::apache::vhosts::{Vhost, answering, bound_addresses, near, vhosts};
-use crate::base::names::{Hostname, Route, Webroot};
+use crate::base::names::{HTTPS_PORT, Hostname, Route, Webroot};
 use crate::switch::insertion::Insertion;
 
 pub use crate::base::names::HTTP_PORT;
@@ -103,7 +103,7 @@ pub fn tls_doors(dump: &Dump, directory: &Path) -> Vec<TlsDoor> {
             file.map(|f| Path::new(&dump.server_root).join(String::from_utf8_lossy(&f).as_ref()));
         let Some(certificate) = file.filter(|f| f.starts_with(directory)) else { continue };
         for binding in dump.bindings.iter().filter(|b| b.vhost == *origin) {
-            let port = binding.port.unwrap_or(443);
+            let port = binding.port.unwrap_or(HTTPS_PORT);
             // A name that two vhosts claim leads to the first.
             let leads_here = |name: &Hostname| {
                 answering(dump, binding.address, port, name).origin() == Some(origin)
