@@ -48,6 +48,9 @@ struct Output {
 #[derive(Debug)]
 struct Lines {
     buffer: Vec<u8>,
+    /// So many bytes of `buffer`, from its start, hold no end of a line: none is looked at twice,
+    /// however small the pieces are that a long line comes in.
+    searched: usize,
     max: usize,
 }
 
@@ -79,7 +82,7 @@ impl Program {
         let child = self.start([stdin, stdout_end.as_fd(), stderr_end.as_fd()], Group::Own)?;
         let output = |pipe: io::PipeReader| Output {
             pipe: Some(OwnedFd::from(pipe).into()),
-            lines: Lines { buffer: Vec::new(), max: max_line },
+            lines: Lines::new(max_line),
         };
         Ok(Piped {
             child,
@@ -176,6 +179,7 @@ impl Piped {
     fn rest(&mut self) -> Next {
         let [stdout, stderr] = &mut self.outputs;
         let rest = |output: &mut Output| {
+            output.lines.searched = 0;
             let rest = std::mem::take(&mut output.lines.buffer);
             (!rest.is_empty()).then_some(rest)
         };
@@ -211,13 +215,22 @@ impl Output {
 }
 
 impl Lines {
+    const fn new(max: usize) -> Self {
+        Self { buffer: Vec::new(), searched: 0, max }
+    }
+
     fn take(&mut self) -> Option<Vec<u8>> {
-        let end = self.buffer.iter().position(|&b| b == b'\n');
+        let new = self.buffer.iter().skip(self.searched);
+        let end = new.copied().position(|byte| byte == b'\n').map(|at| self.searched + at);
         let line = match end {
             Some(end) => self.buffer.drain(..=end).take(end).collect(),
             None if self.buffer.len() > self.max => self.buffer.drain(..=self.max).collect(),
-            None => return None,
+            None => {
+                self.searched = self.buffer.len();
+                return None;
+            }
         };
+        self.searched = 0;
         Some(line)
     }
 }
@@ -282,8 +295,22 @@ mod tests {
     }
 
     #[test]
+    fn no_byte_of_a_line_that_comes_in_pieces_is_searched_twice() {
+        let mut lines = Lines::new(100);
+        for piece in [&b"on"[..], b"e\ntw", b"o", b"\n\nthree"] {
+            lines.buffer.extend_from_slice(piece);
+            while lines.take().is_some() {}
+            assert_eq!(lines.searched, lines.buffer.len());
+        }
+        assert_eq!(lines.buffer, b"three");
+        lines.buffer.extend_from_slice(b"\nfour\n");
+        assert_eq!(lines.take(), Some(b"three".to_vec()));
+        assert_eq!((lines.searched, lines.take()), (0, Some(b"four".to_vec())));
+    }
+
+    #[test]
     fn a_line_without_end_comes_in_pieces() {
-        let mut lines = Lines { buffer: vec![b'x'; 250], max: 100 };
+        let mut lines = Lines { buffer: vec![b'x'; 250], ..Lines::new(100) };
         assert_eq!(lines.take().unwrap().len(), 101);
         assert_eq!(lines.take().unwrap().len(), 101);
         assert_eq!(lines.take(), None);
