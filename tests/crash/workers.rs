@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use certbaton::base::process::{self, PidFd, Signal};
 
 use crate::bench::Goal;
+use crate::keepers::until;
 use crate::on_a_bench;
 
 #[test]
@@ -13,8 +14,14 @@ fn a_worker_that_is_stopped_accepts_nothing_and_holds_no_reload_up() {
     on_a_bench(|bench| {
         let pid = fs::read_to_string(bench.layout.pid_file()).unwrap().trim().parse().unwrap();
         for goal in [Goal::Local, Goal::Peer] {
-            // The youngest: others may be ending, since a reload.
-            let newest = *process::children(pid).unwrap().last().unwrap();
+            // The youngest: others may be ending, since a reload. Apache writes its pid file before
+            // it has one (ap_run_pre_mpm).
+            let mut newest = None;
+            until("a worker of Apache's", || {
+                newest = process::children(pid).unwrap().last().copied();
+                newest.is_some()
+            })?;
+            let newest = newest.unwrap();
             let worker = PidFd::open(newest).unwrap();
             worker.signal(Signal::STOP).unwrap();
             let since = Instant::now();
