@@ -138,7 +138,7 @@ impl Server {
             let old = self.generation()?;
             let mut up = false;
             for child in &old.children {
-                up = up || hears(*child, &old.listening)?;
+                up = up || hears(*child, &old.listening);
             }
             // One without any child can only be told.
             if up || pause(LOOK_AGAIN, &deadline).is_err() {
@@ -201,25 +201,25 @@ impl Server {
     /// (`ap_mpm_podx_open`), so that pipe tells whose child a process is.
     fn hearing(&self, old: &OldGeneration) -> Result<Option<Vec<i32>>, Error> {
         let pid = self.process().pid;
-        if !old.pipes.is_empty() && sockets::all_open(pid, &old.pipes) {
-            return Ok(None);
-        }
-        let current = sockets::held(pid).map_err(|e| Error::Sockets(pid, e))?.pipes;
-        let current: BTreeSet<u64> = current.into_values().collect();
-        let gone: BTreeSet<u64> =
-            old.pipes.values().filter(|inode| !current.contains(inode)).copied().collect();
+        let kept = sockets::still_open(pid, &old.pipes);
+        let kept_inodes: BTreeSet<u64> = kept.values().copied().collect();
+        let gone: Descriptors = old
+            .pipes
+            .clone()
+            .into_iter()
+            .filter(|(_, inode)| !kept_inodes.contains(inode))
+            .collect();
         if gone.is_empty() && !old.pipes.is_empty() {
             return Ok(None);
         }
         let mut hearing = Vec::new();
         for child in process::children(pid)? {
-            if !old.children.contains(&child) {
-                let pipes = sockets::held(child.pid).map_err(|e| Error::Sockets(child.pid, e))?;
-                if pipes.pipes.values().all(|inode| !gone.contains(inode)) {
-                    continue;
-                }
+            // A child has its parent's pipes under their numbers.
+            let is_old = || !sockets::still_open(child.pid, &gone).is_empty();
+            if !old.children.contains(&child) && !is_old() {
+                continue;
             }
-            if hears(child, &old.listening)? && !is_stopped(child)? {
+            if hears(child, &old.listening) && !is_stopped(child)? {
                 hearing.push(child.pid);
             }
         }
@@ -280,15 +280,10 @@ impl Inquirer {
     }
 }
 
-/// Whether a process can accept connections on one of the sockets. A child has them
-/// under its parent's numbers; that it has none is only certain after a look at all.
-fn hears(process: Process, listening: &Descriptors) -> Result<bool, Error> {
-    let pid = process.pid;
-    if sockets::any_open(pid, listening) {
-        return Ok(true);
-    }
-    let held = sockets::held(pid).map_err(|e| Error::Sockets(pid, e))?;
-    Ok(held.sockets.values().any(|inode| listening.values().any(|old| old == inode)))
+/// Whether a child can accept connections on one of the sockets: it has them under its parent's
+/// numbers (fork(2)), until it closes them.
+fn hears(child: Process, listening: &Descriptors) -> bool {
+    sockets::any_open(child.pid, listening)
 }
 
 fn is_stopped(process: Process) -> Result<bool, Error> {

@@ -4,13 +4,15 @@
 //! a process is its pid with its start time, and only a pidfd is signalled.
 
 mod cgroup;
+pub(crate) mod descriptors;
 mod pidfd;
 mod record_lock;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal};
+use std::ops::ControlFlow;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -151,7 +153,7 @@ pub fn executable(pid: i32) -> Result<PathBuf, Error> {
 
 /// Whether it runs a program of this file name, replaced meanwhile or not.
 pub fn runs(pid: i32, name: &str) -> bool {
-    executable(pid).is_ok_and(|path| is_called(&path, name))
+    executable(pid).is_ok_and(|path| is_called(path.as_os_str().as_bytes(), name))
 }
 
 /// Its working directory.
@@ -254,17 +256,22 @@ pub fn children(pid: i32) -> Result<Vec<Process>, Error> {
 
 /// The file called `name` that process `pid` has open, opened for reading once more.
 pub fn open_file(pid: i32, name: &str) -> Option<fs::File> {
-    let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-    let is_it = |path: &PathBuf| fs::read_link(path).is_ok_and(|target| is_called(&target, name));
-    let path = open.filter_map(|entry| Some(entry.ok()?.path())).find(is_it)?;
+    let mut found = None;
+    descriptors::each(pid, |number, link| {
+        found = link.is_ok_and(|target| is_called(target, name)).then_some(number);
+        if found.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })
+    .ok()?;
+    let path = format!("/proc/{pid}/fd/{}", found?);
     let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
     file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
 }
 
 /// proc_pid_fd(5): a link to a deleted file says so behind its name.
-fn is_called(target: &Path, name: &str) -> bool {
-    let called = target.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+fn is_called(target: &[u8], name: &str) -> bool {
+    let called = Path::new(OsStr::from_bytes(target)).file_name().map(OsStrExt::as_bytes);
+    let called = called.unwrap_or_default();
     called.strip_suffix(b" (deleted)").unwrap_or(called) == name.as_bytes()
 }
 

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
 
 use nix::sys::socket::sockopt::{AcceptConn, ReuseAddr};
 use nix::sys::socket::{
@@ -19,7 +20,7 @@ use rustix::io::Errno;
 use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 
 use crate::base::files;
-use crate::base::process::{self, PidFd, Process};
+use crate::base::process::{self, PidFd, Process, descriptors};
 
 /// Whether a server could listen on `address`; nothing answers there meanwhile, since nothing listens.
 pub fn can_bind(address: SocketAddr) -> io::Result<()> {
@@ -48,46 +49,51 @@ pub struct Held {
 
 /// All sockets and pipes that `pid` holds; none if it has ended.
 pub fn held(pid: i32) -> io::Result<Held> {
-    let entries = match fs::read_dir(format!("/proc/{pid}/fd")) {
-        Err(error) if is_gone(&error) => return Ok(Held::default()),
-        entries => entries?,
-    };
     let mut held = Held::default();
-    for entry in entries.flatten() {
-        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        // Closed meanwhile.
-        let (Some(number), Ok(link)) = (number, fs::read_link(entry.path())) else { continue };
-        if let Some(inode) = inode(&link, SOCKET) {
-            held.sockets.insert(number, inode);
-        } else if let Some(inode) = inode(&link, PIPE) {
-            held.pipes.insert(number, inode);
-        }
+    let listed = descriptors::each(pid, |number, link| {
+        // Nothing of one that is closed meanwhile.
+        match link.ok().and_then(kind) {
+            Some((Kind::Socket, inode)) => held.sockets.insert(number, inode),
+            Some((Kind::Pipe, inode)) => held.pipes.insert(number, inode),
+            None => None,
+        };
+        ControlFlow::Continue(())
+    });
+    match listed {
+        Err(error) if is_gone(&error) => Ok(held),
+        listed => listed.map(|()| held),
     }
-    Ok(held)
 }
 
 /// Whether `pid` has one of `sockets` under the number that is noted with it.
 pub fn any_open(pid: i32, sockets: &Descriptors) -> bool {
-    sockets.iter().any(|(number, inode)| is_at(pid, *number, SOCKET, *inode))
+    sockets.iter().any(|(number, inode)| is_at(pid, *number, (Kind::Socket, *inode)))
 }
 
-/// Whether `pid` has all of `pipes` under the numbers that are noted with them.
-pub fn all_open(pid: i32, pipes: &Descriptors) -> bool {
-    pipes.iter().all(|(number, inode)| is_at(pid, *number, PIPE, *inode))
+/// Those of `pipes` that `pid` has under the numbers that are noted with them.
+pub fn still_open(pid: i32, pipes: &Descriptors) -> Descriptors {
+    let is_open = |(number, inode): &(&i32, &u64)| is_at(pid, **number, (Kind::Pipe, **inode));
+    pipes.iter().filter(is_open).map(|(number, inode)| (*number, *inode)).collect()
 }
 
-fn is_at(pid: i32, number: i32, kind: &str, expected: u64) -> bool {
+fn is_at(pid: i32, number: i32, expected: (Kind, u64)) -> bool {
     let link = fs::read_link(format!("/proc/{pid}/fd/{number}"));
-    link.is_ok_and(|link| inode(&link, kind) == Some(expected))
+    link.is_ok_and(|link| kind(link.as_os_str().as_bytes()) == Some(expected))
 }
 
-/// What proc_pid_fd(5) shows in the place of a path: `kind` and the inode in brackets.
-fn inode(link: &Path, kind: &str) -> Option<u64> {
-    link.to_str()?.strip_prefix(kind)?.strip_suffix(']')?.parse().ok()
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Socket,
+    Pipe,
 }
 
-const SOCKET: &str = "socket:[";
-const PIPE: &str = "pipe:[";
+/// Kind and inode, which proc_pid_fd(5) shows in the place of a path; nothing of a file.
+fn kind(link: &[u8]) -> Option<(Kind, u64)> {
+    let link = str::from_utf8(link).ok()?.strip_suffix(']')?;
+    let inode = |kind: &str| link.strip_prefix(kind)?.parse().ok();
+    let socket = inode("socket:[").map(|inode| (Kind::Socket, inode));
+    socket.or_else(|| inode("pipe:[").map(|inode| (Kind::Pipe, inode)))
+}
 
 /// Those of the `held` sockets on which `process` listens by TCP, by inode.
 pub fn listening(process: &PidFd, held: &Held) -> io::Result<BTreeMap<u64, SocketAddr>> {

@@ -2,13 +2,14 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
+use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
-use super::{Error, is_called, refused};
+use super::{Error, descriptors, is_called, refused};
 
 /// Who holds a record lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,23 +54,22 @@ pub fn lock_holder(path: &Path) -> Result<Option<Holder>, Error> {
 /// compared, which file systems in layers number in more than one way. A process
 /// whose files are not shown to us is none that we could do anything to.
 pub fn holds_lock_on(pid: i32, name: &str) -> Result<bool, Error> {
-    let open = match fs::read_dir(format!("/proc/{pid}/fd")) {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(false),
-        open => open.map_err(|source| refused("list the open files of", pid, source))?,
-    };
-    for entry in open {
-        let entry = entry.map_err(|source| refused("list the open files of", pid, source))?;
-        let Some(target) = if_open(fs::read_link(entry.path()), pid)? else { continue };
-        if !is_called(&target, name) {
-            continue;
-        }
-        let fd = entry.file_name();
-        let told = fs::read(format!("/proc/{pid}/fdinfo/{}", fd.to_string_lossy()));
-        if if_open(told, pid)?.is_some_and(|told| has_write_lock(&told)) {
-            return Ok(true);
-        }
+    let mut found = Ok(false);
+    let listed = descriptors::each(pid, |number, link| {
+        found = if_open(link, pid).and_then(|target| {
+            if !target.is_some_and(|target| is_called(target, name)) {
+                return Ok(false);
+            }
+            let told = fs::read(format!("/proc/{pid}/fdinfo/{number}"));
+            Ok(if_open(told, pid)?.is_some_and(|told| has_write_lock(&told)))
+        });
+        if matches!(found, Ok(false)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    match listed {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(false),
+        Err(source) => Err(refused("list the open files of", pid, source)),
+        Ok(()) => found,
     }
-    Ok(false)
 }
 
 /// What was learned of an open file; none if it was closed since, or is not shown to us. Anything
