@@ -168,12 +168,24 @@ pub fn start(program: PathBuf, config: Option<&Path>) -> Result<Channel, Error> 
         arguments.extend(["--config".into(), config.into()]);
     }
     arguments.push("keep".into());
-    let keeper =
-        Program { path: program, arguments, environment: Vec::new(), directory: "/".into() };
+    let environment = ENVIRONMENT.map(|(name, value)| (name.into(), value.into())).into();
+    let keeper = Program { path: program, arguments, environment, directory: "/".into() };
     // Not waited for: it outlives this process by design.
     keeper.detach(&OwnedFd::from(theirs))?;
     Ok(Channel::new(ours))
 }
+
+/// What makes a keeper faster; no program that it starts has any of it.
+const ENVIRONMENT: [(&str, &str); 3] = [
+    // Its threads share the heap of the first, which grows by 128 KiB a call. The one that glibc
+    // would give each of them grows page by page (`grow_heap`, malloc/arena.c), and with 1,000
+    // vhosts a switch takes 3,000 pages.
+    ("GLIBC_TUNABLES", "glibc.malloc.arena_max=1"),
+    // No proof looks at who issued a certificate, and yet OpenSSL would read all root
+    // certificates of the system first, twice: 40 ms (`TlsConnector::new`, native-tls).
+    ("SSL_CERT_FILE", "/dev/null"),
+    ("SSL_CERT_DIR", "/dev/null"),
+];
 
 /// The keeper's side of `start`: its session, umask and signals are its own from here on.
 pub fn settle() -> Result<(Channel, Signals), Error> {
