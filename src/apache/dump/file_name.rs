@@ -9,6 +9,11 @@ use std::path::PathBuf;
 
 /// The name as text.
 pub fn text(name: &[u8]) -> String {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
+    // Almost every name, and each line of a dump has one.
+    if let (true, Ok(plain)) = (name.iter().all(is_plain), str::from_utf8(name)) {
+        return plain.to_owned();
+    }
     let mut out = String::new();
     for chunk in name.utf8_chunks() {
         for character in chunk.valid().chars() {
