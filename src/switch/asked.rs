@@ -110,6 +110,7 @@ impl Asked {
 
     /// Whether Apache outlives loading it, as far as that can be seen.
     pub fn may_be_loaded(&self, server: &Server) -> Result<(), Error> {
-        self.dump.as_ref().map_or(Ok(()), |dump| loadable::check(dump, server))
+        let Ok(dump) = &self.dump else { return Ok(()) };
+        loadable::check(dump, server, &server.listeners()?)
     }
 }

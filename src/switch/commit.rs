@@ -6,6 +6,7 @@
 //! decided in `plan`, whether it may be installed in `prepare` and `oracle`.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub struct Run<'a> {
     server: Server,
     observed: Observation,
     guess: Option<Guess>,
+    /// The addresses that Apache listened on before the switch.
+    listeners: Vec<SocketAddr>,
     wanted: Vec<Route>,
     /// What of the order is not wanted any more.
     left_out: Vec<LeftOut>,
@@ -206,6 +209,7 @@ pub fn begin<'a>(
         server,
         observed,
         guess,
+        listeners: Vec::new(),
         wanted: Vec::new(),
         left_out: Vec::new(),
         unproven: Vec::new(),
@@ -277,7 +281,7 @@ fn reload(run: &mut Run<'_>) -> Result<(), Error> {
     if !reloads(run) {
         return Ok(());
     }
-    loadable::check(&run.observed.user, &run.server)?;
+    loadable::check(&run.observed.user, &run.server, &run.listeners)?;
     let (watched, signalled) = (&run.observed.watched, &mut run.signalled);
     apply::reload(&run.server, run.settings.proof_time, || {
         watched.still()?;

@@ -13,11 +13,12 @@ use crate::base::files;
 use crate::base::sockets;
 use crate::switch::report::Error;
 
-/// Refuses the reload that would be Apache's last.
-pub fn check(dump: &Dump, server: &Server) -> Result<(), Error> {
+/// Refuses the reload that would be Apache's last. `listeners` are the addresses that it listens
+/// on, or did a moment ago.
+pub fn check(dump: &Dump, server: &Server, listeners: &[SocketAddr]) -> Result<(), Error> {
     files_are_whole(dump)?;
     keys_match(dump, server)?;
-    ports_are_free(dump, server)?;
+    ports_are_free(dump, server, listeners)?;
     logs_can_be_written(dump)
 }
 
@@ -35,11 +36,12 @@ fn files_are_whole(dump: &Dump) -> Result<(), Error> {
         let Some((_, kind)) = FILES.iter().find(|(name, _)| *name == node.name) else { continue };
         let Some(word) = words(&node.arguments).next() else { continue };
         let path = Path::new(&dump.server_root).join(String::from_utf8_lossy(&word).as_ref());
+        if !seen.insert((path.clone(), *kind)) {
+            continue;
+        }
         // Not a file: a token of PKCS #11, a word of OpenSSL's, or what the test has missed already.
         let Ok(found) = files::snapshot(&path) else { continue };
-        if seen.insert((path.clone(), *kind))
-            && let Some(what) = kind.fault(&found.bytes)
-        {
+        if let Some(what) = kind.fault(&found.bytes) {
             let what = format!("{} {what}", path.display());
             return Err(Error::Deadly { origin: node.origin.clone(), what });
         }
@@ -92,20 +94,21 @@ fn levels(dump: &Dump) -> impl Iterator<Item = &[Node]> {
 }
 
 /// What Apache does not listen on yet, nobody else may: it ends when it cannot bind (`open_listeners`, listen.c).
-fn ports_are_free(dump: &Dump, server: &Server) -> Result<(), Error> {
+fn ports_are_free(dump: &Dump, server: &Server, listeners: &[SocketAddr]) -> Result<(), Error> {
     let listens = dump.config.iter().filter(|node| node.name == "listen");
     let wanted: Vec<(SocketAddr, &Origin)> = listens
         .filter_map(|node| Some((address(&words(&node.arguments).next()?)?, &node.origin)))
         .collect();
-    let held = server.listeners()?;
     for (address, origin) in wanted {
         let is_held = |held: &SocketAddr| {
             held.port() == address.port()
                 && (held.ip() == address.ip()
                     || (held.ip().is_unspecified() && address.ip().is_unspecified()))
         };
-        if !held.iter().any(is_held)
+        if !listeners.iter().any(is_held)
             && let Err(why) = sockets::can_bind(address)
+            // Somebody else may have reloaded it meanwhile.
+            && !server.listeners()?.iter().any(is_held)
         {
             let what = format!("Apache cannot listen on {address} ({why})");
             return Err(Error::Deadly { origin: origin.clone(), what });
@@ -126,9 +129,14 @@ fn address(word: &[u8]) -> Option<SocketAddr> {
 /// A program that a log is piped to must be there, and so must the directory of a file
 /// (`ap_open_logs`, log.c; `init_config_log`, mod_log_config.c).
 fn logs_can_be_written(dump: &Dump) -> Result<(), Error> {
+    // Most vhosts log to the same few.
+    let mut seen = BTreeSet::new();
     for node in levels(dump).flatten().filter(|node| LOGS.contains(&node.name.as_str())) {
         let Some(word) = words(&node.arguments).next() else { continue };
         let word = String::from_utf8_lossy(&word).into_owned();
+        if !seen.insert(word.clone()) {
+            continue;
+        }
         let deadly = |what: String| Err(Error::Deadly { origin: node.origin.clone(), what });
         if let Some(piped) = word.strip_prefix('|') {
             // `|$` is a shell's, which is there.

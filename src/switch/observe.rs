@@ -298,13 +298,13 @@ impl Observation {
             }
             let Some(document) = self.documents.get(file) else { continue };
             found.extend(oddity::commented(file, document));
-            let namesake = oddity::namesake(Path::new(file));
+            let path = Path::new(file);
+            if !oddity::is_site(path) || !files::is_plain_file(path) {
+                continue;
+            }
+            let namesake = oddity::namesake(path);
             // Elsewhere than on Debian a directory of that name may have no other beside it.
-            let is_laid_out = namesake.as_deref().and_then(Path::parent).is_some_and(files::exists);
-            if oddity::is_site(Path::new(file))
-                && is_laid_out
-                && files::is_plain_file(Path::new(file))
-            {
+            if namesake.as_deref().and_then(Path::parent).is_some_and(files::exists) {
                 let namesake = namesake.filter(|path| files::exists(path));
                 found.push(Oddity::Unlinked { file: file.clone(), namesake });
             }

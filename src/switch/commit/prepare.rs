@@ -53,13 +53,14 @@ pub(super) fn leaving(run: &Run<'_>) -> BTreeSet<Hostname> {
 /// Everything a later step would fail for is looked at; Apache parses the candidate, and nothing
 /// but our lines may be new in it.
 pub(super) fn check_candidate(run: &mut Run<'_>) -> Result<(), Error> {
+    run.listeners = run.server.listeners()?;
     subset::look_ahead(run)?;
     let seen = run.observed.opened_files();
     for change in &run.changes {
         drop(files::staging(&change.snapshot.path, &run.settings.state_directory, &seen)?);
     }
     if reloads(run) {
-        loadable::check(&run.observed.user, &run.server)?;
+        loadable::check(&run.observed.user, &run.server, &run.listeners)?;
     }
     let guess = run.guess.take();
     match accepted(run, &run.changes, guess) {

@@ -82,8 +82,7 @@ pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
 
 /// Leaves out what cannot be proven afterwards, before anything is changed for it.
 pub(super) fn look_ahead(run: &mut Run<'_>) -> Result<(), Error> {
-    let listeners = run.server.listeners()?;
-    let unprovable = proof::unprovable(&run.plan.doors, &listeners)?;
+    let unprovable = proof::unprovable(&run.plan.doors, &run.listeners)?;
     let is_out = |route: &Route| unprovable.iter().any(|(other, _)| other == route);
     let left: Vec<Route> = run.wanted.iter().filter(|route| !is_out(route)).cloned().collect();
     if left.len() == run.wanted.len() {
@@ -117,6 +116,9 @@ fn answered(run: &Run<'_>, refused: &[Refused]) -> Vec<Door> {
     routes.dedup();
     let doors: Vec<Door> =
         routes.into_iter().flat_map(|route| plan::doors(&run.observed.user, route)).collect();
+    if doors.is_empty() {
+        return doors;
+    }
     let Ok(listeners) = run.server.listeners() else { return Vec::new() };
     let patience = run.settings.proof_time.min(ANSWERED_TIME);
     // That it cannot be asked is no answer.
