@@ -76,6 +76,14 @@ pub(crate) const COMMANDS: &[(&str, Run)] = &[
         In("tests/render/main.rs", "gateway.example.toml"),
     ),
     ("certbaton render --check", In("tests/gateway/layouts.rs", "\"--check\"")),
+    ("certbaton render --check gateway.toml", In("tests/gateway/layouts.rs", "\"--check\"")),
+    (
+        "certbaton render gateway.toml --to gateway --layout stateless --thumbprint \"$(ssh root@vps certbaton thumbprint)\"",
+        In(
+            "tests/gateway/layouts.rs",
+            "lab.render(&[\"--layout\", \"stateless\", \"--thumbprint\", &thumbprint])",
+        ),
+    ),
     ("certbaton agent", In("tests/agent/main.rs", "agent")),
     ("certbaton serve --as home", In("tests/faults/lease.rs", "home")),
     ("certbaton lease show", In("tests/faults/state.rs", "\"lease\"")),

@@ -20,16 +20,20 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// What a reader comes to from the README, and that.
-pub(crate) const PAGES: [&str; 9] = [
+pub(crate) const PAGES: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "doc/check.md",
     "doc/configuration.md",
+    "doc/glossary.md",
     "doc/how-it-works.md",
     "doc/other-ways.md",
+    "doc/programs.md",
+    "doc/render.md",
     "doc/security.md",
+    "doc/troubleshooting.md",
 ];
 
 /// A file of the source.
