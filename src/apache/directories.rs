@@ -18,7 +18,7 @@ use crate::apache::request::Request;
 use crate::apache::responder::responder;
 use crate::apache::rewrite;
 use crate::apache::rulebook::is_on;
-use crate::apache::sections::{Applied, Stage, components, within};
+use crate::apache::sections::{Applied, MergeStage, components, within};
 use crate::apache::vhosts::Vhost;
 
 /// One level of the merge.
@@ -40,7 +40,7 @@ impl Level<'_> {
 
     /// How deep in `<If>` it stands; 0 is outside.
     pub fn nesting(&self) -> usize {
-        self.section.filter(|s| s.stage == Stage::If).map_or(0, |s| s.depth)
+        self.section.filter(|s| s.stage == MergeStage::If).map_or(0, |s| s.depth)
     }
 }
 
@@ -74,7 +74,7 @@ pub fn levels<'a>(
             nodes: directives(&file_there.nodes),
             subject: below(&file, base),
         };
-        keyed.push(((Stage::Directory, components(base), 1), level));
+        keyed.push(((MergeStage::Directory, components(base), 1), level));
         for applied in within(&file_there.nodes, request, directory) {
             keyed.push(((applied.stage, applied.depth, 1), of_section(&applied)));
         }
@@ -112,7 +112,7 @@ fn is_read(htaccess: &Htaccess, sections: &[Applied<'_>]) -> bool {
     let path = htaccess.directory.as_os_str().as_bytes();
     let covers = |s: &&Applied<'_>| {
         let argument = words(&s.node.arguments).next().unwrap_or_default();
-        s.stage == Stage::Directory
+        s.stage == MergeStage::Directory
             && (s.depth == usize::MAX || pattern::directory(&argument, path))
     };
     let nodes = sections.iter().filter(covers).flat_map(|s| &s.node.children);

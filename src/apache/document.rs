@@ -11,14 +11,14 @@ use std::ops::Range;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     bytes: Vec<u8>,
-    lines: Vec<Line>,
+    lines: Vec<LogicalLine>,
     /// Why nothing may be written into it.
     sealed: Option<String>,
 }
 
 /// One logical line: a physical line with its continuations.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct LogicalLine {
     /// Where it stands in the file, line ends included.
     pub span: Range<usize>,
     /// Number of its first physical line, from 1.
@@ -70,7 +70,7 @@ impl Document {
                 }
             }
             let text = text.trim_ascii_apache().to_vec();
-            lines.push(Line { span: start..at, first, last: number - 1, text });
+            lines.push(LogicalLine { span: start..at, first, last: number - 1, text });
             start = at;
         }
         Ok(Self { bytes, lines, sealed: None })
@@ -93,12 +93,12 @@ impl Document {
     }
 
     /// All logical lines, in order; their spans cover the file without gaps.
-    pub fn lines(&self) -> &[Line] {
+    pub fn lines(&self) -> &[LogicalLine] {
         &self.lines
     }
 
     /// The logical line that ends on physical line `last`.
-    pub fn line_ending_at(&self, last: u32) -> Option<&Line> {
+    pub fn line_ending_at(&self, last: u32) -> Option<&LogicalLine> {
         let index = self.lines.binary_search_by_key(&last, |line| line.last).ok()?;
         self.lines.get(index)
     }
@@ -107,7 +107,7 @@ impl Document {
     ///
     /// Every section in between must nest, as Apache demands even of the parts
     /// that a false condition skips.
-    pub fn closing_line(&self, open: &Line) -> Result<&Line, Unclosed> {
+    pub fn closing_line(&self, open: &LogicalLine) -> Result<&LogicalLine, Unclosed> {
         let unclosed = || Unclosed { opened: open.last };
         let mut stack: Vec<Vec<u8>> = Vec::new();
         let from = self.lines.partition_point(|line| line.span.start < open.span.start);
@@ -144,7 +144,7 @@ enum Section {
     Closes(Vec<u8>),
 }
 
-impl Line {
+impl LogicalLine {
     /// A comment, with all the physical lines it swallows.
     pub fn is_comment(&self) -> bool {
         self.text.first() == Some(&b'#')
@@ -237,7 +237,7 @@ mod tests {
 
     fn texts(bytes: &[u8]) -> Vec<(u32, u32, String)> {
         let document = Document::parse(bytes.to_vec()).unwrap();
-        let text = |l: &Line| String::from_utf8_lossy(&l.text).into_owned();
+        let text = |l: &LogicalLine| String::from_utf8_lossy(&l.text).into_owned();
         document.lines().iter().map(|l| (l.first, l.last, text(l))).collect()
     }
 

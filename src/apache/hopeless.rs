@@ -11,7 +11,7 @@ use crate::apache::mapping::redirects;
 use crate::apache::refusal::Refusal;
 use crate::apache::request::Request;
 use crate::apache::rulebook::is_on;
-use crate::apache::sections::Stage;
+use crate::apache::sections::MergeStage;
 use crate::apache::vhosts::{Vhost, vhosts};
 
 /// All reasons to refuse `vhost` for `request`.
@@ -44,7 +44,7 @@ fn section_redirects(level: &Level<'_>, request: &Request) -> Vec<Refusal> {
     let redirects = level.nodes.iter().filter(|n| n.name.starts_with("redirect"));
     let answering = redirects.filter(|n| answers_here(n, request));
     let refusal = match section {
-        Some(s) if s.stage == Stage::If => Refusal::condition,
+        Some(s) if s.stage == MergeStage::If => Refusal::condition,
         _ => Refusal::section_redirect,
     };
     answering.map(|n| refusal(&n.origin)).collect()

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::apache::DEEPEST;
-use crate::apache::document::{Document, Line, words};
+use crate::apache::document::{Document, LogicalLine, words};
 use crate::apache::dump::{Dump, Node, Origin};
 use crate::apache::vhosts::Vhost;
 
@@ -88,7 +88,7 @@ const USUAL: &str = ".htaccess";
 /// `None` if they are nested more than `deepest` deep.
 fn nodes<'a>(
     file: &str,
-    lines: &mut impl Iterator<Item = &'a Line>,
+    lines: &mut impl Iterator<Item = &'a LogicalLine>,
     deepest: usize,
 ) -> Option<Vec<Node>> {
     let mut out = Vec::new();

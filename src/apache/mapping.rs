@@ -7,7 +7,7 @@ use crate::apache::document::words;
 use crate::apache::dump::{Node, Origin};
 use crate::apache::pattern::{self, Pattern};
 use crate::apache::request::Request;
-use crate::apache::sections::{Applied, Stage};
+use crate::apache::sections::{Applied, MergeStage};
 use crate::apache::vhosts::Vhost;
 use crate::base::names::Webroot;
 
@@ -77,7 +77,7 @@ pub fn mapped<'a>(
     sections: &[Applied<'a>],
 ) -> Mapped<'a> {
     let url = request.path().as_bytes();
-    let located = sections.iter().filter(|s| s.stage == Stage::Location);
+    let located = sections.iter().filter(|s| s.stage == MergeStage::Location);
     let located = located.flat_map(|s| &s.node.children).rfind(|n| n.name == "alias");
     if let Some(node) = located {
         return Mapped { by: Some(node), to: Vec::new() };

@@ -16,14 +16,14 @@ pub type Blocks = BTreeMap<String, Vec<Range<u32>>>;
 
 /// Files as Apache read them: the user's own, but for those that differ.
 #[derive(Debug)]
-pub struct Texts<'a> {
+pub struct Overlay<'a> {
     /// The user's own, by the path Apache opened.
     pub user: &'a BTreeMap<String, Document>,
     /// What Apache read instead.
     pub instead: BTreeMap<String, Document>,
 }
 
-impl Texts<'_> {
+impl Overlay<'_> {
     fn read(&self, file: &str) -> Option<&Document> {
         self.instead.get(file).or_else(|| self.user.get(file))
     }
@@ -94,19 +94,23 @@ pub fn as_it_stands(origin: &Origin, blocks: &Blocks) -> Origin {
 }
 
 /// Every directive Apache names must stand where it says, under the same name.
-pub fn agrees(dump: &Dump, texts: &Texts<'_>) -> Result<(), Refusal> {
+pub fn agrees(dump: &Dump, texts: &Overlay<'_>) -> Result<(), Refusal> {
     disagreements(dump, texts).into_values().next().map_or(Ok(()), Err)
 }
 
 /// The files where a directive does not stand where Apache says, with the first of each: nothing
 /// can be written into those. It is no matter of other files.
-pub fn disagreements(dump: &Dump, texts: &Texts<'_>) -> BTreeMap<String, Refusal> {
+pub fn disagreements(dump: &Dump, texts: &Overlay<'_>) -> BTreeMap<String, Refusal> {
     let mut found = BTreeMap::new();
     collect_disagreements(&dump.config, texts, &mut found);
     found
 }
 
-fn collect_disagreements(nodes: &[Node], texts: &Texts<'_>, found: &mut BTreeMap<String, Refusal>) {
+fn collect_disagreements(
+    nodes: &[Node],
+    texts: &Overlay<'_>,
+    found: &mut BTreeMap<String, Refusal>,
+) {
     for node in nodes {
         if !found.contains_key(&node.origin.file)
             && let Err(refusal) = node_agrees(node, texts)
@@ -117,12 +121,12 @@ fn collect_disagreements(nodes: &[Node], texts: &Texts<'_>, found: &mut BTreeMap
     }
 }
 
-fn node_agrees(node: &Node, texts: &Texts<'_>) -> Result<(), Refusal> {
+fn node_agrees(node: &Node, texts: &Overlay<'_>) -> Result<(), Refusal> {
     // Of a <Perl> section the first line inside is named, by a directive of another name.
     if !node.origin.is_macro() && node.name != "perl" {
         let document = texts.read(&node.origin.file);
         let line = document.and_then(|d| d.line_ending_at(node.origin.line));
-        let name = line.and_then(super::document::Line::name);
+        let name = line.and_then(super::document::LogicalLine::name);
         let name = name.ok_or_else(|| Refusal::lexer(&node.origin, &node.name))?;
         // A name made of a variable is only known to Apache.
         if !name.contains(&b'$') && !same_name(&name, &node.name) {
@@ -142,7 +146,7 @@ fn same_name(written: &[u8], dumped: &str) -> bool {
 pub fn adds_only_blocks(
     user: &Dump,
     candidate: Dump,
-    texts: &Texts<'_>,
+    texts: &Overlay<'_>,
     blocks: &Blocks,
 ) -> Result<(), Refusal> {
     let mut wrong = disagreements(&candidate, texts).into_iter();
@@ -167,7 +171,7 @@ pub fn adds_only_blocks(
 }
 
 /// Every directive of our blocks must be in the candidate's dump as it is written.
-fn active(nodes: &[Node], texts: &Texts<'_>, blocks: &Blocks) -> Result<(), Refusal> {
+fn active(nodes: &[Node], texts: &Overlay<'_>, blocks: &Blocks) -> Result<(), Refusal> {
     let mut active = BTreeMap::new();
     collect(nodes, blocks, &mut active);
     for (file, ranges) in blocks {
@@ -229,8 +233,8 @@ mod tests {
         crate::apache::sample::dump(text, &[])
     }
 
-    fn texts(documents: &BTreeMap<String, Document>) -> Texts<'_> {
-        Texts { user: documents, instead: BTreeMap::new() }
+    fn texts(documents: &BTreeMap<String, Document>) -> Overlay<'_> {
+        Overlay { user: documents, instead: BTreeMap::new() }
     }
 
     fn blocks() -> Blocks {

@@ -9,7 +9,7 @@ use crate::apache::document::words;
 use crate::apache::dump::{Node, Origin};
 use crate::apache::pattern::{self, Pattern};
 use crate::apache::request::Request;
-use crate::apache::sections::{Applied, Stage};
+use crate::apache::sections::{Applied, MergeStage};
 use crate::apache::vhosts::Vhost;
 
 /// The `ProxyPass` that takes the request.
@@ -57,7 +57,7 @@ pub fn by_express<'a>(vhost: &Vhost<'a>) -> Option<&'a Node> {
 /// Looks at every line that matches `request`, without the variable `no-proxy`.
 pub fn search<'a>(vhost: &Vhost<'a>, request: &Request, sections: &[Applied<'a>]) -> Search<'a> {
     let url = request.path().as_bytes();
-    let located = sections.iter().filter(|s| s.stage == Stage::Location);
+    let located = sections.iter().filter(|s| s.stage == MergeStage::Location);
     let mut located: Vec<&Node> =
         located.flat_map(|s| &s.node.children).filter(|n| is_pass(n)).collect();
     let last = located.pop();

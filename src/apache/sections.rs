@@ -20,7 +20,7 @@ pub struct Applied<'a> {
     /// The section.
     pub node: &'a Node,
     /// Where in the merge it stands.
-    pub stage: Stage,
+    pub stage: MergeStage,
     /// Order within the stage: path components of a `<Directory>`, how many
     /// `<If>` are around and including an `<If>`.
     pub depth: usize,
@@ -30,7 +30,7 @@ pub struct Applied<'a> {
 
 /// The stages of the merge, first to last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
+pub enum MergeStage {
     /// `<Directory>`, `<DirectoryMatch>`; `.htaccess` belongs here.
     Directory,
     /// `<Files>`, `<FilesMatch>`.
@@ -79,24 +79,28 @@ fn collect<'a>(
     let (stage, depth, applies) = match (node.name.as_str(), regex) {
         ("<directory", None) => {
             let applies = pattern::directory(&argument, directory);
-            (Stage::Directory, components(&argument), applies.into())
+            (MergeStage::Directory, components(&argument), applies.into())
         }
-        ("<directory", Some(text)) => (Stage::Directory, usize::MAX, by_regex(&text, &file).into()),
-        ("<directorymatch", _) => (Stage::Directory, usize::MAX, by_regex(&argument, &file).into()),
-        ("<files", None) => (Stage::Files, 0, pattern::file(&argument, name).into()),
-        ("<files", Some(text)) => (Stage::Files, 0, by_regex(&text, name).into()),
-        ("<filesmatch", _) => (Stage::Files, 0, by_regex(&argument, name).into()),
-        ("<location", None) => (Stage::Location, 0, pattern::location(&argument, url).into()),
-        ("<location", Some(text)) => (Stage::Location, 0, by_regex(&text, url).into()),
-        ("<locationmatch", _) => (Stage::Location, 0, by_regex(&argument, url).into()),
-        ("<if", _) => (Stage::If, nesting, expression::holds(&node.arguments, request)),
+        ("<directory", Some(text)) => {
+            (MergeStage::Directory, usize::MAX, by_regex(&text, &file).into())
+        }
+        ("<directorymatch", _) => {
+            (MergeStage::Directory, usize::MAX, by_regex(&argument, &file).into())
+        }
+        ("<files", None) => (MergeStage::Files, 0, pattern::file(&argument, name).into()),
+        ("<files", Some(text)) => (MergeStage::Files, 0, by_regex(&text, name).into()),
+        ("<filesmatch", _) => (MergeStage::Files, 0, by_regex(&argument, name).into()),
+        ("<location", None) => (MergeStage::Location, 0, pattern::location(&argument, url).into()),
+        ("<location", Some(text)) => (MergeStage::Location, 0, by_regex(&text, url).into()),
+        ("<locationmatch", _) => (MergeStage::Location, 0, by_regex(&argument, url).into()),
+        ("<if", _) => (MergeStage::If, nesting, expression::holds(&node.arguments, request)),
         // Depends on the <If> before it too.
-        ("<elseif" | "<else", _) => (Stage::If, nesting, Likelihood::Maybe),
+        ("<elseif" | "<else", _) => (MergeStage::If, nesting, Likelihood::Maybe),
         _ => return,
     };
     if applies != Likelihood::No {
         found.push(Applied { node, stage, depth, likelihood: applies });
-        let nesting = nesting + usize::from(stage == Stage::If);
+        let nesting = nesting + usize::from(stage == MergeStage::If);
         for child in &node.children {
             collect(child, request, directory, nesting, found);
         }

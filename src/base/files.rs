@@ -39,11 +39,11 @@ pub use replace::{Replaced, forget_spares};
 pub use staging::{Staging, left_staging, staging, staging_beside};
 pub use stamp::{Stamp, modified, stamp};
 pub use sweep::{Swept, sweep};
-pub use tree::{Leaf, write_tree};
+pub use tree::{NewFile, write_tree};
 
 use crate::base::exit::{CarriesExit, Exit};
 use own_files::sync_directory;
-use stamp::{Identity, changed_at};
+use stamp::{FileIdentity, changed_at};
 
 /// A file as it was when we read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub struct Snapshot {
     pub bytes: Vec<u8>,
     /// When content or attributes last changed: the later of mtime and ctime.
     pub changed: Timestamp,
-    identity: Identity,
+    identity: FileIdentity,
 }
 
 impl Snapshot {

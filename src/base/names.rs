@@ -176,9 +176,9 @@ pub struct Route {
 /// A challenge token: base64url characters only (RFC 8555 §8.3), so that it is
 /// a plain file name and a plain URL segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct ChallengeToken(String);
 
-impl Token {
+impl ChallengeToken {
     /// Checks `text`.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let good = (1..=128).contains(&text.len())
@@ -205,14 +205,14 @@ pub struct Thumbprint(String);
 impl Thumbprint {
     /// Checks `text`.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        match Token::parse(text) {
-            Ok(Token(text)) if text.len() == 43 => Ok(Self(text)),
+        match ChallengeToken::parse(text) {
+            Ok(ChallengeToken(text)) if text.len() == 43 => Ok(Self(text)),
             _ => Err(Error::Thumbprint(text.to_owned())),
         }
     }
 
     /// What a CA wants to see for `token` of this account: the key authorization.
-    pub fn authorizes(&self, token: &Token) -> String {
+    pub fn authorizes(&self, token: &ChallengeToken) -> String {
         format!("{}.{}", token.0, self.0)
     }
 }
@@ -342,9 +342,12 @@ mod tests {
 
     #[test]
     fn a_token_is_one_plain_segment() {
-        assert_eq!(Token::parse("aZ-_9").unwrap().url_path(), "/.well-known/acme-challenge/aZ-_9");
+        assert_eq!(
+            ChallengeToken::parse("aZ-_9").unwrap().url_path(),
+            "/.well-known/acme-challenge/aZ-_9"
+        );
         for bad in ["", "..", "a/b", "a b", "a%2f"] {
-            assert!(Token::parse(bad).is_err(), "{bad:?}");
+            assert!(ChallengeToken::parse(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cgroup::{service, session_user};
 pub use pidfd::PidFd;
-pub use record_lock::{Holder, holds_lock_on, lock_holder};
+pub use record_lock::{LockOwner, holds_lock_on, lock_holder};
 
 use crate::base::clock;
 use crate::base::exit::{CarriesExit, Exit};

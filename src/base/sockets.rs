@@ -40,7 +40,7 @@ pub type Descriptors = BTreeMap<i32, u64>;
 
 /// What a process holds.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldDescriptors {
     /// Its sockets.
     pub sockets: Descriptors,
     /// Its pipes.
@@ -48,8 +48,8 @@ pub struct Held {
 }
 
 /// All sockets and pipes that `pid` holds; none if it has ended.
-pub fn held(pid: i32) -> io::Result<Held> {
-    let mut held = Held::default();
+pub fn held(pid: i32) -> io::Result<HeldDescriptors> {
+    let mut held = HeldDescriptors::default();
     let listed = descriptors::each(pid, |number, link| {
         // Nothing of one that is closed meanwhile.
         match link.ok().and_then(kind) {
@@ -96,7 +96,7 @@ fn kind(link: &[u8]) -> Option<(Kind, u64)> {
 }
 
 /// Those of the `held` sockets on which `process` listens by TCP, by inode.
-pub fn listening(process: &PidFd, held: &Held) -> io::Result<BTreeMap<u64, SocketAddr>> {
+pub fn listening(process: &PidFd, held: &HeldDescriptors) -> io::Result<BTreeMap<u64, SocketAddr>> {
     match asked(process, held.sockets.keys()) {
         // A kernel before 5.6, or a sandbox without CAP_SYS_PTRACE.
         Err(Errno::NOSYS | Errno::PERM) => {
@@ -245,6 +245,6 @@ mod tests {
 
     #[test]
     fn a_process_that_has_ended_holds_nothing() {
-        assert_eq!(held(i32::MAX).unwrap(), Held::default());
+        assert_eq!(held(i32::MAX).unwrap(), HeldDescriptors::default());
     }
 }

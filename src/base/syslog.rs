@@ -16,7 +16,7 @@ use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::base::syslog::native::Journal;
+use crate::base::syslog::native::JournalWriter;
 use crate::base::syslog::outlet::Outlet;
 
 mod native;
@@ -43,7 +43,7 @@ struct Event<'a> {
 /// `CERTBATON_LINEAGE`, `CERTBATON_TOKEN` … (systemd.journal-fields(7)).
 pub fn start(program: &'static str) {
     // A second start in one process keeps the first.
-    if let Ok(Some(journal)) = Journal::at(Path::new(JOURNAL), program) {
+    if let Ok(Some(journal)) = JournalWriter::at(Path::new(JOURNAL), program) {
         let journal = journal.with_filter(LevelFilter::INFO);
         tracing_subscriber::registry().with(journal).try_init().ok();
     } else if let Ok(outlet) = Outlet::new(Path::new(SYSLOG)) {

@@ -10,7 +10,7 @@ use crate::base::names::Hostname;
 /// One CAA record as it stands in DNS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Record {
+pub struct CaaRecord {
     /// Bit 128 is "critical"; Boulder takes bit 1, a common mistake, for it too.
     pub flags: u8,
     /// `issue`, `issuewild`, …, in any case.
@@ -26,12 +26,12 @@ pub struct Relevant {
     /// Whose records these are.
     pub at: Hostname,
     /// All of them.
-    pub records: Vec<Record>,
+    pub records: Vec<CaaRecord>,
 }
 
 /// Who wants to issue, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request<'a> {
+pub struct Issuance<'a> {
     /// The CA's own name in CAA records: `letsencrypt.org`.
     pub issuer: &'a str,
     /// For `*.NAME`.
@@ -128,16 +128,16 @@ pub fn climb(name: &Hostname) -> Vec<Hostname> {
 }
 
 /// Whether `request` may be granted (`validateCAA`).
-pub fn judge(relevant: Option<&Relevant>, request: &Request<'_>) -> Result<(), Objection> {
+pub fn judge(relevant: Option<&Relevant>, request: &Issuance<'_>) -> Result<(), Objection> {
     let Some(Relevant { at, records }) = relevant else { return Ok(()) };
-    let tagged = |tag: &str| -> Vec<&Record> {
+    let tagged = |tag: &str| -> Vec<&CaaRecord> {
         records.iter().filter(|record| record.tag.eq_ignore_ascii_case(tag)).collect()
     };
-    let known = |record: &&Record| {
+    let known = |record: &&CaaRecord| {
         ["issue", "issuewild", "iodef"].iter().any(|tag| record.tag.eq_ignore_ascii_case(tag))
     };
     let unknown = records.iter().find(|record| !known(record) && record.flags & (128 | 1) != 0);
-    if let Some(Record { tag, .. }) = unknown {
+    if let Some(CaaRecord { tag, .. }) = unknown {
         return Err(Objection::Critical { at: at.clone(), tag: tag.clone() });
     }
     let wild = if request.wildcard { tagged("issuewild") } else { Vec::new() };
@@ -162,7 +162,7 @@ pub fn judge(relevant: Option<&Relevant>, request: &Request<'_>) -> Result<(), O
 }
 
 /// Whether `record` grants `request`; an error if it is for this CA and refuses nevertheless.
-fn grants(at: &Hostname, record: &Record, request: &Request<'_>) -> Result<bool, Objection> {
+fn grants(at: &Hostname, record: &CaaRecord, request: &Issuance<'_>) -> Result<bool, Objection> {
     if issuer_of(&record.value) != request.issuer {
         return Ok(false);
     }
@@ -230,13 +230,13 @@ fn listed(issuers: &[String]) -> String {
 mod tests {
     use super::*;
 
-    const LETS_ENCRYPT: Request<'_> = Request {
+    const LETS_ENCRYPT: Issuance<'_> = Issuance {
         issuer: "letsencrypt.org",
         wildcard: false,
         method: "http-01",
         account: Some("https://ca/acct/1"),
     };
-    const WILDCARD: Request<'_> = Request { wildcard: true, ..LETS_ENCRYPT };
+    const WILDCARD: Issuance<'_> = Issuance { wildcard: true, ..LETS_ENCRYPT };
 
     fn name(text: &str) -> Hostname {
         Hostname::parse(text).unwrap()
@@ -247,12 +247,12 @@ mod tests {
         let record = |text: &&str| {
             let mut parts = text.splitn(3, ' ');
             let mut next = || parts.next().unwrap_or_default().to_owned();
-            Record { flags: next().parse().unwrap(), tag: next(), value: next() }
+            CaaRecord { flags: next().parse().unwrap(), tag: next(), value: next() }
         };
         Relevant { at: name("a.example"), records: records.iter().map(record).collect() }
     }
 
-    fn verdict(records: &[&str], request: &Request<'_>) -> Result<(), Objection> {
+    fn verdict(records: &[&str], request: &Issuance<'_>) -> Result<(), Objection> {
         judge(Some(&relevant(records)), request)
     }
 
@@ -346,7 +346,7 @@ mod tests {
         let record = ["0 issue letsencrypt.org; accounturi=https://ca/acct/2"];
         let objection = verdict(&record, &LETS_ENCRYPT).unwrap_err();
         assert!(matches!(objection, Objection::Account { .. }), "{objection}");
-        assert_eq!(verdict(&record, &Request { account: None, ..LETS_ENCRYPT }), Ok(()));
+        assert_eq!(verdict(&record, &Issuance { account: None, ..LETS_ENCRYPT }), Ok(()));
     }
 
     #[test]

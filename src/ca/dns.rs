@@ -15,12 +15,12 @@ use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE
 use crate::base::clock::Deadline;
 use crate::base::files;
 use crate::base::names::Hostname;
-use crate::ca::caa::{self, Record, Relevant};
+use crate::ca::caa::{self, CaaRecord, Relevant};
 use crate::ca::resolve::Resolve;
 
 /// What there is of one kind under a name, aliases (CNAME) followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer<T> {
+pub enum DnsAnswer<T> {
     /// Records, in the order of the answer.
     Records(Vec<T>),
     /// The name is there, records of this kind are not.
@@ -29,7 +29,7 @@ pub enum Answer<T> {
     NoName,
 }
 
-impl<T> Answer<T> {
+impl<T> DnsAnswer<T> {
     /// The records, if any.
     pub fn records(self) -> Vec<T> {
         match self {
@@ -41,7 +41,7 @@ impl<T> Answer<T> {
 
 /// A kind of record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum RecordType {
     /// IPv4 addresses.
     A,
     /// IPv6 addresses.
@@ -50,7 +50,7 @@ pub enum Kind {
     Caa,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for RecordType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::A => "A",
@@ -85,7 +85,7 @@ pub enum Error {
         /// The name.
         name: Hostname,
         /// The kind.
-        kind: Kind,
+        kind: RecordType,
         /// Who answered.
         server: SocketAddr,
         /// `SERVFAIL`, `REFUSED`, ….
@@ -127,16 +127,16 @@ impl Nameservers {
     }
 
     /// The IPv4 addresses of `name`.
-    pub fn ipv4(&self, name: &Hostname, deadline: &Deadline) -> Result<Answer<Ipv4Addr>, Error> {
-        self.ask(name, Kind::A, deadline, |data| match data {
+    pub fn ipv4(&self, name: &Hostname, deadline: &Deadline) -> Result<DnsAnswer<Ipv4Addr>, Error> {
+        self.ask(name, RecordType::A, deadline, |data| match data {
             RData::A(a) => Some(Ipv4Addr::from(a.address)),
             _ => None,
         })
     }
 
     /// The IPv6 addresses of `name`.
-    pub fn ipv6(&self, name: &Hostname, deadline: &Deadline) -> Result<Answer<Ipv6Addr>, Error> {
-        self.ask(name, Kind::Aaaa, deadline, |data| match data {
+    pub fn ipv6(&self, name: &Hostname, deadline: &Deadline) -> Result<DnsAnswer<Ipv6Addr>, Error> {
+        self.ask(name, RecordType::Aaaa, deadline, |data| match data {
             RData::AAAA(a) => Some(Ipv6Addr::from(a.address)),
             _ => None,
         })
@@ -151,9 +151,9 @@ impl Nameservers {
     }
 
     /// The CAA records of `name` itself.
-    pub fn caa(&self, name: &Hostname, deadline: &Deadline) -> Result<Answer<Record>, Error> {
-        self.ask(name, Kind::Caa, deadline, |data| match data {
-            RData::CAA(caa) => Some(Record {
+    pub fn caa(&self, name: &Hostname, deadline: &Deadline) -> Result<DnsAnswer<CaaRecord>, Error> {
+        self.ask(name, RecordType::Caa, deadline, |data| match data {
+            RData::CAA(caa) => Some(CaaRecord {
                 flags: caa.flag,
                 tag: caa.tag.to_string(),
                 value: String::from_utf8_lossy(&caa.value).into_owned(),
@@ -183,8 +183,8 @@ impl Nameservers {
         match (v6, v4) {
             (Err(error), Err(_)) => Err(error),
             (v6, v4) => {
-                let v6 = v6.map(Answer::records).unwrap_or_default();
-                let v4 = v4.map(Answer::records).unwrap_or_default();
+                let v6 = v6.map(DnsAnswer::records).unwrap_or_default();
+                let v4 = v4.map(DnsAnswer::records).unwrap_or_default();
                 Ok(v6.into_iter().map(IpAddr::V6).chain(v4.into_iter().map(IpAddr::V4)).collect())
             }
         }
@@ -193,10 +193,10 @@ impl Nameservers {
     fn ask<T>(
         &self,
         name: &Hostname,
-        kind: Kind,
+        kind: RecordType,
         deadline: &Deadline,
         read: impl Fn(&RData<'_>) -> Option<T>,
-    ) -> Result<Answer<T>, Error> {
+    ) -> Result<DnsAnswer<T>, Error> {
         let qname = Name::new(name.as_str()).map_err(|_| Error::Name(name.clone()))?;
         let mut why = io::Error::from(io::ErrorKind::TimedOut);
         let mut failed = None;
@@ -214,7 +214,7 @@ impl Nameservers {
             let Ok(packet) = Packet::parse(&reply) else { continue };
             match packet.rcode() {
                 RCODE::NoError => return Ok(found(&packet, &qname, read)),
-                RCODE::NameError => return Ok(Answer::NoName),
+                RCODE::NameError => return Ok(DnsAnswer::NoName),
                 code => {
                     let (name, server) = (name.clone(), *server);
                     let code = code_name(code);
@@ -243,7 +243,7 @@ fn found<T>(
     packet: &Packet<'_>,
     name: &Name<'_>,
     read: impl Fn(&RData<'_>) -> Option<T>,
-) -> Answer<T> {
+) -> DnsAnswer<T> {
     let mut owner = name.clone();
     for _ in 0..packet.answers.len() {
         let alias = packet.answers.iter().find_map(|record| match &record.rdata {
@@ -257,7 +257,7 @@ fn found<T>(
     }
     let own = packet.answers.iter().filter(|record| record.name == owner);
     let records: Vec<T> = own.filter_map(|record| read(&record.rdata)).collect();
-    if records.is_empty() { Answer::NoData } else { Answer::Records(records) }
+    if records.is_empty() { DnsAnswer::NoData } else { DnsAnswer::Records(records) }
 }
 
 /// One question and its answer; by TCP too if it does not fit (RFC 7766).
@@ -266,7 +266,7 @@ fn found<T>(
 fn exchange(
     server: SocketAddr,
     name: &Name<'_>,
-    kind: Kind,
+    kind: RecordType,
     deadline: &Deadline,
 ) -> io::Result<Vec<u8>> {
     let mut id = [0; 2];
@@ -274,9 +274,9 @@ fn exchange(
     let mut query = Packet::new_query(u16::from_be_bytes(id));
     query.set_flags(PacketFlag::RECURSION_DESIRED);
     let kind = match kind {
-        Kind::A => TYPE::A,
-        Kind::Aaaa => TYPE::AAAA,
-        Kind::Caa => TYPE::CAA,
+        RecordType::A => TYPE::A,
+        RecordType::Aaaa => TYPE::AAAA,
+        RecordType::Caa => TYPE::CAA,
     };
     let question = Question::new(name.clone(), QTYPE::TYPE(kind), QCLASS::CLASS(CLASS::IN), false);
     query.questions.push(question);

@@ -23,7 +23,7 @@ pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct HttpResponse {
     /// The status.
     pub status: u16,
     /// The `Location` header.
@@ -48,7 +48,7 @@ pub fn exchange(
     at: &At,
     referer: Option<&Arc<Url>>,
     deadline: &Deadline,
-) -> Result<Answer, Failure> {
+) -> Result<HttpResponse, Failure> {
     deadline.remaining().ok_or_else(|| Failure::NoTime(Arc::clone(&at.url)))?;
     let work = {
         let (at, referer, deadline) = (at.clone(), referer.cloned(), *deadline);
@@ -62,7 +62,7 @@ pub fn exchange(
     }
 }
 
-fn ask(at: &At, referer: Option<&Url>, deadline: &Deadline) -> Result<Answer, Failure> {
+fn ask(at: &At, referer: Option<&Url>, deadline: &Deadline) -> Result<HttpResponse, Failure> {
     let left = deadline.remaining().ok_or_else(|| Failure::NoTime(Arc::clone(&at.url)))?;
     let client = client(at, left)?;
     let mut request =
@@ -76,7 +76,7 @@ fn ask(at: &At, referer: Option<&Url>, deadline: &Deadline) -> Result<Answer, Fa
     let location = response.headers().get(LOCATION);
     let location = location.map(|l| String::from_utf8_lossy(l.as_bytes()).into_owned());
     let body = if status == 200 { read(at, response)? } else { Vec::new() };
-    Ok(Answer { status, location, body })
+    Ok(HttpResponse { status, location, body })
 }
 
 fn client(at: &At, left: Duration) -> Result<Client, Failure> {

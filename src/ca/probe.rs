@@ -11,10 +11,10 @@ use reqwest::Url;
 
 use crate::base::clock::{Deadline, Stopwatch};
 use crate::base::names::Hostname;
-use crate::ca::exchange::{Answer, exchange};
-use crate::ca::redirect::{Host, Ports, Target, Trail, is_redirect};
+use crate::ca::exchange::{HttpResponse, exchange};
+use crate::ca::redirect::{Ports, Target, Trail, UrlHost, is_redirect};
 use crate::ca::resolve::Resolve;
-use crate::ca::validation::{self, At, Choice, Failure, Nonce};
+use crate::ca::validation::{self, AddressPair, At, Failure, Nonce};
 
 pub use crate::ca::exchange::prepare;
 
@@ -31,7 +31,7 @@ pub struct Hop {
 
 /// The result of one validation.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct Validation {
     /// The name.
     pub name: Hostname,
     /// The name's address that the verdict is about; `None` if it has none.
@@ -52,7 +52,7 @@ pub fn fetch(
     ports: Ports,
     resolve: &dyn Resolve,
     deadline: &Deadline,
-) -> Report {
+) -> Validation {
     let mut walk = Walk::new(name, nonce, ports, resolve, deadline);
     let verdict = walk.attempt(address);
     walk.report(Some(address), verdict)
@@ -67,7 +67,7 @@ pub fn validate(
     ports: Ports,
     resolve: &dyn Resolve,
     deadline: &Deadline,
-) -> Report {
+) -> Validation {
     let mut walk = Walk::new(name, nonce, ports, resolve, deadline);
     let choice = match walk.choose(name) {
         Ok(choice) => choice,
@@ -117,8 +117,8 @@ impl<'a> Walk<'a> {
         Self { name, nonce, ports, resolve, deadline, trail: Trail::default(), hops: Vec::new() }
     }
 
-    fn report(self, address: Option<IpAddr>, verdict: Result<(), Failure>) -> Report {
-        Report { name: self.name.clone(), address, hops: self.hops, verdict }
+    fn report(self, address: Option<IpAddr>, verdict: Result<(), Failure>) -> Validation {
+        Validation { name: self.name.clone(), address, hops: self.hops, verdict }
     }
 
     fn attempt(&mut self, first: IpAddr) -> Result<(), Failure> {
@@ -140,14 +140,14 @@ impl<'a> Walk<'a> {
             };
             target = self.follow(&at, answer.status, location)?;
             address = match &target.host {
-                Host::Name(name) => self.choose(name)?.first,
-                Host::Address(address) => *address,
+                UrlHost::Name(name) => self.choose(name)?.first,
+                UrlHost::Address(address) => *address,
             };
             referer = Some(at.url);
         }
     }
 
-    fn hop(&mut self, at: &At, referer: Option<&Arc<Url>>) -> Result<Answer, Failure> {
+    fn hop(&mut self, at: &At, referer: Option<&Arc<Url>>) -> Result<HttpResponse, Failure> {
         let watch = Stopwatch::start();
         let answer = exchange(at, referer, self.deadline);
         if matches!(answer, Err(Failure::NoTime(_))) {
@@ -163,7 +163,7 @@ impl<'a> Walk<'a> {
         next.map_err(|source| Failure::Redirect { at: at.clone(), status, source })
     }
 
-    fn choose(&self, host: &Hostname) -> Result<Choice, Failure> {
+    fn choose(&self, host: &Hostname) -> Result<AddressPair, Failure> {
         let found = self.resolve.addresses(host, self.deadline);
         let found = found
             .map_err(|source| Failure::Resolve { host: host.clone(), source: Arc::new(source) })?;

@@ -34,7 +34,7 @@ impl Ports {
 
 /// Whom a URL names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Host {
+pub enum UrlHost {
     /// A name, to be resolved anew.
     Name(Hostname),
     /// A public address, connected to as it is.
@@ -47,14 +47,14 @@ pub struct Target {
     /// The URL, absolute.
     pub url: Url,
     /// The URL's host.
-    pub host: Host,
+    pub host: UrlHost,
     /// The TCP port, also where the URL names none.
     pub port: u16,
 }
 
 /// The rule by which the CA refuses a redirect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum RedirectRefusal {
     /// More than [`MAX_REDIRECT`].
     #[error("too many redirects; let the challenge path answer without one")]
     TooMany,
@@ -123,26 +123,26 @@ impl Trail {
         from: &Url,
         location: &str,
         ports: Ports,
-    ) -> Result<Target, Refusal> {
-        let unreadable = || Refusal::Unreadable(location.to_owned());
+    ) -> Result<Target, RedirectRefusal> {
+        let unreadable = || RedirectRefusal::Unreadable(location.to_owned());
         if names_no_host(location) {
-            return Err(Refusal::NoHost(location.to_owned()));
+            return Err(RedirectRefusal::NoHost(location.to_owned()));
         }
         let url = from.join(location).map_err(|_| unreadable())?;
         if self.redirects > MAX_REDIRECT {
-            return Err(Refusal::TooMany);
+            return Err(RedirectRefusal::TooMany);
         }
         self.redirects += 1;
         if !matches!(status, 301 | 302 | 307 | 308) {
-            return Err(Refusal::Status(status));
+            return Err(RedirectRefusal::Status(status));
         }
         let (host, port) = extract_request_target(&url, ports)?;
         let length = unescaped_length(url.path());
         if length > MAX_PATH_SIZE {
-            return Err(Refusal::TooLong(length));
+            return Err(RedirectRefusal::TooLong(length));
         }
         if self.asked.contains(&url) {
-            return Err(Refusal::Loop(url.into()));
+            return Err(RedirectRefusal::Loop(url.into()));
         }
         self.asked.push(url.clone());
         Ok(Target { url, host, port })
@@ -157,31 +157,31 @@ pub fn is_redirect(status: u16) -> bool {
 }
 
 /// The host and port of a redirect's URL (`extractRequestTarget`).
-pub fn extract_request_target(url: &Url, ports: Ports) -> Result<(Host, u16), Refusal> {
+pub fn extract_request_target(url: &Url, ports: Ports) -> Result<(UrlHost, u16), RedirectRefusal> {
     let own_port = match url.scheme() {
         "http" => ports.http,
         "https" => ports.https,
-        other => return Err(Refusal::Scheme(other.to_owned())),
+        other => return Err(RedirectRefusal::Scheme(other.to_owned())),
     };
     let port = url.port().unwrap_or(own_port);
     if port != ports.http && port != ports.https {
-        return Err(Refusal::Port { port, ports });
+        return Err(RedirectRefusal::Port { port, ports });
     }
-    let host = url.host_str().ok_or_else(|| Refusal::NoHost(url.to_string()))?;
+    let host = url.host_str().ok_or_else(|| RedirectRefusal::NoHost(url.to_string()))?;
     if host.ends_with(".well-known") {
-        return Err(Refusal::Glued(host.to_owned()));
+        return Err(RedirectRefusal::Glued(host.to_owned()));
     }
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = bare.parse::<IpAddr>() {
-        let refused = is_reserved(address).then_some(Refusal::Reserved(address));
-        return refused.map_or(Ok((Host::Address(address), port)), Err);
+        let refused = is_reserved(address).then_some(RedirectRefusal::Reserved(address));
+        return refused.map_or(Ok((UrlHost::Address(address), port)), Err);
     }
-    let name = Hostname::parse(host).map_err(|_| Refusal::NotAName(host.to_owned()))?;
+    let name = Hostname::parse(host).map_err(|_| RedirectRefusal::NotAName(host.to_owned()))?;
     // `iana.ExtractSuffix`, as far as that can be known without its list.
     if name.as_str().contains('.') {
-        Ok((Host::Name(name), port))
+        Ok((UrlHost::Name(name), port))
     } else {
-        Err(Refusal::NoTopLevel(name))
+        Err(RedirectRefusal::NoTopLevel(name))
     }
 }
 
@@ -261,13 +261,13 @@ const RESERVED_V6: [([u16; 8], u32); 14] = [
 mod tests {
     use super::*;
 
-    fn target(url: &str) -> Result<(Host, u16), Refusal> {
+    fn target(url: &str) -> Result<(UrlHost, u16), RedirectRefusal> {
         extract_request_target(&Url::parse(url).unwrap(), Ports::PUBLIC)
     }
 
     #[test]
     fn the_port_is_the_schemes_unless_the_url_names_the_other() {
-        let host = Host::Name(Hostname::parse("a.example").unwrap());
+        let host = UrlHost::Name(Hostname::parse("a.example").unwrap());
         for (url, port) in [
             ("http://a.example/", 80),
             ("https://A.Example/", 443),
@@ -276,7 +276,7 @@ mod tests {
         ] {
             assert_eq!(target(url), Ok((host.clone(), port)), "{url}");
         }
-        let refused = Refusal::Port { port: 8080, ports: Ports::PUBLIC };
+        let refused = RedirectRefusal::Port { port: 8080, ports: Ports::PUBLIC };
         assert_eq!(target("http://a.example:8080/"), Err(refused));
     }
 
@@ -310,16 +310,16 @@ mod tests {
         }
         assert_eq!(
             target("http://[2606:4700::1]/"),
-            Ok((Host::Address("2606:4700::1".parse().unwrap()), 80))
+            Ok((UrlHost::Address("2606:4700::1".parse().unwrap()), 80))
         );
-        assert!(matches!(target("http://127.1/"), Err(Refusal::Reserved(_))));
+        assert!(matches!(target("http://127.1/"), Err(RedirectRefusal::Reserved(_))));
     }
 
     #[test]
     fn the_host_of_a_redirect_is_a_name_with_a_dot() {
-        assert!(matches!(target("http://localhost/"), Err(Refusal::NoTopLevel(_))));
-        assert!(matches!(target("http://a!b.example/"), Err(Refusal::NotAName(_))));
-        assert!(matches!(target("https://a.example.well-known/x"), Err(Refusal::Glued(_))));
+        assert!(matches!(target("http://localhost/"), Err(RedirectRefusal::NoTopLevel(_))));
+        assert!(matches!(target("http://a!b.example/"), Err(RedirectRefusal::NotAName(_))));
+        assert!(matches!(target("https://a.example.well-known/x"), Err(RedirectRefusal::Glued(_))));
     }
 
     #[test]
@@ -328,7 +328,7 @@ mod tests {
         for location in ["https:///x", "HTTP:///", "http:x", "//", "///x", "https://", "http://?q"]
         {
             let refused = Trail::default().process_redirect(301, &from, location, Ports::PUBLIC);
-            assert!(matches!(refused, Err(Refusal::NoHost(_))), "{location}: {refused:?}");
+            assert!(matches!(refused, Err(RedirectRefusal::NoHost(_))), "{location}: {refused:?}");
         }
     }
 
@@ -339,6 +339,6 @@ mod tests {
         assert!(follow(format!("/{}", "%41".repeat(MAX_PATH_SIZE - 1))).is_ok());
         assert!(follow(format!("/?{}", "a".repeat(3 * MAX_PATH_SIZE))).is_ok());
         let refused = follow(format!("/{}", "a".repeat(MAX_PATH_SIZE)));
-        assert_eq!(refused, Err(Refusal::TooLong(MAX_PATH_SIZE + 1)));
+        assert_eq!(refused, Err(RedirectRefusal::TooLong(MAX_PATH_SIZE + 1)));
     }
 }

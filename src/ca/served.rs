@@ -80,7 +80,7 @@ impl ServedChain {
 
 /// What should be served: a lineage on disk, or what its host tells of it.
 #[derive(Debug, Clone)]
-pub struct OnDisk {
+pub struct ExpectedCertificate {
     /// The leaf.
     pub identity: Identity,
     /// Its issuer and so on; empty where only the host knows them.
@@ -89,7 +89,7 @@ pub struct OnDisk {
     key_belongs: Option<bool>,
 }
 
-impl OnDisk {
+impl ExpectedCertificate {
     /// A lineage's `cert.pem` or `fullchain.pem`, whose leaf counts, and its `chain.pem` if there is one.
     pub fn from_pem(leaf: &[u8], chain: Option<&[u8]>) -> Result<Self, Error> {
         let first = certificate::leaf(leaf)?;
@@ -219,7 +219,12 @@ impl fmt::Display for Fault {
 }
 
 /// Everything that is wrong with `served` for `name`, worst first.
-pub fn judge(served: &ServedChain, disk: &OnDisk, name: &Hostname, now: Timestamp) -> Vec<Fault> {
+pub fn judge(
+    served: &ServedChain,
+    disk: &ExpectedCertificate,
+    name: &Hostname,
+    now: Timestamp,
+) -> Vec<Fault> {
     let mut faults = Vec::new();
     let same = served.identity.is(&disk.identity);
     if !same {

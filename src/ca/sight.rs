@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::cause::chain;
 use crate::base::finding::Severity;
-use crate::base::names::{HostLabel, Hostname, Thumbprint, Token, Webroot};
+use crate::base::names::{ChallengeToken, HostLabel, Hostname, Thumbprint, Webroot};
 use crate::ca::caa::Relevant;
-use crate::ca::served::{self, Identity, OnDisk, ServedChain, judge};
+use crate::ca::served::{self, ExpectedCertificate, Identity, ServedChain, judge};
 use crate::ca::validation::{Failure, MAX_RESPONSE_SIZE, Nonce};
 
 /// The content of a planted file: its name, a dot, and what only its host knew.
@@ -51,7 +51,7 @@ pub enum Planted {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Question {
     /// What is planted, and on which host.
-    pub nonces: Vec<Wanted>,
+    pub nonces: Vec<WantedNonce>,
     /// The names, each with those of `nonces` that are planted for it.
     pub names: Vec<(Hostname, Vec<usize>)>,
 }
@@ -59,7 +59,7 @@ pub struct Question {
 /// A nonce and where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Wanted {
+pub struct WantedNonce {
     /// The host that planted it.
     pub host: HostLabel,
     /// What has to come back.
@@ -85,9 +85,9 @@ pub struct Sight {
     pub caa_unknown: Option<String>,
     /// What the CA would say of each nonce: one address of each kind, the second only if no
     /// connection comes about.
-    pub validated: Vec<Asked>,
+    pub validated: Vec<NonceAnswer>,
     /// What each address says to each nonce.
-    pub fetched: Vec<Asked>,
+    pub fetched: Vec<NonceAnswer>,
     /// What each address presents.
     pub presented: Vec<Presented>,
 }
@@ -95,7 +95,7 @@ pub struct Sight {
 /// An answer to a nonce.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Asked {
+pub struct NonceAnswer {
     /// Whose nonce.
     pub nonce: HostLabel,
     /// Where it was asked for; none if there was nowhere to ask.
@@ -119,7 +119,7 @@ pub enum Answer {
 #[serde(rename_all = "kebab-case")]
 pub struct Miss {
     /// Of which kind.
-    pub kind: Kind,
+    pub kind: MissKind,
     /// The request that failed.
     pub url: Option<String>,
     /// It was not the first request: a redirect led there.
@@ -131,7 +131,7 @@ pub struct Miss {
 /// Kinds of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum MissKind {
     /// No way there: from here, or from a router on the way.
     Unreachable,
     /// Somebody says that nobody is there.
@@ -175,13 +175,13 @@ pub struct Leaf {
     /// Until when it is valid.
     pub not_after: Timestamp,
     /// What is wrong with it and with those presented along with it, whatever is on disk.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<LeafFault>,
 }
 
 /// What is wrong with what is presented.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Fault {
+pub struct LeafFault {
     /// How bad.
     pub severity: Severity,
     /// Which kind.
@@ -217,9 +217,9 @@ impl TryFrom<String> for Content {
     fn try_from(content: String) -> Result<Self, String> {
         let bad = || "not the content of a challenge file".to_owned();
         let (token, rest) = content.split_once('.').ok_or_else(bad)?;
-        let token = Token::parse(token).map_err(|_| bad())?;
+        let token = ChallengeToken::parse(token).map_err(|_| bad())?;
         // The rest is as plain as a token.
-        Token::parse(rest).map_err(|_| bad())?;
+        ChallengeToken::parse(rest).map_err(|_| bad())?;
         if content.len() >= MAX_RESPONSE_SIZE {
             return Err(bad());
         }
@@ -230,11 +230,11 @@ impl TryFrom<String> for Content {
 impl Leaf {
     /// What `chain` is for `name`; what should be there instead is for its host to say.
     pub fn of(chain: &ServedChain, name: &Hostname, now: Timestamp) -> Self {
-        let faults = judge(chain, &OnDisk::told(chain.identity.clone()), name, now);
+        let faults = judge(chain, &ExpectedCertificate::told(chain.identity.clone()), name, now);
         Self {
             serial: chain.identity.serial.clone(),
             not_after: chain.identity.not_after,
-            faults: faults.iter().map(Fault::of).collect(),
+            faults: faults.iter().map(LeafFault::of).collect(),
         }
     }
 }
@@ -251,7 +251,7 @@ impl Leaf {
     }
 }
 
-impl Fault {
+impl LeafFault {
     fn of(fault: &served::Fault) -> Self {
         Self {
             severity: fault.severity(),
@@ -265,7 +265,7 @@ impl Fault {
 impl Sight {
     /// What `address` said to the nonce of `host`.
     pub fn answer(&self, host: &HostLabel, address: IpAddr) -> Option<&Answer> {
-        let asked = |asked: &&Asked| asked.nonce == *host && asked.address == Some(address);
+        let asked = |asked: &&NonceAnswer| asked.nonce == *host && asked.address == Some(address);
         self.fetched.iter().find(asked).map(|asked| &asked.answer)
     }
 }
@@ -292,21 +292,21 @@ impl Miss {
             ),
             failure => chain(failure),
         };
-        Self { kind: Kind::of(failure), url, redirected, why }
+        Self { kind: MissKind::of(failure), url, redirected, why }
     }
 
     /// That it was not asked, and why.
     pub fn not_asked(why: &str) -> Self {
-        Self { kind: Kind::NotAsked, url: None, redirected: false, why: why.to_owned() }
+        Self { kind: MissKind::NotAsked, url: None, redirected: false, why: why.to_owned() }
     }
 
     /// No connection came about at the first address, so the CA tries the other kind.
     pub fn falls_back(&self) -> bool {
-        matches!(self.kind, Kind::Refused | Kind::BlackHole | Kind::Unreachable)
+        matches!(self.kind, MissKind::Refused | MissKind::BlackHole | MissKind::Unreachable)
     }
 }
 
-impl Kind {
+impl MissKind {
     /// Of a dial that failed.
     pub fn of_dial(error: &io::Error) -> Self {
         use io::ErrorKind::{

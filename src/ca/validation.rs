@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use reqwest::Url;
 
-use crate::base::names::{Hostname, Thumbprint, Token};
-use crate::ca::redirect::{Host, Ports, Refusal, Target};
+use crate::base::names::{ChallengeToken, Hostname, Thumbprint};
+use crate::ca::redirect::{Ports, RedirectRefusal, Target, UrlHost};
 
 /// Boulder's `maxResponseSize`: an answer that fills it has failed, so 127
 /// bytes is the most that passes.
@@ -21,7 +21,7 @@ pub const MAX_RESPONSE_SIZE: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nonce {
     /// The file name below the challenge path.
-    pub token: Token,
+    pub token: ChallengeToken,
     /// The content of the file: without white space at its end, and shorter
     /// than [`MAX_RESPONSE_SIZE`].
     pub content: String,
@@ -134,7 +134,7 @@ pub enum Failure {
         /// The status.
         status: u16,
         /// The rule.
-        source: Refusal,
+        source: RedirectRefusal,
     },
 }
 
@@ -188,7 +188,7 @@ impl Failure {
 
 /// The addresses that the CA tries, at most one of each family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Choice {
+pub struct AddressPair {
     /// The first IPv6 address, else the first IPv4 address.
     pub first: IpAddr,
     /// The first IPv4 address, if `first` is IPv6.
@@ -198,13 +198,13 @@ pub struct Choice {
 /// Chooses among a name's addresses (`newHTTPValidationTarget`); `None` if
 /// there are none. Reserved ranges, which Boulder's resolver drops, stay: a
 /// name in a laboratory has nothing else.
-pub fn choose(addresses: &[IpAddr]) -> Option<Choice> {
+pub fn choose(addresses: &[IpAddr]) -> Option<AddressPair> {
     let mut addresses = addresses.iter().map(IpAddr::to_canonical);
     let v6 = addresses.clone().find(IpAddr::is_ipv6);
     let v4 = addresses.find(IpAddr::is_ipv4);
     match (v6, v4) {
-        (Some(first), fallback) => Some(Choice { first, fallback }),
-        (None, Some(first)) => Some(Choice { first, fallback: None }),
+        (Some(first), fallback) => Some(AddressPair { first, fallback }),
+        (None, Some(first)) => Some(AddressPair { first, fallback: None }),
         (None, None) => None,
     }
 }
@@ -219,7 +219,7 @@ pub fn first_target(name: &Hostname, nonce: &Nonce, ports: Ports) -> Result<Targ
     if url.domain() != Some(name.as_str()) {
         return Err(refused());
     }
-    Ok(Target { url, host: Host::Name(name.clone()), port: ports.http })
+    Ok(Target { url, host: UrlHost::Name(name.clone()), port: ports.http })
 }
 
 /// The request for a bare address (RFC 8738 §4).
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn an_address_is_no_name_even_if_it_looks_like_one() {
-        let nonce = Nonce { token: Token::parse("t").unwrap(), content: "t.x".to_owned() };
+        let nonce = Nonce { token: ChallengeToken::parse("t").unwrap(), content: "t.x".to_owned() };
         for name in ["192.0.2.1", "1", "a.1"] {
             let name = Hostname::parse(name).unwrap();
             let target = first_target(&name, &nonce, Ports::PUBLIC);

@@ -18,7 +18,7 @@ use crate::base::clock;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::lock::{self, Lock};
-use crate::base::names::{CHALLENGE_DIRECTORY, Token, Webroot};
+use crate::base::names::{CHALLENGE_DIRECTORY, ChallengeToken, Webroot};
 use crate::ca::validation::Nonce;
 
 /// Why nothing could be planted or removed.
@@ -86,10 +86,10 @@ impl CarriesExit for Error {
     }
 }
 
-/// A planted file, removed by [`Planted::remove`] or, as a last resort, on drop.
+/// A planted file, removed by [`PlantedFile::remove`] or, as a last resort, on drop.
 #[derive(Debug)]
 #[must_use = "the file is removed when this is dropped"]
-pub struct Planted {
+pub struct PlantedFile {
     nonce: Nonce,
     file: Option<Entry>,
     /// Locked, so that nobody takes the file for one that a killed probe left.
@@ -111,7 +111,7 @@ struct Entry {
 /// mode 755 as certbot makes them (`plugins/webroot.py`), but stay root's. One
 /// file is enough for all names of a webroot; of two at a time, the later may
 /// leave the directories that the earlier has made.
-pub fn plant(webroot: &Webroot) -> Result<Planted, Error> {
+pub fn plant(webroot: &Webroot) -> Result<PlantedFile, Error> {
     let mut path = webroot.as_path().to_owned();
     let (mut directory, misled) = files::directory_behind(&path).map_err(|failed| {
         let source = failed.into_io();
@@ -127,7 +127,8 @@ pub fn plant(webroot: &Webroot) -> Result<Planted, Error> {
     }
 
     // From here on a failure drops `planted`, which removes what was made.
-    let mut planted = Planted { nonce: nonce(&path)?, file: None, held: None, made: Vec::new() };
+    let mut planted =
+        PlantedFile { nonce: nonce(&path)?, file: None, held: None, made: Vec::new() };
     for name in CHALLENGE_DIRECTORY.split('/') {
         path.push(name);
         directory = planted.descend(directory, name, &path)?;
@@ -140,7 +141,7 @@ pub fn plant(webroot: &Webroot) -> Result<Planted, Error> {
     Ok(planted)
 }
 
-impl Planted {
+impl PlantedFile {
     /// The token, and what its file contains.
     pub fn nonce(&self) -> &Nonce {
         &self.nonce
@@ -213,7 +214,7 @@ impl Planted {
     }
 }
 
-impl Drop for Planted {
+impl Drop for PlantedFile {
     fn drop(&mut self) {
         if let Err(error) = self.clear() {
             tracing::warn!("{}: a challenge file was left behind", chain(&error));
@@ -327,7 +328,7 @@ fn nonce(webroot: &Path) -> Result<Nonce, Error> {
     let text = openssl::base64::encode_block(&bytes).replace('+', "-").replace('/', "_");
     let token = format!("{PREFIX}{}", &text[..43 - PREFIX.len()]);
     let content = format!("{token}.{}", &text[43 - PREFIX.len()..86 - PREFIX.len()]);
-    let token = Token::parse(&token).map_err(|e| failed(io::Error::other(e)))?;
+    let token = ChallengeToken::parse(&token).map_err(|e| failed(io::Error::other(e)))?;
     Ok(Nonce { token, content })
 }
 

@@ -37,14 +37,14 @@ pub struct Scope {
     /// By lineage; empty when no name is proven by a webroot.
     pub lineages: Vec<ScopedLineage>,
     /// Lineages that certbot takes up but that cannot be proven.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<UnprovableLineage>,
     /// Where the names come from.
-    pub origin: Origin,
+    pub origin: NameSource,
 }
 
 /// Where the names of a scope come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum NameSource {
     /// The hook's `--name`.
     Names,
     /// certbot's `-d` or `--cert-name`.
@@ -72,7 +72,7 @@ pub struct ScopedLineage {
 
 /// A lineage that cannot be proven, whatever is switched: it costs itself alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct UnprovableLineage {
     /// Its name.
     pub name: String,
     /// Whether this run renews it.
@@ -135,28 +135,28 @@ impl CarriesExit for Error {
 /// Finds out the scope of a run; an error if nothing of it can be proven.
 pub fn scope(known: &Known<'_>) -> Result<Scope, Error> {
     let mut scope = match known.invocation {
-        _ if !known.names.is_empty() => Scope::of(known.by_name()?, Origin::Names),
+        _ if !known.names.is_empty() => Scope::of(known.by_name()?, NameSource::Names),
         Some(run) => match run.verb {
             Verb::Run | Verb::Certonly => known.obtained(run)?,
             Verb::Renew | Verb::Reconfigure => known.renewed(Some(run))?,
-            Verb::Other(_) => Scope::of(Vec::new(), Origin::CommandLine),
+            Verb::Other(_) => Scope::of(Vec::new(), NameSource::CommandLine),
         },
         None => match known.renewed(None)? {
-            found if found.lineages.is_empty() => Scope { origin: Origin::Unknown, ..found },
+            found if found.lineages.is_empty() => Scope { origin: NameSource::Unknown, ..found },
             found => found,
         },
     };
     one_webroot_each(&mut scope);
     match scope.left_out.first() {
         // All of it was asked for by name.
-        Some(left) if scope.origin == Origin::Names => Err(left.why.clone()),
+        Some(left) if scope.origin == NameSource::Names => Err(left.why.clone()),
         Some(left) if scope.lineages.is_empty() => Err(left.why.clone()),
         _ => Ok(scope),
     }
 }
 
 impl Scope {
-    fn of(lineages: Vec<ScopedLineage>, origin: Origin) -> Self {
+    fn of(lineages: Vec<ScopedLineage>, origin: NameSource) -> Self {
         Self { lineages, left_out: Vec::new(), origin }
     }
 }
@@ -189,7 +189,7 @@ impl<'a> Known<'a> {
 
     /// `certonly` and `run`: what `-d` says, else `--cert-name`, else a person.
     fn obtained(&self, run: &'a Invocation) -> Result<Scope, Error> {
-        let nothing = Scope::of(Vec::new(), Origin::CommandLine);
+        let nothing = Scope::of(Vec::new(), NameSource::CommandLine);
         match run.authenticator.as_deref() {
             Some("webroot") => {}
             Some(_) => return Ok(nothing),
@@ -205,7 +205,7 @@ impl<'a> Known<'a> {
             ([], None, _) if !run.addresses.is_empty() => &run.domains,
             ([], None, _) if !run.skipped.is_empty() => return Ok(nothing),
             ([], None, _) => {
-                return Ok(Scope { origin: Origin::Unknown, ..self.renewed(Some(run))? });
+                return Ok(Scope { origin: NameSource::Unknown, ..self.renewed(Some(run))? });
             }
             (_, _, _) => &run.domains,
         };
@@ -230,7 +230,7 @@ impl<'a> Known<'a> {
             }
         };
         let lineage = ScopedLineage { addresses, ..ScopedLineage::due(name, routes) };
-        Ok(Scope::of(vec![lineage], Origin::CommandLine))
+        Ok(Scope::of(vec![lineage], NameSource::CommandLine))
     }
 
     /// The lineage that `certonly` will replace: that of `--cert-name`, one with
@@ -252,13 +252,13 @@ impl<'a> Known<'a> {
     fn renewed(&self, run: Option<&Invocation>) -> Result<Scope, Error> {
         let only = run.and_then(|run| run.cert_name.as_deref());
         let wanted = |name: &str| only.is_none_or(|only| only == name);
-        let origin = if only.is_some() { Origin::CommandLine } else { Origin::Renewal };
+        let origin = if only.is_some() { NameSource::CommandLine } else { NameSource::Renewal };
         let mut found = Scope::of(Vec::new(), origin);
         let mut met = only.is_none();
         for refused in self.refused.iter().filter(|refused| wanted(&refused.name)) {
             if !refused.certbot_skips_it {
                 let (name, why) = (refused.name.clone(), self.missing(&refused.name));
-                found.left_out.push(LeftOut { name, need: Need::Due, why });
+                found.left_out.push(UnprovableLineage { name, need: Need::Due, why });
                 met = true;
             }
         }
@@ -274,7 +274,7 @@ impl<'a> Known<'a> {
                     Ok((routes, addresses)) => {
                         found.lineages.push(ScopedLineage { name, routes, addresses, need });
                     }
-                    Err(why) => found.left_out.push(LeftOut { name, need, why }),
+                    Err(why) => found.left_out.push(UnprovableLineage { name, need, why }),
                 }
             } else if run.is_some() {
                 let (routes, addresses) = (Vec::new(), Vec::new());
@@ -383,7 +383,7 @@ fn one_webroot_each(scope: &mut Scope) {
             Some(why) => {
                 out.push(index);
                 let (name, need) = (lineage.name.clone(), lineage.need);
-                scope.left_out.push(LeftOut { name, need, why });
+                scope.left_out.push(UnprovableLineage { name, need, why });
             }
             None => {
                 for Route { name, webroot } in &lineage.routes {

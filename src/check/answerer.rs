@@ -14,7 +14,7 @@ use crate::apache::proxying::{Winner, by_express, winner};
 use crate::apache::request::Request;
 use crate::apache::rewrite::{self, Effect, Touch};
 use crate::apache::rulebook::Rulebook;
-use crate::apache::sections::{Applied, Stage, applied};
+use crate::apache::sections::{Applied, MergeStage, applied};
 use crate::apache::vhosts::Vhost;
 use crate::base::names::{Hostname, Webroot};
 use crate::switch::plan::{Configuration, answering_vhosts};
@@ -368,7 +368,7 @@ fn redirected_late<'a>(
 
 /// Whether a level counts for a request that is for no file of this host.
 fn is_late(level: &Level<'_>) -> bool {
-    level.section.is_some_and(|s| s.stage >= Stage::Location)
+    level.section.is_some_and(|s| s.stage >= MergeStage::Location)
 }
 
 fn without_token(text: &str) -> String {

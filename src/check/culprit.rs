@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::{CHALLENGE_PATH, Hostname, Webroot};
-use crate::ca::sight::{Kind, Miss};
+use crate::ca::sight::{Miss, MissKind};
 use crate::check::borrowed_account;
 use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::fleet::inspection::{Answerer, Directive, InspectedName};
@@ -80,14 +80,16 @@ pub(super) fn other(address: IpAddr) -> &'static str {
 /// What came, in a few words without the name, so that names of one cause fall together.
 fn answered(miss: &Miss) -> String {
     let what = match miss.kind {
-        Kind::Status(status) => format!("status {status}"),
-        Kind::Another => "another answer with status 200".to_owned(),
-        Kind::Silence => "no answer in time".to_owned(),
-        Kind::Broken => "no whole HTTP answer".to_owned(),
-        Kind::Redirect => "a redirect that the CA does not follow".to_owned(),
-        Kind::Refused | Kind::BlackHole | Kind::Unreachable => "no connection".to_owned(),
-        Kind::Unresolved => "a name without address".to_owned(),
-        Kind::NotAsked => "nothing, since it was not asked".to_owned(),
+        MissKind::Status(status) => format!("status {status}"),
+        MissKind::Another => "another answer with status 200".to_owned(),
+        MissKind::Silence => "no answer in time".to_owned(),
+        MissKind::Broken => "no whole HTTP answer".to_owned(),
+        MissKind::Redirect => "a redirect that the CA does not follow".to_owned(),
+        MissKind::Refused | MissKind::BlackHole | MissKind::Unreachable => {
+            "no connection".to_owned()
+        }
+        MissKind::Unresolved => "a name without address".to_owned(),
+        MissKind::NotAsked => "nothing, since it was not asked".to_owned(),
     };
     if miss.redirected { format!("{what}, where a redirect led to") } else { what }
 }
@@ -183,7 +185,7 @@ impl Case<'_> {
     fn passed_wrongly(&self, directive: &Directive) -> Finding {
         let (owner, host) = (self.owner, self.host);
         let target = directive.target.as_deref().unwrap_or("another server");
-        let gateway = matches!(self.miss.kind, Kind::Status(502..=504));
+        let gateway = matches!(self.miss.kind, MissKind::Status(502..=504));
         let known = host.inspected(self.name).map_or(&Answerer::Unknown, |known| &known.answerer);
         if !gateway && is_own_fault(self.gathered, self.name, host) {
             return self.own(host, known);

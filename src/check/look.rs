@@ -18,7 +18,9 @@ use crate::ca::handshake;
 use crate::ca::probe;
 use crate::ca::redirect::Ports;
 use crate::ca::resolve::Resolve;
-use crate::ca::sight::{Answer, Asked, Kind, Leaf, Miss, Presented, Question, Sight, Wanted};
+use crate::ca::sight::{
+    Answer, Leaf, Miss, MissKind, NonceAnswer, Presented, Question, Sight, WantedNonce,
+};
 use crate::ca::validation::{Failure, choose};
 use crate::check::bounds::{Bounds, Fenced, bounded};
 use crate::check::resolver::{Records, Resolver};
@@ -31,7 +33,7 @@ type Dialled = BTreeMap<SocketAddr, Option<Miss>>;
 
 /// What is known before anything is asked; shared by all threads.
 struct Known {
-    nonces: Vec<Wanted>,
+    nonces: Vec<WantedNonce>,
     dialled: Dialled,
     resolver: Fenced,
     deadline: Deadline,
@@ -44,8 +46,8 @@ enum Job {
 }
 
 enum Done {
-    Validated(usize, Asked),
-    Fetched(usize, Asked),
+    Validated(usize, NonceAnswer),
+    Fetched(usize, NonceAnswer),
     Presented(usize, Presented),
 }
 
@@ -177,7 +179,7 @@ fn dial(door: SocketAddr, deadline: &Deadline) -> Option<Miss> {
     let Some(left) = deadline.remaining() else { return Some(Miss::not_asked("no time left")) };
     let error = TcpStream::connect_timeout(&door, left.min(DIAL_TIMEOUT)).err()?;
     let why = format!("no connection to {door}: {error}");
-    Some(Miss { kind: Kind::of_dial(&error), url: None, redirected: false, why })
+    Some(Miss { kind: MissKind::of_dial(&error), url: None, redirected: false, why })
 }
 
 impl Known {
@@ -196,8 +198,8 @@ impl Known {
         }
     }
 
-    fn asked(&self, nonce: usize, address: Option<IpAddr>, answer: Answer) -> Asked {
-        Asked { nonce: self.host(nonce), address, answer }
+    fn asked(&self, nonce: usize, address: Option<IpAddr>, answer: Answer) -> NonceAnswer {
+        NonceAnswer { nonce: self.host(nonce), address, answer }
     }
 
     fn host(&self, nonce: usize) -> HostLabel {
@@ -209,7 +211,7 @@ impl Known {
         self.dialled.get(&(address, port).into()).and_then(Option::as_ref)
     }
 
-    fn validate(&self, name: &Hostname, nonce: usize, addresses: &[IpAddr]) -> Asked {
+    fn validate(&self, name: &Hostname, nonce: usize, addresses: &[IpAddr]) -> NonceAnswer {
         let Some(choice) = choose(addresses) else {
             return self.asked(nonce, None, Answer::Missed(Miss::not_asked("no address")));
         };
@@ -218,7 +220,8 @@ impl Known {
                 return self.asked(nonce, Some(choice.first), Answer::Missed(miss.clone()));
             };
             // What the dial to the first has left of the time.
-            let spent = if miss.kind == Kind::BlackHole { DIAL_TIMEOUT } else { Duration::ZERO };
+            let spent =
+                if miss.kind == MissKind::BlackHole { DIAL_TIMEOUT } else { Duration::ZERO };
             let answer = self.fetch(name, nonce, second, VALIDATION_TIME.saturating_sub(spent));
             return self.asked(nonce, Some(second), answer);
         }
@@ -248,7 +251,7 @@ impl Known {
         is_forbidden.then(|| Miss::of(&Failure::Forbidden(address), false))
     }
 
-    fn late(&self, nonce: usize, address: Option<IpAddr>) -> Asked {
+    fn late(&self, nonce: usize, address: Option<IpAddr>) -> NonceAnswer {
         self.asked(nonce, address, Answer::Missed(Miss::not_asked(LATE)))
     }
 
@@ -277,7 +280,7 @@ impl Known {
     }
 }
 
-fn answer(report: &probe::Report, wanted: &Wanted) -> Answer {
+fn answer(report: &probe::Validation, wanted: &WantedNonce) -> Answer {
     match &report.verdict {
         Ok(()) => Answer::Same,
         Err(failure) if failure.authorizes(wanted.content.nonce(), wanted.account.as_ref()) => {
@@ -325,6 +328,6 @@ mod tests {
         let deadline = Deadline::after(Duration::from_secs(20));
         assert_eq!(dial(door, &deadline), None);
         drop(listener);
-        assert_eq!(dial(door, &deadline).map(|miss| miss.kind), Some(Kind::Refused));
+        assert_eq!(dial(door, &deadline).map(|miss| miss.kind), Some(MissKind::Refused));
     }
 }

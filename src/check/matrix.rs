@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use jiff::SignedDuration;
 
 use crate::base::names::{HostLabel, Hostname};
-use crate::ca::sight::{Answer, Kind, Leaf, Miss, Planted, Planting, Presented, Sight};
+use crate::ca::sight::{Answer, Leaf, Miss, MissKind, Planted, Planting, Presented, Sight};
 use crate::fleet::host_report::{HostReport, Lineage};
 use crate::fleet::inspection::{InspectedName, Inspection};
 use crate::fleet::whose;
@@ -168,7 +168,7 @@ impl Gathered {
         for (host, sight) in self.sights(name) {
             match sight.answer(nonce, address) {
                 None => {}
-                Some(Answer::Missed(miss)) if miss.kind == Kind::NotAsked => {
+                Some(Answer::Missed(miss)) if miss.kind == MissKind::NotAsked => {
                     unknown.clone_from(&miss.why);
                 }
                 Some(Answer::Missed(miss)) if !Self::can_tell(host, address, miss) => {}
@@ -194,8 +194,8 @@ impl Gathered {
     /// Whether what `host` did not get says something of `address`, and not of `host`.
     fn can_tell(host: &HostSeen, address: IpAddr, miss: &Miss) -> bool {
         match miss.kind {
-            Kind::NotAsked => false,
-            Kind::Unreachable => host.has_way_to(address),
+            MissKind::NotAsked => false,
+            MissKind::Unreachable => host.has_way_to(address),
             _ => true,
         }
     }

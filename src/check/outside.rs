@@ -9,7 +9,7 @@ use crate::base::finding::{Finding, Severity};
 use crate::base::names::Hostname;
 use crate::base::names::near::nearest;
 use crate::base::text::span;
-use crate::ca::caa::{Request, issuer, judge};
+use crate::ca::caa::{Issuance, issuer, judge};
 use crate::ca::resolve::UNRESOLVED;
 use crate::ca::served;
 use crate::ca::sight::Leaf;
@@ -211,7 +211,7 @@ pub fn caa(gathered: &Gathered, name: &Hostname) -> Option<Finding> {
         })
         .collect();
     issuers.into_iter().find_map(|issuer| {
-        let request = Request { issuer, wildcard: false, method: "http-01", account: None };
+        let request = Issuance { issuer, wildcard: false, method: "http-01", account: None };
         let objection = judge(Some(relevant), &request).err()?;
         told(relevant.at.as_str(), "caa-forbids", &objection.to_string())
     })

@@ -7,7 +7,7 @@ use crate::base::cause::chain;
 use crate::base::clock::Deadline;
 use crate::base::names::Hostname;
 use crate::ca::caa::Relevant;
-use crate::ca::dns::{Answer, Error, Nameservers};
+use crate::ca::dns::{DnsAnswer, Error, Nameservers};
 use crate::ca::resolve::{Resolve, System};
 
 /// Asks this host's name servers, not its `/etc/hosts`.
@@ -61,12 +61,12 @@ impl Resolver {
             let (addresses, error) = by_system(name, deadline, None);
             return (addresses, error, None);
         };
-        let v6 = dns.ipv6(name, deadline).map(Answer::records);
+        let v6 = dns.ipv6(name, deadline).map(DnsAnswer::records);
         if let Err(error @ (Error::Silent { .. } | Error::File(_))) = &v6 {
             let (addresses, error) = by_system(name, deadline, Some(chain(error)));
             return (addresses, error, None);
         }
-        let v4 = dns.ipv4(name, deadline).map(Answer::records);
+        let v4 = dns.ipv4(name, deadline).map(DnsAnswer::records);
         let error = v6.as_ref().err().or(v4.as_ref().err()).map(|error| chain(error));
         let v6 = v6.unwrap_or_default().into_iter().map(IpAddr::from);
         let v4 = v4.unwrap_or_default().into_iter().map(IpAddr::from);

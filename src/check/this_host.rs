@@ -16,7 +16,7 @@ use crate::base::finding::Finding;
 use crate::base::host;
 use crate::base::lock;
 use crate::base::sockets;
-use crate::ca::served::OnDisk;
+use crate::ca::served::ExpectedCertificate;
 use crate::certbot::due::due;
 use crate::certbot::halfway;
 use crate::certbot::installed;
@@ -105,7 +105,7 @@ pub fn disks(settings: &Settings, before: &HostReport) -> HostReport {
         let read = || {
             let cert = &known.usable.iter().find(|known| known.name == lineage.name)?.cert;
             let pem = files::read_trusted(&halfway::settled(cert)).ok()?;
-            let fingerprint = OnDisk::from_pem(&pem, None).ok()?.identity.fingerprint;
+            let fingerprint = ExpectedCertificate::from_pem(&pem, None).ok()?.identity.fingerprint;
             Some((certificate::from_pem(&pem).ok()?, fingerprint))
         };
         if let Some((current, fingerprint)) = read() {
@@ -290,7 +290,9 @@ fn describe(
         obstacle: obstacle(lineage),
         own_hook,
         serial: current.serial.clone(),
-        fingerprint: OnDisk::from_pem(&pem, None).ok().and_then(|disk| disk.identity.fingerprint),
+        fingerprint: ExpectedCertificate::from_pem(&pem, None)
+            .ok()
+            .and_then(|disk| disk.identity.fingerprint),
         not_after: current.not_after,
         due: due(lineage, &current, version, now),
         issued: issued(&lineage.cert, now),

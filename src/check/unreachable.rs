@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::Hostname;
-use crate::ca::sight::{Kind, Miss};
+use crate::ca::sight::{Miss, MissKind};
 use crate::check::culprit::{other, record};
 use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::fleet::link;
@@ -14,7 +14,7 @@ use crate::fleet::whose;
 
 /// Nobody takes a connection at `address`.
 pub fn dead(gathered: &Gathered, address: IpAddr, miss: &Miss) -> Finding {
-    let eats = if miss.kind == Kind::BlackHole && address.is_ipv6() {
+    let eats = if miss.kind == MissKind::BlackHole && address.is_ipv6() {
         ": it eats 10 of the CA's 20 seconds"
     } else {
         ""
@@ -40,7 +40,7 @@ pub fn dead(gathered: &Gathered, address: IpAddr, miss: &Miss) -> Finding {
     if let Some(down) = down(gathered, owner) {
         return down;
     }
-    let remedy = if miss.kind == Kind::Refused {
+    let remedy = if miss.kind == MissKind::Refused {
         "start Apache, and let it listen on that address: `Listen 80`, and `<VirtualHost *:80>`"
     } else {
         "let firewall, tunnel and router pass port 80 to it; ICMPv6 too, which IPv6 needs"

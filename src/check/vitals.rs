@@ -12,7 +12,7 @@ use crate::base::clock;
 use crate::base::files;
 use crate::base::host;
 use crate::base::lock;
-use crate::base::process::{self, Holder};
+use crate::base::process::{self, LockOwner};
 use crate::certbot::ini;
 use crate::certbot::lineages::Lineages;
 use crate::certbot::running::LOCK_FILE;
@@ -88,7 +88,7 @@ fn no_certbot(settings: &Settings, known: &Lineages) -> Option<String> {
 
 fn certbot(settings: &Settings) -> Option<Worker> {
     let lock = settings.certbot_directory.join(LOCK_FILE);
-    let Ok(Some(Holder::Pid(pid))) = process::lock_holder(&lock) else { return None };
+    let Ok(Some(LockOwner::Pid(pid))) = process::lock_holder(&lock) else { return None };
     let process = process::identify(pid).ok()?;
     let is_stopped = process::is_stopped(pid).ok()?;
     Some(Worker { pid, is_stopped, age: process::age(process) })

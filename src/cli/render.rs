@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Common, Error, print, print_done, settings};
 use crate::base::exit::Exit;
-use crate::base::files::{self, Leaf};
+use crate::base::files::{self, NewFile};
 use crate::base::names::{Hostname, Thumbprint};
 use crate::certbot::account;
 use crate::certbot::accounts;
@@ -103,7 +103,7 @@ impl Render {
             }
             return Ok(());
         };
-        let leaves: Vec<Leaf<'_>> = files.iter().map(leaf).collect();
+        let leaves: Vec<NewFile<'_>> = files.iter().map(leaf).collect();
         files::write_tree(directory, &leaves, |bytes| bytes.starts_with(MARK.as_bytes()))?;
         for file in &files {
             print_done(&format!("{}\n", directory.join(&file.path).display()))?;
@@ -142,9 +142,9 @@ impl Choice {
     }
 }
 
-fn leaf(file: &Rendered) -> Leaf<'_> {
+fn leaf(file: &Rendered) -> NewFile<'_> {
     let mode = if file.is_secret { 0o600 } else { 0o644 };
-    Leaf { path: &file.path, bytes: file.text.as_bytes(), mode }
+    NewFile { path: &file.path, bytes: file.text.as_bytes(), mode }
 }
 
 fn read(path: &Path) -> Result<Description, Error> {

@@ -15,7 +15,7 @@ use crate::base::lock::Lock;
 use crate::base::names::near::nearest;
 use crate::base::names::{Hostname, Route, Webroot};
 use crate::certbot::lineages::lineages;
-use crate::certbot::scope::{self, Known, Origin, scope};
+use crate::certbot::scope::{self, Known, NameSource, scope};
 use crate::config::Settings;
 use crate::history::file::{Recorder, Start};
 use crate::history::record::Kind;
@@ -122,7 +122,7 @@ impl Switch {
             return Err(explained(left.why.clone()));
         }
         let routes: Vec<Route> = scope.lineages.into_iter().flat_map(|l| l.routes).collect();
-        if routes.is_empty() && scope.origin == Origin::Unknown {
+        if routes.is_empty() && scope.origin == NameSource::Unknown {
             return Err(Error::NoNames);
         }
         Ok(routes)

@@ -14,7 +14,7 @@ use crate::base::threads;
 use crate::ca::disk;
 use crate::ca::handshake;
 use crate::ca::resolve::{Resolve, System, UNRESOLVED};
-use crate::ca::served::{Fault, Identity, OnDisk, judge};
+use crate::ca::served::{ExpectedCertificate, Fault, Identity, judge};
 use crate::ca::validation::Failure;
 use crate::certbot::lineages::lineages;
 use crate::check::bounds::{Bounds, MOST_ADDRESSES, STRANGE};
@@ -32,13 +32,13 @@ pub struct KnownHosts {
     /// This host, which a loopback address means.
     pub own: Option<HostLabel>,
     /// What lies on its disk, by the lineage's name.
-    pub disks: BTreeMap<String, OnDisk>,
+    pub disks: BTreeMap<String, ExpectedCertificate>,
     /// All hosts could be asked, so that an address of none of them is behind a NAT.
     pub complete: bool,
 }
 
 /// What lies on this host's disk; what cannot be read is told by its survey.
-pub fn disks(settings: &Settings) -> BTreeMap<String, OnDisk> {
+pub fn disks(settings: &Settings) -> BTreeMap<String, ExpectedCertificate> {
     let known = lineages(&settings.certbot_directory).unwrap_or_default();
     let read = known.usable.into_iter().filter_map(|lineage| {
         let disk = disk::read(&lineage.cert).ok()?;
@@ -162,9 +162,9 @@ impl KnownHosts {
         lineages.filter(|(_, lineage)| lineage.is_for(name)).collect()
     }
 
-    fn on_disk(&self, host: &HostLabel, lineage: &Lineage) -> OnDisk {
+    fn on_disk(&self, host: &HostLabel, lineage: &Lineage) -> ExpectedCertificate {
         let own = self.disks.get(&lineage.name).filter(|_| self.own.as_ref() == Some(host));
-        own.cloned().unwrap_or_else(|| OnDisk::told(lineage.identity()))
+        own.cloned().unwrap_or_else(|| ExpectedCertificate::told(lineage.identity()))
     }
 
     /// Asks every address of `name` that may be asked.
@@ -208,7 +208,8 @@ impl KnownHosts {
         let unserved = unserved(&lineages);
         // A host that has no such lineage may pass on what another one serves.
         let may_be = if expected.is_empty() { self.expected(name, None) } else { expected };
-        let any: Vec<OnDisk> = may_be.into_iter().map(|(at, l)| self.on_disk(at, l)).collect();
+        let any: Vec<ExpectedCertificate> =
+            may_be.into_iter().map(|(at, l)| self.on_disk(at, l)).collect();
         let (verdict, why) = match (looked, owner) {
             (Err(Failure::Dial { source, .. }), _) if is_our_own_lack(&source) => {
                 (ServedVerdict::Unknown, Some(format!("cannot be asked from here: {source}")))

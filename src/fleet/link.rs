@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::base::clock;
-use crate::base::command::dialogue::{Bounds, Broken, Dialogue, Said};
+use crate::base::command::dialogue::{Broken, Dialogue, Limits, Said};
 use crate::base::command::{self, Program, ssh};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::host;
@@ -208,7 +208,7 @@ impl Way {
     }
 
     /// What the conversation about `order` may take, whoever answers.
-    fn bounds(&self, order: &AgentOrder, lineages: usize) -> Bounds {
+    fn bounds(&self, order: &AgentOrder, lineages: usize) -> Limits {
         let count = u32::try_from(lineages.max(1)).unwrap_or(u32::MAX);
         let (time, silence, more) = match order {
             AgentOrder::Renew(_) => {
@@ -225,7 +225,7 @@ impl Way {
         let silence = silence.min(time);
         // The answer, and what ssh or sudo may have to say before.
         let bytes = (MAX_ANSWER + COMPLAINTS).saturating_add(more);
-        Bounds { time, silence, bytes, line: MAX_ANSWER }
+        Limits { time, silence, bytes, line: MAX_ANSWER }
     }
 
     fn converse(

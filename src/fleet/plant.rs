@@ -14,7 +14,7 @@ use crate::config::Settings;
 #[derive(Debug, Default)]
 #[must_use = "the files are removed when this is dropped"]
 pub struct Bed {
-    files: Vec<webroot::Planted>,
+    files: Vec<webroot::PlantedFile>,
     /// What to tell of it.
     pub plantings: Vec<Planting>,
 }

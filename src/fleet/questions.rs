@@ -1,7 +1,7 @@
 //! pure: what is asked of a host, in orders that are short enough.
 
 use crate::base::names::{HostLabel, Hostname};
-use crate::ca::sight::{Planted, Planting, Question, Wanted};
+use crate::ca::sight::{Planted, Planting, Question, WantedNonce};
 use crate::fleet::protocol::{self, AgentOrder, Envelope, MAX_ORDER};
 
 /// Every name with every nonce that is planted for it, in orders that are short enough.
@@ -12,7 +12,7 @@ pub fn questions(names: &[Hostname], planted: &[(&HostLabel, &[Planting])]) -> V
             let of_name = |planting: &&Planting| planting.names.contains(name);
             let planting = plantings.iter().find(of_name)?;
             match &planting.planted {
-                Planted::Content(content) => Some(Wanted {
+                Planted::Content(content) => Some(WantedNonce {
                     host: (*host).clone(),
                     content: content.clone(),
                     account: planting.account.clone(),
@@ -20,7 +20,7 @@ pub fn questions(names: &[Hostname], planted: &[(&HostLabel, &[Planting])]) -> V
                 Planted::Failed(_) => None,
             }
         });
-        let nonces: Vec<Wanted> = nonces.collect();
+        let nonces: Vec<WantedNonce> = nonces.collect();
         let last = parts.len() - 1;
         let before = parts[last].clone();
         add(&mut parts[last], name, &nonces);
@@ -35,7 +35,7 @@ pub fn questions(names: &[Hostname], planted: &[(&HostLabel, &[Planting])]) -> V
     parts
 }
 
-fn add(question: &mut Question, name: &Hostname, nonces: &[Wanted]) {
+fn add(question: &mut Question, name: &Hostname, nonces: &[WantedNonce]) {
     let mut indexes = Vec::new();
     for nonce in nonces {
         let known = question.nonces.iter().position(|other| other == nonce);

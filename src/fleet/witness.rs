@@ -9,7 +9,7 @@ use crate::base::clock::Deadline;
 use crate::base::exit::Exit;
 use crate::base::names::{HostLabel, Hostname, Route};
 use crate::base::threads;
-use crate::ca::sight::{Answer, Asked, Kind, Miss, Question, Sight};
+use crate::ca::sight::{Answer, Miss, MissKind, NonceAnswer, Question, Sight};
 use crate::ca::validation::choose;
 use crate::config::{Host, Settings};
 use crate::fleet::link::Way;
@@ -95,7 +95,7 @@ fn elsewhere(sights: &[Sight], own: &HostLabel) -> Vec<(Hostname, String)> {
 /// has no way there, says more of the host than of the name.
 fn answered<'a>(sight: &'a Sight, own: &HostLabel) -> Option<(IpAddr, &'a Miss)> {
     let first = choose(&sight.addresses)?.first;
-    let is_asked_first = |asked: &&Asked| {
+    let is_asked_first = |asked: &&NonceAnswer| {
         let kind = asked.address.is_some_and(|address| address.is_ipv6() == first.is_ipv6());
         kind && asked.nonce == *own
     };
@@ -104,16 +104,16 @@ fn answered<'a>(sight: &'a Sight, own: &HostLabel) -> Option<(IpAddr, &'a Miss)>
         match &asked.answer {
             Answer::Same => return None,
             Answer::Missed(miss) => match miss.kind {
-                Kind::Status(_) | Kind::Another | Kind::Redirect => {
+                MissKind::Status(_) | MissKind::Another | MissKind::Redirect => {
                     strange = strange.or(asked.address.map(|address| (address, miss)));
                 }
-                Kind::Unreachable
-                | Kind::Refused
-                | Kind::BlackHole
-                | Kind::Silence
-                | Kind::Broken
-                | Kind::Unresolved
-                | Kind::NotAsked => {}
+                MissKind::Unreachable
+                | MissKind::Refused
+                | MissKind::BlackHole
+                | MissKind::Silence
+                | MissKind::Broken
+                | MissKind::Unresolved
+                | MissKind::NotAsked => {}
             },
         }
     }
@@ -127,16 +127,16 @@ const ALL: Duration = Duration::from_secs(8);
 mod tests {
     use super::*;
 
-    fn sight(answers: &[(&str, Option<Kind>)]) -> Sight {
+    fn sight(answers: &[(&str, Option<MissKind>)]) -> Sight {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let answer = |kind: &Option<Kind>| match kind {
+        let answer = |kind: &Option<MissKind>| match kind {
             None => Answer::Same,
             Some(kind) => {
                 let (url, why) = (None, "404".to_owned());
                 Answer::Missed(Miss { kind: *kind, url, redirected: false, why })
             }
         };
-        let fetched = answers.iter().map(|(at, kind)| Asked {
+        let fetched = answers.iter().map(|(at, kind)| NonceAnswer {
             nonce: HostLabel::parse("home").unwrap(),
             address: Some(address(at)),
             answer: answer(kind),
@@ -156,35 +156,36 @@ mod tests {
     #[test]
     fn only_another_answer_where_the_ca_asks_first_refuses_a_name() {
         let home = HostLabel::parse("home").unwrap();
-        let refused = |answers: &[(&str, Option<Kind>)], own: &HostLabel| {
+        let refused = |answers: &[(&str, Option<MissKind>)], own: &HostLabel| {
             let refused = elsewhere(&[sight(answers)], own);
             refused.into_iter().map(|(_, why)| why).next()
         };
-        let why = refused(&[("2001:db8::1", Some(Kind::Status(404)))], &home).unwrap();
+        let why = refused(&[("2001:db8::1", Some(MissKind::Status(404)))], &home).unwrap();
         assert_eq!(why, "a.example answered by somebody else at 2001:db8::1: 404");
         assert!(
-            refused(&[("2001:db8::1", Some(Kind::Another)), ("192.0.2.1", None)], &home).is_some()
+            refused(&[("2001:db8::1", Some(MissKind::Another)), ("192.0.2.1", None)], &home)
+                .is_some()
         );
         // The CA asks there only where nobody takes a connection at the other.
         assert_eq!(
-            refused(&[("2001:db8::1", None), ("192.0.2.1", Some(Kind::Status(404)))], &home),
+            refused(&[("2001:db8::1", None), ("192.0.2.1", Some(MissKind::Status(404)))], &home),
             None
         );
         // One of several; and a question of another's.
         assert_eq!(
-            refused(&[("2001:db8::1", None), ("2001:db8::2", Some(Kind::Another))], &home),
+            refused(&[("2001:db8::1", None), ("2001:db8::2", Some(MissKind::Another))], &home),
             None
         );
         let other = HostLabel::parse("vps").unwrap();
-        assert_eq!(refused(&[("2001:db8::1", Some(Kind::Another))], &other), None);
+        assert_eq!(refused(&[("2001:db8::1", Some(MissKind::Another))], &other), None);
         for silent in [
-            Kind::Unreachable,
-            Kind::Refused,
-            Kind::BlackHole,
-            Kind::Silence,
-            Kind::Broken,
-            Kind::Unresolved,
-            Kind::NotAsked,
+            MissKind::Unreachable,
+            MissKind::Refused,
+            MissKind::BlackHole,
+            MissKind::Silence,
+            MissKind::Broken,
+            MissKind::Unresolved,
+            MissKind::NotAsked,
         ] {
             assert_eq!(refused(&[("2001:db8::1", Some(silent))], &home), None, "{silent:?}");
         }

@@ -23,7 +23,7 @@ use crate::certbot::invocation::{self, invocation};
 use crate::certbot::lineages::{self, lineages};
 use crate::certbot::renewal_file::Lineage;
 use crate::certbot::running;
-use crate::certbot::scope::{self, Known, Origin, scope};
+use crate::certbot::scope::{self, Known, NameSource, scope};
 use crate::certbot::version::Version;
 use crate::config::Settings;
 use crate::history::file::{Recorder, Start};
@@ -273,7 +273,7 @@ fn names(
         why: left.why.to_string(),
     });
     let left_out = left_out.collect();
-    if scope.lineages.is_empty() && scope.origin == Origin::Unknown {
+    if scope.lineages.is_empty() && scope.origin == NameSource::Unknown {
         return Ok((Names::Proxied(call.webroot.clone()), left_out));
     }
     let known = |name: &str| found.usable.iter().find(|lineage| lineage.name == name);

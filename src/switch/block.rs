@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::apache::document::{Document, Line};
+use crate::apache::document::{Document, LogicalLine};
 use crate::base::names::{Hostname, Route, Webroot};
 
 /// A file with its intact blocks taken out.
@@ -115,7 +115,7 @@ fn intact(document: &Document, at: usize) -> Option<(Vec<Route>, usize)> {
 }
 
 /// The line without what `render` puts around it: our indentation and one line end.
-fn written<'a>(document: &'a Document, line: &Line) -> Option<&'a [u8]> {
+fn written<'a>(document: &'a Document, line: &LogicalLine) -> Option<&'a [u8]> {
     let raw = document.bytes()[line.span.clone()].strip_suffix(b"\n")?;
     let raw = raw.strip_suffix(b"\r").unwrap_or(raw).strip_prefix(INDENT.as_bytes())?;
     // Nothing but what Apache trims may surround the text, and nothing is continued.
@@ -123,7 +123,7 @@ fn written<'a>(document: &'a Document, line: &Line) -> Option<&'a [u8]> {
 }
 
 /// Neighbouring damage, and what lies between two markers, reads as one.
-fn joined(damaged: &[Range<u32>], lines: &[Line]) -> Vec<Range<u32>> {
+fn joined(damaged: &[Range<u32>], lines: &[LogicalLine]) -> Vec<Range<u32>> {
     let begins = |r: &Range<u32>| {
         lines.iter().any(|l| l.first == r.start && l.text.starts_with(BEGIN.as_bytes()))
     };

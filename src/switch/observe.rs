@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::apache::document::Document;
 use crate::apache::dump::{Dump, Reading, file_name};
 use crate::apache::htaccess::{self, Htaccess};
-use crate::apache::oracle::{self, Blocks, Texts};
+use crate::apache::oracle::{self, Blocks, Overlay};
 use crate::apache::server::Server;
 use crate::base::cause::chain;
 use crate::base::files::{self, Snapshot};
@@ -57,7 +57,7 @@ pub struct Changes {
 }
 
 /// The files of a dump, and our lines in them.
-pub type View<'a> = (Texts<'a>, Blocks);
+pub type View<'a> = (Overlay<'a>, Blocks);
 
 /// Reads everything; the files while Apache still prints what it made of them.
 pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> {
@@ -114,7 +114,7 @@ pub fn observe(server: &Server, journal: Journal) -> Result<Observation, Error> 
     local.sort();
     local.dedup();
     let dump = reading.finish()?;
-    let wrong = oracle::disagreements(&dump, &Texts { user: &documents, instead });
+    let wrong = oracle::disagreements(&dump, &Overlay { user: &documents, instead });
     for (file, refusal) in wrong {
         let sealed = |document: Document| document.sealed(refusal.reason);
         if let Some(document) = documents.remove(&file) {
@@ -273,7 +273,7 @@ impl Observation {
             blocks.insert(file.clone(), block::strip(&document).lines);
             instead.insert(file.clone(), document);
         }
-        Ok((Texts { user: &self.documents, instead }, blocks))
+        Ok((Overlay { user: &self.documents, instead }, blocks))
     }
 
     /// The files that Apache reads, by every name: no new file may stand where it finds one.

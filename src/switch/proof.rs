@@ -21,7 +21,7 @@ use crate::ca::redirect::Ports;
 use crate::ca::resolve::{Pinned, System};
 use crate::ca::served::Fault;
 use crate::ca::validation::{Failure, Reach};
-use crate::ca::webroot::{self, Planted};
+use crate::ca::webroot::{self, PlantedFile};
 use crate::switch::plan::{Door, HTTP_PORT, answering_vhosts};
 
 /// Why the proof failed.
@@ -238,11 +238,11 @@ fn answering(
 fn each(
     doors: &[Door],
     listeners: &[SocketAddr],
-    mut check: impl FnMut(&Door, IpAddr, &Planted) -> Result<bool, Error>,
+    mut check: impl FnMut(&Door, IpAddr, &PlantedFile) -> Result<bool, Error>,
 ) -> Result<Vec<Unproven>, Error> {
     let interfaces = sockets::interface_addresses().map_err(Error::Addresses)?;
     let named: BTreeSet<IpAddr> = doors.iter().filter_map(|door| door.address).collect();
-    let mut planted: BTreeMap<&Webroot, Planted> = BTreeMap::new();
+    let mut planted: BTreeMap<&Webroot, PlantedFile> = BTreeMap::new();
     let mut answered: BTreeMap<&Route, bool> = BTreeMap::new();
     let mut failed: BTreeMap<&Route, Error> = BTreeMap::new();
     for door in doors {
@@ -331,9 +331,9 @@ fn ask(
     door: &Door,
     doors: &[Door],
     address: IpAddr,
-    planted: &Planted,
+    planted: &PlantedFile,
     deadline: &Deadline,
-) -> probe::Report {
+) -> probe::Validation {
     let names = doors.iter().map(|door| door.route.name.clone()).collect();
     let resolve = Pinned { address, names, otherwise: System };
     probe::fetch(&door.route.name, planted.nonce(), address, Ports::PUBLIC, &resolve, deadline)

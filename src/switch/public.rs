@@ -12,7 +12,7 @@ use crate::base::names::{Hostname, Route, Thumbprint, Webroot};
 use crate::ca::probe;
 use crate::ca::redirect::Ports;
 use crate::ca::resolve::System;
-use crate::ca::webroot::{self, Planted};
+use crate::ca::webroot::{self, PlantedFile};
 use crate::switch::order::Report;
 use crate::switch::proof::{Error, Unproven};
 
@@ -33,7 +33,7 @@ pub fn prove<'a>(
     account: &dyn Fn(&Hostname) -> Option<&'a Thumbprint>,
     time: Duration,
 ) -> Vec<Unproven> {
-    let mut planted: BTreeMap<&Webroot, Planted> = BTreeMap::new();
+    let mut planted: BTreeMap<&Webroot, PlantedFile> = BTreeMap::new();
     let (mut unproven, mut patience): (Vec<Unproven>, _) = (Vec::new(), time);
     for route in routes {
         let asked = match planted.get(&route.webroot) {
@@ -79,7 +79,7 @@ pub fn address(address: IpAddr, webroot: &Webroot, time: Duration) -> Result<(),
 /// Another host may still be about to pass the path on, so a wrong answer is asked for again.
 fn one(
     route: &Route,
-    planted: &Planted,
+    planted: &PlantedFile,
     account: Option<&Thumbprint>,
     time: Duration,
 ) -> Result<(), Error> {

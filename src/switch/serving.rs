@@ -14,7 +14,7 @@ use crate::base::sockets;
 use crate::ca::disk;
 use crate::ca::handshake;
 use crate::ca::resolve::{Resolve, System};
-use crate::ca::served::{Fault, OnDisk, judge};
+use crate::ca::served::{ExpectedCertificate, Fault, judge};
 use crate::switch::plan::TlsDoor;
 use crate::switch::proof::{Error, addresses, may_be_absent};
 
@@ -88,7 +88,7 @@ impl Proof {
         door: &Hostname,
         name: &Hostname,
         address: SocketAddr,
-        disk: &OnDisk,
+        disk: &ExpectedCertificate,
         deadline: &Deadline,
     ) -> Result<(), Error> {
         if !self.asked.insert((name.clone(), address)) {

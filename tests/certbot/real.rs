@@ -204,7 +204,7 @@ fn debians_certbot_is_found_understood_and_stopped_while_it_waits_for_a_pre_hook
     let run = &invocation(running).unwrap();
     for directory in run.locked_directories() {
         let holder = process::lock_holder(&directory.join(running::LOCK_FILE)).unwrap();
-        assert_eq!(holder, Some(process::Holder::Pid(running.pid)), "{directory:?}");
+        assert_eq!(holder, Some(process::LockOwner::Pid(running.pid)), "{directory:?}");
     }
 
     let found = lineages::lineages(&run.config_dir).unwrap();
@@ -218,7 +218,7 @@ fn debians_certbot_is_found_understood_and_stopped_while_it_waits_for_a_pre_hook
         needs: &std::collections::BTreeMap::new(),
     };
     let scope = scope::scope(&known).unwrap();
-    assert_eq!(scope.origin, scope::Origin::Renewal);
+    assert_eq!(scope.origin, scope::NameSource::Renewal);
     let routes = &scope.lineages[0].routes;
     let names: Vec<_> = routes.iter().map(|route| route.name.as_str()).collect();
     assert_eq!(names, ["a.example", "www.a.example"], "the wildcard is left out");

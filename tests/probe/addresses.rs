@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use certbaton::base::clock::Deadline;
-use certbaton::ca::probe::{Report, fetch, validate};
-use certbaton::ca::redirect::{Ports, Refusal};
+use certbaton::ca::probe::{Validation, fetch, validate};
+use certbaton::ca::redirect::{Ports, RedirectRefusal};
 use certbaton::ca::resolve::Pinned;
 use certbaton::ca::validation::{Failure, Reach};
 
@@ -20,7 +20,7 @@ fn dual() -> Names {
     Names(vec![(NAME, vec![V4, V6])])
 }
 
-fn asked(report: &Report) -> Vec<IpAddr> {
+fn asked(report: &Validation) -> Vec<IpAddr> {
     report.hops.iter().map(|h| h.at.address.ip()).collect()
 }
 
@@ -120,7 +120,7 @@ fn the_second_try_may_not_redirect_to_what_the_first_has_asked() {
     let report = validate(&name(NAME), &nonce(), ports, &names, &later());
     assert_eq!(asked(&report), [V6, V6, V4]);
     let Err(Failure::Redirect { source, .. }) = report.verdict else { panic!("{report:?}") };
-    assert_eq!(source, Refusal::Loop("https://other.example/".to_owned()));
+    assert_eq!(source, RedirectRefusal::Loop("https://other.example/".to_owned()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use certbaton::base::clock::{Deadline, Stopwatch};
-use certbaton::ca::probe::{Report, fetch};
+use certbaton::ca::probe::{Validation, fetch};
 use certbaton::ca::redirect::Ports;
 use certbaton::ca::validation::{Failure, Reach};
 
@@ -11,7 +11,7 @@ use crate::server::{
     Act, NAME, Names, Server, V4, V6, answer, closed, good, later, name, nonce, soon,
 };
 
-fn probe(act: impl Fn(&str) -> Act + Send + 'static, deadline: &Deadline) -> Report {
+fn probe(act: impl Fn(&str) -> Act + Send + 'static, deadline: &Deadline) -> Validation {
     let server = Server::start(V6, act);
     fetch(&name(NAME), &nonce(), V6, server.ports(), &Names(vec![]), deadline)
 }

@@ -1,6 +1,6 @@
 //! test: certificates, made at run time.
 
-use certbaton::ca::served::OnDisk;
+use certbaton::ca::served::ExpectedCertificate;
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
@@ -21,7 +21,7 @@ pub(crate) fn self_signed(name: &str) -> Pair {
 pub(crate) struct Issued {
     pub(crate) leaf: Pair,
     pub(crate) issuer: X509,
-    pub(crate) disk: OnDisk,
+    pub(crate) disk: ExpectedCertificate,
 }
 
 /// A certificate for `name`, its issuer's, and both as they are on disk.
@@ -30,7 +30,7 @@ pub(crate) fn issued(name: &str) -> Issued {
     let issuer = signed("issuer.invalid", Some(&root));
     let leaf = signed(name, Some(&issuer));
     let pem = |certificate: &X509| certificate.to_pem().unwrap();
-    let disk = OnDisk::from_pem(&pem(&leaf.0), Some(&pem(&issuer.0))).unwrap();
+    let disk = ExpectedCertificate::from_pem(&pem(&leaf.0), Some(&pem(&issuer.0))).unwrap();
     Issued { leaf, issuer: issuer.0, disk: disk.with_key(true) }
 }
 

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use certbaton::base::clock::{Deadline, Stopwatch};
-use certbaton::ca::caa::{self, Objection, Request};
-use certbaton::ca::dns::{Answer, Error, Nameservers};
+use certbaton::ca::caa::{self, Issuance, Objection};
+use certbaton::ca::dns::{DnsAnswer, Error, Nameservers};
 use certbaton::ca::resolve::Resolve;
 
 use crate::server::{V4, later, name};
@@ -83,12 +83,12 @@ fn each_kind_is_asked_apart_and_absent_names_differ_from_absent_records() {
     let (one, two): (Ipv4Addr, Ipv6Addr) =
         ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
     for name in ["both.example", "alias.example"] {
-        assert_eq!(v4(name), Answer::Records(vec![one]), "{name}");
-        assert_eq!(v6(name), Answer::Records(vec![two]), "{name}");
+        assert_eq!(v4(name), DnsAnswer::Records(vec![one]), "{name}");
+        assert_eq!(v6(name), DnsAnswer::Records(vec![two]), "{name}");
     }
-    assert_eq!(v6("four.example"), Answer::NoData);
-    assert_eq!(v4("six.example"), Answer::NoData);
-    assert_eq!(v4("none.example"), Answer::NoName);
+    assert_eq!(v6("four.example"), DnsAnswer::NoData);
+    assert_eq!(v4("six.example"), DnsAnswer::NoData);
+    assert_eq!(v4("none.example"), DnsAnswer::NoName);
     // Nobody to forward to: dnsmasq refuses.
     let refused = servers.ipv4(&name("elsewhere.invalid"), &later()).unwrap_err();
     assert!(refused.to_string().contains("answers REFUSED about A of elsewhere"), "{refused}");
@@ -116,7 +116,7 @@ fn the_caa_records_that_count_are_the_nearest() {
     ]);
     let Some(server) = Dnsmasq::start(&list) else { return };
     let verdict = |n: &str| {
-        let request = Request {
+        let request = Issuance {
             issuer: "letsencrypt.org",
             wildcard: false,
             method: "http-01",
@@ -171,7 +171,7 @@ fn fails(query: &[u8], code: u8) -> Vec<u8> {
     reply
 }
 
-fn first(found: Result<Answer<Ipv4Addr>, Error>) -> u8 {
+fn first(found: Result<DnsAnswer<Ipv4Addr>, Error>) -> u8 {
     found.unwrap().records()[0].octets()[3]
 }
 

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use certbaton::base::clock::Deadline;
-use certbaton::base::names::Token;
+use certbaton::base::names::ChallengeToken;
 use certbaton::ca::dns::Nameservers;
 use certbaton::ca::probe::validate;
 use certbaton::ca::redirect::Ports;
@@ -177,7 +177,8 @@ fn our_validator_agrees_with_the_rules_and_pebble_where_it_should() {
 
 fn ours(row: &Row, place: &Place, dns: &Nameservers) -> Result<(), String> {
     let token = "certbaton-0123456789abcdefghijklmnopqrstuvw";
-    let nonce = Nonce { token: Token::parse(token).unwrap(), content: place.content()(token) };
+    let nonce =
+        Nonce { token: ChallengeToken::parse(token).unwrap(), content: place.content()(token) };
     let deadline = Deadline::after(row.time);
     let report = validate(&name(&place.name()), &nonce, Ports::PUBLIC, dns, &deadline);
     report.verdict.map_err(|failure| failure.to_string())

@@ -5,8 +5,8 @@ use std::net::{IpAddr, TcpListener};
 
 use certbaton::base::clock::Deadline;
 use certbaton::base::names::Hostname;
-use certbaton::ca::probe::{Report, fetch};
-use certbaton::ca::redirect::{Ports, Refusal};
+use certbaton::ca::probe::{Validation, fetch};
+use certbaton::ca::redirect::{Ports, RedirectRefusal};
 use certbaton::ca::resolve::Resolve;
 use certbaton::ca::validation::{Failure, Reach};
 use openssl::ssl::SslVersion;
@@ -21,7 +21,7 @@ fn here() -> Names {
 }
 
 /// The challenge path redirects so, and all else has the nonce.
-fn via(status: u16, location: &str) -> (Server, Report) {
+fn via(status: u16, location: &str) -> (Server, Validation) {
     let location = location.to_owned();
     let server = Server::start(V4, move |path| {
         let challenge = path == nonce().token.url_path();
@@ -31,7 +31,7 @@ fn via(status: u16, location: &str) -> (Server, Report) {
     (server, report)
 }
 
-fn refusal(status: u16, location: &str) -> Refusal {
+fn refusal(status: u16, location: &str) -> RedirectRefusal {
     let (server, report) = via(status, location);
     assert_eq!(server.requests().len(), 1, "nothing more is asked: {report:?}");
     assert_eq!(report.hops.len(), 1);
@@ -55,7 +55,7 @@ fn four_statuses_are_followed_and_303_is_not() {
         assert_eq!(report.hops[0].outcome.as_ref().ok(), Some(&status));
         assert_eq!(server.requests().len(), 2, "one connection for each request");
     }
-    assert_eq!(refusal(303, "http://site.example/moved"), Refusal::Status(303));
+    assert_eq!(refusal(303, "http://site.example/moved"), RedirectRefusal::Status(303));
 }
 
 // Boulder: processHTTPValidation; Go's `redirectBehavior` decides what a redirect is
@@ -98,20 +98,20 @@ fn the_second_request_names_the_new_host_and_where_it_came_from() {
 // Boulder: extractRequestTarget, one per check
 #[test]
 fn scheme_port_and_host_of_a_redirect_are_checked() {
-    let scheme = |s: &str| Refusal::Scheme(s.to_owned());
+    let scheme = |s: &str| RedirectRefusal::Scheme(s.to_owned());
     assert_eq!(refusal(301, "ftp://site.example/x"), scheme("ftp"));
     assert_eq!(refusal(301, "mailto:root@site.example"), scheme("mailto"));
     assert_eq!(refusal(301, "file:///etc/passwd"), scheme("file"));
     let port = refusal(301, "http://site.example:2/x");
-    assert!(matches!(port, Refusal::Port { port: 2, .. }), "{port:?}");
+    assert!(matches!(port, RedirectRefusal::Port { port: 2, .. }), "{port:?}");
     let glued = refusal(301, "https://site.example.well-known/acme-challenge/x");
-    assert_eq!(glued, Refusal::Glued("site.example.well-known".to_owned()));
-    assert_eq!(refusal(301, "https:///x"), Refusal::NoHost("https:///x".to_owned()));
-    assert_eq!(refusal(301, "http://localhost/x"), Refusal::NoTopLevel(name("localhost")));
-    assert_eq!(refusal(301, "http://127.0.0.1/x"), Refusal::Reserved(V4));
-    assert_eq!(refusal(301, "http://[::1]/x"), Refusal::Reserved(V6));
+    assert_eq!(glued, RedirectRefusal::Glued("site.example.well-known".to_owned()));
+    assert_eq!(refusal(301, "https:///x"), RedirectRefusal::NoHost("https:///x".to_owned()));
+    assert_eq!(refusal(301, "http://localhost/x"), RedirectRefusal::NoTopLevel(name("localhost")));
+    assert_eq!(refusal(301, "http://127.0.0.1/x"), RedirectRefusal::Reserved(V4));
+    assert_eq!(refusal(301, "http://[::1]/x"), RedirectRefusal::Reserved(V6));
     let bad = "http://site.example:x/";
-    assert_eq!(refusal(301, bad), Refusal::Unreadable(bad.to_owned()));
+    assert_eq!(refusal(301, bad), RedirectRefusal::Unreadable(bad.to_owned()));
 }
 
 // Boulder: extractRequestTarget, `va.httpPort` and `va.httpsPort`
@@ -132,20 +132,20 @@ fn a_path_of_2000_bytes_is_followed_and_one_more_is_not() {
     let path = |n: usize| format!("/{}", "p".repeat(n - 1));
     let (_, report) = via(301, &path(2000));
     assert!(report.verdict.is_ok(), "{report:?}");
-    assert_eq!(refusal(301, &path(2001)), Refusal::TooLong(2001));
+    assert_eq!(refusal(301, &path(2001)), RedirectRefusal::TooLong(2001));
 }
 
 // Boulder: processRedirect, "Redirect loop detected"
 #[test]
 fn a_loop_ends_where_it_closes() {
     let own = format!("http://{NAME}{}", nonce().token.url_path());
-    assert_eq!(refusal(302, &own), Refusal::Loop(own.clone()));
+    assert_eq!(refusal(302, &own), RedirectRefusal::Loop(own.clone()));
     let server =
         Server::start(V4, |path| Act::Reply(redirect(302, if path == "/a" { "/b" } else { "/a" })));
     let report = fetch(&name(NAME), &nonce(), V4, server.ports(), &here(), &later());
     assert_eq!(report.hops.len(), 3, "{report:?}");
     let Err(Failure::Redirect { source, .. }) = report.verdict else { panic!("{report:?}") };
-    assert_eq!(source, Refusal::Loop("http://site.example/a".to_owned()));
+    assert_eq!(source, RedirectRefusal::Loop("http://site.example/a".to_owned()));
 }
 
 // Boulder: processRedirect, `numRedirects > maxRedirect`
@@ -164,7 +164,7 @@ fn eleven_redirects_are_followed_and_twelve_are_not() {
     let report = run(12);
     assert_eq!(report.hops.len(), 12);
     let Err(Failure::Redirect { source, .. }) = report.verdict else { panic!("{report:?}") };
-    assert_eq!(source, Refusal::TooMany);
+    assert_eq!(source, RedirectRefusal::TooMany);
 }
 
 // Boulder: processRedirect, newHTTPValidationTarget

@@ -10,7 +10,7 @@ use std::time::Duration;
 use std::{io, iter};
 
 use certbaton::base::clock::Deadline;
-use certbaton::base::names::{Hostname, Token};
+use certbaton::base::names::{ChallengeToken, Hostname};
 use certbaton::ca::redirect::Ports;
 use certbaton::ca::resolve::Resolve;
 use certbaton::ca::validation::Nonce;
@@ -213,7 +213,7 @@ pub(crate) fn name(text: &str) -> Hostname {
 pub(crate) fn nonce() -> Nonce {
     let token = "certbaton-0123456789abcdefghijklmnopqrstuvw";
     let content = format!("{token}.ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefg");
-    Nonce { token: Token::parse(token).unwrap(), content }
+    Nonce { token: ChallengeToken::parse(token).unwrap(), content }
 }
 
 /// A complete answer with a length.

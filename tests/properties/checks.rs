@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use certbaton::apache::document::Document;
 use certbaton::apache::dump::Dump;
-use certbaton::apache::oracle::{self, Blocks, Texts};
+use certbaton::apache::oracle::{self, Blocks, Overlay};
 use certbaton::apache::refusal::Refusal;
 use certbaton::base::names::{Hostname, Route, Webroot};
 use certbaton::switch::block;
@@ -93,8 +93,8 @@ pub(crate) struct View {
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 /// The files as Apache read them.
-fn texts(current: &BTreeMap<String, Document>) -> Texts<'_> {
-    Texts { user: current, instead: BTreeMap::new() }
+fn texts(current: &BTreeMap<String, Document>) -> Overlay<'_> {
+    Overlay { user: current, instead: BTreeMap::new() }
 }
 
 /// Looks at the tree; `None` if Apache does not accept it.

@@ -12,7 +12,7 @@ use crate::base::clock::{self, Deadline};
 use crate::base::command::piped::{Next, Piped};
 use crate::base::files;
 use crate::base::lock::{self, Lock};
-use crate::base::process::{self, Holder, Process, Signal};
+use crate::base::process::{self, LockOwner, Process, Signal};
 use crate::certbot::failures::Failures;
 use crate::certbot::log::Log;
 use crate::certbot::running::LOCK_FILE;
@@ -288,7 +288,7 @@ enum Run {
 /// Who holds certbot's lock, as far as that can be seen.
 fn certbots_lock(settings: &Settings) -> Option<i32> {
     match process::lock_holder(&settings.certbot_directory.join(LOCK_FILE)) {
-        Ok(Some(Holder::Pid(pid))) => Some(pid),
+        Ok(Some(LockOwner::Pid(pid))) => Some(pid),
         _ => None,
     }
 }

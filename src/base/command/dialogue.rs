@@ -15,7 +15,7 @@ use crate::base::clock::Deadline;
 
 /// What one conversation may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct Limits {
     /// All of it.
     pub time: Duration,
     /// Without a word.
@@ -30,7 +30,7 @@ pub struct Bounds {
 #[derive(Debug)]
 pub struct Dialogue<'a> {
     piped: Piped,
-    bounds: Bounds,
+    bounds: Limits,
     deadline: Deadline,
     heard: usize,
     stop: Option<BorrowedFd<'a>>,
@@ -72,7 +72,7 @@ impl Program {
     /// Starts it, to be talked to within `bounds` and until `stop` can be read.
     pub fn dialogue<'a>(
         &self,
-        bounds: Bounds,
+        bounds: Limits,
         stop: Option<BorrowedFd<'a>>,
     ) -> Result<Dialogue<'a>, Error> {
         let deadline = Deadline::after(bounds.time);
@@ -151,7 +151,7 @@ mod tests {
     use crate::base::clock::Stopwatch;
     use std::os::fd::AsFd;
 
-    const BOUNDS: Bounds = Bounds {
+    const BOUNDS: Limits = Limits {
         time: Duration::from_millis(600),
         silence: Duration::from_millis(250),
         bytes: 20_000,

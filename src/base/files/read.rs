@@ -13,7 +13,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::walk::{Walked, seen_by, walk};
-use super::{Error, Identity, Snapshot, changed_at, trusted};
+use super::{Error, FileIdentity, Snapshot, changed_at, trusted};
 
 /// The content of a file that only root (or who we are) can change or lead elsewhere.
 pub fn read_trusted(path: &Path) -> Result<Vec<u8>, Error> {
@@ -78,7 +78,7 @@ pub fn snapshot(path: &Path) -> Result<Snapshot, Error> {
     }
     let file = opened(path, &handle, &metadata)?;
     let bytes = bounded(&real, file, MOST)?;
-    let identity = Identity::of(&metadata);
+    let identity = FileIdentity::of(&metadata);
     let changed = changed_at(&metadata);
     Ok(Snapshot { path: real, bytes, changed, identity })
 }

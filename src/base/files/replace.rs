@@ -21,7 +21,7 @@ use super::read::rest;
 use super::rights::{Rights, copy_attributes, set_flags};
 use super::staging::{Staging, left_staging, mount_of};
 use super::{
-    Error, Identity, OUT, STAGED, Snapshot, Stamp, sync_directory, trusted, trusted_directories,
+    Error, FileIdentity, OUT, STAGED, Snapshot, Stamp, sync_directory, trusted, trusted_directories,
 };
 use crate::base::fingerprint::fingerprint;
 
@@ -57,7 +57,7 @@ impl Snapshot {
             .open(&self.path)
             .map_err(failed("open"))?;
         let metadata = original.metadata().map_err(failed("look at"))?;
-        if Identity::of(&metadata) != self.identity {
+        if FileIdentity::of(&metadata) != self.identity {
             return Err(Error::Raced(self.path.clone()));
         }
         trusted(&self.path, &metadata)?;
@@ -160,7 +160,7 @@ impl Snapshot {
         let Ok(file) = options else { return Ok(false) };
         let metadata = file.metadata().map_err(Error::system("look at", old))?;
         // A rename is a change of attributes; what else may be one is compared by itself.
-        let (now, then) = (Identity::of(&metadata), self.identity);
+        let (now, then) = (FileIdentity::of(&metadata), self.identity);
         let is_same = (now.device, now.inode, now.size, now.modified, now.links)
             == (then.device, then.inode, then.size, then.modified, then.links);
         let found = Rights::of(&file, &metadata).map_err(Error::system("look at", old))?;

@@ -13,18 +13,18 @@ use super::Error;
 pub struct Stamp {
     /// When content or attributes last changed: the later of mtime and ctime.
     pub changed: Timestamp,
-    pub(super) identity: Identity,
+    pub(super) identity: FileIdentity,
 }
 
 impl Stamp {
     pub(super) fn of(metadata: &Metadata) -> Self {
-        Self { changed: changed_at(metadata), identity: Identity::of(metadata) }
+        Self { changed: changed_at(metadata), identity: FileIdentity::of(metadata) }
     }
 }
 
 /// What tells one version of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Identity {
+pub(super) struct FileIdentity {
     pub(super) device: u64,
     pub(super) inode: u64,
     pub(super) size: u64,
@@ -33,7 +33,7 @@ pub(super) struct Identity {
     pub(super) links: u64,
 }
 
-impl Identity {
+impl FileIdentity {
     pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),

@@ -16,7 +16,7 @@ use super::read::rest;
 
 /// A file to write.
 #[derive(Debug, Clone, Copy)]
-pub struct Leaf<'a> {
+pub struct NewFile<'a> {
     /// Where, below the directory.
     pub path: &'a Path,
     /// What.
@@ -29,7 +29,7 @@ pub struct Leaf<'a> {
 /// the first for which `is_ours` does not hold is an error, and nothing is written.
 pub fn write_tree(
     root: &Path,
-    leaves: &[Leaf<'_>],
+    leaves: &[NewFile<'_>],
     is_ours: impl Fn(&[u8]) -> bool,
 ) -> Result<(), Error> {
     std::fs::create_dir_all(root).map_err(Error::system("create directory", root))?;
@@ -54,7 +54,7 @@ pub fn write_tree(
     leaves.iter().try_for_each(|leaf| write(&top, root, leaf))
 }
 
-fn write(top: &OwnedFd, root: &Path, leaf: &Leaf<'_>) -> Result<(), Error> {
+fn write(top: &OwnedFd, root: &Path, leaf: &NewFile<'_>) -> Result<(), Error> {
     let full = root.join(leaf.path);
     let failed = |verb| {
         let full = full.clone();
@@ -134,8 +134,8 @@ mod tests {
 
     use super::*;
 
-    fn leaf(path: &'static str) -> Leaf<'static> {
-        Leaf { path: Path::new(path), bytes: b"# ours", mode: 0o640 }
+    fn leaf(path: &'static str) -> NewFile<'static> {
+        NewFile { path: Path::new(path), bytes: b"# ours", mode: 0o640 }
     }
 
     fn write(root: &Path, path: &'static str) -> Result<(), Error> {

@@ -13,7 +13,7 @@ use super::{Error, descriptors, is_called, refused};
 
 /// Who holds a record lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Holder {
+pub enum LockOwner {
     /// The process with this pid.
     Pid(i32),
     /// A process outside this pid namespace, or an open file description.
@@ -25,7 +25,7 @@ pub enum Holder {
 ///
 /// The file is opened for reading only, never made. This process must not
 /// itself hold a lock on it: closing the file would drop that.
-pub fn lock_holder(path: &Path) -> Result<Option<Holder>, Error> {
+pub fn lock_holder(path: &Path) -> Result<Option<LockOwner>, Error> {
     let failed = |source| Error::Lock { path: path.to_owned(), source };
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
@@ -42,8 +42,8 @@ pub fn lock_holder(path: &Path) -> Result<Option<Holder>, Error> {
     fcntl(&file, FcntlArg::F_GETLK(&mut lock)).map_err(|errno| failed(errno.into()))?;
     Ok(match lock.l_pid {
         _ if lock.l_type == kind(libc::F_UNLCK) => None,
-        pid if pid > 0 => Some(Holder::Pid(pid)),
-        _ => Some(Holder::Unknown),
+        pid if pid > 0 => Some(LockOwner::Pid(pid)),
+        _ => Some(LockOwner::Unknown),
     })
 }
 

@@ -14,12 +14,12 @@ use crate::base::syslog::outlet::Outlet;
 
 /// Sends events to the journal under the name of a program.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(super) struct JournalWriter {
     outlet: Outlet,
     program: &'static str,
 }
 
-impl Journal {
+impl JournalWriter {
     /// None where nothing listens at `socket`.
     pub(super) fn at(socket: &Path, program: &'static str) -> io::Result<Option<Self>> {
         let outlet = Outlet::new(socket)?;
@@ -48,7 +48,7 @@ impl Journal {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Journal {
+impl<S: Subscriber> Layer<S> for JournalWriter {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut entry = self.entry(event.metadata());
         event.record(&mut entry);
@@ -131,9 +131,9 @@ mod tests {
     fn an_event_is_an_entry_with_its_fields_and_lines() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
-        assert!(Journal::at(&path, "certbaton").unwrap().is_none());
+        assert!(JournalWriter::at(&path, "certbaton").unwrap().is_none());
         let daemon = UnixDatagram::bind(&path).unwrap();
-        let journal = Journal::at(&path, "certbaton").unwrap().unwrap();
+        let journal = JournalWriter::at(&path, "certbaton").unwrap().unwrap();
         let long = "\u{e4}".repeat(100_000);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(journal), || {
             tracing::warn!(host = "vps", token = 7, not_after = %"a\nb", "one\ntwo");

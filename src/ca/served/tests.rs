@@ -68,9 +68,9 @@ fn world(names: &[&str]) -> World {
 }
 
 impl World {
-    fn disk(&self) -> OnDisk {
+    fn disk(&self) -> ExpectedCertificate {
         let chain = [pem(&self.lower), pem(&self.upper)].concat();
-        OnDisk::from_pem(&pem(&self.leaf), Some(&chain)).unwrap()
+        ExpectedCertificate::from_pem(&pem(&self.leaf), Some(&chain)).unwrap()
     }
 }
 
@@ -86,7 +86,7 @@ fn at(time: &str) -> Timestamp {
     time.parse().unwrap()
 }
 
-fn faults(served: &ServedChain, disk: &OnDisk, name: &str) -> Vec<Fault> {
+fn faults(served: &ServedChain, disk: &ExpectedCertificate, name: &str) -> Vec<Fault> {
     judge(served, disk, &Hostname::parse(name).unwrap(), at("2026-02-01T00:00:00Z"))
 }
 
@@ -130,7 +130,7 @@ fn what_another_host_tells_is_compared_by_all_that_it_tells() {
     let chain = served(&[&w.leaf, &w.lower, &w.upper]);
     let told = |fingerprint: Option<&str>| {
         let fingerprint = fingerprint.map(str::to_owned);
-        OnDisk::told(Identity { fingerprint, ..chain.identity.clone() })
+        ExpectedCertificate::told(Identity { fingerprint, ..chain.identity.clone() })
     };
     let own = chain.identity.fingerprint.clone().unwrap();
     assert_eq!(own.len(), 64);
@@ -139,7 +139,7 @@ fn what_another_host_tells_is_compared_by_all_that_it_tells() {
     assert_eq!(faults(&chain, &told(Some("00")), "a.example").len(), 1);
     let mut later = chain.identity.clone();
     later.not_after = at("2026-04-02T00:00:00Z");
-    assert_eq!(faults(&chain, &OnDisk::told(later), "a.example").len(), 1);
+    assert_eq!(faults(&chain, &ExpectedCertificate::told(later), "a.example").len(), 1);
     // What the leaf needs is seen although its host's chain is not.
     let alone = served(&[&w.leaf]);
     assert_eq!(faults(&alone, &told(Some(&own)), "a.example"), missing("lower"));
@@ -172,7 +172,7 @@ fn a_chain_out_of_order_says_where() {
 #[test]
 fn a_self_signed_certificate_needs_nobody_else() {
     let own = issue("a.example", None, &["a.example"], 1);
-    let disk = OnDisk::from_pem(&pem(&own), None).unwrap();
+    let disk = ExpectedCertificate::from_pem(&pem(&own), None).unwrap();
     assert_eq!(faults(&served(&[&own]), &disk, "a.example"), []);
 }
 

@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::base::names::{HostLabel, Webroot};
-use crate::ca::caa::{Record, Relevant};
+use crate::ca::caa::{CaaRecord, Relevant};
 use crate::ca::sight::{
-    Answer, Asked, Fault, Kind, Leaf, Miss, Planted, Planting, Presented, Sight,
+    Answer, Leaf, LeafFault, Miss, MissKind, NonceAnswer, Planted, Planting, Presented, Sight,
 };
 use crate::check::health::{self, Vitals};
 use crate::check::matrix::HostSeen;
@@ -34,7 +34,7 @@ fn directive(text: &str) -> Directive {
     Directive { place: Some("/etc/apache2/x.conf:7".into()), text: text.into(), target }
 }
 
-fn missed(kind: Kind) -> Answer {
+fn missed(kind: MissKind) -> Answer {
     Answer::Missed(Miss { kind, url: None, redirected: false, why: format!("{kind:?}") })
 }
 
@@ -45,7 +45,7 @@ fn leaf(serial: &str) -> Leaf {
 /// A on the vps, AAAA at home, which passes challenges on, as the lab has it.
 pub(crate) fn healthy() -> Gathered {
     let name = lineage("a", "AA").names[0].clone();
-    let asked = |nonce: usize, at: &str, answer: Answer| Asked {
+    let asked = |nonce: usize, at: &str, answer: Answer| NonceAnswer {
         nonce: label(nonce),
         address: Some(address(at)),
         answer,
@@ -75,12 +75,12 @@ pub(crate) fn healthy() -> Gathered {
             otherwise: None,
             obstacles: Vec::new(),
         };
-        let lacks = missed(Kind::Unreachable);
+        let lacks = missed(MissKind::Unreachable);
         let fetched = vec![
             asked(VPS, V6, Answer::Same),
-            asked(HOME, V6, missed(Kind::Status(404))),
+            asked(HOME, V6, missed(MissKind::Status(404))),
             asked(VPS, V4, if is_passed { lacks.clone() } else { Answer::Same }),
-            asked(HOME, V4, if is_passed { lacks } else { missed(Kind::Status(404)) }),
+            asked(HOME, V4, if is_passed { lacks } else { missed(MissKind::Status(404)) }),
         ];
         let sight = Sight {
             name: name.clone(),
@@ -200,13 +200,13 @@ fn another_hosts_word_counts_before_ones_own() {
     let mut g = healthy();
     // Home cannot reach itself from inside; the vps can.
     let own = g.hosts[HOME].sights.as_mut().unwrap();
-    own[0].fetched[0].answer = missed(Kind::BlackHole);
+    own[0].fetched[0].answer = missed(MissKind::BlackHole);
     let cell = g.cell(&g.names[0].clone(), &label(VPS), address(V6));
     assert!(cell.is_hairpin && cell.told == Told::Same, "{cell:?}");
     assert_eq!(found(&g), [""; 0]);
     // The other way round it is the world that cannot.
     let mut g = healthy();
-    g.hosts[VPS].sights.as_mut().unwrap()[0].fetched[0].answer = missed(Kind::BlackHole);
+    g.hosts[VPS].sights.as_mut().unwrap()[0].fetched[0].answer = missed(MissKind::BlackHole);
     assert_eq!(found(&g), ["ipv6-black-hole home AAAA 2001:db8::20"]);
     assert_eq!(severities(&g), [Severity::Warning], "IPv4 does");
 }
@@ -229,14 +229,14 @@ fn the_line_that_keeps_the_vps_from_its_challenges_is_named() {
         (Answerer::Passed(directive("ProxyPass / http://x/")), "wrong-target"),
     ] {
         let mut g = healthy();
-        all_see(&mut g, VPS, V6, &missed(Kind::Status(404)));
+        all_see(&mut g, VPS, V6, &missed(MissKind::Status(404)));
         answerer(&mut g, HOME, by);
         assert_eq!(found(&g), [format!("{code} home {place}")]);
         assert_eq!(now(&g, HOME), Fate::WorksSwitched, "{code}");
         assert_eq!(severities(&g), [Severity::Problem]);
     }
     let mut g = healthy();
-    all_see(&mut g, VPS, V6, &missed(Kind::Status(404)));
+    all_see(&mut g, VPS, V6, &missed(MissKind::Status(404)));
     answerer(&mut g, HOME, Answerer::Webroot);
     assert_eq!(found(&g)[0], "not-passed-on home /etc/apache2/x.conf:1");
     answerer(&mut g, HOME, Answerer::Nobody);
@@ -248,7 +248,7 @@ fn the_line_that_keeps_the_vps_from_its_challenges_is_named() {
 #[test]
 fn a_proxy_that_cannot_reach_its_target_is_told_from_one_that_has_the_wrong_one() {
     let mut g = healthy();
-    all_see(&mut g, VPS, V6, &missed(Kind::Status(503)));
+    all_see(&mut g, VPS, V6, &missed(MissKind::Status(503)));
     assert_eq!(found(&g), ["cannot-pass-on home /etc/apache2/x.conf:7"]);
 }
 
@@ -256,7 +256,7 @@ fn a_proxy_that_cannot_reach_its_target_is_told_from_one_that_has_the_wrong_one(
 fn the_vps_is_to_blame_for_what_it_does_with_what_home_passes_on() {
     let mut g = healthy();
     for at in [V4, V6] {
-        all_see(&mut g, VPS, at, &missed(Kind::Status(404)));
+        all_see(&mut g, VPS, at, &missed(MissKind::Status(404)));
     }
     let obstacle = "/etc/apache2/y.conf:3: a macro".to_owned();
     let known = &mut g.hosts[VPS].inspection.as_mut().unwrap().names[0];
@@ -272,7 +272,7 @@ fn the_vps_is_to_blame_for_what_it_does_with_what_home_passes_on() {
 #[test]
 fn a_route_that_was_left_switched_is_its_own_cause_unless_somebody_renews() {
     let mut g = healthy();
-    all_see(&mut g, VPS, V6, &missed(Kind::Status(404)));
+    all_see(&mut g, VPS, V6, &missed(MissKind::Status(404)));
     all_see(&mut g, HOME, V6, &Answer::Same);
     let name = g.names[0].clone();
     g.hosts[HOME].report.as_mut().unwrap().routes.local = vec![name];
@@ -355,7 +355,7 @@ fn a_webroot_that_is_not_there_is_one_finding_with_all_its_names() {
 fn the_ca_falls_back_to_the_vps_where_home_is_down() {
     let mut g = healthy();
     for nonce in [VPS, HOME] {
-        all_see(&mut g, nonce, V6, &missed(Kind::Unreachable));
+        all_see(&mut g, nonce, V6, &missed(MissKind::Unreachable));
     }
     let home = &mut g.hosts[HOME];
     home.report = Err("no route".into());
@@ -385,11 +385,11 @@ fn the_ca_falls_back_to_the_vps_where_home_is_down() {
 fn apache_that_does_not_run_is_one_finding() {
     let mut g = healthy();
     for nonce in [VPS, HOME] {
-        all_see(&mut g, nonce, V6, &missed(Kind::Refused));
+        all_see(&mut g, nonce, V6, &missed(MissKind::Refused));
     }
     for sight in sights(&mut g) {
         sight.presented[0].leaf = None;
-        let miss = Miss { kind: Kind::Refused, url: None, redirected: false, why: "no".into() };
+        let miss = Miss { kind: MissKind::Refused, url: None, redirected: false, why: "no".into() };
         sight.presented[0].miss = Some(miss);
     }
     assert_eq!(found(&g), ["nobody-listens home AAAA 2001:db8::20"]);
@@ -414,13 +414,13 @@ fn an_address_of_nobody_is_stale_and_one_of_somebody_else_is_wrong() {
         sight.presented.retain(|presented| presented.address == address(V4));
     }
     for nonce in [VPS, HOME] {
-        all_see(&mut g, nonce, V6, &missed(Kind::BlackHole));
+        all_see(&mut g, nonce, V6, &missed(MissKind::BlackHole));
     }
     assert_eq!(found(&g), ["stale-record - AAAA 2001:db8::20"]);
     assert_eq!(now(&g, VPS), Fate::Works, "the CA falls back");
     assert!(matches!(now(&g, HOME), Fate::Fails(_)));
     for nonce in [VPS, HOME] {
-        all_see(&mut g, nonce, V6, &missed(Kind::Status(404)));
+        all_see(&mut g, nonce, V6, &missed(MissKind::Status(404)));
     }
     assert_eq!(found(&g), ["wrong-address - AAAA 2001:db8::20"]);
 }
@@ -440,10 +440,10 @@ fn of_several_addresses_each_must_do() {
     for sight in sights(&mut g) {
         sight.addresses.push(address(other));
         for nonce in [VPS, HOME] {
-            sight.fetched.push(Asked {
+            sight.fetched.push(NonceAnswer {
                 nonce: label(nonce),
                 address: Some(address(other)),
-                answer: missed(Kind::Another),
+                answer: missed(MissKind::Another),
             });
         }
     }
@@ -483,7 +483,7 @@ fn a_name_with_one_kind_of_address_is_no_fault_where_all_can_renew() {
 #[test]
 fn what_apache_has_not_loaded_yet_is_to_blame_before_what_nobody_can_see() {
     let mut g = healthy();
-    all_see(&mut g, HOME, V6, &missed(Kind::Status(404)));
+    all_see(&mut g, HOME, V6, &missed(MissKind::Status(404)));
     let inspection = g.hosts[HOME].inspection.as_mut().unwrap();
     inspection.names[0].answerer = Answerer::Webroot;
     let codes = |g: &Gathered| {
@@ -506,7 +506,7 @@ fn a_name_that_only_another_hosts_lineage_has_needs_a_certificate_at_each_of_its
         let mut g = healthy();
         g.hosts[lacks].report.as_mut().unwrap().lineages[0] = lineage("b", "CC");
         let uncovered = || Leaf {
-            faults: vec![Fault {
+            faults: vec![LeafFault {
                 severity: Severity::Problem,
                 code: "served-not-covered".into(),
                 what: "serves a certificate that is not for a.example".into(),
@@ -549,7 +549,7 @@ fn what_is_presented_is_what_is_on_disk_and_whole() {
     assert_eq!(found(&g), ["served-another home AAAA 2001:db8::20 port 443"]);
     let mut g = healthy();
     for sight in sights(&mut g) {
-        let fault = Fault {
+        let fault = LeafFault {
             severity: Severity::Warning,
             code: "served-chain-incomplete".into(),
             what: "w".into(),
@@ -561,7 +561,7 @@ fn what_is_presented_is_what_is_on_disk_and_whole() {
     let mut g = healthy();
     for sight in sights(&mut g) {
         sight.presented[1].leaf = None;
-        let miss = Miss { kind: Kind::Refused, url: None, redirected: false, why: "no".into() };
+        let miss = Miss { kind: MissKind::Refused, url: None, redirected: false, why: "no".into() };
         sight.presented[1].miss = Some(miss);
     }
     assert_eq!(found(&g), ["no-tls vps A 192.0.2.10 port 443"]);
@@ -601,7 +601,7 @@ fn a_ca_that_may_not_issue_is_told_by_the_record() {
     let mut g = healthy();
     let zone = Hostname::parse("example").unwrap();
     let value = "ca.example; validationmethods=dns-01".to_owned();
-    let record = Record { flags: 0, tag: "issue".into(), value };
+    let record = CaaRecord { flags: 0, tag: "issue".into(), value };
     for sight in sights(&mut g) {
         sight.caa = Some(Relevant { at: zone.clone(), records: vec![record.clone()] });
     }
@@ -647,7 +647,7 @@ fn where_nobody_may_issue_no_ca_may() {
         host.report.as_mut().unwrap().lineages[0].server = Some("https://ca.lan/dir".into());
     }
     let at = Hostname::parse("example").unwrap();
-    let record = Record { flags: 0, tag: "issue".into(), value: ";".into() };
+    let record = CaaRecord { flags: 0, tag: "issue".into(), value: ";".into() };
     for sight in sights(&mut g) {
         sight.caa = Some(Relevant { at: at.clone(), records: vec![record.clone()] });
     }
@@ -736,7 +736,7 @@ fn a_host_that_answers_only_in_part_is_told() {
 #[test]
 fn one_cause_is_told_once_for_all_names() {
     let mut g = healthy();
-    all_see(&mut g, VPS, V6, &missed(Kind::Status(404)));
+    all_see(&mut g, VPS, V6, &missed(MissKind::Status(404)));
     let name = Hostname::parse("b.example").unwrap();
     for host in &mut g.hosts {
         let inspected = &mut host.inspection.as_mut().unwrap().names;
@@ -755,7 +755,7 @@ fn one_cause_is_told_once_for_all_names() {
 #[test]
 fn what_a_host_knows_of_its_own_line_is_not_told_twice() {
     let mut g = healthy();
-    all_see(&mut g, VPS, V6, &missed(Kind::Status(404)));
+    all_see(&mut g, VPS, V6, &missed(MissKind::Status(404)));
     answerer(&mut g, HOME, Answerer::Denied(directive("Require all denied")));
     let known = Finding {
         severity: Severity::Warning,
