@@ -67,7 +67,7 @@ pub struct Certbaton {
 /// What every program understands.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// Configuration file; without one, everything has a default.
+    /// Configuration file [default: /etc/certbaton/config.toml, if present].
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

@@ -57,7 +57,7 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] files::Error),
     /// Signals.
-    #[error("cannot take signals")]
+    #[error("cannot set up signal handling")]
     Signals(#[source] io::Error),
 }
 

@@ -11,7 +11,7 @@ pub enum Exit {
     Usage,
     /// Failed, and not everything is as before.
     NotUndone,
-    /// Somebody else is at it; try later.
+    /// Another run holds the lock or the lease; try again later.
     Busy,
     /// Not root, or a path that others may change.
     Unsafe,

@@ -13,10 +13,10 @@ use crate::base::terminal;
 use crate::check::{self, CheckCall};
 use crate::config::Settings;
 
-/// The exit code is 1 if anything is a problem, 0 if not, also where there are warnings.
+/// Exits with 1 if there is a problem, else with 0, even if there are warnings.
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// Names; without any, all that certbot renews on any host.
+    /// Names to check [default: all that certbot renews on any host].
     #[arg(value_name = "NAME")]
     names: Vec<Hostname>,
     /// Print the report as JSON.

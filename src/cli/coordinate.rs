@@ -26,7 +26,7 @@ use crate::fleet::protocol::LineageName;
 struct Coordinate {
     #[command(flatten)]
     common: Common,
-    /// Rehearse: every challenge for real, no certificate.
+    /// Rehearse: make every challenge, but issue no certificate.
     #[arg(long)]
     dry_run: bool,
     /// Only this host, by its name in the configuration; may be repeated.
@@ -35,7 +35,7 @@ struct Coordinate {
     /// Only this lineage of certbot; may be repeated.
     #[arg(long = "cert-name", value_name = "NAME")]
     cert_names: Vec<LineageName>,
-    /// Also renew what is not due; counts against the CA's limits.
+    /// Renew even what is not due; this counts against the CA's rate limits.
     #[arg(long)]
     force_renewal: bool,
     /// Print the report as JSON.

@@ -108,7 +108,7 @@ pub enum Error {
     #[error("cannot write the report as JSON")]
     Json(#[source] serde_json::Error),
     /// A run that is not remembered.
-    #[error("no run {0} is remembered here; certbaton status --history lists those that are")]
+    #[error("unknown run {0}; certbaton status --history lists the runs of this host")]
     NoRun(RunId),
     /// The arbiter.
     #[error(transparent)]

@@ -24,10 +24,10 @@ use crate::renewal::hook::{self, Call};
 pub(super) struct HookWords {
     #[command(flatten)]
     common: Common,
-    /// A name to switch, when certbot does not say which; may be repeated.
+    /// Name to switch, for other clients than certbot; may be repeated.
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<Hostname>,
-    /// The webroot of the names, where certbot does not know it.
+    /// Webroot of the names, for other clients than certbot.
     #[arg(long, value_name = "DIRECTORY")]
     webroot: Option<Webroot>,
 }

@@ -26,9 +26,9 @@ pub(super) enum Order {
         #[arg(long)]
         json: bool,
     },
-    /// Take the lease away from the holder of TOKEN, and of no other; its certbot is stopped.
+    /// Revoke the lease of the holder of TOKEN, and of no other; its certbot is stopped.
     Break {
-        /// The token that `certbaton lease show` prints; without one, whatever this host itself holds ends.
+        /// The token that `certbaton lease show` prints [default: end whatever this host itself holds].
         #[arg(value_name = "TOKEN")]
         token: Option<u64>,
     },
@@ -157,11 +157,11 @@ fn take(
     let is_held_here = here.is_some_and(|here| here.token == token);
     let mut said = match question(settings, config, &Ask::Break { token: Token(number) })? {
         (_, ArbiterAnswer::Broken) => format!(
-            "broken: token {number} is nobody's any more; its holder stops its certbot and gives its routes back"
+            "lease with token {number} revoked; its holder stops its certbot and gives its routes back"
         ),
         // The arbiter has forgotten it; what it was for holds this host's lock all the same.
         (_, ArbiterAnswer::Refused { .. }) if is_held_here => {
-            format!("token {number} was nobody's any more")
+            format!("the lease with token {number} had ended already")
         }
         (_, ArbiterAnswer::Refused { why }) => return Err(Error::Refused(why)),
         (_, other) => return Err(Error::Strange(format!("{other:?}"))),

@@ -20,27 +20,27 @@ use crate::render::gateway::{MARK, Rendered, gateway};
 use crate::render::layout::{self, Kind, Proof};
 use crate::render::strings::Credential;
 
-/// Without `--to`, prints the files. Needs neither root nor a network, but with `--check`.
+/// Prints the files unless `--to` is given. Only `--check` needs root and a network.
 #[derive(Debug, Args)]
 pub(super) struct Render {
     /// The description: names, backends, addresses (doc/render.md).
     #[arg(value_name = "DESCRIPTION", required_unless_present = "check")]
     description: Option<PathBuf>,
-    /// Render nothing, but prove the layout that is in place: of the names of the description, else
-    /// of all that certbot renews, by asking all hosts as the CA would. As root.
+    /// Render nothing, but prove the layout that is in place, by asking all hosts as the CA would; for
+    /// the names of the description, else for all that certbot renews. Needs root.
     #[arg(long, conflicts_with_all = ["to", "thumbprint", "account"])]
     check: bool,
     /// Write the files below this directory, as vps/etc/… and home/etc/….
     #[arg(long, value_name = "DIRECTORY")]
     to: Option<PathBuf>,
-    /// Who answers the challenge path at home; switch without.
+    /// Layout of the challenge path at home [default: switch].
     #[arg(long, value_enum)]
     layout: Option<Choice>,
-    /// Of the VPS's account, for stateless; `certbaton thumbprint` prints it there.
+    /// Thumbprint of the VPS's account, for stateless; `certbaton thumbprint` prints it there.
     // It may begin with a hyphen.
     #[arg(long, value_name = "THUMBPRINT", conflicts_with = "account", allow_hyphen_values = true)]
     thumbprint: Option<Thumbprint>,
-    /// The key of the VPS's account (accounts/…/private_key.json) instead.
+    /// Key of the VPS's account (accounts/…/private_key.json), instead of its thumbprint.
     #[arg(long, value_name = "FILE")]
     account: Option<PathBuf>,
 }
@@ -171,7 +171,7 @@ fn note(text: &str) {
 /// Prints the thumbprint of the account that this host's certificates are renewed with.
 #[derive(Debug, Args)]
 pub(super) struct Account {
-    /// One of certbot's lineages, where they have several accounts.
+    /// A lineage of certbot, if its lineages use several accounts.
     #[arg(value_name = "LINEAGE")]
     lineage: Option<String>,
 }

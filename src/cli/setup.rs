@@ -22,55 +22,56 @@ use crate::setup::perform::{Consent, Person};
 use crate::setup::role::Role;
 use crate::setup::uninstall::uninstall;
 
-/// Put hooks, units, sudoers, user and directories in place, where no package did.
+/// Install hooks, units, sudoers, user and directories, if no package did.
 #[derive(Debug, Args)]
 pub(super) struct Install {
     #[command(flatten)]
     how: How,
 }
 
-/// Give back every route, remove what install and init put in place, and say what stays.
+/// Give back every route, remove what install and init added, and list what stays.
 #[derive(Debug, Args)]
 pub(super) struct Uninstall {
     #[command(flatten)]
     how: How,
 }
 
-/// Set this host up as one of two that share a lease; run again, it changes nothing.
+/// Set this host up as one of two that share a lease. Idempotent.
 ///
-/// It ends with a check, and as that ends; with 75 if a line has to be pasted on the vps first.
+/// Runs `certbaton check` at the end and returns its exit code, or 75 if a command must first be run
+/// on the VPS.
 #[derive(Debug, Args)]
 pub(super) struct Init {
-    /// Which of the two this host is; the vps grants the lease, home calls and coordinates.
+    /// Role of this host: the VPS grants the lease, home requests it and coordinates.
     #[arg(long, value_enum)]
     role: Option<Role>,
-    /// On home: the vps's name or address, for ssh.
+    /// On home: name or address of the VPS, for ssh.
     #[arg(long, value_name = "HOST", value_parser = host)]
     vps: Option<String>,
-    /// On home: where the vps's sshd listens, if not on 22.
+    /// On home: port of the VPS's sshd [default: 22].
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
-    /// On home: a login on the vps that works already, of root or of one who may sudo without password.
+    /// On home: a working login on the VPS, as root or as a user who may use sudo without a password.
     #[arg(long, value_name = "USER@HOST", value_parser = destination)]
     ssh: Option<Destination>,
-    /// On home: the fingerprint of the vps's host key, as `ssh-keygen -l` prints it there.
+    /// On home: fingerprint of the VPS's host key, as `ssh-keygen -l` prints it there.
     #[arg(long, value_name = "SHA256:…", value_parser = Fingerprint::parse)]
     host_key: Option<Fingerprint>,
-    /// On the vps: home's public key; `init` on home prints it.
+    /// On the VPS: home's public key, which `init` prints on home.
     #[arg(long, value_name = "KEY", value_parser = CallerKey::parse)]
     home_key: Option<CallerKey>,
-    /// What this host is called in the configuration, if not as its role.
+    /// Name of this host in the configuration [default: its role].
     #[arg(long, value_name = "NAME", value_parser = host_label)]
     name: Option<HostLabel>,
-    /// On home: what the vps is called, if not `vps`.
+    /// On home: name of the VPS in the configuration [default: vps].
     #[arg(long, value_name = "NAME", value_parser = host_label)]
     vps_name: Option<HostLabel>,
-    /// Take this role although the configuration, or DNS, has this host in the other.
+    /// Take this role even if the configuration or DNS says that this host has the other.
     #[arg(long)]
     change_role: bool,
     #[command(flatten)]
     how: How,
-    /// Leave the check to whoever called.
+    /// Skip the check at the end.
     #[arg(long, hide = true)]
     no_check: bool,
 }
@@ -78,10 +79,10 @@ pub(super) struct Init {
 /// How changes are agreed to.
 #[derive(Debug, Args)]
 struct How {
-    /// Ask nothing.
+    /// Skip the questions.
     #[arg(long)]
     yes: bool,
-    /// Show everything and change nothing.
+    /// Show every change without making it.
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
 }

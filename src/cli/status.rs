@@ -17,7 +17,7 @@ use crate::status::timeline::{OneRun, Runs, list};
 
 /// Show all hosts: certificates, routes, lease, last runs, and what is wrong.
 ///
-/// Ends as monitoring wants it: 0 all is well, 1 warning, 2 critical, 3 nothing could be looked at.
+/// Exits with Nagios plugin codes: 0 OK, 1 warning, 2 critical, 3 unknown.
 #[derive(Debug, Args)]
 pub(super) struct Status {
     /// Print JSON.

@@ -32,16 +32,16 @@ pub(super) struct Switch {
     /// Who answers.
     #[arg(value_enum)]
     to: Side,
-    /// Names; without any, all that certbot renews by webroot, or all that are local.
+    /// Names [default: all that certbot renews by webroot, or all that are local].
     #[arg(value_name = "NAME")]
     names: Vec<Hostname>,
-    /// The webroot of the names, where certbot does not know it.
+    /// Webroot of the names, if certbot's files do not tell.
     #[arg(long, value_name = "DIRECTORY")]
     webroot: Option<Webroot>,
     /// Print what would change as a unified diff, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Also change files that a control panel or a configuration manager writes.
+    /// Also change files that a control panel or configuration manager writes.
     #[arg(long)]
     force_generated: bool,
 }
@@ -50,7 +50,7 @@ pub(super) struct Switch {
 pub(super) enum Side {
     /// This host, from certbot's webroot.
     Local,
-    /// Whoever the user's own configuration says.
+    /// The host that your own configuration names.
     Peer,
 }
 

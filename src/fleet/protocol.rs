@@ -137,7 +137,9 @@ pub enum Error {
     #[error("a line that is not understood (is one side of another version?)")]
     Unknown(#[source] serde_json::Error),
     /// Another version.
-    #[error("words of version {0}; here it is {VERSION}: install the same certbaton on all hosts")]
+    #[error(
+        "unsupported protocol version {0} (this is {VERSION}): install the same certbaton on all hosts"
+    )]
     Version(u32),
 }
 

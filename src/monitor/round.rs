@@ -50,10 +50,7 @@ struct Told {
 pub fn look(settings: &Settings, status: impl FnOnce() -> Option<Overview>) {
     let wants_to_know = settings.textfile.is_some() || settings.notify != Notify::default();
     if wants_to_know && let Err(error) = look_and_tell(settings, status) {
-        tracing::error!(
-            "cannot look for what is to be told: {}; the next run tries again",
-            chain(&error)
-        );
+        tracing::error!("monitoring failed: {}; the next run tries again", chain(&error));
     }
 }
 
@@ -150,7 +147,7 @@ fn recall(settings: &Settings) -> Option<Told> {
     let path = settings.told();
     let damaged = |why: String| {
         tracing::warn!(
-            "what was told is forgotten, so it is told again: {}: {why}",
+            "notification state lost, so all notifications are sent again: {}: {why}",
             path.display()
         );
         None

@@ -17,7 +17,7 @@ use crate::switch::report;
 pub enum Error {
     /// Nobody can be asked.
     #[error(
-        "this is no terminal, so nobody can be asked; nothing was changed: add --yes to make the changes above, or --dry-run to look only"
+        "not a terminal, so cannot ask for confirmation; nothing was changed: add --yes to make the changes above, or --dry-run to only show them"
     )]
     Nobody,
     /// The person said no.
@@ -77,7 +77,7 @@ pub enum Error {
     },
     /// Another host key.
     #[error(
-        "{host} has not the key {wanted}, but {found}: it is another host, or somebody is between"
+        "host key mismatch for {host}: expected {wanted}, got {found} (wrong host, or a man in the middle)"
     )]
     OtherKey {
         /// The host.

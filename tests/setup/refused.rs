@@ -13,10 +13,10 @@ pub(crate) const RULES: &[Rule] = &[
 
 fn nobody(site: &Site) {
     let home = &site.lab.home;
-    certbaton(home, &["install"]).expect(2, &["no terminal", "nothing was changed", "--yes"]);
+    certbaton(home, &["install"]).expect(2, &["not a terminal", "nothing was changed", "--yes"]);
     certbaton(home, &["init"]).expect(2, &["--role vps or --role home"]);
     certbaton(home, &["init", "--role", "home"]).expect(2, &["--vps HOST"]);
-    certbaton(&site.lab.vps, &["init", "--role", "vps"]).expect(2, &["no terminal", "--yes"]);
+    certbaton(&site.lab.vps, &["init", "--role", "vps"]).expect(2, &["not a terminal", "--yes"]);
     let vps = ["init", "--role", "home", "--vps", "vps.example.org"];
     certbaton(&site.lab.vps, &[&vps[..], &["--change-role", "--yes"]].concat())
         .expect(2, &["leads to this host itself"]);
@@ -95,7 +95,7 @@ fn host_key(site: &Site) {
     certbaton(&site.lab.home, &init).expect(1, &["nobody has said yet", &told]);
     let wrong = format!("SHA256:{}", "A".repeat(43));
     let with = |key| [&init[..], &["--host-key", key]].concat();
-    certbaton(&site.lab.home, &with(&wrong)).expect(1, &["another host, or somebody is between"]);
+    certbaton(&site.lab.home, &with(&wrong)).expect(1, &["wrong host, or a man in the middle"]);
     certbaton(&site.lab.home, &with("MD5:00")).expect(2, &["not a fingerprint"]);
 }
 

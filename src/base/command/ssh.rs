@@ -83,7 +83,7 @@ impl Bar {
                 "this host's key is not in authorized_keys there, or sshd there keeps its user out (AllowUsers); certbaton init here prints the line to paste there, and that says which"
             }
             Self::HostKey => {
-                "the host key is not the one in /etc/certbaton/known_hosts: the host was set up anew, or somebody is between; compare, then certbaton init --host-key SHA256:…"
+                "the host key is not the one in /etc/certbaton/known_hosts: the host was set up anew, or there is a man in the middle; compare, then certbaton init --host-key SHA256:…"
             }
             Self::Files => "certbaton init puts its own files for ssh in order",
             Self::Early => {
