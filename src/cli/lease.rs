@@ -14,7 +14,7 @@ use crate::check::vitals::hold;
 use crate::config::Settings;
 use crate::fleet::found::Hold;
 use crate::lease::question::{self, question};
-use crate::lease::wire::{ArbiterAnswer, Ask, Purpose, Status, Token};
+use crate::lease::wire::{ArbiterAnswer, Ask, LeaseState, Purpose, Token};
 use crate::renewal::recover;
 use crate::renewal::right::described;
 
@@ -81,7 +81,7 @@ struct Shown<'a> {
     arbiter: Option<&'a str>,
     here: Option<&'a Hold>,
     #[serde(flatten)]
-    status: &'a Status,
+    status: &'a LeaseState,
 }
 
 impl Order {
@@ -104,7 +104,7 @@ fn show(
     json: bool,
 ) -> Result<(), Error> {
     let (arbiter, status) = if settings.arbiter.is_none() {
-        (None, Status::default())
+        (None, LeaseState::default())
     } else {
         match question(settings, config, &Ask::Status) {
             Ok((hello, ArbiterAnswer::Status(status))) => (Some(hello.host), status),
@@ -173,7 +173,7 @@ fn take(
     Ok(said)
 }
 
-fn text(arbiter: &str, status: &Status) -> String {
+fn text(arbiter: &str, status: &LeaseState) -> String {
     let mut lines = Vec::new();
     match &status.holder {
         None => lines.push(format!("free (arbiter: {arbiter}, last token: {})", status.token.0)),
@@ -225,7 +225,7 @@ mod tests {
             connected: true,
         };
         let waiter = WaiterStatus { name: "vps".into(), purpose, waited_millis: 3_000 };
-        let status = Status { holder: Some(holder), queue: vec![waiter], token: Token(7) };
+        let status = LeaseState { holder: Some(holder), queue: vec![waiter], token: Token(7) };
         let text = text("vps", &status);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -242,7 +242,7 @@ mod tests {
                 .unwrap();
         assert_eq!(json["holder"]["token"], 7);
         assert_eq!(json["queue"][0]["waited-millis"], 3_000);
-        assert!(super::text("vps", &Status::default()).starts_with("free"));
+        assert!(super::text("vps", &LeaseState::default()).starts_with("free"));
     }
 
     #[test]

@@ -24,8 +24,8 @@ use crate::renewal::recover;
 use crate::renewal::right::{self, Right};
 use crate::switch::commit;
 use crate::switch::give_back;
-use crate::switch::order::{Options, Order, Report, Return};
-use crate::switch::plan::Switched;
+use crate::switch::order::{Options, Order, Return, SwitchReport};
+use crate::switch::plan::PlannedVhost;
 
 #[derive(Debug, Args)]
 pub(super) struct Switch {
@@ -159,7 +159,7 @@ enum Wish {
     Peer(Return),
 }
 
-fn notes(report: &Report) {
+fn notes(report: &SwitchReport) {
     let mut out = io::stderr().lock();
     for note in &report.notes {
         writeln!(out, "certbaton: note: {note}").ok();
@@ -171,10 +171,10 @@ fn notes(report: &Report) {
 }
 
 /// What was done, and what became of the `typed` names.
-fn summary(report: &Report, typed: &[Hostname], width: Width) -> String {
+fn summary(report: &SwitchReport, typed: &[Hostname], width: Width) -> String {
     let files = report.replaced.iter().map(|f| format!("changed {}\n", f.display()));
     let mut text: String = files.collect();
-    for Switched { origin, routes, names, obstacles } in &report.vhosts {
+    for PlannedVhost { origin, routes, names, obstacles } in &report.vhosts {
         let already = if obstacles.is_empty() { " (by its own configuration)" } else { "" };
         let wanted: Vec<&Hostname> = routes.iter().map(|route| &route.name).collect();
         let (named, strange): (Vec<&Hostname>, Vec<&Hostname>) =
@@ -245,14 +245,14 @@ mod tests {
     fn what_is_said_of_a_switch_is_true_of_every_name() {
         let webroot = Webroot::parse("/srv/www").unwrap();
         let route = |text| Route { name: name(text), webroot: webroot.clone() };
-        let vhost = |routes: Vec<Route>, obstacles| Switched {
+        let vhost = |routes: Vec<Route>, obstacles| PlannedVhost {
             origin: Line { file: "/etc/a.conf".into(), line: 3 },
             names: vec![name("cloud.example.org"), name("www.cloud.example.org")],
             routes,
             obstacles,
         };
-        let of = |vhost: Switched| {
-            let report = Report { vhosts: vec![vhost], ..Report::default() };
+        let of = |vhost: PlannedVhost| {
+            let report = SwitchReport { vhosts: vec![vhost], ..SwitchReport::default() };
             summary(&report, &[], Width::default()).split_whitespace().collect::<Vec<_>>().join(" ")
         };
         let own = of(vhost(vec![route("cloud.example.org")], Obstacles::default()));
@@ -262,7 +262,8 @@ mod tests {
             strange.contains("no vhost has that name (is cloud.example.org meant?)"),
             "{strange}"
         );
-        let report = Report { local: vec![route("cloud.example.org")], ..Report::default() };
+        let report =
+            SwitchReport { local: vec![route("cloud.example.org")], ..SwitchReport::default() };
         let peer = summary(&report, &[name("www.cloud.example.org")], Width::default());
         assert!(peer.contains("www.cloud.example.org: nothing was switched"), "{peer}");
     }

@@ -16,10 +16,10 @@ use crate::fleet::link::Way;
 use crate::fleet::plant::plant;
 use crate::fleet::protocol::{AgentAnswer, AgentOrder};
 use crate::fleet::questions::questions;
-use crate::switch::order::LeftOut;
+use crate::switch::order::LeftOutRoute;
 
 /// Those of `routes` that another host sees answered by somebody else, where the CA would ask.
-pub fn seen_elsewhere(settings: &Settings, routes: &[Route]) -> Vec<LeftOut> {
+pub fn seen_elsewhere(settings: &Settings, routes: &[Route]) -> Vec<LeftOutRoute> {
     let Some(own) = &settings.name else { return Vec::new() };
     let others = settings.hosts.iter().filter(|host| host.name != *own);
     let others: Vec<Host> = others.filter(|host| host.ssh.is_some()).cloned().collect();
@@ -52,7 +52,7 @@ pub fn seen_elsewhere(settings: &Settings, routes: &[Route]) -> Vec<LeftOut> {
     let refused: Vec<(Hostname, String)> = refused.into_iter().flatten().collect();
     let left = |route: &Route| {
         let (_, why) = refused.iter().find(|(name, _)| *name == route.name)?;
-        Some(LeftOut { route: route.clone(), why: why.clone(), exit: Exit::Failed })
+        Some(LeftOutRoute { route: route.clone(), why: why.clone(), exit: Exit::Failed })
     };
     routes.iter().filter_map(left).collect()
 }

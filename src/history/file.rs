@@ -18,7 +18,7 @@ use crate::base::host;
 use crate::base::lock;
 use crate::base::process;
 use crate::config::Settings;
-use crate::history::record::{self, Began, By, Entry, Event, Kind, RunId};
+use crate::history::record::{self, Began, By, Event, Kind, LogEntry, RunId};
 
 /// Writes down one run.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Recorder {
     path: PathBuf,
     run: RunId,
     /// What is not written yet, as nothing that is worth a record has happened.
-    held: Mutex<Option<Vec<Entry>>>,
+    held: Mutex<Option<Vec<LogEntry>>>,
     /// That writing failed has been said.
     complained: AtomicBool,
 }
@@ -48,7 +48,7 @@ pub struct Start {
 #[derive(Debug, Clone, Default)]
 pub struct History {
     /// All events, oldest first.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<LogEntry>,
     /// Lines that are none.
     pub damaged: usize,
 }
@@ -71,7 +71,7 @@ impl Recorder {
         let host = settings.name.as_ref().map_or_else(host::machine, ToString::to_string);
         let boot = boot();
         let began = Began { kind, host, by, process, boot, lineages, dry_run, forced };
-        let first = Entry { at, run: run.clone(), event: Event::Began(began) };
+        let first = LogEntry { at, run: run.clone(), event: Event::Began(began) };
         let recorder = Self {
             path: settings.history(),
             run,
@@ -114,11 +114,11 @@ impl Recorder {
         self.write(&[self.entry(Event::Ended { exit, text: text.to_owned() })], true);
     }
 
-    fn entry(&self, event: Event) -> Entry {
-        Entry { at: clock::now(), run: self.run.clone(), event }
+    fn entry(&self, event: Event) -> LogEntry {
+        LogEntry { at: clock::now(), run: self.run.clone(), event }
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Vec<Entry>>> {
+    fn held(&self) -> MutexGuard<'_, Option<Vec<LogEntry>>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -128,7 +128,7 @@ impl Recorder {
         }
     }
 
-    fn write(&self, entries: &[Entry], sync: bool) {
+    fn write(&self, entries: &[LogEntry], sync: bool) {
         if let Err(error) = append(&self.path, entries, sync) {
             self.complain(&error);
         }
@@ -172,7 +172,7 @@ fn older(settings: &Settings) -> PathBuf {
     settings.history().with_extension("1.jsonl")
 }
 
-fn append(path: &Path, entries: &[Entry], sync: bool) -> io::Result<()> {
+fn append(path: &Path, entries: &[LogEntry], sync: bool) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .read(true)
         .append(true)

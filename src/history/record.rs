@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::harmless;
 use crate::base::process::Process;
 use crate::base::redacted;
-use crate::switch::order::Report;
+use crate::switch::order::SwitchReport;
 
 /// Names a run; sorts by its beginning.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct RunId(String);
 /// One event of one run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Entry {
+pub struct LogEntry {
     /// When.
     pub at: Timestamp,
     /// Of which run.
@@ -74,7 +74,7 @@ pub enum Event {
         millis: u64,
     },
     /// A lineage that certbot takes up although it cannot be proven.
-    LeftOut(LeftOut),
+    LeftOut(Omission),
     /// certbot got a certificate.
     Deployed(Deployed),
     /// The lease was lost.
@@ -191,7 +191,7 @@ pub struct Step {
 /// A lineage that cannot be proven, so that nothing is switched for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct LeftOut {
+pub struct Omission {
     /// Its name.
     pub lineage: String,
     /// Why.
@@ -229,19 +229,19 @@ impl Deployed {
 }
 
 /// An entry as a line, bounded in length.
-pub fn line(entry: &Entry) -> Result<Vec<u8>, serde_json::Error> {
+pub fn line(entry: &LogEntry) -> Result<Vec<u8>, serde_json::Error> {
     let mut text =
-        serde_json::to_vec(&Entry { event: bounded(entry.event.clone()), ..entry.clone() })?;
+        serde_json::to_vec(&LogEntry { event: bounded(entry.event.clone()), ..entry.clone() })?;
     text.push(b'\n');
     Ok(text)
 }
 
 /// The entries of a file, and how many of its lines are none.
-pub fn read(bytes: &[u8]) -> (Vec<Entry>, usize) {
+pub fn read(bytes: &[u8]) -> (Vec<LogEntry>, usize) {
     let lines = bytes.split(|&b| b == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let mut damaged = 0;
     let known = |line| {
-        let entry = serde_json::from_slice::<Entry>(line);
+        let entry = serde_json::from_slice::<LogEntry>(line);
         damaged += usize::from(entry.is_err());
         entry.ok()
     };
@@ -282,8 +282,8 @@ fn short(command: &str) -> String {
     }
 }
 
-impl From<&Report> for Switched {
-    fn from(report: &Report) -> Self {
+impl From<&SwitchReport> for Switched {
+    fn from(report: &SwitchReport) -> Self {
         let step = |(name, took): &(&str, Duration)| Step {
             name: (*name).to_owned(),
             millis: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
@@ -320,7 +320,7 @@ fn bounded(event: Event) -> Event {
             failure: deployed.failure.map(cut),
             ..deployed
         }),
-        Event::LeftOut(left) => Event::LeftOut(LeftOut { why: cut(left.why), ..left }),
+        Event::LeftOut(left) => Event::LeftOut(Omission { why: cut(left.why), ..left }),
         Event::NotRenewed { lineage, why } => Event::NotRenewed { lineage, why: cut(why) },
         Event::Lost { why } => Event::Lost { why: cut(why) },
         Event::Host { host, renewed, failure, millis } => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::history::record::{Began, By, Deployed, Entry, Event, Kind, LeftOut, RunId};
+use crate::history::record::{Began, By, Deployed, Event, Kind, LogEntry, Omission, RunId};
 
 /// One run, as its events tell it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ pub struct Run {
     pub deployed: Vec<Deployed>,
     /// The lineages that could not be proven.
     #[serde(default)]
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<Omission>,
     /// What a coordination had each host renew.
     #[serde(default)]
     pub hosts: Vec<HostRun>,
@@ -111,7 +111,7 @@ pub struct Local {
 
 /// All runs, in the order of their beginning, whatever became of the clock; `alive` tells whether
 /// one without an end goes on.
-pub fn runs(entries: &[Entry], alive: impl Fn(&Began) -> bool) -> Vec<Run> {
+pub fn runs(entries: &[LogEntry], alive: impl Fn(&Began) -> bool) -> Vec<Run> {
     let mut places: BTreeMap<&RunId, usize> = BTreeMap::new();
     let mut found: Vec<(Run, Option<&Began>)> = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
@@ -136,7 +136,7 @@ pub fn runs(entries: &[Entry], alive: impl Fn(&Began) -> bool) -> Vec<Run> {
 }
 
 /// Which names were switched to this host and not back, as far as the events tell.
-pub fn local(entries: &[Entry]) -> BTreeMap<String, Local> {
+pub fn local(entries: &[LogEntry]) -> BTreeMap<String, Local> {
     let mut local: BTreeMap<String, Local> = BTreeMap::new();
     for entry in entries {
         let Event::Switched(switched) = &entry.event else { continue };
@@ -178,7 +178,7 @@ impl Run {
         }
     }
 
-    fn add(&mut self, entry: &Entry) {
+    fn add(&mut self, entry: &LogEntry) {
         let at = entry.at;
         self.last = at;
         match entry.event.clone() {
@@ -334,10 +334,10 @@ mod tests {
         })
     }
 
-    fn history(events: Vec<Event>) -> Vec<Entry> {
+    fn history(events: Vec<Event>) -> Vec<LogEntry> {
         let run = RunId::new(at(0), 7);
         let numbered = (0..).zip(events);
-        numbered.map(|(n, event)| Entry { at: at(n), run: run.clone(), event }).collect()
+        numbered.map(|(n, event)| LogEntry { at: at(n), run: run.clone(), event }).collect()
     }
 
     fn one(events: Vec<Event>, alive: bool) -> Run {
@@ -395,7 +395,7 @@ mod tests {
 
     #[test]
     fn a_lineage_that_is_left_out_is_a_failure_if_it_was_due() {
-        let left = |due| Event::LeftOut(LeftOut { lineage: "b".into(), why: "no".into(), due });
+        let left = |due| Event::LeftOut(Omission { lineage: "b".into(), why: "no".into(), due });
         let run = |due| one(vec![began(), left(due), deployed(None), ended(0, "")], false);
         assert_eq!((run(true).outcome, run(false).outcome), (Outcome::Failed, Outcome::Done));
         assert_eq!(run(true).left_out[0].lineage, "b");

@@ -19,7 +19,7 @@ use crate::lease::arbiter::{Arbiter, now};
 use crate::lease::holders;
 use crate::lease::lines::{self, Lines};
 use crate::lease::memory::{GrantRecord, Millis, millis};
-use crate::lease::place::{Hold, Holder, Standing, Waiter};
+use crate::lease::place::{HolderLock, HolderPlace, Standing, Waiter};
 use crate::lease::rules::{Claim, Ruling};
 use crate::lease::store::{self, Slip};
 use crate::lease::wire::{self, ArbiterAnswer, Ask, Purpose, RequestId, Token, Waiting};
@@ -96,7 +96,7 @@ impl<'a> Conversation<'a> {
             Some(line) => self.hear(line).and_then(|()| self.converse()),
             None => self.converse(),
         };
-        if let Standing::Holder(Holder { token, lost: false, .. }) = &self.standing {
+        if let Standing::Holder(HolderPlace { token, lost: false, .. }) = &self.standing {
             tracing::warn!(token = token.0, "lease: ended token={} (no release)", token.0);
         }
         match ended {
@@ -219,7 +219,7 @@ impl<'a> Conversation<'a> {
             Claim { name, request, floor, held, purpose, since, connection: self.arbiter.me };
         match self.arbiter.claim(&claim, None)? {
             Ruling::Confirmed(grant) => {
-                let hold = Hold::reach(&self.arbiter.store)?;
+                let hold = HolderLock::reach(&self.arbiter.store)?;
                 return Ok(Some(self.granted(&grant, hold)));
             }
             Ruling::Lost(why) => return Ok(Some(ArbiterAnswer::Lost { why })),
@@ -233,10 +233,10 @@ impl<'a> Conversation<'a> {
         Ok(None)
     }
 
-    fn granted(&mut self, grant: &GrantRecord, hold: Hold) -> ArbiterAnswer {
+    fn granted(&mut self, grant: &GrantRecord, hold: HolderLock) -> ArbiterAnswer {
         let (token, request) = (grant.token, grant.request.clone());
         // A ticket is given up here: the next waits for `hold` from now on.
-        self.standing = Standing::Holder(Holder { token, request, hold, lost: false });
+        self.standing = Standing::Holder(HolderPlace { token, request, hold, lost: false });
         ArbiterAnswer::Granted { token }
     }
 
@@ -272,8 +272,9 @@ impl<'a> Conversation<'a> {
     /// Looks whether the waiter's turn has come.
     fn try_turn(&mut self) -> Result<Option<ArbiterAnswer>, Error> {
         let Standing::Waiter(waiter) = &self.standing else { return Ok(None) };
-        let (first, without) = (waiter.before == 0, matches!(waiter.hold, Hold::Without));
-        let reached = if first && without { Some(Hold::reach(&self.arbiter.store)?) } else { None };
+        let (first, without) = (waiter.before == 0, matches!(waiter.hold, HolderLock::Without));
+        let reached =
+            if first && without { Some(HolderLock::reach(&self.arbiter.store)?) } else { None };
         let ruling = self.arbiter.claim(&waiter.claim, Some(waiter.before))?;
         let Standing::Waiter(waiter) = &mut self.standing else { return Ok(None) };
         if let Some(hold) = reached {
@@ -281,8 +282,8 @@ impl<'a> Conversation<'a> {
         }
         let (until, unknown) = match ruling {
             Ruling::Granted { grant, .. } | Ruling::Confirmed(grant) => {
-                let hold = match std::mem::replace(&mut waiter.hold, Hold::Without) {
-                    Hold::Without => Hold::reach(&self.arbiter.store)?,
+                let hold = match std::mem::replace(&mut waiter.hold, HolderLock::Without) {
+                    HolderLock::Without => HolderLock::reach(&self.arbiter.store)?,
                     hold => hold,
                 };
                 return Ok(Some(self.granted(&grant, hold)));
@@ -314,7 +315,7 @@ impl<'a> Conversation<'a> {
     }
 
     fn beat(&mut self, number: u64) -> Result<Option<ArbiterAnswer>, Error> {
-        let Standing::Holder(Holder { token, .. }) = self.standing else {
+        let Standing::Holder(HolderPlace { token, .. }) = self.standing else {
             return Ok(Some(ArbiterAnswer::Beaten { number }));
         };
         let beaten = self.arbiter.beat(token)?;

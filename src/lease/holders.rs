@@ -3,10 +3,10 @@
 use crate::base::process;
 use crate::lease::memory::{GrantState, Memory, Millis, Recorded};
 use crate::lease::store::{self, Slip, Store};
-use crate::lease::wire::{self, ArbiterAnswer, HolderStatus, Status, Token, WaiterStatus};
+use crate::lease::wire::{self, ArbiterAnswer, HolderStatus, LeaseState, Token, WaiterStatus};
 
 /// Everything about the lease, as far as a line takes it. After `grace` a silent holder has it no more.
-pub(super) fn status(store: &Store, at: Millis, grace: Millis) -> Result<Status, store::Error> {
+pub(super) fn status(store: &Store, at: Millis, grace: Millis) -> Result<LeaseState, store::Error> {
     let memory = store.memory()?;
     let token = match (&memory.token, &memory.grant) {
         (Recorded::Known(token), _) => *token,
@@ -20,7 +20,7 @@ pub(super) fn status(store: &Store, at: Millis, grace: Millis) -> Result<Status,
     };
     let queue = store.waiters()?.into_iter().map(told).collect();
     let holder = who(memory, at).filter(|holder| holder.silent_millis < grace);
-    let mut status = Status { holder, queue, token };
+    let mut status = LeaseState { holder, queue, token };
     // The last in the queue are left out.
     while wire::line(&ArbiterAnswer::Status(status.clone())).is_err()
         && status.queue.pop().is_some()

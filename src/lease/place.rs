@@ -16,7 +16,7 @@ use crate::lease::wire::{RequestId, Token};
 pub(super) enum Standing {
     Nobody,
     Waiter(Box<Waiter>),
-    Holder(Holder),
+    Holder(HolderPlace),
 }
 
 pub(super) struct Waiter {
@@ -25,7 +25,7 @@ pub(super) struct Waiter {
     /// The ticket of who is before it.
     pub(super) predecessor: Option<(PathBuf, Pending)>,
     pub(super) before: usize,
-    pub(super) hold: Hold,
+    pub(super) hold: HolderLock,
     /// When to look at the record without being woken.
     pub(super) look: Millis,
     /// When to say that it still waits.
@@ -34,16 +34,16 @@ pub(super) struct Waiter {
     pub(super) told: Option<(usize, bool)>,
 }
 
-pub(super) struct Holder {
+pub(super) struct HolderPlace {
     pub(super) token: Token,
     pub(super) request: RequestId,
-    pub(super) hold: Hold,
+    pub(super) hold: HolderLock,
     /// It was told so.
     pub(super) lost: bool,
 }
 
 /// The lock by which others learn that the holder's process is gone.
-pub(super) enum Hold {
+pub(super) enum HolderLock {
     Without,
     Awaited(Pending),
     Had { _lock: Lock },
@@ -60,11 +60,11 @@ impl Standing {
             },
             Self::Holder(holder) => &holder.hold,
         };
-        if let Hold::Awaited(pending) = hold { Some(pending) } else { None }
+        if let HolderLock::Awaited(pending) = hold { Some(pending) } else { None }
     }
 }
 
-impl Hold {
+impl HolderLock {
     /// Takes it, or has a thread wait for it.
     pub(super) fn reach(store: &Store) -> Result<Self, store::Error> {
         let path = store.hold();
@@ -88,7 +88,7 @@ impl Hold {
 impl Waiter {
     /// At the end of the queue.
     pub(super) fn new(claim: Claim, ticket: Ticket) -> Self {
-        let (hold, at) = (Hold::Without, claim.since);
+        let (hold, at) = (HolderLock::Without, claim.since);
         Self { claim, ticket, predecessor: None, before: 0, hold, look: at, say: at, told: None }
     }
 
@@ -102,9 +102,9 @@ impl Waiter {
         beat: Duration,
     ) -> Option<bool> {
         // Its turn, and the holder's process is gone: it may come back by another connection.
-        let alone = matches!(self.hold, Hold::Had { .. });
+        let alone = matches!(self.hold, HolderLock::Had { .. });
         if alone {
-            self.hold = Hold::Without;
+            self.hold = HolderLock::Without;
         }
         let tick = if alone { beat / 5 } else { beat };
         self.look = until.max(at + 1).min(at.saturating_add(millis(tick)));

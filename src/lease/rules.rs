@@ -1,7 +1,7 @@
 //! pure: who may have the lease, decided from what is recorded and the time; it records nothing.
 //!
 //! The record of the grant is the truth: every decision is made and recorded
-//! under one lock (`store::Decision`).
+//! under one lock (`store::RecordAccess`).
 
 use std::time::Duration;
 

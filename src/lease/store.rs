@@ -91,7 +91,7 @@ impl Drop for Ticket {
 
 /// The right to read the record and to change it.
 #[derive(Debug)]
-pub struct Decision<'a> {
+pub struct RecordAccess<'a> {
     store: &'a Store,
     _lock: Lock,
 }
@@ -117,8 +117,8 @@ impl Store {
     }
 
     /// Waits for the right to decide; whoever has it needs it for one write.
-    pub fn decide(&self) -> Result<Decision<'_>, Error> {
-        Ok(Decision { store: self, _lock: brief(&self.directory.join("decide"))? })
+    pub fn decide(&self) -> Result<RecordAccess<'_>, Error> {
+        Ok(RecordAccess { store: self, _lock: brief(&self.directory.join("decide"))? })
     }
 
     /// What is recorded; without `decide`, only to be told to people.
@@ -205,7 +205,7 @@ impl Store {
     }
 }
 
-impl Decision<'_> {
+impl RecordAccess<'_> {
     /// What is recorded.
     pub fn memory(&self) -> Result<Memory, Error> {
         self.store.memory()

@@ -113,7 +113,7 @@ pub enum ArbiterAnswer {
     /// It is free.
     Released,
     /// Who holds, who waits.
-    Status(Status),
+    Status(LeaseState),
     /// The holder of the token was told to stop.
     Broken,
     /// The request cannot be had; nothing was changed.
@@ -174,7 +174,7 @@ pub struct WaiterStatus {
 /// Everything about the lease now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Status {
+pub struct LeaseState {
     /// Who has it.
     pub holder: Option<HolderStatus>,
     /// Who waits, first come first.

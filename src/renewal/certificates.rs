@@ -11,7 +11,7 @@ use crate::base::certificate;
 use crate::base::clock;
 use crate::base::files;
 use crate::certbot::due::Need;
-use crate::renewal::messages::{Deployed, Names, Task};
+use crate::renewal::messages::{Deployment, Names, Task};
 
 /// The certificates of a run's lineages, as they were at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +34,14 @@ impl Certificates {
     }
 
     /// The lineages that have another certificate now, as a deploy hook would tell of them.
-    pub fn renewed(&self, task: &Task) -> Vec<Deployed> {
+    pub fn renewed(&self, task: &Task) -> Vec<Deployment> {
         let Names::Lineages(needed) = &task.names else { return Vec::new() };
         let of = needed.iter().zip(&self.0).filter_map(|(needed, before)| {
             let directory = needed.certificate.as_deref()?.parent()?.to_owned();
             let pem = files::read_trusted(&directory.join("cert.pem")).ok()?;
             let names = certificate::from_pem(&pem).ok()?.names;
             let is_new = before.as_ref() != Some(&pem);
-            is_new.then_some(Deployed { directory: Some(directory), names })
+            is_new.then_some(Deployment { directory: Some(directory), names })
         });
         of.collect()
     }

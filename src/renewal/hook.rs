@@ -33,9 +33,9 @@ use crate::renewal::guard::line::Line;
 use crate::renewal::guard::voice;
 use crate::renewal::guard::words::{Charge, Word};
 use crate::renewal::keep::{deployment, recorder};
-use crate::renewal::keeper::{self, Asked, Channel};
+use crate::renewal::keeper::{self, Channel, KeeperAnswer};
 use crate::renewal::messages::{
-    Deployed, Extent, Held, LeftOut, Names, Needed, Reply, Request, Task,
+    Deployment, Extent, Held, HookRequest, LeftOut, Names, Needed, Reply, Task,
 };
 use crate::renewal::recover;
 use crate::switch::commit;
@@ -151,13 +151,13 @@ fn start(settings: &Settings, call: &Call, line: &Line) -> Result<Option<String>
     };
     let owner = client.process;
     // As directory hook and by flag: the second finds the keeper of the first.
-    match keeper::ask(settings, owner, Request::Status, settings.lease_wait)? {
-        Asked::Answered(reply) if reply.exit == 0 => return Ok(None),
+    match keeper::ask(settings, owner, HookRequest::Status, settings.lease_wait)? {
+        KeeperAnswer::Answered(reply) if reply.exit == 0 => return Ok(None),
         // The lease of this very run is lost.
-        Asked::Answered(reply) if reply.exit == Exit::Failed.code() => {
+        KeeperAnswer::Answered(reply) if reply.exit == Exit::Failed.code() => {
             return Err(Error::Refused(reply));
         }
-        Asked::Answered(_) | Asked::Nobody | Asked::Died => {}
+        KeeperAnswer::Answered(_) | KeeperAnswer::Nobody | KeeperAnswer::Died => {}
     }
     let invocation = certbot.map(invocation).transpose()?;
     let version = certbot.and_then(installed::of_process);
@@ -190,17 +190,17 @@ fn start(settings: &Settings, call: &Call, line: &Line) -> Result<Option<String>
 pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
     let owner = owner()?;
     let names = [&call.names[..], &call.domains].concat();
-    let deployed = Deployed { directory: call.lineage.clone(), names };
+    let deployed = Deployment { directory: call.lineage.clone(), names };
     match keeper::ask(
         settings,
         owner,
-        Request::Deploy(deployed.clone()),
+        HookRequest::Deploy(deployed.clone()),
         keeper::work_time(settings),
     )? {
-        Asked::Answered(reply) if reply.exit == 0 => Ok(()),
-        Asked::Answered(reply) => Err(Error::Refused(reply)),
+        KeeperAnswer::Answered(reply) if reply.exit == 0 => Ok(()),
+        KeeperAnswer::Answered(reply) => Err(Error::Refused(reply)),
         // No run of ours: nothing to give back, but the certificate wants loading.
-        Asked::Nobody | Asked::Died => {
+        KeeperAnswer::Nobody | KeeperAnswer::Died => {
             let start = Start { by: recorder::named(owner), ..Start::default() };
             let record = Recorder::hold_back(settings, Kind::Renewal, start);
             let watch = Stopwatch::start();
@@ -219,15 +219,16 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
 /// At the end of the run: everything goes back, the lease is free.
 pub fn post(settings: &Settings) -> Result<(), Error> {
     let within = keeper::work_time(settings);
-    let asked = owner().and_then(|own| Ok(keeper::ask(settings, own, Request::Finish, within)?));
+    let asked =
+        owner().and_then(|own| Ok(keeper::ask(settings, own, HookRequest::Finish, within)?));
     match asked {
-        Ok(Asked::Answered(reply)) if reply.exit == 0 => Ok(()),
-        Ok(Asked::Answered(reply)) => Err(Error::Refused(reply)),
-        Ok(Asked::Nobody) => match recover::right(settings, Duration::ZERO)? {
+        Ok(KeeperAnswer::Answered(reply)) if reply.exit == 0 => Ok(()),
+        Ok(KeeperAnswer::Answered(reply)) => Err(Error::Refused(reply)),
+        Ok(KeeperAnswer::Nobody) => match recover::right(settings, Duration::ZERO)? {
             Some(right) => Ok(recover::give_back_under(settings, right)?),
             None => Ok(()),
         },
-        Ok(Asked::Died) => Ok(recover::after_death(settings)?),
+        Ok(KeeperAnswer::Died) => Ok(recover::after_death(settings)?),
         // Whom to ask is not known, or how; what no live run owns goes back all the same.
         Err(error) => match recover::right(settings, Duration::ZERO)? {
             Some(right) => Ok(recover::give_back_under(settings, right)?),

@@ -24,7 +24,7 @@ use crate::history::record::Event;
 use crate::renewal::certificates::Certificates;
 use crate::renewal::guard::ladder;
 use crate::renewal::guard::voice;
-use crate::renewal::keep::calls::Call;
+use crate::renewal::keep::calls::HookCall;
 use crate::renewal::keeper::{self, Channel};
 use crate::renewal::messages::{Held, LeftOut, Names, RenewalRun, Reply, Task};
 use crate::renewal::right::{self, Grant};
@@ -83,7 +83,7 @@ impl CarriesExit for Error {
 
 /// Those of the routes that another host sees answered by somebody else than this one. The other
 /// hosts are no business of a renewal on this one: whoever starts the keeper knows them.
-pub type Witnesses = fn(&Settings, &[Route]) -> Vec<order::LeftOut>;
+pub type Witnesses = fn(&Settings, &[Route]) -> Vec<order::LeftOutRoute>;
 
 /// A run that is under way.
 struct Keeper<'a> {
@@ -103,7 +103,7 @@ struct Keeper<'a> {
     /// The first failure that a hook was told of.
     told: Reply,
     /// Hooks that called while it planned.
-    calls: Vec<Call>,
+    calls: Vec<HookCall>,
     /// It has let go of the lease although not everything is given back.
     owes: bool,
     /// The person who broke the lease: told when nothing of the run is left.

@@ -23,7 +23,7 @@ use crate::base::files;
 use crate::base::process::Process;
 use crate::base::signals::Signals;
 use crate::config::Settings;
-use crate::renewal::messages::{Message, Reply, Request};
+use crate::renewal::messages::{HookMessage, HookRequest, Reply};
 
 /// Longest message, in bytes: some thousand names.
 const MAX_LINE: u64 = 1 << 20;
@@ -233,7 +233,7 @@ pub fn call(path: &Path) -> Result<Called, Error> {
 
 /// What came of asking the keeper of the run under way.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum KeeperAnswer {
     /// There is none.
     Nobody,
     /// It answered.
@@ -242,7 +242,7 @@ pub(super) enum Asked {
     Died,
 }
 
-impl Asked {
+impl KeeperAnswer {
     /// What became of a keeper that was asked.
     pub(super) fn of(answer: Result<Reply, Error>) -> Result<Self, Error> {
         match answer {
@@ -257,16 +257,16 @@ impl Asked {
 pub(super) fn ask(
     settings: &Settings,
     owner: Process,
-    request: Request,
+    request: HookRequest,
     patience: Duration,
-) -> Result<Asked, Error> {
+) -> Result<KeeperAnswer, Error> {
     let mut keeper = match call(&settings.keeper_socket())? {
         Called::Answers(keeper) => keeper,
-        Called::Nobody => return Ok(Asked::Nobody),
-        Called::Dead => return Ok(Asked::Died),
+        Called::Nobody => return Ok(KeeperAnswer::Nobody),
+        Called::Dead => return Ok(KeeperAnswer::Died),
     };
-    let asked = keeper.send(&Message { owner, request });
-    Asked::of(asked.and_then(|()| keeper.answer(patience, None)))
+    let asked = keeper.send(&HookMessage { owner, request });
+    KeeperAnswer::of(asked.and_then(|()| keeper.answer(patience, None)))
 }
 
 /// The longest that a keeper works until it answers: some waits for Apache and for proofs, each of

@@ -95,11 +95,11 @@ impl LeftOut {
 /// What a hook asks of the keeper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Request {
+pub enum HookRequest {
     /// Are you there for this owner?
     Status,
     /// A lineage was renewed: give its names back and serve its certificate.
-    Deploy(Deployed),
+    Deploy(Deployment),
     /// The run is over: give everything back.
     Finish,
     /// A person takes away what is held: end, whoever it is held for.
@@ -110,7 +110,7 @@ pub enum Request {
 
 /// A renewed lineage, or names that another client says are done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deployed {
+pub struct Deployment {
     /// Its `live/NAME` directory (`RENEWED_LINEAGE`).
     pub directory: Option<PathBuf>,
     /// Its names (`RENEWED_DOMAINS`).
@@ -119,11 +119,11 @@ pub struct Deployed {
 
 /// A request, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
+pub struct HookMessage {
     /// The owner of the run that the hook belongs to.
     pub owner: Process,
     /// What it asks.
-    pub request: Request,
+    pub request: HookRequest,
 }
 
 /// The keeper's answer.
@@ -215,7 +215,7 @@ impl RenewalRun {
     }
 
     /// Whether a hook has said so of the lineage of `deployed`.
-    pub fn is_deployed(&self, deployed: &Deployed) -> bool {
+    pub fn is_deployed(&self, deployed: &Deployment) -> bool {
         let mut done = self.deployed.iter().filter_map(|n| self.needed.get(*n));
         done.any(|needed| deployed.name().is_some_and(|name| name == needed.lineage.as_str()))
     }
@@ -225,7 +225,7 @@ impl RenewalRun {
     /// By the lineage's name, else by its names alone: a new lineage may be
     /// called otherwise than foreseen (certbot appends -0001), and other
     /// clients know no lineages.
-    pub fn deploy(&mut self, deployed: &Deployed) {
+    pub fn deploy(&mut self, deployed: &Deployment) {
         let name = deployed.name();
         let by_name = |needed: &Needed| name.is_some_and(|n| n == needed.lineage.as_str());
         let all_named = |needed: &Needed| {
@@ -241,7 +241,7 @@ impl RenewalRun {
     }
 }
 
-impl Deployed {
+impl Deployment {
     /// The lineage's name.
     pub fn name(&self) -> Option<&OsStr> {
         self.directory.as_deref().and_then(Path::file_name)
@@ -273,9 +273,9 @@ mod tests {
         }
     }
 
-    fn deployed(directory: Option<&str>, names: &[&str]) -> Deployed {
+    fn deployed(directory: Option<&str>, names: &[&str]) -> Deployment {
         let names = names.iter().map(|n| Hostname::parse(n).unwrap()).collect();
-        Deployed { directory: directory.map(Into::into), names }
+        Deployment { directory: directory.map(Into::into), names }
     }
 
     fn left(run: &RenewalRun) -> Vec<String> {
@@ -326,10 +326,12 @@ mod tests {
     #[test]
     fn messages_survive_the_wire() {
         let owner = Process { pid: 7, start_time: 9 };
-        let message =
-            Message { owner, request: Request::Deploy(deployed(Some("/l/a"), &["a.example"])) };
+        let message = HookMessage {
+            owner,
+            request: HookRequest::Deploy(deployed(Some("/l/a"), &["a.example"])),
+        };
         let text = serde_json::to_string(&message).unwrap();
-        assert_eq!(serde_json::from_str::<Message>(&text).unwrap(), message);
+        assert_eq!(serde_json::from_str::<HookMessage>(&text).unwrap(), message);
         assert!(!text.contains('\n'));
     }
 }

@@ -17,8 +17,8 @@ use crate::history::file::{Recorder, Start};
 use crate::history::record::Kind;
 use crate::lease::times;
 use crate::renewal::keep::{recorder, still_local};
-use crate::renewal::keeper::{self, Asked, Called};
-use crate::renewal::messages::{Message, Reply, Request};
+use crate::renewal::keeper::{self, Called, KeeperAnswer};
+use crate::renewal::messages::{HookMessage, HookRequest, Reply};
 use crate::renewal::right::{self, Right};
 use crate::renewal::stopped::LockHolder;
 use crate::renewal::unfinished;
@@ -96,15 +96,15 @@ pub fn break_run(settings: &Settings) -> Result<bool, Error> {
         return after_death(settings).map(|()| true);
     }
     let within = keeper::work_time(settings) + times::GOODBYE * 2;
-    match (keeper::ask(settings, process::own()?, Request::Break, within)?, holder) {
-        (Asked::Answered(reply), _) if reply.exit == 0 => Ok(true),
-        (Asked::Answered(reply), _) => Err(Error::Refused(reply)),
-        (Asked::Nobody, Some(waiting)) if waiting.is_keeper() => {
+    match (keeper::ask(settings, process::own()?, HookRequest::Break, within)?, holder) {
+        (KeeperAnswer::Answered(reply), _) if reply.exit == 0 => Ok(true),
+        (KeeperAnswer::Answered(reply), _) => Err(Error::Refused(reply)),
+        (KeeperAnswer::Nobody, Some(waiting)) if waiting.is_keeper() => {
             waiting.end()?;
             after_death(settings).map(|()| true)
         }
-        (Asked::Nobody, _) => Ok(false),
-        (Asked::Died, _) => after_death(settings).map(|()| true),
+        (KeeperAnswer::Nobody, _) => Ok(false),
+        (KeeperAnswer::Died, _) => after_death(settings).map(|()| true),
     }
 }
 
@@ -115,12 +115,12 @@ fn give_back(settings: &Settings) -> Result<(), Error> {
         return give_back_under(settings, right);
     }
     match ask_to_return(settings)? {
-        Asked::Answered(reply) if reply.exit == 0 => Ok(()),
-        Asked::Answered(reply) => Err(Error::Refused(reply)),
+        KeeperAnswer::Answered(reply) if reply.exit == 0 => Ok(()),
+        KeeperAnswer::Answered(reply) => Err(Error::Refused(reply)),
         // A keeper that waits for the lease does it as soon as it has that.
-        Asked::Nobody if !is_local(settings) => Ok(()),
+        KeeperAnswer::Nobody if !is_local(settings) => Ok(()),
         // One that is dead, or goes on without the lease, holds the lock for a moment only.
-        Asked::Nobody | Asked::Died => match right(settings, DEATH_TIME)? {
+        KeeperAnswer::Nobody | KeeperAnswer::Died => match right(settings, DEATH_TIME)? {
             Some(right) => give_back_under(settings, right),
             None => Ok(()),
         },
@@ -129,14 +129,14 @@ fn give_back(settings: &Settings) -> Result<(), Error> {
 
 /// Asks the keeper to give back what no live run owns; one that is stopped while routes are local
 /// is not waited for.
-fn ask_to_return(settings: &Settings) -> Result<Asked, Error> {
+fn ask_to_return(settings: &Settings) -> Result<KeeperAnswer, Error> {
     let mut keeper = match keeper::call(&settings.keeper_socket())? {
         Called::Answers(keeper) => keeper,
-        Called::Nobody => return Ok(Asked::Nobody),
-        Called::Dead => return Ok(Asked::Died),
+        Called::Nobody => return Ok(KeeperAnswer::Nobody),
+        Called::Dead => return Ok(KeeperAnswer::Died),
     };
     let (owner, deadline) = (process::own()?, Deadline::after(keeper::work_time(settings)));
-    let asked = keeper.send(&Message { owner, request: Request::Return });
+    let asked = keeper.send(&HookMessage { owner, request: HookRequest::Return });
     let mut answer = asked.and_then(|()| keeper.answer(LOOK_AGAIN, None));
     while let Err(keeper::Error::Silent(Some(pid), _)) = answer
         && deadline.remaining().is_some()
@@ -146,7 +146,7 @@ fn ask_to_return(settings: &Settings) -> Result<Asked, Error> {
         }
         answer = keeper.answer(LOOK_AGAIN, None);
     }
-    Ok(Asked::of(answer)?)
+    Ok(KeeperAnswer::of(answer)?)
 }
 
 /// Whether routes are known to be local, or nothing is known.

@@ -22,7 +22,7 @@ use crate::setup::adopt::{self, Adoption};
 use crate::switch::apply;
 use crate::switch::commit;
 use crate::switch::observe;
-use crate::switch::order::{Options, Order, Report};
+use crate::switch::order::{Options, Order, SwitchReport};
 use crate::switch::report;
 
 /// All of it.
@@ -39,7 +39,7 @@ pub struct Found {
     /// What it may renew, but cannot be read.
     pub refused: Vec<Refused>,
     /// What a renewal of all of it would switch, or why it could not.
-    pub switch: Result<(String, Report), report::Error>,
+    pub switch: Result<(String, SwitchReport), report::Error>,
     /// What old hooks left behind, and what is to become of it.
     pub adoption: Adoption,
     /// Where there is no lineage yet: what the first ones can be for.
@@ -150,7 +150,9 @@ pub fn find(settings: &Settings) -> Result<Found, Error> {
     let switch = match web_server {
         // Apache is asked where there is one, and something to ask for.
         WebServer::Apache { .. } if !routes.is_empty() => rehearse(settings, routes)?,
-        WebServer::Apache { .. } | WebServer::Other(_) => Ok((String::new(), Report::default())),
+        WebServer::Apache { .. } | WebServer::Other(_) => {
+            Ok((String::new(), SwitchReport::default()))
+        }
     };
     let unserved = if all.is_empty() { named } else { Vec::new() };
     Ok(Found { web_server, certbot, version, lineages: all, refused, switch, adoption, unserved })
@@ -191,7 +193,7 @@ fn named(dump: &Dump) -> Vec<Unserved> {
 fn rehearse(
     settings: &Settings,
     routes: Vec<Route>,
-) -> Result<Result<(String, Report), report::Error>, Error> {
+) -> Result<Result<(String, SwitchReport), report::Error>, Error> {
     let order = Order::Add(routes);
     let options = Options::default();
     let is_there = [&settings.state_directory, &settings.runtime_directory];

@@ -55,7 +55,7 @@ pub struct LeaseStatus {
     /// The host that grants it; none: each host has a lock of its own.
     pub arbiter: Option<String>,
     /// What the arbiter says; none where there is no arbiter, or no answer.
-    pub now: Option<lease::wire::Status>,
+    pub now: Option<lease::wire::LeaseState>,
     /// Why there is no answer.
     pub failure: Option<String>,
 }

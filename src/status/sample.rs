@@ -117,7 +117,7 @@ pub(crate) fn healthy() -> Overview {
         wrong: Vec::new(),
         lease: LeaseStatus {
             arbiter: Some("vps".into()),
-            now: Some(crate::lease::wire::Status::default()),
+            now: Some(crate::lease::wire::LeaseState::default()),
             failure: None,
         },
         hosts: vec![host("vps", false), host("home", true)],

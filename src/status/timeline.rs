@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::base::columns::{Width, columns};
 use crate::base::harmless;
-use crate::history::record::{Deployed, Entry, Event, Switched};
+use crate::history::record::{Deployed, Event, LogEntry, Switched};
 use crate::history::run::Run;
 
 /// What `certbaton status --history --json` prints.
@@ -44,12 +44,12 @@ pub struct Timed {
     pub after_millis: u64,
     /// The event.
     #[serde(flatten)]
-    pub entry: Entry,
+    pub entry: LogEntry,
 }
 
 impl OneRun {
     /// `run` with those of `entries` that are its.
-    pub fn new(run: Run, entries: &[Entry]) -> Self {
+    pub fn new(run: Run, entries: &[LogEntry]) -> Self {
         let after = |at: Timestamp| {
             u64::try_from(at.duration_since(run.began).as_millis()).unwrap_or_default()
         };
@@ -201,7 +201,7 @@ mod tests {
     use crate::history::record::{By, Kind, RunId, Step};
     use crate::history::run::runs;
 
-    fn entries() -> Vec<Entry> {
+    fn entries() -> Vec<LogEntry> {
         let at = |millis: i64| Timestamp::from_millisecond(1_700_000_000_000 + millis).unwrap();
         let run = RunId::new(at(0), 7);
         let began = Event::Began(crate::history::record::Began {
@@ -239,7 +239,7 @@ mod tests {
             (5_400, Event::Released),
             (5_401, Event::Ended { exit: 0, text: String::new() }),
         ];
-        let entry = |(millis, event)| Entry { at: at(millis), run: run.clone(), event };
+        let entry = |(millis, event)| LogEntry { at: at(millis), run: run.clone(), event };
         events.into_iter().map(entry).collect()
     }
 

@@ -15,7 +15,7 @@ use crate::switch::said;
 
 /// One file to put lines into.
 #[derive(Debug, Clone)]
-pub struct Change {
+pub struct FileEdit {
     /// The file as it is.
     pub snapshot: Snapshot,
     /// Its new content, which has blocks of ours.
@@ -135,7 +135,7 @@ pub struct Staged {
 }
 
 /// Writes the new contents where only root and Apache's question look.
-pub fn stage(changes: &[Change], directory: &Path) -> Result<Staged, Error> {
+pub fn stage(changes: &[FileEdit], directory: &Path) -> Result<Staged, Error> {
     let directory = files::temporary_directory(directory)?;
     let mut pairs = Vec::new();
     for (index, change) in changes.iter().enumerate() {

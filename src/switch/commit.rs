@@ -19,14 +19,14 @@ use crate::base::files::{self, Replaced};
 use crate::base::names::{Hostname, Route};
 use crate::ca::probe;
 use crate::config::Settings;
-use crate::switch::apply::{self, Change};
+use crate::switch::apply::{self, FileEdit};
 use crate::switch::difference;
 use crate::switch::give_back;
 use crate::switch::guess::{self, Guess};
 use crate::switch::journal::{Intent, Record};
 use crate::switch::loadable;
 use crate::switch::observe::{self, Observation};
-use crate::switch::order::{LeftOut, Options, Order, Report, Return};
+use crate::switch::order::{LeftOutRoute, Options, Order, Return, SwitchReport};
 use crate::switch::plan::{self, Plan};
 use crate::switch::proof::{self, Unproven};
 use crate::switch::report::{Error, Note};
@@ -39,7 +39,7 @@ mod subset;
 mod undo;
 
 /// Everything one switch knows while it runs.
-pub struct Run<'a> {
+pub struct SwitchRun<'a> {
     settings: &'a Settings,
     order: &'a Order,
     options: &'a Options,
@@ -50,13 +50,13 @@ pub struct Run<'a> {
     listeners: Vec<SocketAddr>,
     wanted: Vec<Route>,
     /// What of the order is not wanted any more.
-    left_out: Vec<LeftOut>,
+    left_out: Vec<LeftOutRoute>,
     /// What is local but not proven.
     unproven: Vec<Unproven>,
     plan: Plan,
     /// The names that have to go back before this can be done.
     leaving: BTreeSet<Hostname>,
-    changes: Vec<Change>,
+    changes: Vec<FileEdit>,
     /// How many of `changes` were begun to be installed.
     installed: usize,
     /// The old files, until they are let go.
@@ -69,11 +69,11 @@ pub struct Run<'a> {
 }
 
 /// One step: its name for messages and tests, and what it does.
-pub type Step = (&'static str, fn(&mut Run<'_>) -> Result<(), Error>);
+pub type SwitchStep = (&'static str, fn(&mut SwitchRun<'_>) -> Result<(), Error>);
 
 /// The whole switch. After `journal`, an error undoes what was done; what goes back to the
 /// peer is no step of it.
-pub const STEPS: [Step; 7] = [
+pub const STEPS: [SwitchStep; 7] = [
     ("plan", prepare::plan_routes),
     ("check", prepare::check_candidate),
     ("journal", write_intent),
@@ -90,7 +90,11 @@ const PREPARED: usize = 2;
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// Switches the routes as `order` says; where the web server is not Apache, what is left of that.
-pub fn switch(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
+pub fn switch(
+    settings: &Settings,
+    order: &Order,
+    options: &Options,
+) -> Result<SwitchReport, Error> {
     let Some(server) = &settings.web_server else { return by_apache(settings, order, options) };
     if files::exists(&settings.journal()) {
         // From when it was Apache.
@@ -104,7 +108,7 @@ pub fn switch(settings: &Settings, order: &Order, options: &Options) -> Result<R
     unswitched::perform(settings, server, local, options)
 }
 
-fn by_apache(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
+fn by_apache(settings: &Settings, order: &Order, options: &Options) -> Result<SwitchReport, Error> {
     let _lock = apply::hold(settings)?;
     let patience = Deadline::after(settings.proof_time);
     loop {
@@ -117,11 +121,11 @@ fn by_apache(settings: &Settings, order: &Order, options: &Options) -> Result<Re
     }
 }
 
-fn once(settings: &Settings, order: &Order, options: &Options) -> Result<Report, Error> {
+fn once(settings: &Settings, order: &Order, options: &Options) -> Result<SwitchReport, Error> {
     let mut run = begin(settings, order, options)?;
     let watch = Stopwatch::start();
     let planned = prepare::plan_routes(&mut run);
-    let mut given_back = Report::default();
+    let mut given_back = SwitchReport::default();
     if run.leaving.is_empty() {
         planned?;
         run.steps.push(("plan", watch.elapsed()));
@@ -136,7 +140,7 @@ fn once(settings: &Settings, order: &Order, options: &Options) -> Result<Report,
     }
     let unproven = std::mem::take(&mut run.unproven);
     let report = run.report();
-    let report = Report {
+    let report = SwitchReport {
         returned: given_back.returned,
         still: given_back.still,
         steps: [given_back.steps, report.steps].concat(),
@@ -146,7 +150,7 @@ fn once(settings: &Settings, order: &Order, options: &Options) -> Result<Report,
 }
 
 /// Says in the log what was switched, if anything was, and what a person should know.
-pub fn log(settings: &Settings, report: &Report) {
+pub fn log(settings: &Settings, report: &SwitchReport) {
     let (lasting, other): (Vec<&Note>, Vec<&Note>) = report.notes.iter().partition(|n| n.lasts);
     let lasting = lasting.into_iter().map(ToString::to_string).collect();
     let other = other.into_iter().map(ToString::to_string);
@@ -166,7 +170,7 @@ pub fn dry_run(
     settings: &Settings,
     order: &Order,
     options: &Options,
-) -> Result<(String, Report), Error> {
+) -> Result<(String, SwitchReport), Error> {
     let _lock = apply::hold(settings)?;
     let mut run = begin(settings, order, options)?;
     // The very steps of a real one, up to the first that leaves something behind.
@@ -183,7 +187,7 @@ pub fn begin<'a>(
     settings: &'a Settings,
     order: &'a Order,
     options: &'a Options,
-) -> Result<Run<'a>, Error> {
+) -> Result<SwitchRun<'a>, Error> {
     let watch = Stopwatch::start();
     let server = server::find(settings.pid_file.as_deref())?;
     let (journal, notes) = apply::read_journal(&settings.journal())?;
@@ -202,7 +206,7 @@ pub fn begin<'a>(
             return Err(files::Error::Raced(changing.to_owned()).into());
         }
     }
-    Ok(Run {
+    Ok(SwitchRun {
         settings,
         order,
         options,
@@ -226,7 +230,7 @@ pub fn begin<'a>(
 }
 
 /// Runs `steps` in order; on an error after the journal was written, undoes them.
-pub fn perform(run: &mut Run<'_>, steps: &[Step]) -> Result<(), Error> {
+pub fn perform(run: &mut SwitchRun<'_>, steps: &[SwitchStep]) -> Result<(), Error> {
     let mut journalled = false;
     for (name, step) in steps {
         if *name == "journal" {
@@ -249,7 +253,7 @@ fn go_on(options: &Options) -> Result<(), Error> {
     options.outset.leave().then_some(()).ok_or_else(called_off)
 }
 
-fn write_intent(run: &mut Run<'_>) -> Result<(), Error> {
+fn write_intent(run: &mut SwitchRun<'_>) -> Result<(), Error> {
     if run.changes.is_empty() && !run.observed.is_unrecorded() {
         return Ok(());
     }
@@ -258,7 +262,7 @@ fn write_intent(run: &mut Run<'_>) -> Result<(), Error> {
     apply::record(&run.settings.journal(), &Record::Intent(intent))
 }
 
-fn install_files(run: &mut Run<'_>) -> Result<(), Error> {
+fn install_files(run: &mut SwitchRun<'_>) -> Result<(), Error> {
     let seen = run.observed.opened_files();
     run.loaded = run.server.loaded_at(Path::new(&run.observed.user.pid_file)).ok();
     for change in &run.changes {
@@ -273,11 +277,11 @@ fn install_files(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 /// Whether Apache has anything to load.
-fn reloads(run: &Run<'_>) -> bool {
+fn reloads(run: &SwitchRun<'_>) -> bool {
     !run.changes.is_empty() || run.observed.journal.pending || run.options.reload
 }
 
-fn reload(run: &mut Run<'_>) -> Result<(), Error> {
+fn reload(run: &mut SwitchRun<'_>) -> Result<(), Error> {
     if !reloads(run) {
         return Ok(());
     }
@@ -290,7 +294,7 @@ fn reload(run: &mut Run<'_>) -> Result<(), Error> {
     })
 }
 
-fn prove(run: &mut Run<'_>) -> Result<(), Error> {
+fn prove(run: &mut SwitchRun<'_>) -> Result<(), Error> {
     let listeners = run.server.listeners()?;
     let unproven = proof::local(&run.plan.doors, &listeners, run.settings.proof_time)?;
     let is_all = run.wanted.iter().all(|route| unproven.iter().any(|(other, _)| other == route));
@@ -308,7 +312,7 @@ fn prove(run: &mut Run<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn settle(run: &mut Run<'_>) -> Result<(), Error> {
+fn settle(run: &mut SwitchRun<'_>) -> Result<(), Error> {
     // An editor may have had one of them open all the time.
     for replaced in run.replaced.drain(..) {
         replaced.keep()?;
@@ -328,17 +332,17 @@ fn settle(run: &mut Run<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-impl Run<'_> {
+impl SwitchRun<'_> {
     /// The lines of the vhosts that never decide.
     fn dead(&self) -> Vec<Note> {
         let vhosts = self.plan.vhosts.iter();
         vhosts.flat_map(|vhost| &vhost.obstacles.dead).map(Note::dead).collect()
     }
 
-    fn report(self) -> Report {
+    fn report(self) -> SwitchReport {
         let dead = self.dead();
         let replaced = self.changes.iter().map(|change| change.snapshot.path.clone()).collect();
-        Report {
+        SwitchReport {
             local: self.wanted,
             left_out: self.left_out,
             returned: Vec::new(),

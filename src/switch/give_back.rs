@@ -21,7 +21,7 @@ use crate::switch::asked::{self, Asked};
 use crate::switch::difference;
 use crate::switch::guess;
 use crate::switch::journal::{self, Intent, Journal, Record};
-use crate::switch::order::{Options, Report, Return};
+use crate::switch::order::{Options, Return, SwitchReport};
 use crate::switch::plan;
 use crate::switch::proof;
 use crate::switch::report::{Damage, Error, Note};
@@ -32,7 +32,7 @@ use crate::switch::unswitched;
 mod reload;
 
 /// Everything one return knows while it runs.
-pub struct Run<'a> {
+pub struct ReturnRun<'a> {
     settings: &'a Settings,
     which: &'a Return,
     options: &'a Options,
@@ -59,10 +59,10 @@ pub struct Run<'a> {
 }
 
 /// One step: its name for messages and tests, and what it does.
-pub type Step = (&'static str, fn(&mut Run<'_>) -> Result<(), Error>);
+pub type ReturnStep = (&'static str, fn(&mut ReturnRun<'_>) -> Result<(), Error>);
 
 /// The whole return, in order; none of it is ever undone.
-pub const STEPS: [Step; 6] = [
+pub const STEPS: [ReturnStep; 6] = [
     ("journal", |run| {
         note_intent(run);
         Ok(())
@@ -78,7 +78,11 @@ pub const STEPS: [Step; 6] = [
 ];
 
 /// Gives back what `which` covers; where the web server is not Apache, what is left of that.
-pub fn give_back(settings: &Settings, which: &Return, options: &Options) -> Result<Report, Error> {
+pub fn give_back(
+    settings: &Settings,
+    which: &Return,
+    options: &Options,
+) -> Result<SwitchReport, Error> {
     let Some(server) = &settings.web_server else {
         let _lock = apply::hold_to_give_back(settings)?;
         return under_lock(settings, which, options);
@@ -92,14 +96,18 @@ pub fn give_back(settings: &Settings, which: &Return, options: &Options) -> Resu
 }
 
 /// The same for who holds the lock and knows that the web server is Apache.
-pub fn under_lock(settings: &Settings, which: &Return, options: &Options) -> Result<Report, Error> {
+pub fn under_lock(
+    settings: &Settings,
+    which: &Return,
+    options: &Options,
+) -> Result<SwitchReport, Error> {
     let mut run = begin(settings, which, options);
     perform(&mut run, &STEPS)?;
     Ok(run.report())
 }
 
 /// What would be taken out, as a unified diff; nothing is changed.
-pub fn dry_run(settings: &Settings, which: &Return) -> Result<(String, Report), Error> {
+pub fn dry_run(settings: &Settings, which: &Return) -> Result<(String, SwitchReport), Error> {
     let _lock = apply::hold_to_give_back(settings)?;
     let options = Options::default();
     let mut run = begin(settings, which, &options);
@@ -115,7 +123,7 @@ pub fn dry_run(settings: &Settings, which: &Return) -> Result<(String, Report), 
 }
 
 /// Looks at the journal and at its files, for who holds the lock; changes nothing.
-pub fn begin<'a>(settings: &'a Settings, which: &'a Return, options: &'a Options) -> Run<'a> {
+pub fn begin<'a>(settings: &'a Settings, which: &'a Return, options: &'a Options) -> ReturnRun<'a> {
     let watch = Stopwatch::start();
     let (journal, notes) = apply::read_journal(&settings.journal()).unwrap_or_else(|error| {
         let note = Note::journal(&settings.journal().display().to_string(), &chain(&error));
@@ -126,7 +134,7 @@ pub fn begin<'a>(settings: &'a Settings, which: &'a Return, options: &'a Options
         Err(absence) => (None, Some(absence)),
     };
     let listed: BTreeSet<PathBuf> = journal.files.iter().map(PathBuf::from).collect();
-    let mut run = Run {
+    let mut run = ReturnRun {
         settings,
         which,
         options,
@@ -155,7 +163,7 @@ pub fn begin<'a>(settings: &'a Settings, which: &'a Return, options: &'a Options
 }
 
 /// Runs `steps` in order. What one of them cannot do is an error; what was done stays done.
-pub fn perform(run: &mut Run<'_>, steps: &[Step]) -> Result<(), Error> {
+pub fn perform(run: &mut ReturnRun<'_>, steps: &[ReturnStep]) -> Result<(), Error> {
     for (name, step) in steps {
         let watch = Stopwatch::start();
         let done = step(run);
@@ -166,7 +174,7 @@ pub fn perform(run: &mut Run<'_>, steps: &[Step]) -> Result<(), Error> {
 }
 
 /// Whoever comes next finishes what was begun.
-fn note_intent(run: &Run<'_>) {
+fn note_intent(run: &ReturnRun<'_>) {
     if !run.has_more() {
         return;
     }
@@ -180,7 +188,7 @@ fn note_intent(run: &Run<'_>) {
     }
 }
 
-fn take_out(run: &mut Run<'_>) {
+fn take_out(run: &mut ReturnRun<'_>) {
     for taken in run.files.values_mut().filter(|taken| taken.has_more()) {
         if let Err(error) = taken.take_out(run.which, run.settings) {
             run.obstacle.get_or_insert(error);
@@ -193,7 +201,7 @@ fn take_out(run: &mut Run<'_>) {
     }
 }
 
-fn settle(run: &mut Run<'_>) -> Result<(), Error> {
+fn settle(run: &mut ReturnRun<'_>) -> Result<(), Error> {
     if run.let_go() && run.rounds.next().is_some() {
         run.patience = Deadline::after(run.settings.proof_time);
         take_out(run);
@@ -214,7 +222,7 @@ fn settle(run: &mut Run<'_>) -> Result<(), Error> {
 
 /// Who answers now: told, and no reason for anything. That a new certificate is served is what
 /// its deployment is for.
-fn look_again(run: &mut Run<'_>) -> Result<(), Error> {
+fn look_again(run: &mut ReturnRun<'_>) -> Result<(), Error> {
     let (Some(server), Some(asked), true) = (&run.server, &run.asked, run.signalled) else {
         return Ok(());
     };
@@ -248,7 +256,7 @@ fn look_again(run: &mut Run<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-impl Run<'_> {
+impl ReturnRun<'_> {
     /// Looks at `paths` for lines of ours.
     fn look_at(&mut self, paths: &BTreeSet<PathBuf>) {
         for path in paths {
@@ -360,9 +368,9 @@ impl Run<'_> {
         Ok(files::write_own(&self.settings.journal(), &bytes)?)
     }
 
-    fn report(self) -> Report {
+    fn report(self) -> SwitchReport {
         let returned: BTreeSet<Hostname> = self.gone().map(|route| route.name.clone()).collect();
-        Report {
+        SwitchReport {
             local: self.remaining(),
             left_out: Vec::new(),
             returned: returned.into_iter().collect(),

@@ -16,7 +16,7 @@ use crate::base::fingerprint::fingerprint;
 use crate::base::names::Route;
 use crate::base::threads::{self, Thread};
 use crate::config::Settings;
-use crate::switch::apply::{self, Change};
+use crate::switch::apply::{self, FileEdit};
 use crate::switch::order::Order;
 use crate::switch::report::Error;
 
@@ -40,7 +40,7 @@ struct File {
 /// A candidate that Apache is asked about already.
 #[derive(Debug)]
 pub struct Guess {
-    changes: Vec<Change>,
+    changes: Vec<FileEdit>,
     /// `None` once it was joined.
     answer: Option<Thread<Result<Dump, Error>>>,
 }
@@ -65,7 +65,7 @@ pub fn last_routes(settings: &Settings) -> Vec<Route> {
     written.map(|written| written.routes).unwrap_or_default()
 }
 
-fn as_last_time(path: &Path, routes: &[Route]) -> Option<Vec<Change>> {
+fn as_last_time(path: &Path, routes: &[Route]) -> Option<Vec<FileEdit>> {
     let written: Written = serde_json::from_slice(&files::read_trusted(path).ok()?).ok()?;
     if written.routes != routes {
         return None;
@@ -73,14 +73,14 @@ fn as_last_time(path: &Path, routes: &[Route]) -> Option<Vec<Change>> {
     let change = |file: File| {
         let snapshot = files::snapshot(&file.path).ok()?;
         let same = fingerprint(&snapshot.bytes, FINGERPRINT) == file.before;
-        same.then_some(Change { snapshot, after: file.after.into_bytes() })
+        same.then_some(FileEdit { snapshot, after: file.after.into_bytes() })
     };
     written.files.into_iter().map(change).collect()
 }
 
 /// Notes what was written, for the next guess.
-pub fn note(settings: &Settings, routes: &[Route], changes: &[Change]) -> Result<(), Error> {
-    let file = |change: &Change| {
+pub fn note(settings: &Settings, routes: &[Route], changes: &[FileEdit]) -> Result<(), Error> {
+    let file = |change: &FileEdit| {
         let before = fingerprint(&change.snapshot.bytes, FINGERPRINT);
         let after = String::from_utf8(change.after.clone()).ok()?;
         Some(File { path: change.snapshot.path.clone(), before, after })
@@ -100,9 +100,9 @@ pub fn note(settings: &Settings, routes: &[Route], changes: &[Change]) -> Result
 
 impl Guess {
     /// The answer, if exactly `changes` were asked about.
-    pub fn answer(mut self, changes: &[Change]) -> Option<Result<Dump, Error>> {
+    pub fn answer(mut self, changes: &[FileEdit]) -> Option<Result<Dump, Error>> {
         let answer = self.join()?;
-        let same = |(a, b): (&Change, &Change)| {
+        let same = |(a, b): (&FileEdit, &FileEdit)| {
             (&a.snapshot.path, &a.snapshot.bytes, &a.after)
                 == (&b.snapshot.path, &b.snapshot.bytes, &b.after)
         };
@@ -144,7 +144,7 @@ mod tests {
 
         assert!(last(&a).is_none());
         let snapshot = files::snapshot(&site).unwrap();
-        note(&settings, &a, &[Change { snapshot, after: b"after".to_vec() }]).unwrap();
+        note(&settings, &a, &[FileEdit { snapshot, after: b"after".to_vec() }]).unwrap();
         let guessed = last(&a).unwrap();
         assert_eq!((guessed.len(), &guessed[0].after[..]), (1, &b"after"[..]));
         assert!(last(&b).is_none());
@@ -162,7 +162,7 @@ mod tests {
         let snapshot = files::snapshot(&site).unwrap();
         let change = |after: &str| {
             let after = after.as_bytes().to_vec();
-            vec![Change { snapshot: snapshot.clone(), after }]
+            vec![FileEdit { snapshot: snapshot.clone(), after }]
         };
         let guess = || Guess {
             changes: change("after"),

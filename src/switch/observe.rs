@@ -16,7 +16,7 @@ use crate::apache::server::Server;
 use crate::base::cause::chain;
 use crate::base::files::{self, Snapshot};
 use crate::base::names::{Hostname, Route, Webroot};
-use crate::switch::apply::Change;
+use crate::switch::apply::FileEdit;
 use crate::switch::block::{self, Stripped};
 use crate::switch::difference;
 use crate::switch::journal::Journal;
@@ -51,7 +51,7 @@ pub struct Observation {
 #[derive(Debug, Default)]
 pub struct Changes {
     /// Files with lines of ours, or with other ones.
-    pub insert: Vec<Change>,
+    pub insert: Vec<FileEdit>,
     /// Files out of which all lines go: that is a return's to do.
     pub empty: Vec<PathBuf>,
 }
@@ -242,7 +242,7 @@ impl Observation {
         for (now, after, adds) in wanted.into_values().filter(|(now, after, _)| now.bytes != *after)
         {
             if adds {
-                changes.insert.push(Change { snapshot: now.clone(), after: after.to_vec() });
+                changes.insert.push(FileEdit { snapshot: now.clone(), after: after.to_vec() });
             } else {
                 changes.empty.push(now.path.clone());
             }
@@ -260,7 +260,7 @@ impl Observation {
     }
 
     /// The view that the candidate's dump gives, once `changes` are in place.
-    pub fn after(&self, dump: &Dump, changes: &[Change]) -> Result<View<'_>, Error> {
+    pub fn after(&self, dump: &Dump, changes: &[FileEdit]) -> Result<View<'_>, Error> {
         let (mut instead, mut blocks) = (BTreeMap::new(), Blocks::new());
         let read: BTreeSet<&String> = dump.includes.iter().map(|include| &include.file).collect();
         for (file, snapshot) in self.snapshots.iter().filter(|(file, _)| read.contains(file)) {

@@ -90,7 +90,7 @@ const CALLED_OFF: u8 = 2;
 
 /// A route that was wanted and is not local: it could not be switched or proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct LeftOutRoute {
     /// The route.
     pub route: Route,
     /// Why.
@@ -99,7 +99,7 @@ pub struct LeftOut {
     pub exit: Exit,
 }
 
-impl LeftOut {
+impl LeftOutRoute {
     /// A route that `error` costs.
     pub fn by(route: Route, error: &(impl Error + CarriesExit + 'static)) -> Self {
         Self { route, why: chain(error), exit: error.exit() }
@@ -108,15 +108,15 @@ impl LeftOut {
 
 /// What a switch did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct SwitchReport {
     /// The routes that are local now.
     pub local: Vec<Route>,
     /// What was wanted, and is not.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<LeftOutRoute>,
     /// The names that were local and are not any more.
     pub returned: Vec<Hostname>,
     /// The vhosts that answer them.
-    pub vhosts: Vec<plan::Switched>,
+    pub vhosts: Vec<plan::PlannedVhost>,
     /// The files that were replaced.
     pub replaced: Vec<PathBuf>,
     /// The web server that was reloaded, as people call it.
@@ -130,7 +130,7 @@ pub struct Report {
     pub steps: Vec<(&'static str, Duration)>,
 }
 
-impl Report {
+impl SwitchReport {
     /// One line for the log; `None` if nothing was switched or found.
     pub fn line(&self) -> Option<String> {
         let list = |names: Vec<&Hostname>| {

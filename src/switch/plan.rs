@@ -37,7 +37,7 @@ pub struct Configuration<'a> {
 
 /// One vhost of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Switched {
+pub struct PlannedVhost {
     /// Its `<VirtualHost>` line.
     pub origin: Origin,
     /// The wanted routes it answers.
@@ -124,7 +124,7 @@ pub struct Plan {
     /// New content of every file with blocks, by the path Apache opened.
     pub files: BTreeMap<String, Vec<u8>>,
     /// The vhosts that answer the wanted names.
-    pub vhosts: Vec<Switched>,
+    pub vhosts: Vec<PlannedVhost>,
     /// What to prove afterwards.
     pub doors: Vec<Door>,
 }
@@ -140,7 +140,7 @@ impl Plan {
 }
 
 /// A wanted route that cannot be switched, and why.
-pub type Refused = (Route, Refusal);
+pub type RefusedRoute = (Route, Refusal);
 
 /// Plans the insertions for `wanted`; any obstacle that cannot be overruled refuses all.
 pub fn plan(user: Configuration<'_>, wanted: &[Route]) -> Result<Plan, Vec<Refusal>> {
@@ -148,7 +148,7 @@ pub fn plan(user: Configuration<'_>, wanted: &[Route]) -> Result<Plan, Vec<Refus
 }
 
 /// Plans the insertions for those of `wanted` that can be switched; what cannot costs itself alone.
-pub fn possible(user: Configuration<'_>, wanted: &[Route]) -> (Plan, Vec<Refused>) {
+pub fn possible(user: Configuration<'_>, wanted: &[Route]) -> (Plan, Vec<RefusedRoute>) {
     let (mut left, mut refused) = (wanted.to_vec(), Vec::new());
     loop {
         match attempt(user, &left) {
@@ -163,7 +163,7 @@ pub fn possible(user: Configuration<'_>, wanted: &[Route]) -> (Plan, Vec<Refused
 }
 
 /// Each reason once, in their order.
-pub fn reasons(refused: &[Refused]) -> Vec<Refusal> {
+pub fn reasons(refused: &[RefusedRoute]) -> Vec<Refusal> {
     let mut reasons: Vec<Refusal> = Vec::new();
     for (_, refusal) in refused {
         if !reasons.contains(refusal) {
@@ -183,8 +183,8 @@ pub fn doors(dump: &Dump, route: &Route) -> Vec<Door> {
     answering_vhosts(dump, &route.name).into_iter().map(door).collect()
 }
 
-fn attempt(user: Configuration<'_>, wanted: &[Route]) -> Result<Plan, Vec<Refused>> {
-    let mut refused: Vec<Refused> = Vec::new();
+fn attempt(user: Configuration<'_>, wanted: &[Route]) -> Result<Plan, Vec<RefusedRoute>> {
+    let mut refused: Vec<RefusedRoute> = Vec::new();
     let mut groups: Vec<(Vhost<'_>, Vec<Route>)> = Vec::new();
     let mut out = Plan::default();
     for route in wanted {
@@ -223,7 +223,7 @@ fn attempt(user: Configuration<'_>, wanted: &[Route]) -> Result<Plan, Vec<Refuse
                     names.extend(matched.collect::<Vec<_>>());
                     names.sort();
                     names.dedup();
-                    out.vhosts.push(Switched { origin, routes, names, obstacles: found });
+                    out.vhosts.push(PlannedVhost { origin, routes, names, obstacles: found });
                 }
             }
             Err(more) => refused.extend(more),
@@ -294,7 +294,7 @@ fn overruled(
     user: Configuration<'_>,
     vhost: &Vhost<'_>,
     routes: &[Route],
-) -> Result<Obstacles, Vec<Refused>> {
+) -> Result<Obstacles, Vec<RefusedRoute>> {
     let (mut all, mut refused) = (Obstacles::default(), Vec::new());
     for route in routes {
         let request = Request::new(&route.name);
@@ -322,7 +322,7 @@ fn overruled(
 
 /// The refusal of a name that no vhost has: another one's lines are none of its business if its own
 /// vhost is there, and one of the two mistyped.
-fn meant(dump: &Dump, vhost: &Vhost<'_>, (route, why): Refused) -> Refused {
+fn meant(dump: &Dump, vhost: &Vhost<'_>, (route, why): RefusedRoute) -> RefusedRoute {
     let near = near(dump, &route.name).filter(|_| !vhost.is_named(&route.name));
     let why = near.map_or(why, |(near, at)| Refusal::misnamed(&route.name, &near, at));
     (route, why)

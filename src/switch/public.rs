@@ -13,11 +13,11 @@ use crate::ca::probe;
 use crate::ca::redirect::Ports;
 use crate::ca::resolve::System;
 use crate::ca::webroot::{self, PlantedFile};
-use crate::switch::order::Report;
+use crate::switch::order::SwitchReport;
 use crate::switch::proof::{Error, Unproven};
 
 /// The routes of `report` that no switched vhost answers: whoever hands them to us is elsewhere.
-pub fn unswitched(report: &Report) -> Vec<Route> {
+pub fn unswitched(report: &SwitchReport) -> Vec<Route> {
     let switched = |route: &&Route| {
         let by_switch = report.vhosts.iter().filter(|vhost| !vhost.obstacles.is_empty());
         by_switch.flat_map(|vhost| &vhost.routes).any(|other| other == *route)

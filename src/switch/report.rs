@@ -13,7 +13,7 @@ use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::lock;
 use crate::switch::foreign_reload;
-use crate::switch::order::LeftOut;
+use crate::switch::order::LeftOutRoute;
 use crate::switch::proof;
 
 /// Something a person should know although nothing failed.
@@ -133,7 +133,7 @@ pub enum Error {
     },
     /// Not one of several routes could be switched and proven.
     #[error("{}", named(.0))]
-    NoneLeft(Vec<LeftOut>),
+    NoneLeft(Vec<LeftOutRoute>),
     /// Somebody called it off before it had changed anything.
     #[error("{0}; nothing was changed")]
     CalledOff(String),
@@ -299,8 +299,8 @@ impl CarriesExit for Error {
 }
 
 /// Each route that is left out, with its own reason.
-fn named(left_out: &[LeftOut]) -> String {
-    let line = |LeftOut { route, why, .. }: &LeftOut| format!("{}: {why}", route.name);
+fn named(left_out: &[LeftOutRoute]) -> String {
+    let line = |LeftOutRoute { route, why, .. }: &LeftOutRoute| format!("{}: {why}", route.name);
     left_out.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 

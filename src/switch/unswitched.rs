@@ -10,7 +10,7 @@ use crate::config::web_server::WebServer;
 use crate::switch::apply;
 use crate::switch::foreign_reload;
 use crate::switch::foreign_served;
-use crate::switch::order::{Options, Report};
+use crate::switch::order::{Options, SwitchReport};
 use crate::switch::report::{Error, Note};
 
 /// The routes of `local` are this host's as they are; a reload, if it is asked for, after the server's own test.
@@ -19,9 +19,9 @@ pub fn perform(
     server: &WebServer,
     local: Vec<Route>,
     options: &Options,
-) -> Result<Report, Error> {
+) -> Result<SwitchReport, Error> {
     let _lock = apply::hold(settings)?;
-    let mut report = Report { local, ..Report::default() };
+    let mut report = SwitchReport { local, ..SwitchReport::default() };
     if !options.reload {
         return Ok(report);
     }

@@ -8,7 +8,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use certbaton::lease::wire::{self, ArbiterAnswer, Ask, Hello, Purpose, RequestId, Status, Token};
+use certbaton::lease::wire::{
+    self, ArbiterAnswer, Ask, Hello, LeaseState, Purpose, RequestId, Token,
+};
 
 /// No wait of a test is longer.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -109,7 +111,7 @@ impl Place {
     }
 
     /// Who holds and who waits.
-    pub(crate) fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> LeaseState {
         let mut caller = self.connect("status");
         caller.say(&Ask::Status);
         match caller.hear() {

@@ -1,8 +1,8 @@
 use super::*;
 
-fn entry(event: Event) -> Entry {
+fn entry(event: Event) -> LogEntry {
     let at = Timestamp::from_second(1_700_000_000).unwrap();
-    Entry { at, run: RunId::new(at, 42), event }
+    LogEntry { at, run: RunId::new(at, 42), event }
 }
 
 #[test]

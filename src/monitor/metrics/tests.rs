@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::config::Thresholds;
-use crate::lease::wire::{HolderStatus, Purpose, Status, Token};
+use crate::lease::wire::{HolderStatus, LeaseState, Purpose, Token};
 use crate::status::judgement;
 use crate::status::overview::LeaseStatus;
 use crate::status::sample::{healthy, lineage, local};
@@ -29,7 +29,8 @@ fn eventful() -> Overview {
         silent_millis: 10,
         connected: true,
     };
-    status.lease.now = Some(Status { holder: Some(holder), queue: Vec::new(), token: Token(7) });
+    status.lease.now =
+        Some(LeaseState { holder: Some(holder), queue: Vec::new(), token: Token(7) });
     status.wrong = judgement::wrong(&status, Thresholds::default());
     status
 }

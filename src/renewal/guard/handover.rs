@@ -11,7 +11,7 @@ use crate::base::syslog;
 use crate::certbot::running::{self, Stranger};
 use crate::renewal::guard::blind;
 use crate::renewal::guard::ladder;
-use crate::renewal::guard::permit::Verdict;
+use crate::renewal::guard::permit::Permit;
 use crate::renewal::guard::stopper;
 use crate::renewal::guard::voice::{self, PassedOn};
 use crate::renewal::guard::words::Charge;
@@ -132,9 +132,9 @@ fn work(arguments: Vec<OsString>, charge: &Charge) -> Result<(), (Exit, Vec<u8>)
     match heard() {
         Err(error) => broken(&chain(&error), Vec::new(), error.exit()),
         Ok((worker, heard)) => match heard.verdict(Path::new(&worker), charge.certbot.is_some()) {
-            Verdict::Go => Ok(()),
-            Verdict::Refused(exit) => Err((exit, heard.said)),
-            Verdict::Broken(why) => broken(&why, heard.said, Exit::Failed),
+            Permit::Go => Ok(()),
+            Permit::Refused(exit) => Err((exit, heard.said)),
+            Permit::Broken(why) => broken(&why, heard.said, Exit::Failed),
         },
     }
 }

@@ -14,7 +14,7 @@ use crate::base::clock::{self, Deadline};
 use crate::base::command::{self, Program};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
-use crate::renewal::guard::permit::{End, Heard};
+use crate::renewal::guard::permit::{End, WorkerOutcome};
 use crate::renewal::guard::words::{Charge, Word};
 
 /// Why the worker cannot work.
@@ -77,7 +77,7 @@ pub fn attend(
     arguments: Vec<OsString>,
     charge: &Charge,
     mut pass_on: impl FnMut(&[u8]),
-) -> Result<Heard, Error> {
+) -> Result<WorkerOutcome, Error> {
     let failed = |source| Error::Listen { path: worker.to_owned(), source };
     let (line, theirs) = UnixStream::pair().map_err(failed)?;
     // So small that it never waits: nothing was sent yet.
@@ -93,7 +93,7 @@ pub fn attend(
     // Closed with the worker, then.
     drop(theirs);
     let mut sources = [Some(File::from(OwnedFd::from(line))), Some(said)];
-    let mut heard = Heard { end: End::Slow(FIRST_WORD), proven: false, said: Vec::new() };
+    let mut heard = WorkerOutcome { end: End::Slow(FIRST_WORD), proven: false, said: Vec::new() };
     let (mut words, mut bound) = (Vec::new(), FIRST_WORD);
     let (mut deadline, mut has_ended) = (Deadline::after(bound), false);
     loop {

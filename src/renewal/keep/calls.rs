@@ -8,16 +8,16 @@ use super::{End, Error, Keeper};
 use crate::base::cause::chain;
 use crate::base::exit::Exit;
 use crate::renewal::keeper::{self, Channel};
-use crate::renewal::messages::{Message, Reply, Request};
+use crate::renewal::messages::{HookMessage, HookRequest, Reply};
 use crate::renewal::right::Grant;
 
 /// What a hook asks.
-pub(super) struct Call {
+pub(super) struct HookCall {
     pub(super) channel: Channel,
-    pub(super) message: Message,
+    pub(super) message: HookMessage,
 }
 
-impl Call {
+impl HookCall {
     /// Takes the next one.
     pub(super) fn take(listener: &UnixListener) -> Result<Self, Error> {
         let mut channel = keeper::accept(listener)?;
@@ -52,7 +52,7 @@ impl Keeper<'_> {
                 return Ok((End::Lost, None));
             }
             if ready[2] {
-                match Call::take(listener).and_then(|call| self.answer(call, grant)) {
+                match HookCall::take(listener).and_then(|call| self.answer(call, grant)) {
                     Ok(Some((end, waiting))) => return Ok((end, Some(waiting))),
                     Ok(None) => continue,
                     Err(error) => {
@@ -77,17 +77,17 @@ impl Keeper<'_> {
     }
 
     /// Answers one call; one that ends the run is answered later, by who gave the routes back.
-    fn answer(&mut self, call: Call, grant: &Grant) -> Result<Option<(End, Channel)>, Error> {
-        let Call { mut channel, message } = call;
+    fn answer(&mut self, call: HookCall, grant: &Grant) -> Result<Option<(End, Channel)>, Error> {
+        let HookCall { mut channel, message } = call;
         let is_own = message.owner == self.task.owner;
         let reply = match &message.request {
-            Request::Break => return Ok(Some((End::Broken, channel))),
-            Request::Status if is_own => Reply::done(),
+            HookRequest::Break => return Ok(Some((End::Broken, channel))),
+            HookRequest::Status if is_own => Reply::done(),
             // A live run owns them.
-            Request::Return => Reply::done(),
-            Request::Deploy(deployed) if is_own => self.deploy(deployed, grant),
-            Request::Finish if is_own => return Ok(Some((End::Finished, channel))),
-            Request::Status | Request::Deploy(_) | Request::Finish => self.stranger(),
+            HookRequest::Return => Reply::done(),
+            HookRequest::Deploy(deployed) if is_own => self.deploy(deployed, grant),
+            HookRequest::Finish if is_own => return Ok(Some((End::Finished, channel))),
+            HookRequest::Status | HookRequest::Deploy(_) | HookRequest::Finish => self.stranger(),
         };
         channel.send(&reply)?;
         Ok(None)

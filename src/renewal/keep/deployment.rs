@@ -5,16 +5,16 @@ use crate::base::cause::chain;
 use crate::base::clock::Stopwatch;
 use crate::base::exit::CarriesExit;
 use crate::config::Settings;
-use crate::renewal::messages::{Deployed, Names, Reply};
+use crate::renewal::messages::{Deployment, Names, Reply};
 use crate::renewal::right::Grant;
 use crate::switch::commit;
 use crate::switch::give_back::give_back;
-use crate::switch::order::{Options, Report, Return};
+use crate::switch::order::{Options, Return, SwitchReport};
 use crate::switch::report;
 
 impl Keeper<'_> {
     /// Gives back what the deployed lineage alone needed, and serves its certificate.
-    pub(super) fn deploy(&mut self, deployed: &Deployed, grant: &Grant) -> Reply {
+    pub(super) fn deploy(&mut self, deployed: &Deployment, grant: &Grant) -> Reply {
         // As directory hook and by flag: the first did it.
         if deployed.directory.as_ref().is_some_and(|directory| self.served.contains(directory)) {
             return Reply::done();
@@ -67,8 +67,8 @@ impl Keeper<'_> {
 pub(in crate::renewal) fn deploy(
     settings: &Settings,
     which: &Return,
-    deployed: &Deployed,
-) -> Result<Report, report::Error> {
+    deployed: &Deployment,
+) -> Result<SwitchReport, report::Error> {
     let certificate = deployed.directory.clone();
     let options = Options { reload: true, certificate, ..Options::default() };
     give_back(settings, which, &options)

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::calls::Call;
+use super::calls::HookCall;
 use super::{End, Error, Keeper, still_local};
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
@@ -19,11 +19,11 @@ use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::renewal::keep::recorder;
 use crate::renewal::keeper::{self, Channel};
-use crate::renewal::messages::{Reply, Request};
+use crate::renewal::messages::{HookRequest, Reply};
 use crate::renewal::right;
 use crate::switch::commit;
 use crate::switch::give_back::give_back;
-use crate::switch::order::{Options, Report, Return};
+use crate::switch::order::{Options, Return, SwitchReport};
 use crate::switch::report;
 
 /// Between two tries.
@@ -118,7 +118,7 @@ impl Keeper<'_> {
     }
 
     /// Gives everything back. What fails is told once.
-    fn try_once(&self, said: &mut BTreeSet<String>) -> Result<Report, report::Error> {
+    fn try_once(&self, said: &mut BTreeSet<String>) -> Result<SwitchReport, report::Error> {
         let outcome = give_back(self.settings, &Return::All, &Options::default());
         match &outcome {
             Ok(report) => {
@@ -160,7 +160,7 @@ impl Keeper<'_> {
                 Ok(ready) => {
                     let called = listener.filter(|_| ready.get(1) == Some(&true));
                     if let Some(call) = called.and_then(|listener| self.hear(listener, &deadline)) {
-                        wait.is_breaker = call.message.request == Request::Break;
+                        wait.is_breaker = call.message.request == HookRequest::Break;
                         wait.told_to_end = wait.is_breaker;
                         wait.asked = Some(call.channel);
                     }
@@ -178,8 +178,8 @@ impl Keeper<'_> {
     }
 
     /// Takes one call; only one who wants everything to go back now is returned.
-    fn hear(&self, listener: &UnixListener, deadline: &Deadline) -> Option<Call> {
-        let mut call = match Call::take(listener) {
+    fn hear(&self, listener: &UnixListener, deadline: &Deadline) -> Option<HookCall> {
+        let mut call = match HookCall::take(listener) {
             Ok(call) => call,
             Err(error) => {
                 tracing::warn!("a hook went away: {}", chain(&error));
@@ -189,9 +189,9 @@ impl Keeper<'_> {
             }
         };
         match call.message.request {
-            Request::Return | Request::Break => return Some(call),
-            Request::Finish if call.message.owner == self.task.owner => return Some(call),
-            Request::Finish | Request::Status | Request::Deploy(_) => {}
+            HookRequest::Return | HookRequest::Break => return Some(call),
+            HookRequest::Finish if call.message.owner == self.task.owner => return Some(call),
+            HookRequest::Finish | HookRequest::Status | HookRequest::Deploy(_) => {}
         }
         call.channel.send(&self.stranger()).ok();
         None

@@ -9,7 +9,7 @@ use crate::base::cause::chain;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::history::record::Event;
 use crate::renewal::keeper;
-use crate::renewal::messages::{Message, Reply, Request};
+use crate::renewal::messages::{HookMessage, HookRequest, Reply};
 
 impl Keeper<'_> {
     /// Ends certbot, and says why.
@@ -43,18 +43,18 @@ impl Keeper<'_> {
             if ready[2] {
                 let told = keeper::accept(listener).and_then(|mut channel| {
                     channel.patience(HOOK_PATIENCE)?;
-                    let message: Message = channel.receive()?;
+                    let message: HookMessage = channel.receive()?;
                     let own = message.owner == self.task.owner;
                     let told = match (&message.request, &finished) {
-                        (Request::Return, Ok(())) => Reply::done(),
-                        (Request::Return, Err(error)) => {
+                        (HookRequest::Return, Ok(())) => Reply::done(),
+                        (HookRequest::Return, Err(error)) => {
                             Reply { exit: error.exit().code(), text: chain(error) }
                         }
                         _ if own => reply.clone(),
                         _ => self.stranger(),
                     };
                     channel.send(&told)?;
-                    Ok(own && message.request == Request::Finish)
+                    Ok(own && message.request == HookRequest::Finish)
                 });
                 if told.unwrap_or(false) {
                     return finished;

@@ -8,16 +8,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use super::calls::{AFTER_A_FAILURE, Call};
+use super::calls::{AFTER_A_FAILURE, HookCall};
 use super::{Error, Keeper};
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
 use crate::base::process::{self, PidFd, Signal};
 use crate::base::threads;
 use crate::renewal::keeper;
-use crate::renewal::messages::{Reply, Request};
+use crate::renewal::messages::{HookRequest, Reply};
 use crate::switch::commit;
-use crate::switch::order::{Options, Order, Report};
+use crate::switch::order::{Options, Order, SwitchReport};
 use crate::switch::report;
 
 impl Keeper<'_> {
@@ -30,7 +30,7 @@ impl Keeper<'_> {
         hook: BorrowedFd<'_>,
         bell: Option<BorrowedFd<'_>>,
         listener: &UnixListener,
-    ) -> Result<Result<Report, report::Error>, Error> {
+    ) -> Result<Result<SwitchReport, report::Error>, Error> {
         let setup = |error| Error::Keeper(keeper::Error::Setup("begin the switch", error));
         let (done, end) = io::pipe().map_err(setup)?;
         let (settings, outset) = (self.settings.clone(), options.outset.clone());
@@ -90,10 +90,14 @@ impl Keeper<'_> {
     }
 
     /// Takes one call; of a person who ends the run at once it is returned, any other is kept.
-    fn call_of_a_person(&mut self, listener: &UnixListener, deadline: &Deadline) -> Option<Call> {
-        match Call::take(listener) {
-            Ok(call) if call.message.request == Request::Break => Some(call),
-            Ok(mut call) if call.message.request == Request::Return => {
+    fn call_of_a_person(
+        &mut self,
+        listener: &UnixListener,
+        deadline: &Deadline,
+    ) -> Option<HookCall> {
+        match HookCall::take(listener) {
+            Ok(call) if call.message.request == HookRequest::Break => Some(call),
+            Ok(mut call) if call.message.request == HookRequest::Return => {
                 // Nothing is switched yet.
                 call.channel.send(&Reply::done()).ok();
                 None

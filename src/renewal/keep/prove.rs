@@ -13,18 +13,18 @@ use crate::base::cause::chain;
 use crate::base::clock::Stopwatch;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::names::{Hostname, Route, Webroot};
-use crate::history::record::{Event, LeftOut as LeftOutRecord};
+use crate::history::record::{Event, Omission as LeftOutRecord};
 use crate::renewal::messages::{Extent, LeftOut, Names, Needed, Reply};
 use crate::renewal::right;
 use crate::switch::commit;
-use crate::switch::order::{self, Options, Order, Report};
+use crate::switch::order::{self, Options, Order, SwitchReport};
 use crate::switch::public;
 use crate::switch::report;
 
 /// What the switch and the proofs came to.
 pub(super) struct Begun {
     /// Routes that are not proven.
-    routes: Vec<order::LeftOut>,
+    routes: Vec<order::LeftOutRoute>,
     /// The same of addresses that no route is for.
     addresses: Vec<(IpAddr, String)>,
     /// Anything is local.
@@ -53,7 +53,7 @@ impl Keeper<'_> {
 
     fn begun(
         &self,
-        switched: Result<Report, report::Error>,
+        switched: Result<SwitchReport, report::Error>,
         options: &Options,
         all: bool,
     ) -> Result<Begun, report::Error> {
@@ -65,7 +65,7 @@ impl Keeper<'_> {
             {
                 self.record.record(Event::NotSwitched { why: chain(&error) });
                 let routes = self.run.routes().into_iter();
-                let routes = routes.map(|route| order::LeftOut::by(route, &error)).collect();
+                let routes = routes.map(|route| order::LeftOutRoute::by(route, &error)).collect();
                 let (addresses, local) = (self.bare(), Vec::new());
                 return Ok(Begun { routes, addresses, is_any: true, local });
             }
@@ -79,7 +79,7 @@ impl Keeper<'_> {
         routes.extend(unnamed(&report.local, self.settings.proof_time));
         routes.extend(self.prove_publicly(&report, &routes, all));
         routes.extend((self.witnesses)(self.settings, &rest(&report.local, &routes)));
-        let is_local = |left: &order::LeftOut| report.local.contains(&left.route);
+        let is_local = |left: &order::LeftOutRoute| report.local.contains(&left.route);
         let is_any = report.local.len() > routes.iter().filter(|left| is_local(left)).count();
         let local = report.local.into_iter().map(|route| route.name).collect();
         Ok(Begun { routes, addresses: self.bare(), is_any, local })
@@ -93,10 +93,10 @@ impl Keeper<'_> {
     /// Where others hand the challenge path on to this host, a local proof is not enough.
     fn prove_publicly(
         &self,
-        report: &Report,
-        left: &[order::LeftOut],
+        report: &SwitchReport,
+        left: &[order::LeftOutRoute],
         all: bool,
-    ) -> Vec<order::LeftOut> {
+    ) -> Vec<order::LeftOutRoute> {
         let routes = if all {
             report.local.clone()
         } else if self.settings.arbiter.is_some() || self.settings.web_server.is_some() {
@@ -112,7 +112,7 @@ impl Keeper<'_> {
         let names = routes.iter().filter(is_proven).map(|route| &route.name).collect();
         let why: Vec<String> = unproven.iter().map(|(_, error)| chain(error)).collect();
         self.proven(names, (!why.is_empty()).then(|| why.join("; ")), watch);
-        unproven.into_iter().map(|(route, error)| order::LeftOut::by(route, &error)).collect()
+        unproven.into_iter().map(|(route, error)| order::LeftOutRoute::by(route, &error)).collect()
     }
 
     /// The addresses whose challenges are not answered from their webroot as everything stands.
@@ -129,7 +129,7 @@ impl Keeper<'_> {
     pub(super) fn judged(&mut self, begun: &Begun, without: Option<&right::Error>) -> Reply {
         let had_any = !self.run.is_empty();
         let why = |needed: &Needed| {
-            let of_route = |left: &&order::LeftOut| needed.routes.contains(&left.route);
+            let of_route = |left: &&order::LeftOutRoute| needed.routes.contains(&left.route);
             let by_route = begun.routes.iter().find(of_route).map(|left| left.why.clone());
             let of_address = |(address, _): &&(IpAddr, String)| {
                 needed.addresses.iter().any(|(other, _)| other == address)
@@ -184,7 +184,7 @@ impl Keeper<'_> {
 }
 
 /// Those of `routes` that are not left out.
-fn rest(routes: &[Route], left: &[order::LeftOut]) -> Vec<Route> {
+fn rest(routes: &[Route], left: &[order::LeftOutRoute]) -> Vec<Route> {
     let is_left = |route: &&Route| left.iter().any(|left| left.route == **route);
     routes.iter().filter(|route| !is_left(route)).cloned().collect()
 }

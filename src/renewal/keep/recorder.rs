@@ -16,9 +16,9 @@ use crate::config::Settings;
 use crate::history::file::{Recorder, Start};
 use crate::history::record::{By, Deployed as DeployedRecord, Event, Kind, Switched};
 use crate::renewal::certificates::Certificates;
-use crate::renewal::messages::{Deployed, Names, Reply, Task};
+use crate::renewal::messages::{Deployment, Names, Reply, Task};
 use crate::renewal::right::Grant;
-use crate::switch::order::Report;
+use crate::switch::order::SwitchReport;
 use crate::switch::report;
 
 /// Begins the record of the run that `task` is about.
@@ -41,7 +41,7 @@ pub(in crate::renewal) fn named(process: Process) -> By {
 }
 
 /// A switch that was made, or why not.
-pub fn switched(outcome: &Result<Report, report::Error>) -> Event {
+pub fn switched(outcome: &Result<SwitchReport, report::Error>) -> Event {
     match outcome {
         Ok(report) => Event::Switched(Switched::from(report)),
         Err(error) => Event::NotSwitched { why: chain(error) },
@@ -50,7 +50,7 @@ pub fn switched(outcome: &Result<Report, report::Error>) -> Event {
 
 /// A lineage that has a new certificate, and whether it is served.
 pub fn deployed(
-    deployed: &Deployed,
+    deployed: &Deployment,
     before: Option<String>,
     failure: Option<String>,
     watch: Stopwatch,
@@ -69,7 +69,7 @@ pub fn deployed(
     })
 }
 
-fn lineage(deployed: &Deployed) -> String {
+fn lineage(deployed: &Deployment) -> String {
     let name = deployed.directory.as_deref().and_then(Path::file_name).unwrap_or_default();
     name.to_string_lossy().into_owned()
 }
@@ -92,7 +92,7 @@ impl Keeper<'_> {
     }
 
     /// A lineage that has a new certificate, and whether it is served.
-    pub(super) fn deployed(&self, new: &Deployed, failure: Option<String>, watch: Stopwatch) {
+    pub(super) fn deployed(&self, new: &Deployment, failure: Option<String>, watch: Stopwatch) {
         let before = self.before.serial(&self.task, &lineage(new));
         self.record.record(deployed(new, before, failure, watch));
     }

@@ -11,12 +11,12 @@ use crate::base::names::{Hostname, Route};
 use crate::base::threads;
 use crate::ca::dns::Nameservers;
 use crate::ca::resolve::{Resolve, System};
-use crate::switch::order::LeftOut;
+use crate::switch::order::LeftOutRoute;
 use crate::switch::proof::Error;
 
 /// Those of `routes` whose names have no address, each with its reason; in `time`, beyond which
 /// nothing is known.
-pub(super) fn unnamed(routes: &[Route], time: Duration) -> Vec<LeftOut> {
+pub(super) fn unnamed(routes: &[Route], time: Duration) -> Vec<LeftOutRoute> {
     let servers = match Nameservers::system() {
         Ok(servers) => servers,
         Err(error) => {
@@ -33,7 +33,7 @@ fn absent(
     servers: &Nameservers,
     system: &(impl Resolve + Sync),
     deadline: &Deadline,
-) -> Vec<LeftOut> {
+) -> Vec<LeftOutRoute> {
     let is_absent = |name: &Hostname| {
         // What only this host's own files or network say is for a CA that is there too; but
         // Debian's `127.0.1.1` leads to nobody else.
@@ -42,7 +42,7 @@ fn absent(
     };
     let told = |route: &Route| {
         let error = Error::NotInDns(route.name.clone());
-        is_absent(&route.name).then(|| LeftOut::by(route.clone(), &error))
+        is_absent(&route.name).then(|| LeftOutRoute::by(route.clone(), &error))
     };
     let at_once = routes.chunks(AT_ONCE).map(|some| threads::each("names", some, told));
     at_once.flatten().flatten().collect()

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::{Found, WebServer};
 use crate::base::cause::chain;
 use crate::base::names::Hostname;
-use crate::switch::plan::Switched;
+use crate::switch::plan::PlannedVhost;
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,7 +62,7 @@ impl fmt::Display for Found {
 }
 
 /// One vhost: what stands in the way and what is inserted for it, or that nothing does.
-fn switched(vhost: &Switched, diff: &str) -> String {
+fn switched(vhost: &PlannedVhost, diff: &str) -> String {
     let names: Vec<&str> = vhost.routes.iter().map(|route| route.name.as_str()).collect();
     let mut text = format!("  {} ({}): ", names.join(" "), vhost.origin);
     // A String takes everything.
@@ -110,17 +110,17 @@ mod tests {
         Origin { file: "/s.conf".into(), line }
     }
 
-    fn vhost(name: &str, obstacles: Obstacles) -> Switched {
+    fn vhost(name: &str, obstacles: Obstacles) -> PlannedVhost {
         let name = Hostname::parse(name).unwrap();
         let route = Route { name, webroot: Webroot::parse("/w").unwrap() };
-        Switched { origin: at(1), routes: vec![route], names: Vec::new(), obstacles }
+        PlannedVhost { origin: at(1), routes: vec![route], names: Vec::new(), obstacles }
     }
 
     #[test]
     fn each_vhost_shows_its_own_lines_and_what_they_overrule() {
         let proxied = || Obstacles { proxied: Some(at(8)), ..Obstacles::default() };
         let (one, two) = (vhost("a.example", proxied()), vhost("b.example", proxied()));
-        let block = |vhost: &Switched, line: &str| {
+        let block = |vhost: &PlannedVhost, line: &str| {
             let block = block::render(&vhost.routes, &[line.to_owned()], b"\n");
             String::from_utf8(block).unwrap().replace("    ", "+    ")
         };

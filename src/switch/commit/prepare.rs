@@ -4,11 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Run, reloads, subset};
+use super::{SwitchRun, reloads, subset};
 use crate::apache::oracle;
 use crate::base::files;
 use crate::base::names::{Hostname, Route};
-use crate::switch::apply::{self, Change};
+use crate::switch::apply::{self, FileEdit};
 use crate::switch::guess::Guess;
 use crate::switch::loadable;
 use crate::switch::observe::Observation;
@@ -18,7 +18,7 @@ use crate::switch::plan;
 use crate::switch::report::Error;
 
 /// Plans what the order wants, and what has to leave for that.
-pub(super) fn plan_routes(run: &mut Run<'_>) -> Result<(), Error> {
+pub(super) fn plan_routes(run: &mut SwitchRun<'_>) -> Result<(), Error> {
     run.wanted = wanted(run.order, &run.observed);
     run.leaving = leaving(run);
     let oddities = run.observed.oddities(&run.server)?;
@@ -44,7 +44,7 @@ fn wanted(order: &Order, observed: &Observation) -> Vec<Route> {
 
 /// The names that are local and not wanted: a return, which is never undone, is none of this
 /// switch's steps.
-pub(super) fn leaving(run: &Run<'_>) -> BTreeSet<Hostname> {
+pub(super) fn leaving(run: &SwitchRun<'_>) -> BTreeSet<Hostname> {
     let is_wanted = |name: &Hostname| run.wanted.iter().any(|route| route.name == *name);
     let local = run.observed.local.iter().map(|route| &route.name);
     local.filter(|name| !is_wanted(name)).cloned().collect()
@@ -52,7 +52,7 @@ pub(super) fn leaving(run: &Run<'_>) -> BTreeSet<Hostname> {
 
 /// Everything a later step would fail for is looked at; Apache parses the candidate, and nothing
 /// but our lines may be new in it.
-pub(super) fn check_candidate(run: &mut Run<'_>) -> Result<(), Error> {
+pub(super) fn check_candidate(run: &mut SwitchRun<'_>) -> Result<(), Error> {
     run.listeners = run.server.listeners()?;
     subset::look_ahead(run)?;
     let seen = run.observed.opened_files();
@@ -75,8 +75,8 @@ pub(super) fn check_candidate(run: &mut Run<'_>) -> Result<(), Error> {
 
 /// Whether Apache takes `changes`, and reads nothing else that is new; asked already by `guess`.
 pub(super) fn accepted(
-    run: &Run<'_>,
-    changes: &[Change],
+    run: &SwitchRun<'_>,
+    changes: &[FileEdit],
     guess: Option<Guess>,
 ) -> Result<(), Error> {
     if changes.is_empty() {

@@ -5,23 +5,23 @@
 
 use std::time::Duration;
 
-use super::Run;
+use super::SwitchRun;
 use super::prepare::{accepted, leaving};
 use crate::apache::generated;
 use crate::apache::refusal::Refusal;
 use crate::base::cause::chain;
 use crate::base::names::Route;
 use crate::config::Settings;
-use crate::switch::apply::Change;
+use crate::switch::apply::FileEdit;
 use crate::switch::give_back;
 use crate::switch::observe::{self, Observation};
-use crate::switch::order::{LeftOut, Options, Report, Return};
-use crate::switch::plan::{self, Door, Plan, Refused, Switched};
+use crate::switch::order::{LeftOutRoute, Options, Return, SwitchReport};
+use crate::switch::plan::{self, Door, Plan, PlannedVhost, RefusedRoute};
 use crate::switch::proof::{self, Unproven};
 use crate::switch::report::{Error, Note};
 
 /// Plans what can be switched of `run.wanted`; the rest is left out.
-pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
+pub(super) fn plan(run: &mut SwitchRun<'_>) -> Result<(), Error> {
     let observed = &run.observed;
     let adds = run.wanted.iter().any(|route| !observed.local.contains(route));
     if let Some(damage) = observed.damaged.first().filter(|_| adds && !run.options.partly) {
@@ -72,7 +72,7 @@ pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
         return Err(first(out));
     }
     for (route, error) in out {
-        leave_out(&mut run.left_out, LeftOut::by(route, &error));
+        leave_out(&mut run.left_out, LeftOutRoute::by(route, &error));
     }
     run.wanted = left;
     let more = leaving(run);
@@ -81,7 +81,7 @@ pub(super) fn plan(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 /// Leaves out what cannot be proven afterwards, before anything is changed for it.
-pub(super) fn look_ahead(run: &mut Run<'_>) -> Result<(), Error> {
+pub(super) fn look_ahead(run: &mut SwitchRun<'_>) -> Result<(), Error> {
     let unprovable = proof::unprovable(&run.plan.doors, &run.listeners)?;
     let is_out = |route: &Route| unprovable.iter().any(|(other, _)| other == route);
     let left: Vec<Route> = run.wanted.iter().filter(|route| !is_out(route)).cloned().collect();
@@ -92,16 +92,16 @@ pub(super) fn look_ahead(run: &mut Run<'_>) -> Result<(), Error> {
         return none_left(run, unprovable).map_or(Ok(()), Err);
     }
     for (route, error) in unprovable {
-        leave_out(&mut run.left_out, LeftOut::by(route, &error));
+        leave_out(&mut run.left_out, LeftOutRoute::by(route, &error));
     }
     run.wanted = left;
     plan(run)
 }
 
 /// What a person is told where nothing is left: each route with its reason, also those left out before.
-pub(super) fn none_left(run: &mut Run<'_>, unproven: Vec<Unproven>) -> Option<Error> {
+pub(super) fn none_left(run: &mut SwitchRun<'_>, unproven: Vec<Unproven>) -> Option<Error> {
     if run.options.partly && unproven.len() + run.left_out.len() > 1 {
-        let unproven = unproven.into_iter().map(|(route, error)| LeftOut::by(route, &error));
+        let unproven = unproven.into_iter().map(|(route, error)| LeftOutRoute::by(route, &error));
         return Some(Error::NoneLeft(run.left_out.drain(..).chain(unproven).collect()));
     }
     unproven.into_iter().next().map(|(_, error)| error.into())
@@ -109,7 +109,7 @@ pub(super) fn none_left(run: &mut Run<'_>, unproven: Vec<Unproven>) -> Option<Er
 
 /// Of the refused, the routes that are answered from their webroots all the same, with their doors: what
 /// cannot be read may be right. One that is local by lines of ours is none.
-fn answered(run: &Run<'_>, refused: &[Refused]) -> Vec<Door> {
+fn answered(run: &SwitchRun<'_>, refused: &[RefusedRoute]) -> Vec<Door> {
     let is_ours = |route: &Route| run.observed.local.contains(route);
     let mut routes: Vec<&Route> =
         refused.iter().map(|(route, _)| route).filter(|route| !is_ours(route)).collect();
@@ -128,12 +128,12 @@ fn answered(run: &Run<'_>, refused: &[Refused]) -> Vec<Door> {
 }
 
 /// Where Apache refuses the lines of one file, those of the others may do; whether any are left.
-pub(super) fn leave_out_what_is_refused(run: &mut Run<'_>) -> Result<bool, Error> {
+pub(super) fn leave_out_what_is_refused(run: &mut SwitchRun<'_>) -> Result<bool, Error> {
     let mut out = Vec::new();
     for change in &run.changes {
         if let Err(error) = accepted(run, std::slice::from_ref(change), None) {
             let routes = routes_in(&run.observed, &run.plan, change).into_iter();
-            out.extend(routes.map(|route| LeftOut::by(route, &error)));
+            out.extend(routes.map(|route| LeftOutRoute::by(route, &error)));
         }
     }
     run.wanted.retain(|route| out.iter().all(|left| left.route != *route));
@@ -148,7 +148,11 @@ pub(super) fn leave_out_what_is_refused(run: &mut Run<'_>) -> Result<bool, Error
 }
 
 /// Gives back what `report` made local and could not be proven; the rest stays as it is.
-pub(super) fn without(settings: &Settings, mut report: Report, unproven: Vec<Unproven>) -> Report {
+pub(super) fn without(
+    settings: &Settings,
+    mut report: SwitchReport,
+    unproven: Vec<Unproven>,
+) -> SwitchReport {
     report.local.retain(|route| unproven.iter().all(|(other, _)| other != route));
     let which = Return::Names(unproven.iter().map(|(route, _)| route.name.clone()).collect());
     match give_back::under_lock(settings, &which, &Options::default()) {
@@ -167,13 +171,13 @@ pub(super) fn without(settings: &Settings, mut report: Report, unproven: Vec<Unp
         }
     }
     for (route, error) in unproven {
-        leave_out(&mut report.left_out, LeftOut::by(route, &error));
+        leave_out(&mut report.left_out, LeftOutRoute::by(route, &error));
     }
     report
 }
 
 /// Each route once, with the first reason.
-fn leave_out(left_out: &mut Vec<LeftOut>, new: LeftOut) {
+fn leave_out(left_out: &mut Vec<LeftOutRoute>, new: LeftOutRoute) {
     if left_out.iter().all(|known| known.route != new.route) {
         left_out.push(new);
     }
@@ -212,7 +216,7 @@ fn damaged(observed: &Observation, plan: &Plan) -> Vec<(Route, Error)> {
 
 /// The routes whose lines would go into a file of root's that is a site by a user's link alone:
 /// which it is, he would choose.
-fn misled(observed: &Observation, plan: &Plan, changes: &[Change]) -> Vec<(Route, Error)> {
+fn misled(observed: &Observation, plan: &Plan, changes: &[FileEdit]) -> Vec<(Route, Error)> {
     let mut refused = Vec::new();
     for change in changes {
         for route in routes_in(observed, plan, change) {
@@ -225,7 +229,7 @@ fn misled(observed: &Observation, plan: &Plan, changes: &[Change]) -> Vec<(Route
 }
 
 /// The routes whose lines would go into a file that a program writes.
-fn generated(observed: &Observation, plan: &Plan, changes: &[Change]) -> Vec<(Route, Error)> {
+fn generated(observed: &Observation, plan: &Plan, changes: &[FileEdit]) -> Vec<(Route, Error)> {
     let mut refused = Vec::new();
     for change in changes {
         let file = change.snapshot.path.display().to_string();
@@ -238,8 +242,8 @@ fn generated(observed: &Observation, plan: &Plan, changes: &[Change]) -> Vec<(Ro
 }
 
 /// The routes whose lines are in a change; all, where that cannot be told.
-fn routes_in(observed: &Observation, plan: &Plan, change: &Change) -> Vec<Route> {
-    let is_in_it = |vhost: &&Switched| {
+fn routes_in(observed: &Observation, plan: &Plan, change: &FileEdit) -> Vec<Route> {
+    let is_in_it = |vhost: &&PlannedVhost| {
         observed.real(&vhost.origin.file).is_some_and(|real| real == change.snapshot.path)
     };
     let routes: Vec<Route> =

@@ -2,18 +2,18 @@
 
 use std::path::Path;
 
-use super::Run;
+use super::SwitchRun;
 use crate::base::clock;
 use crate::base::files::{self, Replaced};
 use crate::base::names::Route;
-use crate::switch::apply::{self, Change};
+use crate::switch::apply::{self, FileEdit};
 use crate::switch::give_back;
 use crate::switch::journal::{Intent, Record};
 use crate::switch::order::{Options, Return};
 use crate::switch::report::Error;
 use crate::switch::taken::Taken;
 
-impl Run<'_> {
+impl SwitchRun<'_> {
     /// Takes out what this run put in, and has Apache load that if it may have seen it.
     pub(super) fn undo(&mut self, cause: Error) -> Error {
         match self.put_back() {
@@ -69,7 +69,7 @@ impl Run<'_> {
     }
 
     /// The file as it was, or, if somebody wrote to it since, without the lines of `new`.
-    fn put_back_one(&self, change: &Change, new: &Return) -> Result<(), Error> {
+    fn put_back_one(&self, change: &FileEdit, new: &Return) -> Result<(), Error> {
         let path = &change.snapshot.path;
         let now = match files::snapshot(path) {
             Err(error) if error.is_missing() => return Ok(()),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Run, note_intent, take_out};
+use super::{ReturnRun, note_intent, take_out};
 use crate::apache::server;
 use crate::base::clock;
 use crate::base::files;
@@ -15,7 +15,7 @@ use crate::switch::journal::Journal;
 use crate::switch::report::{Error, Note};
 
 /// Apache's own test of what the files say now, and which files those are.
-pub(super) fn ask(run: &mut Run<'_>) -> Result<(), Error> {
+pub(super) fn ask(run: &mut ReturnRun<'_>) -> Result<(), Error> {
     if run.server.is_none() {
         // Started meanwhile, it may have read what was just taken out.
         run.server = server::find(run.settings.pid_file.as_deref()).ok();
@@ -47,7 +47,7 @@ pub(super) fn ask(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 /// Has Apache load the files, unless it knows all that is in them.
-pub(super) fn reload(run: &mut Run<'_>) -> Result<(), Error> {
+pub(super) fn reload(run: &mut ReturnRun<'_>) -> Result<(), Error> {
     let (Some(server), Some(asked)) = (&run.server, &run.asked) else { return Ok(()) };
     let Journal { pending, since, files, .. } = &run.journal;
     let is_all = run.remaining().is_empty() && run.damage().is_empty();
@@ -92,7 +92,7 @@ pub(super) fn reload(run: &mut Run<'_>) -> Result<(), Error> {
     }
 }
 
-impl Run<'_> {
+impl ReturnRun<'_> {
     /// Leaves whoever saves files a moment; whether it is worth while to look again.
     fn waits_for_quiet(&self) -> bool {
         clock::pause(MOMENT, &self.patience).is_ok()
