@@ -146,14 +146,7 @@ impl<'a> Conversation<'a> {
             }
             Ask::Beat { number } => self.beat(number),
             Ask::Release => self.release(),
-            Ask::Status => {
-                let grace = millis(self.arbiter.periods.arbiter);
-                Ok(Some(ArbiterAnswer::Status(holders::status(
-                    &self.arbiter.store,
-                    now().boot,
-                    grace,
-                )?)))
-            }
+            Ask::Status => self.status(),
             Ask::Break { token } => {
                 self.arbiter.revoke(token, self.caller).map(Some).map_err(Error::from)
             }
@@ -312,6 +305,12 @@ impl<'a> Conversation<'a> {
             Waiting::Behind { waiters, holder: holders::holder(&self.arbiter.store, at)? }
         };
         Ok(Some(ArbiterAnswer::Waiting { reason }))
+    }
+
+    fn status(&self) -> Result<Option<ArbiterAnswer>, Error> {
+        let grace = millis(self.arbiter.periods.arbiter);
+        let status = holders::status(&self.arbiter.store, now().boot, grace)?;
+        Ok(Some(ArbiterAnswer::Status(status)))
     }
 
     fn beat(&mut self, number: u64) -> Result<Option<ArbiterAnswer>, Error> {

@@ -234,6 +234,25 @@ fn a_directory_that_others_may_write_is_refused() {
     assert_eq!(caller.child.wait().unwrap().code(), Some(77));
 }
 
+#[test]
+fn whatever_cannot_be_answered_for_now_is_refused_and_the_conversation_goes_on() {
+    let place = Place::with("30s");
+    drop(place.held("home", "r"));
+    let mut caller = place.connect("home");
+    let mode = |mode: &str| {
+        let directory = place.path("run/arbiter");
+        Command::new("/bin/chmod").arg(mode).arg(directory).status().unwrap();
+    };
+    for ask in [Ask::Status, Ask::Break { token: Token(1) }] {
+        mode("777");
+        caller.say(&ask);
+        assert!(matches!(caller.hear(), ArbiterAnswer::Refused { .. }), "{ask:?}");
+        mode("700");
+        caller.say(&Ask::Status);
+        assert!(matches!(caller.hear(), ArbiterAnswer::Status(_)), "after {ask:?}");
+    }
+}
+
 /// A small disk, mounted until this is dropped.
 struct Disk(std::path::PathBuf);
 
