@@ -89,7 +89,7 @@ pub struct CoordinateCall<'a> {
 
 /// A line for whoever follows.
 #[derive(Debug, Clone, Copy)]
-pub enum Said<'a> {
+pub enum Notice<'a> {
     /// What happens now.
     Progress(&'a str),
     /// What should not be overlooked.
@@ -102,7 +102,7 @@ struct Coordinator<'a> {
     ways: Vec<Way>,
     own: Option<HostLabel>,
     signals: &'a Signals,
-    say: &'a mut dyn FnMut(Said<'_>),
+    say: &'a mut dyn FnMut(Notice<'_>),
     record: Recorder,
     /// Why it stops before its end.
     stopped: Option<String>,
@@ -114,11 +114,11 @@ struct Coordinator<'a> {
 pub fn coordinate(
     settings: &Settings,
     call: &CoordinateCall<'_>,
-    say: &mut dyn FnMut(Said<'_>, BorrowedFd<'_>),
+    say: &mut dyn FnMut(Notice<'_>, BorrowedFd<'_>),
 ) -> Result<Coordination, Error> {
     let (began, stopped, is_called_off) = (clock::now(), None, false);
     let signals = &Signals::catch().map_err(Error::Signals)?;
-    let say = &mut |said: Said<'_>| say(said, signals.as_fd());
+    let say = &mut |said: Notice<'_>| say(said, signals.as_fd());
     files::own_directory(&settings.runtime_directory, 0o755)?;
     let _lock = lock::attempt(&settings.coordinator_lock())?.ok_or(Error::Busy)?;
     let hosts = hosts(settings);
@@ -160,7 +160,7 @@ impl Coordinator<'_> {
         let (lasts, other): (Vec<String>, Vec<String>) = warnings.partition(|w| lasts.contains(w));
         let news = said::news(self.settings, lasts);
         for line in other.iter().chain(&news).chain(&plan.costs) {
-            (self.say)(Said::Warning(line));
+            (self.say)(Notice::Warning(line));
         }
         let before = surveyed.clone();
         let mut done: BTreeMap<HostLabel, Done> = BTreeMap::new();
@@ -207,10 +207,10 @@ impl Coordinator<'_> {
     fn survey_all(&mut self) -> Vec<Surveyed> {
         let mut all = Vec::new();
         for index in 0..self.ways.len() {
-            (self.say)(Said::Progress(&format!("{}: looking", self.ways[index].name)));
+            (self.say)(Notice::Progress(&format!("{}: looking", self.ways[index].name)));
             let (report, skew) = self.survey(index);
             if let Err(why) = &report {
-                (self.say)(Said::Progress(&format!("{}: {why}", self.ways[index].name)));
+                (self.say)(Notice::Progress(&format!("{}: {why}", self.ways[index].name)));
             }
             all.push(Surveyed { name: self.ways[index].name.clone(), report, skew });
         }
@@ -271,7 +271,7 @@ impl Coordinator<'_> {
         let (say, signals) = (&mut *self.say, self.signals);
         let going_on = &mut |name: Option<&Hostname>| {
             if let Some(name) = name {
-                say(Said::Progress(&format!("{name}: what is served?")));
+                say(Notice::Progress(&format!("{name}: what is served?")));
             }
             let signalled = clock::ready(&[signals.as_fd()], Some(Duration::ZERO));
             !signalled.is_ok_and(|ready| ready == [true])
@@ -281,7 +281,7 @@ impl Coordinator<'_> {
             self.call_off();
         }
         if let Some(bound) = &bound {
-            (self.say)(Said::Warning(bound));
+            (self.say)(Notice::Warning(bound));
         }
         verified::once(&mut served);
         (served, bound)

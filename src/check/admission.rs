@@ -7,7 +7,7 @@ use crate::base::names::HostLabel;
 
 /// What is seen where other hosts call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Door {
+pub struct Admission {
     /// What keeps all of them out, although their keys are in place.
     pub kept_out: Option<String>,
     /// The program that makes a coordinator's order root's is missing.
@@ -17,8 +17,8 @@ pub struct Door {
 }
 
 /// What is wrong about it.
-pub fn findings(door: &Door) -> Vec<Finding> {
-    let Door { kept_out, lacks_sudo, strangers } = door;
+pub fn findings(door: &Admission) -> Vec<Finding> {
+    let Admission { kept_out, lacks_sudo, strangers } = door;
     let mut found = Vec::new();
     found.extend(kept_out.as_ref().map(|why| {
         Finding::new(
@@ -66,7 +66,7 @@ pub fn strangers(file: &Path, text: &str, hosts: &[&HostLabel]) -> Vec<(String, 
 
 /// Who wants to come in.
 #[derive(Debug, Clone, Copy)]
-pub struct Caller<'a> {
+pub struct LoginUser<'a> {
     /// The user.
     pub user: &'a str,
     /// Its groups.
@@ -76,7 +76,7 @@ pub struct Caller<'a> {
 }
 
 /// What keeps `caller` out, as `sshd_config(5)` has it; what cannot be told from here does not.
-pub fn refusal(settings: &str, caller: Caller<'_>) -> Option<String> {
+pub fn refusal(settings: &str, caller: LoginUser<'_>) -> Option<String> {
     let of = |key: &str| {
         let lines = settings.lines().filter_map(|line| line.split_once(' '));
         let values = lines.filter(|(name, _)| name.eq_ignore_ascii_case(key));
@@ -139,7 +139,7 @@ mod tests {
     fn said(settings: &str) -> Option<String> {
         let groups = ["certbaton".to_owned()];
         let home = Path::new("/var/lib/certbaton-ssh");
-        refusal(settings, Caller { user: "certbaton", groups: &groups, home })
+        refusal(settings, LoginUser { user: "certbaton", groups: &groups, home })
     }
 
     #[test]
@@ -156,10 +156,10 @@ mod tests {
         let seen = strangers(Path::new("/k"), &text, &[&home, &third]);
         assert_eq!(seen, [("/k:4".to_owned(), label("oldhome"))]);
         let kept_out = Some("AllowUsers is root".to_owned());
-        let door = Door { kept_out, lacks_sudo: true, strangers: seen };
+        let door = Admission { kept_out, lacks_sudo: true, strangers: seen };
         let codes: Vec<String> = findings(&door).into_iter().map(|found| found.code).collect();
         assert_eq!(codes, ["kept-out", "no-sudo", "stranger-key"]);
-        assert_eq!(findings(&Door::default()), []);
+        assert_eq!(findings(&Admission::default()), []);
     }
 
     /// As `sshd -T` of OpenSSH 9.2 prints it.

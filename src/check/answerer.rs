@@ -25,13 +25,13 @@ mod tests;
 
 /// Who answers, in one vhost.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen<'a> {
+pub struct VhostAnswer<'a> {
     /// The `<VirtualHost>`; none where the main server answers.
     pub vhost: Option<&'a Origin>,
     /// Whether the vhost is named so; else it answers because none is.
     pub is_named: bool,
     /// What becomes of the request.
-    pub fate: Fate,
+    pub fate: Handling,
     /// The directive that decides; none where a default does.
     pub by: Option<&'a Node>,
     /// The URL or directory it leads to, as far as the line tells.
@@ -42,7 +42,7 @@ pub struct Seen<'a> {
 
 /// What becomes of a challenge request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fate {
+pub enum Handling {
     /// certbot's webroot answers.
     Webroot,
     /// Another server.
@@ -76,7 +76,7 @@ pub fn answerer<'a>(
     name: &Hostname,
     webroot: Option<&Webroot>,
     whose: Whose,
-) -> Option<Seen<'a>> {
+) -> Option<VhostAnswer<'a>> {
     let mut request = Request::new(name);
     if let Some(webroot) = webroot {
         request = request.planted(&webroot.challenge_directory(), whose == Whose::Own);
@@ -85,12 +85,12 @@ pub fn answerer<'a>(
     let seen = doors.map(|(_, vhost)| {
         let (fate, by, target, certain) = follow(user, &vhost, &request, webroot);
         let is_named = vhost.is_named(name);
-        Seen { vhost: vhost.origin(), is_named, fate, by, target, certain }
+        VhostAnswer { vhost: vhost.origin(), is_named, fate, by, target, certain }
     });
-    seen.max_by_key(|seen| seen.fate != Fate::Webroot)
+    seen.max_by_key(|seen| seen.fate != Handling::Webroot)
 }
 
-type Found<'a> = (Fate, Option<&'a Node>, Option<String>, bool);
+type Found<'a> = (Handling, Option<&'a Node>, Option<String>, bool);
 
 fn follow<'a>(
     user: Configuration<'a>,
@@ -101,7 +101,7 @@ fn follow<'a>(
     let by = |fate, node, target| (fate, Some(node), target, true);
     let request = &vhost.sees(request);
     if let Some(node) = managed(user.dump, request) {
-        return by(Fate::Taken, node, None);
+        return by(Handling::Taken, node, None);
     }
     let directory = match webroot {
         Some(webroot) => webroot.challenge_directory(),
@@ -120,13 +120,13 @@ fn follow<'a>(
     let found = match (rule, pass) {
         (Some(found), _) => stateless::or(found, vhost, &levels),
         // Whether the name is in its file is not known.
-        (None, _) if express.is_some() => (Fate::Passed, express, None, false),
+        (None, _) if express.is_some() => (Handling::Passed, express, None, false),
         (None, Some(pass)) => passed(pass, request),
         (None, None) => by_mapping(user, vhost, request, webroot, &sections),
     };
     let here = match found.0 {
-        Fate::Webroot => true,
-        Fate::Passed => false,
+        Handling::Webroot => true,
+        Handling::Passed => false,
         _ => return found,
     };
     let later = if here {
@@ -168,13 +168,13 @@ fn by_rules<'a>(
             let served = webroot.map(|w| [w.as_str(), request.path()].concat().into_bytes());
             let certain = touch.likelihood == Likelihood::Yes;
             if served.is_some_and(|served| [squeeze(to), squeeze(&below)].contains(&served)) {
-                return Some((Fate::Webroot, Some(touch.rule), None, certain));
+                return Some((Handling::Webroot, Some(touch.rule), None, certain));
             }
         }
         let is_told = webroot.is_none() || touch.likelihood == Likelihood::Yes || touch.is_meant();
         if touch.effect == Effect::Path(None) && !is_told {
             // One directory for each name: that it is another than certbot's, only a request shows.
-            return Some((Fate::Webroot, Some(touch.rule), None, false));
+            return Some((Handling::Webroot, Some(touch.rule), None, false));
         }
         return Some(ruled(&touch, request, request.path().as_bytes()));
     }
@@ -191,14 +191,14 @@ fn ruled<'a>(touch: &Touch<'a>, request: &Request, subject: &[u8]) -> Found<'a> 
         Some(without_token(&String::from_utf8_lossy(&text)))
     };
     let (fate, target) = match &touch.effect {
-        Effect::Proxy => (Fate::Passed, url()),
-        Effect::Redirect => (Fate::Redirected, url()),
-        Effect::Status(code) if code.starts_with('2') => (Fate::Taken, None),
-        Effect::Status(_) => (Fate::Denied, None),
+        Effect::Proxy => (Handling::Passed, url()),
+        Effect::Redirect => (Handling::Redirected, url()),
+        Effect::Status(code) if code.starts_with('2') => (Handling::Taken, None),
+        Effect::Status(_) => (Handling::Denied, None),
         Effect::Path(Some(to)) if to.ends_with(Request::SAMPLE.as_bytes()) => {
-            (Fate::Elsewhere, Some(without_token(&String::from_utf8_lossy(to))))
+            (Handling::Elsewhere, Some(without_token(&String::from_utf8_lossy(to))))
         }
-        Effect::Path(_) | Effect::Pass => (Fate::Taken, None),
+        Effect::Path(_) | Effect::Pass => (Handling::Taken, None),
     };
     (fate, Some(touch.rule), target, touch.likelihood == Likelihood::Yes)
 }
@@ -216,7 +216,7 @@ fn passed<'a>(pass: Winner<'a>, request: &Request) -> Found<'a> {
         _ => Some(url),
     });
     let text = target.map(|t| without_token(&String::from_utf8_lossy(&t)));
-    (Fate::Passed, Some(pass.node), text.filter(|t| !t.contains(['$', '%'])), true)
+    (Handling::Passed, Some(pass.node), text.filter(|t| !t.contains(['$', '%'])), true)
 }
 
 /// `Redirect`, `Alias`, `DocumentRoot`, `JkMount`.
@@ -233,15 +233,15 @@ fn by_mapping<'a>(
         return redirect(node, request);
     }
     if let Some(node) = jk(vhost, request) {
-        return (Fate::Taken, Some(node), None, true);
+        return (Handling::Taken, Some(node), None, true);
     }
     let Mapped { by, to } = mapped(vhost, &user.dump.document_root, request, sections);
     let served = webroot.map(|w| [w.as_str(), request.path()].concat().into_bytes());
     let is_script = by.is_some_and(|n| n.name.starts_with("wsgi") || n.name.starts_with("script"));
     let fate = match served {
-        _ if is_script => Fate::Taken,
-        Some(served) if served == to => Fate::Webroot,
-        _ => Fate::Elsewhere,
+        _ if is_script => Handling::Taken,
+        Some(served) if served == to => Handling::Webroot,
+        _ => Handling::Elsewhere,
     };
     let place = (!to.is_empty()).then(|| without_token(&String::from_utf8_lossy(&to)));
     (fate, by, place, true)
@@ -255,7 +255,7 @@ fn redirect<'a>(node: &'a Node, request: &Request) -> Found<'a> {
             || word.len() == 3 && word.iter().all(u8::is_ascii_digit) && word[0] != b'3'
     };
     if given.first().is_some_and(is_error) {
-        return (Fate::Denied, Some(node), None, true);
+        return (Handling::Denied, Some(node), None, true);
     }
     let from =
         given.iter().rev().nth(1).filter(|from| from.starts_with(b"/") || from.starts_with(b"^"));
@@ -268,7 +268,7 @@ fn redirect<'a>(node: &'a Node, request: &Request) -> Found<'a> {
         None => Some(to.clone()),
     });
     let to = to.map(|to| without_token(&String::from_utf8_lossy(&to)));
-    (Fate::Redirected, Some(node), to.filter(|to| !to.contains(['$', '%'])), true)
+    (Handling::Redirected, Some(node), to.filter(|to| !to.contains(['$', '%'])), true)
 }
 
 /// The last word on access, if it is not a grant; `in_directory`: those of directories count.
@@ -302,7 +302,7 @@ fn refused<'a>(levels: &[Level<'a>], in_directory: bool) -> Option<Found<'a>> {
         "deny" => true,
         _ => false,
     };
-    Some((Fate::Denied, Some(node), None, sure && denies))
+    Some((Handling::Denied, Some(node), None, sure && denies))
 }
 
 /// Rewriting and redirects of directories and locations, then the handler.
@@ -342,7 +342,7 @@ fn by_levels<'a>(
     let (node, sure) = handler.filter(|(node, _)| directories::handler(node).is_some())?;
     let word = words(&node.arguments).next().unwrap_or_default();
     let url = word.strip_prefix(b"proxy:").map(|url| String::from_utf8_lossy(url).into_owned());
-    let fate = if url.is_some() { Fate::Passed } else { Fate::Taken };
+    let fate = if url.is_some() { Handling::Passed } else { Handling::Taken };
     Some((fate, Some(node), url, sure))
 }
 

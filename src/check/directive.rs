@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::apache::document::Document;
 use crate::apache::dump::{Node, Origin};
 use crate::apache::oracle::{Blocks, as_it_stands};
-use crate::check::answerer::{Fate, Seen};
+use crate::check::answerer::{Handling, VhostAnswer};
 use crate::fleet::inspection::{Answerer, Directive};
 
 /// The user's files, and where our lines are in them.
@@ -35,7 +35,7 @@ impl Texts<'_> {
         format!("{name} {}", String::from_utf8_lossy(&node.arguments))
     }
 
-    fn directive(&self, seen: &Seen<'_>) -> Directive {
+    fn directive(&self, seen: &VhostAnswer<'_>) -> Directive {
         let Some(node) = seen.by else {
             let text = "DocumentRoot of the main server, by default".to_owned();
             return Directive { place: None, text, target: seen.target.clone() };
@@ -45,15 +45,15 @@ impl Texts<'_> {
     }
 
     /// Who answers, in the words that go to other hosts.
-    pub fn answerer(&self, seen: &Seen<'_>) -> Answerer {
+    pub fn answerer(&self, seen: &VhostAnswer<'_>) -> Answerer {
         match seen.fate {
-            Fate::Webroot => Answerer::Webroot,
-            Fate::Passed => Answerer::Passed(self.directive(seen)),
-            Fate::Redirected => Answerer::Redirected(self.directive(seen)),
-            Fate::Elsewhere => Answerer::Elsewhere(self.directive(seen)),
-            Fate::Denied => Answerer::Denied(self.directive(seen)),
-            Fate::Taken => Answerer::Taken(self.directive(seen)),
-            Fate::Account => Answerer::Account(self.directive(seen)),
+            Handling::Webroot => Answerer::Webroot,
+            Handling::Passed => Answerer::Passed(self.directive(seen)),
+            Handling::Redirected => Answerer::Redirected(self.directive(seen)),
+            Handling::Elsewhere => Answerer::Elsewhere(self.directive(seen)),
+            Handling::Denied => Answerer::Denied(self.directive(seen)),
+            Handling::Taken => Answerer::Taken(self.directive(seen)),
+            Handling::Account => Answerer::Account(self.directive(seen)),
         }
     }
 }

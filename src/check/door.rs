@@ -10,7 +10,7 @@ use crate::base::clock::Deadline;
 use crate::base::command::Program;
 use crate::base::files;
 use crate::base::host;
-use crate::check::admission::{self, Caller, Door, called};
+use crate::check::admission::{self, Admission, LoginUser, called};
 use crate::config::Settings;
 use crate::fleet::relay::SUDO;
 
@@ -26,7 +26,7 @@ pub fn authorized_keys() -> PathBuf {
 }
 
 /// Looks, where somebody may call.
-pub fn door(settings: &Settings) -> Option<Door> {
+pub fn door(settings: &Settings) -> Option<Admission> {
     let file = authorized_keys();
     let text = String::from_utf8(files::read_trusted(&file).ok()?).ok()?;
     text.lines().find_map(called)?;
@@ -39,14 +39,14 @@ pub fn door(settings: &Settings) -> Option<Door> {
     };
     let is_ordered = text.lines().any(|line| called(line).is_some() && line.contains(" --renew"));
     let lacks_sudo = is_ordered && !host::is_executable(Path::new(SUDO));
-    Some(Door { kept_out: kept_out(), lacks_sudo, strangers })
+    Some(Admission { kept_out: kept_out(), lacks_sudo, strangers })
 }
 
 /// What keeps every caller out, although its key is in place; nothing where sshd cannot be asked.
 pub fn kept_out() -> Option<String> {
     let groups = groups();
     let groups = if groups.is_empty() { vec![ACCOUNT.to_owned()] } else { groups };
-    let caller = Caller { user: ACCOUNT, groups: &groups, home: Path::new(ACCOUNT_HOME) };
+    let caller = LoginUser { user: ACCOUNT, groups: &groups, home: Path::new(ACCOUNT_HOME) };
     admission::refusal(&sshd_settings()?, caller)
 }
 

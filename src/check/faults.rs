@@ -9,26 +9,26 @@ use crate::apache::refusal::{MANAGED_REMEDY, in_main};
 use crate::apache::vhosts::{Vhost, near, vhosts};
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::{Hostname, Route, Webroot};
-use crate::check::answerer::{Fate, Seen};
+use crate::check::answerer::{Handling, VhostAnswer};
 use crate::check::directive::Texts;
 use crate::switch::plan::HTTP_PORT;
 
 /// A name that certbot renews here by webroot, and who answers for it.
 #[derive(Debug, Clone, Copy)]
-pub struct Renewed<'a> {
+pub struct RenewedName<'a> {
     /// The name.
     pub name: &'a Hostname,
     /// Where certbot writes.
     pub webroot: &'a Webroot,
     /// Who answers.
-    pub seen: &'a Seen<'a>,
+    pub seen: &'a VhostAnswer<'a>,
     /// Whether a hook switches the name to this host while it renews, and can.
     pub is_switched: bool,
 }
 
 /// What keeps `renewed` from its webroot.
-pub fn faults(dump: &Dump, texts: &Texts<'_>, renewed: &Renewed<'_>) -> Vec<Finding> {
-    let Renewed { name, webroot, seen, is_switched } = *renewed;
+pub fn faults(dump: &Dump, texts: &Texts<'_>, renewed: &RenewedName<'_>) -> Vec<Finding> {
+    let RenewedName { name, webroot, seen, is_switched } = *renewed;
     let directory = webroot.challenge_directory();
     let directory = directory.display();
     let place = seen.by.map(|node| texts.place(&node.origin));
@@ -39,33 +39,33 @@ pub fn faults(dump: &Dump, texts: &Texts<'_>, renewed: &Renewed<'_>) -> Vec<Find
         vec![Finding::new(severity, code, place.clone(), what, remedy)]
     };
     let mut findings = match seen.fate {
-        Fate::Webroot | Fate::Passed => Vec::new(),
-        Fate::Elsewhere => found(
+        Handling::Webroot | Handling::Passed => Vec::new(),
+        Handling::Elsewhere => found(
             "wrong-directory",
             format!("{} leads challenges to {target}, but certbot writes to {directory}", or_default(&text)),
             format!(
                 "write Alias /.well-known/acme-challenge/ {directory}/, or run certbot certonly --webroot -w with the directory that is served"
             ),
         ),
-        Fate::Denied => found(
+        Handling::Denied => found(
             "denied",
             // A negation, an expression or an address may let the CA in.
             format!("{text} {} the challenge path", if seen.certain { "denies" } else { "may deny" }),
             "spare /.well-known/acme-challenge/: <Location /.well-known/acme-challenge/> Require all granted </Location> after it, or a pattern that excludes it".into(),
         ),
-        Fate::Taken if text_is(&text, "md") => found(
+        Handling::Taken if text_is(&text, "md") => found(
             "mod-md",
             format!("{text}: mod_md renews this name itself and answers the challenge path with 404 before anything else"),
             MANAGED_REMEDY.into(),
         ),
-        Fate::Taken | Fate::Account => found(
+        Handling::Taken | Handling::Account => found(
             "taken",
             format!("{text} answers the challenge path itself, without certbot's files"),
             "exclude /.well-known/acme-challenge/ from it on the host that uses certbot --webroot".into(),
         ),
-        Fate::Redirected => redirected(dump, renewed, &text, severity, place.clone()),
+        Handling::Redirected => redirected(dump, renewed, &text, severity, place.clone()),
     };
-    if !seen.is_named && !matches!(seen.fate, Fate::Webroot | Fate::Passed) {
+    if !seen.is_named && !matches!(seen.fate, Handling::Webroot | Handling::Passed) {
         // Whatever that vhost does, the name's own one is missing.
         findings = vec![unnamed(dump, texts, renewed, severity)];
     }
@@ -86,7 +86,12 @@ fn text_is(text: &str, prefix: &str) -> bool {
 }
 
 /// No vhost on port 80 has the name: the one that answers stands for all that have none.
-fn unnamed(dump: &Dump, texts: &Texts<'_>, renewed: &Renewed<'_>, severity: Severity) -> Finding {
+fn unnamed(
+    dump: &Dump,
+    texts: &Texts<'_>,
+    renewed: &RenewedName<'_>,
+    severity: Severity,
+) -> Finding {
     let name = renewed.name;
     let elsewhere = vhosts(dump).into_iter().find(|v| v.is_named(name));
     let elsewhere = elsewhere.as_ref().and_then(Vhost::origin);
@@ -128,12 +133,12 @@ fn unnamed(dump: &Dump, texts: &Texts<'_>, renewed: &Renewed<'_>, severity: Seve
 /// A redirect that leads where no CA follows, or where no other line of this host is.
 fn redirected(
     dump: &Dump,
-    renewed: &Renewed<'_>,
+    renewed: &RenewedName<'_>,
     text: &str,
     severity: Severity,
     place: Option<String>,
 ) -> Vec<Finding> {
-    let Renewed { name, seen, .. } = *renewed;
+    let RenewedName { name, seen, .. } = *renewed;
     let Some((scheme, rest)) = seen.target.as_deref().and_then(|to| to.split_once("://")) else {
         return Vec::new();
     };

@@ -9,14 +9,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::base::finding::{Finding, Severity};
 use crate::base::text::span;
-use crate::check::admission::{self, Door};
+use crate::check::admission::{self, Admission};
 use crate::fleet::found::Hold;
 
 /// What is seen of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vitals {
     /// Where a renewal writes.
-    pub room: Vec<Room>,
+    pub room: Vec<FileSystem>,
     /// The newest beginning of a certificate, whose the certificate is, and this host's own time.
     pub clock: Option<(Timestamp, String, Timestamp)>,
     /// There are lineages, and no certbot to renew them: what was looked for.
@@ -30,14 +30,14 @@ pub struct Vitals {
     /// It is done without the arbiter where it must be (`lease.break-glass`).
     pub breaks_glass: bool,
     /// Whom it lets in, where others call.
-    pub door: Option<Door>,
+    pub door: Option<Admission>,
     /// A configuration that everybody can read, and that holds a secret.
     pub exposed: Option<PathBuf>,
 }
 
 /// Directories on one file system that a renewal writes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Room {
+pub struct FileSystem {
     /// The directories.
     pub paths: Vec<PathBuf>,
     /// Bytes that are left.
@@ -108,8 +108,8 @@ pub fn findings(seen: &Vitals, now: Timestamp) -> Vec<Finding> {
     found
 }
 
-fn no_room(room: &Room) -> Option<Finding> {
-    let Room { paths, bytes, files, is_writable } = room;
+fn no_room(room: &FileSystem) -> Option<Finding> {
+    let FileSystem { paths, bytes, files, is_writable } = room;
     let what = if !is_writable {
         "nothing can be written there: the file system is read-only".to_owned()
     } else if *bytes < ENOUGH {
@@ -218,9 +218,9 @@ mod tests {
         findings(seen, now()).into_iter().map(|found| (found.code, found.severity)).collect()
     }
 
-    fn room(change: impl FnOnce(&mut Room)) -> Vitals {
+    fn room(change: impl FnOnce(&mut FileSystem)) -> Vitals {
         let paths = vec!["/var/log/letsencrypt".into()];
-        let mut room = Room { paths, bytes: 1 << 30, files: Some(10_000), is_writable: true };
+        let mut room = FileSystem { paths, bytes: 1 << 30, files: Some(10_000), is_writable: true };
         change(&mut room);
         Vitals { room: vec![room], ..Vitals::default() }
     }

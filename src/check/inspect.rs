@@ -17,9 +17,9 @@ use crate::base::host;
 use crate::base::names::{Hostname, Route, Webroot};
 use crate::certbot::lineages::{Lineages, lineages};
 use crate::certbot::renewal_file::Lineage;
-use crate::check::answerer::{Fate, Seen, Whose, answerer};
+use crate::check::answerer::{Handling, VhostAnswer, Whose, answerer};
 use crate::check::directive::Texts;
-use crate::check::faults::{Renewed, faults, unswitchable};
+use crate::check::faults::{RenewedName, faults, unswitchable};
 use crate::check::health;
 use crate::check::leftovers;
 use crate::check::marks;
@@ -236,10 +236,10 @@ fn tell(
                 Some(texts.answerer(&others)).filter(|others| *others != name.answerer);
         }
         let Some(webroot) = name.webroot.clone() else { continue };
-        let switched = seen.fate == Fate::Webroot
+        let switched = seen.fate == Handling::Webroot
             || switchable(user, name, &webroot, &seen, &texts, &mut out.findings);
         let is_switched = switched && hooked(name);
-        let renewed = Renewed { name: &name.name, webroot: &webroot, seen: &seen, is_switched };
+        let renewed = RenewedName { name: &name.name, webroot: &webroot, seen: &seen, is_switched };
         out.findings.extend(faults(dump, &texts, &renewed));
     }
     out.findings.extend(dead_lines(observed, &texts, &out.names));
@@ -258,7 +258,7 @@ fn switchable(
     user: Configuration<'_>,
     name: &mut InspectedName,
     webroot: &Webroot,
-    seen: &Seen<'_>,
+    seen: &VhostAnswer<'_>,
     texts: &Texts<'_>,
     findings: &mut Vec<Finding>,
 ) -> bool {
@@ -280,7 +280,7 @@ fn switchable(
                     Some(place) => format!("{place}: {said}"),
                     None => said,
                 });
-                if seen.fate == Fate::Passed {
+                if seen.fate == Handling::Passed {
                     let (what, remedy) = (refusal.reason, refusal.remedy);
                     let mut found =
                         Finding::new(Severity::Problem, "cannot-switch", place, what, remedy);

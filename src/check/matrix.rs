@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 
 use crate::base::names::{HostLabel, Hostname};
 use crate::ca::sight::{Answer, Leaf, Miss, MissKind, Planted, Planting, Presented, Sight};
-use crate::fleet::host_report::{HostReport, Lineage};
+use crate::fleet::host_report::{HostReport, LineageReport};
 use crate::fleet::inspection::{InspectedName, Inspection};
 use crate::fleet::whose;
 
@@ -70,13 +70,13 @@ pub enum Told {
 
 impl HostSeen {
     /// Its lineages that hold `name`.
-    pub fn lineages(&self, name: &Hostname) -> impl Iterator<Item = &Lineage> {
+    pub fn lineages(&self, name: &Hostname) -> impl Iterator<Item = &LineageReport> {
         let all = self.report.as_ref().map(|report| &report.lineages[..]).unwrap_or_default();
         all.iter().filter(move |lineage| lineage.names.contains(name))
     }
 
     /// Its lineages whose certificate is for `name`, those with a wildcard too.
-    pub fn serving(&self, name: &Hostname) -> impl Iterator<Item = &Lineage> {
+    pub fn serving(&self, name: &Hostname) -> impl Iterator<Item = &LineageReport> {
         let all = self.report.as_ref().map(|report| &report.lineages[..]).unwrap_or_default();
         all.iter().filter(move |lineage| lineage.is_for(name))
     }

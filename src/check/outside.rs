@@ -18,10 +18,10 @@ use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::check::schedule;
 use crate::check::unreachable;
 use crate::fleet::budget::{Budget, LETS_ENCRYPT};
-use crate::fleet::host_report::Lineage;
+use crate::fleet::host_report::LineageReport;
 use crate::fleet::inspection::Inspection;
 use crate::fleet::judged;
-use crate::fleet::mismatch::{Mismatch, Seen, mismatch};
+use crate::fleet::mismatch::{Comparison, Mismatch, mismatch};
 
 /// All of it.
 pub fn findings(gathered: &Gathered) -> Vec<Finding> {
@@ -217,7 +217,7 @@ pub fn caa(gathered: &Gathered, name: &Hostname) -> Option<Finding> {
     })
 }
 
-fn server(lineage: &Lineage) -> &str {
+fn server(lineage: &LineageReport) -> &str {
     lineage.server.as_deref().unwrap_or(LETS_ENCRYPT)
 }
 
@@ -226,7 +226,8 @@ fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
     let mut found = Vec::new();
     for address in gathered.addresses(name) {
         let owner = gathered.owner(address);
-        let all: Vec<&Lineage> = gathered.hosts.iter().flat_map(|h| h.serving(name)).collect();
+        let all: Vec<&LineageReport> =
+            gathered.hosts.iter().flat_map(|h| h.serving(name)).collect();
         if all.is_empty() {
             continue;
         }
@@ -267,7 +268,8 @@ fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
                 } else {
                     let served = leaf.identity();
                     let (covers, lineages) = (leaf.covers(), &expected[..]);
-                    let seen = Seen { name, address, served: &served, covers, owner, lineages };
+                    let seen =
+                        Comparison { name, address, served: &served, covers, owner, lineages };
                     let Mismatch { severity, code, what, remedy } = mismatch(&seen);
                     found.push(by(Finding::new(severity, code, place, what, remedy)));
                 }

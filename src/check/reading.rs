@@ -25,7 +25,7 @@ use crate::check::hooks::{self, HookFile, Script, Stage};
 use crate::check::schedule::{self, CronLine, Schedule};
 use crate::check::this_host;
 use crate::check::tls::{Disk, Files, OnDisk};
-use crate::check::traps::{self, Fault, Renewal};
+use crate::check::traps::{self, DirectoryFault, RenewalFile};
 use crate::check::uncovered::{self, Uncovered};
 use crate::config::Settings;
 use crate::switch::observe::Observation;
@@ -50,7 +50,7 @@ pub fn certbot(
     let month = SignedDuration::from_hours(30 * 24);
     let shortest = lifetimes.into_iter().min();
     let is_short = shortest.is_some_and(|lifetime| lifetime <= month);
-    let is_odd = |renewal: &Renewal| !renewal.lineage.is_webroot() || renewal.lineage.is_manual;
+    let is_odd = |renewal: &RenewalFile| !renewal.lineage.is_webroot() || renewal.lineage.is_manual;
     let matters = is_short
         || schedule.cron.iter().any(|line| line.text.contains("certonly"))
         || renewals.iter().any(is_odd);
@@ -93,7 +93,7 @@ pub fn schedule(settings: &Settings) -> Schedule {
 }
 
 /// The renewal files, and how long their certificates live.
-fn renewals(directory: &Path, known: &Lineages) -> (Vec<Renewal>, Vec<SignedDuration>) {
+fn renewals(directory: &Path, known: &Lineages) -> (Vec<RenewalFile>, Vec<SignedDuration>) {
     let mut lifetimes = Vec::new();
     let renewal = |lineage: &crate::certbot::renewal_file::Lineage| {
         let path = directory.join("renewal").join(format!("{}.conf", lineage.name));
@@ -102,7 +102,7 @@ fn renewals(directory: &Path, known: &Lineages) -> (Vec<Renewal>, Vec<SignedDura
         let Certificate { not_before, not_after, .. } = certificate::from_pem(&pem).ok()?;
         let name_set = certificate::name_set(&pem).ok()?;
         lifetimes.push(not_after.duration_since(not_before));
-        Some(Renewal { path, entries, lineage: lineage.clone(), name_set, not_after })
+        Some(RenewalFile { path, entries, lineage: lineage.clone(), name_set, not_after })
     };
     let read = known.usable.iter().filter_map(renewal).collect();
     (read, lifetimes)
@@ -132,7 +132,7 @@ pub(crate) fn hook_files(directory: &Path) -> Vec<HookFile> {
 }
 
 /// Everybody's hooks but our own: files, saved commands, and the scripts that those name.
-fn scripts(directory: &Path, hook_files: &[HookFile], renewals: &[Renewal]) -> Vec<Script> {
+fn scripts(directory: &Path, hook_files: &[HookFile], renewals: &[RenewalFile]) -> Vec<Script> {
     let mut found = Vec::new();
     for HookFile { stage, path, .. } in hook_files.iter().filter(|hook| hook.is_run()) {
         let text = text(path).filter(|text| !hooks::is_ours(text));
@@ -201,12 +201,12 @@ fn apache_user(server: &Server) -> Option<(u32, Vec<u32>)> {
     Some((user, [numbers("Gid:"), numbers("Groups:")].concat()))
 }
 
-fn fault(webroot: &Path, user: Option<&(u32, Vec<u32>)>) -> Option<Fault> {
+fn fault(webroot: &Path, user: Option<&(u32, Vec<u32>)>) -> Option<DirectoryFault> {
     if !files::exists(webroot) {
-        return Some(Fault::Missing);
+        return Some(DirectoryFault::Missing);
     }
     if !host::is_writable(webroot) {
-        return Some(Fault::ReadOnly);
+        return Some(DirectoryFault::ReadOnly);
     }
     let (user, groups) = user?;
     let real = files::real_path(webroot).ok()?;
@@ -214,7 +214,7 @@ fn fault(webroot: &Path, user: Option<&(u32, Vec<u32>)>) -> Option<Fault> {
     let mut way: Vec<&Path> = below.ancestors().collect();
     way.reverse();
     let closed = way.into_iter().find(|path| !host::can_enter(path, *user, groups))?;
-    Some(Fault::Closed(closed.to_owned()))
+    Some(DirectoryFault::Closed(closed.to_owned()))
 }
 
 fn units() -> Vec<schedule::Unit> {

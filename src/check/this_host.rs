@@ -29,7 +29,9 @@ use crate::check::uncovered::Uncovered;
 use crate::config::Settings;
 use crate::config::web_server::WebServer;
 use crate::fleet::host_report::HOOKS;
-use crate::fleet::host_report::{Certbot, Disk, HostReport, Issued, Lineage, Routes};
+use crate::fleet::host_report::{
+    CertbotReport, DiskRoom, HostReport, Issued, LineageReport, Routes,
+};
 use crate::switch::apply;
 use crate::switch::foreign_reload;
 use crate::switch::observe;
@@ -80,7 +82,7 @@ pub fn survey(settings: &Settings) -> HostReport {
     directories.extend(found.iter().flat_map(|(_, lineage)| webroots(lineage)));
     let disks = directories.into_iter().filter_map(|path| {
         let free = host::free(&path).ok()?;
-        Some(Disk { path, free })
+        Some(DiskRoom { path, free })
     });
     HostReport {
         program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -221,7 +223,7 @@ pub fn run_of(program: &Path) -> Program {
     }
 }
 
-fn certbot(settings: &Settings, notes: &mut Vec<String>) -> Option<Certbot> {
+fn certbot(settings: &Settings, notes: &mut Vec<String>) -> Option<CertbotReport> {
     let program = program(settings)?;
     let version = match printed_version(&program) {
         Ok(version) => version,
@@ -238,7 +240,7 @@ fn certbot(settings: &Settings, notes: &mut Vec<String>) -> Option<Certbot> {
     let installed = |hook: &&str| host::is_executable(&directory.join(hook).join("certbaton"));
     let hooks = HOOKS.iter().copied().filter(installed).map(str::to_owned).collect();
     let asks_ca = parsed.is_some_and(Version::asks_the_ca);
-    Some(Certbot { program, version, asks_ca, traps: Vec::new(), hooks })
+    Some(CertbotReport { program, version, asks_ca, traps: Vec::new(), hooks })
 }
 
 /// What `certbot --version` prints; it takes Python half a second.
@@ -274,14 +276,14 @@ fn describe(
     lineage: &renewal_file::Lineage,
     version: Option<Version>,
     now: Timestamp,
-) -> Result<(Lineage, SignedDuration), String> {
+) -> Result<(LineageReport, SignedDuration), String> {
     let cert = halfway::settled(&lineage.cert);
     let pem = files::read_trusted(&cert).map_err(|error| chain(&error))?;
     let current = certificate::from_pem(&pem).map_err(|error| chain(&error))?;
     let name_set = certificate::name_set(&pem).map_err(|error| chain(&error))?;
     let own_hook =
         lineage.pre_hook.as_ref().is_some_and(|hook| hook.contains("certbaton-pre-hook"));
-    let described = Lineage {
+    let described = LineageReport {
         name: lineage.name.clone(),
         names: current.names.clone(),
         name_set,
@@ -321,7 +323,7 @@ fn issued(cert: &Path, now: Timestamp) -> Vec<Issued> {
 }
 
 /// The lineages of this host by their files alone.
-pub fn known(settings: &Settings) -> Vec<Lineage> {
+pub fn known(settings: &Settings) -> Vec<LineageReport> {
     let known = lineages(&settings.certbot_directory).unwrap_or_default();
     let now = clock::now();
     let described = |lineage| Some(describe(&lineage, None, now).ok()?.0);

@@ -14,7 +14,7 @@ use crate::check::hooks::Stage;
 
 /// A renewal file and what belongs to it.
 #[derive(Debug, Clone)]
-pub struct Renewal {
+pub struct RenewalFile {
     /// `renewal/NAME.conf`.
     pub path: PathBuf,
     /// Its keys.
@@ -27,7 +27,7 @@ pub struct Renewal {
     pub not_after: Timestamp,
 }
 
-impl Renewal {
+impl RenewalFile {
     /// `FILE:LINE` of a key, of the file if it is not there.
     pub fn place(&self, key: &str) -> String {
         let entry = self.entries.iter().find(|entry| entry.key == key);
@@ -69,7 +69,7 @@ impl Renewal {
 
 /// What is wrong with a directory that certbot writes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum DirectoryFault {
     /// It is not there.
     Missing,
     /// Nobody can write there.
@@ -88,7 +88,7 @@ fn place(path: &Path, line: Option<usize>) -> String {
 /// Traps of single renewal files; `in_directory` are the stages with a working hook in renewal-hooks.
 /// `version` is certbot's, where it matters.
 pub fn traps(
-    renewal: &Renewal,
+    renewal: &RenewalFile,
     in_directory: &BTreeSet<Stage>,
     now: Timestamp,
     version: Option<Version>,
@@ -176,7 +176,10 @@ pub fn traps(
 }
 
 /// Webroots that are no use.
-pub fn webroots(renewal: &Renewal, fault: &dyn Fn(&Path) -> Option<Fault>) -> Vec<Finding> {
+pub fn webroots(
+    renewal: &RenewalFile,
+    fault: &dyn Fn(&Path) -> Option<DirectoryFault>,
+) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     if !renewal.lineage.is_webroot() {
         return found;
@@ -195,7 +198,7 @@ pub fn webroots(renewal: &Renewal, fault: &dyn Fn(&Path) -> Option<Fault>) -> Ve
             name.as_str()
         };
         found.push(match fault {
-            Fault::Missing => of(
+            DirectoryFault::Missing => of(
                 renewal,
                 name,
                 "webroot-missing",
@@ -203,7 +206,7 @@ pub fn webroots(renewal: &Renewal, fault: &dyn Fn(&Path) -> Option<Fault>) -> Ve
                 format!("the webroot {webroot} is not there"),
                 format!("mkdir -p {webroot}, or name the directory that Apache serves: certbot certonly --webroot -w"),
             ),
-            Fault::ReadOnly => of(
+            DirectoryFault::ReadOnly => of(
                 renewal,
                 name,
                 "webroot-read-only",
@@ -211,7 +214,7 @@ pub fn webroots(renewal: &Renewal, fault: &dyn Fn(&Path) -> Option<Fault>) -> Ve
                 format!("the webroot {webroot} cannot be written to"),
                 "mount it for writing, or take another webroot".into(),
             ),
-            Fault::Closed(path) => {
+            DirectoryFault::Closed(path) => {
                 let path = path.display();
                 let mut found = of(
                     renewal,
@@ -230,7 +233,7 @@ pub fn webroots(renewal: &Renewal, fault: &dyn Fn(&Path) -> Option<Fault>) -> Ve
 }
 
 fn of(
-    renewal: &Renewal,
+    renewal: &RenewalFile,
     name: &Hostname,
     code: &str,
     key: &str,
@@ -242,7 +245,7 @@ fn of(
 }
 
 /// What several lineages do to each other.
-pub fn together(renewals: &[Renewal]) -> Vec<Finding> {
+pub fn together(renewals: &[RenewalFile]) -> Vec<Finding> {
     let mut found = Vec::new();
     for (at, renewal) in renewals.iter().enumerate() {
         let (before, name) = (&renewals[..at], &renewal.lineage.name);

@@ -17,7 +17,7 @@ use crate::certbot::ini;
 use crate::certbot::lineages::Lineages;
 use crate::certbot::running::LOCK_FILE;
 use crate::check::door::door;
-use crate::check::health::{Room, Vitals, Worker};
+use crate::check::health::{FileSystem, Vitals, Worker};
 use crate::check::reading;
 use crate::check::this_host;
 use crate::config::Settings;
@@ -43,7 +43,7 @@ pub fn vitals(settings: &Settings, known: &Lineages) -> Vitals {
     }
 }
 
-fn room(settings: &Settings, known: &Lineages) -> Vec<Room> {
+fn room(settings: &Settings, known: &Lineages) -> Vec<FileSystem> {
     let mut directories = BTreeSet::from([
         settings.certbot_directory.clone(),
         settings.state_directory.clone(),
@@ -59,12 +59,12 @@ fn room(settings: &Settings, known: &Lineages) -> Vec<Room> {
         directories.extend(of_paths.map(|option| PathBuf::from(option.value)));
     }
     directories.extend(known.usable.iter().flat_map(this_host::webroots));
-    let mut found: BTreeMap<(u64, bool), Room> = BTreeMap::new();
+    let mut found: BTreeMap<(u64, bool), FileSystem> = BTreeMap::new();
     for path in directories {
         let Ok(host::Room { device, bytes, files }) = host::room(&path) else { continue };
         // What is not there yet is made where it is missing.
         let is_writable = !files::exists(&path) || host::is_writable(&path);
-        let room = Room { paths: Vec::new(), bytes, files, is_writable };
+        let room = FileSystem { paths: Vec::new(), bytes, files, is_writable };
         found.entry((device, is_writable)).or_insert(room).paths.push(path);
     }
     found.into_values().collect()

@@ -17,7 +17,7 @@ use crate::base::signals;
 use crate::base::terminal;
 use crate::coordinate::coordination::{CoordinatedLineage, Coordination, Served, ServedVerdict};
 use crate::coordinate::sequence::Wish;
-use crate::coordinate::{CoordinateCall, Said, coordinate};
+use crate::coordinate::{CoordinateCall, Notice, coordinate};
 use crate::fleet::protocol::LineageName;
 
 /// Renews on every host, one after another, and verifies what each of them serves.
@@ -108,15 +108,15 @@ impl Coordinate {
 /// error; with the time on a terminal, where no journal adds it.
 ///
 /// A signal ends the wait for whoever is to take it, and all later ones.
-fn progress() -> impl FnMut(Said<'_>, BorrowedFd<'_>) {
+fn progress() -> impl FnMut(Notice<'_>, BorrowedFd<'_>) {
     let mut patience = Duration::MAX;
     let watch = terminal::width(io::stderr()).map(|width| (Stopwatch::start(), width));
     let logged = is_logged();
     move |said, signals| {
         let line = match said {
-            Said::Progress(line) if logged => return tracing::info!("{line}"),
-            Said::Progress(line) => line,
-            Said::Warning(line) => {
+            Notice::Progress(line) if logged => return tracing::info!("{line}"),
+            Notice::Progress(line) => line,
+            Notice::Warning(line) => {
                 tracing::warn!("{line}");
                 line
             }

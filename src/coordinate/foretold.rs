@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use super::{Coordinator, Said};
+use super::{Coordinator, Notice};
 use crate::base::clock::{self, Deadline};
 use crate::base::finding::Severity;
 use crate::base::names::{HostLabel, Hostname};
@@ -35,9 +35,9 @@ impl Coordinator<'_> {
             let text = format!(
                 "{beyond} more names that other hosts alone renew are not looked at before they are asked to"
             );
-            (self.say)(Said::Warning(&text));
+            (self.say)(Notice::Warning(&text));
         }
-        (self.say)(Said::Progress("asking for each name as the CA does, from every host"));
+        (self.say)(Notice::Progress("asking for each name as the CA does, from every host"));
         let signals = self.signals;
         let going_on = &mut || {
             let signalled = clock::ready(&[signals.as_fd()], Some(Duration::ZERO));
@@ -49,7 +49,7 @@ impl Coordinator<'_> {
         };
         if gathered.is_none() {
             let text = "what the CA would see could not be looked at in time; each host proves its names by itself";
-            (self.say)(Said::Warning(text));
+            (self.say)(Notice::Warning(text));
         }
         let failures = gathered.as_ref().map(failures).unwrap_or_default();
         note(surveyed, &failures);

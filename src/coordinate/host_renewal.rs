@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::{Coordinator, Said};
+use super::{Coordinator, Notice};
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline, Stopwatch};
 use crate::base::exit::Exit;
@@ -17,7 +17,7 @@ use crate::coordinate::outcome::{LineageOutcome, Tried, outcome};
 use crate::coordinate::sequence::{self, HostPlan, Surveyed};
 use crate::coordinate::shared;
 use crate::fleet::budget::Budget;
-use crate::fleet::host_report::{HostReport, Lineage};
+use crate::fleet::host_report::{HostReport, LineageReport};
 use crate::fleet::link;
 use crate::fleet::protocol::{AgentAnswer, Renewed};
 use crate::history::record::Event;
@@ -48,11 +48,11 @@ impl Coordinator<'_> {
         let Some(index) = self.ways.iter().position(|way| way.name == host.name) else {
             return none;
         };
-        (self.say)(Said::Progress(&format!("{}: renewing", host.name)));
+        (self.say)(Notice::Progress(&format!("{}: renewing", host.name)));
         let (name, watch) = (host.name.clone(), Stopwatch::start());
         let (say, way) = (&mut *self.say, &self.ways[index]);
         let answer = way.renew(renewal, host.asked(), self.signals.as_fd(), |line| {
-            say(Said::Progress(&format!("{name}: {line}")));
+            say(Notice::Progress(&format!("{name}: {line}")));
         });
         let (mut refused, mut busy) = (false, false);
         let (ended, mut failure) = match answer {
@@ -78,7 +78,7 @@ impl Coordinator<'_> {
                         "{}: looking at what is on its disks; another signal ends that",
                         host.name
                     );
-                    (self.say)(Said::Progress(&text));
+                    (self.say)(Notice::Progress(&text));
                 }
                 self.look_again(index)
             }
@@ -101,7 +101,7 @@ impl Coordinator<'_> {
                 if left.is_back {
                     failure = failure.or(left.why);
                 } else if let Some(why) = left.why {
-                    (self.say)(Said::Warning(&format!("{}: {why}", host.name)));
+                    (self.say)(Notice::Warning(&format!("{}: {why}", host.name)));
                 }
                 (Some(left.is_back), left.local)
             }
@@ -109,7 +109,7 @@ impl Coordinator<'_> {
             Err(why) => {
                 let name = &host.name;
                 let text = format!("{name}: cannot be asked whether its routes are back: {why}");
-                (self.say)(Said::Warning(&text));
+                (self.say)(Notice::Warning(&text));
                 (None, none)
             }
         };
@@ -144,7 +144,7 @@ impl Coordinator<'_> {
         after: &[Surveyed],
         done: &BTreeMap<HostLabel, Done>,
     ) -> CoordinatedHost {
-        let lineages_of = |all: &'_ [Surveyed]| -> Vec<Lineage> {
+        let lineages_of = |all: &'_ [Surveyed]| -> Vec<LineageReport> {
             let host = all.iter().find(|known| known.name == host.name);
             host.and_then(|host| host.report.as_ref().ok())
                 .map(|r| r.lineages.clone())
@@ -155,7 +155,8 @@ impl Coordinator<'_> {
             Budget::new(sequence::known(after), self.settings.duplicates_per_week, clock::now());
         let done = done.get(&host.name);
         let lineages = host.lineages.iter().map(|(name, decision)| {
-            let of = |list: &[Lineage]| list.iter().find(|lineage| lineage.name == *name).cloned();
+            let of =
+                |list: &[LineageReport]| list.iter().find(|lineage| lineage.name == *name).cloned();
             let now = of(&new).or_else(|| of(&old));
             let tried = match (done, &self.stopped) {
                 (Some(done), _) => done.tried(name),
@@ -219,7 +220,7 @@ impl Done {
 
 /// The lineages that have another certificate on disk than before.
 fn renewed(before: &HostReport, after: &HostReport) -> Vec<String> {
-    let serial = |lineage: &Lineage| {
+    let serial = |lineage: &LineageReport| {
         let old = before.lineages.iter().find(|old| old.name == lineage.name);
         old.is_some_and(|old| old.serial != lineage.serial)
     };

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::base::names::{HostLabel, Hostname};
 use crate::base::text::span;
 use crate::fleet::budget::Budget;
-use crate::fleet::host_report::{Due, HOOKS, HostReport, Lineage};
+use crate::fleet::host_report::{Due, HOOKS, HostReport, LineageReport};
 use crate::fleet::protocol::{LineageName, RenewalOrder};
 
 /// What a person or timer wants.
@@ -28,7 +28,7 @@ pub struct Wish {
 
 impl Wish {
     /// Whether it is for `lineage`, wherever that is.
-    fn is_for(&self, lineage: &Lineage) -> bool {
+    fn is_for(&self, lineage: &LineageReport) -> bool {
         self.cert_names.is_empty() || self.cert_names.iter().any(|n| n.as_str() == lineage.name)
     }
 
@@ -235,7 +235,7 @@ pub fn plan(hosts: &[Surveyed], wish: &Wish, limit: Option<u32>, now: Timestamp)
 }
 
 /// All lineages of the hosts that could be asked, each with the name of its host.
-pub fn known(hosts: &[Surveyed]) -> impl Iterator<Item = (&str, &Lineage)> {
+pub fn known(hosts: &[Surveyed]) -> impl Iterator<Item = (&str, &LineageReport)> {
     let reports = hosts.iter().filter_map(|host| Some((host, host.report.as_ref().ok()?)));
     reports.flat_map(|(host, report)| {
         report.lineages.iter().map(|lineage| (host.name.as_str(), lineage))
@@ -294,7 +294,7 @@ fn host_plan(host: &Surveyed, report: &HostReport, wish: &Wish, budget: &mut Bud
 }
 
 /// What is proven by DNS needs none.
-fn needs_route(lineage: &Lineage) -> bool {
+fn needs_route(lineage: &LineageReport) -> bool {
     lineage.authenticator == "webroot"
 }
 

@@ -20,8 +20,8 @@ use crate::certbot::lineages::lineages;
 use crate::check::bounds::{Bounds, MOST_ADDRESSES, STRANGE};
 use crate::config::Settings;
 use crate::coordinate::coordination::{Served, ServedVerdict};
-use crate::fleet::host_report::{HostReport, Lineage};
-use crate::fleet::mismatch::{Mismatch, Seen, mismatch, not_served, unserved};
+use crate::fleet::host_report::{HostReport, LineageReport};
+use crate::fleet::mismatch::{Comparison, Mismatch, mismatch, not_served, unserved};
 use crate::fleet::whose;
 
 /// The hosts as they are now.
@@ -154,7 +154,7 @@ impl KnownHosts {
         &self,
         name: &Hostname,
         owner: Option<&(HostLabel, HostReport)>,
-    ) -> Vec<(&HostLabel, &Lineage)> {
+    ) -> Vec<(&HostLabel, &LineageReport)> {
         let hosts = self.hosts.iter().filter(|host| owner.is_none_or(|owner| owner.0 == host.0));
         let lineages = hosts.flat_map(|(label, report)| {
             report.lineages.iter().map(move |lineage| (label, lineage))
@@ -162,7 +162,7 @@ impl KnownHosts {
         lineages.filter(|(_, lineage)| lineage.is_for(name)).collect()
     }
 
-    fn on_disk(&self, host: &HostLabel, lineage: &Lineage) -> ExpectedCertificate {
+    fn on_disk(&self, host: &HostLabel, lineage: &LineageReport) -> ExpectedCertificate {
         let own = self.disks.get(&lineage.name).filter(|_| self.own.as_ref() == Some(host));
         own.cloned().unwrap_or_else(|| ExpectedCertificate::told(lineage.identity()))
     }
@@ -204,7 +204,7 @@ impl KnownHosts {
         let owner = self.owner(address, identity);
         let host = owner.ok().flatten().map(|(label, _)| label.to_string());
         let expected = self.expected(name, owner.ok().flatten());
-        let lineages: Vec<&Lineage> = expected.iter().map(|(_, lineage)| *lineage).collect();
+        let lineages: Vec<&LineageReport> = expected.iter().map(|(_, lineage)| *lineage).collect();
         let unserved = unserved(&lineages);
         // A host that has no such lineage may pass on what another one serves.
         let may_be = if expected.is_empty() { self.expected(name, None) } else { expected };
@@ -235,7 +235,8 @@ impl KnownHosts {
                     None => {
                         let covers = served.covers(name);
                         let (owner, lineages) = (host.as_deref(), &lineages[..]);
-                        let seen = Seen { name, address, served: found, covers, owner, lineages };
+                        let seen =
+                            Comparison { name, address, served: found, covers, owner, lineages };
                         wrong(&mismatch(&seen))
                     }
                 }
@@ -246,7 +247,10 @@ impl KnownHosts {
 }
 
 /// A mail server's, mostly: its own hooks serve it.
-fn passed_over(lineage: Option<&Lineage>, owner: Option<&str>) -> (ServedVerdict, Option<String>) {
+fn passed_over(
+    lineage: Option<&LineageReport>,
+    owner: Option<&str>,
+) -> (ServedVerdict, Option<String>) {
     let lineage = lineage.map_or("", |lineage| lineage.name.as_str());
     (ServedVerdict::NotServed, Some(not_served(lineage, owner)))
 }
@@ -378,7 +382,8 @@ mod tests {
             let name = Hostname::parse("a.example").unwrap();
             let known = known(&hosts);
             let expected = known.expected(&name, None);
-            let all: Vec<&Lineage> = expected.into_iter().map(|(_, lineage)| lineage).collect();
+            let all: Vec<&LineageReport> =
+                expected.into_iter().map(|(_, lineage)| lineage).collect();
             unserved(&all).cloned()
         };
         assert_eq!((of(None), of(Some(true))), (None, None));
@@ -404,7 +409,7 @@ mod tests {
         let name = Hostname::parse("a.example").unwrap();
         let told = |owner: Option<&str>, covers: bool| {
             let (served, lineages) = (&strange, &[][..]);
-            let seen = Seen { name: &name, address, served, covers, owner, lineages };
+            let seen = Comparison { name: &name, address, served, covers, owner, lineages };
             let (verdict, why) = wrong(&mismatch(&seen));
             (verdict, why.unwrap())
         };

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::fleet::host_report::Lineage;
+use crate::fleet::host_report::LineageReport;
 
 /// Certificates of the last 7 days and of this plan, by CA and exact names, over all hosts.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Budget {
     /// another host counts once.
     /// `limit` is what the configuration says of a CA whose limit is not known.
     pub fn new<'a>(
-        lineages: impl Iterator<Item = (&'a str, &'a Lineage)>,
+        lineages: impl Iterator<Item = (&'a str, &'a LineageReport)>,
         limit: Option<u32>,
         now: Timestamp,
     ) -> Self {
@@ -43,7 +43,7 @@ impl Budget {
     }
 
     /// How many of `lineage`'s names were issued, the planned ones included, and how many may be.
-    pub fn used(&self, lineage: &Lineage) -> (u32, Option<u32>) {
+    pub fn used(&self, lineage: &LineageReport) -> (u32, Option<u32>) {
         let key = (server(lineage), lineage.name_set.clone());
         let issued = self.issued.get(&key).map_or(0, BTreeMap::len);
         let planned = self.planned.get(&key).copied().unwrap_or(0);
@@ -52,7 +52,7 @@ impl Budget {
     }
 
     /// One more of `lineage`, which is `host`'s, or why the CA would refuse it.
-    pub fn take(&mut self, host: &str, lineage: &Lineage) -> Result<(), String> {
+    pub fn take(&mut self, host: &str, lineage: &LineageReport) -> Result<(), String> {
         let key = (server(lineage), lineage.name_set.clone());
         let (used, limit) = self.used(lineage);
         let serials = self.issued.get(&key).into_iter().flat_map(BTreeMap::values);
@@ -94,7 +94,7 @@ impl Budget {
     }
 }
 
-fn server(lineage: &Lineage) -> String {
+fn server(lineage: &LineageReport) -> String {
     lineage.server.clone().unwrap_or_else(|| LETS_ENCRYPT.to_owned())
 }
 

@@ -30,11 +30,11 @@ pub struct HostReport {
     /// A renewal holds this host's lease.
     pub under_way: bool,
     /// certbot, if it is there.
-    pub certbot: Option<Certbot>,
+    pub certbot: Option<CertbotReport>,
     /// What it renews.
-    pub lineages: Vec<Lineage>,
+    pub lineages: Vec<LineageReport>,
     /// File systems that a renewal writes to.
-    pub disks: Vec<Disk>,
+    pub disks: Vec<DiskRoom>,
     /// What else a person should know.
     pub notes: Vec<String>,
     /// What it said and cannot be; noted by who heard it.
@@ -57,7 +57,7 @@ pub struct Routes {
 /// certbot on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Certbot {
+pub struct CertbotReport {
     /// The program.
     pub program: PathBuf,
     /// Its version, as it prints it.
@@ -73,7 +73,7 @@ pub struct Certbot {
 /// One lineage of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Lineage {
+pub struct LineageReport {
     /// Its name.
     pub name: String,
     /// Its host names.
@@ -120,7 +120,7 @@ pub struct Issued {
 /// Room on a file system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Disk {
+pub struct DiskRoom {
     /// A directory on it.
     pub path: PathBuf,
     /// Bytes free for root.

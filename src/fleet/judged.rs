@@ -9,7 +9,7 @@ use crate::base::finding::{Finding, Severity};
 use crate::base::harmless;
 use crate::base::text::few;
 use crate::fleet::found::{Found, LineageStatus};
-use crate::fleet::host_report::{HostReport, Lineage};
+use crate::fleet::host_report::{HostReport, LineageReport};
 use crate::fleet::protocol::AgentAnswer;
 
 /// `answer`, as far as it can be believed at `now`.
@@ -48,7 +48,7 @@ pub fn judged(mut answer: AgentAnswer, now: Timestamp) -> AgentAnswer {
 
 fn judge_report(report: &mut HostReport, now: Timestamp) {
     let mut odd = Vec::new();
-    let is_late = |lineage: &Lineage| is_beyond(lineage.not_after, now);
+    let is_late = |lineage: &LineageReport| is_beyond(lineage.not_after, now);
     odd.extend(strange("ends", &mut report.lineages, is_late, |lineage| &lineage.name));
     odd.extend(beyond("lineages", &mut report.lineages, LINEAGES));
     let mut early = 0;

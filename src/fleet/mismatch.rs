@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use crate::base::finding::Severity;
 use crate::base::names::Hostname;
 use crate::ca::served::{Fault, Identity};
-use crate::fleet::host_report::Lineage;
+use crate::fleet::host_report::LineageReport;
 use crate::fleet::whose;
 
 /// What an address serves, and what the host that has the address could serve.
 #[derive(Debug)]
-pub struct Seen<'a> {
+pub struct Comparison<'a> {
     /// For this name.
     pub name: &'a Hostname,
     /// At this address.
@@ -23,7 +23,7 @@ pub struct Seen<'a> {
     /// Whose the address is; none: no known host's.
     pub owner: Option<&'a str>,
     /// The lineages of that host, or of all hosts, that hold the name.
-    pub lineages: &'a [&'a Lineage],
+    pub lineages: &'a [&'a LineageReport],
 }
 
 /// What is wrong with that.
@@ -39,7 +39,7 @@ pub struct Mismatch {
     pub remedy: String,
 }
 
-impl Lineage {
+impl LineageReport {
     /// Whether its certificate is for `name`, by itself or by a wildcard.
     pub fn is_for(&self, name: &Hostname) -> bool {
         let parent = name.as_str().split_once('.').map_or("", |(_, parent)| parent);
@@ -48,7 +48,7 @@ impl Lineage {
 }
 
 /// The lineage that no web server of its host names, if there is no other of `lineages`.
-pub fn unserved<'a>(lineages: &[&'a Lineage]) -> Option<&'a Lineage> {
+pub fn unserved<'a>(lineages: &[&'a LineageReport]) -> Option<&'a LineageReport> {
     let is_unserved = lineages.iter().all(|lineage| lineage.served_here == Some(false));
     lineages.first().copied().filter(|_| is_unserved)
 }
@@ -59,8 +59,8 @@ pub fn not_served(lineage: &str, owner: Option<&str>) -> String {
 }
 
 /// In words.
-pub fn mismatch(seen: &Seen<'_>) -> Mismatch {
-    let Seen { name, served, covers, .. } = seen;
+pub fn mismatch(seen: &Comparison<'_>) -> Mismatch {
+    let Comparison { name, served, covers, .. } = seen;
     let problem = Severity::Problem;
     let code = if *covers { Fault::ANOTHER } else { Fault::NOT_COVERED };
     let told = |severity, what, remedy: String| Mismatch { severity, code, what, remedy };
@@ -113,7 +113,7 @@ pub fn mismatch(seen: &Seen<'_>) -> Mismatch {
 const OTHER_HOST: &str =
     "if that is another host of yours, give it a [[host]] with its addresses; else";
 
-impl Lineage {
+impl LineageReport {
     /// The certificate on disk, as its host tells it.
     pub fn identity(&self) -> Identity {
         Identity {
@@ -135,9 +135,9 @@ mod tests {
         let served = lineage("b", "BB").identity();
         let (named, mut unnamed) = (lineage("a", "AA"), lineage("a", "AA"));
         unnamed.served_here = Some(false);
-        let said = |owner: Option<&str>, lineages: &[&Lineage], covers: bool| {
+        let said = |owner: Option<&str>, lineages: &[&LineageReport], covers: bool| {
             let address = "192.0.2.1".parse().unwrap();
-            mismatch(&Seen { name: &name, address, served: &served, covers, owner, lineages })
+            mismatch(&Comparison { name: &name, address, served: &served, covers, owner, lineages })
         };
         for (owner, lineages, words) in [
             (None, &[&named][..], "no host that is known has 192.0.2.1"),

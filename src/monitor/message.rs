@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::monitor::told::{Change, Event, Ledger};
-use crate::status::overview::Severity;
+use crate::monitor::told::{AlarmLedger, Announcement, ProblemEvent};
+use crate::status::overview::Urgency;
 
 /// All that changed since the last message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,13 +19,13 @@ pub struct Message<'a> {
     /// When it was sent.
     pub at: Timestamp,
     /// `recovery` only if nothing of it is a failure.
-    pub event: Event,
+    pub event: ProblemEvent,
     /// The worst of it.
-    pub severity: Severity,
+    pub severity: Urgency,
     /// All of it in plain text, the field that most chat programs show.
     pub text: String,
     /// Each change, the oldest first.
-    pub changes: &'a [Change],
+    pub changes: &'a [Announcement],
     /// How many older changes are left out, since they could not be delivered for too long.
     pub omitted: u64,
     /// How many problems there are now.
@@ -33,24 +33,24 @@ pub struct Message<'a> {
 }
 
 /// What `ledger` has to say, if anything.
-pub fn message<'a>(ledger: &'a Ledger, from: &'a str, at: Timestamp) -> Option<Message<'a>> {
+pub fn message<'a>(ledger: &'a AlarmLedger, from: &'a str, at: Timestamp) -> Option<Message<'a>> {
     let changes = ledger.waiting();
-    let failures = || changes.iter().filter(|change| change.event == Event::Failure);
+    let failures = || changes.iter().filter(|change| change.event == ProblemEvent::Failure);
     let worst = failures().map(|change| change.severity).max();
     let severity = worst.or_else(|| changes.iter().map(|change| change.severity).max())?;
-    let event = if worst.is_some() { Event::Failure } else { Event::Recovery };
+    let event = if worst.is_some() { ProblemEvent::Failure } else { ProblemEvent::Recovery };
     let (omitted, open) = (ledger.omitted(), ledger.open());
     let text = text(changes, from, omitted, open);
     Some(Message { version: 1, from, at, event, severity, text, changes, omitted, open })
 }
 
-fn text(changes: &[Change], from: &str, omitted: u64, open: usize) -> String {
+fn text(changes: &[Announcement], from: &str, omitted: u64, open: usize) -> String {
     let mut text = String::new();
     for change in changes {
         let word = match (change.event, change.severity) {
-            (Event::Failure, Severity::Critical) => "CRITICAL",
-            (Event::Failure, Severity::Warning) => "WARNING",
-            (Event::Recovery, _) => "over",
+            (ProblemEvent::Failure, Urgency::Critical) => "CRITICAL",
+            (ProblemEvent::Failure, Urgency::Warning) => "WARNING",
+            (ProblemEvent::Recovery, _) => "over",
         };
         // Writing to a string cannot fail.
         writeln!(text, "{word}: {}", change.text).ok();
@@ -84,29 +84,32 @@ impl Message<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::told::{Problem, Seen};
+    use crate::monitor::told::{Problem, Situation};
     use jiff::SignedDuration;
 
-    fn problem(key: &str, severity: Severity) -> Problem {
+    fn problem(key: &str, severity: Urgency) -> Problem {
         let host = Some("home".to_owned());
         let text = format!("home: {key} is wrong");
         Problem { key: key.into(), severity, host, text, patience: SignedDuration::ZERO }
     }
 
-    fn see(ledger: &mut Ledger, problems: &[Problem], second: i64) {
-        let seen = Seen { problems: problems.to_vec(), ..Seen::default() };
+    fn see(ledger: &mut AlarmLedger, problems: &[Problem], second: i64) {
+        let seen = Situation { problems: problems.to_vec(), ..Situation::default() };
         ledger.see(&seen, Timestamp::from_second(second).unwrap());
     }
 
     #[test]
     fn one_message_holds_all_that_changed() {
-        let mut ledger = Ledger::default();
+        let mut ledger = AlarmLedger::default();
         let now = Timestamp::UNIX_EPOCH;
         assert_eq!(message(&ledger, "vps", now), None);
-        let (a, b) = (problem("a", Severity::Warning), problem("b", Severity::Critical));
+        let (a, b) = (problem("a", Urgency::Warning), problem("b", Urgency::Critical));
         see(&mut ledger, &[a.clone(), b.clone()], 1);
         let first = message(&ledger, "vps", now).unwrap();
-        assert_eq!((first.event, first.severity, first.open), (Event::Failure, b.severity, 2));
+        assert_eq!(
+            (first.event, first.severity, first.open),
+            (ProblemEvent::Failure, b.severity, 2)
+        );
         assert_eq!(
             first.text,
             "WARNING: home: a is wrong\nCRITICAL: home: b is wrong\ncertbaton on vps: 2 problems now"
@@ -114,7 +117,7 @@ mod tests {
         ledger.delivered();
         see(&mut ledger, &[a], 2);
         let second = message(&ledger, "vps", now).unwrap();
-        assert_eq!((second.event, second.severity), (Event::Recovery, Severity::Critical));
+        assert_eq!((second.event, second.severity), (ProblemEvent::Recovery, Urgency::Critical));
         assert_eq!(second.text, "over: home: b is wrong\ncertbaton on vps: 1 problem now");
         let variables = second.variables();
         assert_eq!(variables[0], ("CERTBATON_EVENT", "recovery".to_owned()));

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::fleet::found::{Found, LineageStatus};
 use crate::history::run::Outcome;
 use crate::monitor::exposition::Exposition;
-use crate::status::overview::{HostStatus, Overview, Severity};
+use crate::status::overview::{HostStatus, Overview, Urgency};
 
 /// The whole file.
 pub fn metrics(status: &Overview, version: &str) -> String {
@@ -26,7 +26,7 @@ pub fn metrics(status: &Overview, version: &str) -> String {
         "certbaton_status_problems",
         "What certbaton status finds wrong, by severity, over all hosts.",
     );
-    for (name, severity) in [("warning", Severity::Warning), ("critical", Severity::Critical)] {
+    for (name, severity) in [("warning", Urgency::Warning), ("critical", Urgency::Critical)] {
         let count = status.wrong.iter().filter(|wrong| wrong.severity == severity).count();
         problems.sample(&[("severity", name)], i64::try_from(count).unwrap_or(i64::MAX));
     }
@@ -35,7 +35,7 @@ pub fn metrics(status: &Overview, version: &str) -> String {
         "One problem that certbaton status finds: 1 for a warning, 2 if it is critical.",
     );
     for wrong in &status.wrong {
-        let value = if wrong.severity == Severity::Critical { 2 } else { 1 };
+        let value = if wrong.severity == Urgency::Critical { 2 } else { 1 };
         problem.sample(&[("key", &wrong.key)], value);
     }
     hosts(out, status);

@@ -18,7 +18,7 @@ use crate::config::notify::Notify;
 use crate::monitor::deliver;
 use crate::monitor::message::{Message, message};
 use crate::monitor::metrics::metrics;
-use crate::monitor::told::{Ledger, Seen};
+use crate::monitor::told::{AlarmLedger, Situation};
 use crate::status::overview::Overview;
 
 /// Why nothing was looked at.
@@ -42,8 +42,8 @@ pub enum Error {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 struct Told {
-    command: Ledger,
-    url: Ledger,
+    command: AlarmLedger,
+    url: AlarmLedger,
 }
 
 /// Looks by `status`, if anybody wants to know, and tells; not if there is nothing to rely on.
@@ -87,7 +87,7 @@ fn tell(settings: &Settings, status: &Overview) {
     let now = clock::now();
     let own = status.hosts.iter().find(|host| host.own);
     let from = own.map_or("this host", |host| host.name.as_str());
-    let seen = Seen::of(status);
+    let seen = Situation::of(status);
     let before = recall(settings);
     let mut told = before.clone().unwrap_or_default();
     // A way that is configured no more has said nothing when it comes back.
@@ -97,7 +97,7 @@ fn tell(settings: &Settings, status: &Overview) {
         if is_configured {
             ledger.see(&seen, now);
         } else {
-            *ledger = Ledger::default();
+            *ledger = AlarmLedger::default();
         }
     }
     // Before anything is delivered: what is killed meanwhile says it again, with its time.
@@ -123,7 +123,7 @@ fn tell(settings: &Settings, status: &Overview) {
 /// Delivers what `ledger` has to say, if anything.
 fn deliver_by(
     run: impl FnOnce(&Message<'_>, &[u8]) -> Result<(), deliver::Error>,
-    ledger: &mut Ledger,
+    ledger: &mut AlarmLedger,
     from: &str,
     now: Timestamp,
 ) {

@@ -1,6 +1,6 @@
 //! pure: what was told, what is wrong now, and what is therefore to be said.
 //!
-//! One [`Ledger`] for each way of telling. It turns what is wrong *now* into
+//! One [`AlarmLedger`] for each way of telling. It turns what is wrong *now* into
 //! what has *changed*, once each, and keeps what could not be delivered.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::base::harmless;
-use crate::status::overview::{Overview, Severity, Wrong};
+use crate::status::overview::{Overview, Urgency, Wrong};
 
 /// Something that is wrong now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Problem {
     /// What it is, the same as long as it lasts.
     pub key: String,
     /// How bad.
-    pub severity: Severity,
+    pub severity: Urgency,
     /// Where; none if that is no host's.
     pub host: Option<String>,
     /// What, where, and what to do, for a person; may change while the problem lasts.
@@ -28,14 +28,14 @@ pub struct Problem {
 
 /// What can be seen now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct Situation {
     /// All that is wrong.
     pub problems: Vec<Problem>,
     /// Hosts of which nothing can be seen now: what was wrong there counts as still wrong.
     pub blind: BTreeSet<String>,
 }
 
-impl Seen {
+impl Situation {
     /// What a status says.
     pub fn of(status: &Overview) -> Self {
         let hosts = || status.hosts.iter();
@@ -57,7 +57,7 @@ impl Seen {
 /// What became of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Event {
+pub enum ProblemEvent {
     /// It is there, or it got worse.
     Failure,
     /// It is over.
@@ -67,13 +67,13 @@ pub enum Event {
 /// One thing to say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Change {
+pub struct Announcement {
     /// What became of it.
-    pub event: Event,
+    pub event: ProblemEvent,
     /// Which problem.
     pub key: String,
     /// How bad; after a recovery, how bad it was.
-    pub severity: Severity,
+    pub severity: Urgency,
     /// Where; none if that is no host's.
     pub host: Option<String>,
     /// What, where, and what to do; after a recovery, as it was last told.
@@ -89,7 +89,7 @@ pub struct Change {
 #[serde(rename_all = "kebab-case")]
 struct Open {
     /// As how bad it was told; none if it was not yet.
-    told: Option<Severity>,
+    told: Option<Urgency>,
     host: Option<String>,
     text: String,
     since: Timestamp,
@@ -98,17 +98,17 @@ struct Open {
 /// What one way of telling has said, and has yet to say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
-pub struct Ledger {
+pub struct AlarmLedger {
     open: BTreeMap<String, Open>,
     /// Not delivered yet, the oldest first.
-    waiting: Vec<Change>,
+    waiting: Vec<Announcement>,
     /// How many more there were, and are forgotten.
     omitted: u64,
 }
 
-impl Ledger {
+impl AlarmLedger {
     /// Takes in what is seen `now`.
-    pub fn see(&mut self, seen: &Seen, now: Timestamp) {
+    pub fn see(&mut self, seen: &Situation, now: Timestamp) {
         for problem in &seen.problems {
             let Problem { key, severity, host, text, patience } = problem;
             let open = self.open.entry(key.clone()).or_insert_with(|| Open {
@@ -121,8 +121,8 @@ impl Ledger {
             if lasts && open.told < Some(*severity) {
                 open.text = short(text);
                 let (host, text, since) = (open.host.clone(), open.text.clone(), open.since);
-                let (event, key, at) = (Event::Failure, key.clone(), now);
-                self.waiting.push(Change {
+                let (event, key, at) = (ProblemEvent::Failure, key.clone(), now);
+                self.waiting.push(Announcement {
                     event,
                     key,
                     severity: *severity,
@@ -144,8 +144,8 @@ impl Ledger {
         };
         for (key, open) in self.open.extract_if(.., |key, open| is_over(key, open)) {
             let Open { told: Some(severity), host, text, since } = open else { continue };
-            let (event, at) = (Event::Recovery, now);
-            self.waiting.push(Change { event, key, severity, host, text, at, since });
+            let (event, at) = (ProblemEvent::Recovery, now);
+            self.waiting.push(Announcement { event, key, severity, host, text, at, since });
         }
         let excess = self.waiting.len().saturating_sub(MAX_WAITING);
         self.waiting.drain(..excess);
@@ -153,7 +153,7 @@ impl Ledger {
     }
 
     /// What has to be said.
-    pub fn waiting(&self) -> &[Change] {
+    pub fn waiting(&self) -> &[Announcement] {
         &self.waiting
     }
 

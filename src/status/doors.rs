@@ -11,7 +11,7 @@ use crate::ca::resolve::System;
 use crate::ca::served::Fault;
 use crate::check::presented;
 use crate::config::Settings;
-use crate::status::overview::{HostStatus, Severity, Wrong};
+use crate::status::overview::{HostStatus, Urgency, Wrong};
 
 /// Names with an address that serves a certificate without them, as far as no host tells it of itself.
 pub fn uncovered(settings: &Settings, hosts: &[HostStatus]) -> Vec<Wrong> {
@@ -45,7 +45,7 @@ fn wrong(name: &Hostname, address: IpAddr) -> Wrong {
     Wrong {
         code: fault.code().to_owned(),
         key: format!("{}/{name}/{address}", fault.code()),
-        severity: Severity::from(fault.severity()),
+        severity: Urgency::from(fault.severity()),
         text: format!("{name} at {address}: {fault}"),
     }
 }

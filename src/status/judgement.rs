@@ -14,7 +14,7 @@ use crate::config::Thresholds;
 use crate::fleet::found::{Found, LastResult, LineageResult, LineageStatus};
 use crate::history::record::Kind;
 use crate::history::run::{Outcome, Run};
-use crate::status::overview::{HostStatus, Overview, Severity, Wrong};
+use crate::status::overview::{HostStatus, Overview, Urgency, Wrong};
 
 /// Everything that is wrong, worst first.
 pub fn wrong(status: &Overview, thresholds: Thresholds) -> Vec<Wrong> {
@@ -42,7 +42,7 @@ pub fn wrong(status: &Overview, thresholds: Thresholds) -> Vec<Wrong> {
         let mut own = own.flat_map(|found| &found.findings);
         let severity = own
             .find(|finding| finding.code == code)
-            .map_or(Severity::Critical, |finding| finding.severity.into());
+            .map_or(Urgency::Critical, |finding| finding.severity.into());
         found.push(Wrong { code, key: "lease".into(), severity, text });
     }
     found.extend(nobody_renews(&status.hosts).map(|finding| Wrong {
@@ -87,8 +87,8 @@ pub fn exit(status: &Overview) -> u8 {
     }
     match status.wrong.iter().map(|wrong| wrong.severity).max() {
         None => 0,
-        Some(Severity::Warning) => 1,
-        Some(Severity::Critical) => 2,
+        Some(Urgency::Warning) => 1,
+        Some(Urgency::Critical) => 2,
     }
 }
 
@@ -112,13 +112,13 @@ pub fn limits(lineage: &LineageStatus, thresholds: Thresholds) -> (SignedDuratio
 }
 
 /// How bad the age of a certificate is.
-pub fn age(lineage: &LineageStatus, now: Timestamp, thresholds: Thresholds) -> Option<Severity> {
+pub fn age(lineage: &LineageStatus, now: Timestamp, thresholds: Thresholds) -> Option<Urgency> {
     let left = lineage.not_after.duration_since(now);
     let (warning, critical) = limits(lineage, thresholds);
     if left <= critical.max(SignedDuration::ZERO) {
-        Some(Severity::Critical)
+        Some(Urgency::Critical)
     } else {
-        (left <= warning).then_some(Severity::Warning)
+        (left <= warning).then_some(Urgency::Warning)
     }
 }
 
@@ -132,7 +132,7 @@ fn of_host(
     let mut list = Vec::new();
     let mut add = |code: &str, key: String, severity, text: String| {
         debug_assert!(cfg!(test) || is_known(code), "a finding without a meaning: {code}");
-        let severity = codes::severity(code).map_or(severity, Severity::from);
+        let severity = codes::severity(code).map_or(severity, Urgency::from);
         let (code, text) = (code.to_owned(), format!("{name}: {text}"));
         list.push(Wrong { code, key, severity, text });
     };
@@ -141,7 +141,7 @@ fn of_host(
             Some(seen) => format!("cannot be reached, last seen {}: {why}", minute(seen)),
             None => format!("cannot be reached, and was never seen: {why}"),
         };
-        add("host-unreachable", format!("unreachable/{name}"), Severity::Warning, text);
+        add("host-unreachable", format!("unreachable/{name}"), Urgency::Warning, text);
     }
     let Some(found) = &host.found else { return list };
     for lineage in &found.lineages {
@@ -153,7 +153,7 @@ fn of_host(
             add("expiry", key, severity, text);
         } else {
             // It may have been renewed since.
-            add("expiry", key, Severity::Warning, format!("{text}, as far as is known"));
+            add("expiry", key, Urgency::Warning, format!("{text}, as far as is known"));
         }
     }
     if host.is_fresh() {
@@ -196,11 +196,11 @@ fn clock(status: &Overview, host: &HostStatus, add: &mut Add<'_>) {
         span(ahead)
     );
     let day = SignedDuration::from_hours(24);
-    let severity = if ahead.abs() > day { Severity::Critical } else { Severity::Warning };
+    let severity = if ahead.abs() > day { Urgency::Critical } else { Urgency::Warning };
     add("clock-skew", format!("clock-skew/{}", host.name), severity, text);
 }
 
-type Add<'a> = dyn FnMut(&str, String, Severity, String) + 'a;
+type Add<'a> = dyn FnMut(&str, String, Urgency, String) + 'a;
 
 /// What is only wrong if it is so now.
 fn of_fresh(name: &str, found: &Found, told: &[String], add: &mut Add<'_>) {
@@ -211,14 +211,14 @@ fn of_fresh(name: &str, found: &Found, told: &[String], add: &mut Add<'_>) {
             "nobody renews, and the challenge path is still local, so no other host can renew: {}; run certbaton recover there",
             names.join(" ")
         );
-        add("abandoned-route", format!("route/{name}"), Severity::Critical, text);
+        add("abandoned-route", format!("route/{name}"), Urgency::Critical, text);
     } else if found.pending && !found.under_way {
         let text = "Apache may still answer a challenge path that was given back; run certbaton recover there";
-        add("abandoned-route", format!("route/{name}"), Severity::Critical, text.to_owned());
+        add("abandoned-route", format!("route/{name}"), Urgency::Critical, text.to_owned());
     }
     if !found.damaged.is_empty() {
         let text = found.damaged.join("; ");
-        add("damaged-block", format!("damaged/{name}"), Severity::Critical, text);
+        add("damaged-block", format!("damaged/{name}"), Urgency::Critical, text);
     }
     // An older certbaton there says no more than this.
     let is_told_better = |f: &Finding| OF_THE_WEB_SERVER.contains(&&*f.code);
@@ -228,7 +228,7 @@ fn of_fresh(name: &str, found: &Found, told: &[String], add: &mut Add<'_>) {
             Some(server) => format!("the configuration of {server} is not in order: {why}"),
             None => format!("Apache cannot be asked: {why}"),
         };
-        add("apache", format!("apache/{name}"), Severity::Warning, text);
+        add("apache", format!("apache/{name}"), Urgency::Warning, text);
     }
     if let Some(run) = &found.last_run {
         let how = match run.outcome {
@@ -241,7 +241,7 @@ fn of_fresh(name: &str, found: &Found, told: &[String], add: &mut Add<'_>) {
         if let Some(how) = how.filter(|_| !is_told) {
             let kind = run.kind.map_or("run", |kind| kind.text());
             let text = format!("the last {kind}, {}, {how}: {}", run.id, run.words());
-            add("last-run", format!("last-run/{name}"), Severity::Warning, text);
+            add("last-run", format!("last-run/{name}"), Urgency::Warning, text);
         }
     }
     for lineage in &found.lineages {
@@ -256,16 +256,16 @@ fn of_fresh(name: &str, found: &Found, told: &[String], add: &mut Add<'_>) {
         };
         if let Some(obstacle) = &lineage.obstacle {
             let text = format!("{} cannot be renewed: {obstacle}", lineage.name);
-            add("lineage", key(), Severity::Warning, text);
+            add("lineage", key(), Urgency::Warning, text);
         } else if let Some(last) = failed.filter(|last| !of_last_run(last)) {
             let why = last.why.as_deref().unwrap_or("see certbot's log");
             let text = format!("{} was not renewed in run {}: {why}", lineage.name, last.run);
-            add("lineage", key(), Severity::Warning, text);
+            add("lineage", key(), Urgency::Warning, text);
         }
     }
 }
 
-impl From<finding::Severity> for Severity {
+impl From<finding::Severity> for Urgency {
     fn from(severity: finding::Severity) -> Self {
         match severity {
             finding::Severity::Warning => Self::Warning,

@@ -27,7 +27,7 @@ pub struct Overview {
 /// How bad something is, as Nagios says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Severity {
+pub enum Urgency {
     /// Somebody should look at it these days.
     Warning,
     /// Somebody should look at it now.
@@ -43,7 +43,7 @@ pub struct Wrong {
     /// Names the condition, the same as long as it lasts: `expiry/HOST/LINEAGE`.
     pub key: String,
     /// How bad.
-    pub severity: Severity,
+    pub severity: Urgency,
     /// What, on which host, and what to do.
     pub text: String,
 }

@@ -10,7 +10,7 @@ use crate::fleet::found::{Found, LineageResult, LineageStatus};
 use crate::history::run::Outcome;
 use crate::renewal::right::described;
 use crate::status::judgement::{age, minute};
-use crate::status::overview::{HostStatus, LeaseStatus, Overview, Severity};
+use crate::status::overview::{HostStatus, LeaseStatus, Overview, Urgency};
 
 /// Whether to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +35,8 @@ pub fn status(overview: &Overview, thresholds: Thresholds, colour: Colour, width
     }
     for wrong in &overview.wrong {
         let (word, code) = match wrong.severity {
-            Severity::Critical => ("CRITICAL:", RED),
-            Severity::Warning => ("WARNING:", YELLOW),
+            Urgency::Critical => ("CRITICAL:", RED),
+            Urgency::Warning => ("WARNING:", YELLOW),
         };
         let lines = width.wrapped("", HANG, &format!("{word} {}", wrong.text));
         text += &colour.word(code, word, &lines);
@@ -175,8 +175,8 @@ fn table(
         match lineage.filter(|_| column == 2).map(|lineage| age(lineage, now, thresholds)) {
             None => cell,
             Some(None) => colour.paint(GREEN, &cell),
-            Some(Some(Severity::Warning)) => colour.paint(YELLOW, &cell),
-            Some(Some(Severity::Critical)) => colour.paint(RED, &cell),
+            Some(Some(Urgency::Warning)) => colour.paint(YELLOW, &cell),
+            Some(Some(Urgency::Critical)) => colour.paint(RED, &cell),
         }
     })
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Instant;
 
 use certbaton::base::names::Hostname;
-use certbaton::fleet::host_report::{HostReport, Lineage, Routes};
+use certbaton::fleet::host_report::{HostReport, LineageReport, Routes};
 use certbaton::fleet::protocol::{AgentAnswer, line};
 use serde_json::Value;
 
@@ -81,7 +81,13 @@ fn a_giant_report_costs_its_bound_and_this_host_renews() {
             let name = Hostname::parse(&format!("n{n}.example.net")).unwrap();
             let name_set = [name.to_string()].into();
             let issued = Vec::new();
-            Lineage { name: format!("n{n}"), names: vec![name], name_set, issued, ..one.clone() }
+            LineageReport {
+                name: format!("n{n}"),
+                names: vec![name],
+                name_set,
+                issued,
+                ..one.clone()
+            }
         };
         report.lineages = (0..5000).map(lineage).collect();
         report.notes = (0..20_000).map(|n| format!("note {n}")).collect();

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use certbaton::config::Settings;
 use certbaton::fleet::found::{Found, Versions};
 use certbaton::monitor::round::look;
-use certbaton::status::overview::{HostStatus, LeaseStatus, Overview, Severity, Wrong};
+use certbaton::status::overview::{HostStatus, LeaseStatus, Overview, Urgency, Wrong};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -63,7 +63,7 @@ fn overview(keys: &[&str]) -> Overview {
     let wrong = |key: &&str| Wrong {
         code: key.split('/').next().unwrap_or_default().to_owned(),
         key: (*key).to_owned(),
-        severity: Severity::Critical,
+        severity: Urgency::Critical,
         text: format!("home: {key} is wrong"),
     };
     let host = HostStatus {

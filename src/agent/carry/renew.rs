@@ -19,7 +19,7 @@ use crate::certbot::running::LOCK_FILE;
 use crate::check::this_host::{self, serials};
 use crate::config::Settings;
 use crate::fleet::budget::Budget;
-use crate::fleet::host_report::Lineage;
+use crate::fleet::host_report::LineageReport;
 use crate::fleet::protocol::{self, AgentAnswer, MAX_TEXT, RenewalOrder, Renewed};
 
 impl Caller {
@@ -257,7 +257,7 @@ fn over_limit(settings: &Settings, renewal: &RenewalOrder) -> Vec<(String, Strin
     let known = this_host::known(settings);
     let own = known.iter().map(|lineage| ("", lineage));
     let mut budget = Budget::new(own, settings.duplicates_per_week, clock::now());
-    let is_asked = |lineage: &&Lineage| {
+    let is_asked = |lineage: &&LineageReport| {
         let mut names = renewal.cert_names.iter();
         renewal.cert_names.is_empty() || names.any(|name| name.as_str() == lineage.name)
     };

@@ -7,12 +7,12 @@ use crate::apache::document::words;
 use crate::apache::dump::Node;
 use crate::apache::vhosts::Vhost;
 use crate::base::names::Thumbprint;
-use crate::check::answerer::{Fate, Found};
+use crate::check::answerer::{Found, Handling};
 
 /// `found`, or the account by whose thumbprint it answers.
 pub(super) fn or<'a>(found: Found<'a>, vhost: &Vhost<'a>, levels: &[Level<'a>]) -> Found<'a> {
     let (fate, by, _, certain) = &found;
-    if *fate != Fate::Taken || by.is_none_or(|node| node.name != "rewriterule") {
+    if *fate != Handling::Taken || by.is_none_or(|node| node.name != "rewriterule") {
         return found;
     }
     // The nearest section decides.
@@ -21,7 +21,7 @@ pub(super) fn or<'a>(found: Found<'a>, vhost: &Vhost<'a>, levels: &[Level<'a>]) 
     let Some((node, thumbprint)) = document.and_then(|node| Some((node, thumbprint(node)?))) else {
         return found;
     };
-    (Fate::Account, Some(node), Some(thumbprint.to_string()), *certain)
+    (Handling::Account, Some(node), Some(thumbprint.to_string()), *certain)
 }
 
 fn answers_200(node: &Node) -> bool {

@@ -10,7 +10,7 @@ use crate::base::names::Thumbprint;
 use crate::render::challenge::Layout;
 
 /// Who answers in a vhost of `lines`, numbered from 4, and where they lead; the webroot is `/srv`.
-fn told_with(lines: &[&str], htaccess: &str) -> (Fate, Option<u32>, Option<String>, bool) {
+fn told_with(lines: &[&str], htaccess: &str) -> (Handling, Option<u32>, Option<String>, bool) {
     told_of(lines, htaccess, Whose::Own)
 }
 
@@ -18,7 +18,7 @@ fn told_of(
     lines: &[&str],
     htaccess: &str,
     whose: Whose,
-) -> (Fate, Option<u32>, Option<String>, bool) {
+) -> (Handling, Option<u32>, Option<String>, bool) {
     let head = ["<VirtualHost *:80>", "ServerName a.example.org", "DocumentRoot /srv"];
     let text = [&head, lines, &["</VirtualHost>"]].concat().join("\n");
     let (dump, documents) = (dump(&text, &["rewrite", "alias"]), sample::documents(&text));
@@ -32,7 +32,7 @@ fn told_of(
     (seen.fate, seen.by.map(|node| node.origin.line), seen.target, seen.certain)
 }
 
-fn told(lines: &[&str]) -> (Fate, Option<u32>) {
+fn told(lines: &[&str]) -> (Handling, Option<u32>) {
     let (fate, line, ..) = told_with(lines, "");
     (fate, line)
 }
@@ -46,19 +46,25 @@ const ENGINE: &str = "RewriteEngine On";
 
 #[test]
 fn the_first_phase_that_takes_the_request_decides() {
-    assert_eq!(told(&[]), (Fate::Webroot, Some(3)));
-    assert_eq!(told(&["Redirect / https://x/", PASS]), (Fate::Passed, Some(5)));
+    assert_eq!(told(&[]), (Handling::Webroot, Some(3)));
+    assert_eq!(told(&["Redirect / https://x/", PASS]), (Handling::Passed, Some(5)));
     assert_eq!(
         told(&["Alias /.well-known /acme", "Redirect / https://x/"]),
-        (Fate::Redirected, Some(5))
+        (Handling::Redirected, Some(5))
     );
-    assert_eq!(told(&[PASS, ENGINE, "RewriteRule ^ https://x/ [R]"]), (Fate::Redirected, Some(6)));
+    assert_eq!(
+        told(&[PASS, ENGINE, "RewriteRule ^ https://x/ [R]"]),
+        (Handling::Redirected, Some(6))
+    );
     let encoded = "ProxyPass / http://app/ mapping=encoded";
-    assert_eq!(told(&[ENGINE, "RewriteRule ^ https://x/ [R]", encoded]), (Fate::Passed, Some(6)));
-    assert_eq!(told(&["JkMount /* w"]), (Fate::Taken, Some(4)));
-    assert_eq!(told(&["Alias /.well-known /acme"]), (Fate::Elsewhere, Some(4)));
-    assert_eq!(told(&["RedirectMatch 404 /\\."]), (Fate::Denied, Some(4)));
-    assert_eq!(told(&["SetHandler server-status"]), (Fate::Taken, Some(4)));
+    assert_eq!(
+        told(&[ENGINE, "RewriteRule ^ https://x/ [R]", encoded]),
+        (Handling::Passed, Some(6))
+    );
+    assert_eq!(told(&["JkMount /* w"]), (Handling::Taken, Some(4)));
+    assert_eq!(told(&["Alias /.well-known /acme"]), (Handling::Elsewhere, Some(4)));
+    assert_eq!(told(&["RedirectMatch 404 /\\."]), (Handling::Denied, Some(4)));
+    assert_eq!(told(&["SetHandler server-status"]), (Handling::Taken, Some(4)));
 }
 
 #[test]
@@ -81,33 +87,33 @@ fn a_target_is_told_as_the_ca_would_reach_it() {
 fn a_list_of_clients_is_for_others_and_a_list_of_exceptions_is_not() {
     let rule = "RewriteRule ^ - [F]";
     let robots = [ENGINE, "RewriteCond %{HTTP_USER_AGENT} SemrushBot", rule, PASS];
-    assert_eq!(told(&robots), (Fate::Passed, Some(7)));
-    assert_eq!(told(&robots[..3]), (Fate::Webroot, Some(3)));
+    assert_eq!(told(&robots), (Handling::Passed, Some(7)));
+    assert_eq!(told(&robots[..3]), (Handling::Webroot, Some(3)));
     let inside = [ENGINE, "RewriteCond %{REMOTE_ADDR} !^10\\.", rule, PASS];
-    assert_eq!(told_with(&inside, ""), (Fate::Denied, Some(6), None, false));
+    assert_eq!(told_with(&inside, ""), (Handling::Denied, Some(6), None, false));
 }
 
 #[test]
 fn a_file_of_ones_own_goes_before_the_other_host() {
     let rule = "RewriteRule ^/\\.well-known/acme-challenge/(.*)$ http://vps/$1 [P,L]";
     let own = [ENGINE, "RewriteCond /srv/.well-known/acme-challenge/$1 !-f", rule];
-    assert_eq!(told(&own), (Fate::Webroot, Some(3)));
+    assert_eq!(told(&own), (Handling::Webroot, Some(3)));
 }
 
 #[test]
 fn access_counts_for_what_is_passed_only_outside_of_directories() {
     let denied = |open: &'static str, close| [open, "Require all denied", close, PASS];
-    assert_eq!(told(&denied("<Location />", "</Location>")), (Fate::Denied, Some(5)));
-    assert_eq!(told(&denied("<Directory /srv>", "</Directory>")), (Fate::Passed, Some(7)));
-    assert_eq!(told(&denied("<Directory /srv>", "</Directory>")[..3]), (Fate::Denied, Some(5)));
+    assert_eq!(told(&denied("<Location />", "</Location>")), (Handling::Denied, Some(5)));
+    assert_eq!(told(&denied("<Directory /srv>", "</Directory>")), (Handling::Passed, Some(7)));
+    assert_eq!(told(&denied("<Directory /srv>", "</Directory>")[..3]), (Handling::Denied, Some(5)));
     let by_host = ["<Location />", "Order allow,deny", "Deny from all", "</Location>"];
-    assert_eq!(told_with(&by_host, ""), (Fate::Denied, Some(6), None, true));
+    assert_eq!(told_with(&by_host, ""), (Handling::Denied, Some(6), None, true));
 }
 
 #[test]
 fn a_redirect_of_a_section_acts_on_what_is_passed_too() {
     let section = ["<Location />", "Redirect permanent https://x/", "</Location>", PASS];
-    assert_eq!(told(&section), (Fate::Redirected, Some(5)));
+    assert_eq!(told(&section), (Handling::Redirected, Some(5)));
 }
 
 #[test]
@@ -115,8 +121,11 @@ fn htaccess_is_told_by_its_own_line() {
     let allowed = ["<Directory /srv>", "AllowOverride All", "</Directory>"];
     let rules = "RewriteEngine On\nRewriteRule ^ https://x/ [R]\n";
     assert_eq!(told_with(&allowed, rules).1, Some(2));
-    assert_eq!(told_with(&allowed, "\nRequire all denied\n"), (Fate::Denied, Some(2), None, true));
-    assert_eq!(told_with(&[], rules).0, Fate::Webroot);
+    assert_eq!(
+        told_with(&allowed, "\nRequire all denied\n"),
+        (Handling::Denied, Some(2), None, true)
+    );
+    assert_eq!(told_with(&[], rules).0, Handling::Webroot);
 }
 
 #[test]
@@ -129,7 +138,7 @@ fn a_default_vhost_answers_for_names_that_none_has() {
     let seen = answerer(user, &name, None, Whose::Own).unwrap();
     assert_eq!(
         (seen.is_named, seen.fate),
-        (false, Fate::Elsewhere),
+        (false, Handling::Elsewhere),
         "certbot has no webroot for it"
     );
     assert_eq!(seen.target.as_deref(), Some("/srv/.well-known/acme-challenge/"));
@@ -150,12 +159,12 @@ fn a_rendered_layout_answers_its_own_tokens_and_those_of_the_other_host() {
     let vps = Some("http://vps/.well-known/acme-challenge/".to_owned());
     let account = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
     let stateless = Layout::Stateless(Thumbprint::parse(account).unwrap());
-    assert_eq!(told(&Layout::Switch, Whose::Own), (Fate::Passed, vps.clone()));
-    assert_eq!(told(&Layout::Switch, Whose::Another), (Fate::Passed, vps.clone()));
-    assert_eq!(told(&Layout::Fallthrough, Whose::Own), (Fate::Webroot, None));
-    assert_eq!(told(&Layout::Fallthrough, Whose::Another), (Fate::Passed, vps));
-    assert_eq!(told(&stateless, Whose::Own), (Fate::Webroot, None));
-    assert_eq!(told(&stateless, Whose::Another), (Fate::Account, Some(account.to_owned())));
+    assert_eq!(told(&Layout::Switch, Whose::Own), (Handling::Passed, vps.clone()));
+    assert_eq!(told(&Layout::Switch, Whose::Another), (Handling::Passed, vps.clone()));
+    assert_eq!(told(&Layout::Fallthrough, Whose::Own), (Handling::Webroot, None));
+    assert_eq!(told(&Layout::Fallthrough, Whose::Another), (Handling::Passed, vps));
+    assert_eq!(told(&stateless, Whose::Own), (Handling::Webroot, None));
+    assert_eq!(told(&stateless, Whose::Another), (Handling::Account, Some(account.to_owned())));
 }
 
 #[test]
@@ -168,5 +177,5 @@ fn a_responder_in_a_section_answers_for_the_account_of_its_document() {
         "</LocationMatch>",
     ];
     let (fate, line, ..) = told_of(&lines, "", Whose::Another);
-    assert_eq!((fate, line), (Fate::Account, Some(7)));
+    assert_eq!((fate, line), (Handling::Account, Some(7)));
 }

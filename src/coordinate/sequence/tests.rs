@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::base::names::Hostname;
-use crate::fleet::host_report::{Certbot, Disk, Issued, Routes};
+use crate::fleet::host_report::{CertbotReport, DiskRoom, Issued, Routes};
 
 /// A due lineage `name` for `name.example`.
-pub(crate) fn lineage(name: &str, serial: &str) -> Lineage {
-    Lineage {
+pub(crate) fn lineage(name: &str, serial: &str) -> LineageReport {
+    LineageReport {
         name: name.into(),
         names: vec![Hostname::parse(&format!("{name}.example")).unwrap()],
         name_set: BTreeSet::from([format!("{name}.example")]),
@@ -24,7 +24,7 @@ pub(crate) fn lineage(name: &str, serial: &str) -> Lineage {
 }
 
 /// A healthy host.
-pub(crate) fn report(lineages: Vec<Lineage>) -> HostReport {
+pub(crate) fn report(lineages: Vec<LineageReport>) -> HostReport {
     HostReport {
         program: "0".into(),
         clock: day(30),
@@ -32,7 +32,7 @@ pub(crate) fn report(lineages: Vec<Lineage>) -> HostReport {
         apache: None,
         routes: Routes::default(),
         under_way: false,
-        certbot: Some(Certbot {
+        certbot: Some(CertbotReport {
             program: "/usr/bin/certbot".into(),
             version: "certbot 2.1.0".into(),
             asks_ca: false,
@@ -40,7 +40,7 @@ pub(crate) fn report(lineages: Vec<Lineage>) -> HostReport {
             hooks: HOOKS.map(str::to_owned).into(),
         }),
         lineages,
-        disks: vec![Disk { path: "/etc".into(), free: 1 << 30 }],
+        disks: vec![DiskRoom { path: "/etc".into(), free: 1 << 30 }],
         notes: Vec::new(),
         odd: Vec::new(),
     }
@@ -59,7 +59,7 @@ fn host(name: &str, report: Result<HostReport, String>) -> Surveyed {
 }
 
 /// `lineage`, which got certificates on `days` with serials that begin with `prefix`.
-fn issued(mut lineage: Lineage, prefix: &str, days: &[i64]) -> Lineage {
+fn issued(mut lineage: LineageReport, prefix: &str, days: &[i64]) -> LineageReport {
     let name_set = lineage.name_set.clone();
     let issued = |(n, at): (usize, &i64)| Issued {
         serial: format!("{prefix}{n}"),
@@ -97,7 +97,7 @@ fn all_that_is_due_is_one_run_a_host_in_configured_order() {
 
 #[test]
 fn what_is_not_due_is_left_unless_forced_or_the_ca_may_want_it() {
-    let later = Lineage { due: Due::From(day(60)), ..lineage("a", "1") };
+    let later = LineageReport { due: Due::From(day(60)), ..lineage("a", "1") };
     let mut asks = report(vec![later.clone()]);
     let hosts = [host("vps", Ok(report(vec![later])))];
     let plan = planned(&hosts, &Wish::default());
@@ -154,8 +154,9 @@ fn the_sixth_certificate_of_both_hosts_is_refused_and_the_fifth_is_not() {
 fn what_another_host_says_keeps_nobody_from_renewing_in_the_last_week() {
     let liar = issued(lineage("a", "1"), "V", &[26, 27, 28, 29, 30, 30]);
     let of = |days: i64, own: &[i64]| {
-        let own = issued(Lineage { not_after: day(30 + days), ..lineage("a", "2") }, "H", own);
-        let liar = Lineage { due: Due::From(day(60)), ..liar.clone() };
+        let own =
+            issued(LineageReport { not_after: day(30 + days), ..lineage("a", "2") }, "H", own);
+        let liar = LineageReport { due: Due::From(day(60)), ..liar.clone() };
         let hosts = [host("vps", Ok(report(vec![liar]))), host("home", Ok(report(vec![own])))];
         planned(&hosts, &Wish::default())
     };
@@ -174,7 +175,8 @@ fn a_copied_certificate_counts_once_and_another_ca_not_at_all() {
     let copied = |name| host(name, Ok(report(vec![issued(lineage("a", "1"), "S", &[24, 25, 26])])));
     let plan = planned(&[copied("vps"), copied("home")], &Wish::default());
     assert_eq!(asked(&plan).len(), 2);
-    let other = Lineage { server: Some("https://ca.example/dir".into()), ..lineage("a", "1") };
+    let other =
+        LineageReport { server: Some("https://ca.example/dir".into()), ..lineage("a", "1") };
     let hosts = [host("vps", Ok(report(vec![issued(other, "S", &[24, 25, 26, 27, 28])])))];
     assert_eq!(asked(&planned(&hosts, &Wish::default())).len(), 1);
     let limited = super::plan(&hosts, &Wish::default(), Some(5), day(30));
@@ -193,7 +195,7 @@ fn nothing_is_asked_where_no_hook_would_switch_the_route() {
 
 #[test]
 fn one_unusable_lineage_does_not_keep_the_others() {
-    let gone = Lineage { obstacle: Some("no webroot".into()), ..lineage("a", "1") };
+    let gone = LineageReport { obstacle: Some("no webroot".into()), ..lineage("a", "1") };
     let fine = host("home", Ok(report(vec![lineage("a", "3")])));
     let hosts = [host("vps", Ok(report(vec![gone, lineage("b", "2")]))), fine];
     let named: Vec<LineageName> = ["a", "b"].map(|name| name.parse().unwrap()).into();

@@ -5,7 +5,7 @@ use crate::check::health::{self, Vitals};
 use crate::history::run::Outcome;
 use crate::status::sample::{healthy, lineage, local, now};
 
-fn judged(change: impl FnOnce(&mut Overview)) -> (u8, Vec<(String, Severity)>) {
+fn judged(change: impl FnOnce(&mut Overview)) -> (u8, Vec<(String, Urgency)>) {
     let mut status = healthy();
     change(&mut status);
     status.wrong = wrong(&status, Thresholds::default());
@@ -17,8 +17,8 @@ fn found(status: &mut Overview) -> &mut Found {
     status.hosts[1].found.as_mut().unwrap()
 }
 
-fn only(key: &str, severity: Severity) -> (u8, Vec<(String, Severity)>) {
-    let exit = if severity == Severity::Warning { 1 } else { 2 };
+fn only(key: &str, severity: Urgency) -> (u8, Vec<(String, Urgency)>) {
+    let exit = if severity == Urgency::Warning { 1 } else { 2 };
     (exit, vec![(key.to_owned(), severity)])
 }
 
@@ -31,14 +31,14 @@ fn two_healthy_hosts_are_well() {
 fn age_is_judged_by_the_lifetime() {
     let severity =
         |lifetime, left| age(&lineage("a", lifetime, left), now(), Thresholds::default());
-    let both = (Some(Severity::Warning), Some(Severity::Critical));
+    let both = (Some(Urgency::Warning), Some(Urgency::Critical));
     assert_eq!(severity(90, 21), None);
     assert_eq!((severity(90, 20), severity(90, 10)), both);
     assert_eq!(severity(45, 11), None);
     assert_eq!((severity(45, 10), severity(45, 5)), both);
     assert_eq!(severity(6, 2), None);
-    assert_eq!(severity(6, 1), Some(Severity::Warning));
-    assert_eq!(severity(90, -1), Some(Severity::Critical));
+    assert_eq!(severity(6, 1), Some(Urgency::Warning));
+    assert_eq!(severity(90, -1), Some(Urgency::Critical));
 }
 
 #[test]
@@ -60,19 +60,19 @@ fn configured_days_win() {
     let days = Thresholds { warning_days: Some(40), critical_days: Some(30) };
     let severity = |left| age(&lineage("a", 90, left), now(), days);
     assert_eq!(severity(41), None);
-    assert_eq!((severity(40), severity(30)), (Some(Severity::Warning), Some(Severity::Critical)));
+    assert_eq!((severity(40), severity(30)), (Some(Urgency::Warning), Some(Urgency::Critical)));
 }
 
 #[test]
 fn an_old_certificate_has_a_key_of_its_own() {
     let old = judged(|status| found(status).lineages.push(lineage("b.example", 90, 3)));
-    assert_eq!(old, only("expiry/home/b.example", Severity::Critical));
+    assert_eq!(old, only("expiry/home/b.example", Urgency::Critical));
 }
 
 #[test]
 fn a_local_route_is_critical_unless_somebody_renews() {
     let abandoned = judged(|status| found(status).local.push(local()));
-    assert_eq!(abandoned, only("route/home", Severity::Critical));
+    assert_eq!(abandoned, only("route/home", Urgency::Critical));
     let renewing = judged(|status| {
         found(status).local.push(local());
         found(status).under_way = true;
@@ -84,7 +84,7 @@ fn a_local_route_is_critical_unless_somebody_renews() {
 fn a_failed_or_dead_run_is_a_warning() {
     for outcome in [Outcome::Failed, Outcome::Died] {
         let told = judged(|status| found(status).last_run.as_mut().unwrap().outcome = outcome);
-        assert_eq!(told, only("last-run/home", Severity::Warning));
+        assert_eq!(told, only("last-run/home", Urgency::Warning));
     }
 }
 
@@ -102,8 +102,8 @@ fn a_lineage_that_failed_is_told_once() {
             run.text = text;
         })
     };
-    assert_eq!(failed(""), only("lineage/home/a.example", Severity::Warning));
-    assert_eq!(failed("no proof"), only("last-run/home", Severity::Warning));
+    assert_eq!(failed(""), only("lineage/home/a.example", Urgency::Warning));
+    assert_eq!(failed("no proof"), only("last-run/home", Urgency::Warning));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn an_unreachable_peer_is_a_warning_and_what_it_said_last_is_no_more() {
         said.local.push(local());
         said.lineages[0] = lineage("a.example", 90, 1);
     });
-    let warning = |key: &str| (key.to_owned(), Severity::Warning);
+    let warning = |key: &str| (key.to_owned(), Urgency::Warning);
     assert_eq!(told, (1, vec![warning("unreachable/vps"), warning("expiry/vps/a.example")]));
 }
 
@@ -150,7 +150,7 @@ fn problem(code: &str, place: Option<&str>) -> Finding {
 fn what_keeps_a_host_from_renewing_is_critical_and_has_its_code() {
     for code in ["disk-full", "clock-behind", "certbot-stopped", "keeper-stopped"] {
         let told = judged(|status| found(status).findings.push(problem(code, None)));
-        assert_eq!(told, only(&format!("{code}/home"), Severity::Critical));
+        assert_eq!(told, only(&format!("{code}/home"), Urgency::Critical));
     }
     let mut status = healthy();
     found(&mut status).findings.push(problem("disk-full", Some("/var/log/letsencrypt")));
@@ -162,13 +162,13 @@ fn what_keeps_a_host_from_renewing_is_critical_and_has_its_code() {
 #[test]
 fn what_check_calls_a_problem_is_critical_and_a_web_server_that_cannot_be_used_is_told_once() {
     let old = judged(|status| found(status).apache = Some("it is not running".into()));
-    assert_eq!(old, only("apache/home", Severity::Critical));
+    assert_eq!(old, only("apache/home", Urgency::Critical));
     let told = |status: &mut Overview| {
         found(status).apache = Some("it is not running".into());
         let told = Finding::new(finding::Severity::Warning, "apache-not-running", None, "a", "b");
         found(status).findings.push(told);
     };
-    assert_eq!(judged(told), only("apache/home", Severity::Critical), "whatever it is made with");
+    assert_eq!(judged(told), only("apache/home", Urgency::Critical), "whatever it is made with");
     let mut status = healthy();
     told(&mut status);
     assert_eq!(wrong(&status, Thresholds::default())[0].code, "apache-not-running");
@@ -180,19 +180,19 @@ fn an_arbiter_that_does_not_answer_is_told_once() {
         found(status).findings.push(problem("arbiter-unreachable", None));
         status.lease.failure = Some("Permission denied".into());
     });
-    assert_eq!((exit, told), only("lease", Severity::Critical));
+    assert_eq!((exit, told), only("lease", Urgency::Critical));
     let breaking_glass = judged(|status| {
         let mut warning = problem("arbiter-unreachable", None);
         warning.severity = finding::Severity::Warning;
         found(status).findings.push(warning);
         status.lease.failure = Some("Permission denied".into());
     });
-    assert_eq!(breaking_glass, only("lease", Severity::Warning));
+    assert_eq!(breaking_glass, only("lease", Urgency::Warning));
     let of_a_peer = judged(|status| {
         let peer = status.hosts[0].found.as_mut().unwrap();
         peer.findings.push(problem("arbiter-unreachable", None));
     });
-    assert_eq!(of_a_peer, only("arbiter-unreachable/vps", Severity::Critical));
+    assert_eq!(of_a_peer, only("arbiter-unreachable/vps", Urgency::Critical));
 }
 
 #[test]
@@ -207,12 +207,12 @@ fn an_arbiter_that_is_away_is_told_once_whoever_asks_it() {
             change(status);
         })
     };
-    assert_eq!(told(&|_| {}), only("lease", Severity::Critical));
+    assert_eq!(told(&|_| {}), only("lease", Urgency::Critical));
     let failed = |status: &mut Overview| {
         let run = found(status).last_run.as_mut().unwrap();
         (run.outcome, run.text) = (Outcome::Failed, why.into());
     };
-    assert_eq!(told(&failed), only("lease", Severity::Critical));
+    assert_eq!(told(&failed), only("lease", Urgency::Critical));
     // Another host asks the same one.
     let third = |status: &mut Overview| {
         let (mut third, vitals) = (
@@ -224,7 +224,7 @@ fn an_arbiter_that_is_away_is_told_once_whoever_asks_it() {
         third.found.as_mut().unwrap().findings = vec![finding];
         status.hosts.push(third);
     };
-    assert_eq!(told(&third), only("lease", Severity::Critical));
+    assert_eq!(told(&third), only("lease", Urgency::Critical));
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn that_nothing_starts_renewals_is_critical_unless_a_host_does_or_is_not_known()
             host.found.as_mut().unwrap().starts = Some(Vec::new());
         }
     };
-    assert_eq!(judged(none), only("nobody-renews", Severity::Critical));
+    assert_eq!(judged(none), only("nobody-renews", Urgency::Critical));
     assert_eq!(judged(|status| found(status).starts = Some(Vec::new())), (0, vec![]));
     let not_asked = judged(|status| {
         none(status);
@@ -248,7 +248,7 @@ fn that_nothing_starts_renewals_is_critical_unless_a_host_does_or_is_not_known()
 fn a_clock_that_differs_is_told_once_and_of_the_one_that_is_wrong() {
     let days = |days: i64| days * 86_400;
     let behind = judged(|status| status.hosts[0].clock_ahead = days(-400));
-    assert_eq!(behind, only("clock-skew/vps", Severity::Critical));
+    assert_eq!(behind, only("clock-skew/vps", Urgency::Critical));
     let mut status = healthy();
     status.hosts[0].clock_ahead = days(-400);
     let told = &wrong(&status, Thresholds::default())[0].text;
@@ -257,7 +257,7 @@ fn a_clock_that_differs_is_told_once_and_of_the_one_that_is_wrong() {
         status.hosts[0].clock_ahead = days(400);
         found(status).findings.push(problem("clock-behind", None));
     });
-    assert_eq!(known, only("clock-behind/home", Severity::Critical));
+    assert_eq!(known, only("clock-behind/home", Urgency::Critical));
     assert_eq!(judged(|status| status.hosts[0].clock_ahead = 60), (0, vec![]));
 }
 
@@ -265,7 +265,7 @@ fn a_clock_that_differs_is_told_once_and_of_the_one_that_is_wrong() {
 fn marked_lines_that_somebody_changed_are_told_with_their_place() {
     let place = "/etc/apache2/sites-enabled/a.conf, lines 3 to 9";
     let told = judged(|status| found(status).damaged.push(place.into()));
-    assert_eq!(told, only("damaged/home", Severity::Critical));
+    assert_eq!(told, only("damaged/home", Urgency::Critical));
 }
 
 #[test]
@@ -283,5 +283,5 @@ fn what_failed_in_a_coordination_is_told_once_whichever_run_says_it() {
         let last = found(status).lineages[0].last.as_mut().unwrap();
         (last.result, last.why) = (LineageResult::Failed, Some(why.into()));
     });
-    assert_eq!(told, only("last-run/vps", Severity::Warning));
+    assert_eq!(told, only("last-run/vps", Urgency::Warning));
 }
