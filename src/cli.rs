@@ -87,10 +87,10 @@ enum Verb {
     /// Write a whole gateway from one small description: the files of both machines.
     Render(render::Render),
     /// Print the thumbprint of this host's ACME account, for `render --layout stateless`.
-    Thumbprint(render::Account),
+    Thumbprint(render::ThumbprintCall),
     /// Who may renew now, and who waits.
     #[command(subcommand)]
-    Lease(lease::Order),
+    Lease(lease::LeaseVerb),
     /// Holds the lease for one renewal; started by the pre-hook.
     #[command(hide = true)]
     Keep,

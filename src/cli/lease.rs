@@ -19,7 +19,7 @@ use crate::renewal::recover;
 use crate::renewal::right::described;
 
 #[derive(Debug, Clone, Subcommand)]
-pub(super) enum Order {
+pub(super) enum LeaseVerb {
     /// Print who holds the lease, since when and what for, who waits, and who holds this host.
     Show {
         /// Print JSON.
@@ -84,7 +84,7 @@ struct Shown<'a> {
     status: &'a LeaseState,
 }
 
-impl Order {
+impl LeaseVerb {
     pub(super) fn perform(&self, settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
         let here = hold(settings);
         match self {

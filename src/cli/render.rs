@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::render::challenge::Layout;
 use crate::render::description::Description;
 use crate::render::gateway::{MARK, Rendered, gateway};
-use crate::render::layout::{self, Kind, Proof};
+use crate::render::layout::{self, Arrangement, Proof};
 use crate::render::strings::Credential;
 
 /// Prints the files unless `--to` is given. Only `--check` needs root and a network.
@@ -133,11 +133,11 @@ impl Render {
 }
 
 impl Choice {
-    fn kind(self) -> Kind {
+    fn kind(self) -> Arrangement {
         match self {
-            Self::Switch => Kind::Switch,
-            Self::Fallthrough => Kind::Fallthrough,
-            Self::Stateless => Kind::Stateless,
+            Self::Switch => Arrangement::Switch,
+            Self::Fallthrough => Arrangement::Fallthrough,
+            Self::Stateless => Arrangement::Stateless,
         }
     }
 }
@@ -170,13 +170,13 @@ fn note(text: &str) {
 
 /// Prints the thumbprint of the account that this host's certificates are renewed with.
 #[derive(Debug, Args)]
-pub(super) struct Account {
+pub(super) struct ThumbprintCall {
     /// A lineage of certbot, if its lineages use several accounts.
     #[arg(value_name = "LINEAGE")]
     lineage: Option<String>,
 }
 
-impl Account {
+impl ThumbprintCall {
     pub(super) fn perform(&self, settings: &Settings) -> Result<(), Error> {
         let directory = &settings.certbot_directory;
         let mut found: Vec<(Thumbprint, String)> = Vec::new();

@@ -14,7 +14,7 @@ use crate::base::exit::Exit;
 use crate::base::names::{Destination, HostLabel, Hostname};
 use crate::config::{self, Settings};
 use crate::setup::error::Error as Refusal;
-use crate::setup::init::{self, Home, InitCall, Next};
+use crate::setup::init::{self, HomeOptions, InitCall, NextStep};
 use crate::setup::install::install;
 use crate::setup::keys::{CallerKey, Fingerprint, SSH_PORT};
 use crate::setup::openssh::{Login, Terminal};
@@ -145,11 +145,11 @@ impl Init {
         };
         console.heard(call.consent)?;
         let exit = match ended.next {
-            Next::Nothing | Next::Certificate => Exit::Done,
-            Next::Paste => Exit::Busy,
+            NextStep::Nothing | NextStep::Certificate => Exit::Done,
+            NextStep::Paste => Exit::Busy,
             // Whoever called goes on there.
-            Next::Check if self.no_check => return Ok(Exit::Done),
-            Next::Check => {
+            NextStep::Check if self.no_check => return Ok(Exit::Done),
+            NextStep::Check => {
                 print("\n")?;
                 let exit = Check::all().perform(&again()?, config)?;
                 // On home, what is wrong comes first; the vps cannot be whole before home is.
@@ -180,7 +180,7 @@ impl Init {
         Ok(if is_vps.map_err(Refusal::Answer)? { Role::Vps } else { Role::Home })
     }
 
-    fn home(&self, settings: &Settings) -> Result<Home, Refusal> {
+    fn home(&self, settings: &Settings) -> Result<HomeOptions, Refusal> {
         if self.home_key.is_some() {
             return Err(Refusal::Missing("--home-key is for the vps: certbaton init --role vps"));
         }
@@ -197,7 +197,7 @@ impl Init {
         let vps = vps.ok_or(Refusal::Missing(
             "where is the vps? add --vps HOST, its name or address for ssh",
         ))?;
-        Ok(Home {
+        Ok(HomeOptions {
             host: vps,
             port: self.port.or(port).unwrap_or(SSH_PORT),
             fingerprint: self.host_key.clone(),

@@ -9,7 +9,7 @@ use crate::render::strings::{Interface, Label};
 
 /// The machine, as far as its door goes.
 #[derive(Debug, Clone, Copy)]
-pub struct Door<'a> {
+pub struct Firewall<'a> {
     /// The interface that faces the Internet; `None`: all but loopback.
     pub interface: Option<&'a Interface>,
     /// TCP ports beside those of the proxy.
@@ -19,7 +19,7 @@ pub struct Door<'a> {
 }
 
 /// The rules.
-pub fn rules(name: &Label, door: Door<'_>) -> String {
+pub fn rules(name: &Label, door: Firewall<'_>) -> String {
     let proxy = [80, 443];
     let ports: BTreeSet<u16> = door.ports.iter().copied().chain(proxy).collect();
     let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::render::challenge::{Layout, wrapped};
 use crate::render::description::Description;
-use crate::render::firewall::{self, Door};
+use crate::render::firewall::{self, Firewall};
 use crate::render::services;
 use crate::render::site;
 use crate::render::strings::Credential;
@@ -35,12 +35,12 @@ pub fn gateway(
     let conf = format!("etc/apache2/sites-available/{name}.conf");
     let nft = format!("etc/nftables.d/{name}.nft");
     let jail = format!("etc/fail2ban/jail.d/{name}.local");
-    let door = Door { interface: vps.interface.as_ref(), ports: &vps.ports, shields: false };
+    let door = Firewall { interface: vps.interface.as_ref(), ports: &vps.ports, shields: false };
     let mut files = vec![
         file("vps", &conf, &apache(vps_sites, &site::directory(&vps.webroot))),
         file("vps", &nft, &firewall::rules(name, door)),
     ];
-    let door = Door { interface: Some(&home.interface), ports: &home.ports, shields: true };
+    let door = Firewall { interface: Some(&home.interface), ports: &home.ports, shields: true };
     files.push(file("home", &conf, &apache(home_sites, &site::directory(&home.webroot))));
     files.push(file("home", &nft, &firewall::rules(name, door)));
     if sites.iter().any(|site| site.password_file.is_some()) {

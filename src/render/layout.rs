@@ -10,7 +10,7 @@ use crate::fleet::inspection::{Answerer, InspectedName};
 
 /// Who answers on the host that the CA comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Arrangement {
     /// Another host; its own renewals switch.
     Switch,
     /// Its own file, else another host.
@@ -29,7 +29,7 @@ pub struct Proof {
     /// The host whose the first address is.
     pub host: Option<HostLabel>,
     /// The layout there.
-    pub kind: Kind,
+    pub kind: Arrangement,
     /// Where the line is that answers for other hosts.
     pub place: Option<String>,
     /// Whose tokens come back as the layout promises, and whose do not and why.
@@ -45,7 +45,7 @@ impl Proof {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for Arrangement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Switch => "switch",
@@ -80,11 +80,11 @@ impl fmt::Display for Proof {
 }
 
 /// The proof of `name`, which must be of the layout `wanted`, if one is.
-pub fn prove(gathered: &Gathered, name: &Hostname, wanted: Option<Kind>) -> Proof {
+pub fn prove(gathered: &Gathered, name: &Hostname, wanted: Option<Arrangement>) -> Proof {
     let mut proof = Proof {
         name: name.clone(),
         host: None,
-        kind: Kind::Other,
+        kind: Arrangement::Other,
         place: None,
         tokens: Vec::new(),
         lacks: None,
@@ -107,11 +107,11 @@ pub fn prove(gathered: &Gathered, name: &Hostname, wanted: Option<Kind>) -> Proo
     (proof.kind, proof.place) = layout(inspected);
     if let Some(wanted) = wanted.filter(|wanted| *wanted != proof.kind) {
         proof.lacks = Some(format!("it is not {wanted}"));
-    } else if proof.kind == Kind::Other {
+    } else if proof.kind == Arrangement::Other {
         proof.lacks = Some(other(host, inspected));
     }
     for planted in gathered.hosts.iter().filter(|planted| planted.has_nonce(name)) {
-        if proof.kind == Kind::Switch && planted.label == host.label {
+        if proof.kind == Arrangement::Switch && planted.label == host.label {
             continue;
         }
         let cells = first.iter().map(|a| gathered.cell(name, &planted.label, *a).told);
@@ -130,13 +130,13 @@ pub fn prove(gathered: &Gathered, name: &Hostname, wanted: Option<Kind>) -> Proo
     proof
 }
 
-fn layout(inspected: &InspectedName) -> (Kind, Option<String>) {
+fn layout(inspected: &InspectedName) -> (Arrangement, Option<String>) {
     let others = inspected.for_others();
     let kind = match (&inspected.answerer, others) {
-        (Answerer::Passed(_), Answerer::Passed(_)) => Kind::Switch,
-        (Answerer::Webroot, Answerer::Passed(_)) => Kind::Fallthrough,
-        (Answerer::Webroot, Answerer::Account(_)) => Kind::Stateless,
-        _ => Kind::Other,
+        (Answerer::Passed(_), Answerer::Passed(_)) => Arrangement::Switch,
+        (Answerer::Webroot, Answerer::Passed(_)) => Arrangement::Fallthrough,
+        (Answerer::Webroot, Answerer::Account(_)) => Arrangement::Stateless,
+        _ => Arrangement::Other,
     };
     let place = match others {
         Answerer::Passed(line) | Answerer::Account(line) => line.place.clone(),

@@ -29,7 +29,7 @@ use crate::check::reading;
 use crate::check::schedule;
 use crate::config::Settings;
 use crate::setup::adopt::deed::{Deed, deed};
-use crate::setup::adopt::old_hooks::{Kind, SavedHooks, Script};
+use crate::setup::adopt::old_hooks::{OldHook, SavedHooks, SettingsFile};
 use crate::setup::adopt::sites::Twin;
 use crate::setup::change::Change;
 use crate::switch::observe::Observation;
@@ -136,9 +136,9 @@ pub fn adoption(settings: &Settings, observed: &Observation) -> Result<Adoption,
     let mut out = Adoption::default();
     old.sites(observed, &mut out)?;
     out.changes.extend(old.saved.iter().filter_map(SavedHooks::change));
-    out.changes.extend(old.scripts.iter().filter_map(Script::change));
+    out.changes.extend(old.scripts.iter().filter_map(OldHook::change));
     out.findings.extend(old.saved.iter().flat_map(SavedHooks::findings));
-    out.findings.extend(old.scripts.iter().filter_map(Script::finding));
+    out.findings.extend(old.scripts.iter().filter_map(OldHook::finding));
     let scheduled = old.scheduled.into_iter();
     out.findings.extend(scheduled.map(|line| old_hooks::scheduled(line.place, &line.text)));
     Ok(out)
@@ -147,7 +147,7 @@ pub fn adoption(settings: &Settings, observed: &Observation) -> Result<Adoption,
 /// Everything that runs at a renewal, and what it does.
 struct Old {
     saved: Vec<SavedHooks>,
-    scripts: Vec<Script>,
+    scripts: Vec<OldHook>,
     scheduled: Vec<schedule::CronLine>,
     /// The texts of what toggles, which name the files that it changes.
     texts: Vec<String>,
@@ -169,11 +169,11 @@ impl Old {
         for name in names {
             let bytes = name.as_encoded_bytes();
             if bytes.ends_with(b".conf") && !bytes.starts_with(b".") {
-                old.saved_in(renewals.join(&name), Kind::Renewal)?;
+                old.saved_in(renewals.join(&name), SettingsFile::Renewal)?;
             }
         }
         for path in reading::options_files(directory) {
-            old.saved_in(path, Kind::Options)?;
+            old.saved_in(path, SettingsFile::Options)?;
         }
         for hook in reading::hook_files(directory).into_iter().filter(HookFile::is_run) {
             old.script(hook.path)?;
@@ -188,15 +188,17 @@ impl Old {
         Ok(old)
     }
 
-    fn saved_in(&mut self, path: PathBuf, kind: Kind) -> Result<(), Error> {
+    fn saved_in(&mut self, path: PathBuf, kind: SettingsFile) -> Result<(), Error> {
         let bytes = match files::read_trusted(&path) {
             Err(error) if error.is_missing() => return Ok(()),
             bytes => bytes?,
         };
         let saved = match kind {
             // What certbot cannot read runs no hook.
-            Kind::Renewal => saved::in_renewal(&configobj::parse(&bytes).unwrap_or_default()),
-            Kind::Options => saved::in_options(&String::from_utf8_lossy(&bytes)),
+            SettingsFile::Renewal => {
+                saved::in_renewal(&configobj::parse(&bytes).unwrap_or_default())
+            }
+            SettingsFile::Options => saved::in_options(&String::from_utf8_lossy(&bytes)),
         };
         let judged = saved.into_iter().filter_map(|saved| {
             let deed = self.judge(&saved.command)?;
@@ -215,7 +217,7 @@ impl Old {
         } else {
             None
         };
-        self.scripts.push(Script { path, mode, deed });
+        self.scripts.push(OldHook { path, mode, deed });
         Ok(())
     }
 

@@ -27,9 +27,9 @@ use crate::switch::report;
 
 /// All of it.
 #[derive(Debug)]
-pub struct Found {
+pub struct Discovery {
     /// Who serves the names.
-    pub web_server: WebServer,
+    pub web_server: DiscoveredServer,
     /// certbot's program.
     pub certbot: PathBuf,
     /// Its version, if it tells.
@@ -57,7 +57,7 @@ pub struct Unserved {
 
 /// The web server of a host.
 #[derive(Debug)]
-pub enum WebServer {
+pub enum DiscoveredServer {
     /// Apache.
     Apache {
         /// Its pid.
@@ -109,14 +109,14 @@ impl CarriesExit for Error {
 }
 
 /// Looks.
-pub fn find(settings: &Settings) -> Result<Found, Error> {
+pub fn find(settings: &Settings) -> Result<Discovery, Error> {
     let (web_server, adoption, named) = if let Some(other) = &settings.web_server {
-        (WebServer::Other(other.to_string()), Adoption::default(), Vec::new())
+        (DiscoveredServer::Other(other.to_string()), Adoption::default(), Vec::new())
     } else {
         let server = server::find(settings.pid_file.as_deref())?;
         let (adoption, named) = adoption(settings, &server)?;
         let version = server.inquirer().version();
-        (WebServer::Apache { pid: server.process().pid, version }, adoption, named)
+        (DiscoveredServer::Apache { pid: server.process().pid, version }, adoption, named)
     };
     let certbot = this_host::program(settings).ok_or(Error::NoCertbot)?;
     let version = installed::version(&certbot).or_else(|| {
@@ -149,13 +149,22 @@ pub fn find(settings: &Settings) -> Result<Found, Error> {
     let routes: Vec<Route> = scope.lineages.into_iter().flat_map(|l| l.routes).collect();
     let switch = match web_server {
         // Apache is asked where there is one, and something to ask for.
-        WebServer::Apache { .. } if !routes.is_empty() => rehearse(settings, routes)?,
-        WebServer::Apache { .. } | WebServer::Other(_) => {
+        DiscoveredServer::Apache { .. } if !routes.is_empty() => rehearse(settings, routes)?,
+        DiscoveredServer::Apache { .. } | DiscoveredServer::Other(_) => {
             Ok((String::new(), SwitchReport::default()))
         }
     };
     let unserved = if all.is_empty() { named } else { Vec::new() };
-    Ok(Found { web_server, certbot, version, lineages: all, refused, switch, adoption, unserved })
+    Ok(Discovery {
+        web_server,
+        certbot,
+        version,
+        lineages: all,
+        refused,
+        switch,
+        adoption,
+        unserved,
+    })
 }
 
 /// The old set-up, once Apache has accepted its files as they are to become; and the names of its vhosts.
@@ -258,7 +267,7 @@ ServerName c.example.org
             directory.path().display()
         );
         let found = find(&Settings::parse("f", &certbot).unwrap()).unwrap();
-        assert!(matches!(&found.web_server, WebServer::Other(name) if name == "nginx"));
+        assert!(matches!(&found.web_server, DiscoveredServer::Other(name) if name == "nginx"));
         assert!(found.switch.is_ok() && found.lineages.is_empty());
         let text = found.to_string();
         assert!(text.contains("the first comes after this"), "{text}");

@@ -20,14 +20,14 @@ use crate::setup::keys::{self, CallerKey};
 use crate::setup::ledger::Ledger;
 use crate::setup::manifest::Manifest;
 use crate::setup::payload::ProgramDirectory;
-use crate::setup::perform::{Consent, Outcome, Person, Work, is_held, perform};
+use crate::setup::perform::{Consent, Person, SetupOutcome, Work, is_held, perform};
 use crate::setup::role::{Doubt, Role};
 use crate::setup::wanted::{Text, Wanted};
 use crate::setup::{discovered, install, machine, openssh};
 
 mod home;
 
-pub use home::{Home, home};
+pub use home::{HomeOptions, home};
 
 /// What both roles are told.
 #[derive(Debug)]
@@ -50,14 +50,14 @@ pub struct InitCall<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// What is left to be done here.
-    pub next: Next,
+    pub next: NextStep,
     /// What to say when that is done: the next step, elsewhere.
     pub last: Option<String>,
 }
 
 /// What is left to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub enum NextStep {
     /// Look at everything: `check`.
     Check,
     /// A line has to be pasted on the other side first.
@@ -91,15 +91,15 @@ pub fn vps(
     let outcome = perform(call.settings, person, call.consent, &work, None)?;
     let has_caller = files::exists(&door::authorized_keys());
     let kept_out = door::kept_out();
-    if outcome == Outcome::Rehearsed {
+    if outcome == SetupOutcome::Rehearsed {
         let told = kept_out.map(|why| format!("sshd does not let the user certbaton in: {why}\n"));
         person.tell(&told.unwrap_or_default());
-        return Ok(Ended { next: Next::Nothing, last: None });
+        return Ok(Ended { next: NextStep::Nothing, last: None });
     }
     if let Some(why) = kept_out {
         return Err(Error::KeptOut(why));
     }
-    let next = if has_lineages { Next::Check } else { Next::Certificate };
+    let next = if has_lineages { NextStep::Check } else { NextStep::Certificate };
     let last = if !has_caller {
         format!("\nnow on {}:\n{}\n", call.home, home_line(call))
     } else if has_lineages {

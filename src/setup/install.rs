@@ -10,8 +10,8 @@ use crate::setup::ledger::Ledger;
 use crate::setup::machine;
 use crate::setup::manifest::Manifest;
 use crate::setup::payload::{PROGRAMS, Piece, ProgramDirectory, RECOVER, SUDOERS, pieces};
-use crate::setup::perform::{Consent, Outcome, Person, UNITS, Work, is_timer, perform};
-use crate::setup::wanted::{Text, Verdict, Wanted};
+use crate::setup::perform::{Consent, Person, SetupOutcome, UNITS, Work, is_timer, perform};
+use crate::setup::wanted::{Correction, Text, Wanted};
 
 /// Puts hooks, units, sudoers, user and directories in place.
 pub fn install(
@@ -19,7 +19,7 @@ pub fn install(
     program: &Path,
     person: &mut dyn Person,
     consent: Consent,
-) -> Result<Outcome, Error> {
+) -> Result<SetupOutcome, Error> {
     let ledger = Ledger::open(&settings.state_directory)?;
     let work = work(settings, &programs(program)?, &ledger.manifest)?;
     if is_packaged() && work.is_empty() {
@@ -97,9 +97,9 @@ impl Work {
     ) -> Result<(), Error> {
         let state = displace::state(&wanted.path)?;
         match wanted.verdict(&state, manifest, is_packaged) {
-            Verdict::Fine => {}
-            Verdict::Change(change) => self.changes.push(change),
-            Verdict::Left(why) => self.notes.push(why),
+            Correction::Fine => {}
+            Correction::Change(change) => self.changes.push(change),
+            Correction::Left(why) => self.notes.push(why),
         }
         Ok(())
     }

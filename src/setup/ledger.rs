@@ -8,7 +8,7 @@ use crate::base::files::Staging;
 use crate::base::files::displace::State;
 use crate::base::files::{self, displace};
 use crate::setup::change::{Change, What};
-use crate::setup::manifest::{Fate, Manifest};
+use crate::setup::manifest::{Manifest, Restoration};
 
 /// The manifest and where it is.
 #[derive(Debug)]
@@ -183,13 +183,17 @@ impl Ledger {
     }
 
     /// Does to `path` what its fate is.
-    pub fn follow(&self, path: &Path, fate: &Fate) -> Result<(), Error> {
+    pub fn follow(&self, path: &Path, fate: &Restoration) -> Result<(), Error> {
         match fate {
-            Fate::Back | Fate::Edited | Fate::Repaired => Ok(()),
-            Fate::Remove => Ok(files::remove_own(path)?),
-            Fate::PutBack(copy) => Ok(displace::put_back(copy, path, self.staging(path)?.path())?),
-            Fate::Link(target) => Ok(displace::link(path, target, self.staging(path)?.path())?),
-            Fate::Mode(mode) => Ok(displace::set_mode(path, *mode)?),
+            Restoration::Back | Restoration::Edited | Restoration::Repaired => Ok(()),
+            Restoration::Remove => Ok(files::remove_own(path)?),
+            Restoration::PutBack(copy) => {
+                Ok(displace::put_back(copy, path, self.staging(path)?.path())?)
+            }
+            Restoration::Link(target) => {
+                Ok(displace::link(path, target, self.staging(path)?.path())?)
+            }
+            Restoration::Mode(mode) => Ok(displace::set_mode(path, *mode)?),
         }
     }
 

@@ -20,7 +20,7 @@ pub struct Manifest {
     /// Directories that were not there, in the order in which they were made.
     pub directories: Vec<PathBuf>,
     /// Files, in the order in which they were written.
-    pub files: Vec<Entry>,
+    pub files: Vec<ManifestEntry>,
     /// Units of systemd's that were enabled.
     pub units: Vec<String>,
     /// The user certbaton was made.
@@ -30,7 +30,7 @@ pub struct Manifest {
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Entry {
+pub struct ManifestEntry {
     /// Where.
     pub path: PathBuf,
     /// What was put there, the last last; the one before may still be there if a run was cut off.
@@ -94,7 +94,7 @@ pub enum Before {
 
 /// What is to become of a file when everything is taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum Restoration {
     /// It is as it was before already.
     Back,
     /// It is removed.
@@ -136,7 +136,7 @@ impl Wrote {
     }
 }
 
-impl Entry {
+impl ManifestEntry {
     /// Whether what is there now was put there by certbaton.
     pub fn is_intact(&self, state: &State) -> bool {
         self.wrote.iter().any(|wrote| wrote.is_there(state))
@@ -155,30 +155,34 @@ impl Entry {
     }
 
     /// What becomes of it when certbaton is taken off the host.
-    pub fn end(&self, state: &State) -> Fate {
+    pub fn end(&self, state: &State) -> Restoration {
         match self.fate(state) {
-            Fate::PutBack(_) | Fate::Link(_) | Fate::Remove if self.repairs => Fate::Repaired,
+            Restoration::PutBack(_) | Restoration::Link(_) | Restoration::Remove
+                if self.repairs =>
+            {
+                Restoration::Repaired
+            }
             fate => fate,
         }
     }
 
     /// How what was there before comes back.
-    pub fn fate(&self, state: &State) -> Fate {
+    pub fn fate(&self, state: &State) -> Restoration {
         if self.was(state) {
-            return Fate::Back;
+            return Restoration::Back;
         }
         if !self.is_intact(state) {
             // Somebody removed it; what was there before certbaton came is still due.
             return match (&self.before, state) {
-                (Before::Absent | Before::Mode { .. }, State::Absent) => Fate::Back,
-                _ => Fate::Edited,
+                (Before::Absent | Before::Mode { .. }, State::Absent) => Restoration::Back,
+                _ => Restoration::Edited,
             };
         }
         match &self.before {
-            Before::Absent => Fate::Remove,
-            Before::File { copy, .. } => Fate::PutBack(copy.clone()),
-            Before::Link { target } => Fate::Link(target.clone()),
-            Before::Mode { mode } => Fate::Mode(*mode),
+            Before::Absent => Restoration::Remove,
+            Before::File { copy, .. } => Restoration::PutBack(copy.clone()),
+            Before::Link { target } => Restoration::Link(target.clone()),
+            Before::Mode { mode } => Restoration::Mode(*mode),
         }
     }
 }
@@ -202,7 +206,7 @@ impl Manifest {
     }
 
     /// What is known of `path`.
-    pub fn entry(&self, path: &Path) -> Option<&Entry> {
+    pub fn entry(&self, path: &Path) -> Option<&ManifestEntry> {
         self.files.iter().find(|entry| entry.path == path)
     }
 
@@ -235,7 +239,7 @@ impl Manifest {
         };
         let Some(entry) = self.files.iter_mut().find(|entry| entry.path == change.path) else {
             let path = change.path.clone();
-            return self.files.push(Entry {
+            return self.files.push(ManifestEntry {
                 path,
                 wrote: vec![wrote],
                 before,
@@ -253,7 +257,7 @@ impl Manifest {
                 (_, before) => before,
             };
             let path = entry.path.clone();
-            *entry = Entry { path, wrote: vec![wrote], before, repairs: change.repairs };
+            *entry = ManifestEntry { path, wrote: vec![wrote], before, repairs: change.repairs };
             return;
         }
         entry.wrote.retain(|known| *known != wrote);

@@ -12,7 +12,7 @@ use crate::setup::change::{Change, What};
 use crate::setup::error::Error;
 use crate::setup::ledger::Ledger;
 use crate::setup::payload::SUDOERS;
-use crate::setup::show::Extent;
+use crate::setup::show::Detail;
 use crate::setup::{adopt, apache_files, machine, show};
 
 /// Who is told, and asked.
@@ -71,7 +71,7 @@ pub struct Work {
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum SetupOutcome {
     /// There was nothing to do.
     Nothing,
     /// All was done.
@@ -95,15 +95,15 @@ pub fn perform(
     consent: Consent,
     work: &Work,
     also: Option<&str>,
-) -> Result<Outcome, Error> {
+) -> Result<SetupOutcome, Error> {
     for note in &work.notes {
         person.tell(&format!("left as it is: {note}\n"));
     }
     if work.is_empty() && also.is_none() {
         person.tell("nothing to change on this host\n");
-        return Ok(Outcome::Nothing);
+        return Ok(SetupOutcome::Nothing);
     }
-    let extent = if consent == Consent::Rehearsal { Extent::Whole } else { Extent::Brief };
+    let extent = if consent == Consent::Rehearsal { Detail::Whole } else { Detail::Brief };
     let mut shown = Vec::new();
     for change in &work.changes {
         let state = displace::state(&change.path)?;
@@ -124,10 +124,10 @@ pub fn perform(
         person.tell("what is in the new files, --dry-run shows\n");
     }
     if !consent.is_given(person)? {
-        return Ok(Outcome::Rehearsed);
+        return Ok(SetupOutcome::Rehearsed);
     }
     if work.is_empty() {
-        return Ok(Outcome::Done);
+        return Ok(SetupOutcome::Done);
     }
     let _lock = exclusive(settings)?;
     for (change, shown) in work.changes.iter().zip(&shown) {
@@ -146,7 +146,7 @@ pub fn perform(
     } else if let Some(apache) = apache {
         apache.reload(settings).map_err(|error| halfway(error.into()))?;
     }
-    Ok(Outcome::Done)
+    Ok(SetupOutcome::Done)
 }
 
 /// Whether somebody holds the lock at `path` for longer than `certbaton recover` does when nothing is to be done.

@@ -8,7 +8,7 @@ use crate::switch::difference;
 
 /// How much of a new file is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
+pub enum Detail {
     /// All of it.
     Whole,
     /// Its name, and how long it is.
@@ -16,7 +16,7 @@ pub enum Extent {
 }
 
 /// One change, from what is there: new text as far as `extent` goes, changed text as a unified diff.
-pub fn change(change: &Change, state: &State, extent: Extent) -> String {
+pub fn change(change: &Change, state: &State, extent: Detail) -> String {
     let Change { path, what, why, repairs: _ } = change;
     let file = path.display();
     let mut text = String::new();
@@ -30,7 +30,7 @@ pub fn change(change: &Change, state: &State, extent: Extent) -> String {
                 text += &indented(&difference::unified(&file.to_string(), now, bytes));
             }
         }
-        (What::Write { bytes, mode }, _) if extent == Extent::Brief && mode & 0o044 != 0 => {
+        (What::Write { bytes, mode }, _) if extent == Detail::Brief && mode & 0o044 != 0 => {
             let lines = bytes.split(|&b| b == b'\n').count().saturating_sub(1).max(1);
             let many = if lines == 1 { "line" } else { "lines" };
             writeln!(text, "new {file}, mode {mode:04o}, {lines} {many}: {why}").ok();
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_new_file_is_shown_whole_and_a_changed_one_as_a_diff() {
-        let change = |what: &Change, state: &State| change(what, state, Extent::Whole);
+        let change = |what: &Change, state: &State| change(what, state, Detail::Whole);
         let new = change(&write(b"a\nb\n", 0o644), &State::Absent);
         assert_eq!(new, "new /f, mode 0644: for a reason\n    a\n    b\n");
         let now = State::File { bytes: b"a\n".to_vec(), mode: 0o644 };
@@ -101,12 +101,12 @@ mod tests {
     #[test]
     fn before_a_question_a_new_file_is_a_line() {
         let new = write(b"a\nb\n", 0o644);
-        let short = change(&new, &State::Absent, Extent::Brief);
+        let short = change(&new, &State::Absent, Detail::Brief);
         assert_eq!(short, "new /f, mode 0644, 2 lines: for a reason\n");
         let now = State::File { bytes: b"a\n".to_vec(), mode: 0o644 };
-        let whole = change(&new, &now, Extent::Whole);
-        assert_eq!(change(&new, &now, Extent::Brief), whole);
-        let there = format!("found\n    x\n{}{whole}", change(&new, &State::Absent, Extent::Whole));
+        let whole = change(&new, &now, Detail::Whole);
+        assert_eq!(change(&new, &now, Detail::Brief), whole);
+        let there = format!("found\n    x\n{}{whole}", change(&new, &State::Absent, Detail::Whole));
         assert_eq!(
             brief(&there),
             format!("found\n    x\nnew /f, mode 0644: for a reason\n{whole}")
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_shown() {
-        let change = |what: &Change, state: &State| change(what, state, Extent::Whole);
+        let change = |what: &Change, state: &State| change(what, state, Detail::Whole);
         let text = change(&write(b"hush", 0o600), &State::Absent);
         assert!(!text.contains("hush") && text.contains("not shown"), "{text}");
         let now = State::File { bytes: b"old".to_vec(), mode: 0o600 };
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn links_and_bits_say_what_they_become() {
-        let change = |what: &Change, state: &State| change(what, state, Extent::Brief);
+        let change = |what: &Change, state: &State| change(what, state, Detail::Brief);
         let with = |what| Change { what, ..write(b"", 0) };
         let link = with(What::Link { target: "../x".into(), bytes: Vec::new() });
         assert_eq!(change(&link, &State::Other), "/f becomes a link to ../x: for a reason\n");

@@ -12,11 +12,11 @@ use crate::lease::wire::{ArbiterAnswer, Ask};
 use crate::setup::error::Error;
 use crate::setup::install::is_packaged;
 use crate::setup::ledger::{Ledger, ORIGINALS};
-use crate::setup::manifest::Fate;
+use crate::setup::manifest::Restoration;
 use crate::setup::own_hooks::{self, own_hooks};
 use crate::setup::payload::{PROGRAMS, RECOVER, RENEW_TIMER};
 use crate::setup::perform::{
-    Consent, MOMENT, Outcome, Person, STAMPS, exclusive, is_held, is_timer,
+    Consent, MOMENT, Person, STAMPS, SetupOutcome, exclusive, is_held, is_timer,
 };
 use crate::setup::{apache_files, machine};
 use crate::switch::commit;
@@ -26,7 +26,7 @@ use crate::switch::order::{Options, Return};
 /// What is taken back, and what stays.
 #[derive(Debug, Default)]
 struct Plan {
-    fates: Vec<(PathBuf, Fate)>,
+    fates: Vec<(PathBuf, Restoration)>,
     stays: Vec<String>,
     /// Renewal files that certbot saved our hooks in.
     saved: Vec<PathBuf>,
@@ -39,13 +39,13 @@ pub fn uninstall(
     program: &Path,
     person: &mut dyn Person,
     consent: Consent,
-) -> Result<Outcome, Error> {
+) -> Result<SetupOutcome, Error> {
     under_way(settings, config)?;
     let ledger = Ledger::open(&settings.state_directory)?;
     let mut plan = plan(settings, &ledger, program)?;
     tell(&plan, &ledger, person);
     if !consent.is_given(person)? {
-        return Ok(Outcome::Rehearsed);
+        return Ok(SetupOutcome::Rehearsed);
     }
     let _setup = exclusive(settings)?;
     let busy = || Error::UnderWay("a renewal is under way on this host".into());
@@ -59,7 +59,7 @@ pub fn uninstall(
     for line in &plan.stays {
         person.tell(&format!("stays: {line}\n"));
     }
-    Ok(Outcome::Done)
+    Ok(SetupOutcome::Done)
 }
 
 /// Refuses while anybody renews who would miss something of this host.
@@ -87,7 +87,7 @@ fn plan(settings: &Settings, ledger: &Ledger, program: &Path) -> Result<Plan, Er
     for entry in ledger.manifest.files.iter().rev() {
         let state = displace::state(&entry.path)?;
         let fate = entry.end(&state);
-        if fate == Fate::Edited {
+        if fate == Restoration::Edited {
             plan.stays.push(format!("{}, {}", entry.path.display(), edited(&state)));
         }
         plan.fates.push((entry.path.clone(), fate));
@@ -125,7 +125,7 @@ fn edited(state: &State) -> String {
 
 impl Plan {
     fn has_edited(&self) -> bool {
-        self.fates.iter().any(|(_, fate)| *fate == Fate::Edited)
+        self.fates.iter().any(|(_, fate)| *fate == Restoration::Edited)
     }
 }
 
@@ -137,15 +137,15 @@ fn tell(plan: &Plan, ledger: &Ledger, person: &mut dyn Person) {
     for (path, fate) in &plan.fates {
         let path = path.display();
         match fate {
-            Fate::Back => {}
-            Fate::Remove => person.tell(&format!("remove {path}\n")),
-            Fate::PutBack(_) => person.tell(&format!("put back {path} as it was before\n")),
-            Fate::Link(to) => {
+            Restoration::Back => {}
+            Restoration::Remove => person.tell(&format!("remove {path}\n")),
+            Restoration::PutBack(_) => person.tell(&format!("put back {path} as it was before\n")),
+            Restoration::Link(to) => {
                 person.tell(&format!("put back the link {path} to {}\n", to.display()));
             }
-            Fate::Mode(mode) => person.tell(&format!("mode of {path} back to {mode:04o}\n")),
-            Fate::Edited => person.tell(&format!("leave {path}: it was changed since\n")),
-            Fate::Repaired => person.tell(&format!(
+            Restoration::Mode(mode) => person.tell(&format!("mode of {path} back to {mode:04o}\n")),
+            Restoration::Edited => person.tell(&format!("leave {path}: it was changed since\n")),
+            Restoration::Repaired => person.tell(&format!(
                 "leave {path} without the # that the old hook put before ProxyPass lines\n"
             )),
         }
@@ -169,19 +169,18 @@ fn take_back(
     if machine::has_systemd() {
         stop(&manifest.units)?;
     }
-    let due = plan
-        .fates
-        .iter()
-        .filter(|(_, fate)| !matches!(fate, Fate::Back | Fate::Edited | Fate::Repaired));
+    let due = plan.fates.iter().filter(|(_, fate)| {
+        !matches!(fate, Restoration::Back | Restoration::Edited | Restoration::Repaired)
+    });
     let apache = apache_files::reader(settings, due.map(|(path, _)| path.as_path()))?;
     for (path, fate) in &mut plan.fates {
         let state = displace::state(path)?;
         // A person may have taken an hour to agree.
-        let now = manifest.entry(path).map_or(Fate::Edited, |entry| entry.end(&state));
+        let now = manifest.entry(path).map_or(Restoration::Edited, |entry| entry.end(&state));
         if now == *fate {
             ledger.follow(path, fate)?;
         } else {
-            *fate = Fate::Edited;
+            *fate = Restoration::Edited;
             plan.stays.push(format!("{}, {}", path.display(), edited(&state)));
         }
     }

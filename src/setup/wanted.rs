@@ -32,7 +32,7 @@ pub enum Text {
 
 /// What a file needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Correction {
     /// Nothing.
     Fine,
     /// This.
@@ -43,10 +43,10 @@ pub enum Verdict {
 
 impl Wanted {
     /// What it needs, from how it is; `packaged` if a package's files are somebody else's to change.
-    pub fn verdict(self, state: &State, manifest: &Manifest, packaged: bool) -> Verdict {
+    pub fn verdict(self, state: &State, manifest: &Manifest, packaged: bool) -> Correction {
         let Self { path, bytes, mode, why, text } = self;
         let write = |path, bytes| {
-            Verdict::Change(Change {
+            Correction::Change(Change {
                 path,
                 what: What::Write { bytes, mode },
                 why: why.clone(),
@@ -61,23 +61,23 @@ impl Wanted {
                 // certbot passes over a hook that cannot be run (hooks.py:list_hooks).
                 if mode & 0o111 != 0 && bits & 0o111 == 0 {
                     let why = format!("{why}; it could not be run");
-                    Verdict::Change(Change { path, what: What::Mode(mode), why, repairs: false })
+                    Correction::Change(Change { path, what: What::Mode(mode), why, repairs: false })
                 } else {
-                    Verdict::Fine
+                    Correction::Fine
                 }
             }
             State::File { .. } if packaged => {
-                Verdict::Left(format!("{} is the package's, and was edited", path.display()))
+                Correction::Left(format!("{} is the package's, and was edited", path.display()))
             }
             State::File { .. } if is_edited => {
-                Verdict::Left(format!("{} was edited since certbaton wrote it", path.display()))
+                Correction::Left(format!("{} was edited since certbaton wrote it", path.display()))
             }
             State::Absent | State::File { .. } => write(path, bytes),
             State::Link { target, .. } => {
                 let (path, target) = (path.display(), target.display());
-                Verdict::Left(format!("{path} is a link to {target}"))
+                Correction::Left(format!("{path} is a link to {target}"))
             }
-            State::Other => Verdict::Left(format!("{} is no regular file", path.display())),
+            State::Other => Correction::Left(format!("{} is no regular file", path.display())),
         }
     }
 }
@@ -103,17 +103,17 @@ mod tests {
         manifest
     }
 
-    fn writes(verdict: &Verdict) -> bool {
-        matches!(verdict, Verdict::Change(Change { what: What::Write { .. }, .. }))
+    fn writes(verdict: &Correction) -> bool {
+        matches!(verdict, Correction::Change(Change { what: What::Write { .. }, .. }))
     }
 
     #[test]
     fn what_is_as_wanted_needs_nothing_but_its_bits() {
         let none = Manifest::new();
         let verdict = |state| wanted(Text::Whole).verdict(&state, &none, false);
-        assert_eq!(verdict(file("new", 0o755)), Verdict::Fine);
-        assert_eq!(verdict(file("new", 0o700)), Verdict::Fine, "an administrator's choice");
-        let Verdict::Change(change) = verdict(file("new", 0o644)) else { panic!() };
+        assert_eq!(verdict(file("new", 0o755)), Correction::Fine);
+        assert_eq!(verdict(file("new", 0o700)), Correction::Fine, "an administrator's choice");
+        let Correction::Change(change) = verdict(file("new", 0o644)) else { panic!() };
         assert_eq!(change.what, What::Mode(0o755));
         assert!(writes(&verdict(State::Absent)));
     }
@@ -122,7 +122,7 @@ mod tests {
     fn an_older_version_of_ours_is_replaced_and_an_edit_is_not() {
         let verdict = |manifest| wanted(Text::Whole).verdict(&file("old", 0o755), &manifest, false);
         assert!(writes(&verdict(of_ours("old"))));
-        assert!(matches!(verdict(of_ours("older")), Verdict::Left(_)));
+        assert!(matches!(verdict(of_ours("older")), Correction::Left(_)));
         assert!(writes(&verdict(Manifest::new())), "shown as a diff, and kept");
         let merged = wanted(Text::Merged).verdict(&file("old", 0o755), &of_ours("x"), false);
         assert!(writes(&merged));
@@ -132,8 +132,8 @@ mod tests {
     fn what_a_package_brought_and_what_is_no_file_stays() {
         let none = Manifest::new();
         let packaged = wanted(Text::Whole).verdict(&file("x", 0o644), &none, true);
-        assert!(matches!(packaged, Verdict::Left(_)));
+        assert!(matches!(packaged, Correction::Left(_)));
         let link = State::Link { target: "/dev/null".into(), bytes: None };
-        assert!(matches!(wanted(Text::Whole).verdict(&link, &none, false), Verdict::Left(_)));
+        assert!(matches!(wanted(Text::Whole).verdict(&link, &none, false), Correction::Left(_)));
     }
 }

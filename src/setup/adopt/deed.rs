@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::check::hooks;
-use crate::setup::adopt::shell::{Command, commands};
+use crate::setup::adopt::shell::{ShellCommand, commands};
 
 /// What the text of a hook does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Seen {
         has(&["restart", "try-restart"]) || has(&["stop", "graceful-stop"]) && has(&["start"])
     }
 
-    fn see(&mut self, command: &Command, read: &dyn Fn(&Path) -> Option<String>) {
+    fn see(&mut self, command: &ShellCommand, read: &dyn Fn(&Path) -> Option<String>) {
         let words = without_prefix(&command.words);
         let Some(first) = words.first() else { return };
         let name = Path::new(first).file_name().and_then(|name| name.to_str()).unwrap_or(first);

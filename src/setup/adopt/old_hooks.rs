@@ -15,14 +15,14 @@ pub struct SavedHooks {
     /// Its content.
     pub bytes: Vec<u8>,
     /// Whose it is.
-    pub kind: Kind,
+    pub kind: SettingsFile,
     /// The hooks in it, but for certbaton's own.
     pub hooks: Vec<(Saved, Deed)>,
 }
 
 /// Who writes a file of settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingsFile {
     /// `renewal/NAME.conf`: certbot.
     Renewal,
     /// `cli.ini`: a person.
@@ -31,7 +31,7 @@ pub enum Kind {
 
 /// A script in renewal-hooks that certbot runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Script {
+pub struct OldHook {
     /// The file.
     pub path: PathBuf,
     /// Its permission bits; none if it is a link, whose rights are another file's.
@@ -59,8 +59,8 @@ impl SavedHooks {
             return None;
         }
         let (bytes, how) = match self.kind {
-            Kind::Renewal => (saved::without(&self.bytes, &old), "taken out"),
-            Kind::Options => (saved::commented_out(&self.bytes, &old), "commented out"),
+            SettingsFile::Renewal => (saved::without(&self.bytes, &old), "taken out"),
+            SettingsFile::Options => (saved::commented_out(&self.bytes, &old), "commented out"),
         };
         let keys: Vec<&str> = old.iter().map(|saved| saved.key.as_str()).collect();
         let why = format!("the old hook's {} {how}: {INSTEAD}", keys.join(", "));
@@ -81,7 +81,7 @@ impl SavedHooks {
     }
 }
 
-impl Script {
+impl OldHook {
     /// Puts it out of use: certbot passes over what cannot be run (`hooks.py:list_hooks`).
     pub fn change(&self) -> Option<Change> {
         let mode = self.mode.filter(|_| is_old(&self.deed))?;
@@ -184,7 +184,7 @@ mod tests {
             (saved("renew_hook", 3), Deed::Else),
         ];
         let bytes = b"pre_hook\npost_hook\nrenew_hook\n".to_vec();
-        let file = SavedHooks { path: "/r".into(), bytes, kind: Kind::Renewal, hooks };
+        let file = SavedHooks { path: "/r".into(), bytes, kind: SettingsFile::Renewal, hooks };
         let change = file.change().unwrap();
         assert_eq!(change.what, What::Write { bytes: b"renew_hook\n".to_vec(), mode: 0o644 });
         assert!(change.why.contains("pre_hook, post_hook taken out"), "{}", change.why);
@@ -196,19 +196,20 @@ mod tests {
     #[test]
     fn what_does_both_is_not_touched_and_the_rest_is_told() {
         let hooks = vec![(saved("pre_hook", 7), mixture())];
-        let file = SavedHooks { path: "/r".into(), bytes: Vec::new(), kind: Kind::Options, hooks };
+        let file =
+            SavedHooks { path: "/r".into(), bytes: Vec::new(), kind: SettingsFile::Options, hooks };
         assert_eq!(file.change(), None);
         let told = file.findings().next().unwrap();
         assert_eq!(told.place.as_deref(), Some("/r:7"));
         assert!(told.remedy.contains("what is to stay: cp a b; cp c d"), "{}", told.remedy);
-        let script = Script { path: "/s".into(), mode: Some(0o755), deed: mixture() };
+        let script = OldHook { path: "/s".into(), mode: Some(0o755), deed: mixture() };
         assert_eq!(script.change(), None);
         assert_eq!(script.finding().unwrap().code, "old-hook-mixed");
     }
 
     #[test]
     fn a_script_stays_and_cannot_be_run_and_a_link_is_a_persons() {
-        let script = |mode| Script { path: "/s".into(), mode, deed: Deed::Toggles };
+        let script = |mode| OldHook { path: "/s".into(), mode, deed: Deed::Toggles };
         assert_eq!(script(Some(0o4755)).change().unwrap().what, What::Mode(0o4644));
         assert_eq!(script(Some(0o755)).finding(), None);
         assert_eq!(script(None).change(), None);

@@ -8,7 +8,7 @@ use std::str::Chars;
 
 /// One simple command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Command {
+pub struct ShellCommand {
     /// Its words, quotes taken away, nothing expanded.
     pub words: Vec<String>,
     /// As it stands.
@@ -22,13 +22,13 @@ pub struct Command {
 /// The commands of `text`, in order; `None` if its quotes do not close or it holds a here-document.
 ///
 /// Functions that are defined count by their bodies, and patterns of `case` not at all.
-pub fn commands(text: &str) -> Option<Vec<Command>> {
+pub fn commands(text: &str) -> Option<Vec<ShellCommand>> {
     let mut reader = Reader {
         rest: text.chars().peekable(),
         line: 1,
         found: Vec::new(),
         functions: Vec::new(),
-        command: Command::default(),
+        command: ShellCommand::default(),
         word: None,
     };
     reader.read()?;
@@ -40,9 +40,9 @@ pub fn commands(text: &str) -> Option<Vec<Command>> {
 struct Reader<'a> {
     rest: Peekable<Chars<'a>>,
     line: usize,
-    found: Vec<Command>,
+    found: Vec<ShellCommand>,
     functions: Vec<String>,
-    command: Command,
+    command: ShellCommand,
     word: Option<String>,
 }
 
@@ -172,7 +172,7 @@ impl Reader<'_> {
         self.end_word();
         let words = &self.command.words;
         if words.len() == 1 || words.first().is_some_and(|word| word == "case") {
-            self.command = Command::default();
+            self.command = ShellCommand::default();
         } else {
             self.end(0);
         }

@@ -2,20 +2,20 @@
 
 use std::fmt::{self, Write};
 
-use super::{Found, WebServer};
+use super::{DiscoveredServer, Discovery};
 use crate::base::cause::chain;
 use crate::base::names::Hostname;
 use crate::switch::plan::PlannedVhost;
 
-impl fmt::Display for Found {
+impl fmt::Display for Discovery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let version = |version: &Option<String>| version.clone().unwrap_or("?".into());
         writeln!(f, "found on this host")?;
         match &self.web_server {
-            WebServer::Apache { pid, version: known } => {
+            DiscoveredServer::Apache { pid, version: known } => {
                 writeln!(f, "  Apache {}, process {pid}", version(known))?;
             }
-            WebServer::Other(name) => writeln!(f, "  {name}, by [web-server]")?,
+            DiscoveredServer::Other(name) => writeln!(f, "  {name}, by [web-server]")?,
         }
         writeln!(f, "  certbot {}, {}", version(&self.version), self.certbot.display())?;
         for lineage in &self.lineages {
@@ -35,7 +35,7 @@ impl fmt::Display for Found {
         for finding in &self.adoption.findings {
             writeln!(f, "an old hook, and only you can decide: {finding}")?;
         }
-        if let WebServer::Other(name) = &self.web_server {
+        if let DiscoveredServer::Other(name) = &self.web_server {
             return writeln!(f, "nothing is ever switched in {name}");
         }
         if !self.adoption.changes.is_empty() {

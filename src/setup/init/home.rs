@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::unistd::User;
 
-use super::{Begun, Ended, HOST_KEY, InitCall, Next, admit, begin, configure, merged, text};
+use super::{Begun, Ended, HOST_KEY, InitCall, NextStep, admit, begin, configure, merged, text};
 use crate::base::cause::chain;
 use crate::base::command::ssh::Bar;
 use crate::base::files;
@@ -23,14 +23,14 @@ use crate::setup::keys::{self, CallerKey, Fingerprint, PublicKey};
 use crate::setup::machine::{self, ACCOUNT};
 use crate::setup::openssh::{self, Login};
 use crate::setup::payload::RENEW_TIMER;
-use crate::setup::perform::{Consent, Outcome, Person, perform};
+use crate::setup::perform::{Consent, Person, SetupOutcome, perform};
 use crate::setup::role::Role;
 use crate::setup::show;
 use crate::setup::wanted::{Text, Wanted};
 
 /// What home alone is told.
 #[derive(Debug)]
-pub struct Home {
+pub struct HomeOptions {
     /// The vps, by name or address.
     pub host: String,
     /// Where its sshd listens.
@@ -42,7 +42,11 @@ pub struct Home {
 }
 
 /// Makes this host the one that calls, and coordinates.
-pub fn home(call: &InitCall<'_>, order: &Home, person: &mut dyn Person) -> Result<Ended, Error> {
+pub fn home(
+    call: &InitCall<'_>,
+    order: &HomeOptions,
+    person: &mut dyn Person,
+) -> Result<Ended, Error> {
     if machine::is_this_host(&order.host) {
         return Err(Error::OwnAddress(order.host.clone()));
     }
@@ -88,8 +92,8 @@ pub fn home(call: &InitCall<'_>, order: &Home, person: &mut dyn Person) -> Resul
         format!("then, on {}: {}\n", remote.login.destination.as_str(), openssh::quoted(&line))
     });
     let outcome = perform(call.settings, person, call.consent, &work, also.as_deref())?;
-    if outcome == Outcome::Rehearsed {
-        return Ok(Ended { next: Next::Nothing, last: None });
+    if outcome == SetupOutcome::Rehearsed {
+        return Ok(Ended { next: NextStep::Nothing, last: None });
     }
     if let Some(remote) = &remote {
         let text = remote.certbaton(&line, is_root, "--yes").map_err(halfway)?;
@@ -100,16 +104,16 @@ pub fn home(call: &InitCall<'_>, order: &Home, person: &mut dyn Person) -> Resul
     match try_way()? {
         Opened::Open if has_lineages => {
             let last = Some("\nnow rehearse:\nrenew-coordinate --dry-run\n".to_owned());
-            Ok(Ended { next: Next::Check, last })
+            Ok(Ended { next: NextStep::Check, last })
         }
-        Opened::Open => Ok(Ended { next: Next::Certificate, last: Some(first) }),
+        Opened::Open => Ok(Ended { next: NextStep::Certificate, last: Some(first) }),
         Opened::Refused if remote.is_none() => {
             let line = openssh::quoted(&line);
             let last = format!(
                 "this host's key is not on {} yet; paste this there, which also says where sshd there keeps this host out; then run this again or certbaton check:\n\n{line}\n",
                 order.host
             );
-            Ok(Ended { next: Next::Paste, last: Some(last) })
+            Ok(Ended { next: NextStep::Paste, last: Some(last) })
         }
         Opened::Refused => {
             let said = "permission denied although the key's line is there; see AllowUsers, AuthorizedKeysFile and PubkeyAuthentication in its sshd_config".to_owned();
@@ -240,11 +244,11 @@ fn prefixed(host: &HostLabel, text: &str) -> String {
 
 /// The vps's host key, vouched for by the person or by what root trusts already.
 fn host_keys(
-    order: &Home,
+    order: &HomeOptions,
     consent: Consent,
     person: &mut dyn Person,
 ) -> Result<Vec<PublicKey>, Error> {
-    let Home { host, port, fingerprint, .. } = order;
+    let HomeOptions { host, port, fingerprint, .. } = order;
     let pattern = keys::host_pattern(host, *port);
     let pinned = keys::pinned(&text(&own("known_hosts"))?, &pattern);
     let is_it = |key: &&PublicKey| fingerprint.as_ref().is_none_or(|f| key.fingerprint() == *f);

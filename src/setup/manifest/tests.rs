@@ -20,28 +20,31 @@ fn after(changes: &[(&Change, &State)]) -> Manifest {
     Manifest::parse(&manifest.bytes().unwrap()).unwrap()
 }
 
-fn fate(manifest: &Manifest, now: &State) -> Fate {
+fn fate(manifest: &Manifest, now: &State) -> Restoration {
     manifest.files[0].fate(now)
 }
 
 #[test]
 fn a_new_file_goes_if_it_is_as_it_was_written() {
     let manifest = after(&[(&write("a"), &State::Absent)]);
-    assert_eq!(fate(&manifest, &file("a")), Fate::Remove);
-    assert_eq!(fate(&manifest, &file("a and more")), Fate::Edited);
-    assert_eq!(fate(&manifest, &State::Link { target: "/x".into(), bytes: None }), Fate::Edited);
-    assert_eq!(fate(&manifest, &State::Absent), Fate::Back);
+    assert_eq!(fate(&manifest, &file("a")), Restoration::Remove);
+    assert_eq!(fate(&manifest, &file("a and more")), Restoration::Edited);
+    assert_eq!(
+        fate(&manifest, &State::Link { target: "/x".into(), bytes: None }),
+        Restoration::Edited
+    );
+    assert_eq!(fate(&manifest, &State::Absent), Restoration::Back);
 }
 
 #[test]
 fn what_was_replaced_comes_back_also_after_a_second_version() {
     let manifest = after(&[(&write("a"), &file("theirs")), (&write("b"), &file("a"))]);
-    let back = Fate::PutBack("/kept/0".into());
+    let back = Restoration::PutBack("/kept/0".into());
     assert_eq!(fate(&manifest, &file("b")), back);
     assert_eq!(fate(&manifest, &file("a")), back, "the second was cut off");
-    assert_eq!(fate(&manifest, &file("theirs")), Fate::Back, "so was the first");
-    assert_eq!(fate(&manifest, &file("c")), Fate::Edited);
-    assert_eq!(fate(&manifest, &State::Absent), Fate::Edited, "somebody removed it");
+    assert_eq!(fate(&manifest, &file("theirs")), Restoration::Back, "so was the first");
+    assert_eq!(fate(&manifest, &file("c")), Restoration::Edited);
+    assert_eq!(fate(&manifest, &State::Absent), Restoration::Edited, "somebody removed it");
 }
 
 #[test]
@@ -57,8 +60,8 @@ fn only_what_is_somebody_elses_is_copied() {
 #[test]
 fn an_edited_file_that_is_written_again_is_theirs_to_get_back() {
     let manifest = after(&[(&write("a"), &State::Absent), (&write("b"), &file("edited"))]);
-    assert_eq!(fate(&manifest, &file("b")), Fate::PutBack("/kept/0".into()));
-    assert_eq!(fate(&manifest, &file("edited")), Fate::Back);
+    assert_eq!(fate(&manifest, &file("b")), Restoration::PutBack("/kept/0".into()));
+    assert_eq!(fate(&manifest, &file("edited")), Restoration::Back);
 }
 
 #[test]
@@ -66,13 +69,13 @@ fn bits_and_links_come_back() {
     let mode = Change { what: What::Mode(0o755), ..write("") };
     let manifest = after(&[(&mode, &file("x"))]);
     let now = State::File { bytes: b"x".to_vec(), mode: 0o755 };
-    assert_eq!(fate(&manifest, &now), Fate::Mode(0o644));
+    assert_eq!(fate(&manifest, &now), Restoration::Mode(0o644));
     let manifest = after(&[(&mode, &file("x")), (&write("y"), &now)]);
     let Before::File { mode, .. } = manifest.files[0].before else { panic!() };
     assert_eq!(mode, 0o644);
     let link = Change { what: new_link("x"), ..write("") };
     let manifest = after(&[(&link, &leading("../b", "y"))]);
-    assert_eq!(fate(&manifest, &leading("../a", "x")), Fate::Link("../b".into()));
+    assert_eq!(fate(&manifest, &leading("../a", "x")), Restoration::Link("../b".into()));
 }
 
 fn new_link(bytes: &str) -> What {
@@ -88,10 +91,13 @@ fn leading(target: &str, bytes: &str) -> State {
 fn no_copy_comes_back_over_a_link_whose_file_was_edited() {
     let link = Change { what: new_link("site"), ..write("") };
     let manifest = after(&[(&link, &file("#site"))]);
-    assert_eq!(fate(&manifest, &leading("../a", "site")), Fate::PutBack("/kept/0".into()));
-    assert_eq!(fate(&manifest, &leading("../a", "site, and an edit")), Fate::Edited);
-    assert_eq!(fate(&manifest, &leading("../c", "site")), Fate::Edited);
-    assert_eq!(fate(&manifest, &State::Link { target: "../a".into(), bytes: None }), Fate::Edited);
+    assert_eq!(fate(&manifest, &leading("../a", "site")), Restoration::PutBack("/kept/0".into()));
+    assert_eq!(fate(&manifest, &leading("../a", "site, and an edit")), Restoration::Edited);
+    assert_eq!(fate(&manifest, &leading("../c", "site")), Restoration::Edited);
+    assert_eq!(
+        fate(&manifest, &State::Link { target: "../a".into(), bytes: None }),
+        Restoration::Edited
+    );
 }
 
 /// What an old hook did to a site never comes back, and what fails on the way is undone all the same.
@@ -101,13 +107,13 @@ fn a_repair_is_undone_on_the_way_and_not_taken_back() {
     let text = Change { repairs: true, ..write("site") };
     for (change, now) in [(&link, leading("../a", "site")), (&text, file("site"))] {
         let manifest = after(&[(change, &file("#site"))]);
-        assert_eq!(manifest.files[0].end(&now), Fate::Repaired);
-        assert_eq!(fate(&manifest, &now), Fate::PutBack("/kept/0".into()));
-        assert_eq!(manifest.files[0].end(&file("#site")), Fate::Back, "cut off before");
-        assert_eq!(manifest.files[0].end(&file("edited")), Fate::Edited);
+        assert_eq!(manifest.files[0].end(&now), Restoration::Repaired);
+        assert_eq!(fate(&manifest, &now), Restoration::PutBack("/kept/0".into()));
+        assert_eq!(manifest.files[0].end(&file("#site")), Restoration::Back, "cut off before");
+        assert_eq!(manifest.files[0].end(&file("edited")), Restoration::Edited);
     }
     let manifest = after(&[(&write("a"), &file("theirs"))]);
-    assert_eq!(manifest.files[0].end(&file("a")), Fate::PutBack("/kept/0".into()));
+    assert_eq!(manifest.files[0].end(&file("a")), Restoration::PutBack("/kept/0".into()));
 }
 
 #[test]
