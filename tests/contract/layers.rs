@@ -180,3 +180,44 @@ fn no_file_name_is_used_twice() {
     let twice: Vec<_> = all.values().filter(|files| files.len() > 1).collect();
     assert!(twice.is_empty(), "{twice:#?}");
 }
+
+/// Declared in many modules: what can go wrong there, always named with its module.
+const IN_MANY: &[&str] = &["Error"];
+
+/// A type is known by its name wherever it is imported, so a name is used once. Private ones are
+/// read next to their declaration.
+#[test]
+fn no_public_type_name_is_used_twice() {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (file, text) in sources().into_iter().filter(|(file, _)| !is_test(file)) {
+        for name in public_types(&text) {
+            all.entry(name).or_default().push(file.clone());
+        }
+    }
+    // That nothing is found would be the failure of this test.
+    assert!(all.len() > 300 && all["Error"].len() > 10, "{}", all.len());
+    all.retain(|name, files| files.len() > 1 && !IN_MANY.contains(&name.as_str()));
+    assert!(all.is_empty(), "{all:#?}");
+}
+
+/// The types that can be named outside the module of their declaration.
+fn public_types(text: &str) -> Vec<String> {
+    let declared = |line: &str| {
+        let public = line.trim_start().strip_prefix("pub")?;
+        let public = match public.strip_prefix('(') {
+            Some(within) => within.split_once(')')?.1,
+            None => public,
+        };
+        let (kind, name) = public.strip_prefix(' ')?.split_once(' ')?;
+        ["struct", "enum", "union", "trait", "type"].contains(&kind).then(|| first(name))?
+    };
+    code(text).lines().filter_map(declared).collect()
+}
+
+#[test]
+fn a_public_type_is_seen_however_it_is_written() {
+    let text = "pub struct A;\nmod a {\n    pub(crate) enum B<T> {}\n}\npub(super) type C = u8;\n\
+        pub(in crate::a) trait D: E {}\nstruct F;\npub fn g() {}\n// pub struct H;\n\
+        pub use i::I;\npublic struct J;\n#[cfg(test)]\nmod tests {\n    pub struct K;\n}\n";
+    assert_eq!(public_types(text), ["A", "B", "C", "D"]);
+}
