@@ -181,7 +181,7 @@ fn no_file_name_is_used_twice() {
     assert!(twice.is_empty(), "{twice:#?}");
 }
 
-/// Declared in many modules: what can go wrong there, always named with its module.
+/// Declared in many modules: what can go wrong there, as std does it (`io::Error`, `fmt::Error`).
 const IN_MANY: &[&str] = &["Error"];
 
 /// A type is known by its name wherever it is imported, so a name is used once. Private ones are
