@@ -1,177 +1,269 @@
-//! pure: what a finding's code means, all of them in one table (doc/schema/findings.md).
+//! pure: what can be wrong: the code of each finding, all of them in one table (doc/schema/findings.md).
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::finding::Severity;
 
-/// A code, where it is found, and what it means.
+/// What the table says of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Code {
-    /// The word; it never changes its meaning.
-    pub code: &'static str,
-    /// `certbaton check` may say it.
-    pub check: bool,
-    /// `certbaton status` may say it, and so may notifications and metrics.
-    pub status: bool,
-    /// How bad, for all who say it; none where it depends on more.
+pub struct CodeRow {
+    /// The word for programs; it never changes its meaning.
+    pub word: &'static str,
+    /// Which commands may say it.
+    pub said_by: SaidBy,
+    /// How bad, whoever says it; none where it depends on more.
     pub severity: Option<Severity>,
     /// What is wrong.
     pub meaning: &'static str,
 }
 
-const fn check(code: &'static str, meaning: &'static str) -> Code {
-    Code { code, check: true, status: false, severity: None, meaning }
+/// Who may say a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaidBy {
+    /// `certbaton check`.
+    Check,
+    /// `certbaton status`, and so notifications and metrics.
+    Status,
+    /// All of them.
+    Both,
 }
 
-const fn status(code: &'static str, meaning: &'static str) -> Code {
-    Code { code, check: false, status: true, severity: None, meaning }
+const PROBLEM: Option<Severity> = Some(Severity::Problem);
+const WARNING: Option<Severity> = Some(Severity::Warning);
+const OPEN: Option<Severity> = None;
+
+/// A word of no row, which a certbaton of another version said: only what is read can hold one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignCode(String);
+
+macro_rules! codes {
+    ($($name:ident $word:literal $said_by:ident $severity:ident $meaning:literal;)*) => {
+        /// Which kind of thing is wrong.
+        #[expect(rustdoc::invalid_html_tags, reason = "Apache's sections are written so")]
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Code {
+            $(#[doc = $meaning] $name,)*
+            /// One of another version.
+            Foreign(ForeignCode),
+        }
+
+        impl Code {
+            /// All of the table, by their words.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// What the table says of it.
+            pub fn row(&self) -> Result<&'static CodeRow, &ForeignCode> {
+                Ok(match self {
+                    $(Self::$name => &CodeRow {
+                        word: $word,
+                        said_by: SaidBy::$said_by,
+                        severity: $severity,
+                        meaning: $meaning,
+                    },)*
+                    Self::Foreign(foreign) => return Err(foreign),
+                })
+            }
+
+            fn heard(word: String) -> Self {
+                match word.as_str() {
+                    $($word => Self::$name,)*
+                    _ => Self::Foreign(ForeignCode(word)),
+                }
+            }
+        }
+    };
 }
 
-const fn both(code: &'static str, meaning: &'static str) -> Code {
-    Code { code, check: true, status: true, severity: None, meaning }
+codes! {
+    AbandonedRoute "abandoned-route" Both PROBLEM
+        "a challenge path is switched to the host, or may be, and no renewal owns it";
+    AnotherAccount "another-account" Check WARNING "lineages of one host use different accounts";
+    AnotherServer "another-server" Check WARNING "lineages of one host use different CAs";
+    Apache "apache" Both PROBLEM "the web server's configuration cannot be used";
+    ApacheNotRunning "apache-not-running" Both PROBLEM "Apache does not run";
+    ApacheUnreadable "apache-unreadable" Both PROBLEM "Apache's configuration cannot be looked at";
+    ArbiterUnreachable "arbiter-unreachable" Both OPEN
+        "who grants the lease cannot be asked, so nothing is renewed";
+    ArchiveFile "archive-file" Check WARNING
+        "Apache serves a file of certbot's archive, which no renewal replaces";
+    AutorenewOff "autorenew-off" Check WARNING "certbot does not renew the lineage by itself";
+    CaaFailure "caa-failure" Check PROBLEM "the CAA records cannot be found out";
+    CaaForbids "caa-forbids" Check PROBLEM "a CAA record forbids the CA to issue";
+    CannotPassOn "cannot-pass-on" Check PROBLEM
+        "home passes challenges on, and the other host does not get them";
+    CannotSwitch "cannot-switch" Check PROBLEM "no inserted line can make the webroot answer";
+    CertbotHangs "certbot-hangs" Both WARNING "certbot has held its lock for hours";
+    CertbotMissing "certbot-missing" Both PROBLEM
+        "there are lineages, and no certbot to renew them";
+    CertbotStopped "certbot-stopped" Both PROBLEM "certbot is stopped (state T) and holds its lock";
+    CertbotUnreadable "certbot-unreadable" Check PROBLEM "certbot's directory cannot be read";
+    CertificateBroken "certificate-broken" Check PROBLEM
+        "a file of certificates ends in the middle of one";
+    CertificateCopied "certificate-copied" Check WARNING
+        "Apache serves a copy of a certificate, which no renewal replaces";
+    Certonly "certonly" Check WARNING
+        "a line of cron runs certonly with a certbot that then runs no directory hook";
+    ClockBehind "clock-behind" Both PROBLEM
+        "the host's clock is before the beginning of one of its certificates";
+    ClockSkew "clock-skew" Both OPEN "the host's clock differs from that of the host that asks";
+    Configtest "configtest" Both PROBLEM "Apache refuses its own configuration";
+    DamagedBlock "damaged-block" Both PROBLEM "lines that certbaton inserted were changed since";
+    DeadLine "dead-line" Check WARNING "a line for the challenge path never decides";
+    Denied "denied" Check OPEN "access to the challenge path is denied";
+    DeployRestores "deploy-restores" Check PROBLEM "a deploy hook edits Apache's configuration";
+    DiskFull "disk-full" Both PROBLEM
+        "a renewal cannot write where it has to: no room, no inode, or read-only";
+    DnsFailure "dns-failure" Check WARNING "a name server does not answer";
+    DryRun "dry-run" Check PROBLEM "an option makes every run of certbot a rehearsal";
+    DuplicateLimit "duplicate-limit" Check WARNING
+        "the CA's limit for certificates of the same names is nearly used up";
+    DuplicateLineage "duplicate-lineage" Check WARNING "two lineages hold the same names";
+    Expired "expired" Check PROBLEM "a certificate has expired";
+    Expiry "expiry" Status OPEN "a certificate expires soon, or has expired";
+    ExposedSecret "exposed-secret" Both WARNING
+        "every user of the host can read a secret of the configuration";
+    GeneratedFile "generated-file" Check WARNING "a panel generates the file, and may overwrite it";
+    HeldByShell "held-by-shell" Both WARNING
+        "lock and routes are held for a shell at which somebody called the hook";
+    HeldForNobody "held-for-nobody" Both WARNING
+        "the keeper of a run whose certbot has ended still holds lock and routes";
+    HeldLong "held-long" Both WARNING "lock and routes have been held for hours";
+    HookIgnored "hook-ignored" Check OPEN "certbot never runs a file of renewal-hooks";
+    HookRestartsApache "hook-restarts-apache" Check WARNING "a hook stops or restarts Apache";
+    HookStays "hook-stays" Check WARNING
+        "a saved hook does something else than the old one, and stays";
+    HookStopsApache "hook-stops-apache" Check PROBLEM
+        "a pre-hook stops Apache, which has to answer";
+    HooksMissing "hooks-missing" Check PROBLEM "certbaton's hooks are not where certbot runs them";
+    HooksOff "hooks-off" Check PROBLEM "certbot's options switch directory hooks off";
+    HostDown "host-down" Check PROBLEM "a host cannot be asked, and its address is dead";
+    HostNotAsked "host-not-asked" Check WARNING "a host is not asked from here";
+    HostUnreachable "host-unreachable" Both OPEN "a host cannot be asked";
+    Implausible "implausible" Both WARNING
+        "a host says of itself what cannot be, and that part is not believed";
+    IncompleteChain "incomplete-chain" Check PROBLEM
+        "Apache serves a certificate without its chain";
+    Ipv6BlackHole "ipv6-black-hole" Check PROBLEM "an IPv6 address swallows connections";
+    KeeperStopped "keeper-stopped" Both PROBLEM "the keeper of a run is stopped (state T)";
+    KeptOut "kept-out" Both PROBLEM
+        "sshd does not let the user certbaton in, as whom other hosts call";
+    KeyMismatch "key-mismatch" Check PROBLEM "certificate and key do not belong together";
+    LastRun "last-run" Status WARNING "the host's last run failed, or died";
+    Lineage "lineage" Status WARNING "a lineage was not renewed when it was due, or cannot be";
+    ModMd "mod-md" Check OPEN "mod_md renews the name itself";
+    NoAddress "no-address" Check PROBLEM "the name has no address";
+    NoDropIn "no-drop-in" Both WARNING "nothing gives routes back when certbot.service is killed";
+    NoLineage "no-lineage" Check PROBLEM "no host has a certificate for the name";
+    NoRecord "no-record" Check PROBLEM "the name has no record for the host";
+    NoRecovery "no-recovery" Both WARNING "nothing gives routes back after a power cut";
+    NoSudo "no-sudo" Both PROBLEM
+        "sudo is missing, so no other host can look at this one or renew here";
+    NoTls "no-tls" Check WARNING "no certificate is presented at an address";
+    NoVhost "no-vhost" Check OPEN "no vhost on port 80 answers for the name";
+    NobodyListens "nobody-listens" Check PROBLEM "nobody takes connections on port 80";
+    NobodyRenews "nobody-renews" Both PROBLEM "nothing starts renewals, on any host";
+    NotPassedOn "not-passed-on" Check PROBLEM "home does not pass the other host's challenges on";
+    NotWebroot "not-webroot" Check OPEN "the lineage is not renewed by webroot";
+    OldCertificate "old-certificate" Check PROBLEM
+        "Apache serves an older certificate than the one on disk";
+    OldHook "old-hook" Check WARNING "a line that an older hook commented out";
+    OldHookLine "old-hook-line" Check WARNING
+        "a line is commented out, by the old hook or by a person";
+    OldHookLink "old-hook-link" Check PROBLEM "a link to the script of the old hook stays in use";
+    OldHookMixed "old-hook-mixed" Check PROBLEM "a hook does what the old one did, and more";
+    OldHookScheduled "old-hook-scheduled" Check PROBLEM
+        "cron or a timer does what the old hook did";
+    OtherCertificate "other-certificate" Check PROBLEM
+        "Apache serves a certificate that is not certbot's";
+    OtherHook "other-hook" Check WARNING "another hook edits Apache's configuration as well";
+    OtherWebServer "other-web-server" Both PROBLEM "something else than Apache answers on port 80";
+    PassedOn "passed-on" Check PROBLEM "a line passes the challenge path on";
+    PerlSection "perl-section" Check WARNING "a <Perl> section writes what Apache does not list";
+    Redirected "redirected" Check OPEN "a line redirects the challenge path";
+    RenewalBroken "renewal-broken" Both PROBLEM
+        "a file of certbot's renewal directory cannot be used";
+    SavedHooks "saved-hooks" Check WARNING "a lineage's own hooks do what the directory hooks do";
+    ServedAnother "served-another" Check OPEN "another certificate is served than the one on disk";
+    ServedChainIncomplete "served-chain-incomplete" Check WARNING
+        "the chain that is served lacks a certificate";
+    ServedChainOrder "served-chain-order" Check WARNING
+        "the chain that is served is in the wrong order";
+    ServedExpired "served-expired" Check PROBLEM "the certificate that is served has expired";
+    ServedNotCovered "served-not-covered" Both PROBLEM
+        "the certificate that is served is not for the name";
+    ServedNotYetValid "served-not-yet-valid" Check PROBLEM
+        "the certificate that is served is not valid yet";
+    SeveralApaches "several-apaches" Both PROBLEM "more than one Apache runs";
+    SiteCopied "site-copied" Check WARNING "a copy in sites-enabled where a link should be";
+    SiteDiffers "site-differs" Check WARNING
+        "an enabled site is a file, and differs from the site of the same name";
+    SiteNotLinked "site-not-linked" Check WARNING "a regular file in sites-enabled";
+    SplitDns "split-dns" Check WARNING "two hosts resolve the name to different addresses";
+    Staging "staging" Check PROBLEM "certificates come from a CA that browsers do not trust";
+    StaleRecord "stale-record" Check PROBLEM "an address is no known host's, and dead";
+    StaleThumbprint "stale-thumbprint" Check PROBLEM "a stateless answer is for another account";
+    StrangerKey "stranger-key" Both WARNING
+        "a key may call as a host that is not in the configuration";
+    Taken "taken" Check OPEN "a line, script or module answers the challenge path itself";
+    TwoCertbots "two-certbots" Check WARNING "certbot is installed twice";
+    TwoTimers "two-timers" Check WARNING "two timers, or cron beside a timer, renew";
+    Unanswered "unanswered" Check PROBLEM "a host did not answer every question";
+    Unexplained "unexplained" Check PROBLEM
+        "the challenge does not come back, and no line is to blame";
+    UnloadedChange "unloaded-change" Check OPEN
+        "a file changed after Apache last loaded its configuration";
+    VersionTrap "version-trap" Check PROBLEM
+        "this certbot renews short-lived certificates too often";
+    WebServerTest "web-server-test" Both PROBLEM
+        "the web server that is not Apache fails its own test";
+    Webroot "webroot" Check PROBLEM "no file can be put into the webroot";
+    WebrootMissing "webroot-missing" Check PROBLEM "a webroot is not there";
+    WebrootReadOnly "webroot-read-only" Check PROBLEM "a webroot cannot be written to";
+    WebrootUnknown "webroot-unknown" Check PROBLEM "a lineage does not say its webroot";
+    WebrootUnreadable "webroot-unreadable" Check PROBLEM "Apache's user cannot enter the webroot";
+    WrongAddress "wrong-address" Check PROBLEM
+        "an address is no known host's, and somebody answers there";
+    WrongCertificate "wrong-certificate" Check PROBLEM "Apache serves a certificate of other names";
+    WrongDirectory "wrong-directory" Check OPEN
+        "the challenge path leads to another directory than the webroot";
+    WrongTarget "wrong-target" Check PROBLEM
+        "challenges are passed on to something that is not the other host";
 }
 
-/// Both say it, and it is one: a problem for `check` is critical for `status`.
-const fn problem(code: &'static str, meaning: &'static str) -> Code {
-    Code { code, check: true, status: true, severity: Some(Severity::Problem), meaning }
+impl Code {
+    /// As it is written for programs.
+    pub fn word(&self) -> &str {
+        match self.row() {
+            Ok(row) => row.word,
+            Err(ForeignCode(word)) => word,
+        }
+    }
+
+    /// How bad, whoever says it; none where it depends on more.
+    pub fn severity(&self) -> Option<Severity> {
+        self.row().ok()?.severity
+    }
 }
 
-/// How bad `code` is, whoever says it.
-pub fn severity(code: &str) -> Option<Severity> {
-    let place = CODES.binary_search_by(|known| known.code.cmp(code)).ok()?;
-    CODES.get(place)?.severity
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
 }
 
-/// Whether it is in the table.
-pub fn is_known(code: &str) -> bool {
-    CODES.binary_search_by(|known| known.code.cmp(code)).is_ok()
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
 }
 
-/// All of them, by their names.
-pub const CODES: &[Code] = &[
-    problem(
-        "abandoned-route",
-        "a challenge path is switched to the host, or may be, and no renewal owns it",
-    ),
-    check("another-account", "lineages of one host use different accounts"),
-    check("another-server", "lineages of one host use different CAs"),
-    problem("apache", "the web server's configuration cannot be used"),
-    problem("apache-not-running", "Apache does not run"),
-    problem("apache-unreadable", "Apache's configuration cannot be looked at"),
-    both("arbiter-unreachable", "who grants the lease cannot be asked, so nothing is renewed"),
-    check("archive-file", "Apache serves a file of certbot's archive, which no renewal replaces"),
-    check("autorenew-off", "certbot does not renew the lineage by itself"),
-    check("caa-failure", "the CAA records cannot be found out"),
-    check("caa-forbids", "a CAA record forbids the CA to issue"),
-    check("cannot-pass-on", "home passes challenges on, and the other host does not get them"),
-    check("cannot-switch", "no inserted line can make the webroot answer"),
-    both("certbot-hangs", "certbot has held its lock for hours"),
-    problem("certbot-missing", "there are lineages, and no certbot to renew them"),
-    both("certbot-stopped", "certbot is stopped (state T) and holds its lock"),
-    check("certbot-unreadable", "certbot's directory cannot be read"),
-    check("certificate-broken", "a file of certificates ends in the middle of one"),
-    check("certificate-copied", "Apache serves a copy of a certificate, which no renewal replaces"),
-    check(
-        "certonly",
-        "a line of cron runs certonly with a certbot that then runs no directory hook",
-    ),
-    both("clock-behind", "the host's clock is before the beginning of one of its certificates"),
-    both("clock-skew", "the host's clock differs from that of the host that asks"),
-    problem("configtest", "Apache refuses its own configuration"),
-    problem("damaged-block", "lines that certbaton inserted were changed since"),
-    check("dead-line", "a line for the challenge path never decides"),
-    check("denied", "access to the challenge path is denied"),
-    check("deploy-restores", "a deploy hook edits Apache's configuration"),
-    problem("disk-full", "a renewal cannot write where it has to: no room, no inode, or read-only"),
-    check("dns-failure", "a name server does not answer"),
-    check("dry-run", "an option makes every run of certbot a rehearsal"),
-    check("duplicate-limit", "the CA's limit for certificates of the same names is nearly used up"),
-    check("duplicate-lineage", "two lineages hold the same names"),
-    check("expired", "a certificate has expired"),
-    status("expiry", "a certificate expires soon, or has expired"),
-    both("exposed-secret", "every user of the host can read a secret of the configuration"),
-    check("generated-file", "a panel generates the file, and may overwrite it"),
-    both("held-by-shell", "lock and routes are held for a shell at which somebody called the hook"),
-    both(
-        "held-for-nobody",
-        "the keeper of a run whose certbot has ended still holds lock and routes",
-    ),
-    both("held-long", "lock and routes have been held for hours"),
-    check("hook-ignored", "certbot never runs a file of renewal-hooks"),
-    check("hook-restarts-apache", "a hook stops or restarts Apache"),
-    check("hook-stays", "a saved hook does something else than the old one, and stays"),
-    check("hook-stops-apache", "a pre-hook stops Apache, which has to answer"),
-    check("hooks-missing", "certbaton's hooks are not where certbot runs them"),
-    check("hooks-off", "certbot's options switch directory hooks off"),
-    check("host-down", "a host cannot be asked, and its address is dead"),
-    check("host-not-asked", "a host is not asked from here"),
-    both("host-unreachable", "a host cannot be asked"),
-    both("implausible", "a host says of itself what cannot be, and that part is not believed"),
-    check("incomplete-chain", "Apache serves a certificate without its chain"),
-    check("ipv6-black-hole", "an IPv6 address swallows connections"),
-    both("keeper-stopped", "the keeper of a run is stopped (state T)"),
-    both("kept-out", "sshd does not let the user certbaton in, as whom other hosts call"),
-    check("key-mismatch", "certificate and key do not belong together"),
-    status("last-run", "the host's last run failed, or died"),
-    status("lineage", "a lineage was not renewed when it was due, or cannot be"),
-    check("mod-md", "mod_md renews the name itself"),
-    check("no-address", "the name has no address"),
-    both("no-drop-in", "nothing gives routes back when certbot.service is killed"),
-    check("no-lineage", "no host has a certificate for the name"),
-    check("no-record", "the name has no record for the host"),
-    both("no-recovery", "nothing gives routes back after a power cut"),
-    both("no-sudo", "sudo is missing, so no other host can look at this one or renew here"),
-    check("no-tls", "no certificate is presented at an address"),
-    check("no-vhost", "no vhost on port 80 answers for the name"),
-    check("nobody-listens", "nobody takes connections on port 80"),
-    problem("nobody-renews", "nothing starts renewals, on any host"),
-    check("not-passed-on", "home does not pass the other host's challenges on"),
-    check("not-webroot", "the lineage is not renewed by webroot"),
-    check("old-certificate", "Apache serves an older certificate than the one on disk"),
-    check("old-hook", "a line that an older hook commented out"),
-    check("old-hook-line", "a line is commented out, by the old hook or by a person"),
-    check("old-hook-link", "a link to the script of the old hook stays in use"),
-    check("old-hook-mixed", "a hook does what the old one did, and more"),
-    check("old-hook-scheduled", "cron or a timer does what the old hook did"),
-    check("other-certificate", "Apache serves a certificate that is not certbot's"),
-    check("other-hook", "another hook edits Apache's configuration as well"),
-    problem("other-web-server", "something else than Apache answers on port 80"),
-    check("passed-on", "a line passes the challenge path on"),
-    check("perl-section", "a <Perl> section writes what Apache does not list"),
-    check("redirected", "a line redirects the challenge path"),
-    both("renewal-broken", "a file of certbot's renewal directory cannot be used"),
-    check("saved-hooks", "a lineage's own hooks do what the directory hooks do"),
-    check("served-another", "another certificate is served than the one on disk"),
-    check("served-chain-incomplete", "the chain that is served lacks a certificate"),
-    check("served-chain-order", "the chain that is served is in the wrong order"),
-    check("served-expired", "the certificate that is served has expired"),
-    problem("served-not-covered", "the certificate that is served is not for the name"),
-    check("served-not-yet-valid", "the certificate that is served is not valid yet"),
-    problem("several-apaches", "more than one Apache runs"),
-    check("site-copied", "a copy in sites-enabled where a link should be"),
-    check("site-differs", "an enabled site is a file, and differs from the site of the same name"),
-    check("site-not-linked", "a regular file in sites-enabled"),
-    check("split-dns", "two hosts resolve the name to different addresses"),
-    check("staging", "certificates come from a CA that browsers do not trust"),
-    check("stale-record", "an address is no known host's, and dead"),
-    check("stale-thumbprint", "a stateless answer is for another account"),
-    both("stranger-key", "a key may call as a host that is not in the configuration"),
-    check("taken", "a line, script or module answers the challenge path itself"),
-    check("two-certbots", "certbot is installed twice"),
-    check("two-timers", "two timers, or cron beside a timer, renew"),
-    check("unanswered", "a host did not answer every question"),
-    check("unexplained", "the challenge does not come back, and no line is to blame"),
-    check("unloaded-change", "a file changed after Apache last loaded its configuration"),
-    check("version-trap", "this certbot renews short-lived certificates too often"),
-    problem("web-server-test", "the web server that is not Apache fails its own test"),
-    check("webroot", "no file can be put into the webroot"),
-    check("webroot-missing", "a webroot is not there"),
-    check("webroot-read-only", "a webroot cannot be written to"),
-    check("webroot-unknown", "a lineage does not say its webroot"),
-    check("webroot-unreadable", "Apache's user cannot enter the webroot"),
-    check("wrong-address", "an address is no known host's, and somebody answers there"),
-    check("wrong-certificate", "Apache serves a certificate of other names"),
-    check("wrong-directory", "the challenge path leads to another directory than the webroot"),
-    check("wrong-target", "challenges are passed on to something that is not the other host"),
-];
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::heard)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -179,9 +271,20 @@ mod tests {
 
     #[test]
     fn each_stands_in_its_place_once() {
-        assert!(CODES.is_sorted_by(|one, next| one.code < next.code));
-        assert!(is_known("disk-full") && !is_known("disk-fill"));
-        assert_eq!(severity("apache-not-running"), Some(Severity::Problem));
-        assert_eq!(severity("clock-skew"), None);
+        assert!(Code::ALL.is_sorted_by(|one, next| one.word() < next.word()));
+        assert_eq!(Code::ApacheNotRunning.severity(), Some(Severity::Problem));
+        assert_eq!(Code::ClockSkew.severity(), None);
+    }
+
+    #[test]
+    fn each_is_its_word_on_the_wire_and_another_versions_stays_as_it_came() {
+        for code in Code::ALL {
+            let said = serde_json::to_string(code).unwrap();
+            assert_eq!(said, format!("\"{code}\""));
+            assert_eq!(serde_json::from_str::<Code>(&said).unwrap(), *code);
+        }
+        let later: Code = serde_json::from_str("\"disk-fill\"").unwrap();
+        assert!(matches!(later, Code::Foreign(_)) && later.severity().is_none());
+        assert_eq!(serde_json::to_string(&later).unwrap(), "\"disk-fill\"");
     }
 }

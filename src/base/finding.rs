@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::codes;
+use crate::base::codes::Code;
 use crate::base::names::{HostLabel, Hostname};
 
 /// How bad it is.
@@ -18,13 +18,13 @@ pub enum Severity {
 }
 
 /// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Finding {
     /// How bad.
     pub severity: Severity,
-    /// Which kind, for machines: a code of the table in [`crate::base::codes`].
-    pub code: String,
+    /// Which kind, for machines.
+    pub code: Code,
     /// The host where it is to be put right; none if that is no host's.
     pub host: Option<HostLabel>,
     /// The names that it concerns; empty: all.
@@ -38,17 +38,22 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// One about all names, and of no host yet. `severity` is of a code that has none of its own.
+    /// One about all names, and of no host yet; a problem where the code leaves that open.
     pub fn new(
-        severity: Severity,
-        code: &str,
+        code: Code,
         place: Option<String>,
         what: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
         let (what, remedy) = (what.into(), remedy.into());
-        let severity = codes::severity(code).unwrap_or(severity);
-        Self { severity, code: code.into(), host: None, names: Vec::new(), place, what, remedy }
+        let severity = code.severity().unwrap_or(Severity::Problem);
+        Self { severity, code, host: None, names: Vec::new(), place, what, remedy }
+    }
+
+    /// As bad as this where the code leaves it open.
+    #[must_use]
+    pub fn severity(self, severity: Severity) -> Self {
+        Self { severity: self.code.severity().unwrap_or(severity), ..self }
     }
 
     /// To be put right on `host`.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use openssl::x509::{X509, X509VerifyResult};
 
 use crate::base::certificate::{self, Certificate, Error};
+use crate::base::codes::Code;
 use crate::base::finding::Severity;
 use crate::base::fingerprint::fingerprint;
 use crate::base::names::Hostname;
@@ -141,31 +142,22 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The code of [`Self::NotCovered`].
-    pub const NOT_COVERED: &str = "served-not-covered";
-
-    /// The code of [`Self::Another`].
-    pub const ANOTHER: &str = "served-another";
-
     /// Which kind, for machines.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::Another { .. } => Self::ANOTHER,
-            Self::Expired(_) => "served-expired",
-            Self::NotYet(_) => "served-not-yet-valid",
-            Self::NotCovered(_) => Self::NOT_COVERED,
-            Self::Key => "key-mismatch",
-            Self::Incomplete { .. } => "served-chain-incomplete",
-            Self::Disordered { .. } => "served-chain-order",
+            Self::Another { .. } => Code::ServedAnother,
+            Self::Expired(_) => Code::ServedExpired,
+            Self::NotYet(_) => Code::ServedNotYetValid,
+            Self::NotCovered(_) => Code::ServedNotCovered,
+            Self::Key => Code::KeyMismatch,
+            Self::Incomplete { .. } => Code::ServedChainIncomplete,
+            Self::Disordered { .. } => Code::ServedChainOrder,
         }
     }
 
     /// How bad. Most clients still connect if only the chain is wrong: they know, or fetch, the rest.
     pub fn severity(&self) -> Severity {
-        match self {
-            Self::Incomplete { .. } | Self::Disordered { .. } => Severity::Warning,
-            _ => Severity::Problem,
-        }
+        self.code().severity().unwrap_or(Severity::Problem)
     }
 
     /// What is wrong, to be said of a name and an address.

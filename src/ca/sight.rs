@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::base::cause::chain;
+use crate::base::codes::Code;
 use crate::base::finding::Severity;
 use crate::base::names::{ChallengeToken, HostLabel, Hostname, Thumbprint, Webroot};
 use crate::ca::caa::Relevant;
@@ -185,7 +186,7 @@ pub struct LeafFault {
     /// How bad.
     pub severity: Severity,
     /// Which kind.
-    pub code: String,
+    pub code: Code,
     /// What is wrong.
     pub what: String,
     /// What to do.
@@ -247,7 +248,7 @@ impl Leaf {
 
     /// Whether it is for the name that it was presented for.
     pub fn covers(&self) -> bool {
-        self.faults.iter().all(|fault| fault.code != served::Fault::NOT_COVERED)
+        self.faults.iter().all(|fault| fault.code != Code::ServedNotCovered)
     }
 }
 
@@ -255,7 +256,7 @@ impl LeafFault {
     fn of(fault: &served::Fault) -> Self {
         Self {
             severity: fault.severity(),
-            code: fault.code().to_owned(),
+            code: fault.code(),
             what: fault.what(),
             remedy: fault.remedy().to_owned(),
         }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::base::finding::{Finding, Severity};
+use crate::base::codes::Code;
+use crate::base::finding::Finding;
 use crate::base::names::HostLabel;
 
 /// What is seen where other hosts call.
@@ -22,8 +23,7 @@ pub fn findings(door: &Admission) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(kept_out.as_ref().map(|why| {
         Finding::new(
-            Severity::Problem,
-            "kept-out",
+            Code::KeptOut,
             Some("sshd".into()),
             format!("sshd does not let the user certbaton in, as whom other hosts call: {why}"),
             "let it in in /etc/ssh/sshd_config (add certbaton to AllowUsers, say), then systemctl reload ssh",
@@ -31,8 +31,7 @@ pub fn findings(door: &Admission) -> Vec<Finding> {
     }));
     found.extend(lacks_sudo.then(|| {
         Finding::new(
-            Severity::Problem,
-            "no-sudo",
+            Code::NoSudo,
             Some("/usr/bin/sudo".into()),
             "sudo is not there, so no other host can look at this one or renew here",
             "apt install sudo, then certbaton install",
@@ -40,8 +39,7 @@ pub fn findings(door: &Admission) -> Vec<Finding> {
     }));
     found.extend(strangers.iter().map(|(place, name)| {
         Finding::new(
-            Severity::Warning,
-            "stranger-key",
+            Code::StrangerKey,
             Some(place.clone()),
             format!("this key may take the lease and order renewals as {name}, which is no other [[host]] of the configuration"),
             format!("delete the line if {name} is gone, else add its [[host]]"),
@@ -157,8 +155,8 @@ mod tests {
         assert_eq!(seen, [("/k:4".to_owned(), label("oldhome"))]);
         let kept_out = Some("AllowUsers is root".to_owned());
         let door = Admission { kept_out, lacks_sudo: true, strangers: seen };
-        let codes: Vec<String> = findings(&door).into_iter().map(|found| found.code).collect();
-        assert_eq!(codes, ["kept-out", "no-sudo", "stranger-key"]);
+        let codes: Vec<Code> = findings(&door).into_iter().map(|found| found.code).collect();
+        assert_eq!(codes, [Code::KeptOut, Code::NoSudo, Code::StrangerKey]);
         assert_eq!(findings(&Admission::default()), []);
     }
 

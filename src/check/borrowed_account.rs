@@ -1,6 +1,7 @@
 //! pure: a host that answers for another host's ACME account, without any file: is it still that account?
 
-use crate::base::finding::{Finding, Severity};
+use crate::base::codes::Code;
+use crate::base::finding::Finding;
 use crate::base::names::Hostname;
 use crate::check::matrix::HostSeen;
 use crate::fleet::inspection::Directive;
@@ -24,7 +25,6 @@ pub(super) fn another(
     let remedy =
         format!("render it again with --layout stateless --thumbprint {account} and reload Apache");
     Some(
-        Finding::new(Severity::Problem, "stale-thumbprint", directive.place.clone(), what, remedy)
-            .on(&owner.label),
+        Finding::new(Code::StaleThumbprint, directive.place.clone(), what, remedy).on(&owner.label),
     )
 }

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::base::finding::{Finding, Severity};
+use crate::base::codes::Code;
+use crate::base::finding::Finding;
 use crate::base::names::{CHALLENGE_PATH, Hostname, Webroot};
 use crate::ca::sight::{Miss, MissKind};
 use crate::check::borrowed_account;
@@ -62,7 +63,7 @@ fn stranger(address: IpAddr, miss: &Miss) -> Finding {
         answered(miss)
     );
     let remedy = "let the record name the address of one of your hosts";
-    Finding::new(Severity::Problem, "wrong-address", Some(record(address)), what, remedy)
+    Finding::new(Code::WrongAddress, Some(record(address)), what, remedy)
 }
 
 pub(super) fn record(address: IpAddr) -> String {
@@ -116,7 +117,7 @@ impl Case<'_> {
         );
         let place = Some(record(self.address));
         let remedy = "see to that host first, or correct the record, then check again".to_owned();
-        Finding::new(Severity::Problem, "unexplained", place, what, remedy).on(&self.owner.label)
+        Finding::new(Code::Unexplained, place, what, remedy).on(&self.owner.label)
     }
 
     /// The owner should answer from its own webroot, and does not.
@@ -134,8 +135,7 @@ impl Case<'_> {
         let pass = format!("ProxyPass {CHALLENGE_PATH} {}", self.target());
         match answerer {
             _ if is_local(owner, self.name) => Finding::new(
-                Severity::Problem,
-                "abandoned-route",
+                Code::AbandonedRoute,
                 None,
                 format!(
                     "the route is switched to {} although no renewal is under way, so the CA never comes to {}",
@@ -150,8 +150,7 @@ impl Case<'_> {
                 found
             }
             Answerer::Webroot if self.lacks_v6() => Finding::new(
-                Severity::Problem,
-                "no-record",
+                Code::NoRecord,
                 Some("DNS AAAA".to_owned()),
                 format!(
                     "there is no AAAA record, so the CA comes to {} and never to {}",
@@ -163,8 +162,7 @@ impl Case<'_> {
                 ),
             ).on(&host.label),
             Answerer::Webroot => Finding::new(
-                Severity::Problem,
-                "not-passed-on",
+                Code::NotPassedOn,
                 owner.inspected(self.name).and_then(|known| known.vhost.clone()),
                 format!(
                     "answers challenges itself and passes none to {}, which asks for certificates of the same names",
@@ -192,7 +190,7 @@ impl Case<'_> {
         }
         let (code, what, remedy) = if gateway {
             (
-                "cannot-pass-on",
+                Code::CannotPassOn,
                 format!(
                     "passes challenges to {target}, and cannot reach it ({})",
                     answered(self.miss)
@@ -204,7 +202,7 @@ impl Case<'_> {
             )
         } else {
             (
-                "wrong-target",
+                Code::WrongTarget,
                 format!(
                     "passes challenges to {target}, and there is no answer of {}'s webroot ({})",
                     host.label,
@@ -216,14 +214,8 @@ impl Case<'_> {
                 ),
             )
         };
-        Finding::new(
-            Severity::Problem,
-            code,
-            directive.place.clone(),
-            format!("`{}` {what}", directive.text),
-            remedy,
-        )
-        .on(&owner.label)
+        Finding::new(code, directive.place.clone(), format!("`{}` {what}", directive.text), remedy)
+            .on(&owner.label)
     }
 
     /// The host has IPv6, and the name none that would lead to another host than IPv4 does.
@@ -274,41 +266,43 @@ impl Case<'_> {
             )
         };
         let (code, (place, what), remedy) = match answerer {
-            Answerer::Passed(directive) => {
-                ("passed-on", told(directive, "passes the challenge path on"), instead.to_owned())
-            }
+            Answerer::Passed(directive) => (
+                Code::PassedOn,
+                told(directive, "passes the challenge path on"),
+                instead.to_owned(),
+            ),
             Answerer::Redirected(directive) => (
-                "redirected",
+                Code::Redirected,
                 told(directive, "redirects the challenge path"),
                 format!("{}; {instead}", except(directive)),
             ),
             Answerer::Elsewhere(directive) => (
-                "wrong-directory",
+                Code::WrongDirectory,
                 told(directive, "serves the challenge path from another directory"),
                 instead.to_owned(),
             ),
             Answerer::Denied(directive) => (
-                "denied",
+                Code::Denied,
                 told(directive, "denies access to the challenge path"),
                 format!(
                     "write <Location {CHALLENGE_PATH}> Require all granted </Location>; {instead}"
                 ),
             ),
             Answerer::Taken(directive) | Answerer::Account(directive) => {
-                ("taken", told(directive, "takes the challenge path"), instead.to_owned())
+                (Code::Taken, told(directive, "takes the challenge path"), instead.to_owned())
             }
             Answerer::Nobody => (
-                "no-vhost",
+                Code::NoVhost,
                 (vhost, format!("no <VirtualHost> on port 80 has the name, so {effect} ({came})")),
                 "add the name to one, as ServerName or ServerAlias".to_owned(),
             ),
             Answerer::Webroot | Answerer::Unknown if let Some(unloaded) = unloaded(on) => {
                 let place = unloaded.place.clone();
                 let what = format!("{}, and {effect} ({}: {came})", unloaded.what, self.address);
-                ("unloaded-change", (place, what), unloaded.remedy.clone())
+                (Code::UnloadedChange, (place, what), unloaded.remedy.clone())
             }
             Answerer::Webroot | Answerer::Unknown => (
-                "unexplained",
+                Code::Unexplained,
                 (
                     vhost,
                     format!(
@@ -321,14 +315,14 @@ impl Case<'_> {
                 ),
             ),
         };
-        Finding::new(Severity::Problem, code, place, what, remedy).on(&on.label)
+        Finding::new(code, place, what, remedy).on(&on.label)
     }
 }
 
 /// What `host` has not loaded yet, so that its files do not tell what it answers.
 fn unloaded(host: &HostSeen) -> Option<&Finding> {
     let mut findings = host.inspection.iter().flat_map(|inspection| &inspection.findings);
-    findings.find(|finding| finding.code == "unloaded-change")
+    findings.find(|finding| finding.code == Code::UnloadedChange)
 }
 
 fn serve(webroot: &Webroot) -> String {

@@ -7,6 +7,7 @@ use crate::apache::document::words;
 use crate::apache::dump::Dump;
 use crate::apache::refusal::{MANAGED_REMEDY, in_main};
 use crate::apache::vhosts::{Vhost, near, vhosts};
+use crate::base::codes::Code;
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::{Hostname, Route, Webroot};
 use crate::check::answerer::{Handling, VhostAnswer};
@@ -36,30 +37,30 @@ pub fn faults(dump: &Dump, texts: &Texts<'_>, renewed: &RenewedName<'_>) -> Vec<
     let target = seen.target.as_deref().unwrap_or_default();
     let severity = if is_switched || !seen.certain { Severity::Warning } else { Severity::Problem };
     let found = |code, what: String, remedy: String| {
-        vec![Finding::new(severity, code, place.clone(), what, remedy)]
+        vec![Finding::new(code, place.clone(), what, remedy).severity(severity)]
     };
     let mut findings = match seen.fate {
         Handling::Webroot | Handling::Passed => Vec::new(),
         Handling::Elsewhere => found(
-            "wrong-directory",
+            Code::WrongDirectory,
             format!("{} leads challenges to {target}, but certbot writes to {directory}", or_default(&text)),
             format!(
                 "write Alias /.well-known/acme-challenge/ {directory}/, or run certbot certonly --webroot -w with the directory that is served"
             ),
         ),
         Handling::Denied => found(
-            "denied",
+            Code::Denied,
             // A negation, an expression or an address may let the CA in.
             format!("{text} {} the challenge path", if seen.certain { "denies" } else { "may deny" }),
             "spare /.well-known/acme-challenge/: <Location /.well-known/acme-challenge/> Require all granted </Location> after it, or a pattern that excludes it".into(),
         ),
         Handling::Taken if text_is(&text, "md") => found(
-            "mod-md",
+            Code::ModMd,
             format!("{text}: mod_md renews this name itself and answers the challenge path with 404 before anything else"),
             MANAGED_REMEDY.into(),
         ),
         Handling::Taken | Handling::Account => found(
-            "taken",
+            Code::Taken,
             format!("{text} answers the challenge path itself, without certbot's files"),
             "exclude /.well-known/acme-challenge/ from it on the host that uses certbot --webroot".into(),
         ),
@@ -103,12 +104,12 @@ fn unnamed(
     });
     if let Some((near, origin)) = near(dump, name).filter(|_| elsewhere.is_none()) {
         return Finding::new(
-            severity,
-            "no-vhost",
+            Code::NoVhost,
             Some(texts.place(origin)),
             format!("no <VirtualHost> on port {HTTP_PORT} is named {name}; this one is {near}"),
             format!("write {name} there if that is meant, else add ServerAlias {name} to one"),
-        );
+        )
+        .severity(severity);
     }
     // A first <VirtualHost> on all addresses would take every other name from the main server.
     let is_first = !dump.bindings.iter().any(|b| b.address.is_none() && b.port == Some(HTTP_PORT));
@@ -120,14 +121,14 @@ fn unnamed(
         )
     };
     Finding::new(
-        severity,
-        "no-vhost",
+        Code::NoVhost,
         renewed.seen.vhost.map(|origin| texts.place(origin)),
         format!(
             "no <VirtualHost> on port {HTTP_PORT} is named {name}{only}: this one answers its challenges, and not from certbot's webroot"
         ),
         remedy,
     )
+    .severity(severity)
 }
 
 /// A redirect that leads where no CA follows, or where no other line of this host is.
@@ -148,14 +149,15 @@ fn redirected(
         _ => (authority, None),
     };
     let spare = "spare the challenges: RedirectMatch \"^/(?!\\.well-known/acme-challenge/)(.*)$\", or RewriteCond %{REQUEST_URI} !^/\\.well-known/acme-challenge/ before the rule";
+    let told = |what: String| Finding::new(Code::Redirected, place, what, spare).severity(severity);
     if !matches!(scheme, "http" | "https") || port.is_some_and(|port| port != 80 && port != 443) {
         let what =
             format!("{text} sends the CA to {authority}: it follows to ports 80 and 443 only");
-        return vec![Finding::new(severity, "redirected", place, what, spare)];
+        return vec![told(what)];
     }
     let Ok(host) = Hostname::parse(host) else {
         let what = format!("{text} sends the CA to {host}, which is no public name");
-        return vec![Finding::new(severity, "redirected", place, what, spare)];
+        return vec![told(what)];
     };
     let is_here = host == *name || vhosts(dump).iter().any(|vhost| vhost.is_named(&host));
     let is_meant = text.contains("acme-challenge");
@@ -164,14 +166,13 @@ fn redirected(
     }
     let what =
         format!("{text} sends the CA to {host}, which no <VirtualHost> of this host is named");
-    vec![Finding::new(severity, "redirected", place, what, spare)]
+    vec![told(what)]
 }
 
 /// Generators and macros behind the lines that a switch would have to overrule.
 pub fn unswitchable(file: &str, by: &str) -> Finding {
     Finding::new(
-        Severity::Warning,
-        "generated-file",
+        Code::GeneratedFile,
         Some(file.to_owned()),
         format!(
             "this file is generated ({by}): lines that a switch inserts may vanish while a renewal runs"

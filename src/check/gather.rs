@@ -186,11 +186,12 @@ fn chunks(names: &[Hostname], order: impl Fn(Vec<Hostname>) -> AgentOrder) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::finding::{Finding, Severity};
+    use crate::base::codes::Code;
+    use crate::base::finding::Finding;
 
     #[test]
     fn of_an_answer_in_parts_nothing_is_lost() {
-        let finding = Finding::new(Severity::Warning, "webroot", None, "what", "remedy");
+        let finding = Finding::new(Code::Webroot, None, "what", "remedy");
         let part = || Inspection {
             starts: Some(Vec::new()),
             findings: vec![finding.clone()],

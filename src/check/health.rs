@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::base::codes::Code;
 use crate::base::finding::{Finding, Severity};
 use crate::base::text::span;
 use crate::check::admission::{self, Admission};
@@ -61,7 +62,7 @@ pub struct Worker {
 
 /// Whether `finding` is that `arbiter` cannot be asked, whoever asked it.
 pub fn is_of_arbiter(finding: &Finding, arbiter: &str) -> bool {
-    finding.code == "arbiter-unreachable" && finding.what.starts_with(&unasked(arbiter))
+    finding.code == Code::ArbiterUnreachable && finding.what.starts_with(&unasked(arbiter))
 }
 
 /// How that begins.
@@ -75,8 +76,7 @@ pub fn findings(seen: &Vitals, now: Timestamp) -> Vec<Finding> {
     found.extend(seen.clock.as_ref().and_then(|(begins, whose, now)| behind(*begins, whose, *now)));
     found.extend(seen.no_certbot.as_ref().map(|place| {
         Finding::new(
-            Severity::Problem,
-            "certbot-missing",
+            Code::CertbotMissing,
             Some(place.clone()),
             "certbot is not there, so nothing is renewed here",
             "install it (apt-get install certbot), or let certbot.program of config.toml name it",
@@ -87,19 +87,18 @@ pub fn findings(seen: &Vitals, now: Timestamp) -> Vec<Finding> {
     found.extend(seen.arbiter.as_ref().map(|(arbiter, said)| {
         let severity = if seen.breaks_glass { Severity::Warning } else { Severity::Problem };
         Finding::new(
-            severity,
-            "arbiter-unreachable",
+            Code::ArbiterUnreachable,
             Some("[lease] arbiter".into()),
             format!("{}, so nothing is renewed here: {said}", unasked(arbiter)),
             format!("see that {arbiter} is up, and that certbaton lease show works here"),
         )
+        .severity(severity)
     }));
     found.extend(seen.door.iter().flat_map(admission::findings));
     found.extend(seen.exposed.as_ref().map(|path| {
         let path = path.display();
         Finding::new(
-            Severity::Warning,
-            "exposed-secret",
+            Code::ExposedSecret,
             Some(path.to_string()),
             "whoever knows notify.url or the words of notify.command can use them, and every user of this host can read them in this file",
             format!("chmod 600 {path}; on the host of the arbiter chgrp certbaton {path} and chmod 640 {path}"),
@@ -125,7 +124,7 @@ fn no_room(room: &FileSystem) -> Option<Finding> {
     let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     let place = Some(paths.join(" "));
     let remedy = "make room: df shows the file system, df -i its files";
-    Some(Finding::new(Severity::Problem, "disk-full", place, what, remedy))
+    Some(Finding::new(Code::DiskFull, place, what, remedy))
 }
 
 /// A CA signs nothing that begins tomorrow: this host's clock is behind the CA's.
@@ -138,7 +137,7 @@ fn behind(begins: Timestamp, whose: &str, now: Timestamp) -> Option<Finding> {
             now.strftime("%Y-%m-%d %H:%M UTC")
         );
         let remedy = "set the clock, and let it keep time by NTP: nothing seems due until then";
-        Finding::new(Severity::Problem, "clock-behind", None, what, remedy)
+        Finding::new(Code::ClockBehind, None, what, remedy)
     })
 }
 
@@ -149,13 +148,13 @@ fn certbot(certbot: &Worker) -> Option<Finding> {
         let what = "certbot is stopped (state T) and holds its lock: nothing is renewed";
         let remedy =
             format!("kill -CONT {pid} lets it go on, kill -CONT {pid}; kill {pid} ends it");
-        return Some(Finding::new(Severity::Problem, "certbot-stopped", place, what, remedy));
+        return Some(Finding::new(Code::CertbotStopped, place, what, remedy));
     }
     (*age > LONG).then(|| {
         let age = span(SignedDuration::try_from(*age).unwrap_or(SignedDuration::MAX));
         let what = format!("certbot has run for {age} and holds its lock: nothing else is renewed");
         let remedy = format!("look at what it waits for; kill {pid} ends it");
-        Finding::new(Severity::Warning, "certbot-hangs", place, what, remedy)
+        Finding::new(Code::CertbotHangs, place, what, remedy)
     })
 }
 
@@ -165,7 +164,7 @@ fn held(hold: &Hold, now: Timestamp) -> Option<Finding> {
         let pid = hold.keeper;
         let what = format!("the keeper is stopped (state T): {}", hold.words(now));
         let remedy = format!("kill -CONT {pid} lets it go on");
-        return Some(Finding::new(Severity::Problem, "keeper-stopped", place, what, remedy));
+        return Some(Finding::new(Code::KeeperStopped, place, what, remedy));
     }
     if hold.is_orphaned {
         let what = format!(
@@ -173,7 +172,7 @@ fn held(hold: &Hold, now: Timestamp) -> Option<Finding> {
             hold.words(now)
         );
         let remedy = "certbaton recover has it try at once, and says what is in the way";
-        return Some(Finding::new(Severity::Warning, "held-for-nobody", place, what, remedy));
+        return Some(Finding::new(Code::HeldForNobody, place, what, remedy));
     }
     let is_long = hold.since.is_some_and(|at| now.duration_since(at) > LONG_HELD);
     if hold.is_shell {
@@ -181,12 +180,12 @@ fn held(hold: &Hold, now: Timestamp) -> Option<Finding> {
             "{}, a shell at which the hook was called: nobody else renews until it ends",
             hold.words(now)
         );
-        Some(Finding::new(Severity::Warning, "held-by-shell", place, what, hold.remedy()))
+        Some(Finding::new(Code::HeldByShell, place, what, hold.remedy()))
     } else {
         is_long.then(|| {
             let what = format!("{}: nobody else renews meanwhile", hold.words(now));
             let remedy = format!("look at what it waits for; {} ends it", hold.remedy());
-            Finding::new(Severity::Warning, "held-long", place, what, remedy)
+            Finding::new(Code::HeldLong, place, what, remedy)
         })
     }
 }
@@ -214,7 +213,7 @@ mod tests {
         "2026-03-01T12:00:00Z".parse().unwrap()
     }
 
-    fn codes(seen: &Vitals) -> Vec<(String, Severity)> {
+    fn codes(seen: &Vitals) -> Vec<(Code, Severity)> {
         findings(seen, now()).into_iter().map(|found| (found.code, found.severity)).collect()
     }
 
@@ -227,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_disk_without_room_for_bytes_or_files_or_read_only_is_a_problem() {
-        let full = [("disk-full".to_owned(), Severity::Problem)];
+        let full = [(Code::DiskFull, Severity::Problem)];
         assert_eq!(codes(&room(|_| {})), []);
         assert_eq!(codes(&room(|room| room.bytes = 0)), full);
         assert_eq!(codes(&room(|room| room.files = Some(0))), full);
@@ -240,7 +239,7 @@ mod tests {
         let days = |days: i64| now() + SignedDuration::from_hours(24 * days);
         let clock = |begins| Some((begins, "a.example".to_owned(), now()));
         let behind = Vitals { clock: clock(days(400)), ..Vitals::default() };
-        assert_eq!(codes(&behind), [("clock-behind".to_owned(), Severity::Problem)]);
+        assert_eq!(codes(&behind), [(Code::ClockBehind, Severity::Problem)]);
         assert!(findings(&behind, now())[0].what.contains("400 days behind"));
         assert_eq!(codes(&Vitals { clock: clock(days(-1)), ..Vitals::default() }), []);
     }
@@ -252,8 +251,8 @@ mod tests {
             ..Vitals::default()
         };
         assert_eq!(codes(&certbot(false, 1)), []);
-        assert_eq!(codes(&certbot(true, 0)), [("certbot-stopped".to_owned(), Severity::Problem)]);
-        assert_eq!(codes(&certbot(false, 7)), [("certbot-hangs".to_owned(), Severity::Warning)]);
+        assert_eq!(codes(&certbot(true, 0)), [(Code::CertbotStopped, Severity::Problem)]);
+        assert_eq!(codes(&certbot(false, 7)), [(Code::CertbotHangs, Severity::Warning)]);
         let since = |hours: i64| Some(now() - SignedDuration::from_hours(hours));
         let hold = |change: fn(&mut Hold)| {
             let mut hold = Hold { keeper: 9, since: since(1), ..Hold::default() };
@@ -261,23 +260,23 @@ mod tests {
             Vitals { hold: Some(hold), ..Vitals::default() }
         };
         assert_eq!(codes(&hold(|_| {})), []);
-        let of = |code: &str, severity| [(code.to_owned(), severity)];
+        let of = |code, severity| [(code, severity)];
         let stopped = hold(|hold| hold.is_stopped = true);
-        assert_eq!(codes(&stopped), of("keeper-stopped", Severity::Problem));
+        assert_eq!(codes(&stopped), of(Code::KeeperStopped, Severity::Problem));
         let orphaned = hold(|hold| hold.is_orphaned = true);
-        assert_eq!(codes(&orphaned), of("held-for-nobody", Severity::Warning));
+        assert_eq!(codes(&orphaned), of(Code::HeldForNobody, Severity::Warning));
         let shell = hold(|hold| hold.is_shell = true);
-        assert_eq!(codes(&shell), of("held-by-shell", Severity::Warning));
+        assert_eq!(codes(&shell), of(Code::HeldByShell, Severity::Warning));
         let long = hold(|hold| hold.since = Some(Timestamp::UNIX_EPOCH));
-        assert_eq!(codes(&long), of("held-long", Severity::Warning));
+        assert_eq!(codes(&long), of(Code::HeldLong, Severity::Warning));
     }
 
     #[test]
     fn an_arbiter_that_cannot_be_asked_is_a_problem_unless_it_is_done_without() {
         let arbiter = Some(("vps".into(), "Permission denied (publickey)".into()));
         let mut seen = Vitals { arbiter, ..Vitals::default() };
-        assert_eq!(codes(&seen), [("arbiter-unreachable".to_owned(), Severity::Problem)]);
+        assert_eq!(codes(&seen), [(Code::ArbiterUnreachable, Severity::Problem)]);
         seen.breaks_glass = true;
-        assert_eq!(codes(&seen), [("arbiter-unreachable".to_owned(), Severity::Warning)]);
+        assert_eq!(codes(&seen), [(Code::ArbiterUnreachable, Severity::Warning)]);
     }
 }

@@ -1,7 +1,8 @@
 //! pure: what of a host itself keeps its renewals from working, whoever answers: nothing can be
 //! planted, nothing switches, or no switch gets past a line.
 
-use crate::base::finding::{Finding, Severity};
+use crate::base::codes::Code;
+use crate::base::finding::Finding;
 use crate::ca::sight::{Planted, Planting};
 use crate::check::matrix::HostSeen;
 use crate::fleet::host_report::HOOKS;
@@ -19,14 +20,8 @@ pub(super) fn unplanted(host: &HostSeen, planting: &Planting) -> Vec<Finding> {
     let Planted::Failed(why) = &planting.planted else { return Vec::new() };
     let (what, remedy) = why.split_once("; ").unwrap_or((why, "see to that directory"));
     vec![
-        Finding::new(
-            Severity::Problem,
-            "webroot",
-            Some(planting.webroot.to_string()),
-            what,
-            remedy,
-        )
-        .on(&host.label),
+        Finding::new(Code::Webroot, Some(planting.webroot.to_string()), what, remedy)
+            .on(&host.label),
     ]
 }
 
@@ -45,7 +40,7 @@ pub(super) fn no_hooks(host: &HostSeen) -> Finding {
         "put them there: certbaton install"
     };
     let place = Some("renewal-hooks".to_owned());
-    Finding::new(Severity::Problem, "hooks-missing", place, what, remedy).on(&host.label)
+    Finding::new(Code::HooksMissing, place, what, remedy).on(&host.label)
 }
 
 /// Why no switch is possible, each with its line; `None` if that is not the reason.
@@ -56,7 +51,7 @@ pub(super) fn obstacles(host: &HostSeen, inspected: &InspectedName) -> Option<Ve
             .split_once("; ")
             .unwrap_or((what, "change that line, or move the challenge path out of its reach"));
         let what = format!("the route cannot be switched: {what}");
-        Finding::new(Severity::Problem, "cannot-switch", place, what, remedy).on(&host.label)
+        Finding::new(Code::CannotSwitch, place, what, remedy).on(&host.label)
     });
     let findings: Vec<Finding> = findings.collect();
     (!findings.is_empty()).then_some(findings)

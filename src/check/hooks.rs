@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::base::codes::Code;
 use crate::base::finding::{Finding, Severity};
 
 /// When certbot runs a hook.
@@ -78,7 +79,8 @@ impl HookFile {
             ("it is not executable", format!("chmod 755 {path}, or remove it"))
         };
         let what = format!("certbot never runs this hook: {why}");
-        Some(Finding::new(severity, "hook-ignored", Some(path.to_string()), what, remedy))
+        let found = Finding::new(Code::HookIgnored, Some(path.to_string()), what, remedy);
+        Some(found.severity(severity))
     }
 
     /// Itself, or what it starts.
@@ -102,8 +104,7 @@ pub fn meddling(script: &Script, webroot: bool) -> Option<Finding> {
         let line = line.trim();
         return Some(if script.stage == Stage::Deploy {
             Finding::new(
-                Severity::Problem,
-                "deploy-restores",
+                Code::DeployRestores,
                 Some(place(at)),
                 format!(
                     "this deploy hook edits Apache's configuration ({line}): certbot runs it after each lineage, so the next one of the same run fails, and not at all when a renewal fails"
@@ -112,8 +113,7 @@ pub fn meddling(script: &Script, webroot: bool) -> Option<Finding> {
             )
         } else {
             Finding::new(
-                Severity::Warning,
-                "other-hook",
+                Code::OtherHook,
                 Some(place(at)),
                 format!("this hook edits Apache's configuration as well ({line})"),
                 "remove it: certbaton's hooks switch and switch back by themselves",
@@ -122,17 +122,15 @@ pub fn meddling(script: &Script, webroot: bool) -> Option<Finding> {
     }
     let (at, line) = numbered().find(|(_, line)| RESTART.is_match(line))?;
     let stops = script.stage == Stage::Pre && webroot && line.contains("stop");
-    let (severity, code, what) = if stops {
-        (Severity::Problem, "hook-stops-apache", "stops Apache, which has to answer the challenges")
+    let (code, what) = if stops {
+        (Code::HookStopsApache, "stops Apache, which has to answer the challenges")
     } else {
         (
-            Severity::Warning,
-            "hook-restarts-apache",
+            Code::HookRestartsApache,
             "stops or restarts Apache, which drops connections, and systemd refuses after a few in a row",
         )
     };
     Some(Finding::new(
-        severity,
         code,
         Some(place(at)),
         format!("this hook {what} ({})", line.trim()),
@@ -189,7 +187,7 @@ static RESTART: LazyLock<Regex> = LazyLock::new(|| {
 mod tests {
     use super::*;
 
-    fn code(stage: Stage, text: &str) -> Option<(String, Option<String>)> {
+    fn code(stage: Stage, text: &str) -> Option<(Code, Option<String>)> {
         let script = Script { stage, file: "/h".into(), line: None, text: text.into() };
         meddling(&script, true).map(|found| (found.code, found.place))
     }
@@ -197,9 +195,9 @@ mod tests {
     #[test]
     fn a_toggle_is_found_by_its_line_and_worst_in_a_deploy_hook() {
         let perl = "#!/bin/sh\n# ProxyPass\nperl -pi -e 's/^(\\s*ProxyPass)/#$1/' /etc/apache2/sites-enabled/*.conf\nsystemctl restart apache2\n";
-        let found = |code: &str| Some((code.to_owned(), Some("/h:3".to_owned())));
-        assert_eq!(code(Stage::Pre, perl), found("other-hook"));
-        assert_eq!(code(Stage::Deploy, perl), found("deploy-restores"));
+        let found = |code| Some((code, Some("/h:3".to_owned())));
+        assert_eq!(code(Stage::Pre, perl), found(Code::OtherHook));
+        assert_eq!(code(Stage::Deploy, perl), found(Code::DeployRestores));
     }
 
     #[test]
@@ -224,14 +222,14 @@ mod tests {
             "apachectl -k restart",
         ] {
             assert_eq!(
-                code(Stage::Deploy, line).map(|c| c.0).as_deref(),
-                Some("hook-restarts-apache"),
+                code(Stage::Deploy, line).map(|c| c.0),
+                Some(Code::HookRestartsApache),
                 "{line}"
             );
         }
         assert_eq!(
-            code(Stage::Pre, "systemctl stop apache2").map(|c| c.0).as_deref(),
-            Some("hook-stops-apache")
+            code(Stage::Pre, "systemctl stop apache2").map(|c| c.0),
+            Some(Code::HookStopsApache)
         );
     }
 
@@ -265,9 +263,9 @@ mod tests {
         ] {
             assert_eq!(found(text), None, "{text}");
         }
-        let ignored = Some("hook-ignored");
-        assert_eq!(found("#!/bin/sh\ncp a b\n").as_deref(), ignored);
-        assert_eq!(found("#!/bin/sh\nexec /usr/bin/certbaton-post-hook\n").as_deref(), ignored);
+        let ignored = Some(Code::HookIgnored);
+        assert_eq!(found("#!/bin/sh\ncp a b\n"), ignored);
+        assert_eq!(found("#!/bin/sh\nexec /usr/bin/certbaton-post-hook\n"), ignored);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::apache::server::{self, Server};
 use crate::apache::vhosts::vhosts;
 use crate::base::cause::chain;
 use crate::base::clock;
-use crate::base::finding::{Finding, Severity};
+use crate::base::codes::Code;
+use crate::base::finding::Finding;
 use crate::base::host;
 use crate::base::names::{Hostname, Route, Webroot};
 use crate::certbot::lineages::{Lineages, lineages};
@@ -45,8 +46,7 @@ pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
     let mut out = Inspection::default();
     let known = lineages(&settings.certbot_directory).unwrap_or_else(|error| {
         out.findings.push(Finding::new(
-            Severity::Problem,
-            "certbot-unreadable",
+            Code::CertbotUnreadable,
             Some(settings.certbot_directory.display().to_string()),
             chain(&error),
             "put it right, since certbot renews nothing until then",
@@ -158,8 +158,8 @@ fn certificates(
 
 /// A certificate that is on disk and not served, if that is not known already.
 fn old(name: &Hostname, address: SocketAddr, what: String, remedy: String, out: &mut Inspection) {
-    if !out.findings.iter().any(|f| f.code == OLD && f.names.contains(name)) {
-        let found = Finding::new(Severity::Problem, OLD, Some(address.to_string()), what, remedy);
+    if !out.findings.iter().any(|f| f.code == Code::OldCertificate && f.names.contains(name)) {
+        let found = Finding::new(Code::OldCertificate, Some(address.to_string()), what, remedy);
         out.findings.push(found.about(vec![name.clone()]));
     }
 }
@@ -183,9 +183,6 @@ fn foreign(server: &WebServer, known: &Lineages, is_busy: bool, out: &mut Inspec
         }
     }
 }
-
-/// The code of a certificate that is on disk and not served.
-const OLD: &str = "old-certificate";
 
 /// For the handshakes of one lineage's vhosts.
 const HANDSHAKES: Duration = Duration::from_secs(5);
@@ -282,8 +279,7 @@ fn switchable(
                 });
                 if seen.fate == Handling::Passed {
                     let (what, remedy) = (refusal.reason, refusal.remedy);
-                    let mut found =
-                        Finding::new(Severity::Problem, "cannot-switch", place, what, remedy);
+                    let mut found = Finding::new(Code::CannotSwitch, place, what, remedy);
                     found.names.push(name.name.clone());
                     findings.push(found);
                 }
@@ -375,19 +371,18 @@ mod tests {
 
     #[test]
     fn one_fault_of_several_names_is_one_finding_and_problems_come_first() {
-        let of = |name: &str, severity, code: &str| {
-            let mut found = Finding::new(severity, code, None, "w", "r");
+        let of = |name: &str, code| {
+            let mut found = Finding::new(code, None, "w", "r");
             found.names = vec![Hostname::parse(name).unwrap()];
             found
         };
-        let (warning, problem) = (Severity::Warning, Severity::Problem);
         let all = vec![
-            of("b.example", warning, "x"),
-            of("a.example", warning, "x"),
-            of("c.example", problem, "y"),
+            of("b.example", Code::OldHook),
+            of("a.example", Code::OldHook),
+            of("c.example", Code::Staging),
         ];
         let told = merged(all);
-        let told: Vec<_> = told.iter().map(|f| (f.code.as_str(), f.names.len())).collect();
-        assert_eq!(told, [("y", 1), ("x", 2)]);
+        let told: Vec<_> = told.into_iter().map(|f| (f.code, f.names.len())).collect();
+        assert_eq!(told, [(Code::Staging, 1), (Code::OldHook, 2)]);
     }
 }

@@ -4,6 +4,7 @@ use crate::apache::by_hand::ByHand;
 use crate::apache::dump::Origin;
 use crate::apache::server;
 use crate::base::cause::chain;
+use crate::base::codes::Code;
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::Route;
 use crate::check::directive::Texts;
@@ -32,41 +33,41 @@ pub fn oddities(odd: &[Oddity], texts: &Texts<'_>, by_hand: &ByHand) -> Vec<Find
 
 fn oddity(oddity: &Oddity, texts: &Texts<'_>, by_hand: &ByHand) -> Finding {
     let warning = |code, place, what, remedy: &str| {
-        Finding::new(Severity::Warning, code, Some(place), what, remedy)
+        Finding::new(code, Some(place), what, remedy).severity(Severity::Warning)
     };
     match oddity {
         Oddity::Unloaded(file) => warning(
-            "unloaded-change",
+            Code::UnloadedChange,
             file.clone(),
             "changed after Apache last loaded its configuration: the next reload, a renewal's too, activates it".to_owned(),
             &format!("run {}, then {}", by_hand.test(), by_hand.reload()),
         ),
         Oddity::Relisted(directory) => warning(
-            "unloaded-change",
+            Code::UnloadedChange,
             directory.clone(),
             "a site was added or taken away (a2ensite, a2dissite) after Apache last loaded its configuration: what it answers until the next reload is not what the files say".to_owned(),
             &format!("run {}, then {}", by_hand.test(), by_hand.reload()),
         ),
         Oddity::Perl(origin) => warning(
-            "perl-section",
+            Code::PerlSection,
             texts.place(origin),
             "Apache does not list what this <Perl> section writes: if it takes the challenge path of a name, only the proof of a switch shows it".to_owned(),
             "write the directives themselves into the file",
         ),
         Oddity::Commented { file, line, text } => warning(
-            "old-hook",
+            Code::OldHook,
             texts.place(&Origin { file: file.clone(), line: *line }),
             format!("left behind by an older hook: {text}"),
             "remove the # if the line is still wanted, else the line; and remove the hook that wrote it",
         ),
         Oddity::Unlinked { file, namesake: Some(namesake) } => warning(
-            "site-copied",
+            Code::SiteCopied,
             file.clone(),
             format!("a regular file, not a link to {}: edits there have no effect", namesake.display()),
             "compare the two, keep the one that is wanted in sites-available, then remove this one and link it (a2ensite)",
         ),
         Oddity::Unlinked { file, namesake: None } => warning(
-            "site-not-linked",
+            Code::SiteNotLinked,
             file.clone(),
             "a regular file, not a link to sites-available: a2dissite does not know it".to_owned(),
             "move it to sites-available, then link it (a2ensite)",
@@ -77,8 +78,7 @@ fn oddity(oddity: &Oddity, texts: &Texts<'_>, by_hand: &ByHand) -> Finding {
 /// Marked lines that are not as they were written.
 pub fn damaged(file: &str, (first, last): (u32, u32), by_hand: &ByHand) -> Finding {
     Finding::new(
-        Severity::Problem,
-        "damaged-block",
+        Code::DamagedBlock,
         Some(format!("{file}:{first}")),
         format!(
             "lines {first} to {last} were inserted by certbaton and changed since: they cannot be taken out"
@@ -90,8 +90,7 @@ pub fn damaged(file: &str, (first, last): (u32, u32), by_hand: &ByHand) -> Findi
 /// A line for the challenge path that never decides.
 pub fn dead(origin: &Origin, text: &str, texts: &Texts<'_>) -> Finding {
     Finding::new(
-        Severity::Warning,
-        "dead-line",
+        Code::DeadLine,
         Some(texts.place(origin)),
         format!("{text} is dead: another line always takes the challenge path first"),
         "remove it, or move it before the line that comes first",
@@ -104,8 +103,7 @@ pub fn abandoned(route: &Route, place: Option<String>) -> Finding {
         "the challenge path of {} was switched to this host, and no renewal owns it: the other host cannot renew",
         route.name
     );
-    let mut found =
-        Finding::new(Severity::Problem, "abandoned-route", place, what, "run certbaton recover");
+    let mut found = Finding::new(Code::AbandonedRoute, place, what, "run certbaton recover");
     found.names.push(route.name.clone());
     found
 }
@@ -113,8 +111,7 @@ pub fn abandoned(route: &Route, place: Option<String>) -> Finding {
 /// The web server, which is not Apache, does not pass its own test.
 pub fn broken(error: &foreign_reload::Error) -> Finding {
     Finding::new(
-        Severity::Problem,
-        "web-server-test",
+        Code::WebServerTest,
         None,
         chain(error),
         "correct its configuration: until then no new certificate can be loaded",
@@ -123,50 +120,47 @@ pub fn broken(error: &foreign_reload::Error) -> Finding {
 
 /// Why Apache's configuration cannot be looked at.
 pub fn unusable(error: &Error) -> Finding {
-    let problem = |code, place, what: String, remedy: &str| {
-        Finding::new(Severity::Problem, code, place, what, remedy)
-    };
     match error {
         Error::Apache(server::Error::Configtest { complaint, by_hand }) => {
             let (place, what) = placed(complaint);
-            problem(
-                "configtest",
+            Finding::new(
+                Code::Configtest,
                 place,
                 format!("Apache refuses its configuration: {what}"),
-                &format!(
+                format!(
                     "correct this line ({what}), then run {}; until then Apache cannot be reloaded",
                     by_hand.test()
                 ),
             )
         }
-        Error::Apache(server::Error::NotRunning { why, start }) => problem(
-            "apache-not-running",
+        Error::Apache(server::Error::NotRunning { why, start }) => Finding::new(
+            Code::ApacheNotRunning,
             None,
             format!("Apache is not running{why}"),
-            &format!("start it, which certbaton never does: {start}"),
+            format!("start it, which certbaton never does: {start}"),
         ),
-        Error::Apache(server::Error::NotApache { .. }) => problem(
-            "apache-not-running",
+        Error::Apache(server::Error::NotApache { .. }) => Finding::new(
+            Code::ApacheNotRunning,
             None,
             chain(error),
             "start it, or name the right pid file ([apache] pid-file)",
         ),
-        Error::Apache(server::Error::Other { program, suggestion, .. }) => problem(
-            "other-web-server",
+        Error::Apache(server::Error::Other { program, suggestion, .. }) => Finding::new(
+            Code::OtherWebServer,
             None,
             format!("Apache is not running, {} answers on port 80", program.display()),
-            &format!(
+            format!(
                 "on a host that others pass challenges on to, a vps, write above the first section of config.toml: {suggestion}; at home, where something has to be switched, Apache has to answer on port 80, or a layout without switching (doc/other-ways.md)"
             ),
         ),
-        Error::Apache(server::Error::Several(_)) => problem(
-            "several-apaches",
+        Error::Apache(server::Error::Several(_)) => Finding::new(
+            Code::SeveralApaches,
             None,
             chain(error),
             "stop the one that is not wanted, or name the right pid file",
         ),
-        _ => problem(
-            "apache-unreadable",
+        _ => Finding::new(
+            Code::ApacheUnreadable,
             None,
             chain(error),
             "put it right, since nothing can be switched until then",

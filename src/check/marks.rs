@@ -10,7 +10,8 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use crate::base::finding::{Finding, Severity};
+use crate::base::codes::Code;
+use crate::base::finding::Finding;
 
 /// What is known of one file that an old hook wrote to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +61,7 @@ pub fn unsure(file: &str, text: &[u8], lines: &[usize]) -> Vec<Finding> {
         let line = text.split(|&b| b == b'\n').nth(at - 1).unwrap_or_default();
         let line = String::from_utf8_lossy(line.trim_ascii()).into_owned();
         Finding::new(
-            Severity::Warning,
-            "old-hook-line",
+            Code::OldHookLine,
             Some(format!("{file}:{at}")),
             format!("commented out, by the old hook or by a person: {line}"),
             "remove the # if the line is wanted, then run systemctl reload apache2; else delete the line",

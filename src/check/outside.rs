@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use jiff::SignedDuration;
 
+use crate::base::codes::Code;
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::Hostname;
 use crate::base::names::near::nearest;
@@ -42,36 +43,35 @@ pub fn findings(gathered: &Gathered) -> Vec<Finding> {
 
 fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
     let mut found = Vec::new();
-    let problem = Severity::Problem;
     let Ok(report) = &host.report else {
         return unreachable::down(gathered, host).into_iter().collect();
     };
     let has_told = |inspection: &Inspection| {
         inspection.findings.iter().any(|f| {
-            f.code.contains("apache") || f.code.contains("web-server") || f.code == "configtest"
+            let word = f.code.word();
+            word.contains("apache") || word.contains("web-server") || f.code == Code::Configtest
         })
     };
     if let Some(why) = &report.apache
         && !host.inspection.as_ref().is_ok_and(has_told)
     {
         let remedy = "correct it until it passes its own test, and see that it runs";
-        found.push(Finding::new(problem, "apache", None, why.clone(), remedy).on(&host.label));
+        found.push(Finding::new(Code::Apache, None, why.clone(), remedy).on(&host.label));
     }
     found.extend(judged::finding(&report.odd).map(|finding| finding.on(&host.label)));
     if host.skew.abs() > SKEW {
         let away = if host.skew.is_negative() { "behind" } else { "ahead of" };
         let what = format!("its clock is {} {away} that of the host that checks", span(host.skew));
         let remedy = "let both keep time by NTP: a certificate may seem not yet valid, or due at the wrong time";
-        found.push(
-            Finding::new(Severity::Warning, "clock-skew", None, what, remedy).on(&host.label),
-        );
+        let skew = Finding::new(Code::ClockSkew, None, what, remedy);
+        found.push(skew.severity(Severity::Warning).on(&host.label));
     }
     let parts =
         [host.inspection.as_ref().err(), host.plantings.as_ref().err(), host.sights.as_ref().err()];
     if let Some(why) = parts.into_iter().flatten().next() {
         let what = format!("did not answer every question of the check: {why}");
         let remedy = "see that the same certbaton is installed on all hosts";
-        found.push(Finding::new(problem, "unanswered", None, what, remedy).on(&host.label));
+        found.push(Finding::new(Code::Unanswered, None, what, remedy).on(&host.label));
     }
     found
 }
@@ -110,7 +110,6 @@ fn is_proven_by_dns(gathered: &Gathered, name: &Hostname) -> bool {
 
 fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
     let mut found = Vec::new();
-    let problem = Severity::Problem;
     let sights: Vec<_> = gathered.sights(name).collect();
     if sights.is_empty() {
         return found;
@@ -130,28 +129,21 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
             }
             None => ("there is neither an A nor an AAAA record".to_owned(), remedy),
         };
-        found.push(Finding::new(problem, "no-address", Some("DNS".into()), what, remedy));
+        found.push(Finding::new(Code::NoAddress, Some("DNS".into()), what, remedy));
     }
     if let Some(why) = unresolved().next().filter(|_| !gathered.addresses(name).is_empty()) {
         let (what, remedy) = parted(why, "see that the zone's name servers answer");
-        found.push(Finding::new(
-            Severity::Warning,
-            "dns-failure",
-            Some("DNS".into()),
-            what,
-            remedy,
-        ));
+        found.push(Finding::new(Code::DnsFailure, Some("DNS".into()), what, remedy));
     }
     // A zone that does not answer for any address does not for CAA, which is one failure.
-    let is_told = unresolved().next().is_some() && found.iter().any(|f| f.code == "no-address");
-    found.extend(caa(gathered, name).filter(|caa| !(is_told && caa.code == "caa-failure")));
+    let is_told = unresolved().next().is_some() && found.iter().any(|f| f.code == Code::NoAddress);
+    found.extend(caa(gathered, name).filter(|caa| !(is_told && caa.code == Code::CaaFailure)));
     let all_reached = gathered.hosts.iter().all(|host| host.report.is_ok());
     if all_reached && gathered.hosts.iter().all(|host| host.lineages(name).next().is_none()) {
         let what =
             "no lineage of any host holds the name, so nothing was planted for it".to_owned();
         found.push(Finding::new(
-            problem,
-            "no-lineage",
+            Code::NoLineage,
             None,
             what,
             "get a certificate with certbot first, or correct the name",
@@ -175,7 +167,7 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
             list(&other.addresses)
         );
         let remedy = "one of them is not what the CA sees: look at its resolver";
-        found.push(Finding::new(Severity::Warning, "split-dns", Some("DNS".into()), what, remedy));
+        found.push(Finding::new(Code::SplitDns, Some("DNS".into()), what, remedy));
     }
     found
 }
@@ -189,13 +181,13 @@ fn parted<'a>(text: &'a str, otherwise: &'a str) -> (String, &'a str) {
 /// Whether the CA of a lineage may issue for the name.
 pub fn caa(gathered: &Gathered, name: &Hostname) -> Option<Finding> {
     let remedy = "see that the zone's name servers answer for CAA";
-    let told = |at: &str, code: &str, text: &str| {
+    let told = |at: &str, code: Code, text: &str| {
         let (what, remedy) = parted(text, remedy);
-        Some(Finding::new(Severity::Problem, code, Some(format!("CAA of {at}")), what, remedy))
+        Some(Finding::new(code, Some(format!("CAA of {at}")), what, remedy))
     };
     let why = gathered.sights(name).find_map(|(_, sight)| sight.caa_unknown.as_ref());
     if let Some(why) = why {
-        return told(name.as_str(), "caa-failure", why);
+        return told(name.as_str(), Code::CaaFailure, why);
     }
     let relevant = gathered.sights(name).find_map(|(_, sight)| sight.caa.as_ref())?;
     let mut issue = relevant.records.iter().filter(|r| r.tag.eq_ignore_ascii_case("issue"));
@@ -213,7 +205,7 @@ pub fn caa(gathered: &Gathered, name: &Hostname) -> Option<Finding> {
     issuers.into_iter().find_map(|issuer| {
         let request = Issuance { issuer, wildcard: false, method: "http-01", account: None };
         let objection = judge(Some(relevant), &request).err()?;
-        told(relevant.at.as_str(), "caa-forbids", &objection.to_string())
+        told(relevant.at.as_str(), Code::CaaForbids, &objection.to_string())
     })
 }
 
@@ -248,7 +240,7 @@ fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
                 let what = format!("no certificate is presented ({}): {}", witness.label, miss.why);
                 let remedy =
                     "let Apache listen there: Listen 443, SSLEngine on, SSLCertificateFile";
-                found.push(by(Finding::new(Severity::Warning, "no-tls", place, what, remedy)));
+                found.push(by(Finding::new(Code::NoTls, place, what, remedy)));
             }
             // Somebody else's, as the verdict on renewals says.
             Some(_) if owner.is_none() && !gives_back(gathered, name, address) => {}
@@ -262,8 +254,8 @@ fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
                 } else if is_silent {
                     // What it has on disk is not known; the name is.
                     let fault = served::Fault::NotCovered(name.clone());
-                    let (severity, code) = (fault.severity(), fault.code());
-                    let told = Finding::new(severity, code, place, fault.what(), fault.remedy());
+                    let (code, what) = (fault.code(), fault.what());
+                    let told = Finding::new(code, place, what, fault.remedy());
                     found.extend(Some(by(told)).filter(|_| !leaf.covers()));
                 } else {
                     let served = leaf.identity();
@@ -271,7 +263,8 @@ fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
                     let seen =
                         Comparison { name, address, served: &served, covers, owner, lineages };
                     let Mismatch { severity, code, what, remedy } = mismatch(&seen);
-                    found.push(by(Finding::new(severity, code, place, what, remedy)));
+                    let told = Finding::new(code, place, what, remedy).severity(severity);
+                    found.push(by(told));
                 }
             }
         }
@@ -297,7 +290,7 @@ fn is_dead(gathered: &Gathered, name: &Hostname, address: IpAddr) -> bool {
 fn faults<'a>(leaf: &'a Leaf, place: Option<&'a String>) -> impl Iterator<Item = Finding> + 'a {
     leaf.faults.iter().map(move |fault| {
         let (what, remedy) = (fault.what.clone(), &fault.remedy);
-        Finding::new(fault.severity, &fault.code, place.cloned(), what, remedy)
+        Finding::new(fault.code.clone(), place.cloned(), what, remedy).severity(fault.severity)
     })
 }
 
@@ -324,8 +317,7 @@ fn limits(gathered: &Gathered) -> Vec<Finding> {
             );
             let remedy = "renew nothing by force; let one host have one name more than the other";
             found.push(
-                Finding::new(Severity::Warning, "duplicate-limit", None, what, remedy)
-                    .about(lineage.names.clone()),
+                Finding::new(Code::DuplicateLimit, None, what, remedy).about(lineage.names.clone()),
             );
         }
     }

@@ -7,14 +7,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::base::clock::Deadline;
-use crate::base::finding::{Finding, Severity};
+use crate::base::codes::Code;
+use crate::base::finding::Finding;
 use crate::base::names::{HTTPS_PORT, Hostname};
 use crate::base::text::few;
 use crate::base::threads;
 use crate::ca::dns::Nameservers;
 use crate::ca::handshake;
 use crate::ca::resolve::Resolve;
-use crate::ca::served::Fault;
 use crate::check::bounds::{Bounds, MOST_ADDRESSES};
 use crate::check::own;
 use crate::check::resolver::Resolver;
@@ -63,7 +63,7 @@ pub fn findings(settings: &Settings, suspects: &[Uncovered]) -> Vec<Finding> {
             few(&all)
         );
         let place = Some(place.to_owned());
-        Finding::new(Severity::Problem, Fault::NOT_COVERED, place, what, REMEDY).about(names)
+        Finding::new(Code::ServedNotCovered, place, what, REMEDY).about(names)
     });
     told.collect()
 }

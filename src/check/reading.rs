@@ -9,9 +9,10 @@ use jiff::SignedDuration;
 use crate::apache::server::Server;
 use crate::base::certificate::{self, Certificate};
 use crate::base::clock::{self, Deadline};
+use crate::base::codes::Code;
 use crate::base::command::Program;
 use crate::base::files;
-use crate::base::finding::{Finding, Severity};
+use crate::base::finding::Finding;
 use crate::base::host;
 use crate::base::names::Hostname;
 use crate::base::process;
@@ -74,7 +75,7 @@ pub fn certbot(
         let always = version.traps(None);
         for trap in version.traps(shortest).into_iter().filter(|trap| !always.contains(trap)) {
             let (what, remedy) = trap.split_once("; ").unwrap_or((&trap, "see its change log"));
-            found.push(Finding::new(Severity::Problem, "version-trap", None, what, remedy));
+            found.push(Finding::new(Code::VersionTrap, None, what, remedy));
         }
     }
     found

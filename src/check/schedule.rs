@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::base::finding::{Finding, Severity};
+use crate::base::codes::Code;
+use crate::base::finding::Finding;
 use crate::certbot::version::Version;
 
 /// What starts renewals, as far as files and systemd tell.
@@ -150,16 +151,13 @@ impl Schedule {
 
     /// What is wrong with it.
     pub fn findings(&self, version: Option<Version>) -> Vec<Finding> {
-        let warning = |code, place: Option<String>, what: String, remedy: &str| {
-            Finding::new(Severity::Warning, code, place, what, remedy)
-        };
         let mut found = Vec::new();
         let active = self.active();
         let mut before = active.first().map(|unit| (*unit).to_owned());
         for line in self.effective() {
             if let Some(other) = &before {
-                found.push(warning(
-                    "two-timers",
+                found.push(Finding::new(
+                    Code::TwoTimers,
                     Some(line.place.clone()),
                     format!("cron runs certbot beside {other} ({})", line.text),
                     "remove the line: one timer is enough, and two runs at once fail (Another instance of Certbot is already running)",
@@ -168,17 +166,17 @@ impl Schedule {
             before.get_or_insert_with(|| line.place.clone());
             let old = Version { major: 3, minor: 2 };
             if line.text.contains("certonly") && version.is_some_and(|version| version < old) {
-                found.push(warning(
-                    "certonly",
+                found.push(Finding::new(
+                    Code::Certonly,
                     Some(line.place.clone()),
-                    "certonly runs no hook of renewal-hooks before certbot 3.2, so nothing switches".to_owned(),
+                    "certonly runs no hook of renewal-hooks before certbot 3.2, so nothing switches",
                     "write certbot renew --cert-name NAME instead",
                 ));
             }
         }
         if let [first, second, ..] = &self.certbots[..] {
-            found.push(warning(
-                "two-certbots",
+            found.push(Finding::new(
+                Code::TwoCertbots,
                 Some(second.clone()),
                 format!("certbot is installed twice: {first} and {second}"),
                 "remove the one that is not wanted (apt-get remove certbot, or snap remove certbot)",
@@ -206,8 +204,7 @@ impl Schedule {
         let is_on = |id| self.unit(id).is_some_and(|unit| unit.is_active || unit.is_enabled);
         if !is_on("certbaton-recover.timer") && !is_on("certbaton-recover.service") {
             found.push(Finding::new(
-                Severity::Warning,
-                "no-recovery",
+                Code::NoRecovery,
                 Some("certbaton-recover.timer".into()),
                 "nothing gives routes back after a power cut: the unit is not enabled",
                 "systemctl enable --now certbaton-recover.timer certbaton-recover.service",
@@ -216,8 +213,7 @@ impl Schedule {
         let certbot = self.unit("certbot.service");
         if certbot.is_some_and(|unit| !unit.drop_ins.contains("certbaton.conf")) {
             found.push(Finding::new(
-                Severity::Warning,
-                "no-drop-in",
+                Code::NoDropIn,
                 Some("certbot.service.d/certbaton.conf".into()),
                 "nothing gives routes back when certbot.service is killed: the drop-in is missing",
                 "install certbaton's drop-in for certbot.service, then systemctl daemon-reload",
@@ -234,8 +230,7 @@ pub fn nobody_renews<'a>(hosts: impl IntoIterator<Item = Option<&'a [String]>>) 
     hosts.peek()?;
     hosts.all(|starts| starts.is_some_and(<[String]>::is_empty)).then(|| {
         Finding::new(
-            Severity::Problem,
-            "nobody-renews",
+            Code::NobodyRenews,
             Some("certbot.timer".into()),
             "no timer is active and no line of cron runs certbot, on any host: nobody renews",
             "systemctl enable --now certbaton-renew.timer, or certbot.timer (systemctl unmask first)",
@@ -256,7 +251,7 @@ mod tests {
         lines.next().unwrap()
     }
 
-    fn codes(schedule: &Schedule) -> Vec<String> {
+    fn codes(schedule: &Schedule) -> Vec<Code> {
         let version = Version::parse("certbot 2.1.0");
         schedule.findings(version).into_iter().map(|found| found.code).collect()
     }
@@ -268,15 +263,15 @@ mod tests {
         let mut schedule = Schedule { has_systemd: true, ..Schedule::default() };
         schedule.units = vec![unit("certbot.timer")];
         schedule.cron = vec![line(DEBIAN)];
-        assert_eq!(codes(&schedule), Vec::<String>::new());
+        assert_eq!(codes(&schedule), []);
         assert_eq!(schedule.starts(), Some(vec!["certbot.timer".to_owned()]));
         schedule.units = Vec::new();
         assert_eq!(schedule.starts(), Some(Vec::new()));
         schedule.has_systemd = false;
-        assert_eq!(codes(&schedule), Vec::<String>::new());
+        assert_eq!(codes(&schedule), []);
         assert_eq!(schedule.starts(), Some(vec!["/c:1".to_owned()]));
         schedule.cron.push(line("17 3 * * * certbot renew -q"));
-        assert_eq!(codes(&schedule), ["two-timers"]);
+        assert_eq!(codes(&schedule), [Code::TwoTimers]);
     }
 
     #[test]
@@ -289,7 +284,7 @@ mod tests {
             )],
             ..Schedule::default()
         };
-        assert_eq!(codes(&schedule), ["two-timers", "certonly"]);
+        assert_eq!(codes(&schedule), [Code::TwoTimers, Code::Certonly]);
         assert_eq!(schedule.cron[0].place, "/c:3");
     }
 
@@ -304,11 +299,11 @@ mod tests {
     fn what_repairs_after_a_kill_has_to_be_there_where_hooks_are() {
         let mut schedule = Schedule { has_systemd: true, is_hooked: true, ..Schedule::default() };
         schedule.units = vec![unit("certbot.service")];
-        assert_eq!(codes(&schedule), ["no-recovery", "no-drop-in"]);
+        assert_eq!(codes(&schedule), [Code::NoRecovery, Code::NoDropIn]);
         let service = "/usr/lib/systemd/system/certbot.service.d/certbaton.conf";
         schedule.units[0].drop_ins = service.into();
         schedule.units.push(unit("certbaton-recover.timer"));
-        assert_eq!(codes(&schedule), Vec::<String>::new());
+        assert_eq!(codes(&schedule), []);
     }
 
     #[test]

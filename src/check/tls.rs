@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use crate::apache::by_hand::ByHand;
 use crate::apache::dump::{Dump, Node};
 use crate::apache::vhosts::{Vhost, answering};
-use crate::base::finding::{Finding, Severity};
+use crate::base::codes::Code;
+use crate::base::finding::Finding;
 use crate::base::names::{HTTPS_PORT, Hostname};
-use crate::ca::served::Fault;
 use crate::check::directive::Texts;
 use crate::check::faults::first_word;
 
@@ -83,8 +83,7 @@ pub fn faults(
         let path = root.join(first_word(&node.arguments));
         if disk.is_broken(&path) {
             broken.push(Finding::new(
-                Severity::Problem,
-                "certificate-broken",
+                Code::CertificateBroken,
                 Some(texts.place(&node.origin)),
                 format!("{} cannot be read to its end: configtest does not see it, and Apache ends at its next reload", path.display()),
                 "write it anew; a fullchain.pem of certbot's is cert.pem and behind it chain.pem, which lie beside it",
@@ -94,14 +93,8 @@ pub fn faults(
         let served = Served { path: &path, found: &found, name, has_chain: has_chain(&vhost) };
         match served.fault(lineages) {
             None => is_served = true,
-            Some((severity, code, what, remedy)) => {
-                wrong.push(Finding::new(
-                    severity,
-                    code,
-                    Some(texts.place(&node.origin)),
-                    what,
-                    remedy,
-                ));
+            Some((code, what, remedy)) => {
+                wrong.push(Finding::new(code, Some(texts.place(&node.origin)), what, remedy));
             }
         }
         if loaded.is_some_and(|loaded| found.written > loaded) {
@@ -111,10 +104,10 @@ pub fn faults(
             );
             let place = Some(texts.place(&node.origin));
             let remedy = format!("{}; and let a deploy hook do so", by_hand.reload());
-            wrong.push(Finding::new(Severity::Problem, "old-certificate", place, what, &*remedy));
+            wrong.push(Finding::new(Code::OldCertificate, place, what, &*remedy));
         }
     }
-    wrong.retain(|found| !is_served || found.code == "old-certificate");
+    wrong.retain(|found| !is_served || found.code == Code::OldCertificate);
     wrong.append(&mut broken);
     let keys = directives(&vhost, "sslcertificatekeyfile");
     for (node, key) in files.iter().zip(&keys) {
@@ -122,8 +115,7 @@ pub fn faults(
             (root.join(first_word(&node.arguments)), root.join(first_word(&key.arguments)));
         if disk.belong_together(&certificate, &key_file) == Some(false) {
             wrong.push(Finding::new(
-                Severity::Problem,
-                "key-mismatch",
+                Code::KeyMismatch,
                 Some(texts.place(&key.origin)),
                 format!("{} is not the key of {}: configtest does not see it, and Apache ends at its next reload", key_file.display(), certificate.display()),
                 "name fullchain.pem and privkey.pem of the same lineage",
@@ -164,7 +156,7 @@ struct Served<'a> {
 }
 
 impl Served<'_> {
-    fn fault(&self, lineages: &[&Files]) -> Option<(Severity, &'static str, String, String)> {
+    fn fault(&self, lineages: &[&Files]) -> Option<(Code, String, String)> {
         let Self { path, found, .. } = self;
         let shown = path.display();
         let full = lineages.iter().find(|files| files.fullchain == found.real);
@@ -176,7 +168,7 @@ impl Served<'_> {
             let what = format!(
                 "{shown} is a file of certbot's archive: the next renewal writes another one, and this one stays"
             );
-            return Some((Severity::Warning, "archive-file", what, right));
+            return Some((Code::ArchiveFile, what, right));
         }
         if full.is_some() {
             return None;
@@ -185,31 +177,26 @@ impl Served<'_> {
             let what = format!(
                 "{shown} has no chain, so clients that do not know the intermediate certificate refuse it"
             );
-            return (!self.has_chain).then_some((
-                Severity::Problem,
-                "incomplete-chain",
-                what,
-                right,
-            ));
+            return (!self.has_chain).then_some((Code::IncompleteChain, what, right));
         }
         if !found.is_for(self.name) {
             let what = format!("{shown} is not for {}", self.name);
-            return Some((Severity::Problem, "wrong-certificate", what, right));
+            return Some((Code::WrongCertificate, what, right));
         }
         if lineages.iter().any(|files| files.serial == found.serial) {
             let what = format!(
                 "{shown} is a copy of certbot's file: a renewal changes it only if a hook copies it again"
             );
-            return Some((Severity::Warning, "certificate-copied", what, right));
+            return Some((Code::CertificateCopied, what, right));
         }
         let what = format!("{shown} is not the certificate that certbot renews for {}", self.name);
-        Some((Severity::Problem, "other-certificate", what, right))
+        Some((Code::OtherCertificate, what, right))
     }
 }
 
 /// What a host's own files tell of its certificates, more than a handshake does.
-pub const OF_CERTIFICATES: [&str; 4] =
-    ["old-certificate", "incomplete-chain", "wrong-certificate", Fault::NOT_COVERED];
+pub const OF_CERTIFICATES: [Code; 4] =
+    [Code::OldCertificate, Code::IncompleteChain, Code::WrongCertificate, Code::ServedNotCovered];
 
 #[cfg(test)]
 mod tests {

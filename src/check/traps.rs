@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::base::codes::Code;
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::Hostname;
 use crate::certbot::configobj::{Entry, Value};
@@ -45,13 +46,12 @@ impl RenewalFile {
     /// A finding about all of its names.
     pub fn finding(
         &self,
-        severity: Severity,
-        code: &str,
+        code: Code,
         key: &str,
         what: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Finding {
-        let found = Finding::new(severity, code, Some(self.place(key)), what, remedy);
+        let found = Finding::new(code, Some(self.place(key)), what, remedy);
         found.about(self.lineage.names.clone())
     }
 
@@ -100,8 +100,7 @@ pub fn traps(
     let keys: Vec<&str> = unsaved.map(|(_, key, _)| key).collect();
     if let Some(first) = keys.first() {
         found.push(renewal.finding(
-            Severity::Warning,
-            "saved-hooks",
+            Code::SavedHooks,
             first,
             format!("hooks of {name} are saved here alone ({}): certbot certonly runs none of them, and wipes them out of this file", keys.join(", ")),
             "put the hooks into renewal-hooks/{pre,deploy,post} of certbot's directory",
@@ -119,9 +118,8 @@ pub fn traps(
         _ => None,
     };
     if let Some((severity, why)) = wrong {
-        found.push(renewal.finding(
-            severity,
-            "not-webroot",
+        let other = renewal.finding(
+            Code::NotWebroot,
             "authenticator",
             format!("{name} is not renewed by webroot ({why})"),
             if has_reconfigure {
@@ -134,12 +132,12 @@ pub fn traps(
                     names.join(" ")
                 )
             },
-        ));
+        );
+        found.push(other.severity(severity));
     }
     if *is_manual {
         found.push(renewal.finding(
-            Severity::Warning,
-            "autorenew-off",
+            Code::AutorenewOff,
             "autorenew",
             format!("certbot renew passes over {name}: autorenew is off"),
             if has_reconfigure {
@@ -153,8 +151,7 @@ pub fn traps(
     }
     if server.as_deref().is_some_and(|server| server.contains("staging")) {
         found.push(renewal.finding(
-            Severity::Problem,
-            "staging",
+            Code::Staging,
             "server",
             format!("{name} is of a CA's staging environment, which no browser trusts"),
             format!("run certbot certonly --webroot --cert-name {name} --server with the CA's real directory"),
@@ -163,13 +160,7 @@ pub fn traps(
     if renewal.not_after < now {
         let what = format!("the certificate of {name} expired at {}", renewal.not_after);
         let remedy = "see why no renewal succeeds: journalctl -u certbot, /var/log/letsencrypt/letsencrypt.log; then renew it: renew-coordinate, or certbot renew";
-        let expired = Finding::new(
-            Severity::Problem,
-            "expired",
-            Some(cert.display().to_string()),
-            what,
-            remedy,
-        );
+        let expired = Finding::new(Code::Expired, Some(cert.display().to_string()), what, remedy);
         found.push(expired.about(renewal.lineage.names.clone()));
     }
     found
@@ -188,7 +179,14 @@ pub fn webroots(
         let Some(webroot) = renewal.lineage.webroot_of(name) else {
             let what = format!("no webroot of {name} is known");
             let remedy = "run certbot certonly --webroot -w WEBROOT with all names of the lineage";
-            found.push(of(renewal, name, "webroot-unknown", "webroot_path", what, remedy.into()));
+            found.push(of(
+                renewal,
+                name,
+                Code::WebrootUnknown,
+                "webroot_path",
+                what,
+                remedy.into(),
+            ));
             continue;
         };
         let Some(fault) = fault(webroot.as_path()) else { continue };
@@ -201,7 +199,7 @@ pub fn webroots(
             DirectoryFault::Missing => of(
                 renewal,
                 name,
-                "webroot-missing",
+                Code::WebrootMissing,
                 key,
                 format!("the webroot {webroot} is not there"),
                 format!("mkdir -p {webroot}, or name the directory that Apache serves: certbot certonly --webroot -w"),
@@ -209,7 +207,7 @@ pub fn webroots(
             DirectoryFault::ReadOnly => of(
                 renewal,
                 name,
-                "webroot-read-only",
+                Code::WebrootReadOnly,
                 key,
                 format!("the webroot {webroot} cannot be written to"),
                 "mount it for writing, or take another webroot".into(),
@@ -219,7 +217,7 @@ pub fn webroots(
                 let mut found = of(
                     renewal,
                     name,
-                    "webroot-unreadable",
+                    Code::WebrootUnreadable,
                     key,
                     format!("Apache's user cannot enter this directory, so it denies every challenge in {webroot}"),
                     format!("chmod o+x {path}"),
@@ -235,12 +233,12 @@ pub fn webroots(
 fn of(
     renewal: &RenewalFile,
     name: &Hostname,
-    code: &str,
+    code: Code,
     key: &str,
     what: String,
     remedy: String,
 ) -> Finding {
-    let found = renewal.finding(Severity::Problem, code, key, what, remedy);
+    let found = renewal.finding(code, key, what, remedy);
     found.about(vec![name.clone()])
 }
 
@@ -251,8 +249,7 @@ pub fn together(renewals: &[RenewalFile]) -> Vec<Finding> {
         let (before, name) = (&renewals[..at], &renewal.lineage.name);
         if let Some(twin) = before.iter().find(|known| known.name_set == renewal.name_set) {
             found.push(renewal.finding(
-                Severity::Warning,
-                "duplicate-lineage",
+                Code::DuplicateLineage,
                 "cert",
                 format!("{name} and {} are for the same names: each renewal counts twice against the CA's limit", twin.lineage.name),
                 "see which one Apache serves, then certbot delete --cert-name the other",
@@ -261,16 +258,14 @@ pub fn together(renewals: &[RenewalFile]) -> Vec<Finding> {
         let Some(first) = before.first() else { continue };
         if first.lineage.server != renewal.lineage.server {
             found.push(renewal.finding(
-                Severity::Warning,
-                "another-server",
+                Code::AnotherServer,
                 "server",
                 format!("{name} is of another CA than {}", first.lineage.name),
                 format!("if that is not wanted: certbot certonly --cert-name {name} --server with the same directory"),
             ));
         } else if first.value("account") != renewal.value("account") {
             found.push(renewal.finding(
-                Severity::Warning,
-                "another-account",
+                Code::AnotherAccount,
                 "account",
                 format!("{name} is of another account at the CA than {}", first.lineage.name),
                 "write the same account into both files",
@@ -289,8 +284,7 @@ pub fn broken(refused: &Refused, directory: &Path) -> Finding {
     };
     let who = if refused.certbot_skips_it { "certbot" } else { "certbaton" };
     Finding::new(
-        Severity::Problem,
-        "renewal-broken",
+        Code::RenewalBroken,
         Some(place),
         format!("{who} cannot use the lineage {}: {what}", refused.name),
         "repair the file, or certbot delete the lineage if nobody needs it",
@@ -305,18 +299,18 @@ pub fn options(file: &Path, text: &str) -> Vec<Finding> {
         let (key, value) = (setting.key.replace('_', "-"), setting.value);
         let (code, what, remedy) = match key.as_str() {
             "no-directory-hooks" if !off(&value) => {
-                ("hooks-off", "certbot runs no hook of renewal-hooks", "remove the line")
+                (Code::HooksOff, "certbot runs no hook of renewal-hooks", "remove the line")
             }
             "directory-hooks" if off(&value) => {
-                ("hooks-off", "certbot runs no hook of renewal-hooks", "remove the line")
+                (Code::HooksOff, "certbot runs no hook of renewal-hooks", "remove the line")
             }
             "staging" | "test-cert" if !off(&value) => (
-                "staging",
+                Code::Staging,
                 "every certificate is of the CA's staging environment, which no browser trusts",
                 "remove the line",
             ),
             "dry-run" if !off(&value) => (
-                "dry-run",
+                Code::DryRun,
                 "every renewal is a rehearsal: no certificate is kept",
                 "remove the line",
             ),
@@ -328,7 +322,7 @@ pub fn options(file: &Path, text: &str) -> Vec<Finding> {
                 .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-'))
         };
         let line = text.lines().position(is_key).map(|at| at + 1);
-        Some(Finding::new(Severity::Problem, code, Some(place(file, line)), what, remedy))
+        Some(Finding::new(code, Some(place(file, line)), what, remedy))
     });
     found.collect()
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::base::finding::{Finding, Severity};
+use crate::base::codes::Code;
+use crate::base::finding::Finding;
 use crate::base::names::Hostname;
 use crate::ca::sight::{Miss, MissKind};
 use crate::check::culprit::{other, record};
@@ -19,22 +20,16 @@ pub fn dead(gathered: &Gathered, address: IpAddr, miss: &Miss) -> Finding {
     } else {
         ""
     };
-    let code = if eats.is_empty() { "nobody-listens" } else { "ipv6-black-hole" };
+    let code = if eats.is_empty() { Code::NobodyListens } else { Code::Ipv6BlackHole };
     let Some(owner) = gathered.owner(address) else {
         let what = format!(
             "{}, and nobody takes a connection on port 80 there{eats}",
             whose::nobodys(address)
         );
-        return Finding::new(
-            Severity::Problem,
-            "stale-record",
-            Some(record(address)),
-            what,
-            whose::RECORD,
-        );
+        return Finding::new(Code::StaleRecord, Some(record(address)), what, whose::RECORD);
     };
     let inspected = owner.inspection.iter().flat_map(|inspection| &inspection.findings);
-    if let Some(reason) = inspected.into_iter().find(|f| f.code == "apache-not-running") {
+    if let Some(reason) = inspected.into_iter().find(|f| f.code == Code::ApacheNotRunning) {
         return reason.clone();
     }
     if let Some(down) = down(gathered, owner) {
@@ -46,7 +41,7 @@ pub fn dead(gathered: &Gathered, address: IpAddr, miss: &Miss) -> Finding {
         "let firewall, tunnel and router pass port 80 to it; ICMPv6 too, which IPv6 needs"
     };
     let what = format!("nobody takes a connection on port 80{eats}");
-    Finding::new(Severity::Problem, code, Some(record(address)), what, remedy).on(&owner.label)
+    Finding::new(code, Some(record(address)), what, remedy).on(&owner.label)
 }
 
 /// A host that cannot be asked, and whether the CA can do without.
@@ -68,23 +63,23 @@ pub fn down(gathered: &Gathered, host: &HostSeen) -> Option<Finding> {
     if dead.is_empty() && *why == link::Error::NoWay.to_string() {
         let what = "not asked from here, so its side is unknown".to_owned();
         let remedy = "run certbaton check there, which can ask both".to_owned();
-        let found = Finding::new(Severity::Warning, "host-not-asked", None, what, remedy);
+        let found = Finding::new(Code::HostNotAsked, None, what, remedy);
         return Some(found.on(&host.label));
     }
     let (code, what) = match dead.first() {
         Some(address) => (
-            "host-down",
+            Code::HostDown,
             format!(
                 "it is down, or cut off: it cannot be asked ({why}), and nobody takes a connection at {address}; the CA tries that and then goes to {}",
                 other(*address)
             ),
         ),
-        None => ("host-unreachable", format!("cannot be asked, so its side is unknown: {why}")),
+        None => (Code::HostUnreachable, format!("cannot be asked, so its side is unknown: {why}")),
     };
     let remedy = if why.contains(NOT_STARTED) {
         "ssh to it works, sudo there does not: apt install sudo if it is missing there, and certbaton install puts its rule in place"
     } else {
         "see that it is up and that ssh to it works, then check again"
     };
-    Some(Finding::new(Severity::Problem, code, None, what, remedy).on(&host.label))
+    Some(Finding::new(code, None, what, remedy).on(&host.label))
 }

@@ -4,6 +4,7 @@
 
 mod fate;
 
+use crate::base::codes::Code;
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::{HostLabel, Hostname};
 use crate::check::health::is_of_arbiter;
@@ -46,8 +47,8 @@ pub fn verdict(gathered: &Gathered) -> (Vec<Renewal>, Vec<Finding>) {
         let same = |known: &&Finding| {
             known.host == seen.host && known.names.iter().any(|name| seen.names.contains(name))
         };
-        seen.code.starts_with("served-")
-            && all.iter().filter(same).any(|known| OF_CERTIFICATES.contains(&&*known.code))
+        seen.code.word().starts_with("served-")
+            && all.iter().filter(same).any(|known| OF_CERTIFICATES.contains(&known.code))
     };
     let outside: Vec<Finding> = outside.into_iter().filter(|seen| !by_line(seen)).collect();
     all.extend(outside);
@@ -66,8 +67,8 @@ fn dead_ends(gathered: &Gathered) -> Vec<Finding> {
             });
             found.extend(dead.map(|miss| {
                 let finding = unreachable::dead(gathered, address, &miss);
-                let severity = match finding.code.as_str() {
-                    "host-down" | "apache-not-running" => finding.severity,
+                let severity = match finding.code {
+                    Code::HostDown | Code::ApacheNotRunning => finding.severity,
                     _ => Severity::Warning,
                 };
                 Finding { severity, names: vec![name.clone()], ..finding }
@@ -83,8 +84,8 @@ fn known_by_its_line(mut inspected: Vec<Finding>, seen: Vec<Finding>) -> Vec<Fin
     let mut rest = Vec::new();
     for seen in seen {
         let same = |known: &&mut Finding| {
-            let is_same = if seen.code == "webroot" {
-                OF_A_WEBROOT.contains(&&*known.code)
+            let is_same = if seen.code == Code::Webroot {
+                OF_A_WEBROOT.contains(&known.code)
             } else if seen.place.is_some() {
                 known.place == seen.place
             } else {
@@ -95,7 +96,7 @@ fn known_by_its_line(mut inspected: Vec<Finding>, seen: Vec<Finding>) -> Vec<Fin
         };
         // One switch concerns all names of a vhost; its host tells only the one that it was made for.
         let is_abandoned = |known: &&mut Finding| {
-            seen.code == "abandoned-route" && known.code == seen.code && known.host == seen.host
+            seen.code == Code::AbandonedRoute && known.code == seen.code && known.host == seen.host
         };
         if let Some(known) = inspected.iter_mut().find(is_abandoned) {
             known.names.extend(seen.names);
@@ -115,7 +116,7 @@ fn known_by_its_line(mut inspected: Vec<Finding>, seen: Vec<Finding>) -> Vec<Fin
 /// each that would have the lease of it.
 fn with_its_lease(mut findings: Vec<Finding>) -> Vec<Finding> {
     let is_away =
-        |finding: &Finding| matches!(finding.code.as_str(), "host-unreachable" | "host-down");
+        |finding: &Finding| matches!(finding.code, Code::HostUnreachable | Code::HostDown);
     let away: Vec<Finding> = findings.iter().filter(|finding| is_away(finding)).cloned().collect();
     for arbiter in away.iter().filter_map(|finding| finding.host.as_ref()) {
         let is_its = |finding: &Finding| is_of_arbiter(finding, arbiter.as_str());
@@ -134,8 +135,8 @@ fn with_its_lease(mut findings: Vec<Finding>) -> Vec<Finding> {
                 finding.what
             );
             // Without the lease nothing is renewed, whatever else the host's absence costs.
-            if finding.code != "host-down" {
-                "arbiter-unreachable".clone_into(&mut finding.code);
+            if finding.code != Code::HostDown {
+                finding.code = Code::ArbiterUnreachable;
             }
         }
     }
@@ -147,7 +148,7 @@ fn merged(findings: Vec<Finding>) -> Vec<Finding> {
     let mut all: Vec<Finding> = Vec::new();
     for finding in findings {
         // A directory is one cause, in however many lines certbot names it.
-        let is_anywhere = OF_A_WEBROOT.contains(&&*finding.code);
+        let is_anywhere = OF_A_WEBROOT.contains(&finding.code);
         let same = |other: &&mut Finding| {
             (&other.code, &other.host, &other.what, &other.remedy)
                 == (&finding.code, &finding.host, &finding.what, &finding.remedy)
@@ -172,7 +173,7 @@ fn merged(findings: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// What a host finds of a directory in which nothing can be planted, so.
-const OF_A_WEBROOT: [&str; 2] = ["webroot-missing", "webroot-read-only"];
+const OF_A_WEBROOT: [Code; 2] = [Code::WebrootMissing, Code::WebrootReadOnly];
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -5,7 +5,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::base::finding::{Finding, Severity};
+use crate::base::codes::Code;
+use crate::base::finding::Finding;
 use crate::base::harmless;
 use crate::base::text::few;
 use crate::fleet::found::{Found, LineageStatus};
@@ -105,7 +106,7 @@ fn judge_found(found: &mut Found, now: Timestamp) {
 /// What is found of a host that says such things.
 pub fn finding(odd: &[String]) -> Option<Finding> {
     let remedy = "see what runs there as certbaton, and its clock";
-    let found = || Finding::new(Severity::Warning, "implausible", None, odd.join(", "), remedy);
+    let found = || Finding::new(Code::Implausible, None, odd.join(", "), remedy);
     (!odd.is_empty()).then(found)
 }
 
@@ -252,7 +253,7 @@ mod tests {
             panic!("another answer")
         };
         assert!(found.lineages.is_empty() && found.notes.len() == FEW);
-        let codes: Vec<&str> = found.findings.iter().map(|f| f.code.as_str()).collect();
+        let codes: Vec<&str> = found.findings.iter().map(|f| f.code.word()).collect();
         assert_eq!(codes, ["implausible"]);
     }
 }

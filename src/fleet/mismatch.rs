@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::base::codes::Code;
 use crate::base::finding::Severity;
 use crate::base::names::Hostname;
 use crate::ca::served::{Fault, Identity};
@@ -32,7 +33,7 @@ pub struct Mismatch {
     /// How bad.
     pub severity: Severity,
     /// Which kind.
-    pub code: &'static str,
+    pub code: Code,
     /// What is wrong, to be said of a name and an address.
     pub what: String,
     /// What to do.
@@ -62,7 +63,7 @@ pub fn not_served(lineage: &str, owner: Option<&str>) -> String {
 pub fn mismatch(seen: &Comparison<'_>) -> Mismatch {
     let Comparison { name, served, covers, .. } = seen;
     let problem = Severity::Problem;
-    let code = if *covers { Fault::ANOTHER } else { Fault::NOT_COVERED };
+    let code = if *covers { Code::ServedAnother } else { Code::ServedNotCovered };
     let told = |severity, what, remedy: String| Mismatch { severity, code, what, remedy };
     let Some(owner) = seen.owner else {
         let nobodys = whose::nobodys(seen.address);
@@ -147,11 +148,11 @@ mod tests {
         ] {
             let told = said(owner, lineages, false);
             assert!(told.what.contains(words), "{told:?}");
-            assert_eq!((told.code, told.severity), (Fault::NOT_COVERED, Severity::Problem));
+            assert_eq!((&told.code, told.severity), (&Code::ServedNotCovered, Severity::Problem));
             assert!(owner.is_some() || !told.remedy.contains("reload"), "{told:?}");
         }
         let covers = said(Some("vps"), &[&named], true);
-        assert_eq!((covers.code, covers.severity), (Fault::ANOTHER, Severity::Problem));
+        assert_eq!((&covers.code, covers.severity), (&Code::ServedAnother, Severity::Problem));
         assert!(covers.what.contains("not the one on disk of vps, AA "), "{covers:?}");
         assert_eq!(said(Some("vps"), &[], true).severity, Severity::Warning);
     }

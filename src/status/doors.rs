@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::base::codes::Code;
 use crate::base::names::Hostname;
 use crate::ca::resolve::System;
 use crate::ca::served::Fault;
@@ -35,7 +36,7 @@ fn missing_somewhere(hosts: &[HostStatus]) -> BTreeSet<Hostname> {
     // The host that serves it names the line.
     let is_told = |name: &Hostname| {
         let mut findings = fresh().flat_map(|found| &found.findings);
-        findings.any(|told| told.code == Fault::NOT_COVERED && told.names.contains(name))
+        findings.any(|told| told.code == Code::ServedNotCovered && told.names.contains(name))
     };
     names.into_iter().filter(|name| lacks(name) && !is_told(name)).collect()
 }
@@ -43,7 +44,7 @@ fn missing_somewhere(hosts: &[HostStatus]) -> BTreeSet<Hostname> {
 fn wrong(name: &Hostname, address: IpAddr) -> Wrong {
     let fault = Fault::NotCovered(name.clone());
     Wrong {
-        code: fault.code().to_owned(),
+        code: fault.code(),
         key: format!("{}/{name}/{address}", fault.code()),
         severity: Urgency::from(fault.severity()),
         text: format!("{name} at {address}: {fault}"),
@@ -88,7 +89,7 @@ mod tests {
         hosts[1].found.as_mut().unwrap().lineages = vec![home];
         assert_eq!(missing_somewhere(&hosts).len(), 1);
         let fault = Fault::NotCovered(Hostname::parse("third.example").unwrap());
-        let told = Finding::new(fault.severity(), fault.code(), None, fault.what(), fault.remedy());
+        let told = Finding::new(fault.code(), None, fault.what(), fault.remedy());
         let told = told.about(vec![Hostname::parse("third.example").unwrap()]);
         hosts[0].found.as_mut().unwrap().findings.push(told);
         assert!(missing_somewhere(&hosts).is_empty());

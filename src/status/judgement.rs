@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::base::codes::{self, is_known};
+use crate::base::codes::Code;
 use crate::base::finding::{self, Finding};
 use crate::base::text::span;
 use crate::check::health::is_of_arbiter;
@@ -36,17 +36,17 @@ pub fn wrong(status: &Overview, thresholds: Thresholds) -> Vec<Wrong> {
             None => String::new(),
         };
         let text = format!("the lease: {arbiter} cannot be asked{seen}, so nobody renews: {why}");
-        let code = "arbiter-unreachable".to_owned();
         // As bad as the host that asked finds it, whose finding is left out for this.
         let own = status.hosts.iter().filter(|host| host.own).filter_map(|h| h.found.as_ref());
         let mut own = own.flat_map(|found| &found.findings);
         let severity = own
-            .find(|finding| finding.code == code)
+            .find(|finding| finding.code == Code::ArbiterUnreachable)
             .map_or(Urgency::Critical, |finding| finding.severity.into());
+        let code = Code::ArbiterUnreachable;
         found.push(Wrong { code, key: "lease".into(), severity, text });
     }
     found.extend(nobody_renews(&status.hosts).map(|finding| Wrong {
-        key: finding.code.clone(),
+        key: finding.code.to_string(),
         severity: finding.severity.into(),
         text: finding.to_string(),
         code: finding.code,
@@ -130,18 +130,17 @@ fn of_host(
 ) -> Vec<Wrong> {
     let (name, now) = (&host.name, status.at);
     let mut list = Vec::new();
-    let mut add = |code: &str, key: String, severity, text: String| {
-        debug_assert!(cfg!(test) || is_known(code), "a finding without a meaning: {code}");
-        let severity = codes::severity(code).map_or(severity, Urgency::from);
-        let (code, text) = (code.to_owned(), format!("{name}: {text}"));
-        list.push(Wrong { code, key, severity, text });
+    let mut add = |code: Code, key: String, severity: Urgency, text: String| {
+        // That another version found it less bad does not make it so.
+        let severity = code.severity().map_or(severity, |fixed| severity.max(fixed.into()));
+        list.push(Wrong { code, key, severity, text: format!("{name}: {text}") });
     };
     if let Some(why) = host.unreachable.as_ref().filter(|_| !is_arbiter(status, host)) {
         let text = match host.seen {
             Some(seen) => format!("cannot be reached, last seen {}: {why}", minute(seen)),
             None => format!("cannot be reached, and was never seen: {why}"),
         };
-        add("host-unreachable", format!("unreachable/{name}"), Urgency::Warning, text);
+        add(Code::HostUnreachable, format!("unreachable/{name}"), Urgency::Warning, text);
     }
     let Some(found) = &host.found else { return list };
     for lineage in &found.lineages {
@@ -150,10 +149,10 @@ fn of_host(
         let when = if lineage.not_after <= now { "expired" } else { "expires" };
         let text = format!("{} {when} {}", lineage.name, minute(lineage.not_after));
         if host.is_fresh() {
-            add("expiry", key, severity, text);
+            add(Code::Expiry, key, severity, text);
         } else {
             // It may have been renewed since.
-            add("expiry", key, Urgency::Warning, format!("{text}, as far as is known"));
+            add(Code::Expiry, key, Urgency::Warning, format!("{text}, as far as is known"));
         }
     }
     if host.is_fresh() {
@@ -161,18 +160,18 @@ fn of_host(
         // The arbiter that this very host asks is told of by the lease, whoever else asks it.
         let arbiter = status.lease.arbiter.as_deref().unwrap_or_default();
         let is_told = |finding: &Finding| {
-            let is_own = host.own && finding.code == "arbiter-unreachable";
+            let is_own = host.own && finding.code == Code::ArbiterUnreachable;
             status.lease.failure.is_some() && (is_own || is_of_arbiter(finding, arbiter))
         };
         for finding in found.findings.iter().filter(|finding| !is_told(finding)) {
             let place = finding.place.as_deref().and_then(|place| place.strip_prefix('/'));
             let key = match place {
-                _ if OF_THE_WEB_SERVER.contains(&&*finding.code) => format!("apache/{name}"),
+                _ if OF_THE_WEB_SERVER.contains(&finding.code) => format!("apache/{name}"),
                 Some(place) => format!("{}/{name}/{place}", finding.code),
                 None => format!("{}/{name}", finding.code),
             };
             let text = Finding { host: None, ..finding.clone() }.to_string();
-            add(&finding.code, key, finding.severity.into(), text);
+            add(finding.code.clone(), key, finding.severity.into(), text);
         }
         clock(status, host, &mut add);
     }
@@ -183,7 +182,7 @@ fn of_host(
 fn clock(status: &Overview, host: &HostStatus, add: &mut Add<'_>) {
     let is_behind = |host: &HostStatus| {
         let findings = host.found.iter().flat_map(|found| &found.findings);
-        findings.into_iter().any(|finding| finding.code == "clock-behind")
+        findings.into_iter().any(|finding| finding.code == Code::ClockBehind)
     };
     let ahead = SignedDuration::from_secs(host.clock_ahead);
     let is_told = is_behind(host) || status.hosts.iter().any(|host| host.own && is_behind(host));
@@ -197,10 +196,10 @@ fn clock(status: &Overview, host: &HostStatus, add: &mut Add<'_>) {
     );
     let day = SignedDuration::from_hours(24);
     let severity = if ahead.abs() > day { Urgency::Critical } else { Urgency::Warning };
-    add("clock-skew", format!("clock-skew/{}", host.name), severity, text);
+    add(Code::ClockSkew, format!("clock-skew/{}", host.name), severity, text);
 }
 
-type Add<'a> = dyn FnMut(&str, String, Urgency, String) + 'a;
+type Add<'a> = dyn FnMut(Code, String, Urgency, String) + 'a;
 
 /// What is only wrong if it is so now.
 fn of_fresh(name: &str, found: &Found, told: &[String], add: &mut Add<'_>) {
@@ -211,24 +210,24 @@ fn of_fresh(name: &str, found: &Found, told: &[String], add: &mut Add<'_>) {
             "nobody renews, and the challenge path is still local, so no other host can renew: {}; run certbaton recover there",
             names.join(" ")
         );
-        add("abandoned-route", format!("route/{name}"), Urgency::Critical, text);
+        add(Code::AbandonedRoute, format!("route/{name}"), Urgency::Critical, text);
     } else if found.pending && !found.under_way {
         let text = "Apache may still answer a challenge path that was given back; run certbaton recover there";
-        add("abandoned-route", format!("route/{name}"), Urgency::Critical, text.to_owned());
+        add(Code::AbandonedRoute, format!("route/{name}"), Urgency::Critical, text.to_owned());
     }
     if !found.damaged.is_empty() {
         let text = found.damaged.join("; ");
-        add("damaged-block", format!("damaged/{name}"), Urgency::Critical, text);
+        add(Code::DamagedBlock, format!("damaged/{name}"), Urgency::Critical, text);
     }
     // An older certbaton there says no more than this.
-    let is_told_better = |f: &Finding| OF_THE_WEB_SERVER.contains(&&*f.code);
+    let is_told_better = |f: &Finding| OF_THE_WEB_SERVER.contains(&f.code);
     let web_server = found.apache.as_ref().filter(|_| !found.findings.iter().any(is_told_better));
     if let Some(why) = web_server {
         let text = match &found.versions.web_server {
             Some(server) => format!("the configuration of {server} is not in order: {why}"),
             None => format!("Apache cannot be asked: {why}"),
         };
-        add("apache", format!("apache/{name}"), Urgency::Warning, text);
+        add(Code::Apache, format!("apache/{name}"), Urgency::Critical, text);
     }
     if let Some(run) = &found.last_run {
         let how = match run.outcome {
@@ -241,7 +240,7 @@ fn of_fresh(name: &str, found: &Found, told: &[String], add: &mut Add<'_>) {
         if let Some(how) = how.filter(|_| !is_told) {
             let kind = run.kind.map_or("run", |kind| kind.text());
             let text = format!("the last {kind}, {}, {how}: {}", run.id, run.words());
-            add("last-run", format!("last-run/{name}"), Urgency::Warning, text);
+            add(Code::LastRun, format!("last-run/{name}"), Urgency::Warning, text);
         }
     }
     for lineage in &found.lineages {
@@ -256,11 +255,11 @@ fn of_fresh(name: &str, found: &Found, told: &[String], add: &mut Add<'_>) {
         };
         if let Some(obstacle) = &lineage.obstacle {
             let text = format!("{} cannot be renewed: {obstacle}", lineage.name);
-            add("lineage", key(), Urgency::Warning, text);
+            add(Code::Lineage, key(), Urgency::Warning, text);
         } else if let Some(last) = failed.filter(|last| !of_last_run(last)) {
             let why = last.why.as_deref().unwrap_or("see certbot's log");
             let text = format!("{} was not renewed in run {}: {why}", lineage.name, last.run);
-            add("lineage", key(), Urgency::Warning, text);
+            add(Code::Lineage, key(), Urgency::Warning, text);
         }
     }
 }
@@ -275,13 +274,13 @@ impl From<finding::Severity> for Urgency {
 }
 
 /// Why the web server's configuration cannot be used: one condition, whichever it is.
-const OF_THE_WEB_SERVER: [&str; 6] = [
-    "apache-not-running",
-    "apache-unreadable",
-    "configtest",
-    "other-web-server",
-    "several-apaches",
-    "web-server-test",
+const OF_THE_WEB_SERVER: [Code; 6] = [
+    Code::ApacheNotRunning,
+    Code::ApacheUnreadable,
+    Code::Configtest,
+    Code::OtherWebServer,
+    Code::SeveralApaches,
+    Code::WebServerTest,
 ];
 
 /// Clocks that differ by no more do not matter.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::base::codes::Code;
 use crate::fleet::found::Found;
 use crate::lease;
 
@@ -39,7 +40,7 @@ pub enum Urgency {
 #[serde(rename_all = "kebab-case")]
 pub struct Wrong {
     /// Which kind, as in the table of doc/schema/findings.md.
-    pub code: String,
+    pub code: Code,
     /// Names the condition, the same as long as it lasts: `expiry/HOST/LINEAGE`.
     pub key: String,
     /// How bad.

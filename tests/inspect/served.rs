@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use certbaton::base::codes::Code;
 use certbaton::base::finding::Severity;
 use certbaton::check::inspect::inspect;
 use certbaton::config::Settings;
@@ -93,9 +94,15 @@ impl Site {
     }
 
     fn told(&self) -> Vec<String> {
-        let others = ["two-timers", "two-certbots", "nobody-renews", "certonly", "certbot-missing"];
+        let others = [
+            Code::TwoTimers,
+            Code::TwoCertbots,
+            Code::NobodyRenews,
+            Code::Certonly,
+            Code::CertbotMissing,
+        ];
         let found = inspect(&self.settings(), &[]).findings.into_iter();
-        let found = found.filter(|f| !others.contains(&f.code.as_str()));
+        let found = found.filter(|f| !others.contains(&f.code));
         let root = format!("{}/sites-enabled/", self.layout.server_root().display());
         let told = found.map(|f| {
             let sign = if f.severity == Severity::Problem { "!" } else { "" };
@@ -197,7 +204,7 @@ fn a_name_beside_those_of_the_lineage_is_found_once_it_leads_here() {
         assert_eq!(site.told(), ["!served-not-covered site.conf:11"]);
         let status = status::asking::found(&site.settings()).findings.into_iter();
         let told: Vec<String> = status
-            .filter(|finding| finding.code == "served-not-covered")
+            .filter(|finding| finding.code == Code::ServedNotCovered)
             .map(|finding| finding.names[0].to_string())
             .collect();
         assert_eq!(told, ["extra.example.org"], "the same by status");

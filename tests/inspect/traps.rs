@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use certbaton::base::codes::Code;
 use certbaton::base::finding::{Finding, Severity};
 use certbaton::check::inspect::inspect;
 use certbaton::config::Settings;
@@ -76,16 +77,16 @@ impl Place {
         let found = inspect(&settings, &[]);
         assert!(found.names.iter().all(|name| name.answerer == Answerer::Nobody));
         let others = [
-            "apache-not-running",
-            "two-timers",
-            "two-certbots",
-            "nobody-renews",
-            "certbot-missing",
-            "certonly",
-            "no-recovery",
-            "no-drop-in",
+            Code::ApacheNotRunning,
+            Code::TwoTimers,
+            Code::TwoCertbots,
+            Code::NobodyRenews,
+            Code::CertbotMissing,
+            Code::Certonly,
+            Code::NoRecovery,
+            Code::NoDropIn,
         ];
-        found.findings.into_iter().filter(|f| !others.contains(&f.code.as_str())).collect()
+        found.findings.into_iter().filter(|f| !others.contains(&f.code)).collect()
     }
 
     /// What is found: `!CODE PLACE` for a problem, `CODE PLACE` for a warning.

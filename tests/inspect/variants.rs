@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
+use certbaton::base::codes::Code;
 use certbaton::base::finding::Finding;
 use certbaton::base::names::Hostname;
 use certbaton::check::inspect::inspect;
@@ -69,7 +70,7 @@ fn a_switched_route_is_the_webroots_and_other_lines_are_told_where_they_stand_no
             ensure!(is_local != others.contains(&name.name), "{name:?}");
         }
         places(&found).try_for_each(expect_there)?;
-        let abandoned = found.findings.iter().filter(|f| f.code == "abandoned-route").count();
+        let abandoned = found.findings.iter().filter(|f| f.code == Code::AbandonedRoute).count();
         ensure!(abandoned == fixture.expect.names.len(), "{:?}", found.findings);
         Ok(())
     });
@@ -102,7 +103,7 @@ fn expect_told(fixture: &Fixture, stage: &Stage<'_>, found: &Inspection) -> Resu
         answerers.push(format!("{kind}{place}"));
     }
     answerers.dedup();
-    let of_variant = |f: &&Finding| !NOT_OF_APACHE.contains(&f.code.as_str());
+    let of_variant = |f: &&Finding| !NOT_OF_APACHE.contains(&f.code);
     let findings = found.findings.iter().filter(of_variant);
     let findings: Vec<_> = findings.map(|f| format!("{}={}", f.code, short(&f.place))).collect();
     let (answerers, findings) = (answerers.join(" "), findings.join(" "));
@@ -127,7 +128,7 @@ fn told(answerer: &Answerer) -> (&'static str, Option<&Directive>) {
 /// Who really answers is of the kind that was told.
 fn expect_kind(fixture: &Fixture, answerer: &Answerer, told: &[Finding]) -> Result<(), String> {
     // What only a request decides is told as that.
-    let may_deny = || told.iter().any(|f| f.code == "denied" && f.what.contains(" may deny "));
+    let may_deny = || told.iter().any(|f| f.code == Code::Denied && f.what.contains(" may deny "));
     let agrees = match &fixture.expect.before {
         _ if fixture.expect.server != State::Running => true,
         Before::Local => match answerer {
@@ -167,8 +168,8 @@ fn expect_there(directive: &Directive) -> Result<(), String> {
 }
 
 /// Of the timers of the machine that runs the tests: none of a variant's business.
-const NOT_OF_APACHE: [&str; 5] =
-    ["two-timers", "two-certbots", "nobody-renews", "certonly", "certbot-missing"];
+const NOT_OF_APACHE: [Code; 5] =
+    [Code::TwoTimers, Code::TwoCertbots, Code::NobodyRenews, Code::Certonly, Code::CertbotMissing];
 
 /// Runs `check` on every fixture, a few at a time, and reports all failures.
 fn each(check: impl Fn(&Fixture, &Backends, &Network) -> Result<(), String> + Sync) {

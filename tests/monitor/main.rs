@@ -61,7 +61,7 @@ pub(crate) fn write(path: &Path, text: &str, mode: u32) {
 
 fn overview(keys: &[&str]) -> Overview {
     let wrong = |key: &&str| Wrong {
-        code: key.split('/').next().unwrap_or_default().to_owned(),
+        code: serde_json::from_value(key.split('/').next().into()).unwrap(),
         key: (*key).to_owned(),
         severity: Urgency::Critical,
         text: format!("home: {key} is wrong"),

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use crate::base::codes::Code;
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::Hostname;
 use crate::ca::sight::Miss;
@@ -234,18 +235,22 @@ impl Case<'_> {
 
     /// What certbaton's own pre-hook stops at, or certbot, or the CA, wherever that comes to.
     fn stopped(&self) -> Option<Vec<Finding>> {
-        if outside::caa(self.gathered, self.name).is_some_and(|told| told.code == "caa-forbids") {
+        if outside::caa(self.gathered, self.name).is_some_and(|told| told.code == Code::CaaForbids)
+        {
             // `outside` says what is wrong with the records.
             return Some(Vec::new());
         }
         let findings = &self.host.inspection.as_ref().ok()?.findings;
-        let stops = |finding: &&Finding| match finding.code.as_str() {
-            "configtest" | "damaged-block" => self.is_hooked(),
-            "webroot-unreadable" => finding.names.contains(self.name),
+        let stops = |finding: &&Finding| match finding.code {
+            Code::Configtest | Code::DamagedBlock => self.is_hooked(),
+            Code::WebrootUnreadable => finding.names.contains(self.name),
             // Nobody can renew meanwhile; the lease is certbaton's.
-            "disk-full" | "clock-behind" | "certbot-missing" | "certbot-stopped"
-            | "keeper-stopped" => true,
-            "arbiter-unreachable" => self.is_hooked() && finding.severity == Severity::Problem,
+            Code::DiskFull
+            | Code::ClockBehind
+            | Code::CertbotMissing
+            | Code::CertbotStopped
+            | Code::KeeperStopped => true,
+            Code::ArbiterUnreachable => self.is_hooked() && finding.severity == Severity::Problem,
             _ => false,
         };
         findings.iter().find(stops).map(|finding| vec![finding.clone()])

@@ -133,7 +133,7 @@ fn a_mistyped_name_is_told_the_one_that_is_meant_with_its_line_and_those_that_th
             }
         }
         let found = outside::findings(&g);
-        found.into_iter().find(|found| found.code == "no-address").unwrap().remedy
+        found.into_iter().find(|found| found.code == Code::NoAddress).unwrap().remedy
     };
     assert_eq!(
         told("wikki.example.org", "wiki.example.org"),
@@ -308,17 +308,17 @@ fn a_home_without_hooks_keeps_the_line_that_the_vps_renews_by() {
     let line = directive(&format!("ProxyPass {path} http://vps{path}"));
     home.inspection.as_mut().unwrap().names[0].answerer = Answerer::Passed(line);
     let (_, findings) = verdict(&g);
-    assert_eq!(found_problems(&g), ["hooks-missing"]);
+    assert_eq!(found_problems(&g), [Code::HooksMissing]);
     assert!(findings[0].what.contains("missing: pre deploy post"), "{findings:?}");
     assert!(findings[0].remedy.starts_with("certbaton init"), "{findings:?}");
     assert!(findings.iter().all(|f| !f.remedy.contains(" ! ")), "{findings:?}");
     // One that takes all is in the way of a host that is alone.
     let all = Answerer::Passed(directive("ProxyPass / http://localhost:8080/"));
     g.hosts[0].inspection.as_mut().unwrap().names[0].answerer = all;
-    assert_eq!(found_problems(&g), ["passed-on"]);
+    assert_eq!(found_problems(&g), [Code::PassedOn]);
 }
 
-fn found_problems(g: &Gathered) -> Vec<String> {
+fn found_problems(g: &Gathered) -> Vec<Code> {
     let (_, findings) = verdict(g);
     let problems = findings.into_iter().filter(|found| found.severity == Severity::Problem);
     problems.map(|found| found.code).collect()
@@ -343,7 +343,7 @@ fn a_webroot_that_is_not_there_is_one_finding_with_all_its_names() {
     for (number, name) in names.iter().enumerate() {
         let place = Some(format!("/etc/letsencrypt/renewal/a.conf:{}", number + 7));
         let what = "the webroot /var/www/html is not there";
-        let told = Finding::new(Severity::Problem, "webroot-missing", place, what, "mkdir -p it");
+        let told = Finding::new(Code::WebrootMissing, place, what, "mkdir -p it");
         let told = told.on(&label(VPS)).about(vec![name.clone()]);
         g.hosts[VPS].inspection.as_mut().unwrap().findings.push(told);
     }
@@ -395,7 +395,7 @@ fn apache_that_does_not_run_is_one_finding() {
     assert_eq!(found(&g), ["nobody-listens home AAAA 2001:db8::20"]);
     let stopped = Finding {
         severity: Severity::Problem,
-        code: "apache-not-running".into(),
+        code: Code::ApacheNotRunning,
         host: Some(label(HOME)),
         names: Vec::new(),
         place: None,
@@ -486,17 +486,16 @@ fn what_apache_has_not_loaded_yet_is_to_blame_before_what_nobody_can_see() {
     all_see(&mut g, HOME, V6, &missed(MissKind::Status(404)));
     let inspection = g.hosts[HOME].inspection.as_mut().unwrap();
     inspection.names[0].answerer = Answerer::Webroot;
-    let codes = |g: &Gathered| {
-        verdict(g).1.into_iter().map(|finding| finding.code).collect::<Vec<String>>()
-    };
-    assert!(codes(&g).contains(&"unexplained".to_owned()), "{:?}", codes(&g));
+    let codes =
+        |g: &Gathered| verdict(g).1.into_iter().map(|finding| finding.code).collect::<Vec<Code>>();
+    assert!(codes(&g).contains(&Code::Unexplained), "{:?}", codes(&g));
     let place = Some("/etc/apache2/sites-enabled".to_owned());
-    let mut found = Finding::new(Severity::Warning, "unloaded-change", place, "a site", "reload");
-    found.host = Some(label(HOME));
+    let found = Finding::new(Code::UnloadedChange, place, "a site", "reload");
+    let found = found.severity(Severity::Warning).on(&label(HOME));
     g.hosts[HOME].inspection.as_mut().unwrap().findings.push(found);
     let told = verdict(&g).1;
-    assert!(!codes(&g).contains(&"unexplained".to_owned()), "{told:?}");
-    assert!(told.iter().any(|f| f.code == "unloaded-change" && f.severity == Severity::Problem));
+    assert!(!codes(&g).contains(&Code::Unexplained), "{told:?}");
+    assert!(told.iter().any(|f| f.code == Code::UnloadedChange && f.severity == Severity::Problem));
 }
 
 /// A name of one host's lineage alone.
@@ -508,7 +507,7 @@ fn a_name_that_only_another_hosts_lineage_has_needs_a_certificate_at_each_of_its
         let uncovered = || Leaf {
             faults: vec![LeafFault {
                 severity: Severity::Problem,
-                code: "served-not-covered".into(),
+                code: Code::ServedNotCovered,
                 what: "serves a certificate that is not for a.example".into(),
                 remedy: "see to it".into(),
             }],
@@ -518,7 +517,7 @@ fn a_name_that_only_another_hosts_lineage_has_needs_a_certificate_at_each_of_its
             sight.presented[at].leaf = Some(uncovered());
         }
         let told = verdict(&g).1;
-        let told = told.iter().find(|finding| finding.code == "served-not-covered").unwrap();
+        let told = told.iter().find(|finding| finding.code == Code::ServedNotCovered).unwrap();
         assert_eq!(told.place.as_deref(), Some(&*format!("{place} port 443")));
         assert_eq!((told.severity, &told.host), (Severity::Problem, &Some(label(lacks))));
         assert!(told.what.contains("has no lineage with that name"), "{told:?}");
@@ -526,7 +525,7 @@ fn a_name_that_only_another_hosts_lineage_has_needs_a_certificate_at_each_of_its
         let by_line = Finding { place: Some("/f:5".into()), ..told.clone() };
         let before = g.hosts[lacks].inspection.clone();
         g.hosts[lacks].inspection.as_mut().unwrap().findings.push(by_line);
-        let all = verdict(&g).1.into_iter().filter(|f| f.code == "served-not-covered");
+        let all = verdict(&g).1.into_iter().filter(|f| f.code == Code::ServedNotCovered);
         let places: Vec<Option<String>> = all.map(|f| f.place).collect();
         assert_eq!(places, [Some("/f:5".to_owned())]);
         g.hosts[lacks].inspection = before;
@@ -535,7 +534,7 @@ fn a_name_that_only_another_hosts_lineage_has_needs_a_certificate_at_each_of_its
             let other = ["BB", "AA"][at];
             sight.presented[at].leaf = Some(leaf(if other == "AA" { "BB" } else { "AA" }));
         }
-        let served = |f: &Finding| f.code.starts_with("served-");
+        let served = |f: &Finding| f.code.word().starts_with("served-");
         assert!(!verdict(&g).1.iter().any(served), "{:?}", verdict(&g).1);
     }
 }
@@ -551,7 +550,7 @@ fn what_is_presented_is_what_is_on_disk_and_whole() {
     for sight in sights(&mut g) {
         let fault = LeafFault {
             severity: Severity::Warning,
-            code: "served-chain-incomplete".into(),
+            code: Code::ServedChainIncomplete,
             what: "w".into(),
             remedy: "r".into(),
         };
@@ -658,15 +657,15 @@ fn where_nobody_may_issue_no_ca_may() {
 #[test]
 fn what_the_pre_hook_stops_at_is_foretold() {
     for (code, names) in [
-        ("damaged-block", vec![]),
-        ("configtest", vec![]),
-        ("webroot-unreadable", vec![Hostname::parse("a.example").unwrap()]),
+        (Code::DamagedBlock, vec![]),
+        (Code::Configtest, vec![]),
+        (Code::WebrootUnreadable, vec![Hostname::parse("a.example").unwrap()]),
     ] {
         let mut g = healthy();
         let host = Some(g.hosts[HOME].label.clone());
         g.hosts[HOME].inspection.as_mut().unwrap().findings.push(Finding {
             severity: Severity::Problem,
-            code: code.into(),
+            code: code.clone(),
             host,
             names,
             place: Some("/etc/x:3".into()),
@@ -681,11 +680,15 @@ fn what_the_pre_hook_stops_at_is_foretold() {
 
 #[test]
 fn a_host_that_cannot_renew_by_its_own_health_fails_whatever_is_answered() {
-    for code in
-        ["arbiter-unreachable", "certbot-missing", "disk-full", "clock-behind", "certbot-stopped"]
-    {
+    for code in [
+        Code::ArbiterUnreachable,
+        Code::CertbotMissing,
+        Code::DiskFull,
+        Code::ClockBehind,
+        Code::CertbotStopped,
+    ] {
         let mut g = healthy();
-        let finding = Finding::new(Severity::Problem, code, None, "what", "do").on(&label(HOME));
+        let finding = Finding::new(code.clone(), None, "what", "do").on(&label(HOME));
         g.hosts[HOME].inspection.as_mut().unwrap().findings.push(finding);
         assert!(matches!(now(&g, HOME), Fate::Fails(_)), "{code}");
         assert_eq!(now(&g, VPS), Fate::Works, "{code}");
@@ -759,7 +762,7 @@ fn what_a_host_knows_of_its_own_line_is_not_told_twice() {
     answerer(&mut g, HOME, Answerer::Denied(directive("Require all denied")));
     let known = Finding {
         severity: Severity::Warning,
-        code: "denied".into(),
+        code: Code::Denied,
         host: Some(label(HOME)),
         names: g.names.clone(),
         place: Some("/etc/apache2/x.conf:7".into()),

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::finding::{Finding, Severity};
+use crate::base::codes::Code;
+use crate::base::finding::Finding;
 use crate::setup::adopt::deed::{Deed, Mixture};
 use crate::setup::adopt::saved::{self, Saved};
 use crate::setup::change::{Change, What};
@@ -100,8 +101,7 @@ impl OldHook {
         if is_old(&self.deed) {
             return self.mode.is_none().then(|| {
                 Finding::new(
-                    Severity::Problem,
-                    "old-hook-link",
+                    Code::OldHookLink,
                     Some(path.display().to_string()),
                     "a link to the script of the old hook, which stays in use",
                     format!("remove the link: rm {}", path.display()),
@@ -128,8 +128,7 @@ fn told(deed: &Deed, (file, line): (&Path, usize), key: &str, command: &str) -> 
                 format!("take that out, and every restart of Apache; what is to stay: {rest}")
             };
             Some(Finding::new(
-                Severity::Problem,
-                "old-hook-mixed",
+                Code::OldHookMixed,
                 place,
                 format!("the old hook, and more than that; it was not touched ({toggle})"),
                 format!("{remedy}; {INSTEAD}"),
@@ -138,8 +137,7 @@ fn told(deed: &Deed, (file, line): (&Path, usize), key: &str, command: &str) -> 
         Deed::Else => {
             let command = if command.is_empty() { String::new() } else { format!(" ({command})") };
             Some(Finding::new(
-                Severity::Warning,
-                "hook-stays",
+                Code::HookStays,
                 place(file, line),
                 format!("{key} does something else and stays{command}"),
                 "remove it by hand if it belongs to the old hook",
@@ -151,8 +149,7 @@ fn told(deed: &Deed, (file, line): (&Path, usize), key: &str, command: &str) -> 
 /// A line that is run at its time and does what the hook did.
 pub fn scheduled(place: String, text: &str) -> Finding {
     Finding::new(
-        Severity::Problem,
-        "old-hook-scheduled",
+        Code::OldHookScheduled,
         Some(place),
         format!("the old hook, started from here; it was not touched ({text})"),
         format!("take that part out; {INSTEAD}"),
@@ -204,7 +201,7 @@ mod tests {
         assert!(told.remedy.contains("what is to stay: cp a b; cp c d"), "{}", told.remedy);
         let script = OldHook { path: "/s".into(), mode: Some(0o755), deed: mixture() };
         assert_eq!(script.change(), None);
-        assert_eq!(script.finding().unwrap().code, "old-hook-mixed");
+        assert_eq!(script.finding().unwrap().code, Code::OldHookMixed);
     }
 
     #[test]
@@ -213,6 +210,6 @@ mod tests {
         assert_eq!(script(Some(0o4755)).change().unwrap().what, What::Mode(0o4644));
         assert_eq!(script(Some(0o755)).finding(), None);
         assert_eq!(script(None).change(), None);
-        assert_eq!(script(None).finding().unwrap().code, "old-hook-link");
+        assert_eq!(script(None).finding().unwrap().code, Code::OldHookLink);
     }
 }

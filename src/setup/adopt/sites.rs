@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::finding::{Finding, Severity};
+use crate::base::codes::Code;
+use crate::base::finding::Finding;
 use crate::check::marks;
 use crate::setup::adopt::Adoption;
 use crate::setup::change::{Change, What};
@@ -39,8 +40,7 @@ pub fn site(name: &str, real: &Path, live: &[u8], twin: Option<&Twin>) -> Adopti
             return out;
         }
         out.findings.push(Finding::new(
-            Severity::Warning,
-            "site-differs",
+            Code::SiteDiffers,
             Some(format!("{name}:{}", marks::first_difference(&judged.after, &twin.bytes))),
             format!("the old hook made a file of the link, and it differs from {path} by more than its #: it stays a file"),
             format!("Apache reads this one: bring the other up to date (diff {path} {name}), then ln -sfn {} {name}", target.display()),

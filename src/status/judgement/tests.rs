@@ -141,21 +141,20 @@ fn the_worst_comes_first() {
     assert_eq!((exit, told[0].0.as_str(), told.len()), (2, "route/home", 3));
 }
 
-fn problem(code: &str, place: Option<&str>) -> Finding {
-    let severity = finding::Severity::Problem;
-    Finding::new(severity, code, place.map(str::to_owned), "it is so", "do this")
+fn problem(code: Code, place: Option<&str>) -> Finding {
+    Finding::new(code, place.map(str::to_owned), "it is so", "do this")
 }
 
 #[test]
 fn what_keeps_a_host_from_renewing_is_critical_and_has_its_code() {
-    for code in ["disk-full", "clock-behind", "certbot-stopped", "keeper-stopped"] {
-        let told = judged(|status| found(status).findings.push(problem(code, None)));
+    for code in [Code::DiskFull, Code::ClockBehind, Code::CertbotStopped, Code::KeeperStopped] {
+        let told = judged(|status| found(status).findings.push(problem(code.clone(), None)));
         assert_eq!(told, only(&format!("{code}/home"), Urgency::Critical));
     }
     let mut status = healthy();
-    found(&mut status).findings.push(problem("disk-full", Some("/var/log/letsencrypt")));
+    found(&mut status).findings.push(problem(Code::DiskFull, Some("/var/log/letsencrypt")));
     let told = wrong(&status, Thresholds::default()).remove(0);
-    assert_eq!((&*told.code, &*told.key), ("disk-full", "disk-full/home/var/log/letsencrypt"));
+    assert_eq!((&told.code, &*told.key), (&Code::DiskFull, "disk-full/home/var/log/letsencrypt"));
     assert_eq!(told.text, "home: /var/log/letsencrypt: it is so; do this");
 }
 
@@ -165,24 +164,35 @@ fn what_check_calls_a_problem_is_critical_and_a_web_server_that_cannot_be_used_i
     assert_eq!(old, only("apache/home", Urgency::Critical));
     let told = |status: &mut Overview| {
         found(status).apache = Some("it is not running".into());
-        let told = Finding::new(finding::Severity::Warning, "apache-not-running", None, "a", "b");
-        found(status).findings.push(told);
+        let told = problem(Code::ApacheNotRunning, None);
+        let severity = finding::Severity::Warning;
+        found(status).findings.push(Finding { severity, ..told });
     };
-    assert_eq!(judged(told), only("apache/home", Urgency::Critical), "whatever it is made with");
+    assert_eq!(judged(told), only("apache/home", Urgency::Critical), "whatever its host finds");
     let mut status = healthy();
     told(&mut status);
-    assert_eq!(wrong(&status, Thresholds::default())[0].code, "apache-not-running");
+    assert_eq!(wrong(&status, Thresholds::default())[0].code, Code::ApacheNotRunning);
+}
+
+#[test]
+fn a_code_of_another_version_is_told_as_it_came() {
+    let code: Code = serde_json::from_str("\"later\"").unwrap();
+    let severity = finding::Severity::Warning;
+    let told = problem(Code::DiskFull, None);
+    let told = Finding { severity, code, ..told };
+    let told = judged(|status| found(status).findings.push(told.clone()));
+    assert_eq!(told, only("later/home", Urgency::Warning));
 }
 
 #[test]
 fn an_arbiter_that_does_not_answer_is_told_once() {
     let (exit, told) = judged(|status| {
-        found(status).findings.push(problem("arbiter-unreachable", None));
+        found(status).findings.push(problem(Code::ArbiterUnreachable, None));
         status.lease.failure = Some("Permission denied".into());
     });
     assert_eq!((exit, told), only("lease", Urgency::Critical));
     let breaking_glass = judged(|status| {
-        let mut warning = problem("arbiter-unreachable", None);
+        let mut warning = problem(Code::ArbiterUnreachable, None);
         warning.severity = finding::Severity::Warning;
         found(status).findings.push(warning);
         status.lease.failure = Some("Permission denied".into());
@@ -190,7 +200,7 @@ fn an_arbiter_that_does_not_answer_is_told_once() {
     assert_eq!(breaking_glass, only("lease", Urgency::Warning));
     let of_a_peer = judged(|status| {
         let peer = status.hosts[0].found.as_mut().unwrap();
-        peer.findings.push(problem("arbiter-unreachable", None));
+        peer.findings.push(problem(Code::ArbiterUnreachable, None));
     });
     assert_eq!(of_a_peer, only("arbiter-unreachable/vps", Urgency::Critical));
 }
@@ -203,7 +213,7 @@ fn an_arbiter_that_is_away_is_told_once_whoever_asks_it() {
             status.lease.arbiter = Some("vps".into());
             status.lease.failure = Some(why.into());
             status.hosts[0].unreachable = Some(format!("no answer: {why}"));
-            found(status).findings.push(problem("arbiter-unreachable", None));
+            found(status).findings.push(problem(Code::ArbiterUnreachable, None));
             change(status);
         })
     };
@@ -255,7 +265,7 @@ fn a_clock_that_differs_is_told_once_and_of_the_one_that_is_wrong() {
     assert!(told.contains("its clock is 400 days behind"), "{told}");
     let known = judged(|status| {
         status.hosts[0].clock_ahead = days(400);
-        found(status).findings.push(problem("clock-behind", None));
+        found(status).findings.push(problem(Code::ClockBehind, None));
     });
     assert_eq!(known, only("clock-behind/home", Urgency::Critical));
     assert_eq!(judged(|status| status.hosts[0].clock_ahead = 60), (0, vec![]));

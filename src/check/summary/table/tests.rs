@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::codes::Code;
 use crate::base::finding::Finding;
 use crate::check::matrix::Gathered;
 use crate::check::summary::summary;
@@ -40,7 +41,7 @@ fn everything_fits_on_a_terminal_and_nothing_plays_with_it() {
     let inspection = gathered.hosts[0].inspection.as_mut().unwrap();
     let (what, remedy) = ("word ".repeat(60) + "\x1b[2J\u{202e}", "do this ".repeat(30));
     let place = Some(format!("/etc/apache2/{}.conf:7", "x".repeat(120)));
-    inspection.findings.push(Finding::new(Severity::Problem, "x", place, what, remedy));
+    inspection.findings.push(Finding::new(Code::Unexplained, place, what, remedy));
     let text = text(&gathered);
     let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
     assert!(wide.is_empty(), "{wide:#?}");
