@@ -157,9 +157,7 @@ impl Memory {
     pub(super) fn next_token(&self, floor: Token, now: Now) -> Option<Token> {
         let persisted = if let Recorded::Known(token) = self.token { token } else { Token(0) };
         let granted = self.last().map_or(Token(0), |grant| grant.token);
-        let known = [persisted, granted, floor].into_iter();
-        let highest = known.filter(|token| !token.is_far_ahead(now.unix)).max()?;
-        Some(Token(highest.0.checked_add(1)?).max(Token::at(now.unix)))
+        Token::above([persisted, granted, floor], now.unix)
     }
 
     /// What is recorded and counts as unreadable: no clock here can have led to it.

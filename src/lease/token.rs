@@ -1,4 +1,4 @@
-//! pure: how far a token may be ahead of a host's own clock.
+//! pure: tokens only rise, and none is far ahead of a host's own clock.
 //!
 //! Tokens start from the time of day and rise by one with each grant, so that a loss of memory
 //! does not lower them. Therefore each stands for a moment, and one that stands for a moment far
@@ -15,6 +15,13 @@ impl Token {
     /// The first token of a moment, in seconds of the time of day.
     pub fn at(unix: i64) -> Self {
         Self(u64::try_from(unix).unwrap_or(0).saturating_mul(A_SECOND))
+    }
+
+    /// The next one to grant: above all that are `known`, those far ahead aside. None if all of
+    /// them are, or the highest is the last there is.
+    pub(super) fn above(known: impl IntoIterator<Item = Self>, unix: i64) -> Option<Self> {
+        let highest = known.into_iter().filter(|token| !token.is_far_ahead(unix)).max()?;
+        Some(Self(highest.0.checked_add(1)?).max(Self::at(unix)))
     }
 
     /// Whether no clock that is nearly right can have led to it at the moment `unix`.
