@@ -13,11 +13,11 @@
 //!
 //! Rendering looks at nothing but the description: no root, no network, no clock.
 
-pub mod challenge;
 pub mod description;
 pub mod firewall;
 pub mod gateway;
 pub mod layout;
+pub mod layout_in_place;
 
 pub mod services;
 pub mod site;

@@ -7,7 +7,7 @@ pub mod asking;
 pub mod doors;
 pub mod judgement;
 pub mod overview;
-pub mod page;
+pub mod printed;
 pub mod remembered;
 pub mod result;
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 pub mod apply;
 pub mod asked;
-pub mod block;
+pub mod certificate_proof;
+pub mod challenge_proof;
 pub mod commit;
 pub mod difference;
 pub mod foreign_reload;
@@ -12,15 +13,14 @@ pub mod guess;
 pub mod insertion;
 pub mod journal;
 pub mod loadable;
+pub mod marked_lines;
 pub mod observe;
 pub mod oddity;
 pub mod order;
 pub mod plan;
-pub mod proof;
 pub mod public;
 pub mod report;
 pub mod said;
-pub mod serving;
 pub mod taken;
 pub mod unswitched;
 pub mod watched;

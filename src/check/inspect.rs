@@ -33,13 +33,13 @@ use crate::config::Settings;
 use crate::config::web_server::WebServer;
 use crate::fleet::inspection::{Answerer, InspectedName, Inspection};
 use crate::switch::apply;
+use crate::switch::certificate_proof::{self, Knowledge};
+use crate::switch::challenge_proof;
 use crate::switch::foreign_reload;
 use crate::switch::foreign_served;
 use crate::switch::observe::{self, Observation};
 use crate::switch::plan::{self, Configuration};
-use crate::switch::proof;
 use crate::switch::report;
-use crate::switch::serving::{self, Knowledge};
 
 /// Looks at this host: `names`, and all that certbot renews here.
 pub fn inspect(settings: &Settings, names: &[Hostname]) -> Inspection {
@@ -147,10 +147,10 @@ fn certificates(
     // What the dates of files cannot tell, the listeners do: a reload that came to nothing.
     for lineage in &files {
         let doors = plan::tls_doors(dump, &lineage.live);
-        let seen = server
-            .listeners()
-            .map(|listeners| serving::prove(&doors, &listeners, HANDSHAKES, Knowledge::Configured));
-        if let Ok(Err(proof::Error::OldCertificate { name, address, fault })) = seen {
+        let seen = server.listeners().map(|listeners| {
+            certificate_proof::prove(&doors, &listeners, HANDSHAKES, Knowledge::Configured)
+        });
+        if let Ok(Err(challenge_proof::Error::OldCertificate { name, address, fault })) = seen {
             old(&name, address, fault.what(), fault.remedy().to_owned(), out);
         }
     }
@@ -171,7 +171,7 @@ fn foreign(server: &WebServer, known: &Lineages, is_busy: bool, out: &mut Inspec
         return;
     }
     for lineage in reading::lineage_files(known) {
-        if let Err(proof::Error::OldCertificate { name, address, fault }) =
+        if let Err(challenge_proof::Error::OldCertificate { name, address, fault }) =
             foreign_served::look(&lineage.live, HANDSHAKES)
         {
             let remedy = format!(

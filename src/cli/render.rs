@@ -14,10 +14,10 @@ use crate::certbot::accounts;
 use crate::certbot::lineages::lineages;
 use crate::check::{self, CheckCall};
 use crate::config::Settings;
-use crate::render::challenge::Layout;
 use crate::render::description::Description;
 use crate::render::gateway::{MARK, Rendered, gateway};
-use crate::render::layout::{self, Arrangement, Proof};
+use crate::render::layout::Layout;
+use crate::render::layout_in_place::{self, Arrangement, Proof};
 use crate::render::strings::Credential;
 
 /// Prints the files unless `--to` is given. Only `--check` needs root and a network.
@@ -77,8 +77,11 @@ impl Render {
         let call = CheckCall { config: common.config.as_deref(), certbaton, names: &names };
         let gathered = check::ask(settings, &call, &|_| ());
         let wanted = self.layout.map(Choice::kind);
-        let proofs: Vec<Proof> =
-            gathered.names.iter().map(|name| layout::prove(&gathered, name, wanted)).collect();
+        let proofs: Vec<Proof> = gathered
+            .names
+            .iter()
+            .map(|name| layout_in_place::prove(&gathered, name, wanted))
+            .collect();
         for proof in &proofs {
             print(&format!("{proof}\n"))?;
         }

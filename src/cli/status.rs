@@ -12,7 +12,7 @@ use crate::history::file;
 use crate::history::record::RunId;
 use crate::history::run::runs;
 use crate::status::asking::{StatusCall, gather};
-use crate::status::page::{self, Colour};
+use crate::status::printed::{self, Colour};
 use crate::status::timeline::{OneRun, Runs, list};
 
 /// Show all hosts: certificates, routes, lease, last runs, and what is wrong.
@@ -49,7 +49,7 @@ impl Status {
         let text = if self.json {
             json(&overview)?
         } else {
-            page::status(&overview, settings.thresholds, colour(), width())
+            printed::status(&overview, settings.thresholds, colour(), width())
         };
         write(&text).map_err(|source| output::Error::new(Exit::Found(UNKNOWN), source))?;
         Ok(Exit::Found(overview.exit))

@@ -224,7 +224,7 @@ const LONG: usize = 60;
 mod tests {
     use super::*;
     use crate::config::Settings;
-    use crate::config::fragment::EXAMPLES;
+    use crate::config::known_keys::EXAMPLES;
 
     fn said(text: &str) -> String {
         Settings::parse("f", text).unwrap_err().to_string()

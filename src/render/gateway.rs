@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::render::challenge::{Layout, wrapped};
 use crate::render::description::Description;
 use crate::render::firewall::{self, Firewall};
+use crate::render::layout::{Layout, wrapped};
 use crate::render::services;
 use crate::render::site;
 use crate::render::strings::Credential;

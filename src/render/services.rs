@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::render::challenge::wrapped;
 use crate::render::description::Tunnel;
+use crate::render::layout::wrapped;
 
 /// Bans who guesses passwords; never the addresses of `trusted`, which speak for many.
 pub fn jail(trusted: &[IpAddr]) -> String {

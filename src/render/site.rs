@@ -5,8 +5,8 @@
 //! files load as they are and certbot can get one.
 
 use crate::base::names::{CHALLENGE_DIRECTORY, CHALLENGE_PATH, Webroot};
-use crate::render::challenge::{Layout, wrapped};
 use crate::render::description::{Description, Home, Site, Vps};
+use crate::render::layout::{Layout, wrapped};
 use crate::render::strings::Path;
 
 /// What `a2enmod` has to enable on either machine.

@@ -3,9 +3,9 @@
 //! Reads and decides, changes nothing. No file of the user's is deleted, and a
 //! `#` goes only where it is certain that a hook wrote it.
 
-pub mod deed;
-pub mod old_hooks;
+pub mod disposal;
 pub mod proving;
+pub mod recognised;
 pub mod restored;
 pub mod saved;
 pub mod shell;
@@ -28,8 +28,8 @@ use crate::check::hooks::{self as known, HookFile};
 use crate::check::reading;
 use crate::check::schedule;
 use crate::config::Settings;
-use crate::setup::adopt::deed::{Deed, deed};
-use crate::setup::adopt::old_hooks::{OldHook, SavedHooks, SettingsFile};
+use crate::setup::adopt::disposal::{OldHook, SavedHooks, SettingsFile};
+use crate::setup::adopt::recognised::{Deed, deed};
 use crate::setup::adopt::sites::Twin;
 use crate::setup::change::Change;
 use crate::switch::observe::Observation;
@@ -140,7 +140,7 @@ pub fn adoption(settings: &Settings, observed: &Observation) -> Result<Adoption,
     out.findings.extend(old.saved.iter().flat_map(SavedHooks::findings));
     out.findings.extend(old.scripts.iter().filter_map(OldHook::finding));
     let scheduled = old.scheduled.into_iter();
-    out.findings.extend(scheduled.map(|line| old_hooks::scheduled(line.place, &line.text)));
+    out.findings.extend(scheduled.map(|line| disposal::scheduled(line.place, &line.text)));
     Ok(out)
 }
 
@@ -224,7 +224,7 @@ impl Old {
     /// What a hook does; none if it is certbaton's own.
     fn judge(&mut self, text: &str) -> Option<Deed> {
         let found = deed(text, &reading::text);
-        if old_hooks::is_proof(&found) {
+        if disposal::is_proof(&found) {
             let named = known::program(text).and_then(reading::text);
             self.texts.extend(named.into_iter().chain([text.to_owned()]));
         } else if known::is_ours(text) {

@@ -8,8 +8,8 @@ use crate::apache::server::Server;
 use crate::base::clock;
 use crate::base::files::{self, Staging, Stamp};
 use crate::switch::apply;
-use crate::switch::block;
 use crate::switch::loadable;
+use crate::switch::marked_lines;
 use crate::switch::report::{Error, Note};
 use crate::switch::watched::Watched;
 
@@ -59,7 +59,7 @@ fn question(server: &Server) -> Result<Asked, Error> {
             }
             watched.add(&path);
             // One that cannot be read is none of ours: whoever can write there is root.
-            if files::snapshot(&path).is_ok_and(|file| block::is_marked(&file.bytes)) {
+            if files::snapshot(&path).is_ok_and(|file| marked_lines::is_marked(&file.bytes)) {
                 marked.insert(path);
             }
         }

@@ -15,8 +15,8 @@ use crate::ca::disk;
 use crate::ca::handshake;
 use crate::ca::resolve::{Resolve, System};
 use crate::ca::served::{ExpectedCertificate, Fault, judge};
+use crate::switch::challenge_proof::{Error, addresses, may_be_absent};
 use crate::switch::plan::TlsDoor;
-use crate::switch::proof::{Error, addresses, may_be_absent};
 
 /// How it is known that a door serves the certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

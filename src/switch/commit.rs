@@ -20,6 +20,8 @@ use crate::base::names::{Hostname, Route};
 use crate::ca::probe;
 use crate::config::Settings;
 use crate::switch::apply::{self, FileEdit};
+use crate::switch::certificate_proof::{self, Knowledge};
+use crate::switch::challenge_proof::{self, Unproven};
 use crate::switch::difference;
 use crate::switch::give_back;
 use crate::switch::guess::{self, Guess};
@@ -28,10 +30,8 @@ use crate::switch::loadable;
 use crate::switch::observe::{self, Observation};
 use crate::switch::order::{LeftOutRoute, Options, Order, Return, SwitchReport};
 use crate::switch::plan::{self, Plan};
-use crate::switch::proof::{self, Unproven};
 use crate::switch::report::{Error, Note};
 use crate::switch::said;
-use crate::switch::serving::{self, Knowledge};
 use crate::switch::unswitched;
 
 mod prepare;
@@ -296,7 +296,7 @@ fn reload(run: &mut SwitchRun<'_>) -> Result<(), Error> {
 
 fn prove(run: &mut SwitchRun<'_>) -> Result<(), Error> {
     let listeners = run.server.listeners()?;
-    let unproven = proof::local(&run.plan.doors, &listeners, run.settings.proof_time)?;
+    let unproven = challenge_proof::local(&run.plan.doors, &listeners, run.settings.proof_time)?;
     let is_all = run.wanted.iter().all(|route| unproven.iter().any(|(other, _)| other == route));
     if run.options.partly && !is_all {
         run.unproven = unproven;
@@ -305,8 +305,12 @@ fn prove(run: &mut SwitchRun<'_>) -> Result<(), Error> {
     }
     if let Some(directory) = &run.options.certificate {
         let doors = plan::tls_doors(&run.observed.user, directory);
-        let found =
-            serving::prove(&doors, &listeners, run.settings.proof_time, Knowledge::Configured)?;
+        let found = certificate_proof::prove(
+            &doors,
+            &listeners,
+            run.settings.proof_time,
+            Knowledge::Configured,
+        )?;
         run.notes.extend(found.into_iter().map(Note::new));
     }
     Ok(())

@@ -14,9 +14,9 @@ use crate::base::files;
 use crate::base::names::{HTTPS_PORT, Hostname};
 use crate::base::sockets;
 use crate::ca::disk;
+use crate::switch::certificate_proof::{self, Knowledge};
+use crate::switch::challenge_proof::Error;
 use crate::switch::plan::TlsDoor;
-use crate::switch::proof::Error;
-use crate::switch::serving::{self, Knowledge};
 
 /// Proves, within `time` after a reload, that the lineage in `directory` is served; what a
 /// person should know comes back.
@@ -75,7 +75,7 @@ pub fn look(directory: &Path, time: Duration) -> Result<Vec<String>, Error> {
     // A wildcard is no name to ask for.
     let names = names.iter().filter_map(|name| Hostname::parse(name).ok());
     let doors: Vec<TlsDoor> = names.map(door).collect();
-    serving::prove(&doors, &listeners, time, Knowledge::Guessed)
+    certificate_proof::prove(&doors, &listeners, time, Knowledge::Guessed)
 }
 
 /// How often the right certificate has to be seen.

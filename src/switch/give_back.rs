@@ -18,14 +18,14 @@ use crate::ca::webroot;
 use crate::config::Settings;
 use crate::switch::apply;
 use crate::switch::asked::{self, Asked};
+use crate::switch::certificate_proof::{self, Knowledge};
+use crate::switch::challenge_proof;
 use crate::switch::difference;
 use crate::switch::guess;
 use crate::switch::journal::{self, Intent, Journal, Record};
 use crate::switch::order::{Options, Return, SwitchReport};
 use crate::switch::plan;
-use crate::switch::proof;
 use crate::switch::report::{Damage, Error, Note};
-use crate::switch::serving::{self, Knowledge};
 use crate::switch::taken::Taken;
 use crate::switch::unswitched;
 
@@ -237,11 +237,9 @@ fn look_again(run: &mut ReturnRun<'_>) -> Result<(), Error> {
             return Ok(());
         }
     };
-    match asked
-        .dump
-        .as_ref()
-        .map(|dump| proof::still_local(&proof::doors(dump, run.gone()), &listeners))
-    {
+    match asked.dump.as_ref().map(|dump| {
+        challenge_proof::still_local(&challenge_proof::doors(dump, run.gone()), &listeners)
+    }) {
         Ok(Ok(still)) => run.still = still,
         // A webroot that is full, or gone, or that nobody may write: nothing to ask for.
         Ok(Err(error)) => unknown(&error),
@@ -250,7 +248,7 @@ fn look_again(run: &mut ReturnRun<'_>) -> Result<(), Error> {
     if let Some(directory) = &run.options.certificate {
         let dump = asked.dump.as_ref().map_err(Clone::clone)?;
         let (doors, time) = (plan::tls_doors(dump, directory), run.settings.proof_time);
-        let found = serving::prove(&doors, &listeners, time, Knowledge::Configured)?;
+        let found = certificate_proof::prove(&doors, &listeners, time, Knowledge::Configured)?;
         run.notes.extend(found.into_iter().map(Note::new));
     }
     Ok(())

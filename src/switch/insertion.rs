@@ -15,7 +15,7 @@ use crate::apache::rewrite;
 use crate::apache::rulebook::Rulebook;
 use crate::apache::vhosts::Vhost;
 use crate::base::names::{CHALLENGE_DIRECTORY, CHALLENGE_PATH, Route, Webroot};
-use crate::switch::block;
+use crate::switch::marked_lines;
 
 /// A block, the file it goes into, and the byte offset there.
 pub type Placed<'a> = (&'a str, usize, Vec<u8>);
@@ -85,7 +85,7 @@ impl Insertion {
         let spots = [(open.span.end, self.head), (close.span.start, self.tail)];
         let full = spots.into_iter().filter(|(_, lines)| !lines.is_empty());
         let placed = full.map(|(at, lines)| {
-            (origin.file.as_str(), at, block::render(routes, &lines, document.line_end()))
+            (origin.file.as_str(), at, marked_lines::render(routes, &lines, document.line_end()))
         });
         Ok(placed.collect())
     }

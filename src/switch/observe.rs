@@ -17,9 +17,9 @@ use crate::base::cause::chain;
 use crate::base::files::{self, Snapshot};
 use crate::base::names::{Hostname, Route, Webroot};
 use crate::switch::apply::FileEdit;
-use crate::switch::block::{self, Stripped};
 use crate::switch::difference;
 use crate::switch::journal::Journal;
+use crate::switch::marked_lines::{self, Stripped};
 use crate::switch::oddity::{self, Oddity};
 use crate::switch::report::{Damage, Error};
 use crate::switch::watched::Watched;
@@ -165,7 +165,7 @@ impl Files {
         let read = || {
             let snapshot = files::snapshot(&file_name::path(file))?;
             let document = parsed(file, snapshot.bytes.clone())?;
-            let stripped = block::strip(&document);
+            let stripped = marked_lines::strip(&document);
             Ok(File { snapshot, document, stripped })
         };
         self.read.insert(file.to_owned(), read());
@@ -270,7 +270,7 @@ impl Observation {
                 continue;
             }
             let document = parsed(file, bytes.clone())?;
-            blocks.insert(file.clone(), block::strip(&document).lines);
+            blocks.insert(file.clone(), marked_lines::strip(&document).lines);
             instead.insert(file.clone(), document);
         }
         Ok((Overlay { user: &self.documents, instead }, blocks))

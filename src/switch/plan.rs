@@ -343,7 +343,7 @@ fn insert(bytes: &[u8], inserts: &[(usize, Vec<u8>)]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::apache::sample;
-    use crate::render::challenge::Layout;
+    use crate::render::layout::Layout;
 
     /// The lines that are added to a file of vhosts so that `names` are answered from `/srv`.
     fn added(text: &str, names: &[&str]) -> Result<Vec<String>, String> {
@@ -358,7 +358,7 @@ mod tests {
         let plan = plan(user, &routes).map_err(|refusals| refusals[0].to_string())?;
         let Some(bytes) = plan.files.get("/f") else { return Ok(Vec::new()) };
         let document = Document::parse(bytes.clone()).unwrap();
-        let stripped = crate::switch::block::strip(&document);
+        let stripped = crate::switch::marked_lines::strip(&document);
         assert_eq!(stripped.bytes, text.as_bytes(), "only blocks are added");
         let ours =
             document.lines().iter().filter(|l| stripped.lines.iter().any(|r| r.contains(&l.first)));

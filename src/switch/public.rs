@@ -13,8 +13,8 @@ use crate::ca::probe;
 use crate::ca::redirect::Ports;
 use crate::ca::resolve::System;
 use crate::ca::webroot::{self, PlantedFile};
+use crate::switch::challenge_proof::{Error, Unproven};
 use crate::switch::order::SwitchReport;
-use crate::switch::proof::{Error, Unproven};
 
 /// The routes of `report` that no switched vhost answers: whoever hands them to us is elsewhere.
 pub fn unswitched(report: &SwitchReport) -> Vec<Route> {

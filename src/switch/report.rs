@@ -12,9 +12,9 @@ use crate::base::certificate;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::lock;
+use crate::switch::challenge_proof;
 use crate::switch::foreign_reload;
 use crate::switch::order::LeftOutRoute;
-use crate::switch::proof;
 
 /// Something a person should know although nothing failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,7 +216,7 @@ pub enum Error {
     Lock(#[from] lock::Error),
     /// The proof.
     #[error(transparent)]
-    Proof(#[from] proof::Error),
+    Proof(#[from] challenge_proof::Error),
     /// The journal.
     #[error("cannot write a journal record")]
     Journal(#[from] serde_json::Error),

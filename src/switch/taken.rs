@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::base::files::{self, Replaced, Snapshot, Staging, Stamp};
 use crate::base::names::Route;
 use crate::config::Settings;
-use crate::switch::block;
+use crate::switch::marked_lines;
 use crate::switch::observe::{damage, parsed};
 use crate::switch::order::Return;
 use crate::switch::report::{Damage, Error};
@@ -45,7 +45,7 @@ impl Taken {
             Err(error) if error.is_missing() => return Ok(None),
             snapshot => snapshot?,
         };
-        if !block::is_marked(&snapshot.bytes) {
+        if !marked_lines::is_marked(&snapshot.bytes) {
             return Ok(None);
         }
         let file = path.display().to_string();
@@ -54,7 +54,7 @@ impl Taken {
         // What stays is told as it lies in the file afterwards; a block that another one was
         // pasted into is whole again without that.
         let stripped = loop {
-            let stripped = block::take_out(&document, |route| which.covers(&route.name));
+            let stripped = marked_lines::take_out(&document, |route| which.covers(&route.name));
             if stripped.routes.is_empty() {
                 break stripped;
             }
@@ -157,7 +157,7 @@ mod tests {
     fn block_of(name: &str) -> String {
         let name = Hostname::parse(name).unwrap();
         let route = Route { name, webroot: Webroot::parse("/srv/www").unwrap() };
-        String::from_utf8(block::render(&[route], &["ProxyPass !".into()], b"\n")).unwrap()
+        String::from_utf8(marked_lines::render(&[route], &["ProxyPass !".into()], b"\n")).unwrap()
     }
 
     fn look(text: &str) -> Taken {

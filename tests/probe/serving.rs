@@ -4,9 +4,9 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use certbaton::switch::certificate_proof::{Knowledge, prove};
+use certbaton::switch::challenge_proof::Error;
 use certbaton::switch::plan::TlsDoor;
-use certbaton::switch::proof::Error;
-use certbaton::switch::serving::{Knowledge, prove};
 use openssl::x509::X509;
 
 use crate::certificate::{Issued, Pair, acceptor, issued};

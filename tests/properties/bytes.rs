@@ -4,8 +4,8 @@ use certbaton::apache::document::Document;
 use certbaton::apache::dump::Dump;
 use certbaton::apache::htaccess::Htaccess;
 use certbaton::base::names::Route;
-use certbaton::switch::block;
 use certbaton::switch::journal;
+use certbaton::switch::marked_lines;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -32,7 +32,7 @@ fn no_bytes_make_a_reader_panic_or_lose_a_byte() {
                     prop_assert!(close.span.start > line.span.start);
                 }
             }
-            let stripped = block::strip(&document);
+            let stripped = marked_lines::strip(&document);
             prop_assert!(stripped.bytes.len() <= bytes.len());
             let read = Htaccess::parse("/srv/.htaccess", &document);
             prop_assert!(read.nodes.len() <= document.lines().len());
@@ -55,11 +55,11 @@ fn only_what_is_ours_to_the_byte_is_taken_out() {
     let change = (at, any::<u8>(), 0..3_usize);
     let line_end = any::<bool>().prop_map(|dos| if dos { &b"\r\n"[..] } else { b"\n" });
     run(4_000, &(pieces(), pieces(), line_end, change), |(before, after, line_end, change)| {
-        let ours = block::render(&route(), &["<L>".into(), "    A b".into()], line_end);
+        let ours = marked_lines::render(&route(), &["<L>".into(), "    A b".into()], line_end);
         let before = ended(before);
         let whole = [&before[..], &ours, &after].concat();
         let Ok(document) = Document::parse(whole.clone()) else { return Ok(()) };
-        let stripped = block::strip(&document);
+        let stripped = marked_lines::strip(&document);
         if PIECES_OF_OURS.iter().all(|piece| !contains(&before, piece)) {
             let gone = [&before[..], &after].concat();
             prop_assert_eq!(&stripped.bytes[..], &gone[..]);
@@ -76,7 +76,7 @@ fn only_what_is_ours_to_the_byte_is_taken_out() {
             }
         }
         let Ok(document) = Document::parse(changed.clone()) else { return Ok(()) };
-        let stripped = block::strip(&document);
+        let stripped = marked_lines::strip(&document);
         let same_lines = normalised(&changed) == normalised(&ours);
         prop_assert!(same_lines || stripped.bytes == changed, "{:?}", stripped);
         Ok(())
@@ -86,7 +86,7 @@ fn only_what_is_ours_to_the_byte_is_taken_out() {
 /// The test's own deleter agrees wherever the markers are ours.
 #[test]
 fn the_tiny_deleter_takes_out_what_is_rendered() {
-    let ours = block::render(&route(), &["A b".into()], b"\r\n");
+    let ours = marked_lines::render(&route(), &["A b".into()], b"\r\n");
     let whole = [b"C d\n", &ours[..], b"E f"].concat();
     assert_eq!(unmarked(&whole), b"C d\nE f");
 }

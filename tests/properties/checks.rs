@@ -14,7 +14,7 @@ use certbaton::apache::dump::Dump;
 use certbaton::apache::oracle::{self, Blocks, Overlay};
 use certbaton::apache::refusal::Refusal;
 use certbaton::base::names::{Hostname, Route, Webroot};
-use certbaton::switch::block;
+use certbaton::switch::marked_lines;
 use certbaton::switch::observe;
 use certbaton::switch::plan::{self, Configuration, Plan};
 
@@ -108,7 +108,7 @@ pub(crate) fn view(layout: &Layout) -> Result<Option<View>, Broken> {
         let bytes = fs::read(file).unwrap();
         let document = Document::parse(bytes).map_err(|e| failed(&e))?;
         lossless(&document)?;
-        let stripped = block::strip(&document);
+        let stripped = marked_lines::strip(&document);
         hold!(stripped.damaged.is_empty(), Rule::PeerAfterLocal, "damaged: {file}");
         local.extend(stripped.routes);
         blocks.insert(file.clone(), stripped.lines);
@@ -182,7 +182,7 @@ pub(crate) fn judged(
         let users = before.documents[file].bytes();
         hold!(unmarked(bytes) == users, Rule::UsersBytes, "{file}: {}", text(bytes));
         let document = Document::parse(bytes.clone()).unwrap();
-        let stripped = block::strip(&document);
+        let stripped = marked_lines::strip(&document);
         let intact = stripped.damaged.is_empty() && stripped.bytes == users;
         hold!(intact, Rule::PeerAfterLocal, "{file}: {}", text(bytes));
         hold!(!stripped.routes.is_empty(), Rule::PeerAfterLocal, "{file}: no route in it");

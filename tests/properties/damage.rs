@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use certbaton::base::names::Route;
-use certbaton::switch::block;
+use certbaton::switch::marked_lines;
 use certbaton::switch::plan::Plan;
 
 use crate::apache::layout::Layout;
@@ -65,7 +65,7 @@ const DAMAGES: [(Rule, &str, Damage); 9] = [
 /// The block with other lines, and a hash that fits them.
 fn rendered(text: &str, wanted: &[Route], lines: &[&str]) -> String {
     let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-    let block = String::from_utf8(block::render(wanted, &lines, b"\n")).unwrap();
+    let block = String::from_utf8(marked_lines::render(wanted, &lines, b"\n")).unwrap();
     let (from, to) = span(text);
     [&text[..from], &block, &text[to..]].concat()
 }
@@ -77,7 +77,7 @@ fn moved(text: &str, wanted: &[Route], line: Option<&str>) -> String {
     let at = line.map_or(from, |line| users.find(line).unwrap() + line.len());
     let lines = ["<Location \"/.well-known/acme-challenge/\">", "    ProxyPass !", "</Location>"];
     let lines = lines.map(str::to_owned);
-    let block = String::from_utf8(block::render(wanted, &lines, b"\n")).unwrap();
+    let block = String::from_utf8(marked_lines::render(wanted, &lines, b"\n")).unwrap();
     [&users[..at], &block, &users[at..]].concat()
 }
 

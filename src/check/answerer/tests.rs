@@ -7,7 +7,7 @@ use crate::apache::document::Document;
 use crate::apache::htaccess::Htaccess;
 use crate::apache::sample::{self, dump};
 use crate::base::names::Thumbprint;
-use crate::render::challenge::Layout;
+use crate::render::layout::Layout;
 
 /// Who answers in a vhost of `lines`, numbered from 4, and where they lead; the webroot is `/srv`.
 fn told_with(lines: &[&str], htaccess: &str) -> (Handling, Option<u32>, Option<String>, bool) {

@@ -11,8 +11,8 @@ use crate::base::names::{Hostname, Route};
 use crate::base::threads;
 use crate::ca::dns::Nameservers;
 use crate::ca::resolve::{Resolve, System};
+use crate::switch::challenge_proof::Error;
 use crate::switch::order::LeftOutRoute;
-use crate::switch::proof::Error;
 
 /// Those of `routes` whose names have no address, each with its reason; in `time`, beyond which
 /// nothing is known.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::codes::Code;
 use crate::base::finding::Finding;
-use crate::setup::adopt::deed::{Deed, Mixture};
+use crate::setup::adopt::recognised::{Deed, Mixture};
 use crate::setup::adopt::saved::{self, Saved};
 use crate::setup::change::{Change, What};
 

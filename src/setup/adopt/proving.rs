@@ -16,7 +16,7 @@ use crate::switch::journal::Journal;
 use crate::switch::observe::{self, Observation};
 use crate::switch::order::{Options, Return, SwitchReport};
 use crate::switch::plan::{self, Door};
-use crate::switch::{give_back, proof, report};
+use crate::switch::{challenge_proof, give_back, report};
 
 /// Asks Apache about its configuration with `changes` in place; nothing is changed.
 ///
@@ -53,7 +53,7 @@ pub fn settle(settings: &Settings) -> Result<SwitchReport, Error> {
     let observed = observe::observe(&server, Journal::default())?;
     let known = lineages(&settings.certbot_directory)?;
     let listeners = server.listeners()?;
-    proof::peer(&passed(&observed, &known), &listeners).map_err(report::Error::from)?;
+    challenge_proof::peer(&passed(&observed, &known), &listeners).map_err(report::Error::from)?;
     Ok(report)
 }
 

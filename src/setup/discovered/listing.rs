@@ -104,7 +104,7 @@ mod tests {
     use crate::apache::dump::Origin;
     use crate::apache::obstacles::Obstacles;
     use crate::base::names::{Route, Webroot};
-    use crate::switch::block;
+    use crate::switch::marked_lines;
 
     fn at(line: u32) -> Origin {
         Origin { file: "/s.conf".into(), line }
@@ -121,7 +121,7 @@ mod tests {
         let proxied = || Obstacles { proxied: Some(at(8)), ..Obstacles::default() };
         let (one, two) = (vhost("a.example", proxied()), vhost("b.example", proxied()));
         let block = |vhost: &PlannedVhost, line: &str| {
-            let block = block::render(&vhost.routes, &[line.to_owned()], b"\n");
+            let block = marked_lines::render(&vhost.routes, &[line.to_owned()], b"\n");
             String::from_utf8(block).unwrap().replace("    ", "+    ")
         };
         let diff = block(&one, "ProxyPass !") + &block(&two, "Alias x y");

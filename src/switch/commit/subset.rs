@@ -13,11 +13,11 @@ use crate::base::cause::chain;
 use crate::base::names::Route;
 use crate::config::Settings;
 use crate::switch::apply::FileEdit;
+use crate::switch::challenge_proof::{self, Unproven};
 use crate::switch::give_back;
 use crate::switch::observe::{self, Observation};
 use crate::switch::order::{LeftOutRoute, Options, Return, SwitchReport};
 use crate::switch::plan::{self, Door, Plan, PlannedVhost, RefusedRoute};
-use crate::switch::proof::{self, Unproven};
 use crate::switch::report::{Error, Note};
 
 /// Plans what can be switched of `run.wanted`; the rest is left out.
@@ -82,7 +82,7 @@ pub(super) fn plan(run: &mut SwitchRun<'_>) -> Result<(), Error> {
 
 /// Leaves out what cannot be proven afterwards, before anything is changed for it.
 pub(super) fn look_ahead(run: &mut SwitchRun<'_>) -> Result<(), Error> {
-    let unprovable = proof::unprovable(&run.plan.doors, &run.listeners)?;
+    let unprovable = challenge_proof::unprovable(&run.plan.doors, &run.listeners)?;
     let is_out = |route: &Route| unprovable.iter().any(|(other, _)| other == route);
     let left: Vec<Route> = run.wanted.iter().filter(|route| !is_out(route)).cloned().collect();
     if left.len() == run.wanted.len() {
@@ -122,7 +122,9 @@ fn answered(run: &SwitchRun<'_>, refused: &[RefusedRoute]) -> Vec<Door> {
     let Ok(listeners) = run.server.listeners() else { return Vec::new() };
     let patience = run.settings.proof_time.min(ANSWERED_TIME);
     // That it cannot be asked is no answer.
-    let Ok(unproven) = proof::local(&doors, &listeners, patience) else { return Vec::new() };
+    let Ok(unproven) = challenge_proof::local(&doors, &listeners, patience) else {
+        return Vec::new();
+    };
     let is_proven = |door: &Door| unproven.iter().all(|(route, _)| *route != door.route);
     doors.into_iter().filter(is_proven).collect()
 }
