@@ -241,6 +241,21 @@ impl Code {
         }
     }
 
+    /// Whether it says why the web server's configuration cannot be used: one condition, whichever
+    /// it is.
+    pub fn is_of_the_web_server(&self) -> bool {
+        matches!(
+            self,
+            Self::Apache
+                | Self::ApacheNotRunning
+                | Self::ApacheUnreadable
+                | Self::Configtest
+                | Self::OtherWebServer
+                | Self::SeveralApaches
+                | Self::WebServerTest
+        )
+    }
+
     /// How bad, whoever says it; none where it depends on more.
     pub fn severity(&self) -> Option<Severity> {
         self.row().ok()?.severity

@@ -47,10 +47,7 @@ fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
         return unreachable::down(gathered, host).into_iter().collect();
     };
     let has_told = |inspection: &Inspection| {
-        inspection.findings.iter().any(|f| {
-            let word = f.code.word();
-            word.contains("apache") || word.contains("web-server") || f.code == Code::Configtest
-        })
+        inspection.findings.iter().any(|found| found.code.is_of_the_web_server())
     };
     if let Some(why) = &report.apache
         && !host.inspection.as_ref().is_ok_and(has_told)

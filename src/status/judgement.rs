@@ -166,7 +166,7 @@ fn of_host(
         for finding in found.findings.iter().filter(|finding| !is_told(finding)) {
             let place = finding.place.as_deref().and_then(|place| place.strip_prefix('/'));
             let key = match place {
-                _ if OF_THE_WEB_SERVER.contains(&finding.code) => format!("apache/{name}"),
+                _ if finding.code.is_of_the_web_server() => format!("apache/{name}"),
                 Some(place) => format!("{}/{name}/{place}", finding.code),
                 None => format!("{}/{name}", finding.code),
             };
@@ -220,7 +220,7 @@ fn of_fresh(name: &str, found: &Found, told: &[String], add: &mut Add<'_>) {
         add(Code::DamagedBlock, format!("damaged/{name}"), Urgency::Critical, text);
     }
     // An older certbaton there says no more than this.
-    let is_told_better = |f: &Finding| OF_THE_WEB_SERVER.contains(&f.code);
+    let is_told_better = |f: &Finding| f.code.is_of_the_web_server();
     let web_server = found.apache.as_ref().filter(|_| !found.findings.iter().any(is_told_better));
     if let Some(why) = web_server {
         let text = match &found.versions.web_server {
@@ -272,16 +272,6 @@ impl From<finding::Severity> for Urgency {
         }
     }
 }
-
-/// Why the web server's configuration cannot be used: one condition, whichever it is.
-const OF_THE_WEB_SERVER: [Code; 6] = [
-    Code::ApacheNotRunning,
-    Code::ApacheUnreadable,
-    Code::Configtest,
-    Code::OtherWebServer,
-    Code::SeveralApaches,
-    Code::WebServerTest,
-];
 
 /// Clocks that differ by no more do not matter.
 const SKEW: SignedDuration = SignedDuration::from_mins(2);

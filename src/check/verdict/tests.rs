@@ -679,6 +679,19 @@ fn what_the_pre_hook_stops_at_is_foretold() {
 }
 
 #[test]
+fn an_apache_that_cannot_be_asked_is_told_once_and_a_hook_that_stops_it_is_another_matter() {
+    for (code, is_told) in [(Code::Configtest, true), (Code::HookStopsApache, false)] {
+        let mut g = healthy();
+        g.hosts[HOME].report.as_mut().unwrap().apache = Some("cannot be asked".to_owned());
+        let finding = Finding::new(code.clone(), None, "what", "do").on(&label(HOME));
+        g.hosts[HOME].inspection.as_mut().unwrap().findings.push(finding);
+        let codes: Vec<Code> = verdict(&g).1.into_iter().map(|finding| finding.code).collect();
+        assert!(codes.contains(&code), "{codes:?}");
+        assert_eq!(!codes.contains(&Code::Apache), is_told, "{codes:?}");
+    }
+}
+
+#[test]
 fn a_host_that_cannot_renew_by_its_own_health_fails_whatever_is_answered() {
     for code in [
         Code::ArbiterUnreachable,
