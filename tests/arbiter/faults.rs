@@ -243,6 +243,9 @@ fn whatever_cannot_be_answered_for_now_is_refused_and_the_conversation_goes_on()
         let directory = place.path("run/arbiter");
         Command::new("/bin/chmod").arg(mode).arg(directory).status().unwrap();
     };
+    // At its start it would refuse the directory, and end.
+    caller.say(&Ask::Status);
+    assert!(matches!(caller.hear(), ArbiterAnswer::Status(_)));
     for ask in [Ask::Status, Ask::Break { token: Token(1) }] {
         mode("777");
         caller.say(&ask);
