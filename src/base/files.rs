@@ -37,7 +37,7 @@ pub use publish::publish;
 pub use read::{read_foreign, read_kernel, read_secret, read_trusted, snapshot};
 pub use replace::{Replaced, forget_spares};
 pub use staging::{Staging, left_staging, staging, staging_beside};
-pub use stamp::{Stamp, modified, stamp};
+pub use stamp::{Stamp, changed_itself, modified, stamp};
 pub use sweep::{Swept, sweep};
 pub use tree::{NewFile, write_tree};
 

@@ -28,7 +28,7 @@ use crate::switch::guess::{self, Guess};
 use crate::switch::journal::{Intent, Record};
 use crate::switch::loadable;
 use crate::switch::observe::{self, Observation};
-use crate::switch::order::{LeftOutRoute, Options, Order, Return, SwitchReport};
+use crate::switch::order::{LeftOutRoute, Options, Order, Reload, Return, SwitchReport};
 use crate::switch::plan::{self, Plan};
 use crate::switch::report::{Error, Note};
 use crate::switch::said;
@@ -278,7 +278,7 @@ fn install_files(run: &mut SwitchRun<'_>) -> Result<(), Error> {
 
 /// Whether Apache has anything to load.
 fn reloads(run: &SwitchRun<'_>) -> bool {
-    !run.changes.is_empty() || run.observed.journal.pending || run.options.reload
+    !run.changes.is_empty() || run.observed.journal.pending || run.options.reload == Reload::Always
 }
 
 fn reload(run: &mut SwitchRun<'_>) -> Result<(), Error> {

@@ -186,6 +186,12 @@ fn keys_match(dump: &Dump, server: &Server) -> Result<(), Error> {
     Ok(())
 }
 
+/// The files of certificates that the vhosts name.
+pub fn certificates(dump: &Dump) -> BTreeSet<PathBuf> {
+    let pairs = levels(dump).flat_map(|nodes| pairs(nodes, &dump.server_root));
+    pairs.map(|(certificate, _)| certificate).collect()
+}
+
 /// `SSLCertificateFile` and the key for it: the n-th with the n-th, else the file itself.
 fn pairs(nodes: &[Node], root: &str) -> Vec<(PathBuf, PathBuf)> {
     let paths = |name: &'static str| {

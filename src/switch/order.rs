@@ -51,14 +51,26 @@ impl Return {
 pub struct Options {
     /// Also change files that a program generates.
     pub force_generated: bool,
-    /// Reload even if no file changes: something else has to be loaded.
-    pub reload: bool,
+    /// When to reload although no file changes.
+    pub reload: Reload,
     /// A lineage's `live` directory whose certificate must be served afterwards.
     pub certificate: Option<PathBuf>,
     /// What cannot be switched or proven is left out, as long as anything is left.
     pub partly: bool,
     /// Shared with who may call the switch off.
     pub outset: Outset,
+}
+
+/// When a web server is told to load its files although none of them changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reload {
+    /// Never.
+    #[default]
+    Never,
+    /// If a certificate was replaced since it loaded its configuration.
+    ForCertificates,
+    /// Always: something else has to be loaded.
+    Always,
 }
 
 /// The part of a switch that changes nothing yet: who shares it may call the switch off until

@@ -10,7 +10,7 @@ use crate::config::web_server::WebServer;
 use crate::switch::apply;
 use crate::switch::foreign_reload;
 use crate::switch::foreign_served;
-use crate::switch::order::{Options, SwitchReport};
+use crate::switch::order::{Options, Reload, SwitchReport};
 use crate::switch::report::{Error, Note};
 
 /// The routes of `local` are this host's as they are; a reload, if it is asked for, after the server's own test.
@@ -22,7 +22,7 @@ pub fn perform(
 ) -> Result<SwitchReport, Error> {
     let _lock = apply::hold(settings)?;
     let mut report = SwitchReport { local, ..SwitchReport::default() };
-    if !options.reload {
+    if options.reload != Reload::Always {
         return Ok(report);
     }
     let mut step = |name, watch: Stopwatch| report.steps.push((name, watch.elapsed()));

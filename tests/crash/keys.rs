@@ -1,8 +1,11 @@
 //! test: a key that is not its certificate's, a file that is cut off: what only a reload would find out.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
+use certbaton::switch::give_back::give_back;
+use certbaton::switch::order::{Options, Reload, Return};
 use openssl::asn1::Asn1Time;
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
@@ -134,5 +137,55 @@ fn a_key_of_another_certificate_is_refused_before_the_signal_whatever_the_clock_
             bench.done(Goal::Recover)?;
         }
         Ok(())
+    });
+}
+
+/// certbot moves the links to what an interrupted run left when it next reads the lineage, and
+/// calls no hook for that.
+#[test]
+fn at_the_end_of_a_run_apache_loads_a_certificate_that_no_hook_told_of() {
+    on_a_bench_in(|bench, network| {
+        let three = bench.file("sites-available/three.conf");
+        let good = fs::read_to_string(&three).unwrap();
+        let root = bench.layout.server_root().display().to_string();
+        let links = ["cert", "key"].map(|kind| (kind, bench.file(&format!("{kind}.pem"))));
+        let link = |pair: &str| {
+            for (kind, link) in &links {
+                fs::remove_file(link).ok();
+                symlink(format!("{pair}-{kind}.pem"), link).unwrap();
+            }
+        };
+        for pair in ["old", "new"] {
+            let own = key();
+            let at = |kind: &str| bench.file(&format!("{pair}-{kind}.pem"));
+            fs::write(at("cert"), certificate(&own)).unwrap();
+            fs::write(at("key"), own.private_key_to_pem_pkcs8().unwrap()).unwrap();
+        }
+        link("old");
+        let tls = format!(
+            "LoadModule ssl_module {MODULES}/mod_ssl.so\nListen 443\n<VirtualHost *:443>\n\
+             ServerName three.example.org\nSSLEngine on\nSSLCertificateFile {root}/cert.pem\n\
+             SSLCertificateKeyFile {root}/key.pem\n</VirtualHost>\n"
+        );
+        fs::write(&three, good + &tls).unwrap();
+        bench.stop();
+        bench.start(network)?;
+        let loaded = || fs::metadata(bench.layout.pid_file()).unwrap().modified().unwrap();
+        let end = |reload| {
+            let options = Options { reload, ..Options::default() };
+            let before = loaded();
+            let done = give_back(&bench.settings, &Return::All, &options);
+            done.map(|_| loaded() != before).map_err(|error| format!("{reload:?}: {error:?}"))
+        };
+        ensure!(!end(Reload::ForCertificates)?, "nothing was new");
+        link("new");
+        ensure!(!end(Reload::Never)?, "nobody asked for it");
+        ensure!(end(Reload::ForCertificates)?, "it was not loaded");
+        ensure!(!end(Reload::ForCertificates)?, "it was loaded twice");
+        // Of another pair: Apache would end with it.
+        link("old");
+        fs::copy(bench.file("new-key.pem"), bench.file("old-key.pem")).unwrap();
+        ensure!(!end(Reload::ForCertificates)?, "it was loaded");
+        bench.expect_same_server()
     });
 }

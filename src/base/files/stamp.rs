@@ -52,6 +52,12 @@ pub fn modified(path: &Path) -> Result<Timestamp, Error> {
     Ok(timestamp(metadata.mtime(), metadata.mtime_nsec()))
 }
 
+/// When what stands at `path` itself last changed: a link and not what it leads to.
+pub fn changed_itself(path: &Path) -> Result<Timestamp, Error> {
+    let metadata = fs::symlink_metadata(path).map_err(Error::system("look at", path))?;
+    Ok(changed_at(&metadata))
+}
+
 /// The version of the file or directory at `path`, links followed.
 pub fn stamp(path: &Path) -> Result<Stamp, Error> {
     fs::metadata(path).map(|metadata| Stamp::of(&metadata)).map_err(Error::system("look at", path))

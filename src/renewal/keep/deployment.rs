@@ -9,7 +9,7 @@ use crate::renewal::messages::{Deployment, Names, Reply};
 use crate::renewal::right::Grant;
 use crate::switch::commit;
 use crate::switch::give_back::give_back;
-use crate::switch::order::{Options, Return, SwitchReport};
+use crate::switch::order::{Options, Reload, Return, SwitchReport};
 use crate::switch::report;
 
 impl Keeper<'_> {
@@ -70,6 +70,6 @@ pub(in crate::renewal) fn deploy(
     deployed: &Deployment,
 ) -> Result<SwitchReport, report::Error> {
     let certificate = deployed.directory.clone();
-    let options = Options { reload: true, certificate, ..Options::default() };
+    let options = Options { reload: Reload::Always, certificate, ..Options::default() };
     give_back(settings, which, &options)
 }

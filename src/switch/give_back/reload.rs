@@ -12,6 +12,7 @@ use crate::base::files;
 use crate::switch::apply;
 use crate::switch::asked;
 use crate::switch::journal::Journal;
+use crate::switch::order::Reload;
 use crate::switch::report::{Error, Note};
 
 /// Apache's own test of what the files say now, and which files those are.
@@ -53,7 +54,12 @@ pub(super) fn reload(run: &mut ReturnRun<'_>) -> Result<(), Error> {
     let is_all = run.remaining().is_empty() && run.damage().is_empty();
     // Lines that somebody else took out: whether Apache knows, only a reload makes sure.
     let vanished = is_all && since.is_some();
-    if run.replaced().is_empty() && !pending && !vanished && !run.options.reload {
+    let is_wanted = match run.options.reload {
+        Reload::Never => false,
+        Reload::ForCertificates => asked.has_newer_certificate(server),
+        Reload::Always => true,
+    };
+    if run.replaced().is_empty() && !pending && !vanished && !is_wanted {
         return Ok(());
     }
     let unloaded = asked.unloaded(server, files).into_iter();
@@ -113,7 +119,7 @@ impl ReturnRun<'_> {
         // Then the files, which only Apache could name, are unknown.
         let unknown = self.journal.pending && self.journal.files.is_empty();
         match self.absence.take() {
-            Some(error) if self.options.reload && error.is_absence() => {
+            Some(error) if self.options.reload == Reload::Always && error.is_absence() => {
                 self.settle_journal()?;
                 Err(error.into())
             }
@@ -128,7 +134,9 @@ impl ReturnRun<'_> {
             return Err(self.owed(error));
         }
         match error {
-            Error::Apache(server::Error::Configtest { complaint, .. }) if !self.options.reload => {
+            Error::Apache(server::Error::Configtest { complaint, .. })
+                if self.options.reload != Reload::Always =>
+            {
                 self.notes.push(Note::unasked(&complaint));
                 Ok(())
             }
