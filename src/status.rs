@@ -1,6 +1,6 @@
 //! `certbaton status`: all hosts as they are now, what is wrong with them, and what they did.
 //!
-//! `overview`, `judgement` and `page` are pure; `asking` looks; `remembered` owns
+//! `overview`, `judgement` and `printed` are pure; `asking` looks; `remembered` owns
 //! what a peer said last.
 
 pub mod asking;
