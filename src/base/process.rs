@@ -12,7 +12,6 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal};
-use std::ops::ControlFlow;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -256,13 +255,9 @@ pub fn children(pid: i32) -> Result<Vec<Process>, Error> {
 
 /// The file called `name` that process `pid` has open, opened for reading once more.
 pub fn open_file(pid: i32, name: &str) -> Option<fs::File> {
-    let mut found = None;
-    descriptors::each(pid, |number, link| {
-        found = link.is_ok_and(|target| is_called(target, name)).then_some(number);
-        if found.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })
-    .ok()?;
-    let path = format!("/proc/{pid}/fd/{}", found?);
+    let is_it = |target: &[u8]| is_called(target, name);
+    let found = descriptors::find(pid, |number, link| link.is_ok_and(is_it).then_some(number));
+    let path = format!("/proc/{pid}/fd/{}", found.ok()??);
     let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
     file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 
@@ -50,18 +49,18 @@ pub struct HeldDescriptors {
 /// All sockets and pipes that `pid` holds; none if it has ended.
 pub fn held(pid: i32) -> io::Result<HeldDescriptors> {
     let mut held = HeldDescriptors::default();
-    let listed = descriptors::each(pid, |number, link| {
+    let listed = descriptors::find(pid, |number, link| {
         // Nothing of one that is closed meanwhile.
         match link.ok().and_then(kind) {
             Some((Kind::Socket, inode)) => held.sockets.insert(number, inode),
             Some((Kind::Pipe, inode)) => held.pipes.insert(number, inode),
             None => None,
         };
-        ControlFlow::Continue(())
+        None::<()>
     });
     match listed {
         Err(error) if is_gone(&error) => Ok(held),
-        listed => listed.map(|()| held),
+        listed => listed.map(|_| held),
     }
 }
 
@@ -70,10 +69,10 @@ pub fn any_open(pid: i32, sockets: &Descriptors) -> bool {
     sockets.iter().any(|(number, inode)| is_at(pid, *number, (Kind::Socket, *inode)))
 }
 
-/// Those of `pipes` that `pid` has under the numbers that are noted with them.
-pub fn still_open(pid: i32, pipes: &Descriptors) -> Descriptors {
+/// The inodes of those of `pipes` that `pid` has under the numbers that are noted with them.
+pub fn still_open(pid: i32, pipes: &Descriptors) -> BTreeSet<u64> {
     let is_open = |(number, inode): &(&i32, &u64)| is_at(pid, **number, (Kind::Pipe, **inode));
-    pipes.iter().filter(is_open).map(|(number, inode)| (*number, *inode)).collect()
+    pipes.iter().filter(is_open).map(|(_, inode)| *inode).collect()
 }
 
 fn is_at(pid: i32, number: i32, expected: (Kind, u64)) -> bool {

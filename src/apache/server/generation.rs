@@ -1,6 +1,5 @@
 //! system: the processes that serve a configuration, until none of the old ones can accept a connection any more.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Error, Server};
@@ -27,12 +26,9 @@ impl Server {
         let deadline = Deadline::after(patience);
         loop {
             let old = self.generation()?;
-            let mut up = false;
-            for child in &old.children {
-                up = up || hears(*child, &old.listening);
-            }
+            let is_up = old.children.iter().any(|child| hears(*child, &old.listening));
             // One without any child can only be told.
-            if up || pause(LOOK_AGAIN, &deadline).is_err() {
+            if is_up || pause(LOOK_AGAIN, &deadline).is_err() {
                 return Ok(old);
             }
         }
@@ -88,21 +84,15 @@ impl Server {
     fn hearing(&self, old: &OldGeneration) -> Result<Option<Vec<i32>>, Error> {
         let pid = self.process().pid;
         let kept = sockets::still_open(pid, &old.pipes);
-        let kept_inodes: BTreeSet<u64> = kept.values().copied().collect();
-        let gone: Descriptors = old
-            .pipes
-            .clone()
-            .into_iter()
-            .filter(|(_, inode)| !kept_inodes.contains(inode))
-            .collect();
+        let mut gone = old.pipes.clone();
+        gone.retain(|_, inode| !kept.contains(inode));
         if gone.is_empty() && !old.pipes.is_empty() {
             return Ok(None);
         }
         let mut hearing = Vec::new();
         for child in process::children(pid)? {
             // A child has its parent's pipes under their numbers.
-            let is_old = || !sockets::still_open(child.pid, &gone).is_empty();
-            if !old.children.contains(&child) && !is_old() {
+            if !old.children.contains(&child) && sockets::still_open(child.pid, &gone).is_empty() {
                 continue;
             }
             if hears(child, &old.listening) && !is_stopped(child)? {

@@ -179,8 +179,7 @@ impl Piped {
     fn rest(&mut self) -> Next {
         let [stdout, stderr] = &mut self.outputs;
         let rest = |output: &mut Output| {
-            output.lines.searched = 0;
-            let rest = std::mem::take(&mut output.lines.buffer);
+            let rest = output.lines.rest();
             (!rest.is_empty()).then_some(rest)
         };
         let out = rest(stdout).map(Next::Out);
@@ -232,6 +231,12 @@ impl Lines {
         };
         self.searched = 0;
         Some(line)
+    }
+
+    /// All that is left, without an end.
+    fn rest(&mut self) -> Vec<u8> {
+        self.searched = 0;
+        std::mem::take(&mut self.buffer)
     }
 }
 

@@ -2,18 +2,18 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::ops::ControlFlow;
 
 use rustix::fs::{Mode, OFlags, RawDir, open, readlinkat_raw};
 
-/// Gives `take` the number of each descriptor of process `pid` and what it leads to, or why that
-/// cannot be said, until that breaks off. One that was closed meanwhile is `NotFound`.
+/// What `look` makes of the first descriptor of process `pid` of which it makes anything. It is
+/// given the number of each and what that leads to, or why that cannot be said: one that was closed
+/// meanwhile is `NotFound`.
 ///
 /// A server with a thousand logs has as many, and init some hundreds: each costs one call.
-pub(crate) fn each(
+pub(crate) fn find<T>(
     pid: i32,
-    mut take: impl FnMut(i32, io::Result<&[u8]>) -> ControlFlow<()>,
-) -> io::Result<()> {
+    mut look: impl FnMut(i32, io::Result<&[u8]>) -> Option<T>,
+) -> io::Result<Option<T>> {
     let directory = format!("/proc/{pid}/fd");
     let flags = OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let directory = open(directory, flags, Mode::empty())?;
@@ -24,13 +24,13 @@ pub(crate) fn each(
         let entry = entry?;
         let name = entry.file_name();
         let Some(number) = name.to_str().ok().and_then(|name| name.parse().ok()) else { continue };
-        let found = readlinkat_raw(&directory, name, &mut link);
-        let found = found.map(|(link, _)| &*link).map_err(io::Error::from);
-        if take(number, found).is_break() {
-            break;
+        let target = readlinkat_raw(&directory, name, &mut link);
+        let target = target.map(|(link, _)| &*link).map_err(io::Error::from);
+        if let Some(found) = look(number, target) {
+            return Ok(Some(found));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// What getdents64(2) fills at once.

@@ -2,7 +2,6 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -54,21 +53,21 @@ pub fn lock_holder(path: &Path) -> Result<Option<LockOwner>, Error> {
 /// compared, which file systems in layers number in more than one way. A process
 /// whose files are not shown to us is none that we could do anything to.
 pub fn holds_lock_on(pid: i32, name: &str) -> Result<bool, Error> {
-    let mut found = Ok(false);
-    let listed = descriptors::each(pid, |number, link| {
-        found = if_open(link, pid).and_then(|target| {
-            if !target.is_some_and(|target| is_called(target, name)) {
-                return Ok(false);
-            }
-            let told = fs::read(format!("/proc/{pid}/fdinfo/{number}"));
-            Ok(if_open(told, pid)?.is_some_and(|told| has_write_lock(&told)))
-        });
-        if matches!(found, Ok(false)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    let is_held = |number: i32, link: io::Result<&[u8]>| {
+        if !if_open(link, pid)?.is_some_and(|target| is_called(target, name)) {
+            return Ok(false);
+        }
+        let told = fs::read(format!("/proc/{pid}/fdinfo/{number}"));
+        Ok(if_open(told, pid)?.is_some_and(|told| has_write_lock(&told)))
+    };
+    let found = descriptors::find(pid, |number, link| match is_held(number, link) {
+        Ok(false) => None,
+        found => Some(found),
     });
-    match listed {
+    match found {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(false),
         Err(source) => Err(refused("list the open files of", pid, source)),
-        Ok(()) => found,
+        Ok(found) => found.unwrap_or(Ok(false)),
     }
 }
 
