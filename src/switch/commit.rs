@@ -206,6 +206,7 @@ pub fn begin<'a>(
             return Err(files::Error::Raced(changing.to_owned()).into());
         }
     }
+    let listeners = server.listeners()?;
     Ok(SwitchRun {
         settings,
         order,
@@ -213,7 +214,7 @@ pub fn begin<'a>(
         server,
         observed,
         guess,
-        listeners: Vec::new(),
+        listeners,
         wanted: Vec::new(),
         left_out: Vec::new(),
         unproven: Vec::new(),

@@ -53,7 +53,6 @@ pub(super) fn leaving(run: &SwitchRun<'_>) -> BTreeSet<Hostname> {
 /// Everything a later step would fail for is looked at; Apache parses the candidate, and nothing
 /// but our lines may be new in it.
 pub(super) fn check_candidate(run: &mut SwitchRun<'_>) -> Result<(), Error> {
-    run.listeners = run.server.listeners()?;
     subset::look_ahead(run)?;
     let seen = run.observed.opened_files();
     for change in &run.changes {

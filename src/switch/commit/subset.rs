@@ -119,10 +119,9 @@ fn answered(run: &SwitchRun<'_>, refused: &[RefusedRoute]) -> Vec<Door> {
     if doors.is_empty() {
         return doors;
     }
-    let Ok(listeners) = run.server.listeners() else { return Vec::new() };
     let patience = run.settings.proof_time.min(ANSWERED_TIME);
     // That it cannot be asked is no answer.
-    let Ok(unproven) = challenge_proof::local(&doors, &listeners, patience) else {
+    let Ok(unproven) = challenge_proof::local(&doors, &run.listeners, patience) else {
         return Vec::new();
     };
     let is_proven = |door: &Door| unproven.iter().all(|(route, _)| *route != door.route);
