@@ -12,7 +12,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::{X509, X509NameBuilder};
 
-use crate::apache::MODULES;
+use crate::apache::{MODULES, Network};
 use crate::bench::{Bench, Goal, SITES, told};
 use crate::keepers::until;
 use crate::on_a_bench_in;
@@ -35,6 +35,21 @@ fn certificate(key: &PKey<Private>) -> Vec<u8> {
     builder.build().to_pem().unwrap()
 }
 
+/// Has Apache serve a site by TLS as well, from `cert.pem` and `key.pem` and with `more` lines.
+fn serve_tls(bench: &mut Bench, network: &Network, more: &str) -> Result<(), String> {
+    let three = bench.file("sites-available/three.conf");
+    let site = fs::read_to_string(&three).unwrap();
+    let root = bench.layout.server_root().display().to_string();
+    let tls = format!(
+        "LoadModule ssl_module {MODULES}/mod_ssl.so\nListen 443\n<VirtualHost *:443>\n\
+         ServerName three.example.org\nSSLEngine on\nSSLCertificateFile {root}/cert.pem\n\
+         SSLCertificateKeyFile {root}/key.pem\n{more}</VirtualHost>\n"
+    );
+    fs::write(&three, site + &tls).unwrap();
+    bench.stop();
+    bench.start(network)
+}
+
 /// As if Apache had loaded everything after whatever has changed: the clock was ahead then.
 fn loaded_in_the_future(bench: &Bench) {
     let later = SystemTime::now() + Duration::from_hours(365 * 24);
@@ -45,12 +60,9 @@ fn loaded_in_the_future(bench: &Bench) {
 #[test]
 fn a_file_that_is_cut_off_is_refused_before_the_signal_by_its_line() {
     on_a_bench_in(|bench, network| {
-        let three = bench.file("sites-available/three.conf");
-        let good = fs::read_to_string(&three).unwrap();
         let own = key();
         let chain = [certificate(&own), certificate(&key())].concat();
         let private = own.private_key_to_pem_pkcs8().unwrap();
-        let root = bench.layout.server_root().display().to_string();
         let (cert, ca, tickets) = (bench.file("cert.pem"), bench.file("ca.pem"), bench.file("tk"));
         let whole = [
             (&cert, &chain),
@@ -61,15 +73,10 @@ fn a_file_that_is_cut_off_is_refused_before_the_signal_by_its_line() {
         for (path, bytes) in whole {
             fs::write(path, bytes).unwrap();
         }
-        let tls = format!(
-            "LoadModule ssl_module {MODULES}/mod_ssl.so\nListen 443\n<VirtualHost *:443>\n\
-             ServerName three.example.org\nSSLEngine on\nSSLCertificateFile {root}/cert.pem\n\
-             SSLCertificateKeyFile {root}/key.pem\nSSLCACertificateFile {root}/ca.pem\n\
-             SSLSessionTicketKeyFile {root}/tk\n</VirtualHost>\n"
-        );
-        fs::write(&three, good + &tls).unwrap();
-        bench.stop();
-        bench.start(network)?;
+        let root = bench.layout.server_root().display().to_string();
+        let more =
+            format!("SSLCACertificateFile {root}/ca.pem\nSSLSessionTicketKeyFile {root}/tk\n");
+        serve_tls(bench, network, &more)?;
         for goal in [Goal::Local, Goal::Peer] {
             for (path, bytes) in [(&cert, &chain), (&ca, &chain), (&tickets, &vec![7; 48])] {
                 if goal == Goal::Peer {
@@ -100,23 +107,13 @@ fn a_file_that_is_cut_off_is_refused_before_the_signal_by_its_line() {
 #[test]
 fn a_key_of_another_certificate_is_refused_before_the_signal_whatever_the_clock_says() {
     on_a_bench_in(|bench, network| {
-        let three = bench.file("sites-available/three.conf");
-        let good = fs::read_to_string(&three).unwrap();
         let (own, other) = (key(), key());
         fs::write(bench.file("cert.pem"), certificate(&own)).unwrap();
         let place = |bench: &Bench, key: &PKey<Private>| {
             fs::write(bench.file("key.pem"), key.private_key_to_pem_pkcs8().unwrap()).unwrap();
         };
         place(bench, &own);
-        let root = bench.layout.server_root().display().to_string();
-        let tls = format!(
-            "LoadModule ssl_module {MODULES}/mod_ssl.so\nListen 443\n<VirtualHost *:443>\n\
-             ServerName three.example.org\nSSLEngine on\nSSLCertificateFile {root}/cert.pem\n\
-             SSLCertificateKeyFile {root}/key.pem\n</VirtualHost>\n"
-        );
-        fs::write(&three, good.clone() + &tls).unwrap();
-        bench.stop();
-        bench.start(network)?;
+        serve_tls(bench, network, "")?;
         for goal in [Goal::Local, Goal::Peer] {
             if goal == Goal::Peer {
                 bench.done(Goal::Local)?;
@@ -146,9 +143,6 @@ fn a_key_of_another_certificate_is_refused_before_the_signal_whatever_the_clock_
 #[test]
 fn at_the_end_of_a_run_apache_loads_a_certificate_that_no_hook_told_of() {
     on_a_bench_in(|bench, network| {
-        let three = bench.file("sites-available/three.conf");
-        let good = fs::read_to_string(&three).unwrap();
-        let root = bench.layout.server_root().display().to_string();
         let links = ["cert", "key"].map(|kind| (kind, bench.file(&format!("{kind}.pem"))));
         let link = |pair: &str| {
             for (kind, link) in &links {
@@ -163,14 +157,7 @@ fn at_the_end_of_a_run_apache_loads_a_certificate_that_no_hook_told_of() {
             fs::write(at("key"), own.private_key_to_pem_pkcs8().unwrap()).unwrap();
         }
         link("old");
-        let tls = format!(
-            "LoadModule ssl_module {MODULES}/mod_ssl.so\nListen 443\n<VirtualHost *:443>\n\
-             ServerName three.example.org\nSSLEngine on\nSSLCertificateFile {root}/cert.pem\n\
-             SSLCertificateKeyFile {root}/key.pem\n</VirtualHost>\n"
-        );
-        fs::write(&three, good + &tls).unwrap();
-        bench.stop();
-        bench.start(network)?;
+        serve_tls(bench, network, "")?;
         let loaded = || fs::metadata(bench.layout.pid_file()).unwrap().modified().unwrap();
         let end = |reload| {
             let options = Options { reload, ..Options::default() };
