@@ -303,7 +303,8 @@ impl Miss {
 
     /// No connection came about at the first address, so the CA tries the other kind.
     pub fn falls_back(&self) -> bool {
-        matches!(self.kind, MissKind::Refused | MissKind::BlackHole | MissKind::Unreachable)
+        !self.redirected
+            && matches!(self.kind, MissKind::Refused | MissKind::BlackHole | MissKind::Unreachable)
     }
 }
 

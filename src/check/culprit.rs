@@ -7,25 +7,20 @@ use crate::base::finding::Finding;
 use crate::base::names::{CHALLENGE_PATH, Hostname, Webroot};
 use crate::ca::sight::{Miss, MissKind};
 use crate::check::borrowed_account;
-use crate::check::matrix::{Gathered, HostSeen, Told};
+use crate::check::matrix::{AddressSeen, HostSeen, Told};
+use crate::check::verdict::Case;
 use crate::fleet::inspection::{Answerer, Directive, InspectedName};
 use crate::fleet::whose;
 
-/// Why `address` does not give back the nonce of `host` although somebody took the connection.
-pub fn culprit(
-    gathered: &Gathered,
-    name: &Hostname,
-    host: &HostSeen,
-    address: IpAddr,
-    miss: &Miss,
-) -> Finding {
-    let Some(owner) = gathered.owner(address) else { return stranger(address, miss) };
-    let case = Case { gathered, name, host, owner, address, miss };
+/// Why `at` does not give back the nonce of the host that renews although somebody took the connection.
+pub fn culprit(case: &Case<'_>, at: &AddressSeen<'_>, miss: &Miss) -> Finding {
+    let Some(owner) = at.owner else { return stranger(at.address, miss) };
+    let case = Missed { case: *case, owner, address: at.address, miss };
     if owner.report.is_err() {
         return case.silent_owner();
     }
-    let inspected = owner.inspected(name);
-    if owner.label == host.label {
+    let inspected = owner.inspected(case.name());
+    if owner.label == case.case.host.label {
         case.own(owner, inspected.map_or(&Answerer::Unknown, |known| &known.answerer))
     } else {
         case.passed_on(inspected.map_or(&Answerer::Unknown, InspectedName::for_others))
@@ -39,13 +34,12 @@ pub fn is_local(host: &HostSeen, name: &Hostname) -> bool {
     local.into_iter().any(|l| l == name || (vhost(l).is_some() && vhost(l) == vhost(name)))
 }
 
-/// Whether `host` itself does not answer from its webroot, so that whoever passes on to it is not to blame.
-pub fn is_own_fault(gathered: &Gathered, name: &Hostname, host: &HostSeen) -> bool {
-    let is_its = |a: &IpAddr| gathered.owner(*a).is_some_and(|owner| owner.label == host.label);
-    let own = gathered.addresses(name).into_iter().filter(is_its);
-    let answers =
-        own.map(|a| gathered.cell(name, &host.label, a).told).any(|told| told == Told::Same);
-    let known = host.inspected(name).map_or(&Answerer::Unknown, |known| &known.answerer);
+/// Whether the host itself does not answer from its webroot, so that whoever passes on to it is not to blame.
+pub fn is_own_fault(case: &Case<'_>) -> bool {
+    let mut own = case.row.addresses.iter().filter(|at| at.is_of(case.host));
+    let answers = own.any(|at| at.cells[case.place].told == Told::Same);
+    let known =
+        case.host.inspected(case.row.name).map_or(&Answerer::Unknown, |known| &known.answerer);
     !answers && !matches!(known, Answerer::Webroot | Answerer::Unknown)
 }
 
@@ -95,21 +89,22 @@ fn answered(miss: &Miss) -> String {
     if miss.redirected { format!("{what}, where a redirect led to") } else { what }
 }
 
-struct Case<'a> {
-    gathered: &'a Gathered,
-    name: &'a Hostname,
-    /// Who planted.
-    host: &'a HostSeen,
+struct Missed<'a> {
+    case: Case<'a>,
     /// Whose the address is.
     owner: &'a HostSeen,
     address: IpAddr,
     miss: &'a Miss,
 }
 
-impl Case<'_> {
+impl<'a> Missed<'a> {
+    fn name(&self) -> &'a Hostname {
+        self.case.row.name
+    }
+
     /// Somebody answers at what must be the address of a host that cannot be asked.
     fn silent_owner(&self) -> Finding {
-        let (owner, host) = (&self.owner.label, &self.host.label);
+        let (owner, host) = (&self.owner.label, &self.case.host.label);
         let what = format!(
             "whoever answers at {} does not give back what {host} has ({}); if it is {owner}, that cannot be asked",
             self.address,
@@ -122,8 +117,9 @@ impl Case<'_> {
 
     /// The owner should answer from its own webroot, and does not.
     fn own(&self, on: &HostSeen, answerer: &Answerer) -> Finding {
-        let webroot = on.inspected(self.name).and_then(|known| known.webroot.as_ref());
-        let webroot = webroot.or_else(|| on.planting(self.name).map(|planting| &planting.webroot));
+        let webroot = on.inspected(self.name()).and_then(|known| known.webroot.as_ref());
+        let webroot =
+            webroot.or_else(|| on.planting(self.name()).map(|planting| &planting.webroot));
         let serve = webroot
             .map_or_else(|| "let the challenge path lead to certbot's webroot".to_owned(), serve);
         self.by_answerer(on, answerer, "certbot's webroot there does not answer", &serve)
@@ -131,10 +127,10 @@ impl Case<'_> {
 
     /// The owner should pass to another host, and the nonce of that does not come back.
     fn passed_on(&self, answerer: &Answerer) -> Finding {
-        let (owner, host) = (self.owner, self.host);
+        let (owner, host) = (self.owner, self.case.host);
         let pass = format!("ProxyPass {CHALLENGE_PATH} {}", self.target());
         match answerer {
-            _ if is_local(owner, self.name) => Finding::new(
+            _ if is_local(owner, self.name()) => Finding::new(
                 Code::AbandonedRoute,
                 None,
                 format!(
@@ -145,7 +141,7 @@ impl Case<'_> {
             ).on(&owner.label),
             Answerer::Passed(directive) => self.passed_wrongly(directive),
             Answerer::Account(directive)
-                if let Some(found) = borrowed_account::another(owner, host, self.name, directive) =>
+                if let Some(found) = borrowed_account::another(owner, host, self.name(), directive) =>
             {
                 found
             }
@@ -163,7 +159,7 @@ impl Case<'_> {
             ).on(&host.label),
             Answerer::Webroot => Finding::new(
                 Code::NotPassedOn,
-                owner.inspected(self.name).and_then(|known| known.vhost.clone()),
+                owner.inspected(self.name()).and_then(|known| known.vhost.clone()),
                 format!(
                     "answers challenges itself and passes none to {}, which asks for certificates of the same names",
                     host.label
@@ -181,11 +177,11 @@ impl Case<'_> {
 
     /// The owner passes it on: to the wrong place, or the right one does not answer.
     fn passed_wrongly(&self, directive: &Directive) -> Finding {
-        let (owner, host) = (self.owner, self.host);
+        let (owner, host) = (self.owner, self.case.host);
         let target = directive.target.as_deref().unwrap_or("another server");
         let gateway = matches!(self.miss.kind, MissKind::Status(502..=504));
-        let known = host.inspected(self.name).map_or(&Answerer::Unknown, |known| &known.answerer);
-        if !gateway && is_own_fault(self.gathered, self.name, host) {
+        let known = host.inspected(self.name()).map_or(&Answerer::Unknown, |known| &known.answerer);
+        if !gateway && is_own_fault(&self.case) {
             return self.own(host, known);
         }
         let (code, what, remedy) = if gateway {
@@ -220,32 +216,36 @@ impl Case<'_> {
 
     /// The host has IPv6, and the name none that would lead to another host than IPv4 does.
     fn lacks_v6(&self) -> bool {
-        let owner = |address: IpAddr| self.gathered.owner(address).map(|owner| &owner.label);
-        let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) =
-            self.gathered.addresses(self.name).into_iter().partition(IpAddr::is_ipv6);
-        let same = |v6: IpAddr| v4.iter().any(|v4| owner(*v4) == owner(v6));
-        let has_v6 = self.host.public_addresses().any(|address| address.is_ipv6());
+        let (v6, v4): (Vec<&AddressSeen<'_>>, Vec<&AddressSeen<'_>>) =
+            self.case.row.addresses.iter().partition(|at| at.address.is_ipv6());
+        let same = |v6: &AddressSeen<'_>| {
+            v4.iter().any(|v4| v4.owner.map(|host| &host.label) == v6.owner.map(|host| &host.label))
+        };
+        let has_v6 = self.case.host.public_addresses().any(|address| address.is_ipv6());
         has_v6 && !v4.is_empty() && v6.into_iter().all(same)
     }
 
     /// Where challenges of `host` have to go: as for a name that works, else an address of its.
     fn target(&self) -> String {
+        let works = |name: &Hostname| {
+            let rows = self.case.matrix.rows.iter().filter(|row| row.name == name);
+            let mut here =
+                rows.flat_map(|row| &row.addresses).filter(|at| at.address == self.address);
+            here.any(|at| at.cells[self.case.place].told == Told::Same)
+        };
         let inspected = self.owner.inspection.iter().flat_map(|inspection| &inspection.names);
         let mut good = inspected.filter_map(|known| match known.for_others() {
-            Answerer::Passed(directive) => {
-                let cell = self.gathered.cell(&known.name, &self.host.label, self.address);
-                directive.target.clone().filter(|_| cell.told == Told::Same)
-            }
+            Answerer::Passed(directive) => directive.target.clone().filter(|_| works(&known.name)),
             _ => None,
         });
         good.next().unwrap_or_else(|| {
-            let mut own: Vec<IpAddr> = self.host.public_addresses().collect();
+            let mut own: Vec<IpAddr> = self.case.host.public_addresses().collect();
             let v6_only = self.owner.public_addresses().all(|address| address.is_ipv6());
             own.sort_by_key(|address| address.is_ipv6() != v6_only);
             match own.first() {
                 Some(IpAddr::V6(v6)) => format!("http://[{v6}]{CHALLENGE_PATH}"),
                 Some(IpAddr::V4(v4)) => format!("http://{v4}{CHALLENGE_PATH}"),
-                None => format!("http://{}{CHALLENGE_PATH}", self.host.label),
+                None => format!("http://{}{CHALLENGE_PATH}", self.case.host.label),
             }
         })
     }
@@ -258,7 +258,7 @@ impl Case<'_> {
         instead: &str,
     ) -> Finding {
         let came = answered(self.miss);
-        let vhost = on.inspected(self.name).and_then(|known| known.vhost.clone());
+        let vhost = on.inspected(self.name()).and_then(|known| known.vhost.clone());
         let told = |directive: &Directive, what: &str| {
             (
                 directive.place.clone().or_else(|| vhost.clone()),

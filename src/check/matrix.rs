@@ -44,6 +44,40 @@ pub struct HostSeen {
     pub sights: Result<Vec<Sight>, String>,
 }
 
+/// Every name with every address of it: each question to what was gathered, answered once.
+#[derive(Debug)]
+pub struct Matrix<'a> {
+    /// What is judged.
+    pub gathered: &'a Gathered,
+    /// The names, in their order.
+    pub rows: Vec<NameRow<'a>>,
+}
+
+/// A name.
+#[derive(Debug)]
+pub struct NameRow<'a> {
+    /// The name.
+    pub name: &'a Hostname,
+    /// What each host that could be asked sees of it.
+    pub sights: Vec<(&'a HostSeen, &'a Sight)>,
+    /// All of its addresses, IPv6 first.
+    pub addresses: Vec<AddressSeen<'a>>,
+}
+
+/// An address of a name.
+#[derive(Debug)]
+pub struct AddressSeen<'a> {
+    /// The address.
+    pub address: IpAddr,
+    /// Whose it is: a host that has it on an interface, else the only one whose certificate it
+    /// presents (behind a NAT), else the only one that cannot be asked.
+    pub owner: Option<&'a HostSeen>,
+    /// What it says for the name to the nonce of each host, in the order of the hosts.
+    pub cells: Vec<Cell>,
+    /// What it presents for the name, by the best witness.
+    pub presented: Option<(&'a HostSeen, Result<&'a Leaf, &'a Miss>)>,
+}
+
 /// What an address says to a nonce, by the best witnesses that there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
@@ -110,70 +144,98 @@ impl HostSeen {
         })
     }
 
-    /// Whether it can reach addresses of that kind at all.
-    fn has_way_to(&self, address: IpAddr) -> bool {
-        self.public_addresses().any(|own| own.is_ipv6() == address.is_ipv6())
+    /// Whether what it did not get says something of `address`, and not of itself.
+    fn can_tell(&self, address: IpAddr, miss: &Miss) -> bool {
+        match miss.kind {
+            MissKind::NotAsked => false,
+            MissKind::Unreachable => {
+                self.public_addresses().any(|own| own.is_ipv6() == address.is_ipv6())
+            }
+            _ => true,
+        }
     }
 }
 
-impl Gathered {
-    /// The host called `label`.
-    pub fn host(&self, label: &HostLabel) -> Option<&HostSeen> {
-        self.hosts.iter().find(|host| host.label == *label)
-    }
-
-    /// All that any host sees of `name`.
-    pub fn sights<'a>(
-        &'a self,
-        name: &'a Hostname,
-    ) -> impl Iterator<Item = (&'a HostSeen, &'a Sight)> {
-        self.hosts.iter().filter_map(move |host| Some((host, host.sight(name)?)))
-    }
-
-    /// All addresses of `name`, IPv6 first.
-    pub fn addresses(&self, name: &Hostname) -> Vec<IpAddr> {
-        let mut all: Vec<IpAddr> = Vec::new();
-        for (_, sight) in self.sights(name) {
-            for address in &sight.addresses {
+impl<'a> Matrix<'a> {
+    /// Of all names.
+    pub fn of(gathered: &'a Gathered) -> Self {
+        let rows = gathered.names.iter().map(|name| {
+            let seen = gathered.hosts.iter().filter_map(|host| Some((host, host.sight(name)?)));
+            let sights: Vec<_> = seen.collect();
+            let mut all: Vec<IpAddr> = Vec::new();
+            for address in sights.iter().flat_map(|(_, sight)| &sight.addresses) {
                 if !all.contains(address) {
                     all.push(*address);
                 }
             }
-        }
-        all.sort_by_key(IpAddr::is_ipv4);
-        all
+            all.sort_by_key(IpAddr::is_ipv4);
+            let at = |address| AddressSeen::of(gathered, &sights, address);
+            let addresses = all.into_iter().map(at).collect();
+            NameRow { name, sights, addresses }
+        });
+        Self { gathered, rows: rows.collect() }
+    }
+}
+
+impl<'a> AddressSeen<'a> {
+    fn of(gathered: &'a Gathered, sights: &[(&'a HostSeen, &'a Sight)], address: IpAddr) -> Self {
+        let owner = gathered.owner(address);
+        let is_owner = |host: &HostSeen| owner.is_some_and(|owner| owner.label == host.label);
+        let cell = |nonce: &HostSeen| {
+            let answers = sights
+                .iter()
+                .filter_map(|(host, sight)| Some((*host, sight.answer(&nonce.label, address)?)));
+            Cell::of(address, answers, is_owner)
+        };
+        let cells = gathered.hosts.iter().map(cell).collect();
+        let presented = sights.iter().filter_map(|(host, sight)| {
+            let here = |presented: &&Presented| presented.address == address;
+            let presented = sight.presented.iter().find(here)?;
+            match (&presented.leaf, &presented.miss) {
+                (Some(leaf), _) => Some((*host, Ok(leaf))),
+                (None, Some(miss)) if host.can_tell(address, miss) => Some((*host, Err(miss))),
+                _ => None,
+            }
+        });
+        let presented = presented.min_by_key(|(host, found)| (is_owner(host), found.is_err()));
+        Self { address, owner, cells, presented }
     }
 
-    /// Whose `address` is: a host that has it on an interface, else the only one whose
-    /// certificate it presents (behind a NAT), else the only one that cannot be asked.
-    pub fn owner(&self, address: IpAddr) -> Option<&HostSeen> {
-        let reports: Vec<Option<&HostReport>> =
-            self.hosts.iter().map(|host| host.report.as_ref().ok()).collect();
-        let place = whose::owner(address, None, &reports, &self.serials_at(address))?;
-        self.hosts.get(place)
+    /// Whether it is `host`'s.
+    pub fn is_of(&self, host: &HostSeen) -> bool {
+        self.owner.is_some_and(|owner| owner.label == host.label)
     }
 
-    fn serials_at(&self, address: IpAddr) -> BTreeSet<&str> {
-        let sights = self.hosts.iter().flat_map(|host| host.sights.iter().flatten());
-        let presented = sights.flat_map(|sight| &sight.presented);
-        let here = presented.filter(|presented| presented.address == address);
-        here.filter_map(|presented| Some(presented.leaf.as_ref()?.serial.as_str())).collect()
+    /// Whether any nonce comes back.
+    pub fn gives_back(&self) -> bool {
+        self.cells.iter().any(|cell| cell.told == Told::Same)
     }
 
-    /// What `address` says for `name` to the nonce of the host `nonce`.
-    pub fn cell(&self, name: &Hostname, nonce: &HostLabel, address: IpAddr) -> Cell {
-        let owner = self.owner(address).map(|host| &host.label);
+    /// Why no connection on port 80 comes about, if none does.
+    pub fn dead(&self) -> Option<&Miss> {
+        self.cells.iter().find_map(|cell| match &cell.told {
+            Told::Missed(miss) if miss.falls_back() => Some(miss),
+            _ => None,
+        })
+    }
+}
+
+impl Cell {
+    fn of<'a>(
+        address: IpAddr,
+        answers: impl Iterator<Item = (&'a HostSeen, &'a Answer)>,
+        is_owner: impl Fn(&HostSeen) -> bool,
+    ) -> Self {
         let (mut others, mut own) = (Vec::new(), Vec::new());
         let mut unknown = "no host that could be asked has a way there".to_owned();
-        for (host, sight) in self.sights(name) {
-            match sight.answer(nonce, address) {
-                None => {}
-                Some(Answer::Missed(miss)) if miss.kind == MissKind::NotAsked => {
+        for (host, answer) in answers {
+            match answer {
+                Answer::Missed(miss) if miss.kind == MissKind::NotAsked => {
                     unknown.clone_from(&miss.why);
                 }
-                Some(Answer::Missed(miss)) if !Self::can_tell(host, address, miss) => {}
-                Some(answer) if owner == Some(&host.label) => own.push((host, answer)),
-                Some(answer) => others.push((host, answer)),
+                Answer::Missed(miss) if !host.can_tell(address, miss) => {}
+                answer if is_owner(host) => own.push((host, answer)),
+                answer => others.push((host, answer)),
             }
         }
         let is_missed = |(_, answer): &&(&HostSeen, &Answer)| matches!(answer, Answer::Missed(_));
@@ -188,40 +250,19 @@ impl Gathered {
             _ => Told::Same,
         };
         let witnesses = witnesses.into_iter().map(|(host, _)| host.label.clone()).collect();
-        Cell { told, witnesses, is_own_word, is_hairpin }
+        Self { told, witnesses, is_own_word, is_hairpin }
     }
+}
 
-    /// Whether what `host` did not get says something of `address`, and not of `host`.
-    fn can_tell(host: &HostSeen, address: IpAddr, miss: &Miss) -> bool {
-        match miss.kind {
-            MissKind::NotAsked => false,
-            MissKind::Unreachable => host.has_way_to(address),
-            _ => true,
-        }
-    }
-
-    /// What `address` presents for `name`, by the best witness.
-    pub fn presented<'a>(
-        &'a self,
-        name: &'a Hostname,
-        address: IpAddr,
-    ) -> Option<(&'a HostSeen, Result<&'a Leaf, &'a Miss>)> {
-        let owner = self.owner(address).map(|host| &host.label);
-        let mut seen: Vec<_> = self
-            .sights(name)
-            .filter_map(|(host, sight)| {
-                let here = |presented: &&Presented| presented.address == address;
-                let presented = sight.presented.iter().find(here)?;
-                match (&presented.leaf, &presented.miss) {
-                    (Some(leaf), _) => Some((host, Ok(leaf))),
-                    (None, Some(miss)) if Self::can_tell(host, address, miss) => {
-                        Some((host, Err(miss)))
-                    }
-                    _ => None,
-                }
-            })
-            .collect();
-        seen.sort_by_key(|(host, found)| (owner == Some(&host.label), found.is_err()));
-        seen.into_iter().next()
+impl Gathered {
+    fn owner(&self, address: IpAddr) -> Option<&HostSeen> {
+        let reports: Vec<Option<&HostReport>> =
+            self.hosts.iter().map(|host| host.report.as_ref().ok()).collect();
+        let sights = self.hosts.iter().flat_map(|host| host.sights.iter().flatten());
+        let here = sights.flat_map(|sight| &sight.presented).filter(|p| p.address == address);
+        let serials: BTreeSet<&str> =
+            here.filter_map(|presented| Some(presented.leaf.as_ref()?.serial.as_str())).collect();
+        let place = whose::owner(address, None, &reports, &serials)?;
+        self.hosts.get(place)
     }
 }

@@ -15,7 +15,8 @@ use crate::ca::resolve::UNRESOLVED;
 use crate::ca::served;
 use crate::ca::sight::Leaf;
 use crate::check::bounds::STRANGE;
-use crate::check::matrix::{Gathered, HostSeen, Told};
+use crate::check::culprit::record;
+use crate::check::matrix::{AddressSeen, Gathered, HostSeen, Matrix, NameRow};
 use crate::check::schedule;
 use crate::check::unreachable;
 use crate::fleet::budget::{Budget, LETS_ENCRYPT};
@@ -25,11 +26,12 @@ use crate::fleet::judged;
 use crate::fleet::mismatch::{Comparison, Mismatch, mismatch};
 
 /// All of it.
-pub fn findings(gathered: &Gathered) -> Vec<Finding> {
-    let mut found: Vec<Finding> = gathered.hosts.iter().flat_map(|h| host(gathered, h)).collect();
-    for name in &gathered.names {
-        found.extend(records(gathered, name).into_iter().map(|f| f.about(vec![name.clone()])));
-        found.extend(presented(gathered, name).into_iter().map(|f| f.about(vec![name.clone()])));
+pub fn findings(matrix: &Matrix<'_>) -> Vec<Finding> {
+    let gathered = matrix.gathered;
+    let mut found: Vec<Finding> = gathered.hosts.iter().flat_map(|h| host(matrix, h)).collect();
+    for row in &matrix.rows {
+        let of_name = records(matrix, row).into_iter().chain(presented(matrix, row));
+        found.extend(of_name.map(|finding| finding.about(vec![row.name.clone()])));
     }
     found.extend(limits(gathered));
     let renewing = gathered
@@ -41,10 +43,10 @@ pub fn findings(gathered: &Gathered) -> Vec<Finding> {
     found
 }
 
-fn host(gathered: &Gathered, host: &HostSeen) -> Vec<Finding> {
+fn host(matrix: &Matrix<'_>, host: &HostSeen) -> Vec<Finding> {
     let mut found = Vec::new();
     let Ok(report) = &host.report else {
-        return unreachable::down(gathered, host).into_iter().collect();
+        return unreachable::down(matrix, host).into_iter().collect();
     };
     let has_told = |inspection: &Inspection| {
         inspection.findings.iter().any(|found| found.code.is_of_the_web_server())
@@ -105,9 +107,9 @@ fn is_proven_by_dns(gathered: &Gathered, name: &Hostname) -> bool {
     lineages.peek().is_some() && lineages.all(|lineage| lineage.authenticator.starts_with("dns"))
 }
 
-fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
+fn records(matrix: &Matrix<'_>, row: &NameRow<'_>) -> Vec<Finding> {
+    let (gathered, name, sights) = (matrix.gathered, row.name, &row.sights);
     let mut found = Vec::new();
-    let sights: Vec<_> = gathered.sights(name).collect();
     if sights.is_empty() {
         return found;
     }
@@ -116,7 +118,7 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
         let told = sights.iter().filter_map(|(_, sight)| sight.unresolved.as_ref());
         told.filter(|why| *why != STRANGE)
     };
-    if gathered.addresses(name).is_empty() && !is_proven_by_dns(gathered, name) {
+    if row.addresses.is_empty() && !is_proven_by_dns(gathered, name) {
         let strange = || sights.iter().find_map(|(_, sight)| sight.unresolved.clone());
         let remedy = missing(gathered, name);
         let (what, remedy) = match unresolved().next().cloned().or_else(strange) {
@@ -128,13 +130,13 @@ fn records(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
         };
         found.push(Finding::new(Code::NoAddress, Some("DNS".into()), what, remedy));
     }
-    if let Some(why) = unresolved().next().filter(|_| !gathered.addresses(name).is_empty()) {
+    if let Some(why) = unresolved().next().filter(|_| !row.addresses.is_empty()) {
         let (what, remedy) = parted(why, "see that the zone's name servers answer");
         found.push(Finding::new(Code::DnsFailure, Some("DNS".into()), what, remedy));
     }
     // A zone that does not answer for any address does not for CAA, which is one failure.
     let is_told = unresolved().next().is_some() && found.iter().any(|f| f.code == Code::NoAddress);
-    found.extend(caa(gathered, name).filter(|caa| !(is_told && caa.code == Code::CaaFailure)));
+    found.extend(caa(matrix, row).filter(|caa| !(is_told && caa.code == Code::CaaFailure)));
     let all_reached = gathered.hosts.iter().all(|host| host.report.is_ok());
     if all_reached && gathered.hosts.iter().all(|host| host.lineages(name).next().is_none()) {
         let what =
@@ -176,21 +178,21 @@ fn parted<'a>(text: &'a str, otherwise: &'a str) -> (String, &'a str) {
 }
 
 /// Whether the CA of a lineage may issue for the name.
-pub fn caa(gathered: &Gathered, name: &Hostname) -> Option<Finding> {
+pub fn caa(matrix: &Matrix<'_>, row: &NameRow<'_>) -> Option<Finding> {
     let remedy = "see that the zone's name servers answer for CAA";
     let told = |at: &str, code: Code, text: &str| {
         let (what, remedy) = parted(text, remedy);
         Some(Finding::new(code, Some(format!("CAA of {at}")), what, remedy))
     };
-    let why = gathered.sights(name).find_map(|(_, sight)| sight.caa_unknown.as_ref());
+    let why = row.sights.iter().find_map(|(_, sight)| sight.caa_unknown.as_ref());
     if let Some(why) = why {
-        return told(name.as_str(), Code::CaaFailure, why);
+        return told(row.name.as_str(), Code::CaaFailure, why);
     }
-    let relevant = gathered.sights(name).find_map(|(_, sight)| sight.caa.as_ref())?;
+    let relevant = row.sights.iter().find_map(|(_, sight)| sight.caa.as_ref())?;
     let mut issue = relevant.records.iter().filter(|r| r.tag.eq_ignore_ascii_case("issue"));
     let for_nobody =
         issue.clone().next().is_some() && issue.all(|r| r.value.trim_start().starts_with(';'));
-    let lineages = gathered.hosts.iter().flat_map(|host| host.lineages(name));
+    let lineages = matrix.gathered.hosts.iter().flat_map(|host| host.lineages(row.name));
     // What a CA calls itself in CAA is known of some; none may issue where nobody may.
     let issuers: BTreeSet<&str> = lineages
         .filter_map(|lineage| {
@@ -211,76 +213,58 @@ fn server(lineage: &LineageReport) -> &str {
 }
 
 /// What the addresses present, against what their hosts have on disk.
-fn presented(gathered: &Gathered, name: &Hostname) -> Vec<Finding> {
-    let mut found = Vec::new();
-    for address in gathered.addresses(name) {
-        let owner = gathered.owner(address);
-        let all: Vec<&LineageReport> =
-            gathered.hosts.iter().flat_map(|h| h.serving(name)).collect();
-        if all.is_empty() {
-            continue;
-        }
-        let expected = owner.map_or_else(|| all.clone(), |host| host.serving(name).collect());
-        let family = if address.is_ipv6() { "AAAA" } else { "A" };
-        let place = Some(format!("{family} {address} port 443"));
-        let by = |finding: Finding| match owner {
-            Some(host) => finding.on(&host.label),
-            None => finding,
-        };
-        match gathered.presented(name, address) {
-            None => {}
+fn presented(matrix: &Matrix<'_>, row: &NameRow<'_>) -> Vec<Finding> {
+    let name = row.name;
+    let all: Vec<&LineageReport> =
+        matrix.gathered.hosts.iter().flat_map(|host| host.serving(name)).collect();
+    if all.is_empty() {
+        return Vec::new();
+    }
+    let of_address = |at: &AddressSeen<'_>| -> Vec<Finding> {
+        let expected = at.owner.map_or_else(|| all.clone(), |host| host.serving(name).collect());
+        let place = Some(format!("{} port 443", record(at.address)));
+        let leaf = match at.presented {
+            None => return Vec::new(),
             // Where port 80 is as dead, the verdict on renewals says so.
-            Some((_, Err(miss))) if miss.falls_back() && is_dead(gathered, name, address) => {}
+            Some((_, Err(miss))) if miss.falls_back() && at.dead().is_some() => return Vec::new(),
             // What is not its name need not be on its port 443.
-            Some((_, Err(_))) if expected.is_empty() => {}
+            Some((_, Err(_))) if expected.is_empty() => return Vec::new(),
             Some((witness, Err(miss))) => {
                 let what = format!("no certificate is presented ({}): {}", witness.label, miss.why);
                 let remedy =
                     "let Apache listen there: Listen 443, SSLEngine on, SSLCertificateFile";
-                found.push(by(Finding::new(Code::NoTls, place, what, remedy)));
+                return vec![Finding::new(Code::NoTls, place, what, remedy)];
             }
             // Somebody else's, as the verdict on renewals says.
-            Some(_) if owner.is_none() && !gives_back(gathered, name, address) => {}
-            Some((_, Ok(leaf))) => {
-                let is_silent = owner.is_some_and(|host| host.report.is_err());
-                let owner = owner.map(|host| host.label.as_str());
-                // A host that has no such lineage may pass on what another one serves.
-                let any = if expected.is_empty() { &all } else { &expected };
-                if any.iter().any(|lineage| lineage.serial == leaf.serial) {
-                    found.extend(faults(leaf, place.as_ref()).map(by));
-                } else if is_silent {
-                    // What it has on disk is not known; the name is.
-                    let fault = served::Fault::NotCovered(name.clone());
-                    let (code, what) = (fault.code(), fault.what());
-                    let told = Finding::new(code, place, what, fault.remedy());
-                    found.extend(Some(by(told)).filter(|_| !leaf.covers()));
-                } else {
-                    let served = leaf.identity();
-                    let (covers, lineages) = (leaf.covers(), &expected[..]);
-                    let seen =
-                        Comparison { name, address, served: &served, covers, owner, lineages };
-                    let Mismatch { severity, code, what, remedy } = mismatch(&seen);
-                    let told = Finding::new(code, place, what, remedy).severity(severity);
-                    found.push(by(told));
-                }
-            }
+            Some(_) if at.owner.is_none() && !at.gives_back() => return Vec::new(),
+            Some((_, Ok(leaf))) => leaf,
+        };
+        // A host that has no such lineage may pass on what another one serves.
+        let any = if expected.is_empty() { &all } else { &expected };
+        if any.iter().any(|lineage| lineage.serial == leaf.serial) {
+            return faults(leaf, place.as_ref()).collect();
         }
-    }
-    found
-}
-
-/// Whether any nonce comes back there.
-fn gives_back(gathered: &Gathered, name: &Hostname, address: IpAddr) -> bool {
-    let mut told = gathered.hosts.iter().map(|h| gathered.cell(name, &h.label, address).told);
-    told.any(|told| told == Told::Same)
-}
-
-/// Whether nobody takes a connection on port 80, either.
-fn is_dead(gathered: &Gathered, name: &Hostname, address: IpAddr) -> bool {
-    gathered.hosts.iter().any(|host| {
-        let told = gathered.cell(name, &host.label, address).told;
-        matches!(told, Told::Missed(miss) if miss.falls_back() && !miss.redirected)
-    })
+        if at.owner.is_some_and(|host| host.report.is_err()) {
+            // What it has on disk is not known; the name is.
+            if leaf.covers() {
+                return Vec::new();
+            }
+            let fault = served::Fault::NotCovered(name.clone());
+            return vec![Finding::new(fault.code(), place, fault.what(), fault.remedy())];
+        }
+        let (served, covers) = (leaf.identity(), leaf.covers());
+        let owner = at.owner.map(|host| host.label.as_str());
+        let (address, served, lineages) = (at.address, &served, &expected[..]);
+        let Mismatch { severity, code, what, remedy } =
+            mismatch(&Comparison { name, address, served, covers, owner, lineages });
+        vec![Finding::new(code, place, what, remedy).severity(severity)]
+    };
+    let by_owner = |at: &AddressSeen<'_>| {
+        let host = at.owner.map(|host| host.label.clone());
+        let found = of_address(at).into_iter();
+        found.map(|finding| Finding { host: host.clone(), ..finding }).collect::<Vec<_>>()
+    };
+    row.addresses.iter().flat_map(by_owner).collect()
 }
 
 /// What else is wrong with the certificate that should be there.

@@ -14,7 +14,7 @@ use crate::base::exit::Exit;
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::{HostLabel, Hostname};
 use crate::ca::sight::{Answer, Leaf};
-use crate::check::matrix::{Cell, Gathered, HostSeen, Told};
+use crate::check::matrix::{AddressSeen, Cell, Gathered, HostSeen, Matrix, NameRow, Told};
 use crate::check::verdict::{Fate, Renewal, verdict};
 
 /// The whole of a check (`--json`).
@@ -145,7 +145,8 @@ pub struct RenewalSummary {
 
 /// Judges, and keeps what people and programs are told.
 pub fn summary(gathered: &Gathered, checked: Timestamp) -> Summary {
-    let (renewals, findings) = verdict(gathered);
+    let matrix = Matrix::of(gathered);
+    let (renewals, findings) = verdict(&matrix);
     let failed = findings.iter().any(|finding| finding.severity == Severity::Problem);
     let exit = if failed { Exit::Failed } else { Exit::Done };
     let hosts = gathered.hosts.iter().map(|host| HostSummary {
@@ -158,19 +159,17 @@ pub fn summary(gathered: &Gathered, checked: Timestamp) -> Summary {
         checked,
         exit: exit.code(),
         hosts: hosts.collect(),
-        names: gathered.names.iter().map(|name| of_name(gathered, name, &renewals)).collect(),
+        names: matrix.rows.iter().map(|row| of_name(gathered, row, &renewals)).collect(),
         findings,
     }
 }
 
-fn of_name(gathered: &Gathered, name: &Hostname, renewals: &[Renewal]) -> NameSummary {
-    let addresses = gathered.addresses(name);
-    let mut cells = Vec::new();
-    for host in gathered.hosts.iter().filter(|host| host.has_nonce(name)) {
-        for address in &addresses {
-            cells.push(of_cell(host, *address, gathered.cell(name, &host.label, *address)));
-        }
-    }
+fn of_name(gathered: &Gathered, row: &NameRow<'_>, renewals: &[Renewal]) -> NameSummary {
+    let name = row.name;
+    let planted = gathered.hosts.iter().enumerate().filter(|(_, host)| host.has_nonce(name));
+    let cells = planted.flat_map(|(place, host)| {
+        row.addresses.iter().map(move |at| of_cell(host, at.address, &at.cells[place]))
+    });
     let label = |place: usize| gathered.hosts[place].label.clone();
     let fates = renewals.iter().filter(|renewal| renewal.name == *name).flat_map(|renewal| {
         let now = [(None, &renewal.now)].into_iter();
@@ -183,7 +182,7 @@ fn of_name(gathered: &Gathered, name: &Hostname, renewals: &[Renewal]) -> NameSu
             RenewalSummary { host: label(renewal.host), without, fate: word(fate), why }
         })
     });
-    let validations = gathered.sights(name).flat_map(|(from, sight)| {
+    let validations = row.sights.iter().flat_map(|(from, sight)| {
         sight.validated.iter().map(|asked| {
             let (answer, why) = match &asked.answer {
                 Answer::Same => (Verdict::Same, None),
@@ -195,40 +194,37 @@ fn of_name(gathered: &Gathered, name: &Hostname, renewals: &[Renewal]) -> NameSu
     });
     NameSummary {
         name: name.clone(),
-        addresses: addresses.iter().map(|a| of_address(gathered, name, *a)).collect(),
-        cells,
+        addresses: row.addresses.iter().map(|at| of_address(name, at)).collect(),
+        cells: cells.collect(),
         validations: validations.collect(),
         renewals: fates.collect(),
     }
 }
 
-fn of_cell(host: &HostSeen, address: IpAddr, cell: Cell) -> CellSummary {
-    let (answer, why) = match cell.told {
+fn of_cell(host: &HostSeen, address: IpAddr, cell: &Cell) -> CellSummary {
+    let (answer, why) = match &cell.told {
         Told::Same => (Verdict::Same, None),
-        Told::Missed(miss) => (Verdict::Missed, Some(miss.why)),
-        Told::Unknown(why) => (Verdict::Unknown, Some(why)),
+        Told::Missed(miss) => (Verdict::Missed, Some(miss.why.clone())),
+        Told::Unknown(why) => (Verdict::Unknown, Some(why.clone())),
     };
     CellSummary {
         nonce: host.label.clone(),
         address,
         answer,
         why,
-        witnesses: cell.witnesses,
+        witnesses: cell.witnesses.clone(),
         own_word: cell.is_own_word,
         hairpin: cell.is_hairpin,
     }
 }
 
-fn of_address(gathered: &Gathered, name: &Hostname, address: IpAddr) -> AddressSummary {
-    let owner = gathered.owner(address);
-    let leaf = gathered.presented(name, address).and_then(|(_, found)| found.ok());
-    let expected: Vec<&str> = match owner {
-        Some(host) => host.serving(name).map(|l| l.serial.as_str()).collect(),
-        None => Vec::new(),
-    };
+fn of_address(name: &Hostname, at: &AddressSeen<'_>) -> AddressSummary {
+    let leaf = at.presented.and_then(|(_, found)| found.ok());
+    let serving = at.owner.iter().flat_map(|host| host.serving(name));
+    let expected: Vec<&str> = serving.map(|lineage| lineage.serial.as_str()).collect();
     AddressSummary {
-        address,
-        host: owner.map(|host| host.label.clone()),
+        address: at.address,
+        host: at.owner.map(|host| host.label.clone()),
         serial: leaf.map(|leaf| leaf.serial.clone()),
         not_after: leaf.map(|leaf| leaf.not_after),
         current: leaf

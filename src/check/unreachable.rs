@@ -1,27 +1,24 @@
 //! pure: addresses where nobody takes a connection: whose they are, and what that means.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-
 use crate::base::codes::Code;
 use crate::base::finding::Finding;
-use crate::base::names::Hostname;
 use crate::ca::sight::{Miss, MissKind};
 use crate::check::culprit::{other, record};
-use crate::check::matrix::{Gathered, HostSeen, Told};
+use crate::check::matrix::{AddressSeen, HostSeen, Matrix};
 use crate::fleet::link;
 use crate::fleet::relay::NOT_STARTED;
 use crate::fleet::whose;
 
-/// Nobody takes a connection at `address`.
-pub fn dead(gathered: &Gathered, address: IpAddr, miss: &Miss) -> Finding {
+/// Nobody takes a connection at `at`.
+pub fn dead(matrix: &Matrix<'_>, at: &AddressSeen<'_>, miss: &Miss) -> Finding {
+    let address = at.address;
     let eats = if miss.kind == MissKind::BlackHole && address.is_ipv6() {
         ": it eats 10 of the CA's 20 seconds"
     } else {
         ""
     };
     let code = if eats.is_empty() { Code::NobodyListens } else { Code::Ipv6BlackHole };
-    let Some(owner) = gathered.owner(address) else {
+    let Some(owner) = at.owner else {
         let what = format!(
             "{}, and nobody takes a connection on port 80 there{eats}",
             whose::nobodys(address)
@@ -32,7 +29,7 @@ pub fn dead(gathered: &Gathered, address: IpAddr, miss: &Miss) -> Finding {
     if let Some(reason) = inspected.into_iter().find(|f| f.code == Code::ApacheNotRunning) {
         return reason.clone();
     }
-    if let Some(down) = down(gathered, owner) {
+    if let Some(down) = down(matrix, owner) {
         return down;
     }
     let remedy = if miss.kind == MissKind::Refused {
@@ -45,33 +42,23 @@ pub fn dead(gathered: &Gathered, address: IpAddr, miss: &Miss) -> Finding {
 }
 
 /// A host that cannot be asked, and whether the CA can do without.
-pub fn down(gathered: &Gathered, host: &HostSeen) -> Option<Finding> {
+pub fn down(matrix: &Matrix<'_>, host: &HostSeen) -> Option<Finding> {
     let why = host.report.as_ref().err()?;
-    let is_its = |a: &IpAddr| gathered.owner(*a).is_some_and(|owner| owner.label == host.label);
-    let is_dead = |name: &Hostname, address: IpAddr| {
-        gathered.hosts.iter().any(|other| {
-            let told = gathered.cell(name, &other.label, address).told;
-            matches!(told, Told::Missed(miss) if miss.falls_back() && !miss.redirected)
-        })
-    };
-    let of_name = |name: &Hostname| -> Vec<IpAddr> {
-        let own = gathered.addresses(name).into_iter().filter(is_its);
-        own.filter(|address| is_dead(name, *address)).collect()
-    };
-    let dead: BTreeSet<IpAddr> = gathered.names.iter().flat_map(of_name).collect();
+    let own = matrix.rows.iter().flat_map(|row| &row.addresses).filter(|at| at.is_of(host));
+    let dead = own.filter(|at| at.dead().is_some()).map(|at| at.address).min();
     // Configured so, as on a vps that never calls home; that is no fault of either.
-    if dead.is_empty() && *why == link::Error::NoWay.to_string() {
+    if dead.is_none() && *why == link::Error::NoWay.to_string() {
         let what = "not asked from here, so its side is unknown".to_owned();
         let remedy = "run certbaton check there, which can ask both".to_owned();
         let found = Finding::new(Code::HostNotAsked, None, what, remedy);
         return Some(found.on(&host.label));
     }
-    let (code, what) = match dead.first() {
+    let (code, what) = match dead {
         Some(address) => (
             Code::HostDown,
             format!(
                 "it is down, or cut off: it cannot be asked ({why}), and nobody takes a connection at {address}; the CA tries that and then goes to {}",
-                other(*address)
+                other(address)
             ),
         ),
         None => (Code::HostUnreachable, format!("cannot be asked, so its side is unknown: {why}")),

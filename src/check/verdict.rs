@@ -8,23 +8,21 @@ use crate::base::codes::Code;
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::{HostLabel, Hostname};
 use crate::check::health::is_of_arbiter;
-use crate::check::matrix::{Gathered, Told};
+use crate::check::matrix::Matrix;
 use crate::check::tls::OF_CERTIFICATES;
 use crate::check::{outside, unreachable};
 use fate::renewal;
-pub use fate::{Fate, Renewal};
+pub use fate::{Case, Fate, Renewal};
 
 /// The renewals of all names, and everything that is wrong, the worst first.
-pub fn verdict(gathered: &Gathered) -> (Vec<Renewal>, Vec<Finding>) {
+pub fn verdict(matrix: &Matrix<'_>) -> (Vec<Renewal>, Vec<Finding>) {
+    let hosts = &matrix.gathered.hosts;
     let mut renewals = Vec::new();
-    for name in &gathered.names {
-        for (place, host) in gathered.hosts.iter().enumerate() {
-            let mut lineages = host.lineages(name).peekable();
+    for row in &matrix.rows {
+        for (place, host) in hosts.iter().enumerate() {
             // What is proven by DNS needs no route.
-            if lineages.peek().is_some()
-                && lineages.any(|lineage| lineage.authenticator == "webroot")
-            {
-                renewals.push(renewal(gathered, name, place, host));
+            if host.lineages(row.name).any(|lineage| lineage.authenticator == "webroot") {
+                renewals.push(renewal(matrix, row, place));
             }
         }
     }
@@ -38,11 +36,11 @@ pub fn verdict(gathered: &Gathered) -> (Vec<Renewal>, Vec<Finding>) {
             reason
         }));
     }
-    findings.extend(dead_ends(gathered));
-    let inspected = gathered.hosts.iter().filter_map(|host| host.inspection.as_ref().ok());
+    findings.extend(dead_ends(matrix));
+    let inspected = hosts.iter().filter_map(|host| host.inspection.as_ref().ok());
     let inspected = inspected.flat_map(|inspection| inspection.findings.iter().cloned());
     let mut all = known_by_its_line(inspected.collect(), findings);
-    let outside = outside::findings(gathered);
+    let outside = outside::findings(matrix);
     let by_line = |seen: &Finding| {
         let same = |known: &&Finding| {
             known.host == seen.host && known.names.iter().any(|name| seen.names.contains(name))
@@ -56,22 +54,17 @@ pub fn verdict(gathered: &Gathered) -> (Vec<Renewal>, Vec<Finding>) {
 }
 
 /// Addresses where no connection comes about, also where the CA finds another.
-fn dead_ends(gathered: &Gathered) -> Vec<Finding> {
+fn dead_ends(matrix: &Matrix<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
-    for name in &gathered.names {
-        for address in gathered.addresses(name) {
-            let told = gathered.hosts.iter().map(|h| gathered.cell(name, &h.label, address).told);
-            let dead = told.into_iter().find_map(|told| match told {
-                Told::Missed(miss) if miss.falls_back() && !miss.redirected => Some(miss),
-                _ => None,
-            });
-            found.extend(dead.map(|miss| {
-                let finding = unreachable::dead(gathered, address, &miss);
+    for row in &matrix.rows {
+        for at in &row.addresses {
+            found.extend(at.dead().map(|miss| {
+                let finding = unreachable::dead(matrix, at, miss);
                 let severity = match finding.code {
                     Code::HostDown | Code::ApacheNotRunning => finding.severity,
                     _ => Severity::Warning,
                 };
-                Finding { severity, names: vec![name.clone()], ..finding }
+                Finding { severity, names: vec![row.name.clone()], ..finding }
             }));
         }
     }

@@ -12,6 +12,7 @@ use crate::base::names::{Hostname, Thumbprint};
 use crate::certbot::account;
 use crate::certbot::accounts;
 use crate::certbot::lineages::lineages;
+use crate::check::matrix::Matrix;
 use crate::check::{self, CheckCall};
 use crate::config::Settings;
 use crate::render::description::Description;
@@ -77,11 +78,10 @@ impl Render {
         let call = CheckCall { config: common.config.as_deref(), certbaton, names: &names };
         let gathered = check::ask(settings, &call, &|_| ());
         let wanted = self.layout.map(Choice::kind);
-        let proofs: Vec<Proof> = gathered
-            .names
-            .iter()
-            .map(|name| layout_in_place::prove(&gathered, name, wanted))
-            .collect();
+        let matrix = Matrix::of(&gathered);
+        let rows = matrix.rows.iter();
+        let proofs: Vec<Proof> =
+            rows.map(|row| layout_in_place::prove(&matrix, row, wanted)).collect();
         for proof in &proofs {
             print(&format!("{proof}\n"))?;
         }

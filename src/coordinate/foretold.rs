@@ -15,7 +15,7 @@ use crate::base::names::{HostLabel, Hostname};
 use crate::base::threads;
 use crate::check::bounds::Bounds;
 use crate::check::gather::gather;
-use crate::check::matrix::Gathered;
+use crate::check::matrix::{Gathered, Matrix};
 use crate::check::verdict::{Fate, verdict};
 use crate::coordinate::sequence::{Decision, Sequence, Surveyed};
 use crate::coordinate::shared;
@@ -105,7 +105,7 @@ fn names(plan: &Sequence, hosts: &[Surveyed]) -> BTreeSet<Hostname> {
 
 /// Why the renewal of a name on a host would fail; one that nobody can tell of is none of them.
 fn failures(gathered: &Gathered) -> BTreeMap<(HostLabel, Hostname), String> {
-    let (renewals, findings) = verdict(gathered);
+    let (renewals, findings) = verdict(&Matrix::of(gathered));
     let failing = renewals.into_iter().filter_map(|renewal| {
         let Fate::Fails(reasons) = renewal.now else { return None };
         let host = gathered.hosts.get(renewal.host)?.label.clone();

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::base::names::{HostLabel, Hostname};
-use crate::check::matrix::{Gathered, HostSeen, Told};
+use crate::check::matrix::{HostSeen, Matrix, NameRow, Told};
 use crate::fleet::inspection::{Answerer, InspectedName};
 
 /// Who answers on the host that the CA comes to.
@@ -79,8 +79,9 @@ impl fmt::Display for Proof {
     }
 }
 
-/// The proof of `name`, which must be of the layout `wanted`, if one is.
-pub fn prove(gathered: &Gathered, name: &Hostname, wanted: Option<Arrangement>) -> Proof {
+/// The proof of `row`'s name, which must be of the layout `wanted`, if one is.
+pub fn prove(matrix: &Matrix<'_>, row: &NameRow<'_>, wanted: Option<Arrangement>) -> Proof {
+    let name = row.name;
     let mut proof = Proof {
         name: name.clone(),
         host: None,
@@ -90,10 +91,9 @@ pub fn prove(gathered: &Gathered, name: &Hostname, wanted: Option<Arrangement>) 
         lacks: None,
     };
     // The CA's first choice: IPv6 where there is any.
-    let addresses = gathered.addresses(name);
-    let v6 = addresses.iter().any(std::net::IpAddr::is_ipv6);
-    let first: Vec<_> = addresses.into_iter().filter(|a| a.is_ipv6() == v6).collect();
-    let Some(host) = first.first().and_then(|address| gathered.owner(*address)) else {
+    let v6 = row.addresses.iter().any(|at| at.address.is_ipv6());
+    let first: Vec<_> = row.addresses.iter().filter(|at| at.address.is_ipv6() == v6).collect();
+    let Some(host) = first.first().and_then(|at| at.owner) else {
         proof.lacks = Some("the name leads to no host that is known".to_owned());
         return proof;
     };
@@ -110,17 +110,17 @@ pub fn prove(gathered: &Gathered, name: &Hostname, wanted: Option<Arrangement>) 
     } else if proof.kind == Arrangement::Other {
         proof.lacks = Some(other(host, inspected));
     }
-    for planted in gathered.hosts.iter().filter(|planted| planted.has_nonce(name)) {
+    let hosts = matrix.gathered.hosts.iter().enumerate();
+    for (place, planted) in hosts.filter(|(_, planted)| planted.has_nonce(name)) {
         if proof.kind == Arrangement::Switch && planted.label == host.label {
             continue;
         }
-        let cells = first.iter().map(|a| gathered.cell(name, &planted.label, *a).told);
-        let failed = cells.filter_map(|told| match told {
+        let mut failed = first.iter().filter_map(|at| match &at.cells[place].told {
             Told::Same => None,
-            Told::Missed(miss) => Some(miss.why),
+            Told::Missed(miss) => Some(&miss.why),
             Told::Unknown(why) => Some(why),
         });
-        let came = failed.reduce(|first, _| first).map_or(Ok(()), Err);
+        let came = failed.next().map_or(Ok(()), |why| Err(why.clone()));
         proof.tokens.push((planted.label.clone(), came));
     }
     if proof.tokens.iter().all(|(whose, _)| *whose == host.label) {

@@ -11,7 +11,7 @@ use crate::ca::sight::{
     Answer, Leaf, LeafFault, Miss, MissKind, NonceAnswer, Planted, Planting, Presented, Sight,
 };
 use crate::check::health::{self, Vitals};
-use crate::check::matrix::HostSeen;
+use crate::check::matrix::{Gathered, HostSeen, Told};
 use crate::coordinate::sequence::tests::{lineage, report};
 use crate::fleet::host_report::Issued;
 use crate::fleet::inspection::{Answerer, Directive, InspectedName, Inspection};
@@ -132,7 +132,7 @@ fn a_mistyped_name_is_told_the_one_that_is_meant_with_its_line_and_those_that_th
                 sight.presented.clear();
             }
         }
-        let found = outside::findings(&g);
+        let found = outside::findings(&Matrix::of(&g));
         found.into_iter().find(|found| found.code == Code::NoAddress).unwrap().remedy
     };
     assert_eq!(
@@ -167,7 +167,7 @@ fn answerer(g: &mut Gathered, host: usize, answerer: Answerer) {
 }
 
 fn now(g: &Gathered, host: usize) -> Fate {
-    let (renewals, _) = verdict(g);
+    let (renewals, _) = verdict(&Matrix::of(g));
     renewals.into_iter().find(|renewal| renewal.host == host).unwrap().now
 }
 
@@ -179,11 +179,11 @@ fn found(g: &Gathered) -> Vec<String> {
         assert!(!finding.remedy.is_empty(), "{}", finding.code);
         format!("{} {host} {place}", finding.code).trim_end().to_owned()
     };
-    verdict(g).1.into_iter().map(words).collect()
+    verdict(&Matrix::of(g)).1.into_iter().map(words).collect()
 }
 
 fn severities(g: &Gathered) -> Vec<Severity> {
-    verdict(g).1.into_iter().map(|finding| finding.severity).collect()
+    verdict(&Matrix::of(g)).1.into_iter().map(|finding| finding.severity).collect()
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn a_healthy_pair_is_not_talked_about() {
     let g = healthy();
     assert_eq!(found(&g), [""; 0]);
     assert_eq!((now(&g, VPS), now(&g, HOME)), (Fate::Works, Fate::WorksSwitched));
-    let (renewals, _) = verdict(&g);
+    let (renewals, _) = verdict(&Matrix::of(&g));
     assert_eq!(renewals[0].without, [(HOME, Fate::Works)]);
 }
 
@@ -201,7 +201,8 @@ fn another_hosts_word_counts_before_ones_own() {
     // Home cannot reach itself from inside; the vps can.
     let own = g.hosts[HOME].sights.as_mut().unwrap();
     own[0].fetched[0].answer = missed(MissKind::BlackHole);
-    let cell = g.cell(&g.names[0].clone(), &label(VPS), address(V6));
+    let matrix = Matrix::of(&g);
+    let cell = &matrix.rows[0].addresses[0].cells[VPS];
     assert!(cell.is_hairpin && cell.told == Told::Same, "{cell:?}");
     assert_eq!(found(&g), [""; 0]);
     // The other way round it is the world that cannot.
@@ -214,7 +215,8 @@ fn another_hosts_word_counts_before_ones_own() {
 #[test]
 fn a_host_without_ipv4_says_nothing_about_ipv4() {
     let g = healthy();
-    let cell = g.cell(&g.names[0], &label(VPS), address(V4));
+    let matrix = Matrix::of(&g);
+    let cell = &matrix.rows[0].addresses[1].cells[VPS];
     assert!(cell.is_own_word && cell.witnesses == [label(VPS)], "{cell:?}");
 }
 
@@ -307,7 +309,7 @@ fn a_home_without_hooks_keeps_the_line_that_the_vps_renews_by() {
     let path = "/.well-known/acme-challenge/";
     let line = directive(&format!("ProxyPass {path} http://vps{path}"));
     home.inspection.as_mut().unwrap().names[0].answerer = Answerer::Passed(line);
-    let (_, findings) = verdict(&g);
+    let (_, findings) = verdict(&Matrix::of(&g));
     assert_eq!(found_problems(&g), [Code::HooksMissing]);
     assert!(findings[0].what.contains("missing: pre deploy post"), "{findings:?}");
     assert!(findings[0].remedy.starts_with("certbaton init"), "{findings:?}");
@@ -319,7 +321,7 @@ fn a_home_without_hooks_keeps_the_line_that_the_vps_renews_by() {
 }
 
 fn found_problems(g: &Gathered) -> Vec<Code> {
-    let (_, findings) = verdict(g);
+    let (_, findings) = verdict(&Matrix::of(g));
     let problems = findings.into_iter().filter(|found| found.severity == Severity::Problem);
     problems.map(|found| found.code).collect()
 }
@@ -348,7 +350,7 @@ fn a_webroot_that_is_not_there_is_one_finding_with_all_its_names() {
         g.hosts[VPS].inspection.as_mut().unwrap().findings.push(told);
     }
     assert_eq!(found(&g), ["webroot-missing vps /etc/letsencrypt/renewal/a.conf:7"]);
-    assert_eq!(verdict(&g).1[0].names, names);
+    assert_eq!(verdict(&Matrix::of(&g)).1[0].names, names);
 }
 
 #[test]
@@ -377,7 +379,7 @@ fn the_ca_falls_back_to_the_vps_where_home_is_down() {
     g.hosts[HOME].report = Err(none.clone());
     g.hosts[HOME].sights = Err(none);
     assert_eq!(found(&g), ["host-not-asked home"]);
-    let (_, findings) = verdict(&g);
+    let (_, findings) = verdict(&Matrix::of(&g));
     assert!(findings.iter().all(|finding| finding.severity == Severity::Warning));
 }
 
@@ -429,7 +431,10 @@ fn an_address_of_nobody_is_stale_and_one_of_somebody_else_is_wrong() {
 fn an_address_behind_a_nat_is_known_by_the_certificate_that_it_presents() {
     let mut g = healthy();
     g.hosts[VPS].report.as_mut().unwrap().addresses.remove(&address(V4));
-    assert_eq!(g.owner(address(V4)).map(|host| host.label.clone()), Some(label(VPS)));
+    assert_eq!(
+        Matrix::of(&g).rows[0].addresses[1].owner.map(|host| host.label.clone()),
+        Some(label(VPS))
+    );
     assert_eq!(found(&g), [""; 0]);
 }
 
@@ -486,14 +491,15 @@ fn what_apache_has_not_loaded_yet_is_to_blame_before_what_nobody_can_see() {
     all_see(&mut g, HOME, V6, &missed(MissKind::Status(404)));
     let inspection = g.hosts[HOME].inspection.as_mut().unwrap();
     inspection.names[0].answerer = Answerer::Webroot;
-    let codes =
-        |g: &Gathered| verdict(g).1.into_iter().map(|finding| finding.code).collect::<Vec<Code>>();
+    let codes = |g: &Gathered| {
+        verdict(&Matrix::of(g)).1.into_iter().map(|finding| finding.code).collect::<Vec<Code>>()
+    };
     assert!(codes(&g).contains(&Code::Unexplained), "{:?}", codes(&g));
     let place = Some("/etc/apache2/sites-enabled".to_owned());
     let found = Finding::new(Code::UnloadedChange, place, "a site", "reload");
     let found = found.severity(Severity::Warning).on(&label(HOME));
     g.hosts[HOME].inspection.as_mut().unwrap().findings.push(found);
-    let told = verdict(&g).1;
+    let told = verdict(&Matrix::of(&g)).1;
     assert!(!codes(&g).contains(&Code::Unexplained), "{told:?}");
     assert!(told.iter().any(|f| f.code == Code::UnloadedChange && f.severity == Severity::Problem));
 }
@@ -516,7 +522,7 @@ fn a_name_that_only_another_hosts_lineage_has_needs_a_certificate_at_each_of_its
         for sight in sights(&mut g) {
             sight.presented[at].leaf = Some(uncovered());
         }
-        let told = verdict(&g).1;
+        let told = verdict(&Matrix::of(&g)).1;
         let told = told.iter().find(|finding| finding.code == Code::ServedNotCovered).unwrap();
         assert_eq!(told.place.as_deref(), Some(&*format!("{place} port 443")));
         assert_eq!((told.severity, &told.host), (Severity::Problem, &Some(label(lacks))));
@@ -525,7 +531,8 @@ fn a_name_that_only_another_hosts_lineage_has_needs_a_certificate_at_each_of_its
         let by_line = Finding { place: Some("/f:5".into()), ..told.clone() };
         let before = g.hosts[lacks].inspection.clone();
         g.hosts[lacks].inspection.as_mut().unwrap().findings.push(by_line);
-        let all = verdict(&g).1.into_iter().filter(|f| f.code == Code::ServedNotCovered);
+        let all =
+            verdict(&Matrix::of(&g)).1.into_iter().filter(|f| f.code == Code::ServedNotCovered);
         let places: Vec<Option<String>> = all.map(|f| f.place).collect();
         assert_eq!(places, [Some("/f:5".to_owned())]);
         g.hosts[lacks].inspection = before;
@@ -535,7 +542,7 @@ fn a_name_that_only_another_hosts_lineage_has_needs_a_certificate_at_each_of_its
             sight.presented[at].leaf = Some(leaf(if other == "AA" { "BB" } else { "AA" }));
         }
         let served = |f: &Finding| f.code.word().starts_with("served-");
-        assert!(!verdict(&g).1.iter().any(served), "{:?}", verdict(&g).1);
+        assert!(!verdict(&Matrix::of(&g)).1.iter().any(served), "{:?}", verdict(&Matrix::of(&g)).1);
     }
 }
 
@@ -633,7 +640,7 @@ fn a_name_server_that_does_not_answer_is_one_finding_for_all_names() {
         sight.caa_unknown = Some("SERVFAIL; see to it".into());
     }
     assert_eq!(found(&g), ["no-address - DNS"]);
-    let told = &verdict(&g).1[0];
+    let told = &verdict(&Matrix::of(&g)).1[0];
     assert_eq!(told.names, g.names);
     assert_eq!(told.what, "it cannot be resolved: no answer from 192.0.2.53:53: timed out");
     assert_eq!(told.remedy, "see that a name server runs there");
@@ -685,7 +692,8 @@ fn an_apache_that_cannot_be_asked_is_told_once_and_a_hook_that_stops_it_is_anoth
         g.hosts[HOME].report.as_mut().unwrap().apache = Some("cannot be asked".to_owned());
         let finding = Finding::new(code.clone(), None, "what", "do").on(&label(HOME));
         g.hosts[HOME].inspection.as_mut().unwrap().findings.push(finding);
-        let codes: Vec<Code> = verdict(&g).1.into_iter().map(|finding| finding.code).collect();
+        let codes: Vec<Code> =
+            verdict(&Matrix::of(&g)).1.into_iter().map(|finding| finding.code).collect();
         assert!(codes.contains(&code), "{codes:?}");
         assert_eq!(!codes.contains(&Code::Apache), is_told, "{codes:?}");
     }
@@ -705,7 +713,7 @@ fn a_host_that_cannot_renew_by_its_own_health_fails_whatever_is_answered() {
         g.hosts[HOME].inspection.as_mut().unwrap().findings.push(finding);
         assert!(matches!(now(&g, HOME), Fate::Fails(_)), "{code}");
         assert_eq!(now(&g, VPS), Fate::Works, "{code}");
-        let (_, told) = verdict(&g);
+        let (_, told) = verdict(&Matrix::of(&g));
         assert_eq!(told.len(), 1, "it is told once: {told:?}");
     }
 }
@@ -721,7 +729,7 @@ fn an_arbiter_that_is_away_is_told_of_itself_alone() {
     let told = health::findings(&vitals, Timestamp::UNIX_EPOCH).remove(0).on(&label(HOME));
     g.hosts[HOME].inspection.as_mut().unwrap().findings.push(told.clone());
     assert_eq!(found(&g), ["arbiter-unreachable vps"]);
-    let what = &verdict(&g).1[0].what;
+    let what = &verdict(&Matrix::of(&g)).1[0].what;
     assert!(what.matches(down).count() == 1 && what.contains("on home either"), "{what}");
     // One that can be asked from here, and not from there.
     let mut g = healthy();
@@ -763,7 +771,7 @@ fn one_cause_is_told_once_for_all_names() {
         sights.push(Sight { name: name.clone(), ..sights[0].clone() });
     }
     g.names.push(name);
-    let (_, findings) = verdict(&g);
+    let (_, findings) = verdict(&Matrix::of(&g));
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert_eq!(findings[0].names, g.names);
 }
@@ -783,7 +791,7 @@ fn what_a_host_knows_of_its_own_line_is_not_told_twice() {
         remedy: "spare it".into(),
     };
     g.hosts[HOME].inspection.as_mut().unwrap().findings.push(known.clone());
-    assert_eq!(verdict(&g).1, [Finding { severity: Severity::Problem, ..known }]);
+    assert_eq!(verdict(&Matrix::of(&g)).1, [Finding { severity: Severity::Problem, ..known }]);
 }
 
 #[test]
