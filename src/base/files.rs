@@ -25,6 +25,7 @@ mod rights;
 mod staging;
 mod stamp;
 mod sweep;
+mod transaction;
 mod tree;
 mod walk;
 pub use guarded::{own_program, trusted_program};
@@ -39,6 +40,7 @@ pub use replace::{Replaced, forget_spares};
 pub use staging::{Staging, left_staging, staging, staging_beside};
 pub use stamp::{Stamp, changed_itself, modified, stamp};
 pub use sweep::{Swept, sweep};
+pub use transaction::Transaction;
 pub use tree::{NewFile, write_tree};
 
 use crate::base::exit::{CarriesExit, Exit};
