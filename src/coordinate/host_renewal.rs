@@ -57,7 +57,7 @@ impl Coordinator<'_> {
         let (mut refused, mut busy) = (false, false);
         let (ended, mut failure) = match answer {
             Ok(AgentAnswer::Renewed(results)) => (Some(results), None),
-            Ok(_) => (None, Some("another answer than to the order".to_owned())),
+            Ok(_) => (None, Some("another answer than to the question".to_owned())),
             Err(error) => {
                 self.note(&error);
                 refused = matches!(&error, link::Error::Refused { .. });
