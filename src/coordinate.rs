@@ -35,7 +35,7 @@ use crate::coordinate::sequence::{Sequence, Surveyed, Wish};
 use crate::coordinate::verified::{KnownHosts, Look};
 use crate::fleet::host_report::HostReport;
 use crate::fleet::link::{self, Way, hosts};
-use crate::fleet::protocol::{AgentAnswer, AgentOrder};
+use crate::fleet::protocol::SurveyOrder;
 use crate::fleet::skew::apart;
 use crate::history::file::{Recorder, Start};
 use crate::history::record::{By, Kind};
@@ -228,14 +228,13 @@ impl Coordinator<'_> {
         let asked = clock::now();
         let way = self.ways[index].clone();
         let way = if self.is_called_off { way.patient(LAST_LOOK) } else { way };
-        let answer = way.ask_until(AgentOrder::Survey, self.signals.as_fd());
+        let answer = way.ask_until(SurveyOrder, self.signals.as_fd());
         let answered = clock::now();
         match answer {
-            Ok(AgentAnswer::Survey(report)) => {
+            Ok(report) => {
                 let skew = apart(report.clock, asked, answered);
-                (Ok(*report), skew)
+                (Ok(report), skew)
             }
-            Ok(_) => (Err("another answer than to the question".into()), SignedDuration::ZERO),
             Err(error) => {
                 self.note(&error);
                 (Err(chain(&error)), SignedDuration::ZERO)

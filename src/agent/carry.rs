@@ -137,15 +137,16 @@ pub fn carry(settings: &Settings) -> Result<(), Error> {
         AgentOrder::Status => {
             caller.looking(settings, |set| AgentAnswer::Status(Box::new(asking::found(set))))
         }
-        AgentOrder::Inspect { names } => caller
-            .looking(settings, move |set| AgentAnswer::Inspected(Box::new(inspect(set, &names)))),
+        AgentOrder::Inspect(order) => caller.looking(settings, move |set| {
+            AgentAnswer::Inspected(Box::new(inspect(set, &order.names)))
+        }),
         AgentOrder::Renew(renewal) => {
             session::leave()?;
             Ok(AgentAnswer::Renewed(caller.renew(settings, &renewal)?))
         }
-        AgentOrder::Plant { names } => {
+        AgentOrder::Plant(order) => {
             session::leave()?;
-            caller.plant(settings, &names)
+            caller.plant(settings, &order.names)
         }
         AgentOrder::Probe(question) => Ok(AgentAnswer::Seen(caller.look(settings, question)?)),
     });

@@ -12,8 +12,8 @@ use crate::ca::sight::{Planting, Question, Sight};
 use crate::check::matrix::{Gathered, HostSeen};
 use crate::fleet::host_report::HostReport;
 use crate::fleet::inspection::Inspection;
-use crate::fleet::link::{Error, HeldOrder, Way};
-use crate::fleet::protocol::{AgentAnswer, AgentOrder};
+use crate::fleet::link::{HeldOrder, Way};
+use crate::fleet::protocol::{AgentOrder, InspectOrder, PlantOrder, SurveyOrder};
 use crate::fleet::questions::{fits, questions};
 use crate::fleet::skew::apart;
 
@@ -88,39 +88,32 @@ impl Asking<'_> {
 
 fn survey(way: &Way) -> (Told<HostReport>, SignedDuration) {
     let asked = clock::now();
-    let answer = way.ask(AgentOrder::Survey);
+    let answer = way.ask(SurveyOrder);
     let answered = clock::now();
     match answer {
-        Ok(AgentAnswer::Survey(report)) => {
+        Ok(report) => {
             let skew = apart(report.clock, asked, answered);
-            (Ok(*report), skew)
+            (Ok(report), skew)
         }
-        other => (Err(unexpected(other)), SignedDuration::ZERO),
+        Err(error) => (Err(chain(&error)), SignedDuration::ZERO),
     }
 }
 
 fn plant(way: &Way, names: &[Hostname]) -> Told<(Vec<Planting>, Vec<HeldOrder>)> {
     let (mut all, mut held) = (Vec::new(), Vec::new());
-    for names in chunks(names, |names| AgentOrder::Plant { names }) {
-        match way.hold(AgentOrder::Plant { names }) {
-            Ok((AgentAnswer::Planted(plantings), hold)) => {
-                all.extend(plantings);
-                held.push(hold);
-            }
-            Ok((other, _)) => return Err(unexpected(Ok(other))),
-            Err(error) => return Err(chain(&error)),
-        }
+    for names in chunks(names, |names| PlantOrder { names }) {
+        let (plantings, hold) = way.hold(PlantOrder { names }).map_err(|error| chain(&error))?;
+        all.extend(plantings);
+        held.push(hold);
     }
     Ok((all, held))
 }
 
 fn inspect(way: &Way, names: &[Hostname]) -> Told<Inspection> {
     let mut all = Inspection::default();
-    for names in chunks(names, |names| AgentOrder::Inspect { names }) {
-        match way.ask(AgentOrder::Inspect { names }) {
-            Ok(AgentAnswer::Inspected(part)) => add_part(&mut all, *part, &way.name),
-            other => return Err(unexpected(other)),
-        }
+    for names in chunks(names, |names| InspectOrder { names }) {
+        let part = way.ask(InspectOrder { names }).map_err(|error| chain(&error))?;
+        add_part(&mut all, part, &way.name);
     }
     Ok(all)
 }
@@ -145,10 +138,7 @@ fn add_part(all: &mut Inspection, part: Inspection, host: &HostLabel) {
 fn look(way: &Way, questions: &[Question]) -> Told<Vec<Sight>> {
     let mut all = Vec::new();
     for question in questions {
-        match way.ask(AgentOrder::Probe(question.clone())) {
-            Ok(AgentAnswer::Seen(sights)) => all.extend(sights),
-            other => return Err(unexpected(other)),
-        }
+        all.extend(way.ask(question.clone()).map_err(|error| chain(&error))?);
     }
     Ok(all)
 }
@@ -162,15 +152,11 @@ fn reports_of<'a>(
     reports[place].0.as_ref()
 }
 
-fn unexpected(answer: Result<AgentAnswer, Error>) -> String {
-    match answer {
-        Ok(_) => "another answer than to the question".to_owned(),
-        Err(error) => chain(&error),
-    }
-}
-
 /// As many names an order as it can hold; one order without names if there are none.
-fn chunks(names: &[Hostname], order: impl Fn(Vec<Hostname>) -> AgentOrder) -> Vec<Vec<Hostname>> {
+fn chunks<O: Into<AgentOrder>>(
+    names: &[Hostname],
+    order: impl Fn(Vec<Hostname>) -> O,
+) -> Vec<Vec<Hostname>> {
     let mut parts = vec![Vec::new()];
     for name in names {
         let last = parts.len() - 1;
@@ -209,11 +195,9 @@ mod tests {
         let names: Vec<Hostname> = (0..300)
             .map(|n| Hostname::parse(&format!("name-{n}.of-some-length.example.org")).unwrap())
             .collect();
-        let parts = chunks(&names, |names| AgentOrder::Inspect { names });
-        assert!(
-            parts.len() > 1 && parts.iter().all(|p| fits(AgentOrder::Inspect { names: p.clone() }))
-        );
+        let parts = chunks(&names, |names| InspectOrder { names });
+        assert!(parts.len() > 1 && parts.iter().all(|p| fits(InspectOrder { names: p.clone() })));
         assert_eq!(parts.concat(), names);
-        assert_eq!(chunks(&[], |names| AgentOrder::Plant { names }), [Vec::new()]);
+        assert_eq!(chunks(&[], |names| PlantOrder { names }), [Vec::new()]);
     }
 }

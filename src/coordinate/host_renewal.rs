@@ -19,7 +19,7 @@ use crate::coordinate::shared;
 use crate::fleet::budget::Budget;
 use crate::fleet::host_report::{HostReport, LineageReport};
 use crate::fleet::link;
-use crate::fleet::protocol::{AgentAnswer, Renewed};
+use crate::fleet::protocol::Renewed;
 use crate::history::record::Event;
 
 /// How one host's renewal went.
@@ -56,8 +56,7 @@ impl Coordinator<'_> {
         });
         let (mut refused, mut busy) = (false, false);
         let (ended, mut failure) = match answer {
-            Ok(AgentAnswer::Renewed(results)) => (Some(results), None),
-            Ok(_) => (None, Some("another answer than to the question".to_owned())),
+            Ok(results) => (Some(results), None),
             Err(error) => {
                 self.note(&error);
                 refused = matches!(&error, link::Error::Refused { .. });

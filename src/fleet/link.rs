@@ -12,7 +12,9 @@ use crate::base::host;
 use crate::base::names::{Destination, HostLabel};
 use crate::config::{Host, Settings};
 use crate::fleet::judged::judged;
-use crate::fleet::protocol::{self, AgentAnswer, AgentOrder, Envelope, MAX_ANSWER, RenewalOrder};
+use crate::fleet::protocol::{
+    self, AgentAnswer, AgentOrder, Answered, Envelope, MAX_ANSWER, RenewalOrder, Renewed,
+};
 use crate::lease::wire as lease;
 
 /// How the agent of a host is reached.
@@ -64,6 +66,9 @@ pub enum Error {
     /// A word.
     #[error("its answer cannot be used")]
     Wire(#[from] protocol::Error),
+    /// The last word.
+    #[error("another answer than to the question")]
+    Another,
     /// The other side's first line.
     #[error(
         "it does not answer as certbaton does; see that the key's line there has command=\"/usr/bin/certbaton serve --as NAME --renew\""
@@ -92,9 +97,12 @@ impl CarriesExit for Error {
             Self::Command(error) => error.exit(),
             Self::Wire(error) => error.exit(),
             Self::Refused { exit, .. } => Exit::from_code(*exit),
-            Self::NoWay | Self::Broken(_) | Self::NotServe | Self::Version(_) | Self::Closed(_) => {
-                Exit::Failed
-            }
+            Self::NoWay
+            | Self::Broken(_)
+            | Self::Another
+            | Self::NotServe
+            | Self::Version(_)
+            | Self::Closed(_) => Exit::Failed,
         }
     }
 }
@@ -146,25 +154,34 @@ impl Way {
     }
 
     /// Orders a look, and returns the answer.
-    pub fn ask(&self, order: AgentOrder) -> Result<AgentAnswer, Error> {
+    pub fn ask<O: Answered>(&self, order: O) -> Result<O::Answer, Error> {
         self.look(order, None)
     }
 
     /// As [`Way::ask`], called off by whatever makes `stop` readable.
-    pub fn ask_until(&self, order: AgentOrder, stop: BorrowedFd<'_>) -> Result<AgentAnswer, Error> {
+    pub fn ask_until<O: Answered>(
+        &self,
+        order: O,
+        stop: BorrowedFd<'_>,
+    ) -> Result<O::Answer, Error> {
         self.look(order, Some(stop))
     }
 
-    fn look(&self, order: AgentOrder, stop: Option<BorrowedFd<'_>>) -> Result<AgentAnswer, Error> {
+    fn look<O: Answered>(
+        &self,
+        order: O,
+        stop: Option<BorrowedFd<'_>>,
+    ) -> Result<O::Answer, Error> {
+        let order = order.into();
         let bounds = self.bounds(&order, 0);
         let mut agent = self.program()?.dialogue(bounds, stop)?;
         let answer = self.converse(&mut agent, order, &mut |_| {});
         // It has nothing left to do; ssh may. What it says now interests nobody.
         agent.end(if answer.is_ok() { GOODBYE } else { AT_ONCE });
-        answer
+        O::answered(answer?).ok_or(Error::Another)
     }
 
-    /// Orders a renewal of `lineages`, follows it, and returns the last answer.
+    /// Orders a renewal of `lineages`, follows it, and returns what became of each.
     ///
     /// What makes `stop` readable hangs up, which calls the order off, and waits no longer:
     /// the agent undoes by itself. One that takes too long is called off too, and has its time
@@ -175,8 +192,8 @@ impl Way {
         lineages: usize,
         stop: BorrowedFd<'_>,
         mut hear: impl FnMut(&str),
-    ) -> Result<AgentAnswer, Error> {
-        let order = AgentOrder::Renew(renewal);
+    ) -> Result<Vec<Renewed>, Error> {
+        let order = AgentOrder::from(renewal);
         let bounds = self.bounds(&order, lineages);
         let mut agent = self.program()?.dialogue(bounds, Some(stop))?;
         let answer = self.converse(&mut agent, order, &mut hear);
@@ -192,15 +209,16 @@ impl Way {
             // Killed, it would leave certbot to itself.
             agent.leave(patience);
         }
-        answer
+        RenewalOrder::answered(answer?).ok_or(Error::Another)
     }
 
     /// As [`Way::ask`], but what was ordered lasts until the second value is dropped.
-    pub fn hold(&self, order: AgentOrder) -> Result<(AgentAnswer, HeldOrder), Error> {
+    pub fn hold<O: Answered>(&self, order: O) -> Result<(O::Answer, HeldOrder), Error> {
+        let order = order.into();
         let mut agent = self.program()?.dialogue(self.bounds(&order, 0), None)?;
         let answer = self.converse(&mut agent, order, &mut |_| {});
         let held = HeldOrder { agent: Some(agent) };
-        Ok((answer?, held))
+        Ok((O::answered(answer?).ok_or(Error::Another)?, held))
     }
 
     fn program(&self) -> Result<&Program, Error> {
@@ -218,8 +236,8 @@ impl Way {
             AgentOrder::Probe(_) => (PROBE, SILENCE, 0),
             AgentOrder::Survey
             | AgentOrder::Status
-            | AgentOrder::Inspect { .. }
-            | AgentOrder::Plant { .. } => (self.patience, self.patience.min(QUIET), 0),
+            | AgentOrder::Inspect(_)
+            | AgentOrder::Plant(_) => (self.patience, self.patience.min(QUIET), 0),
         };
         let time = self.most.map_or(time, |most| time.min(most));
         let silence = silence.min(time);

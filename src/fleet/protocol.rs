@@ -52,18 +52,36 @@ pub enum AgentOrder {
     /// Run certbot.
     Renew(RenewalOrder),
     /// Look at who answers the challenges of these names, and of all that certbot renews.
-    Inspect {
-        /// The names.
-        names: Vec<Hostname>,
-    },
+    Inspect(InspectOrder),
     /// Plant a nonce for each of these names that certbot proves by a webroot, for all such if
     /// there are none; it is there until the caller hangs up, at most two minutes.
-    Plant {
-        /// The names.
-        names: Vec<Hostname>,
-    },
+    Plant(PlantOrder),
     /// Ask for nonces as the CA asks.
     Probe(Question),
+}
+
+/// `AgentOrder::Survey`.
+#[derive(Debug, Clone, Copy)]
+pub struct SurveyOrder;
+
+/// `AgentOrder::Status`.
+#[derive(Debug, Clone, Copy)]
+pub struct StatusOrder;
+
+/// Of which names a host is to say who answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct InspectOrder {
+    /// The names.
+    pub names: Vec<Hostname>,
+}
+
+/// For which names a host is to plant nonces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PlantOrder {
+    /// The names.
+    pub names: Vec<Hostname>,
 }
 
 /// One renewal on one host.
@@ -109,6 +127,43 @@ pub enum AgentAnswer {
         why: String,
     },
 }
+
+/// An order whose type says what answers it.
+pub trait Answered: Into<AgentOrder> {
+    /// What its last answer holds.
+    type Answer;
+
+    /// What `answer` holds; none if it answers another order.
+    fn answered(answer: AgentAnswer) -> Option<Self::Answer>;
+}
+
+macro_rules! answered {
+    ($type:ty, $order:ident => $word:expr, $said:pat => $holds:expr, $answer:ty) => {
+        impl From<$type> for AgentOrder {
+            fn from($order: $type) -> Self {
+                $word
+            }
+        }
+
+        impl Answered for $type {
+            type Answer = $answer;
+
+            fn answered(answer: AgentAnswer) -> Option<$answer> {
+                match answer {
+                    $said => Some($holds),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+answered!(SurveyOrder, _order => Self::Survey, AgentAnswer::Survey(report) => *report, HostReport);
+answered!(StatusOrder, _order => Self::Status, AgentAnswer::Status(found) => *found, Found);
+answered!(RenewalOrder, order => Self::Renew(order), AgentAnswer::Renewed(all) => all, Vec<Renewed>);
+answered!(InspectOrder, order => Self::Inspect(order), AgentAnswer::Inspected(all) => *all, Inspection);
+answered!(PlantOrder, order => Self::Plant(order), AgentAnswer::Planted(all) => all, Vec<Planting>);
+answered!(Question, order => Self::Probe(order), AgentAnswer::Seen(sights) => sights, Vec<Sight>);
 
 /// A lineage before and after a run of certbot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ pub fn questions(names: &[Hostname], planted: &[(&HostLabel, &[Planting])]) -> V
         let last = parts.len() - 1;
         let before = parts[last].clone();
         add(&mut parts[last], name, &nonces);
-        if !before.names.is_empty() && !fits(AgentOrder::Probe(parts[last].clone())) {
+        if !before.names.is_empty() && !fits(parts[last].clone()) {
             parts[last] = before;
             let mut next = Question::default();
             add(&mut next, name, &nonces);
@@ -48,7 +48,7 @@ fn add(question: &mut Question, name: &Hostname, nonces: &[WantedNonce]) {
 }
 
 /// Whether `order` may be said.
-pub fn fits(order: AgentOrder) -> bool {
-    let envelope = Envelope { version: protocol::VERSION, order };
+pub fn fits(order: impl Into<AgentOrder>) -> bool {
+    let envelope = Envelope { version: protocol::VERSION, order: order.into() };
     protocol::line(&envelope).is_ok_and(|line| line.len() <= MAX_ORDER)
 }

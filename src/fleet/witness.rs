@@ -14,7 +14,6 @@ use crate::ca::validation::choose;
 use crate::config::{Host, Settings};
 use crate::fleet::link::Way;
 use crate::fleet::plant::plant;
-use crate::fleet::protocol::{AgentAnswer, AgentOrder};
 use crate::fleet::questions::questions;
 use crate::switch::order::LeftOutRoute;
 
@@ -62,9 +61,8 @@ fn ask(way: &Way, questions: Vec<Question>, deadline: &Deadline) -> Vec<Sight> {
     let mut all = Vec::new();
     for question in questions {
         let Some(left) = deadline.remaining() else { break };
-        match way.clone().within(left).ask(AgentOrder::Probe(question)) {
-            Ok(AgentAnswer::Seen(sights)) => all.extend(sights),
-            Ok(_) => break,
+        match way.clone().within(left).ask(question) {
+            Ok(sights) => all.extend(sights),
             Err(error) => {
                 tracing::info!("{} does not say what it sees: {}", way.name, chain(&error));
                 break;

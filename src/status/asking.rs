@@ -26,7 +26,7 @@ use crate::fleet::found::Hold;
 use crate::fleet::found::{Found, LineageStatus, Versions};
 use crate::fleet::link::hosts;
 use crate::fleet::link::{self, Way};
-use crate::fleet::protocol::{AgentAnswer, AgentOrder};
+use crate::fleet::protocol::StatusOrder;
 use crate::fleet::skew::apart;
 use crate::history::file;
 use crate::history::run::{self, Run};
@@ -101,19 +101,15 @@ fn peer(settings: &Settings, call: &StatusCall<'_>, host: &Host) -> HostStatus {
     let way = Way::to(settings, call.config, &call.certbaton, host).patient(PATIENCE);
     let asked = clock::now();
     let mut clock_ahead = 0;
-    let (unreachable, said) = match way.ask(AgentOrder::Status) {
-        Ok(AgentAnswer::Status(found)) => {
+    let (unreachable, said) = match way.ask(StatusOrder) {
+        Ok(found) => {
             clock_ahead = apart(found.at, asked, clock::now()).as_secs();
-            let said = Remembered { seen: clock::now(), found: *found };
+            let said = Remembered { seen: clock::now(), found };
             if let Err(error) = remembered::keep(settings, &host.name, &said) {
                 tracing::warn!("what {} says is not remembered: {}", host.name, chain(&error));
             }
             (None, Some(said))
         }
-        Ok(_) => (
-            Some("another answer than to the question".to_owned()),
-            remembered::recall(settings, &host.name),
-        ),
         // No way to it is configured, which is no fault (see `Overview`).
         Err(link::Error::NoWay) => (None, None),
         Err(error) => (Some(chain(&error)), remembered::recall(settings, &host.name)),
