@@ -11,6 +11,7 @@ mod configuration;
 mod derive;
 mod findings;
 mod pages;
+mod picture;
 mod readme;
 mod tree;
 

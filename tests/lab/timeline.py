@@ -13,6 +13,9 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+import picture  # noqa: E402  # after the line above: nothing is written beside the sources
+
 JOURNAL = re.compile(r"^(\S+) (\w+) certbaton[\w-]*\[\d+\]: (.*)$")
 PEBBLE = re.compile(r"^Pebble (\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) (.*)$")
 ASKED = re.compile(r"Attempting to validate w/ HTTP: http://([^/:]+)(?::80)?/\.well-known/acme-challenge/(\S+)")
@@ -49,6 +52,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--since", required=True, help="UTC, as 2026-01-31T12:00:00")
+    parser.add_argument("--picture", type=Path, help="draw the first round into this SVG file")
     parser.add_argument("--expected", type=int, required=True, help="certificates")
     parser.add_argument("--identical", choices=["yes", "no"], required=True)
     wanted = parser.parse_args()
@@ -71,8 +75,11 @@ def main():
         f"{load['failures']} failed requests of {load['requests']}, "
         f"configuration identical: {wanted.identical}"
     )
+    if wanted.picture:
+        wanted.picture.write_text(picture.draw(events, load))
     good = issued == wanted.expected and not invalid and not load["failed"] and load["requests"]
     sys.exit(0 if good and wanted.identical == "yes" else 1)
 
 
-main()
+if __name__ == "__main__":
+    main()
