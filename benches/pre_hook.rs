@@ -9,9 +9,6 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark owns its processes, files and clock")]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark may be blunt")]
 
-#[expect(dead_code, reason = "made for the tests of the variants, which need more")]
-#[path = "../tests/apache/mod.rs"]
-mod apache;
 mod hand_over;
 mod turns;
 
@@ -19,6 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Trial};
+use support::apache;
 use turns::{Contender, Site, Turn};
 
 fn main() -> ExitCode {

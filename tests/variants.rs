@@ -8,28 +8,22 @@
 #![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
 
-#[macro_use]
-#[path = "fixture/ensure.rs"]
-mod ensure;
-
-#[cfg(test)]
-mod apache;
 #[cfg(test)]
 mod fixture;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::Output;
 use std::sync::Mutex;
 use std::thread;
 
-use apache::Network;
-use apache::snapshot::{differing, taken, timeless};
 use fixture::stage::{Stage, expect_equal};
 use fixture::{Answerer, Backends, Fixture, Insertion, Outcome, State};
+use support::apache::Network;
+use support::apache::snapshot::{differing, taken, timeless};
+use support::{apache, ensure, say};
 
 #[test]
 fn every_row_of_the_table_has_a_fixture() {
@@ -338,11 +332,6 @@ fn each_fixture(check: impl Fn(&Fixture, &Backends, &Network) -> Result<(), Stri
     let mut failures = failures.into_inner().unwrap();
     failures.sort();
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
-}
-
-/// Past the capture of the test runner: what was skipped must be seen.
-fn say(line: &str) {
-    writeln!(std::io::stderr(), "{line}").unwrap_or_default();
 }
 
 const WORKERS: usize = 8;

@@ -15,9 +15,9 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::apache::backend::{Backend, Protocol};
-use crate::apache::layout::Layout;
-use crate::apache::{Answer, Network, Server, request};
+use support::apache::backend::{Backend, Protocol};
+use support::apache::layout::Layout;
+use support::apache::{Answer, Network, Server, request};
 
 /// Who takes a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,11 +5,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
 
-#[expect(dead_code, reason = "shared with tests that need more")]
-#[path = "../apache/mod.rs"]
-mod apache;
-#[path = "../inspect/lineage.rs"]
-mod lineage;
 mod place;
 mod restored;
 mod told;

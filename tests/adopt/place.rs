@@ -14,11 +14,11 @@ use certbaton::setup::change::{Change, What};
 use certbaton::switch::journal::Journal;
 use certbaton::switch::observe::{self, Observation};
 
-use crate::apache::backend::{Backend, Protocol};
-use crate::apache::layout::Layout;
-use crate::apache::snapshot::{Snapshot, differing, taken, timeless};
-use crate::apache::{self, Network, Server};
-use crate::lineage;
+use support::apache::backend::{Backend, Protocol};
+use support::apache::layout::Layout;
+use support::apache::snapshot::{Snapshot, differing, taken, timeless};
+use support::apache::{self, Network, Server};
+use support::lineage;
 
 /// One site with lines that a hook toggles, and one that its owner commented out.
 pub(crate) const SITE: &str = "# the door

@@ -4,8 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
 #![expect(clippy::print_stdout, reason = "a test says why it skips")]
 
-#[path = "../schema/mod.rs"]
-mod schema;
 #[path = "../coordinate/tree.rs"]
 mod tree;
 
@@ -21,6 +19,7 @@ use certbaton::fleet::protocol::{AgentAnswer, answer};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use support::schema;
 use tree::Tree;
 
 const PLANT: &str = r#"{"version":1,"order":{"plant":{"names":["a.example","b.example"]}}}"#;

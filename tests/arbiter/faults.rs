@@ -37,7 +37,7 @@ fn words_that_are_none_end_the_conversation() {
 #[test]
 fn an_arbiter_that_root_starts_leaves_roots_rights_and_terminal() {
     if !geteuid().is_root() {
-        return crate::say("skipped: an arbiter that root starts: only root can");
+        return support::say("skipped: an arbiter that root starts: only root can");
     }
     let place = Place::with("30s");
     fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755)).unwrap();
@@ -268,7 +268,7 @@ impl Drop for Disk {
 #[test]
 fn a_full_disk_refuses_and_changes_nothing() {
     if !geteuid().is_root() {
-        return crate::say("skipped: a full disk: only root can mount one");
+        return support::say("skipped: a full disk: only root can mount one");
     }
     let place = Place::with("30s");
     fs::create_dir(place.path("run")).unwrap();
@@ -277,7 +277,7 @@ fn a_full_disk_refuses_and_changes_nothing() {
         .arg(place.path("run"))
         .status();
     if !mount.is_ok_and(|status| status.success()) {
-        return crate::say("skipped: a full disk: tmpfs cannot be mounted here");
+        return support::say("skipped: a full disk: tmpfs cannot be mounted here");
     }
     let _disk = Disk(place.path("run"));
     let (mut holder, token) = place.held("home", "r");

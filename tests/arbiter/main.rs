@@ -10,10 +10,3 @@ mod caller;
 mod faults;
 mod rounds;
 mod turns;
-
-use std::io::Write;
-
-/// Past the capture of the test runner: what was skipped must be seen.
-fn say(line: &str) {
-    writeln!(std::io::stderr(), "{line}").unwrap_or_default();
-}

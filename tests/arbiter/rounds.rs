@@ -38,8 +38,8 @@ fn killed_at_any_moment_never_two_hold_and_nobody_is_stuck() {
     let seed = std::env::var("CERTBATON_SEED").ok().and_then(|text| text.parse().ok());
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let seed = seed.unwrap_or_else(clock);
-    let rounds = if std::env::var("CERTBATON_FULL").is_ok() { 1_000 } else { 150 };
-    crate::say(&format!("{rounds} rounds of kills: CERTBATON_SEED={seed}"));
+    let rounds = if support::full() { 1_000 } else { 150 };
+    support::say(&format!("{rounds} rounds of kills: CERTBATON_SEED={seed}"));
     let place = Place::with("1s");
     let log = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -70,7 +70,7 @@ fn killed_at_any_moment_never_two_hold_and_nobody_is_stuck() {
     // Whoever comes next cleans up.
     place.held("last", "last").0.release();
     assert_eq!(place.files(), ["decide", "grant", "hold", "seq.lock", "token"], "seed {seed}");
-    crate::say(&format!("{} holds, none at the same time", log.len()));
+    support::say(&format!("{} holds, none at the same time", log.len()));
 }
 
 /// One request: until it is done, or given up.

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::apache::layout::Layout;
-use crate::apache::{self, Network, Server};
 use crate::certbot_is_here;
 use crate::real::{Certbot, DirectoryOnly, Lineage};
+use support::apache::layout::Layout;
+use support::apache::{self, Network, Server};
 
 const HEALTHY: [&str; 2] = ["one.example.org", "two.example.org"];
 

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::sys::stat::Mode;
 
-use crate::apache::layout::Layout;
-use crate::apache::{self, Server};
+use support::apache::layout::Layout;
+use support::apache::{self, Server};
 
 const SITE: &str = "<VirtualHost *:80>
     ServerName a.example.org

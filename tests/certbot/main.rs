@@ -7,9 +7,6 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "it is a test")]
 
 mod ancestry;
-#[expect(dead_code, reason = "shared with tests that need more")]
-#[path = "../apache/mod.rs"]
-mod apache;
 mod broken;
 mod guarded;
 mod inherited;

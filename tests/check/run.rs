@@ -11,7 +11,8 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::setup::{On, Pebble, Renewal, Setup};
 use crate::stage::Stage;
-use crate::two_hosts::trials::{self, full, told};
+use crate::two_hosts::trials::{self, told};
+use support::full;
 
 /// The lab, from the first set-up on.
 static STAGE: Mutex<Option<Stage>> = Mutex::new(None);

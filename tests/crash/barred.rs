@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::bench::{Bench, Goal, SITES, told};
-use crate::{full, on_a_bench, without_strace};
+use crate::{on_a_bench, without_strace};
+use support::{ensure, full};
 
 /// What stands in the way, and how a return ends all the same.
 struct Row {

@@ -8,10 +8,11 @@ use std::process::{Command, Output};
 use certbaton::base::names::{Hostname, Route, Webroot};
 use certbaton::config::Settings;
 
-use crate::apache::backend::{Backend, Protocol};
-use crate::apache::layout::Layout;
-use crate::apache::snapshot::{Snapshot, differing, taken, timeless};
-use crate::apache::{Network, Server, request};
+use support::apache::backend::{Backend, Protocol};
+use support::apache::layout::Layout;
+use support::apache::snapshot::{Snapshot, differing, taken, timeless};
+use support::apache::{Network, Server, request};
+use support::ensure;
 
 /// A server with sites that proxy the challenge path, and everything to tell whether it is as it was.
 pub(crate) struct Bench {

@@ -7,6 +7,7 @@ use std::process::Command;
 use crate::bench::{Bench, Goal};
 use crate::keepers::{as_before_soon, config, pre};
 use crate::on_a_bench;
+use support::ensure;
 
 /// A journal's socket that is full, and how to run `then` where it is the journal's.
 fn beside_a_deaf_log(bench: &Bench, then: &str) -> (UnixDatagram, Command) {

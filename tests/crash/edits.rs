@@ -8,6 +8,7 @@ use std::process::{Output, Stdio};
 use crate::bench::{Bench, Goal, SITES, told};
 use crate::mounts::Mounted;
 use crate::{on_a_bench, on_a_bench_in, without_strace};
+use support::ensure;
 
 /// Changes a file as an editor does that writes in place.
 fn edit(bench: &Bench, site: &str, change: impl Fn(&str) -> String) -> String {

@@ -11,6 +11,7 @@ use certbaton::renewal::messages::{Extent, Names, Task};
 
 use crate::keepers::{Client, Traced, as_before_soon, config, keeper, pre};
 use crate::{on_a_bench, without_strace};
+use support::ensure;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_certbaton");
 

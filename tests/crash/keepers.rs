@@ -13,6 +13,7 @@ use certbaton::base::process::{self, PidFd, Signal};
 
 use crate::bench::{Bench, NAMES, told};
 use crate::{on_a_bench, without_strace};
+use support::ensure;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_certbaton");
 const PRE: &str = env!("CARGO_BIN_EXE_certbaton-pre-hook");
@@ -309,7 +310,7 @@ fn a_keeper_that_plans_hears_whatever_ends_its_run_and_leaves_nothing() {
         let config = config(bench, "planning.toml", "");
         let good = slow_to_read(bench);
         let script = format!("{} 2>&1; echo ended $?\nread word\n", pre(bench, &config));
-        let time_is_up = std::env::var("CERTBATON_FULL").is_ok();
+        let time_is_up = support::full();
         for way in ["a signal", "a person", "its time"] {
             if way == "its time" && !time_is_up {
                 continue;

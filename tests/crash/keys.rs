@@ -12,10 +12,11 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::{X509, X509NameBuilder};
 
-use crate::apache::{MODULES, Network};
 use crate::bench::{Bench, Goal, SITES, told};
 use crate::keepers::until;
 use crate::on_a_bench_in;
+use support::apache::{MODULES, Network};
+use support::ensure;
 
 fn key() -> PKey<Private> {
     PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()

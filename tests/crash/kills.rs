@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use crate::bench::{Bench, Goal, told};
-use crate::{full, on_a_bench, without_strace};
+use crate::{on_a_bench, without_strace};
+use support::{ensure, full};
 
 /// What changes something, or tells somebody.
 const CALLS: [&str; 17] = [

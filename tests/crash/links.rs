@@ -5,6 +5,7 @@ use std::os::unix::fs::{chown, lchown, symlink};
 
 use crate::bench::{Bench, Goal, told};
 use crate::on_a_bench_in;
+use support::ensure;
 
 /// www-data's, on Debian.
 const USER: u32 = 33;

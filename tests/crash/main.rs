@@ -7,13 +7,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
 
-#[macro_use]
-#[path = "../fixture/ensure.rs"]
-mod ensure;
-
-#[expect(dead_code, reason = "shared with tests that need more")]
-#[path = "../apache/mod.rs"]
-mod apache;
 mod barred;
 mod bench;
 mod deaf;
@@ -29,11 +22,11 @@ mod steps;
 mod stuck;
 mod workers;
 
-use std::io::Write;
 use std::path::Path;
 
-use apache::Network;
 use bench::Bench;
+use support::apache::Network;
+use support::{apache, say};
 
 /// Runs `check` on a bench of its own, if there can be one here.
 fn on_a_bench(check: impl FnOnce(&mut Bench) -> Result<(), String> + Send) {
@@ -58,14 +51,4 @@ fn without_strace() -> bool {
         say("skipped: faults at system calls: strace is missing; see tests/packages");
     }
     missing
-}
-
-/// All of it was asked for.
-fn full() -> bool {
-    std::env::var("CERTBATON_FULL").is_ok()
-}
-
-/// Past the capture of the test runner: what was skipped must be seen.
-fn say(line: &str) {
-    writeln!(std::io::stderr(), "{line}").unwrap_or_default();
 }

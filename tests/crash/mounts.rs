@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::bench::{Bench, Goal, SITES, told};
-use crate::{on_a_bench, on_a_bench_in, say};
+use crate::{on_a_bench, on_a_bench_in};
+use support::{ensure, say};
 
 /// A mount that goes when this is dropped.
 pub(crate) struct Mounted(PathBuf);

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-use crate::apache::Network;
 use crate::bench::{Bench, Goal, SITES, told};
 use crate::keepers::{Client, as_before_soon, config, pre, until};
-use crate::{full, on_a_bench_in};
+use crate::on_a_bench_in;
+use support::apache::Network;
+use support::{ensure, full};
 
 const DEPLOY: &str = env!("CARGO_BIN_EXE_certbaton-deploy-hook");
 const POST: &str = env!("CARGO_BIN_EXE_certbaton-post-hook");

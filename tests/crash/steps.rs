@@ -4,7 +4,8 @@ use certbaton::switch::order::{Options, Order, Return};
 use certbaton::switch::{apply, commit, give_back};
 
 use crate::bench::{Bench, Goal};
-use crate::{full, on_a_bench};
+use crate::on_a_bench;
+use support::full;
 
 /// A switch that was begun and abandoned, as by a crash: the lock is free, nothing is undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use certbaton::base::process::Signal;
 use crate::bench::{Bench, Goal, SITES, told};
 use crate::keepers::{Client, as_before_soon, config, keeper, pre, until};
 use crate::on_a_bench;
+use support::ensure;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_certbaton");
 

@@ -8,6 +8,7 @@ use certbaton::base::process::{self, PidFd, Signal};
 use crate::bench::Goal;
 use crate::keepers::until;
 use crate::on_a_bench;
+use support::ensure;
 
 #[test]
 fn a_worker_that_is_stopped_accepts_nothing_and_holds_no_reload_up() {

@@ -67,7 +67,7 @@ fn both_hosts(lab: &Lab) {
     assert_eq!(done.code(), 0, "{done:?}");
     lab.expect_issued(since, 2 * LINEAGES.len());
     let report: serde_json::Value = serde_json::from_str(&done.out).unwrap();
-    crate::schema::expect("coordinate", &report);
+    support::schema::expect("coordinate", &report);
     let text = report.to_string();
     assert_eq!(text.matches("\"renewed\"").count(), 2 * LINEAGES.len(), "{text}");
     // The vps has both address families: it sees both doors.

@@ -13,8 +13,6 @@ mod deaths;
 mod glass;
 mod lease;
 mod links;
-#[path = "../schema/mod.rs"]
-mod schema;
 mod sight;
 mod state;
 mod status;

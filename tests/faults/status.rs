@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::lease::ONE;
-use crate::schema;
 use crate::two_hosts::host::Host;
 use crate::two_hosts::lab::{Lab, until};
 use crate::two_hosts::scenario::Certbots::Debians;
 use crate::two_hosts::scenario::Scenario;
+use support::schema;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("a_status_after_a_renewal_on_both_hosts_has_both", Debians, both),

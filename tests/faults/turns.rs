@@ -8,7 +8,7 @@ use crate::two_hosts::clean::LINEAGES;
 use crate::two_hosts::lab::{Lab, until_within};
 use crate::two_hosts::scenario::Certbots::Debians;
 use crate::two_hosts::scenario::Scenario;
-use crate::two_hosts::trials::full;
+use support::full;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("00_the_checker_finds_every_overlap", Debians, the_checker),

@@ -6,7 +6,7 @@ use crate::two_hosts::host::Host;
 use crate::two_hosts::lab::Lab;
 use crate::two_hosts::scenario::Certbots::{Debians, Full};
 use crate::two_hosts::scenario::Scenario;
-use crate::two_hosts::trials::full;
+use support::full;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("switch_renews_on_both_hosts_one_after_another", Full, switch),

@@ -5,18 +5,10 @@
 #![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
 
-#[macro_use]
-#[path = "../fixture/ensure.rs"]
-mod ensure;
-
-#[expect(dead_code, reason = "shared with tests that need more")]
-#[path = "../apache/mod.rs"]
-mod apache;
 mod expected;
 #[expect(dead_code, reason = "shared with tests that need more")]
 #[path = "../fixture/mod.rs"]
 mod fixture;
-mod lineage;
 mod served;
 mod traps;
 mod variants;

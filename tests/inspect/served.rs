@@ -12,9 +12,9 @@ use certbaton::check::inspect::inspect;
 use certbaton::config::Settings;
 use certbaton::status;
 
-use crate::apache::layout::Layout;
-use crate::apache::{self, Network, Server};
-use crate::lineage;
+use support::apache::layout::Layout;
+use support::apache::{self, Network, Server};
+use support::lineage;
 
 /// An Apache with one name on both ports, which certbot renews.
 struct Site {
@@ -158,7 +158,7 @@ impl NameServer {
     /// `None` where it is not installed.
     fn start(record: &str, _network: &Network) -> Option<Self> {
         if !Path::new(DNSMASQ).exists() {
-            crate::variants::say("skipped: a name that leads here: dnsmasq is not installed");
+            support::say("skipped: a name that leads here: dnsmasq is not installed");
             return None;
         }
         let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
@@ -247,7 +247,7 @@ fn a_name_that_has_no_vhost_on_port_80_is_told_by_the_one_that_answers() {
 
 fn on_a_network(check: impl FnOnce(&Network) + Send) {
     match apache::unavailable() {
-        Some(reason) => crate::variants::say(&format!("skipped: served certificates: {reason}")),
+        Some(reason) => support::say(&format!("skipped: served certificates: {reason}")),
         None => apache::in_private_network(check),
     }
 }

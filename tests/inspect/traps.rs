@@ -11,7 +11,7 @@ use certbaton::config::Settings;
 use certbaton::fleet::inspection::Answerer;
 use tempfile::TempDir;
 
-use crate::lineage;
+use support::lineage;
 
 /// A certbot's directory with one lineage, a webroot, and hooks of certbaton's.
 struct Place {

@@ -1,6 +1,5 @@
 //! flow: every variant is inspected while its Apache runs.
 
-use std::io::Write;
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
@@ -12,12 +11,13 @@ use certbaton::check::inspect::inspect;
 use certbaton::config::Settings;
 use certbaton::fleet::inspection::{Answerer, Directive, Inspection};
 
-use crate::apache::snapshot::taken;
-use crate::apache::{self, Network};
 use crate::expected::ROWS;
 use crate::fixture::stage::Stage;
 use crate::fixture::{Answerer as Before, Backends, Fixture, Outcome, State};
-use crate::lineage;
+use support::apache::snapshot::taken;
+use support::apache::{self, Network};
+use support::lineage;
+use support::{ensure, say};
 
 #[test]
 fn every_variant_is_expected_somehow() {
@@ -200,10 +200,6 @@ fn each(check: impl Fn(&Fixture, &Backends, &Network) -> Result<(), String> + Sy
     let mut failures = failures.into_inner().unwrap();
     failures.sort();
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
-}
-
-pub(crate) fn say(line: &str) {
-    writeln!(std::io::stderr(), "{line}").unwrap_or_default();
 }
 
 const WORKERS: usize = 4;

@@ -10,8 +10,6 @@ mod kills;
 mod leftovers;
 mod refusals;
 mod renewals;
-#[path = "../schema/mod.rs"]
-mod schema;
 mod status;
 #[path = "../two_hosts/mod.rs"]
 mod two_hosts;

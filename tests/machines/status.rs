@@ -3,12 +3,12 @@
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
-use crate::schema;
 use crate::two_hosts::clean::LINEAGES;
 use crate::two_hosts::host::Host;
 use crate::two_hosts::lab::Lab;
 use crate::two_hosts::scenario::Certbots::Debians;
 use crate::two_hosts::scenario::Scenario;
+use support::schema;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("status_tells_a_run_event_by_event", Debians, timeline),

@@ -6,7 +6,6 @@
 //! processes die or that boots. `CERTBATON_FULL` searches deeper.
 
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
-#![expect(clippy::disallowed_methods, reason = "tests read the environment")]
 
 mod search;
 mod world;
@@ -14,11 +13,8 @@ mod world;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use search::search;
+use support::full;
 use world::{Fence, Healed, Kinds, World};
-
-fn full() -> bool {
-    std::env::var_os("CERTBATON_FULL").is_some()
-}
 
 /// Bounds the memory: some hundred bytes each.
 const LIMIT: usize = 30_000_000;

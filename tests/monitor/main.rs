@@ -6,8 +6,6 @@
 mod documents;
 mod programs;
 mod receiver;
-#[path = "../schema/mod.rs"]
-mod schema;
 mod urls;
 
 use std::fs;
@@ -19,6 +17,7 @@ use certbaton::fleet::found::{Found, Versions};
 use certbaton::monitor::round::look;
 use certbaton::status::overview::{HostStatus, LeaseStatus, Overview, Urgency, Wrong};
 use serde_json::Value;
+use support::schema;
 use tempfile::TempDir;
 
 /// A host with directories of its own.

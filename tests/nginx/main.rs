@@ -7,8 +7,6 @@
 
 mod foreign;
 mod renewals;
-#[path = "../schema/mod.rs"]
-mod schema;
 #[expect(dead_code, reason = "shared with targets that use more of it")]
 #[path = "../two_hosts/mod.rs"]
 mod two_hosts;

@@ -222,7 +222,7 @@ fn looked_at(lab: &Lab) {
     assert!(status.out.contains("web server nginx"), "{status:?}");
     let status = lab.vps.run(&["certbaton", "status", "--json"]);
     let status: serde_json::Value = serde_json::from_str(&status.out).unwrap();
-    crate::schema::expect("status", &status);
+    support::schema::expect("status", &status);
     assert_eq!(status["hosts"][0]["found"]["apache"], serde_json::Value::Null, "{status}");
     let check = lab.vps.run(&["certbaton", "check"]);
     for part in ["if vps renewed now: succeeds (all 4 names)", "nothing wrong"] {

@@ -118,7 +118,7 @@ fn run<S: Strategy>(
     strategy: &S,
     check: impl Fn(S::Value) -> Result<(), TestCaseError>,
 ) {
-    let cases = if std::env::var("CERTBATON_FULL").is_ok() { cases * 10 } else { cases };
+    let cases = if support::full() { cases * 10 } else { cases };
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     TestRunner::new(config).run(strategy, check).unwrap();
 }

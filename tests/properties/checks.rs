@@ -18,8 +18,8 @@ use certbaton::switch::marked_lines;
 use certbaton::switch::observe;
 use certbaton::switch::plan::{self, Configuration, Plan};
 
-use crate::apache::layout::Layout;
 use crate::says::{self, Marked};
+use support::apache::layout::Layout;
 
 /// A rule that does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

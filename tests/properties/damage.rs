@@ -6,9 +6,9 @@ use certbaton::base::names::Route;
 use certbaton::switch::marked_lines;
 use certbaton::switch::plan::Plan;
 
-use crate::apache::layout::Layout;
 use crate::checks::{Broken, Files, Rule, View, judged, planned, routes, view};
-use crate::{apache, say};
+use support::apache::layout::Layout;
+use support::{apache, say};
 
 /// What is done to the planned content of the one site.
 type Damage = fn(&[Route], &str) -> String;

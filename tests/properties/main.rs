@@ -8,13 +8,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
 
-#[macro_use]
-#[path = "../fixture/ensure.rs"]
-mod ensure;
-
-#[expect(dead_code, reason = "shared with tests that need more")]
-#[path = "../apache/mod.rs"]
-mod apache;
 mod bytes;
 mod checks;
 mod damage;
@@ -28,7 +21,6 @@ mod says;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
@@ -36,12 +28,13 @@ use std::thread;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
-use apache::Network;
-use apache::layout::Layout;
 use checks::{Broken, Rule, Verdict, checked, routes};
 use fixture::{Backends, Fixture};
 use grammar::Configuration;
 use mutation::{Mutation, mutations};
+use support::apache::Network;
+use support::apache::layout::Layout;
+use support::{apache, say};
 
 #[test]
 fn each_variant_written_in_other_ways_keeps_its_plan_and_all_rules() {
@@ -151,7 +144,7 @@ fn sampled<S: Strategy>(
     strategy: &S,
     check: impl Fn(&S::Value) -> Result<(), Broken>,
 ) -> Result<(), String> {
-    let cases = if std::env::var("CERTBATON_FULL").is_ok() { cases * 10 } else { cases };
+    let cases = if support::full() { cases * 10 } else { cases };
     let config =
         Config { cases, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
     let ran = TestRunner::new(config).run(strategy, |value| {
@@ -216,11 +209,6 @@ impl Tally {
         assert!(of("not accepted by apache") * 10 <= all, "too few are valid: {tally:?}");
         assert!(of("switched") * 4 >= all, "too few are switched: {tally:?}");
     }
-}
-
-/// Past the capture of the test runner: what was skipped must be seen.
-fn say(line: &str) {
-    writeln!(std::io::stderr(), "{line}").unwrap_or_default();
 }
 
 /// Generated cases come in batches that run side by side.

@@ -8,11 +8,11 @@ use certbaton::apache::vhosts::bound_addresses;
 use certbaton::base::names::Route;
 use certbaton::switch::plan::HTTP_PORT;
 
-use crate::apache::layout::Layout;
-use crate::apache::{Answer, Network, Server, request};
 use crate::checks::{Broken, Rule, installed, planned, view};
 use crate::grammar::NAMES;
 use crate::says;
+use support::apache::layout::Layout;
+use support::apache::{Answer, Network, Server, request};
 
 /// Who is asked what, and the answer.
 type Answers = BTreeMap<(SocketAddr, &'static str, &'static str), Answer>;

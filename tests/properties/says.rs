@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::apache::MODULES;
-use crate::apache::layout::Layout;
+use support::apache::MODULES;
+use support::apache::layout::Layout;
 
 /// Physical lines of our blocks by file.
 pub(crate) type Marked = BTreeMap<String, Vec<u32>>;

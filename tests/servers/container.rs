@@ -3,8 +3,8 @@
 use std::process::{Child, Command, Output};
 
 use crate::alone;
-use crate::apache::Network;
 use crate::tree::{NAME, SITE, Tree, refused};
+use support::apache::Network;
 
 #[test]
 fn a_foreground_apache_that_is_pid_1_of_its_container() {

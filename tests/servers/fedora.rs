@@ -3,8 +3,8 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::alone;
-use crate::apache::Network;
 use crate::tree::{NAME, SITE, Tree, refused};
+use support::apache::Network;
 
 #[test]
 fn the_layout_of_fedora() {

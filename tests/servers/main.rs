@@ -7,9 +7,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests own their processes, files and clock")]
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
 
-#[expect(dead_code, reason = "shared with tests that need more")]
-#[path = "../apache/mod.rs"]
-mod apache;
 mod container;
 mod fedora;
 mod prefix;
@@ -19,7 +16,8 @@ mod tree;
 use std::io::Write;
 use std::process::Command;
 
-use apache::Network;
+use support::apache;
+use support::apache::Network;
 
 /// Runs `work` where nothing else of this host is: this program once more, as the first process of its namespaces.
 fn alone(test: &str, work: fn(&Network)) {

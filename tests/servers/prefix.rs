@@ -12,8 +12,8 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use crate::alone;
-use crate::apache::Network;
 use crate::tree::{NAME, SITE, Tree, refused};
+use support::apache::Network;
 
 #[test]
 fn a_self_built_prefix_with_its_own_arguments() {

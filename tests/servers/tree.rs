@@ -11,9 +11,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::apache::backend::{Backend, Protocol};
-use crate::apache::layout::replaced;
-use crate::apache::{APACHE, MODULES, Network, request};
+use support::apache::backend::{Backend, Protocol};
+use support::apache::layout::replaced;
+use support::apache::{APACHE, MODULES, Network, request};
 
 /// A directory that stands for `/`.
 pub(crate) struct Tree {

@@ -1,7 +1,7 @@
 //! flow: a set-up that is killed anywhere can be repeated, and taken back.
 
 use crate::site::{Rule, Site, certbaton};
-use crate::two_hosts::trials::full;
+use support::full;
 
 pub(crate) const RULES: &[Rule] =
     &[("a_run_that_is_killed_anywhere_is_repeated_or_taken_back", killed)];

@@ -9,8 +9,8 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::two_hosts::host::{Host, Output};
 use crate::two_hosts::lab::{Lab, programs, until};
-use crate::two_hosts::snapshot::{Snapshot, differing, taken, timeless};
 use crate::two_hosts::trials::{self, told};
+use support::apache::snapshot::{Snapshot, differing, taken, timeless};
 
 /// A rule that holds on the machines.
 pub(crate) type Rule = (&'static str, fn(&Site));

@@ -4,8 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may be blunt")]
 #![expect(clippy::print_stdout, reason = "a test says why it skips")]
 
-#[path = "../schema/mod.rs"]
-mod schema;
 #[path = "../coordinate/tree.rs"]
 mod tree;
 
@@ -16,6 +14,7 @@ use std::process::{Command, Output};
 
 use certbaton::fleet::found::Hold;
 use serde_json::Value;
+use support::schema;
 use tree::Tree;
 
 fn run(tree: &Tree, program: &str, words: &[&str]) -> Output {

@@ -29,11 +29,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use cell::{Came, Cell, GRACE};
 use rows::{Chance, KINDS, Spread};
 use run::Kind;
+use support::full;
 use tracer::{Followed, Step};
 use two_hosts::lab::Lab;
 use two_hosts::scenario::Certbots::Debians;
 use two_hosts::scenario::{Around, Scenario, perform};
-use two_hosts::trials::full;
 
 /// How many cells are tried where not all are.
 const SAMPLE: usize = 9;

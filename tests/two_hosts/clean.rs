@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::host::Host;
 use super::lab::{Lab, until};
-use super::snapshot::{Snapshot, differing, taken, timeless};
+use support::apache::snapshot::{Snapshot, differing, taken, timeless};
 
 /// The names of the lab.
 pub(crate) const NAMES: [&str; 4] =

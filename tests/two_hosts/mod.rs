@@ -6,6 +6,4 @@ pub(crate) mod clean;
 pub(crate) mod host;
 pub(crate) mod lab;
 pub(crate) mod scenario;
-#[path = "../apache/snapshot.rs"]
-pub(crate) mod snapshot;
 pub(crate) mod trials;

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use libtest_mimic::{Failed, Trial};
 
 use super::lab::{DEBIANS, Lab, NEWEST};
-use super::trials::{self, full, told};
+use super::trials::{self, told};
+use support::full;
 
 /// A rule that holds on the machines.
 #[derive(Debug, Clone, Copy)]

@@ -37,8 +37,3 @@ pub(crate) fn told(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.unwrap_or_else(|| format!("{:?}", panic.downcast_ref::<&str>()))
 }
-
-/// Whether everything is wanted, however long it takes.
-pub(crate) fn full() -> bool {
-    std::env::var_os("CERTBATON_FULL").is_some()
-}

@@ -15,7 +15,7 @@ use openssl::x509::extension::SubjectAlternativeName;
 use openssl::x509::{X509Builder, X509NameBuilder};
 
 /// Makes the lineage of `names` below `directory`, called by the first of them, and its renewal file.
-pub(crate) fn make(directory: &Path, names: &[String], webroot: &Path) -> PathBuf {
+pub fn make(directory: &Path, names: &[String], webroot: &Path) -> PathBuf {
     let name = &names[0];
     let (live, archive) = (directory.join("live").join(name), directory.join("archive").join(name));
     let renewal = directory.join("renewal");
@@ -43,12 +43,12 @@ pub(crate) fn make(directory: &Path, names: &[String], webroot: &Path) -> PathBu
 }
 
 /// Writes the files of one more certificate into an archive.
-pub(crate) fn issue(archive: &Path, number: u32, names: &[String]) {
+pub fn issue(archive: &Path, number: u32, names: &[String]) {
     issue_until(archive, number, names, "20991231235959Z");
 }
 
 /// The same, valid until then.
-pub(crate) fn issue_until(archive: &Path, number: u32, names: &[String], until: &str) {
+pub fn issue_until(archive: &Path, number: u32, names: &[String], until: &str) {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
     let mut subject = X509NameBuilder::new().unwrap();

@@ -5,9 +5,9 @@
 //! by pid. Needs root, Debian's apache2 and `ip`; [`unavailable`] says what is
 //! missing.
 
-pub(crate) mod backend;
-pub(crate) mod layout;
-pub(crate) mod snapshot;
+pub mod backend;
+pub mod layout;
+pub mod snapshot;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -26,13 +26,13 @@ use rustix::fd::AsFd;
 use layout::Layout;
 
 /// Debian's binary.
-pub(crate) const APACHE: &str = "/usr/sbin/apache2";
+pub const APACHE: &str = "/usr/sbin/apache2";
 
 /// Debian's modules.
-pub(crate) const MODULES: &str = "/usr/lib/apache2/modules";
+pub const MODULES: &str = "/usr/lib/apache2/modules";
 
 /// Why these tests cannot run here; `None` when they can.
-pub(crate) fn unavailable() -> Option<String> {
+pub fn unavailable() -> Option<String> {
     if !nix::unistd::geteuid().is_root() {
         return Some("not root: no network namespace, no port 80".into());
     }
@@ -55,10 +55,10 @@ pub(crate) fn unavailable() -> Option<String> {
 ///
 /// Threads and programs it starts are in it too; the kernel removes it when
 /// the last of them has ended.
-pub(crate) struct Network(());
+pub struct Network(());
 
 /// Runs `work` on a new thread in a new network namespace with `lo` up.
-pub(crate) fn in_private_network<T: Send>(work: impl FnOnce(&Network) -> T + Send) -> T {
+pub fn in_private_network<T: Send>(work: impl FnOnce(&Network) -> T + Send) -> T {
     let entered = || {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
         let up = Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap();
@@ -72,7 +72,7 @@ pub(crate) fn in_private_network<T: Send>(work: impl FnOnce(&Network) -> T + Sen
 }
 
 /// A running Apache; stopped when dropped.
-pub(crate) struct Server {
+pub struct Server {
     parent: Child,
     pid_file: PathBuf,
     error_log: PathBuf,
@@ -83,11 +83,7 @@ impl Server {
     /// foreground, and waits until it accepts connections on `ready`.
     ///
     /// The error is what Apache said when it ended instead.
-    pub(crate) fn start(
-        layout: &Layout,
-        ready: SocketAddr,
-        _network: &Network,
-    ) -> Result<Self, String> {
+    pub fn start(layout: &Layout, ready: SocketAddr, _network: &Network) -> Result<Self, String> {
         let parent = layout
             .tethered()
             .args(["-k", "start", "-DFOREGROUND"])
@@ -111,18 +107,18 @@ impl Server {
     }
 
     /// The pid of the parent process.
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.parent.id()
     }
 
     /// True as long as the process that was started is the running server.
-    pub(crate) fn is_the_same(&mut self) -> bool {
+    pub fn is_the_same(&mut self) -> bool {
         let named = fs::read_to_string(&self.pid_file).unwrap_or_default();
         named.trim() == self.pid().to_string() && self.parent.try_wait().unwrap().is_none()
     }
 
     /// What the error log holds.
-    pub(crate) fn errors(&self) -> String {
+    pub fn errors(&self) -> String {
         fs::read(&self.error_log)
             .map(|log| String::from_utf8_lossy(&log).into_owned())
             .unwrap_or_default()
@@ -156,22 +152,22 @@ impl Drop for Server {
 
 /// One HTTP answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// The status code; 0 when there was no answer.
-    pub(crate) status: u16,
+    pub status: u16,
     /// The `Location` header.
-    pub(crate) location: Option<String>,
+    pub location: Option<String>,
     /// The `Content-Type` header.
-    pub(crate) content_type: Option<String>,
+    pub content_type: Option<String>,
     /// The body.
-    pub(crate) body: String,
+    pub body: String,
 }
 
 /// Asks `address` for `path` of `host` on a new connection.
 ///
 /// HTTP/1.0, so that the answer is never chunked. No answer is status 0 with
 /// the reason as body.
-pub(crate) fn request(address: SocketAddr, host: &str, path: &str) -> Answer {
+pub fn request(address: SocketAddr, host: &str, path: &str) -> Answer {
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect_timeout(&address, ANSWER_LIMIT)?;
         stream.set_read_timeout(Some(ANSWER_LIMIT))?;
@@ -203,7 +199,7 @@ fn parsed(text: &str) -> Answer {
 }
 
 /// Runs Apache's own check of `layout`.
-pub(crate) fn configtest(layout: &Layout) -> Output {
+pub fn configtest(layout: &Layout) -> Output {
     layout.command().arg("-t").output().unwrap()
 }
 

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// One file, link or directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// A file's bytes or a link's target; a directory has none.
-    pub(crate) content: Option<Vec<u8>>,
+    pub content: Option<Vec<u8>>,
     /// Type and permissions.
     mode: u32,
     owner: (u32, u32),
@@ -23,17 +23,17 @@ pub(crate) struct Entry {
 }
 
 /// A whole tree, by path.
-pub(crate) type Snapshot = BTreeMap<PathBuf, Entry>;
+pub type Snapshot = BTreeMap<PathBuf, Entry>;
 
 /// The tree at `root`, paths relative to it.
-pub(crate) fn taken(root: &Path) -> Snapshot {
+pub fn taken(root: &Path) -> Snapshot {
     let mut snapshot = Snapshot::new();
     collect(root, Path::new(""), &mut snapshot);
     snapshot
 }
 
 /// The paths that differ between two trees in anything at all.
-pub(crate) fn differing(before: &Snapshot, after: &Snapshot) -> Vec<PathBuf> {
+pub fn differing(before: &Snapshot, after: &Snapshot) -> Vec<PathBuf> {
     let mut paths: Vec<_> = before.keys().chain(after.keys()).cloned().collect();
     paths.sort();
     paths.dedup();
@@ -42,7 +42,7 @@ pub(crate) fn differing(before: &Snapshot, after: &Snapshot) -> Vec<PathBuf> {
 }
 
 /// The same tree without the modification times of `files`.
-pub(crate) fn timeless(snapshot: &Snapshot, files: &[PathBuf]) -> Snapshot {
+pub fn timeless(snapshot: &Snapshot, files: &[PathBuf]) -> Snapshot {
     let mut timeless = snapshot.clone();
     for file in files {
         if let Some(entry) = timeless.get_mut(file) {

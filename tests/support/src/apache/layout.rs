@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::{APACHE, MODULES};
 
 /// The directories and files that one Apache runs on.
-pub(crate) struct Layout {
+pub struct Layout {
     base: TempDir,
 }
 
@@ -24,7 +24,7 @@ impl Layout {
     /// An empty site: the base configuration, `www/` with an index, no vhost.
     ///
     /// `modules` are loaded in addition to [`ALWAYS`], without `mod_` and `.so`.
-    pub(crate) fn create(mpm: &str, modules: &[String]) -> Self {
+    pub fn create(mpm: &str, modules: &[String]) -> Self {
         // Not below /tmp: root's tools refuse paths that others may write to,
         // and Debian's unit has PrivateTmp. Not /run: a tmpfs may lack xattrs.
         let base = tempfile::Builder::new()
@@ -52,27 +52,27 @@ impl Layout {
     }
 
     /// Where everything of this layout is.
-    pub(crate) fn base(&self) -> &Path {
+    pub fn base(&self) -> &Path {
         self.base.path()
     }
 
     /// Apache's `ServerRoot`: all that a user would call configuration, and `www/`.
-    pub(crate) fn server_root(&self) -> PathBuf {
+    pub fn server_root(&self) -> PathBuf {
         self.base().join("apache")
     }
 
     /// Apache's `PidFile`.
-    pub(crate) fn pid_file(&self) -> PathBuf {
+    pub fn pid_file(&self) -> PathBuf {
         self.base().join("run/apache2.pid")
     }
 
     /// Apache's `ErrorLog`.
-    pub(crate) fn error_log(&self) -> PathBuf {
+    pub fn error_log(&self) -> PathBuf {
         self.base().join("logs/error.log")
     }
 
     /// Writes `bytes` to `relative` to the `ServerRoot`, `@ROOT@` replaced.
-    pub(crate) fn place(&self, relative: &Path, bytes: &[u8]) {
+    pub fn place(&self, relative: &Path, bytes: &[u8]) {
         let path = self.server_root().join(relative);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let root = self.server_root();
@@ -89,19 +89,19 @@ impl Layout {
     }
 
     /// Links `kind`-available/`name` from `kind`-enabled, as `a2ensite` does.
-    pub(crate) fn enable(&self, kind: &str, name: &str) {
+    pub fn enable(&self, kind: &str, name: &str) {
         let link = self.server_root().join(format!("{kind}-enabled/{name}"));
         symlink(format!("../{kind}-available/{name}"), link).unwrap();
     }
 
     /// Apache on this layout, with an environment as Debian's envvars makes it.
-    pub(crate) fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         self.aimed(Command::new(APACHE))
     }
 
     /// The same in a process group of its own, told to stop when the calling
     /// thread ends in whatever way (prctl(2), `PR_SET_PDEATHSIG`).
-    pub(crate) fn tethered(&self) -> Command {
+    pub fn tethered(&self) -> Command {
         let mut command = Command::new("/usr/bin/setpriv");
         command.args(["--pdeathsig", "TERM", APACHE]).process_group(0);
         self.aimed(command)
@@ -127,7 +127,7 @@ impl Layout {
 }
 
 /// `bytes` with each `placeholder` replaced by `value`.
-pub(crate) fn replaced(bytes: &[u8], placeholder: &str, value: &str) -> Vec<u8> {
+pub fn replaced(bytes: &[u8], placeholder: &str, value: &str) -> Vec<u8> {
     let pattern = placeholder.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -141,7 +141,7 @@ pub(crate) fn replaced(bytes: &[u8], placeholder: &str, value: &str) -> Vec<u8> 
 }
 
 /// What Debian enables by default and our vhosts can meet.
-pub(crate) const ALWAYS: [&str; 12] = [
+pub const ALWAYS: [&str; 12] = [
     "access_compat",
     "alias",
     "auth_basic",

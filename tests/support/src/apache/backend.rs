@@ -17,7 +17,7 @@ use super::Network;
 
 /// What a backend speaks.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Protocol {
+pub enum Protocol {
     /// HTTP/1.1.
     Http,
     /// uwsgi, whose answers are HTTP.
@@ -27,7 +27,7 @@ pub(crate) enum Protocol {
 }
 
 /// A listening backend; stops when dropped.
-pub(crate) struct Backend {
+pub struct Backend {
     at: Place,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -40,12 +40,7 @@ enum Place {
 
 impl Backend {
     /// Listens on `address` of the private network.
-    pub(crate) fn on(
-        address: &str,
-        word: &'static str,
-        protocol: Protocol,
-        _network: &Network,
-    ) -> Self {
+    pub fn on(address: &str, word: &'static str, protocol: Protocol, _network: &Network) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let at = Place::Tcp(listener.local_addr().unwrap());
         let accept = move || {
@@ -57,7 +52,7 @@ impl Backend {
     }
 
     /// Listens for HTTP on a socket file that everybody may use.
-    pub(crate) fn at(path: &Path, word: &'static str) -> Self {
+    pub fn at(path: &Path, word: &'static str) -> Self {
         let listener = UnixListener::bind(path).unwrap();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).unwrap();
         let accept = move || {
