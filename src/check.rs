@@ -57,42 +57,30 @@ pub mod unreachable;
 pub mod verdict;
 pub mod vitals;
 
-use std::path::{Path, PathBuf};
-
 use crate::base::clock;
 use crate::base::names::Hostname;
 use crate::check::gather::gather;
 use crate::check::matrix::Gathered;
 use crate::check::summary::{Summary, summary};
-use crate::config::Settings;
+use crate::config::context::Context;
 use crate::fleet::link::{Way, hosts};
 
-/// What the flow needs beside the settings.
-#[derive(Debug)]
-pub struct CheckCall<'a> {
-    /// `--config`, for the agent of this host.
-    pub config: Option<&'a Path>,
-    /// The `certbaton` program, which is that agent.
-    pub certbaton: PathBuf,
-    /// These names; all that any host renews if empty.
-    pub names: &'a [Hostname],
-}
-
-/// Asks every host, and judges; `say` gets what a person may follow. Nothing is changed.
-pub fn check(settings: &Settings, call: &CheckCall<'_>, say: &(dyn Fn(&str) + Sync)) -> Summary {
-    let gathered = ask(settings, call, say);
-    let gathered = Gathered { duplicates_per_week: settings.duplicates_per_week, ..gathered };
+/// Asks every host about `names`, or all that any host renews if there are none, and judges; `say`
+/// gets what a person may follow. Nothing is changed.
+pub fn check(context: &Context, names: &[Hostname], say: &(dyn Fn(&str) + Sync)) -> Summary {
+    let duplicates_per_week = context.settings.duplicates_per_week;
+    let gathered = Gathered { duplicates_per_week, ..ask(context, names, say) };
     summary(&gathered, clock::now())
 }
 
 /// Asks every host, and leaves it to others to judge.
-pub fn ask(settings: &Settings, call: &CheckCall<'_>, say: &(dyn Fn(&str) + Sync)) -> Gathered {
+pub fn ask(context: &Context, names: &[Hostname], say: &(dyn Fn(&str) + Sync)) -> Gathered {
+    let settings = &context.settings;
     let hosts = hosts(settings);
     let own = match &settings.hosts[..] {
         [] => hosts.first().map(|host| host.name.clone()),
         _ => settings.name.clone(),
     };
-    let ways: Vec<Way> =
-        hosts.iter().map(|host| Way::to(settings, call.config, &call.certbaton, host)).collect();
-    gather(&ways, own.as_ref(), call.names, say)
+    let ways: Vec<Way> = hosts.iter().map(|host| Way::to(context, host)).collect();
+    gather(&ways, own.as_ref(), names, say)
 }

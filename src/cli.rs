@@ -30,6 +30,7 @@ use crate::base::inherited;
 use crate::base::names::HostLabel;
 use crate::base::terminal;
 use crate::check::vitals::hold;
+use crate::config::context::Context;
 use crate::config::{self, Settings};
 use crate::fleet::witness::seen_elsewhere;
 use crate::history::record::By;
@@ -130,15 +131,13 @@ pub fn certbaton() -> Exit {
 impl Certbaton {
     fn perform(&self) -> Result<Exit, Error> {
         let common = &self.common;
-        let config = common.config.as_deref();
-        let again = || settings(common);
         let done = match &self.verb {
-            Verb::Check(check) => return check.perform(&settings(common)?, config),
-            Verb::Init(init) => return init.perform(&settings(common)?, config, again),
-            Verb::Status(status) => return status.perform(&settings(common)?, common),
+            Verb::Check(check) => return check.perform(&context(common)?),
+            Verb::Init(init) => return init.perform(&context(common)?, || context(common)),
+            Verb::Status(status) => return status.perform(&context(common)?),
             Verb::Render(render) => return render.perform(common),
-            Verb::Install(install) => install.perform(&settings(common)?, config),
-            Verb::Uninstall(uninstall) => uninstall.perform(&settings(common)?, config),
+            Verb::Install(install) => install.perform(&context(common)?),
+            Verb::Uninstall(uninstall) => uninstall.perform(&context(common)?),
             // The arbiter needs nothing of root's.
             Verb::Serve { caller, renew } => {
                 Ok(serve::serve(&unprivileged_settings(common)?, caller, *renew)?)
@@ -147,12 +146,12 @@ impl Certbaton {
             Verb::Recover => return recover(common),
             Verb::Thumbprint(account) => account.perform(&settings(common)?),
             Verb::Keep => {
-                let settings = settings(common)?;
-                let done = keep::keep(&settings, config, seen_elsewhere);
-                look(&settings, common);
+                let context = context(common)?;
+                let done = keep::keep(&context, seen_elsewhere);
+                look(&context);
                 Ok(done?)
             }
-            Verb::Lease(order) => Ok(order.perform(&settings(common)?, config)?),
+            Verb::Lease(order) => Ok(order.perform(&context(common)?)?),
             Verb::Agent => return agent(common),
         };
         done.map(|()| Exit::Done)
@@ -191,8 +190,21 @@ fn start(program: &'static str) {
     crate::base::syslog::start(program);
 }
 
+/// What only root may do is done with.
+fn context(common: &Common) -> Result<Context, Error> {
+    in_context(common, settings(common)?)
+}
+
+fn in_context(common: &Common, settings: Settings) -> Result<Context, Error> {
+    let this = std::env::current_exe().map_err(Error::Program)?;
+    // The coordinator is another program; and one replaced by an upgrade meanwhile is called
+    // "certbaton (deleted)".
+    let program = this.with_file_name("certbaton");
+    Ok(Context { settings, program, config: common.config.clone() })
+}
+
 /// Reads the settings for what only root may do.
-pub fn settings(common: &Common) -> Result<Settings, Error> {
+fn settings(common: &Common) -> Result<Settings, Error> {
     if !geteuid().is_root() {
         return Err(Error::NotRoot);
     }
@@ -250,7 +262,9 @@ fn recover(common: &Common) -> Result<Exit, Error> {
     let done = giving_back(common, |settings| {
         let is_orphaned = || hold(settings).is_some_and(|hold| hold.is_stopped && hold.is_orphaned);
         let done = recover::recover(settings, is_orphaned);
-        look(settings, common);
+        if let Ok(context) = in_context(common, settings.clone()) {
+            look(&context);
+        }
         done.map_err(hook::Error::from)
     });
     let Some(settings) =

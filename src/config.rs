@@ -3,6 +3,7 @@
 //! Small on purpose: what can be found out is found out. Unknown keys are
 //! refused with line and column, since a misspelt one would be silent otherwise.
 
+pub mod context;
 mod known_keys;
 pub mod mistake;
 pub mod notify;

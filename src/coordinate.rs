@@ -14,7 +14,6 @@ pub mod verified;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -28,6 +27,7 @@ use crate::base::lock;
 use crate::base::names::{HostLabel, Hostname};
 use crate::base::signals::Signals;
 use crate::check::own;
+use crate::config::context::Context;
 use crate::config::{Host, Settings};
 use crate::coordinate::coordination::{Coordination, Served};
 use crate::coordinate::host_renewal::Done;
@@ -74,19 +74,6 @@ impl CarriesExit for Error {
     }
 }
 
-/// What the flow needs beside the settings.
-#[derive(Debug)]
-pub struct CoordinateCall<'a> {
-    /// `--config`, for the agent of this host.
-    pub config: Option<&'a Path>,
-    /// The `certbaton` program, which is that agent.
-    pub certbaton: PathBuf,
-    /// What is wanted.
-    pub wish: Wish,
-    /// Who wants it.
-    pub by: By,
-}
-
 /// A line for whoever follows.
 #[derive(Debug, Clone, Copy)]
 pub enum Notice<'a> {
@@ -98,7 +85,7 @@ pub enum Notice<'a> {
 
 struct Coordinator<'a> {
     settings: &'a Settings,
-    call: &'a CoordinateCall<'a>,
+    wish: &'a Wish,
     ways: Vec<Way>,
     own: Option<HostLabel>,
     signals: &'a Signals,
@@ -110,36 +97,39 @@ struct Coordinator<'a> {
     is_called_off: bool,
 }
 
-/// All, from the lock to the report. `say` gets what a signal makes readable; signals stay taken.
+/// All that `by` wishes, from the lock to the report. `say` gets what a signal makes readable;
+/// signals stay taken.
 pub fn coordinate(
-    settings: &Settings,
-    call: &CoordinateCall<'_>,
+    context: &Context,
+    wish: &Wish,
+    by: By,
     say: &mut dyn FnMut(Notice<'_>, BorrowedFd<'_>),
 ) -> Result<Coordination, Error> {
+    let settings = &context.settings;
     let (began, stopped, is_called_off) = (clock::now(), None, false);
     let signals = &Signals::catch().map_err(Error::Signals)?;
     let say = &mut |said: Notice<'_>| say(said, signals.as_fd());
     files::own_directory(&settings.runtime_directory, 0o755)?;
     let _lock = lock::attempt(&settings.coordinator_lock())?.ok_or(Error::Busy)?;
     let hosts = hosts(settings);
-    for name in &call.wish.hosts {
+    for name in &wish.hosts {
         if hosts.iter().all(|host| host.name != *name) {
             return Err(Error::NoHost(name.clone()));
         }
     }
     let own =
         if settings.hosts.is_empty() { Some(hosts[0].name.clone()) } else { settings.name.clone() };
-    let way = |host: &Host| Way::to(settings, call.config, &call.certbaton, host);
+    let way = |host: &Host| Way::to(context, host);
     let ways = hosts.iter().map(way).collect();
     let start = Start {
-        by: call.by.clone(),
-        lineages: call.wish.cert_names.iter().map(|name| name.as_str().to_owned()).collect(),
-        dry_run: call.wish.dry_run,
-        forced: call.wish.force,
+        by,
+        lineages: wish.cert_names.iter().map(|name| name.as_str().to_owned()).collect(),
+        dry_run: wish.dry_run,
+        forced: wish.force,
     };
     let record = Recorder::begin(settings, Kind::Coordination, start);
     let mut run =
-        Coordinator { settings, call, ways, own, signals, say, record, stopped, is_called_off };
+        Coordinator { settings, wish, ways, own, signals, say, record, stopped, is_called_off };
     let summary = run.run(began);
     run.record.end(summary.exit, &summary.failures().join("; "));
     Ok(summary)
@@ -147,7 +137,7 @@ pub fn coordinate(
 
 impl Coordinator<'_> {
     fn run(&mut self, began: Timestamp) -> Coordination {
-        let wish = &self.call.wish;
+        let wish = self.wish;
         let mut surveyed = self.survey_all();
         let limit = self.settings.duplicates_per_week;
         let mut plan = sequence::plan(&surveyed, wish, limit, clock::now());
@@ -265,7 +255,7 @@ impl Coordinator<'_> {
         let own = self.own.clone();
         let disks = own.as_ref().map(|_| verified::disks(self.settings)).unwrap_or_default();
         let known = KnownHosts { hosts, own, disks, complete };
-        let names = self.call.wish.names(surveyed);
+        let names = self.wish.names(surveyed);
         let bounds = own::bounds_for(self.settings, names.iter());
         let (say, signals) = (&mut *self.say, self.signals);
         let going_on = &mut |name: Option<&Hostname>| {

@@ -24,7 +24,7 @@ use crate::config::Settings;
 use crate::fleet::found::Hold;
 use crate::history::file;
 use crate::history::record::Event;
-use crate::lease::question::question_within;
+use crate::lease::question::question_abroad;
 use crate::lease::wire::{ArbiterAnswer, Ask};
 use crate::renewal::client::is_interactive_shell;
 
@@ -150,7 +150,7 @@ fn is_shell(pid: i32) -> bool {
 /// Whether another host, which grants the lease, answers this one.
 fn arbiter(settings: &Settings) -> Option<(String, String)> {
     let arbiter = settings.arbiter.as_ref().filter(|name| settings.name.as_ref() != Some(name))?;
-    let said = match question_within(settings, None, &Ask::Status, PATIENCE) {
+    let said = match question_abroad(settings, &Ask::Status, PATIENCE) {
         Ok((_, ArbiterAnswer::Status(_))) => return None,
         Ok((_, ArbiterAnswer::Refused { why })) => why,
         Ok((_, _)) => "it answered something else than was asked".to_owned(),

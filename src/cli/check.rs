@@ -1,7 +1,6 @@
 //! system: the command line of `certbaton check`, and what a person sees of it.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use clap::Args;
 
@@ -10,8 +9,8 @@ use super::{Error, print};
 use crate::base::exit::Exit;
 use crate::base::names::Hostname;
 use crate::base::terminal;
-use crate::check::{self, CheckCall};
-use crate::config::Settings;
+use crate::check;
+use crate::config::context::Context;
 
 /// Exits with 1 if there is a problem, else with 0, even if there are warnings.
 #[derive(Debug, Args)]
@@ -30,13 +29,7 @@ impl Check {
         Self { names: Vec::new(), json: false }
     }
 
-    pub(super) fn perform(
-        &self,
-        settings: &Settings,
-        config: Option<&Path>,
-    ) -> Result<Exit, Error> {
-        let certbaton = std::env::current_exe().map_err(Error::Program)?;
-        let call = CheckCall { config, certbaton, names: &self.names };
+    pub(super) fn perform(&self, context: &Context) -> Result<Exit, Error> {
         let followed = terminal::width(io::stderr());
         let say = move |line: &str| {
             if let Some(width) = followed {
@@ -44,7 +37,7 @@ impl Check {
                 io::stderr().lock().write_all(width.wrapped("", 2, line).as_bytes()).ok();
             }
         };
-        let summary = check::check(settings, &call, &say);
+        let summary = check::check(context, &self.names, &say);
         if self.json {
             print(&(serde_json::to_string_pretty(&summary).map_err(Error::Json)? + "\n"))?;
         } else {

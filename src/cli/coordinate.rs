@@ -8,7 +8,7 @@ use clap::{Command, CommandFactory, Parser};
 
 use super::look::look;
 use super::output::{print_within, width, write_until};
-use super::{Common, Error, concluded, is_logged, parsed, person, print_done, settings, start};
+use super::{Common, Error, concluded, context, is_logged, parsed, person, print_done, start};
 use crate::base::clock::Stopwatch;
 use crate::base::columns::WIDTH;
 use crate::base::exit::Exit;
@@ -17,7 +17,7 @@ use crate::base::signals;
 use crate::base::terminal;
 use crate::coordinate::coordination::{CoordinatedLineage, Coordination, Served, ServedVerdict};
 use crate::coordinate::sequence::Wish;
-use crate::coordinate::{CoordinateCall, Notice, coordinate};
+use crate::coordinate::{Notice, coordinate};
 use crate::fleet::protocol::LineageName;
 
 /// Renews on every host, one after another, and verifies what each of them serves.
@@ -65,22 +65,14 @@ pub fn renew_coordinate() -> Exit {
 
 impl Coordinate {
     fn perform(self) -> Result<Exit, Error> {
-        let settings = settings(&self.common)?;
-        let this = std::env::current_exe().map_err(Error::Program)?;
+        let context = context(&self.common)?;
         let wish = Wish {
             hosts: self.hosts,
             cert_names: self.cert_names,
             force: self.force_renewal,
             dry_run: self.dry_run,
         };
-        let config = self.common.config.as_deref();
-        let call = CoordinateCall {
-            config,
-            certbaton: this.with_file_name("certbaton"),
-            wish,
-            by: person(),
-        };
-        let summary = coordinate(&settings, &call, &mut progress());
+        let summary = coordinate(&context, &wish, person(), &mut progress());
         // Whatever waits for a reader from here on may be ended.
         signals::obey();
         let summary = summary?;
@@ -98,7 +90,7 @@ impl Coordinate {
         }
         let told = print_done(&text);
         log(&summary);
-        look(&settings, &self.common);
+        look(&context);
         told.map_err(|error| error.beside(exit))?;
         Ok(exit)
     }

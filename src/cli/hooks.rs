@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::commands::{DEPLOY, POST, PRE};
-use super::{Common, Error, complain, concluded, giving_back, parsed, settings, start};
+use super::{Common, Error, complain, concluded, context, giving_back, parsed, start};
 use crate::base::cause::chain;
 use crate::base::columns::WIDTH;
 use crate::base::exit::Exit;
 use crate::base::names::{Hostname, Webroot};
 use crate::base::process::Process;
-use crate::config::Settings;
+use crate::config::context::Context;
 use crate::renewal::guard::ladder;
 use crate::renewal::guard::line::Line;
 use crate::renewal::guard::words::Word;
@@ -45,9 +45,10 @@ pub(super) fn perform(words: &[OsString]) -> Option<Exit> {
     start(name);
     Some(match program.hook {
         hook if hook == PRE.hook => pre(&words),
-        hook if hook == DEPLOY.hook => {
-            concluded(name, words.act(hook::deploy).map(|()| Exit::Done))
-        }
+        hook if hook == DEPLOY.hook => concluded(
+            name,
+            words.act(|context, call| hook::deploy(&context.settings, call)).map(|()| Exit::Done),
+        ),
         _ => concluded(name, giving_back(&words.common, hook::post)),
     })
 }
@@ -58,7 +59,7 @@ fn pre(words: &HookWords) -> Exit {
         complain(PRE.hook.name, "this is a part of certbaton-pre-hook, which starts it");
         return Exit::Usage;
     };
-    let done = words.act(|settings, call| hook::pre(settings, call, &line));
+    let done = words.act(|context, call| hook::pre(context, call, &line));
     let is_orphaned = match &done {
         Ok(_) => line.say(Word::Proven).is_err(),
         Err(_) => line.is_gone(),
@@ -91,25 +92,20 @@ fn stop(certbot: Process) {
 impl HookWords {
     fn act<T>(
         &self,
-        act: impl FnOnce(&Settings, &Call) -> Result<T, hook::Error>,
+        act: impl FnOnce(&Context, &Call) -> Result<T, hook::Error>,
     ) -> Result<T, Error> {
-        let settings = settings(&self.common)?;
-        Ok(act(&settings, &self.call()?)?)
+        Ok(act(&context(&self.common)?, &self.call())?)
     }
 
     /// Arguments and environment, as values.
-    fn call(&self) -> Result<Call, Error> {
-        let this = std::env::current_exe().map_err(Error::Program)?;
+    fn call(&self) -> Call {
         let domains = std::env::var("RENEWED_DOMAINS").unwrap_or_default();
-        Ok(Call {
-            config: self.common.config.clone(),
-            // Replaced by an upgrade meanwhile, it is called "certbaton (deleted)".
-            program: this.with_file_name("certbaton"),
+        Call {
             names: self.names.clone(),
             webroot: self.webroot.clone(),
             lineage: std::env::var_os("RENEWED_LINEAGE").map(PathBuf::from),
             // Wildcards and addresses are certbot's to know; they have no route.
             domains: domains.split(' ').filter_map(|name| Hostname::parse(name).ok()).collect(),
-        })
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! flow: what a person asks the arbiter: who holds the lease, and to take it away.
 
-use std::path::Path;
-
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,7 +9,7 @@ use crate::base::clock;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::harmless;
 use crate::check::vitals::hold;
-use crate::config::Settings;
+use crate::config::context::Context;
 use crate::fleet::found::Hold;
 use crate::lease::question::{self, question};
 use crate::lease::wire::{ArbiterAnswer, Ask, LeaseState, Purpose, Token};
@@ -85,28 +83,23 @@ struct Shown<'a> {
 }
 
 impl LeaseVerb {
-    pub(super) fn perform(&self, settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
-        let here = hold(settings);
+    pub(super) fn perform(&self, context: &Context) -> Result<(), Error> {
+        let here = hold(&context.settings);
         match self {
-            Self::Show { json } => show(settings, config, here.as_ref(), *json),
+            Self::Show { json } => show(context, here.as_ref(), *json),
             Self::Break { token } => {
-                let done = take(settings, config, here.as_ref(), *token)?;
+                let done = take(context, here.as_ref(), *token)?;
                 Ok(print_done(&width().wrapped("", HANG, &done))?)
             }
         }
     }
 }
 
-fn show(
-    settings: &Settings,
-    config: Option<&Path>,
-    here: Option<&Hold>,
-    json: bool,
-) -> Result<(), Error> {
-    let (arbiter, status) = if settings.arbiter.is_none() {
+fn show(context: &Context, here: Option<&Hold>, json: bool) -> Result<(), Error> {
+    let (arbiter, status) = if context.settings.arbiter.is_none() {
         (None, LeaseState::default())
     } else {
-        match question(settings, config, &Ask::Status) {
+        match question(context, &Ask::Status) {
             Ok((hello, ArbiterAnswer::Status(status))) => (Some(hello.host), status),
             Ok((_, ArbiterAnswer::Refused { why })) => return Err(Error::Refused(why)),
             Ok((_, other)) => return Err(Error::Strange(format!("{other:?}"))),
@@ -140,14 +133,9 @@ fn held_here(here: &Hold, now: Timestamp) -> String {
 
 /// Takes the lease away from the holder of `token`, and ends what this host holds by it; without a
 /// token, whatever this host holds.
-fn take(
-    settings: &Settings,
-    config: Option<&Path>,
-    here: Option<&Hold>,
-    token: Option<u64>,
-) -> Result<String, Error> {
+fn take(context: &Context, here: Option<&Hold>, token: Option<u64>) -> Result<String, Error> {
     let Some(number) = token else {
-        let said = if recover::break_run(settings)? {
+        let said = if recover::break_run(&context.settings)? {
             "broken: the run that was under way on this host has given its routes and the lease back"
         } else {
             "no run is under way on this host; certbaton lease show tells who holds the lease"
@@ -155,7 +143,7 @@ fn take(
         return Ok(said.to_owned());
     };
     let is_held_here = here.is_some_and(|here| here.token == token);
-    let mut said = match question(settings, config, &Ask::Break { token: Token(number) })? {
+    let mut said = match question(context, &Ask::Break { token: Token(number) })? {
         (_, ArbiterAnswer::Broken) => format!(
             "lease with token {number} revoked; its holder stops its certbot and gives its routes back"
         ),
@@ -167,7 +155,7 @@ fn take(
         (_, other) => return Err(Error::Strange(format!("{other:?}"))),
     };
     // Its keeper may have heard of it by now, and then gives everything back by itself.
-    if is_held_here && recover::break_run(settings).unwrap_or_default() {
+    if is_held_here && recover::break_run(&context.settings).unwrap_or_default() {
         said += "; the run that held the lock of this host by it has given its routes back";
     }
     Ok(said)

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Common, Error, print, print_done, settings};
+use super::{Common, Error, context, print, print_done};
 use crate::base::exit::Exit;
 use crate::base::files::{self, NewFile};
 use crate::base::names::{Hostname, Thumbprint};
 use crate::certbot::account;
 use crate::certbot::accounts;
 use crate::certbot::lineages::lineages;
+use crate::check;
 use crate::check::matrix::Matrix;
-use crate::check::{self, CheckCall};
 use crate::config::Settings;
+use crate::config::context::Context;
 use crate::render::description::Description;
 use crate::render::gateway::{MARK, Rendered, gateway};
 use crate::render::layout::Layout;
@@ -61,22 +62,15 @@ impl Render {
         let description = self.description.as_deref().map(read).transpose()?;
         match description {
             Some(description) if !self.check => self.render(&description).map(|()| Exit::Done),
-            description => self.prove(&settings(common)?, common, description.as_ref()),
+            description => self.prove(&context(common)?, description.as_ref()),
         }
     }
 
     /// One line for each name.
-    fn prove(
-        &self,
-        settings: &Settings,
-        common: &Common,
-        description: Option<&Description>,
-    ) -> Result<Exit, Error> {
-        let certbaton = std::env::current_exe().map_err(Error::Program)?;
+    fn prove(&self, context: &Context, description: Option<&Description>) -> Result<Exit, Error> {
         let names: Vec<Hostname> =
             description.iter().flat_map(|d| &d.sites).flat_map(|site| site.names.clone()).collect();
-        let call = CheckCall { config: common.config.as_deref(), certbaton, names: &names };
-        let gathered = check::ask(settings, &call, &|_| ());
+        let gathered = check::ask(context, &names, &|_| ());
         let wanted = self.layout.map(Choice::kind);
         let matrix = Matrix::of(&gathered);
         let rows = matrix.rows.iter();

@@ -12,6 +12,7 @@ use super::output::{self, print, print_done, width, write};
 use super::{Error, host_label};
 use crate::base::exit::Exit;
 use crate::base::names::{Destination, HostLabel, Hostname};
+use crate::config::context::Context;
 use crate::config::{self, Settings};
 use crate::setup::error::Error as Refusal;
 use crate::setup::init::{self, HomeOptions, InitCall, NextStep};
@@ -99,21 +100,19 @@ impl How {
 }
 
 impl Install {
-    pub(super) fn perform(&self, settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
-        only_default(config)?;
-        let program = std::env::current_exe().map_err(Error::Program)?;
+    pub(super) fn perform(&self, context: &Context) -> Result<(), Error> {
+        only_default(context)?;
         let (mut console, consent) = (Console::default(), self.how.consent());
-        install(settings, &program, &mut console, consent)?;
+        install(context, &mut console, consent)?;
         console.heard(consent)
     }
 }
 
 impl Uninstall {
-    pub(super) fn perform(&self, settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
-        only_default(config)?;
-        let program = std::env::current_exe().map_err(Error::Program)?;
+    pub(super) fn perform(&self, context: &Context) -> Result<(), Error> {
+        only_default(context)?;
         let (mut console, consent) = (Console::default(), self.how.consent());
-        uninstall(settings, config, &program, &mut console, consent)?;
+        uninstall(context, &mut console, consent)?;
         console.heard(consent)
     }
 }
@@ -121,12 +120,11 @@ impl Uninstall {
 impl Init {
     pub(super) fn perform(
         &self,
-        settings: &Settings,
-        config: Option<&Path>,
-        again: impl Fn() -> Result<Settings, Error>,
+        context: &Context,
+        again: impl Fn() -> Result<Context, Error>,
     ) -> Result<Exit, Error> {
-        only_default(config)?;
-        let program = std::env::current_exe().map_err(Error::Program)?;
+        only_default(context)?;
+        let settings = &context.settings;
         let role = self.role(settings)?;
         let label = |given: &Option<HostLabel>, usual: &str| {
             // The usual ones are labels.
@@ -137,7 +135,7 @@ impl Init {
             Role::Home => (label(&self.vps_name, "vps")?, label(&self.name, "home")?),
         };
         let (consent, change_role) = (self.how.consent(), self.change_role);
-        let call = InitCall { settings, program: &program, consent, vps, home, change_role };
+        let call = InitCall { context, consent, vps, home, change_role };
         let mut console = Console::default();
         let ended = match role {
             Role::Vps => init::vps(&call, self.home_key.as_ref(), &mut console)?,
@@ -151,7 +149,7 @@ impl Init {
             NextStep::Check if self.no_check => return Ok(Exit::Done),
             NextStep::Check => {
                 print("\n")?;
-                let exit = Check::all().perform(&again()?, config)?;
+                let exit = Check::all().perform(&again()?)?;
                 // On home, what is wrong comes first; the vps cannot be whole before home is.
                 if role == Role::Home && exit != Exit::Done {
                     return Ok(exit);
@@ -214,10 +212,10 @@ fn folded_heads(last: &str) -> String {
     last.lines().map(line).collect()
 }
 
-fn only_default(config: Option<&Path>) -> Result<(), Refusal> {
-    match config.filter(|path| *path != Path::new(config::DEFAULT_PATH)) {
+fn only_default(context: &Context) -> Result<(), Refusal> {
+    match context.config.as_ref().filter(|path| *path != Path::new(config::DEFAULT_PATH)) {
         None => Ok(()),
-        Some(other) => Err(Refusal::OtherConfig(other.to_owned())),
+        Some(other) => Err(Refusal::OtherConfig(other.clone())),
     }
 }
 

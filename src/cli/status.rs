@@ -4,14 +4,15 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 
+use super::Error;
 use super::output::{self, print, width, write};
-use super::{Common, Error};
 use crate::base::exit::Exit;
 use crate::config::Settings;
+use crate::config::context::Context;
 use crate::history::file;
 use crate::history::record::RunId;
 use crate::history::run::runs;
-use crate::status::asking::{StatusCall, gather};
+use crate::status::asking::gather;
 use crate::status::printed::{self, Colour};
 use crate::status::timeline::{OneRun, Runs, list};
 
@@ -36,16 +37,15 @@ fn id(text: &str) -> Result<RunId, String> {
 }
 
 impl Status {
-    pub(super) fn perform(&self, settings: &Settings, common: &Common) -> Result<Exit, Error> {
+    pub(super) fn perform(&self, context: &Context) -> Result<Exit, Error> {
+        let settings = &context.settings;
         if let Some(count) = self.history {
             return self.list(settings, count);
         }
         if let Some(id) = &self.run {
             return self.one(settings, id);
         }
-        let this = std::env::current_exe().map_err(Error::Program)?;
-        let call = StatusCall { config: common.config.as_deref(), certbaton: this };
-        let overview = gather(settings, &call);
+        let overview = gather(context);
         let text = if self.json {
             json(&overview)?
         } else {

@@ -167,7 +167,7 @@ impl Coordinator<'_> {
             let heard = || done.and_then(|done| done.heard(name)?.after.clone());
             let seen = of(&new).map(|lineage| lineage.serial).or_else(heard);
             let (result, why) =
-                outcome(decision, &before, seen.as_deref(), tried, self.call.wish.dry_run);
+                outcome(decision, &before, seen.as_deref(), tried, self.wish.dry_run);
             // The CA's own sentence says more than how certbot ended.
             let said =
                 done.and_then(|done| done.said(name)).filter(|_| result == LineageOutcome::Failed);

@@ -1,7 +1,6 @@
 //! flow: from the coordinator to the agent of one host: started here, or reached by ssh.
 
 use std::os::fd::BorrowedFd;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::base::clock;
@@ -10,6 +9,7 @@ use crate::base::command::{self, Program, ssh};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::host;
 use crate::base::names::{Destination, HostLabel};
+use crate::config::context::Context;
 use crate::config::{Host, Settings};
 use crate::fleet::judged::judged;
 use crate::fleet::protocol::{
@@ -117,28 +117,29 @@ pub fn hosts(settings: &Settings) -> Vec<Host> {
 }
 
 impl Way {
-    /// How to reach `name`, which `ssh` says, unless it is `own`.
-    pub fn to(settings: &Settings, config: Option<&Path>, certbaton: &Path, host: &Host) -> Self {
-        let (name, most) = (host.name.clone(), None);
-        let (wait, renewal) = (settings.lease_wait, settings.lease_renewal);
-        if settings.hosts.is_empty() || settings.name.as_ref() == Some(&name) {
-            let mut arguments: Vec<_> = Vec::new();
-            if let Some(config) = config {
-                arguments.extend(["--config".into(), config.into()]);
-            }
-            arguments.push("agent".into());
-            let program = Program {
-                path: certbaton.to_owned(),
-                arguments,
-                environment: Vec::new(),
-                directory: "/".into(),
-            };
-            let program = Some(program);
-            return Self { name, program, greets: false, patience: LOOK, wait, renewal, most };
+    /// How to reach `host`: this one has an agent of its own.
+    pub fn to(context: &Context, host: &Host) -> Self {
+        let settings = &context.settings;
+        let way = Self::abroad(settings, host);
+        if !settings.hosts.is_empty() && settings.name.as_ref() != Some(&host.name) {
+            return way;
         }
+        let agent = Program { environment: Vec::new(), ..context.certbaton(&["agent"]) };
+        Self { program: Some(agent), greets: false, ..way }
+    }
+
+    /// How to reach another host.
+    pub fn abroad(settings: &Settings, host: &Host) -> Self {
         let ssh = |destination: &Destination| ssh::client(&settings.ssh_config, destination);
-        let program = host.ssh.as_ref().map(ssh);
-        Self { name, program, greets: true, patience: LOOK, wait, renewal, most }
+        Self {
+            name: host.name.clone(),
+            program: host.ssh.as_ref().map(ssh),
+            greets: true,
+            patience: LOOK,
+            wait: settings.lease_wait,
+            renewal: settings.lease_renewal,
+            most: None,
+        }
     }
 
     /// Gives a host up that takes longer than `patience` to look at something.

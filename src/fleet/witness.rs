@@ -1,7 +1,6 @@
 //! flow: what the other hosts see of a run's names: each may refuse one, and its silence says nothing.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::base::cause::chain;
@@ -33,8 +32,7 @@ pub fn seen_elsewhere(settings: &Settings, routes: &[Route]) -> Vec<LeftOutRoute
     let questions = questions(&names, &[(own, bed.plantings.as_slice())]);
     let deadline = Deadline::after(ALL.min(settings.proof_time));
     let refused = threads::each("seen", &others, |host| {
-        // Another host is never reached by a program of this one.
-        let way = Way::to(settings, None, Path::new("/"), host);
+        let way = Way::abroad(settings, host);
         let mut refused = elsewhere(&ask(&way, questions.clone(), &deadline), own);
         // What a worker of the old generation still answered is another answer now.
         let again = questions.iter().map(|question| only(question, &refused));

@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::base::command::{self, Program, ssh};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::harmless;
 use crate::config::Settings;
+use crate::config::context::Context;
 use crate::lease::lines::{self, Lines};
 use crate::lease::wire::{self, Ask, Hello};
 
@@ -56,21 +56,21 @@ impl CarriesExit for Error {
 }
 
 impl ArbiterWay {
-    /// By the settings; `program` is `certbaton`, `config` its configuration file.
-    pub fn of(settings: &Settings, program: &Path, config: Option<&Path>) -> Result<Self, Error> {
+    /// By the settings: an arbiter on this host is a process of its own.
+    pub fn of(context: &Context) -> Result<Self, Error> {
+        let arbiter = context.settings.arbiter.as_ref().ok_or(Error::None)?;
+        if context.settings.name.as_ref() != Some(arbiter) {
+            return Self::abroad(&context.settings);
+        }
+        Ok(Self { program: context.certbaton(&["serve", "--as", arbiter.as_str()]) })
+    }
+
+    /// To an arbiter on another host.
+    pub fn abroad(settings: &Settings) -> Result<Self, Error> {
         let arbiter = settings.arbiter.as_ref().ok_or(Error::None)?;
-        if settings.name.as_ref() != Some(arbiter) {
-            let host = settings.hosts.iter().find(|host| host.name == *arbiter);
-            let destination = host.and_then(|host| host.ssh.as_ref()).ok_or(Error::None)?;
-            let program = ssh::client(&settings.ssh_config, destination);
-            return Ok(Self { program });
-        }
-        let mut arguments = Vec::new();
-        if let Some(config) = config {
-            arguments.extend(["--config".into(), config.into()]);
-        }
-        arguments.extend(["serve".into(), "--as".into(), arbiter.as_str().into()]);
-        Ok(Self { program: Program::plain(program.to_owned(), arguments) })
+        let host = settings.hosts.iter().find(|host| host.name == *arbiter);
+        let destination = host.and_then(|host| host.ssh.as_ref()).ok_or(Error::None)?;
+        Ok(Self { program: ssh::client(&settings.ssh_config, destination) })
     }
 
     /// Any program that speaks as an arbiter does.

@@ -26,6 +26,7 @@ use crate::certbot::running;
 use crate::certbot::scope::{self, Known, NameSource, scope};
 use crate::certbot::version::Version;
 use crate::config::Settings;
+use crate::config::context::Context;
 use crate::history::file::{Recorder, Start};
 use crate::history::record::Kind;
 use crate::renewal::client::{Client, client};
@@ -45,10 +46,6 @@ use crate::switch::report;
 /// What a hook was told.
 #[derive(Debug, Clone, Default)]
 pub struct Call {
-    /// `--config`, to pass on.
-    pub config: Option<PathBuf>,
-    /// The `certbaton` program, which becomes the keeper.
-    pub program: PathBuf,
     /// `--name`.
     pub names: Vec<Hostname>,
     /// `--webroot`.
@@ -110,15 +107,15 @@ impl CarriesExit for Error {
 
 /// Before the first challenge: lease, routes, proof; `line` leads to the guard, which stops certbot
 /// unless this succeeds. What a person at a shell has to know comes back.
-pub fn pre(settings: &Settings, call: &Call, line: &Line) -> Result<Option<String>, Error> {
-    let done = start(settings, call, line);
+pub fn pre(context: &Context, call: &Call, line: &Line) -> Result<Option<String>, Error> {
+    let done = start(context, call, line);
     if let Err(error) = &done
         && !matches!(error, Error::Refused(_))
     {
         // No keeper wrote it down.
         let by = process::parent(line.charge.hook.pid).ok().flatten();
         let start = Start { by: by.map(recorder::named).unwrap_or_default(), ..Start::default() };
-        let record = Recorder::hold_back(settings, Kind::Renewal, start);
+        let record = Recorder::hold_back(&context.settings, Kind::Renewal, start);
         record.end(error.exit().code(), &chain(error));
     }
     done
@@ -140,7 +137,8 @@ fn heard(
     Ok((reply, Some(held)))
 }
 
-fn start(settings: &Settings, call: &Call, line: &Line) -> Result<Option<String>, Error> {
+fn start(context: &Context, call: &Call, line: &Line) -> Result<Option<String>, Error> {
+    let settings = &context.settings;
     let within = settings.lease_wait + keeper::work_time(settings);
     // Whether the guard hears it, its end tells.
     line.say(Word::Within(settings.lease_wait + within)).ok();
@@ -162,7 +160,7 @@ fn start(settings: &Settings, call: &Call, line: &Line) -> Result<Option<String>
     let invocation = certbot.map(invocation).transpose()?;
     let version = certbot.and_then(installed::of_process);
     let (names, left_out) = names(settings, call, invocation.as_ref(), version)?;
-    let mut keeper = keeper::start(call.program.clone(), call.config.as_deref())?;
+    let mut keeper = keeper::start(context)?;
     let forced = invocation.as_ref().is_some_and(|run| run.force_renewal);
     let dry_run = invocation.as_ref().is_some_and(|run| run.dry_run);
     let stoppable = certbot.is_some();

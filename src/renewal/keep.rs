@@ -19,6 +19,7 @@ use crate::base::process::{self, PidFd};
 use crate::base::signals::Signals;
 use crate::certbot::log::Log;
 use crate::config::Settings;
+use crate::config::context::Context;
 use crate::history::file::Recorder;
 use crate::history::record::Event;
 use crate::renewal::certificates::Certificates;
@@ -129,8 +130,9 @@ enum End {
     GivenUp,
 }
 
-/// The whole life of a keeper; `config` is the configuration file that it was started with.
-pub fn keep(settings: &Settings, config: Option<&Path>, witnesses: Witnesses) -> Result<(), Error> {
+/// The whole life of a keeper.
+pub fn keep(context: &Context, witnesses: Witnesses) -> Result<(), Error> {
+    let settings = &context.settings;
     let (mut hook, signals) = keeper::settle()?;
     hook.patience(READY)?;
     let task: Task = hook.receive()?;
@@ -160,7 +162,7 @@ pub fn keep(settings: &Settings, config: Option<&Path>, witnesses: Witnesses) ->
         owes,
         breaker: None,
     };
-    let outcome = keeper.live(&mut hook, config);
+    let outcome = keeper.live(&mut hook, context);
     let breaker = keeper.breaker.take();
     keeper.ended(&outcome);
     tell_breaker(breaker);
@@ -177,8 +179,8 @@ fn tell_breaker(breaker: Option<Channel>) {
 
 impl Keeper<'_> {
     /// From the lease to its end.
-    fn live(&mut self, hook: &mut Channel, config: Option<&Path>) -> Result<(), Error> {
-        let (mut grant, without) = match self.acquire(hook, config) {
+    fn live(&mut self, hook: &mut Channel, context: &Context) -> Result<(), Error> {
+        let (mut grant, without) = match self.acquire(hook, context) {
             Ok(granted) => granted,
             Err(error) => {
                 // Nobody listens any more if the hook is what ended.

@@ -3,11 +3,10 @@
 //! One message a line, bounded in length and time; what they mean is in
 //! `messages`, what is done about them in `keep`.
 
-use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::socket::getsockopt;
@@ -23,6 +22,7 @@ use crate::base::files;
 use crate::base::process::Process;
 use crate::base::signals::Signals;
 use crate::config::Settings;
+use crate::config::context::Context;
 use crate::renewal::messages::{HookMessage, HookRequest, Reply};
 
 /// Longest message, in bytes: some thousand names.
@@ -157,19 +157,14 @@ impl AsFd for Channel {
     }
 }
 
-/// Starts a keeper: `program keep`, detached, with a socket as standard input.
+/// Starts a keeper: `certbaton keep`, detached, with a socket as standard input.
 ///
 /// It closes certbot's pipes (certbot waits for whoever holds them) and sees
 /// this end close when the hook dies.
-pub fn start(program: PathBuf, config: Option<&Path>) -> Result<Channel, Error> {
+pub fn start(context: &Context) -> Result<Channel, Error> {
     let (ours, theirs) = UnixStream::pair().map_err(|e| Error::Socket("make", e))?;
-    let mut arguments: Vec<OsString> = Vec::new();
-    if let Some(config) = config {
-        arguments.extend(["--config".into(), config.into()]);
-    }
-    arguments.push("keep".into());
     let environment = ENVIRONMENT.map(|(name, value)| (name.into(), value.into())).into();
-    let keeper = Program { path: program, arguments, environment, directory: "/".into() };
+    let keeper = Program { environment, ..context.certbaton(&["keep"]) };
     // Not waited for: it outlives this process by design.
     keeper.detach(&OwnedFd::from(theirs))?;
     Ok(Channel::new(ours))

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::apache::server;
@@ -17,6 +17,7 @@ use crate::base::files;
 use crate::base::fingerprint::fingerprint;
 use crate::base::lock::{self, Insisted, Lock};
 use crate::config::Settings;
+use crate::config::context::Context;
 use crate::lease::connection::{self, ArbiterWay};
 use crate::lease::heartbeat::{News, Session};
 use crate::lease::holder::GiveUp;
@@ -141,16 +142,12 @@ pub struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
-    /// Begins to ask. `program` is `certbaton`, `config` its configuration file.
-    pub fn begin(
-        settings: &'a Settings,
-        purpose: Purpose,
-        program: &Path,
-        config: Option<&Path>,
-    ) -> Result<Self, Error> {
+    /// Begins to ask.
+    pub fn begin(context: &'a Context, purpose: Purpose) -> Result<Self, Error> {
+        let settings = &context.settings;
         let way = match settings.arbiter {
             None => None,
-            Some(_) => Some(ArbiterWay::of(settings, program, config)?),
+            Some(_) => Some(ArbiterWay::of(context)?),
         };
         let until = clock::since_boot() + settings.lease_wait;
         let (lock, session, waited, last) = (None, None, false, None);

@@ -12,6 +12,7 @@ use crate::base::sockets;
 use crate::ca::dns::Nameservers;
 use crate::check::admission::called;
 use crate::check::door;
+use crate::config::context::Context;
 use crate::config::{self, Settings};
 use crate::setup::configuration::Pair;
 use crate::setup::discovered::Unserved;
@@ -32,10 +33,8 @@ pub use home::{HomeOptions, home};
 /// What both roles are told.
 #[derive(Debug)]
 pub struct InitCall<'a> {
-    /// The settings as they are.
-    pub settings: &'a Settings,
-    /// The running program.
-    pub program: &'a Path,
+    /// As things are, and the running program.
+    pub context: &'a Context,
     /// Whether changes are made.
     pub consent: Consent,
     /// What the vps is called.
@@ -87,8 +86,8 @@ pub fn vps(
     let pair = Pair { vps: call.vps.clone(), home: home.clone(), way: None };
     let settings = configure(&mut work, &pair, &manifest)?;
     let caller = caller.map(|caller| (caller, programs.program("certbaton")));
-    admit(&mut work, call.settings, &settings, caller, &manifest)?;
-    let outcome = perform(call.settings, person, call.consent, &work, None)?;
+    admit(&mut work, &call.context.settings, &settings, caller, &manifest)?;
+    let outcome = perform(&call.context.settings, person, call.consent, &work, None)?;
     let has_caller = files::exists(&door::authorized_keys());
     let kept_out = door::kept_out();
     if outcome == SetupOutcome::Rehearsed {
@@ -156,15 +155,17 @@ fn home_line(call: &InitCall<'_>) -> String {
 
 /// Looks at the host, and begins with what an installation lacks.
 fn begin(call: &InitCall<'_>, role: Role, person: &mut dyn Person) -> Result<Begun, Error> {
-    if let Some(now) = Role::of(call.settings).filter(|now| *now != role && !call.change_role) {
+    if let Some(now) =
+        Role::of(&call.context.settings).filter(|now| *now != role && !call.change_role)
+    {
         return Err(Error::OtherRole { now, wanted: role });
     }
-    if is_held(&call.settings.lease_lock())? {
+    if is_held(&call.context.settings.lease_lock())? {
         return Err(Error::UnderWay("a renewal is under way on this host".into()));
     }
-    let programs = install::programs(call.program)?;
-    let ledger = Ledger::open(&call.settings.state_directory)?;
-    let found = discovered::find(call.settings)?;
+    let programs = install::programs(&call.context.program)?;
+    let ledger = Ledger::open(&call.context.settings.state_directory)?;
+    let found = discovered::find(&call.context.settings)?;
     person.tell(&found.to_string());
     let names = found.lineages.iter().flat_map(|lineage| &lineage.names);
     let names = names.chain(found.unserved.iter().flat_map(|vhost| &vhost.names));
@@ -181,7 +182,7 @@ fn begin(call: &InitCall<'_>, role: Role, person: &mut dyn Person) -> Result<Beg
         Err(error) if adopted.is_empty() => return Err(Error::Unswitchable(error)),
         _ => {}
     }
-    let mut work = install::work(call.settings, &programs, &ledger.manifest)?;
+    let mut work = install::work(&call.context.settings, &programs, &ledger.manifest)?;
     work.adopts = !adopted.is_empty();
     work.changes.extend(adopted);
     let first = first_certificates(&found.certbot, &found.unserved, &programs);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::files;
 use crate::base::files::displace;
 use crate::config::Settings;
+use crate::config::context::Context;
 use crate::setup::error::Error;
 use crate::setup::ledger::Ledger;
 use crate::setup::machine;
@@ -15,11 +16,11 @@ use crate::setup::wanted::{Correction, Text, Wanted};
 
 /// Puts hooks, units, sudoers, user and directories in place.
 pub fn install(
-    settings: &Settings,
-    program: &Path,
+    context: &Context,
     person: &mut dyn Person,
     consent: Consent,
 ) -> Result<SetupOutcome, Error> {
+    let Context { settings, program, .. } = context;
     let ledger = Ledger::open(&settings.state_directory)?;
     let work = work(settings, &programs(program)?, &ledger.manifest)?;
     if is_packaged() && work.is_empty() {

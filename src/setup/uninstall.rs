@@ -7,6 +7,7 @@ use crate::base::files;
 use crate::base::files::displace::{self, State};
 use crate::base::lock;
 use crate::config::Settings;
+use crate::config::context::Context;
 use crate::lease::question::question;
 use crate::lease::wire::{ArbiterAnswer, Ask};
 use crate::setup::error::Error;
@@ -34,13 +35,12 @@ struct Plan {
 
 /// Leaves routes and files as they were before certbaton came.
 pub fn uninstall(
-    settings: &Settings,
-    config: Option<&Path>,
-    program: &Path,
+    context: &Context,
     person: &mut dyn Person,
     consent: Consent,
 ) -> Result<SetupOutcome, Error> {
-    under_way(settings, config)?;
+    let Context { settings, program, .. } = context;
+    under_way(context)?;
     let ledger = Ledger::open(&settings.state_directory)?;
     let mut plan = plan(settings, &ledger, program)?;
     tell(&plan, &ledger, person);
@@ -63,7 +63,8 @@ pub fn uninstall(
 }
 
 /// Refuses while anybody renews who would miss something of this host.
-fn under_way(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
+fn under_way(context: &Context) -> Result<(), Error> {
+    let settings = &context.settings;
     if is_held(&settings.lease_lock())? {
         return Err(Error::UnderWay("a renewal is under way on this host".into()));
     }
@@ -73,7 +74,7 @@ fn under_way(settings: &Settings, config: Option<&Path>) -> Result<(), Error> {
     let is_arbiter = settings.arbiter.is_some() && settings.arbiter == settings.name;
     // An arbiter that is broken is no reason to keep it.
     if is_arbiter
-        && let Ok((_, ArbiterAnswer::Status(status))) = question(settings, config, &Ask::Status)
+        && let Ok((_, ArbiterAnswer::Status(status))) = question(context, &Ask::Status)
         && let Some(holder) = status.holder.filter(|holder| holder.connected)
     {
         let why = format!("{} holds the lease that this host grants, and renews", holder.name);

@@ -1,6 +1,6 @@
 //! flow: this host looked at, the others asked, all at once; nothing is changed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,6 +21,7 @@ use crate::check::presented;
 use crate::check::this_host::{self, Looked};
 use crate::check::vitals::vitals;
 use crate::check::{reading, traps};
+use crate::config::context::Context;
 use crate::config::{Host, Settings};
 use crate::fleet::found::Hold;
 use crate::fleet::found::{Found, LineageStatus, Versions};
@@ -38,22 +39,14 @@ use crate::status::overview::{HostStatus, LeaseStatus, Overview};
 use crate::status::remembered::{self, Remembered};
 use crate::status::result;
 
-/// What the flow needs beside the settings.
-#[derive(Debug)]
-pub struct StatusCall<'a> {
-    /// `--config`, for an arbiter on this host.
-    pub config: Option<&'a Path>,
-    /// The `certbaton` program.
-    pub certbaton: PathBuf,
-}
-
 /// Everything about all hosts.
-pub fn gather(settings: &Settings, call: &StatusCall<'_>) -> Overview {
+pub fn gather(context: &Context) -> Overview {
+    let settings = &context.settings;
     let hosts = hosts(settings);
     let look = |host: &Host| {
-        if is_own(settings, host) { own(settings, host) } else { peer(settings, call, host) }
+        if is_own(settings, host) { own(settings, host) } else { peer(context, host) }
     };
-    let lease = || lease(settings, call);
+    let lease = || lease(context);
     let (lease, hosts) = threads::both("lease", lease, || threads::each("host", &hosts, look));
     let mut overview =
         Overview { version: 1, at: clock::now(), exit: 0, wrong: Vec::new(), lease, hosts };
@@ -85,7 +78,8 @@ fn own(settings: &Settings, host: &Host) -> HostStatus {
     }
 }
 
-fn peer(settings: &Settings, call: &StatusCall<'_>, host: &Host) -> HostStatus {
+fn peer(context: &Context, host: &Host) -> HostStatus {
+    let settings = &context.settings;
     if host.ssh.is_none() {
         // Its own status tells of it; that is how it is configured, and nothing is wrong with it.
         let (name, own) = (host.name.to_string(), false);
@@ -98,7 +92,7 @@ fn peer(settings: &Settings, call: &StatusCall<'_>, host: &Host) -> HostStatus {
             clock_ahead: 0,
         };
     }
-    let way = Way::to(settings, call.config, &call.certbaton, host).patient(PATIENCE);
+    let way = Way::to(context, host).patient(PATIENCE);
     let asked = clock::now();
     let mut clock_ahead = 0;
     let (unreachable, said) = match way.ask(StatusOrder) {
@@ -118,10 +112,10 @@ fn peer(settings: &Settings, call: &StatusCall<'_>, host: &Host) -> HostStatus {
     HostStatus { name: host.name.to_string(), own: false, unreachable, seen, found, clock_ahead }
 }
 
-fn lease(settings: &Settings, call: &StatusCall<'_>) -> LeaseStatus {
-    let Some(arbiter) = &settings.arbiter else { return LeaseStatus::default() };
+fn lease(context: &Context) -> LeaseStatus {
+    let Some(arbiter) = &context.settings.arbiter else { return LeaseStatus::default() };
     let arbiter = Some(arbiter.to_string());
-    match question(settings, call.config, &Ask::Status) {
+    match question(context, &Ask::Status) {
         Ok((_, ArbiterAnswer::Status(status))) => {
             LeaseStatus { arbiter, now: Some(status), failure: None }
         }

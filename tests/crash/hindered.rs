@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use certbaton::base::clock;
 use certbaton::base::process;
+use certbaton::config::context::Context;
 use certbaton::renewal::keeper;
 use certbaton::renewal::messages::{Extent, Names, Task};
 
@@ -77,7 +78,9 @@ fn a_hook_that_stops_before_its_run_has_begun_holds_no_route() {
             extent: Extent::Part,
             left_out: Vec::new(),
         };
-        let mut hook = keeper::start(PROGRAM.into(), Some(&config)).unwrap();
+        let (settings, program) = (bench.settings.clone(), PROGRAM.into());
+        let context = Context { settings, program, config: Some(config.clone()) };
+        let mut hook = keeper::start(&context).unwrap();
         hook.send(&task).unwrap();
         // It is told that its run has begun, and does not answer.
         let told = clock::ready(&[hook.as_fd()], Some(Duration::from_mins(1))).unwrap();

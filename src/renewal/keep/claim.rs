@@ -1,12 +1,11 @@
 //! flow: the keeper's way to the lease: asking, waiting, doing without, being too late.
 
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use super::{Error, Keeper};
 use crate::base::files;
 use crate::base::harmless;
-use crate::base::process;
+use crate::config::context::Context;
 use crate::lease::wire::Purpose;
 use crate::renewal::certificates::Certificates;
 use crate::renewal::keeper::{self, Channel};
@@ -19,10 +18,9 @@ impl Keeper<'_> {
     pub(super) fn acquire(
         &self,
         hook: &Channel,
-        config: Option<&Path>,
+        context: &Context,
     ) -> Result<(Grant, Option<right::Error>), Error> {
-        let program = process::executable(process::own()?.pid)?;
-        let mut asking = Asking::begin(self.settings, self.purpose(), &program, config)?;
+        let mut asking = Asking::begin(context, self.purpose())?;
         loop {
             match asking.look() {
                 Ok(Some(grant)) => return Ok((grant, None)),

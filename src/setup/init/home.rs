@@ -15,7 +15,7 @@ use crate::base::names::{Destination, HostLabel};
 use crate::config::{self, Settings};
 use crate::fleet::link::Way;
 use crate::fleet::protocol::StatusOrder;
-use crate::lease::question::{self, question};
+use crate::lease::question::{self, question_abroad};
 use crate::lease::wire::Ask;
 use crate::setup::configuration::{Pair, ssh_config};
 use crate::setup::error::Error;
@@ -63,7 +63,7 @@ pub fn home(
         .ok_or(Error::Missing("--vps is not a name or an address"))?;
     let pair = Pair { vps: call.vps.clone(), home: call.home.clone(), way: Some(destination) };
     let settings = configure(&mut work, &pair, &manifest)?;
-    admit(&mut work, call.settings, &settings, None, &manifest)?;
+    admit(&mut work, &call.context.settings, &settings, None, &manifest)?;
     let pattern = keys::host_pattern(&order.host, order.port);
     let pins = keys::known_hosts(&text(&own("known_hosts"))?, &pattern, &host_keys);
     let why = format!("the host key of {}", order.host);
@@ -91,7 +91,7 @@ pub fn home(
     let also = remote.as_ref().map(|remote| {
         format!("then, on {}: {}\n", remote.login.destination.as_str(), openssh::quoted(&line))
     });
-    let outcome = perform(call.settings, person, call.consent, &work, also.as_deref())?;
+    let outcome = perform(&call.context.settings, person, call.consent, &work, also.as_deref())?;
     if outcome == SetupOutcome::Rehearsed {
         return Ok(Ended { next: NextStep::Nothing, last: None });
     }
@@ -308,7 +308,7 @@ enum Opened {
 fn try_way() -> Result<Opened, Error> {
     let file = config::DEFAULT_PATH;
     let settings = Settings::parse(file, &text(Path::new(file))?)?;
-    match question(&settings, None, &Ask::Status) {
+    match question_abroad(&settings, &Ask::Status, question::PATIENCE) {
         Ok(_) => {}
         Err(question::Error::Unreachable { said }) if Bar::of(&said) == Some(Bar::Key) => {
             return Ok(Opened::Refused);
@@ -317,7 +317,7 @@ fn try_way() -> Result<Opened, Error> {
     }
     let arbiter = settings.hosts.iter().find(|host| Some(&host.name) == settings.arbiter.as_ref());
     let Some(arbiter) = arbiter else { return Ok(Opened::Not("it is no [[host]]".into())) };
-    let way = Way::to(&settings, None, Path::new("/"), arbiter).patient(PATIENCE);
+    let way = Way::abroad(&settings, arbiter).patient(PATIENCE);
     Ok(match way.ask(StatusOrder) {
         Ok(_) => Opened::Open,
         Err(error) => Opened::Not(chain(&error)),
