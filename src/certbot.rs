@@ -13,8 +13,10 @@ pub mod invocation;
 #[expect(clippy::disallowed_methods, reason = "owns certbot's renewal directory")]
 pub mod lineages;
 pub mod log;
+pub mod old_hook;
 mod options;
 pub mod renewal_file;
 pub mod running;
+pub mod saved_hooks;
 pub mod scope;
 pub mod version;

@@ -22,7 +22,7 @@
 //! | [`reading`] | what certbot's files, systemd and cron say |
 //! | [`tls`] | whether Apache serves what certbot renews |
 //! | [`traps`] | traps of certbot's renewal files |
-//! | [`hooks`] | hooks of others |
+//! | [`hooks`] | what hooks of others do to Apache |
 //! | [`schedule`] | what starts renewals |
 
 pub mod admission;

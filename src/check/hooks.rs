@@ -1,37 +1,11 @@
 //! pure: hooks of certbot's that do what certbaton does, or undo it, or are never run.
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
-
-use regex::Regex;
 
 use crate::base::codes::Code;
 use crate::base::finding::{Finding, Severity};
-
-/// When certbot runs a hook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// Before the first challenge.
-    Pre,
-    /// After each renewed lineage.
-    Deploy,
-    /// At the end.
-    Post,
-}
-
-impl Stage {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Pre, Self::Deploy, Self::Post];
-
-    /// The directory below renewal-hooks.
-    pub fn directory(self) -> &'static str {
-        match self {
-            Self::Pre => "pre",
-            Self::Deploy => "deploy",
-            Self::Post => "post",
-        }
-    }
-}
+use crate::certbot::old_hook::{is_ours, program, stops, switches};
+use crate::certbot::saved_hooks::Stage;
 
 /// The text of a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +74,7 @@ pub fn meddling(script: &Script, webroot: bool) -> Option<Finding> {
         Some(place) => place.clone(),
         None => format!("{}:{}", script.file.display(), at + 1),
     };
-    if let Some((at, line)) = numbered().find(|(_, line)| TOGGLE.is_match(line)) {
+    if let Some((at, line)) = numbered().find(|(_, line)| switches(line)) {
         let line = line.trim();
         return Some(if script.stage == Stage::Deploy {
             Finding::new(
@@ -120,7 +94,7 @@ pub fn meddling(script: &Script, webroot: bool) -> Option<Finding> {
             )
         });
     }
-    let (at, line) = numbered().find(|(_, line)| RESTART.is_match(line))?;
+    let (at, line) = numbered().find(|(_, line)| stops(line))?;
     let stops = script.stage == Stage::Pre && webroot && line.contains("stop");
     let (code, what) = if stops {
         (Code::HookStopsApache, "stops Apache, which has to answer the challenges")
@@ -138,51 +112,6 @@ pub fn meddling(script: &Script, webroot: bool) -> Option<Finding> {
     ))
 }
 
-/// Whether it is one of certbaton's own.
-pub fn is_ours(text: &str) -> bool {
-    ["certbaton-pre-hook", "certbaton-deploy-hook", "certbaton-post-hook"]
-        .iter()
-        .any(|program| text.contains(program))
-}
-
-/// Whether it comments ProxyPass lines out or in, as old hooks do.
-pub fn toggles(text: &str) -> bool {
-    let mut lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-    !is_ours(text) && lines.any(|line| TOGGLE.is_match(line) && EDIT.is_match(line))
-}
-
-/// The program that a saved hook runs, if it is named by its path.
-pub fn program(command: &str) -> Option<&Path> {
-    let mut words = command.split_ascii_whitespace();
-    let first = words.next()?;
-    let shells = ["sh", "bash", "dash", "/bin/sh", "/bin/bash", "/usr/bin/perl", "perl"];
-    let path = if shells.contains(&first) { words.next()? } else { first };
-    path.starts_with('/').then(|| Path::new(path.trim_matches(['"', '\''])))
-}
-
-fn pattern(text: &str) -> Regex {
-    #[expect(clippy::expect_used, reason = "constant patterns, used by the tests below")]
-    Regex::new(text).expect("a constant pattern")
-}
-
-/// Lines that switch a site or a ProxyPass on or off.
-static TOGGLE: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"(?i)proxypass|\ba2(en|dis)(site|conf)\b|\b(sed|perl|awk|python3?)\b.*(acme-challenge|/etc/(apache2|httpd)/)",
-    )
-});
-
-/// Editors of ProxyPass lines.
-static EDIT: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?i)\b(perl|sed|awk|python3?)\b.*proxypass"));
-
-/// Lines that stop or restart Apache.
-static RESTART: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"\b(systemctl|service|invoke-rc\.d|init\.d)\b.*\b(restart|stop)\b.*\b(apache2?|httpd)\b|\b(service|invoke-rc\.d|init\.d/?)[ /](apache2?|httpd)\b.*\b(restart|stop)\b|\b(apache2ctl|apachectl)\s+(-k\s+)?(restart|stop)\b",
-    )
-});
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,17 +127,6 @@ mod tests {
         let found = |code| Some((code, Some("/h:3".to_owned())));
         assert_eq!(code(Stage::Pre, perl), found(Code::OtherHook));
         assert_eq!(code(Stage::Deploy, perl), found(Code::DeployRestores));
-    }
-
-    #[test]
-    fn what_comments_proxypass_lines_out_is_an_old_hook() {
-        assert!(toggles("#!/bin/sh\nperl -pi -e 's/^(\\s*ProxyPass)/#$1/' /etc/apache2/x.conf\n"));
-        assert!(toggles("sed -i 's/#ProxyPass/ProxyPass/' /x"));
-        for text in
-            ["# sed ProxyPass", "grep ProxyPass /x", "certbaton-pre-hook; sed ProxyPass", ""]
-        {
-            assert!(!toggles(text), "{text}");
-        }
     }
 
     #[test]
@@ -266,12 +184,5 @@ mod tests {
         let ignored = Some(Code::HookIgnored);
         assert_eq!(found("#!/bin/sh\ncp a b\n"), ignored);
         assert_eq!(found("#!/bin/sh\nexec /usr/bin/certbaton-post-hook\n"), ignored);
-    }
-
-    #[test]
-    fn the_script_of_a_saved_hook_is_found() {
-        assert_eq!(program("/usr/local/bin/toggle off"), Some(Path::new("/usr/local/bin/toggle")));
-        assert_eq!(program("sh /root/x.sh"), Some(Path::new("/root/x.sh")));
-        assert_eq!(program("systemctl reload apache2"), None);
     }
 }

@@ -17,12 +17,13 @@ use crate::base::host;
 use crate::base::names::Hostname;
 use crate::base::process;
 use crate::certbot::configobj;
-use crate::certbot::ini;
 use crate::certbot::installed;
 use crate::certbot::lineages::Lineages;
+use crate::certbot::old_hook::{self, is_ours, lines, program};
+use crate::certbot::saved_hooks::{self, SavedHook, Stage};
 use crate::certbot::version::Version;
 use crate::check::directive::Texts;
-use crate::check::hooks::{self, HookFile, Script, Stage};
+use crate::check::hooks::{self, HookFile, Script};
 use crate::check::schedule::{self, CronLine, Schedule};
 use crate::check::this_host;
 use crate::check::tls::{Disk, Files, OnDisk};
@@ -136,7 +137,7 @@ pub(crate) fn hook_files(directory: &Path) -> Vec<HookFile> {
 fn scripts(directory: &Path, hook_files: &[HookFile], renewals: &[RenewalFile]) -> Vec<Script> {
     let mut found = Vec::new();
     for HookFile { stage, path, .. } in hook_files.iter().filter(|hook| hook.is_run()) {
-        let text = text(path).filter(|text| !hooks::is_ours(text));
+        let text = text(path).filter(|text| !is_ours(text));
         found.extend(text.map(|text| Script {
             stage: *stage,
             file: path.clone(),
@@ -145,10 +146,10 @@ fn scripts(directory: &Path, hook_files: &[HookFile], renewals: &[RenewalFile]) 
         }));
     }
     for renewal in renewals {
-        for (stage, key, command) in renewal.hooks().filter(|(.., text)| !hooks::is_ours(text)) {
+        for (stage, key, command) in renewal.hooks().filter(|(.., text)| !is_ours(text)) {
             let (file, line) = (renewal.path.clone(), Some(renewal.place(key)));
             found.push(Script { stage, file, line, text: command.to_owned() });
-            let named = hooks::program(command).filter(|path| !path.starts_with(directory));
+            let named = program(command).filter(|path| !path.starts_with(directory));
             let Some((path, text)) = named.and_then(|path| Some((path, text(path)?))) else {
                 continue;
             };
@@ -160,25 +161,21 @@ fn scripts(directory: &Path, hook_files: &[HookFile], renewals: &[RenewalFile]) 
 
 /// The hooks of a cli.ini.
 fn option_hooks(file: &Path, text: &str) -> Vec<Script> {
-    let settings = ini::parse(text).into_iter().filter(|s| !hooks::is_ours(&s.value));
-    let found = settings.filter_map(|setting| {
-        let stage = match setting.key.replace('_', "-").as_str() {
-            "pre-hook" => Stage::Pre,
-            "deploy-hook" | "renew-hook" => Stage::Deploy,
-            "post-hook" => Stage::Post,
-            _ => return None,
-        };
+    let saved = saved_hooks::in_options(text).into_iter().filter(|s| !is_ours(&s.command));
+    let script = |SavedHook { stage, command, .. }| {
         let line = Some(file.display().to_string());
-        Some(Script { stage, file: file.to_owned(), line, text: setting.value })
-    });
-    found.collect()
+        Script { stage, file: file.to_owned(), line, text: command }
+    };
+    saved.map(script).collect()
 }
 
 /// Whether an old hook is here, in use or out of it: among the files of renewal-hooks, or named by one.
 pub(crate) fn has_old_hook(directory: &Path) -> bool {
     hook_files(directory).iter().filter_map(|hook| text(&hook.path)).any(|whole| {
-        let mut named = whole.lines().filter_map(hooks::program).filter_map(text);
-        hooks::toggles(&whole) || named.any(|text| hooks::toggles(&text))
+        let mut named = whole.lines().filter_map(program).filter_map(text);
+        let toggles =
+            |text: &str| !is_ours(text) && lines(text).any(|(_, line)| old_hook::toggles(line));
+        toggles(&whole) || named.any(|text| toggles(&text))
     })
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::base::codes::Code;
 use crate::base::finding::Finding;
+use crate::certbot::old_hook;
 use crate::certbot::version::Version;
 
 /// What starts renewals, as far as files and systemd tell.
@@ -108,13 +109,9 @@ pub fn cron_lines<'a>(file: &'a Path, text: &'a str) -> impl Iterator<Item = Cro
 
 /// The lines of a crontab, script or unit that comment ProxyPass lines out or in.
 pub fn toggles<'a>(file: &'a Path, text: &'a str) -> impl Iterator<Item = CronLine> + 'a {
-    text.lines().zip(1..).filter_map(move |(line, at)| {
-        let line = line.trim();
-        let is_toggle = !line.starts_with(['#', ';'])
-            && line.to_ascii_lowercase().contains("proxypass")
-            && ["perl", "sed"].iter().any(|editor| line.contains(editor));
-        let place = format!("{}:{at}", file.display());
-        is_toggle.then(|| CronLine { place, text: line.to_owned() })
+    old_hook::lines(text).filter(|(_, line)| old_hook::toggles(line)).map(|(at, line)| CronLine {
+        place: format!("{}:{at}", file.display()),
+        text: line.to_owned(),
     })
 }
 

@@ -10,8 +10,8 @@ use crate::base::finding::{Finding, Severity};
 use crate::base::names::Hostname;
 use crate::certbot::configobj::{Entry, Value};
 use crate::certbot::renewal_file::{Lineage, Refused};
+use crate::certbot::saved_hooks::Stage;
 use crate::certbot::version::Version;
-use crate::check::hooks::Stage;
 
 /// A renewal file and what belongs to it.
 #[derive(Debug, Clone)]

@@ -5,10 +5,7 @@
 
 pub mod disposal;
 pub mod proving;
-pub mod recognised;
 pub mod restored;
-pub mod saved;
-pub mod shell;
 pub mod sites;
 
 use std::collections::BTreeSet;
@@ -23,13 +20,14 @@ use crate::base::host;
 use crate::base::process;
 use crate::certbot::configobj;
 use crate::certbot::lineages;
+use crate::certbot::old_hook::{self, HookPurpose, purpose};
 use crate::certbot::running::LOCK_FILE;
-use crate::check::hooks::{self as known, HookFile};
+use crate::certbot::saved_hooks as saved;
+use crate::check::hooks::HookFile;
 use crate::check::reading;
 use crate::check::schedule;
 use crate::config::Settings;
 use crate::setup::adopt::disposal::{OldHook, SavedHooks, SettingsFile};
-use crate::setup::adopt::recognised::{Deed, deed};
 use crate::setup::adopt::sites::Twin;
 use crate::setup::change::Change;
 use crate::switch::observe::Observation;
@@ -222,12 +220,12 @@ impl Old {
     }
 
     /// What a hook does; none if it is certbaton's own.
-    fn judge(&mut self, text: &str) -> Option<Deed> {
-        let found = deed(text, &reading::text);
-        if disposal::is_proof(&found) {
-            let named = known::program(text).and_then(reading::text);
+    fn judge(&mut self, text: &str) -> Option<HookPurpose> {
+        let found = purpose(text, &reading::text);
+        if found.is_proof() {
+            let named = old_hook::program(text).and_then(reading::text);
             self.texts.extend(named.into_iter().chain([text.to_owned()]));
-        } else if known::is_ours(text) {
+        } else if old_hook::is_ours(text) {
             return None;
         }
         Some(found)

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::base::files;
 use crate::certbot::configobj;
-use crate::check::{hooks, reading};
-use crate::setup::adopt::saved::{self, Saved};
+use crate::certbot::old_hook::is_ours;
+use crate::certbot::saved_hooks::{self as saved, SavedHook};
+use crate::check::reading;
 
 /// The renewal files in `directory` that name a hook of ours.
 pub fn own_hooks(directory: &Path) -> Result<Vec<PathBuf>, files::Error> {
@@ -35,7 +36,7 @@ pub fn others(directory: &Path) -> Vec<String> {
     });
     let options = reading::options_files(directory).into_iter().flat_map(|path| {
         let saved = saved::in_options(&reading::text(&path).unwrap_or_default());
-        let ours = saved.into_iter().filter(|saved| hooks::is_ours(&saved.command));
+        let ours = saved.into_iter().filter(|saved| is_ours(&saved.command));
         ours.map(|saved| stays(&path, &saved)).collect::<Vec<String>>()
     });
     let mut found: Vec<String> = renewals.chain(options).collect();
@@ -43,12 +44,12 @@ pub fn others(directory: &Path) -> Vec<String> {
     found
 }
 
-fn mixed(path: &Path, saved: &[Saved]) -> Vec<String> {
-    let is_mixed = |saved: &&Saved| hooks::is_ours(&saved.command) && !is_alone(saved);
+fn mixed(path: &Path, saved: &[SavedHook]) -> Vec<String> {
+    let is_mixed = |saved: &&SavedHook| is_ours(&saved.command) && !is_alone(saved);
     saved.iter().filter(is_mixed).map(|saved| stays(path, saved)).collect()
 }
 
-fn stays(path: &Path, Saved { key, command, lines, .. }: &Saved) -> String {
+fn stays(path: &Path, SavedHook { key, command, lines, .. }: &SavedHook) -> String {
     format!(
         "{}:{}: {key} = {command}; take certbaton out of it, else certbot renews nothing there",
         path.display(),
@@ -56,7 +57,7 @@ fn stays(path: &Path, Saved { key, command, lines, .. }: &Saved) -> String {
     )
 }
 
-fn is_alone(saved: &Saved) -> bool {
+fn is_alone(saved: &SavedHook) -> bool {
     !saved.command.contains(char::is_whitespace)
 }
 
@@ -68,8 +69,8 @@ fn has_some(path: &Path) -> bool {
 /// Without the hooks that are nothing but a program of ours: what a person wrote around one is that person's.
 fn without_ours(bytes: &[u8]) -> Option<Vec<u8>> {
     let saved = saved::in_renewal(&configobj::parse(bytes).ok()?);
-    let is_ours = |saved: &&Saved| hooks::is_ours(&saved.command) && is_alone(saved);
-    let ours: Vec<&Saved> = saved.iter().filter(is_ours).collect();
+    let is_ours = |saved: &&SavedHook| is_ours(&saved.command) && is_alone(saved);
+    let ours: Vec<&SavedHook> = saved.iter().filter(is_ours).collect();
     (!ours.is_empty()).then(|| saved::without(bytes, &ours))
 }
 

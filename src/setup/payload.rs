@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::check::hooks::Stage;
+use crate::certbot::saved_hooks::Stage;
 
 /// The programs that have to be side by side.
 pub const PROGRAMS: [&str; 5] = [

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::base::codes::Code;
 use crate::base::finding::Finding;
-use crate::setup::adopt::recognised::{Deed, Mixture};
-use crate::setup::adopt::saved::{self, Saved};
+use crate::certbot::old_hook::{HookPurpose, Mixture};
+use crate::certbot::saved_hooks::{self as saved, SavedHook};
 use crate::setup::change::{Change, What};
 
 /// A file of certbot's in which hooks are saved.
@@ -18,7 +18,7 @@ pub struct SavedHooks {
     /// Whose it is.
     pub kind: SettingsFile,
     /// The hooks in it, but for certbaton's own.
-    pub hooks: Vec<(Saved, Deed)>,
+    pub hooks: Vec<(SavedHook, HookPurpose)>,
 }
 
 /// Who writes a file of settings.
@@ -38,24 +38,14 @@ pub struct OldHook {
     /// Its permission bits; none if it is a link, whose rights are another file's.
     pub mode: Option<u32>,
     /// What it does.
-    pub deed: Deed,
-}
-
-/// Whether a hook, or what is scheduled, shows that the old set-up is in use.
-pub fn is_proof(deed: &Deed) -> bool {
-    matches!(deed, Deed::Toggles | Deed::Both(_))
-}
-
-/// Whether it is of the old set-up and nothing else.
-fn is_old(deed: &Deed) -> bool {
-    matches!(deed, Deed::Toggles | Deed::Restarts)
+    pub deed: HookPurpose,
 }
 
 impl SavedHooks {
     /// Takes the old hooks out.
     pub fn change(&self) -> Option<Change> {
-        let old: Vec<&Saved> =
-            self.hooks.iter().filter(|(_, deed)| is_old(deed)).map(|(saved, _)| saved).collect();
+        let old: Vec<&SavedHook> =
+            self.hooks.iter().filter(|(_, deed)| deed.is_old()).map(|(saved, _)| saved).collect();
         if old.is_empty() {
             return None;
         }
@@ -85,7 +75,7 @@ impl SavedHooks {
 impl OldHook {
     /// Puts it out of use: certbot passes over what cannot be run (`hooks.py:list_hooks`).
     pub fn change(&self) -> Option<Change> {
-        let mode = self.mode.filter(|_| is_old(&self.deed))?;
+        let mode = self.mode.filter(|_| self.deed.is_old())?;
         let why = format!("the old hook, which certbot then ignores: {INSTEAD}");
         Some(Change {
             path: self.path.clone(),
@@ -98,7 +88,7 @@ impl OldHook {
     /// What of it a person has to see to.
     pub fn finding(&self) -> Option<Finding> {
         let path = &self.path;
-        if is_old(&self.deed) {
+        if self.deed.is_old() {
             return self.mode.is_none().then(|| {
                 Finding::new(
                     Code::OldHookLink,
@@ -112,11 +102,16 @@ impl OldHook {
     }
 }
 
-fn told(deed: &Deed, (file, line): (&Path, usize), key: &str, command: &str) -> Option<Finding> {
+fn told(
+    deed: &HookPurpose,
+    (file, line): (&Path, usize),
+    key: &str,
+    command: &str,
+) -> Option<Finding> {
     let place = |file: &Path, line: usize| Some(format!("{}:{line}", file.display()));
     match deed {
-        Deed::Toggles | Deed::Restarts => None,
-        Deed::Both(Mixture { script, line: within, toggle, rest }) => {
+        HookPurpose::Toggles | HookPurpose::Restarts => None,
+        HookPurpose::Both(Mixture { script, line: within, toggle, rest }) => {
             let place = match script {
                 Some(script) => place(script, *within),
                 None => place(file, line + within - 1),
@@ -134,7 +129,7 @@ fn told(deed: &Deed, (file, line): (&Path, usize), key: &str, command: &str) -> 
                 format!("{remedy}; {INSTEAD}"),
             ))
         }
-        Deed::Else => {
+        HookPurpose::Else => {
             let command = if command.is_empty() { String::new() } else { format!(" ({command})") };
             Some(Finding::new(
                 Code::HookStays,
@@ -161,24 +156,24 @@ const INSTEAD: &str = "certbaton's hooks switch, switch back and reload by thems
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::hooks::Stage;
+    use crate::certbot::saved_hooks::Stage;
 
-    fn saved(key: &str, line: usize) -> Saved {
+    fn saved(key: &str, line: usize) -> SavedHook {
         let lines = (line, line);
-        Saved { stage: Stage::Pre, key: key.into(), command: "c".into(), lines }
+        SavedHook { stage: Stage::Pre, key: key.into(), command: "c".into(), lines }
     }
 
-    fn mixture() -> Deed {
+    fn mixture() -> HookPurpose {
         let rest = vec!["cp a b".to_owned(), "cp c d".to_owned()];
-        Deed::Both(Mixture { script: None, line: 1, toggle: "perl x".into(), rest })
+        HookPurpose::Both(Mixture { script: None, line: 1, toggle: "perl x".into(), rest })
     }
 
     #[test]
     fn a_file_loses_its_old_hooks_and_the_others_are_named() {
         let hooks = vec![
-            (saved("pre_hook", 1), Deed::Toggles),
-            (saved("post_hook", 2), Deed::Restarts),
-            (saved("renew_hook", 3), Deed::Else),
+            (saved("pre_hook", 1), HookPurpose::Toggles),
+            (saved("post_hook", 2), HookPurpose::Restarts),
+            (saved("renew_hook", 3), HookPurpose::Else),
         ];
         let bytes = b"pre_hook\npost_hook\nrenew_hook\n".to_vec();
         let file = SavedHooks { path: "/r".into(), bytes, kind: SettingsFile::Renewal, hooks };
@@ -206,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_script_stays_and_cannot_be_run_and_a_link_is_a_persons() {
-        let script = |mode| OldHook { path: "/s".into(), mode, deed: Deed::Toggles };
+        let script = |mode| OldHook { path: "/s".into(), mode, deed: HookPurpose::Toggles };
         assert_eq!(script(Some(0o4755)).change().unwrap().what, What::Mode(0o4644));
         assert_eq!(script(Some(0o755)).finding(), None);
         assert_eq!(script(None).change(), None);

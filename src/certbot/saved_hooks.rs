@@ -2,11 +2,44 @@
 
 use crate::certbot::configobj::{Entry, Value};
 use crate::certbot::ini;
-use crate::check::hooks::Stage;
+
+/// When certbot runs a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Before the first challenge.
+    Pre,
+    /// After each renewed lineage.
+    Deploy,
+    /// At the end.
+    Post,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pre, Self::Deploy, Self::Post];
+
+    /// The directory below renewal-hooks.
+    pub fn directory(self) -> &'static str {
+        match self {
+            Self::Pre => "pre",
+            Self::Deploy => "deploy",
+            Self::Post => "post",
+        }
+    }
+
+    fn of(key: &str) -> Option<Self> {
+        match key.replace('-', "_").as_str() {
+            "pre_hook" => Some(Self::Pre),
+            "renew_hook" | "deploy_hook" => Some(Self::Deploy),
+            "post_hook" => Some(Self::Post),
+            _ => None,
+        }
+    }
+}
 
 /// A hook in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Saved {
+pub struct SavedHook {
     /// When certbot runs it.
     pub stage: Stage,
     /// As it is called there.
@@ -18,17 +51,17 @@ pub struct Saved {
 }
 
 /// The hooks of a renewal file, by its entries.
-pub fn in_renewal(entries: &[Entry]) -> Vec<Saved> {
+pub fn in_renewal(entries: &[Entry]) -> Vec<SavedHook> {
     let hooks = entries.iter().filter(|entry| entry.section == ["renewalparams"]);
     let saved = hooks.filter_map(|entry| {
-        let stage = stage(&entry.key)?;
+        let stage = Stage::of(&entry.key)?;
         let command = match &entry.value {
             Value::Single(text) => text.clone(),
             Value::List(items) => items.join(", "),
         };
         // Only a triple-quoted value has line ends, and has them all.
         let last = entry.line + command.matches('\n').count();
-        (command != "None").then(|| Saved {
+        (command != "None").then(|| SavedHook {
             stage,
             key: entry.key.clone(),
             command,
@@ -39,31 +72,22 @@ pub fn in_renewal(entries: &[Entry]) -> Vec<Saved> {
 }
 
 /// The hooks of a `cli.ini`.
-pub fn in_options(text: &str) -> Vec<Saved> {
+pub fn in_options(text: &str) -> Vec<SavedHook> {
     let one = |(line, at): (&str, usize)| {
         let setting = ini::parse(line).pop()?;
-        let stage = stage(&setting.key.replace('-', "_"))?;
-        Some(Saved { stage, key: setting.key, command: setting.value, lines: (at, at) })
+        let stage = Stage::of(&setting.key)?;
+        Some(SavedHook { stage, key: setting.key, command: setting.value, lines: (at, at) })
     };
     text.lines().zip(1..).filter_map(one).collect()
 }
 
-fn stage(key: &str) -> Option<Stage> {
-    Some(match key {
-        "pre_hook" => Stage::Pre,
-        "renew_hook" | "deploy_hook" => Stage::Deploy,
-        "post_hook" => Stage::Post,
-        _ => return None,
-    })
-}
-
 /// `bytes` without the lines of `gone`.
-pub fn without(bytes: &[u8], gone: &[&Saved]) -> Vec<u8> {
+pub fn without(bytes: &[u8], gone: &[&SavedHook]) -> Vec<u8> {
     each_line(bytes, gone, |_| Vec::new())
 }
 
 /// `bytes` with the lines of `gone` commented out, each below a line that says why.
-pub fn commented_out(bytes: &[u8], gone: &[&Saved]) -> Vec<u8> {
+pub fn commented_out(bytes: &[u8], gone: &[&SavedHook]) -> Vec<u8> {
     each_line(bytes, gone, |line| {
         let end: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
         [NOTE.as_bytes(), end, b"# ", line].concat()
@@ -74,7 +98,7 @@ pub fn commented_out(bytes: &[u8], gone: &[&Saved]) -> Vec<u8> {
 const NOTE: &str =
     "# certbaton init: commented out, certbaton's own hooks in renewal-hooks do this now";
 
-fn each_line(bytes: &[u8], chosen: &[&Saved], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+fn each_line(bytes: &[u8], chosen: &[&SavedHook], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let is_chosen = |at: &usize| chosen.iter().any(|s| (s.lines.0..=s.lines.1).contains(at));
     let lines = bytes.split_inclusive(|&b| b == b'\n').zip(1..);
     lines.flat_map(|(line, at)| if is_chosen(&at) { change(line) } else { line.to_vec() }).collect()
