@@ -256,6 +256,19 @@ impl Code {
         )
     }
 
+    /// Whether a handshake showed it, whatever the host's own files tell.
+    pub fn is_of_a_handshake(&self) -> bool {
+        matches!(
+            self,
+            Self::ServedAnother
+                | Self::ServedChainIncomplete
+                | Self::ServedChainOrder
+                | Self::ServedExpired
+                | Self::ServedNotCovered
+                | Self::ServedNotYetValid
+        )
+    }
+
     /// How bad, whoever says it; none where it depends on more.
     pub fn severity(&self) -> Option<Severity> {
         self.row().ok()?.severity

@@ -28,6 +28,7 @@ pub struct Finding {
     /// The host where it is to be put right; none if that is no host's.
     pub host: Option<HostLabel>,
     /// The names that it concerns; empty: all.
+    #[serde(default)]
     pub names: Vec<Hostname>,
     /// `FILE:LINE`, a DNS record, a unit.
     pub place: Option<String>,

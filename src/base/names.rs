@@ -67,6 +67,14 @@ impl Hostname {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a certificate for `pattern` is for it, by itself or by a wildcard (RFC 6125 §6.4.3).
+    pub fn is_covered_by(&self, pattern: &str) -> bool {
+        let parent = self.0.split_once('.').map(|(_, parent)| parent);
+        let suffix = pattern.strip_prefix("*.");
+        pattern.eq_ignore_ascii_case(&self.0)
+            || suffix.zip(parent).is_some_and(|(one, other)| one.eq_ignore_ascii_case(other))
+    }
 }
 
 impl fmt::Display for Hostname {

@@ -10,7 +10,7 @@ use openssl::x509::{X509, X509VerifyResult};
 
 use crate::base::certificate::{self, Certificate, Error};
 use crate::base::codes::Code;
-use crate::base::finding::Severity;
+use crate::base::finding::Finding;
 use crate::base::fingerprint::fingerprint;
 use crate::base::names::Hostname;
 
@@ -70,7 +70,9 @@ impl ServedChain {
 
     /// Whether the leaf is for `name`, by itself or by a wildcard.
     pub fn covers(&self, name: &Hostname) -> bool {
-        self.certificates.first().is_some_and(|leaf| covers(leaf, name))
+        let names = self.certificates.first().and_then(|leaf| leaf.subject_alt_names());
+        let mut patterns = names.iter().flatten().filter_map(|entry| entry.dnsname());
+        patterns.any(|pattern| name.is_covered_by(pattern))
     }
 
     /// How many certificates were sent.
@@ -111,103 +113,54 @@ impl ExpectedCertificate {
     }
 }
 
-/// Something that is wrong with what is served.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// Another certificate than the one on disk: mostly the one before it.
-    Another {
-        /// What is served.
-        served: Identity,
-        /// What should be.
-        disk: Identity,
-    },
-    /// Its time is over.
-    Expired(Timestamp),
-    /// Its time has not come.
-    NotYet(Timestamp),
-    /// It is not for this name.
-    NotCovered(Hostname),
-    /// The key on disk belongs to another certificate than the one beside it, which is served.
-    Key,
-    /// A certificate is missing between the leaf and a root.
-    Incomplete {
-        /// Whom the missing one is of.
-        missing: String,
-    },
-    /// All are there, but one did not issue the one before it (RFC 5246 §7.4.2).
-    Disordered {
-        /// Whose certificate stands in the wrong place.
-        place: String,
-    },
+/// Another certificate than the one on disk: mostly the one before it.
+pub fn another(served: &Identity, disk: &Identity) -> Finding {
+    let what = format!("serves the certificate {served}, not {disk}, which is on disk");
+    fault(Code::ServedAnother, what, ANOTHER_REMEDY)
 }
 
-impl Fault {
-    /// Which kind, for machines.
-    pub fn code(&self) -> Code {
-        match self {
-            Self::Another { .. } => Code::ServedAnother,
-            Self::Expired(_) => Code::ServedExpired,
-            Self::NotYet(_) => Code::ServedNotYetValid,
-            Self::NotCovered(_) => Code::ServedNotCovered,
-            Self::Key => Code::KeyMismatch,
-            Self::Incomplete { .. } => Code::ServedChainIncomplete,
-            Self::Disordered { .. } => Code::ServedChainOrder,
-        }
-    }
-
-    /// How bad. Most clients still connect if only the chain is wrong: they know, or fetch, the rest.
-    pub fn severity(&self) -> Severity {
-        self.code().severity().unwrap_or(Severity::Problem)
-    }
-
-    /// What is wrong, to be said of a name and an address.
-    pub fn what(&self) -> String {
-        match self {
-            Self::Another { served, disk } => {
-                format!("serves the certificate {served}, not {disk}, which is on disk")
-            }
-            Self::Expired(at) => format!("serves a certificate that ended on {}", day(*at)),
-            Self::NotYet(at) => {
-                format!("serves a certificate that begins only at {at}, so one clock is wrong")
-            }
-            Self::NotCovered(name) => format!("serves a certificate that is not for {name}"),
-            Self::Key => {
-                "privkey.pem does not belong to cert.pem, which is served still".to_owned()
-            }
-            Self::Incomplete { missing } => {
-                format!("does not send the certificate of {missing}, which clients need")
-            }
-            Self::Disordered { place } => {
-                format!("sends its chain out of order at the certificate of {place}")
-            }
-        }
-    }
-
-    /// What to do.
-    pub fn remedy(&self) -> &'static str {
-        match self {
-            Self::Another { .. } => {
-                "reload its web server; if that does not help, let SSLCertificateFile of this vhost name the lineage's fullchain.pem"
-            }
-            Self::Expired(_) => "renew it: certbot renew",
-            Self::NotYet(_) => "set the clock of this host: timedatectl status",
-            Self::NotCovered(_) => {
-                "see that a vhost on port 443 has this name and a certificate with it"
-            }
-            Self::Key => {
-                "put the key back before the next reload, which ends Apache; certbot keeps it in archive/"
-            }
-            Self::Incomplete { .. } | Self::Disordered { .. } => {
-                "use fullchain.pem, not cert.pem, in SSLCertificateFile (SSLCertificateChainFile before Apache 2.4.8)"
-            }
-        }
-    }
+/// It is not for this name.
+pub fn not_covered(name: &Hostname) -> Finding {
+    let what = format!("serves a certificate that is not for {name}");
+    fault(Code::ServedNotCovered, what, NOT_COVERED_REMEDY)
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.what(), self.remedy())
-    }
+/// Its time is over.
+pub fn expired(at: Timestamp) -> Finding {
+    let what = format!("serves a certificate that ended on {}", day(at));
+    fault(Code::ServedExpired, what, "renew it: certbot renew")
+}
+
+/// Its time has not come.
+fn not_yet(at: Timestamp) -> Finding {
+    let what = format!("serves a certificate that begins only at {at}, so one clock is wrong");
+    fault(Code::ServedNotYetValid, what, "set the clock of this host: timedatectl status")
+}
+
+/// The key on disk belongs to another certificate than the one beside it, which is served.
+fn foreign_key() -> Finding {
+    let what = "privkey.pem does not belong to cert.pem, which is served still";
+    let remedy =
+        "put the key back before the next reload, which ends Apache; certbot keeps it in archive/";
+    fault(Code::KeyMismatch, what.to_owned(), remedy)
+}
+
+/// A certificate is missing between the leaf and a root.
+pub fn incomplete(missing: &str) -> Finding {
+    let what = format!("does not send the certificate of {missing}, which clients need");
+    fault(Code::ServedChainIncomplete, what, CHAIN_REMEDY)
+}
+
+/// All are there, but one did not issue the one before it (RFC 5246 §7.4.2).
+fn disordered(place: &str) -> Finding {
+    let what = format!("sends its chain out of order at the certificate of {place}");
+    fault(Code::ServedChainOrder, what, CHAIN_REMEDY)
+}
+
+/// To be said of a name and an address. Most clients still connect if only the chain is wrong:
+/// they know, or fetch, the rest.
+fn fault(code: Code, what: String, remedy: &str) -> Finding {
+    Finding::new(code, None, what, remedy)
 }
 
 /// Everything that is wrong with `served` for `name`, worst first.
@@ -216,48 +169,34 @@ pub fn judge(
     disk: &ExpectedCertificate,
     name: &Hostname,
     now: Timestamp,
-) -> Vec<Fault> {
+) -> Vec<Finding> {
     let mut faults = Vec::new();
     let same = served.identity.is(&disk.identity);
     if !same {
-        let (served, disk) = (served.identity.clone(), disk.identity.clone());
-        faults.push(Fault::Another { served, disk });
+        faults.push(another(&served.identity, &disk.identity));
     }
     if served.leaf.not_after < now {
-        faults.push(Fault::Expired(served.leaf.not_after));
+        faults.push(expired(served.leaf.not_after));
     }
     if served.leaf.not_before > now {
-        faults.push(Fault::NotYet(served.leaf.not_before));
+        faults.push(not_yet(served.leaf.not_before));
     }
     if !served.covers(name) {
-        faults.push(Fault::NotCovered(name.clone()));
+        faults.push(not_covered(name));
     }
     if same && disk.key_belongs == Some(false) {
-        faults.push(Fault::Key);
+        faults.push(foreign_key());
     }
     faults.extend(chain_fault(&served.certificates, &disk.chain));
     faults
 }
 
-/// Whether a certificate is for `name`, by itself or by a wildcard (RFC 6125 §6.4.3).
-fn covers(certificate: &X509, name: &Hostname) -> bool {
-    let names = certificate.subject_alt_names();
-    names.iter().flatten().filter_map(|entry| entry.dnsname()).any(|pattern| {
-        let parent = name.as_str().split_once('.').map(|(_, parent)| parent);
-        pattern.eq_ignore_ascii_case(name.as_str())
-            || pattern
-                .strip_prefix("*.")
-                .zip(parent)
-                .is_some_and(|(suffix, parent)| suffix.eq_ignore_ascii_case(parent))
-    })
-}
-
-fn chain_fault(served: &[X509], disk: &[X509]) -> Option<Fault> {
+fn chain_fault(served: &[X509], disk: &[X509]) -> Option<Finding> {
     if let Some(missing) = missing(served, disk) {
-        return Some(Fault::Incomplete { missing });
+        return Some(incomplete(&missing));
     }
     let wrong = served.windows(2).find(|pair| !issued(&pair[1], &pair[0]))?;
-    Some(Fault::Disordered { place: certificate::distinguished(wrong[1].subject_name()) })
+    Some(disordered(&certificate::distinguished(wrong[1].subject_name())))
 }
 
 /// Whose certificate is missing on the way up from the leaf. The way ends at a
@@ -291,6 +230,15 @@ fn issued(issuer: &X509, certificate: &X509) -> bool {
 fn day(at: Timestamp) -> impl fmt::Display {
     at.strftime("%Y-%m-%d")
 }
+
+/// Where another certificate than the one on disk is served.
+pub const ANOTHER_REMEDY: &str = "reload its web server; if that does not help, let SSLCertificateFile of this vhost name the lineage's fullchain.pem";
+
+/// Where a certificate without the name is served.
+pub const NOT_COVERED_REMEDY: &str =
+    "see that a vhost on port 443 has this name and a certificate with it";
+
+const CHAIN_REMEDY: &str = "use fullchain.pem, not cert.pem, in SSLCertificateFile (SSLCertificateChainFile before Apache 2.4.8)";
 
 /// Bytes of a whole SHA-256.
 const SHA256: usize = 32;

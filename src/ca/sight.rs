@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::cause::chain;
 use crate::base::codes::Code;
-use crate::base::finding::Severity;
+use crate::base::finding::Finding;
 use crate::base::names::{ChallengeToken, HostLabel, Hostname, Thumbprint, Webroot};
 use crate::ca::caa::Relevant;
-use crate::ca::served::{self, ExpectedCertificate, Identity, ServedChain, judge};
+use crate::ca::served::{ExpectedCertificate, Identity, ServedChain, judge};
 use crate::ca::validation::{Failure, MAX_RESPONSE_SIZE, Nonce};
 
 /// The content of a planted file: its name, a dot, and what only its host knew.
@@ -176,21 +176,7 @@ pub struct Leaf {
     /// Until when it is valid.
     pub not_after: Timestamp,
     /// What is wrong with it and with those presented along with it, whatever is on disk.
-    pub faults: Vec<LeafFault>,
-}
-
-/// What is wrong with what is presented.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct LeafFault {
-    /// How bad.
-    pub severity: Severity,
-    /// Which kind.
-    pub code: Code,
-    /// What is wrong.
-    pub what: String,
-    /// What to do.
-    pub remedy: String,
+    pub faults: Vec<Finding>,
 }
 
 impl Content {
@@ -231,16 +217,11 @@ impl TryFrom<String> for Content {
 impl Leaf {
     /// What `chain` is for `name`; what should be there instead is for its host to say.
     pub fn of(chain: &ServedChain, name: &Hostname, now: Timestamp) -> Self {
+        let Identity { serial, not_after, .. } = chain.identity.clone();
         let faults = judge(chain, &ExpectedCertificate::told(chain.identity.clone()), name, now);
-        Self {
-            serial: chain.identity.serial.clone(),
-            not_after: chain.identity.not_after,
-            faults: faults.iter().map(LeafFault::of).collect(),
-        }
+        Self { serial, not_after, faults }
     }
-}
 
-impl Leaf {
     /// Which one it is.
     pub fn identity(&self) -> Identity {
         Identity { serial: self.serial.clone(), not_after: self.not_after, fingerprint: None }
@@ -249,17 +230,6 @@ impl Leaf {
     /// Whether it is for the name that it was presented for.
     pub fn covers(&self) -> bool {
         self.faults.iter().all(|fault| fault.code != Code::ServedNotCovered)
-    }
-}
-
-impl LeafFault {
-    fn of(fault: &served::Fault) -> Self {
-        Self {
-            severity: fault.severity(),
-            code: fault.code(),
-            what: fault.what(),
-            remedy: fault.remedy().to_owned(),
-        }
     }
 }
 

@@ -151,15 +151,16 @@ fn certificates(
             certificate_proof::prove(&doors, &listeners, HANDSHAKES, Knowledge::Configured)
         });
         if let Ok(Err(challenge_proof::Error::OldCertificate { name, address, fault })) = seen {
-            old(&name, address, fault.what(), fault.remedy().to_owned(), out);
+            old(&name, address, *fault, out);
         }
     }
 }
 
 /// A certificate that is on disk and not served, if that is not known already.
-fn old(name: &Hostname, address: SocketAddr, what: String, remedy: String, out: &mut Inspection) {
+fn old(name: &Hostname, address: SocketAddr, fault: Finding, out: &mut Inspection) {
     if !out.findings.iter().any(|f| f.code == Code::OldCertificate && f.names.contains(name)) {
-        let found = Finding::new(Code::OldCertificate, Some(address.to_string()), what, remedy);
+        let (place, Finding { what, remedy, .. }) = (Some(address.to_string()), fault);
+        let found = Finding::new(Code::OldCertificate, place, what, remedy);
         out.findings.push(found.about(vec![name.clone()]));
     }
 }
@@ -179,7 +180,7 @@ fn foreign(server: &WebServer, known: &Lineages, is_busy: bool, out: &mut Inspec
                 server.reload,
                 lineage.live.join("fullchain.pem").display()
             );
-            old(&name, address, fault.what(), remedy, out);
+            old(&name, address, Finding { remedy, ..*fault }, out);
         }
     }
 }

@@ -13,7 +13,6 @@ use crate::base::text::span;
 use crate::ca::caa::{Issuance, issuer, judge};
 use crate::ca::resolve::UNRESOLVED;
 use crate::ca::served;
-use crate::ca::sight::Leaf;
 use crate::check::bounds::STRANGE;
 use crate::check::culprit::record;
 use crate::check::matrix::{AddressSeen, Gathered, HostSeen, Matrix, NameRow};
@@ -23,7 +22,7 @@ use crate::fleet::budget::{Budget, LETS_ENCRYPT};
 use crate::fleet::host_report::LineageReport;
 use crate::fleet::inspection::Inspection;
 use crate::fleet::judged;
-use crate::fleet::mismatch::{Comparison, Mismatch, mismatch};
+use crate::fleet::mismatch::{Comparison, mismatch};
 
 /// All of it.
 pub fn findings(matrix: &Matrix<'_>) -> Vec<Finding> {
@@ -242,22 +241,25 @@ fn presented(matrix: &Matrix<'_>, row: &NameRow<'_>) -> Vec<Finding> {
         // A host that has no such lineage may pass on what another one serves.
         let any = if expected.is_empty() { &all } else { &expected };
         if any.iter().any(|lineage| lineage.serial == leaf.serial) {
-            return faults(leaf, place.as_ref()).collect();
+            // As another host tells it, whose words do not make anything less bad.
+            let told = leaf.faults.iter().cloned().map(|told| {
+                let severity = told.severity;
+                Finding { place: place.clone(), ..told }.severity(severity)
+            });
+            return told.collect();
         }
         if at.owner.is_some_and(|host| host.report.is_err()) {
             // What it has on disk is not known; the name is.
             if leaf.covers() {
                 return Vec::new();
             }
-            let fault = served::Fault::NotCovered(name.clone());
-            return vec![Finding::new(fault.code(), place, fault.what(), fault.remedy())];
+            return vec![Finding { place, ..served::not_covered(name) }];
         }
         let (served, covers) = (leaf.identity(), leaf.covers());
         let owner = at.owner.map(|host| host.label.as_str());
         let (address, served, lineages) = (at.address, &served, &expected[..]);
-        let Mismatch { severity, code, what, remedy } =
-            mismatch(&Comparison { name, address, served, covers, owner, lineages });
-        vec![Finding::new(code, place, what, remedy).severity(severity)]
+        let seen = Comparison { name, address, served, covers, owner, lineages };
+        vec![Finding { place, ..mismatch(&seen) }]
     };
     let by_owner = |at: &AddressSeen<'_>| {
         let host = at.owner.map(|host| host.label.clone());
@@ -265,14 +267,6 @@ fn presented(matrix: &Matrix<'_>, row: &NameRow<'_>) -> Vec<Finding> {
         found.map(|finding| Finding { host: host.clone(), ..finding }).collect::<Vec<_>>()
     };
     row.addresses.iter().flat_map(by_owner).collect()
-}
-
-/// What else is wrong with the certificate that should be there.
-fn faults<'a>(leaf: &'a Leaf, place: Option<&'a String>) -> impl Iterator<Item = Finding> + 'a {
-    leaf.faults.iter().map(move |fault| {
-        let (what, remedy) = (fault.what.clone(), &fault.remedy);
-        Finding::new(fault.code.clone(), place.cloned(), what, remedy).severity(fault.severity)
-    })
 }
 
 /// Certificates of one set of names on several hosts count against one limit of the CA.

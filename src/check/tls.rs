@@ -30,8 +30,7 @@ pub struct OnDisk {
 impl OnDisk {
     /// Whether it is for `name`; a wildcard stands for one label.
     pub fn is_for(&self, name: &Hostname) -> bool {
-        let parent = name.as_str().split_once('.').map_or("", |(_, rest)| rest);
-        self.names.contains(name.as_str()) || self.names.contains(&format!("*.{parent}"))
+        self.names.iter().any(|pattern| name.is_covered_by(pattern))
     }
 }
 

@@ -45,7 +45,7 @@ pub fn verdict(matrix: &Matrix<'_>) -> (Vec<Renewal>, Vec<Finding>) {
         let same = |known: &&Finding| {
             known.host == seen.host && known.names.iter().any(|name| seen.names.contains(name))
         };
-        seen.code.word().starts_with("served-")
+        seen.code.is_of_a_handshake()
             && all.iter().filter(same).any(|known| OF_CERTIFICATES.contains(&known.code))
     };
     let outside: Vec<Finding> = outside.into_iter().filter(|seen| !by_line(seen)).collect();

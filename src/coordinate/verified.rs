@@ -8,20 +8,20 @@ use std::time::Duration;
 
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
-use crate::base::finding::Severity;
+use crate::base::finding::{Finding, Severity};
 use crate::base::names::{HTTPS_PORT, HostLabel, Hostname};
 use crate::base::threads;
 use crate::ca::disk;
 use crate::ca::handshake;
 use crate::ca::resolve::{Resolve, System, UNRESOLVED};
-use crate::ca::served::{ExpectedCertificate, Fault, Identity, judge};
+use crate::ca::served::{ExpectedCertificate, Identity, judge};
 use crate::ca::validation::Failure;
 use crate::certbot::lineages::lineages;
 use crate::check::bounds::{Bounds, MOST_ADDRESSES, STRANGE};
 use crate::config::Settings;
 use crate::coordinate::coordination::{Served, ServedVerdict};
 use crate::fleet::host_report::{HostReport, LineageReport};
-use crate::fleet::mismatch::{Comparison, Mismatch, mismatch, not_served, unserved};
+use crate::fleet::mismatch::{Comparison, mismatch, not_served, unserved};
 use crate::fleet::whose;
 
 /// The hosts as they are now.
@@ -256,12 +256,12 @@ fn passed_over(
 }
 
 /// None of the certificates on disk.
-fn wrong(found: &Mismatch) -> (ServedVerdict, Option<String>) {
+fn wrong(found: &Finding) -> (ServedVerdict, Option<String>) {
     let verdict = match found.severity {
         Severity::Problem => ServedVerdict::Wrong,
         Severity::Warning => ServedVerdict::Unknown,
     };
-    (verdict, Some(format!("{}; {}", found.what, found.remedy)))
+    (verdict, Some(found.to_string()))
 }
 
 /// What is said of a lineage that no web server names is said once, not of each name and address.
@@ -277,8 +277,8 @@ pub fn once(served: &mut [Served]) {
 struct Unasked;
 
 /// The certificate is the right one: whether anybody can use it, and what else is wrong.
-fn verdict(faults: &[Fault]) -> (ServedVerdict, Option<String>) {
-    let is_wrong = faults.iter().any(|fault| fault.severity() == Severity::Problem);
+fn verdict(faults: &[Finding]) -> (ServedVerdict, Option<String>) {
+    let is_wrong = faults.iter().any(|fault| fault.severity == Severity::Problem);
     let verdict = if is_wrong { ServedVerdict::Wrong } else { ServedVerdict::Current };
     let why: Vec<String> = faults.iter().map(ToString::to_string).collect();
     (verdict, Some(why.join(", ")).filter(|why| !why.is_empty()))
@@ -425,8 +425,8 @@ mod tests {
 
     #[test]
     fn a_chain_that_lacks_something_is_told_and_no_failure_but_an_old_certificate_is() {
-        let incomplete = Fault::Incomplete { missing: "CN=E5".to_owned() };
-        let expired = Fault::Expired("2026-01-01T00:00:00Z".parse().unwrap());
+        let incomplete = crate::ca::served::incomplete("CN=E5");
+        let expired = crate::ca::served::expired("2026-01-01T00:00:00Z".parse().unwrap());
         assert_eq!(verdict(&[]), (ServedVerdict::Current, None));
         let (found, why) = verdict(std::slice::from_ref(&incomplete));
         assert_eq!(found, ServedVerdict::Current);

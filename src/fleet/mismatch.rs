@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::base::codes::Code;
-use crate::base::finding::Severity;
+use crate::base::finding::{Finding, Severity};
 use crate::base::names::Hostname;
-use crate::ca::served::{Fault, Identity};
+use crate::ca::served::{self, Identity};
 use crate::fleet::host_report::LineageReport;
 use crate::fleet::whose;
 
@@ -27,24 +27,10 @@ pub struct Comparison<'a> {
     pub lineages: &'a [&'a LineageReport],
 }
 
-/// What is wrong with that.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
-    /// How bad.
-    pub severity: Severity,
-    /// Which kind.
-    pub code: Code,
-    /// What is wrong, to be said of a name and an address.
-    pub what: String,
-    /// What to do.
-    pub remedy: String,
-}
-
 impl LineageReport {
     /// Whether its certificate is for `name`, by itself or by a wildcard.
     pub fn is_for(&self, name: &Hostname) -> bool {
-        let parent = name.as_str().split_once('.').map_or("", |(_, parent)| parent);
-        self.names.contains(name) || self.name_set.contains(&format!("*.{parent}"))
+        self.names.contains(name) || self.name_set.iter().any(|one| name.is_covered_by(one))
     }
 }
 
@@ -59,23 +45,18 @@ pub fn not_served(lineage: &str, owner: Option<&str>) -> String {
     format!("no web server of {} names the certificate of {lineage}", owner.unwrap_or("any host"))
 }
 
-/// In words.
-pub fn mismatch(seen: &Comparison<'_>) -> Mismatch {
+/// What is wrong with that, to be said of a name and an address.
+pub fn mismatch(seen: &Comparison<'_>) -> Finding {
     let Comparison { name, served, covers, .. } = seen;
-    let problem = Severity::Problem;
     let code = if *covers { Code::ServedAnother } else { Code::ServedNotCovered };
-    let told = |severity, what, remedy: String| Mismatch { severity, code, what, remedy };
+    let told = |what, remedy: &str| Finding::new(code, None, what, remedy);
     let Some(owner) = seen.owner else {
         let nobodys = whose::nobodys(seen.address);
         let what = format!(
             "{nobodys}, and the certificate that is served there, {served}, is none of theirs"
         );
-        let remedy = if *covers {
-            format!("{OTHER_HOST} {}", whose::RECORD)
-        } else {
-            whose::RECORD.to_owned()
-        };
-        return told(problem, what, remedy);
+        let other_host = if *covers { OTHER_HOST } else { "" };
+        return told(what, &format!("{other_host}{}", whose::RECORD));
     };
     let which = if *covers {
         format!("serves the certificate {served}")
@@ -85,9 +66,8 @@ pub fn mismatch(seen: &Comparison<'_>) -> Mismatch {
     if seen.lineages.is_empty() {
         let what = format!("{which}, and {owner} has no lineage with that name");
         let remedy = "get a certificate with this name there as well (certbot certonly, with all names of the lineage that is to have it), or let the record lead to a host that has one";
-        // Somebody else's, and a good one.
-        let severity = if *covers { Severity::Warning } else { problem };
-        return told(severity, what, remedy.to_owned());
+        // Somebody else's, and a good one if it is for the name.
+        return told(what, remedy).severity(Severity::Warning);
     }
     if let Some(lineage) = unserved(seen.lineages) {
         let what = format!("{which}: {}", not_served(&lineage.name, Some(owner)));
@@ -95,24 +75,21 @@ pub fn mismatch(seen: &Comparison<'_>) -> Mismatch {
             "let a vhost on port 443 have this name, and fullchain.pem of {} as its SSLCertificateFile",
             lineage.name
         );
-        return told(problem, what, remedy);
+        return told(what, &remedy);
     }
     if !covers {
-        let fault = Fault::NotCovered((*name).clone());
-        return told(problem, which, fault.remedy().to_owned());
+        return told(which, served::NOT_COVERED_REMEDY);
     }
     let disk: BTreeSet<String> =
         seen.lineages.iter().map(|lineage| lineage.identity().to_string()).collect();
     let disk: Vec<String> = disk.into_iter().collect();
     let what = format!("{which}, not the one on disk of {owner}, {}", disk.join(" or "));
-    let disk = seen.lineages[0].identity();
-    let fault = Fault::Another { served: (*served).clone(), disk };
-    told(problem, what, fault.remedy().to_owned())
+    told(what, served::ANOTHER_REMEDY)
 }
 
 /// What to do if the address is a host's that is not configured.
 const OTHER_HOST: &str =
-    "if that is another host of yours, give it a [[host]] with its addresses; else";
+    "if that is another host of yours, give it a [[host]] with its addresses; else ";
 
 impl LineageReport {
     /// The certificate on disk, as its host tells it.

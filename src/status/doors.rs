@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use crate::base::codes::Code;
 use crate::base::names::Hostname;
 use crate::ca::resolve::System;
-use crate::ca::served::Fault;
+use crate::ca::served::not_covered;
 use crate::check::presented;
 use crate::config::Settings;
 use crate::status::overview::{HostStatus, Urgency, Wrong};
@@ -26,11 +26,9 @@ fn missing_somewhere(hosts: &[HostStatus]) -> BTreeSet<Hostname> {
     let names = fresh().flat_map(|found| &found.lineages).flat_map(|lineage| &lineage.names);
     let names: BTreeSet<Hostname> = names.filter_map(|name| Hostname::parse(name).ok()).collect();
     let lacks = |name: &Hostname| {
-        let parent = name.as_str().split_once('.').map_or("", |(_, parent)| parent);
-        let wildcard = format!("*.{parent}");
         fresh().any(|found| {
             let mut all = found.lineages.iter().flat_map(|lineage| &lineage.names);
-            !all.any(|known| known == name.as_str() || *known == wildcard)
+            !all.any(|known| name.is_covered_by(known))
         })
     };
     // The host that serves it names the line.
@@ -42,19 +40,18 @@ fn missing_somewhere(hosts: &[HostStatus]) -> BTreeSet<Hostname> {
 }
 
 fn wrong(name: &Hostname, address: IpAddr) -> Wrong {
-    let fault = Fault::NotCovered(name.clone());
+    let fault = not_covered(name);
     Wrong {
-        code: fault.code(),
-        key: format!("{}/{name}/{address}", fault.code()),
-        severity: Urgency::from(fault.severity()),
+        key: format!("{}/{name}/{address}", fault.code),
+        severity: Urgency::from(fault.severity),
         text: format!("{name} at {address}: {fault}"),
+        code: fault.code,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::finding::Finding;
     use crate::status::sample::{healthy, lineage};
 
     #[test]
@@ -88,9 +85,8 @@ mod tests {
         hosts[0].found.as_mut().unwrap().lineages = vec![lineage("a.example", 90, 60)];
         hosts[1].found.as_mut().unwrap().lineages = vec![home];
         assert_eq!(missing_somewhere(&hosts).len(), 1);
-        let fault = Fault::NotCovered(Hostname::parse("third.example").unwrap());
-        let told = Finding::new(fault.code(), None, fault.what(), fault.remedy());
-        let told = told.about(vec![Hostname::parse("third.example").unwrap()]);
+        let third = Hostname::parse("third.example").unwrap();
+        let told = not_covered(&third).about(vec![third]);
         hosts[0].found.as_mut().unwrap().findings.push(told);
         assert!(missing_somewhere(&hosts).is_empty());
     }

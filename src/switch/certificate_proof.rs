@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
+use crate::base::codes::Code;
 use crate::base::names::Hostname;
 use crate::base::sockets;
 use crate::ca::disk;
 use crate::ca::handshake;
 use crate::ca::resolve::{Resolve, System};
-use crate::ca::served::{ExpectedCertificate, Fault, judge};
+use crate::ca::served::{ExpectedCertificate, judge};
 use crate::switch::challenge_proof::{Error, addresses, may_be_absent};
 use crate::switch::plan::TlsDoor;
 
@@ -97,9 +98,9 @@ impl Proof {
         let served = handshake::look(name, address, deadline);
         let served = served.map_err(|failure| Error::NoHandshake(Box::new(failure)))?;
         let faults = judge(&served, disk, name, clock::now());
-        let is_for_it = !faults.iter().any(|fault| matches!(fault, Fault::NotCovered(_)));
+        let is_for_it = !faults.iter().any(|fault| fault.code == Code::ServedNotCovered);
         for fault in faults {
-            if matches!(fault, Fault::Another { .. }) {
+            if fault.code == Code::ServedAnother {
                 if self.knowledge == Knowledge::Guessed && !is_for_it {
                     continue;
                 }

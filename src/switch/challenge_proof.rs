@@ -13,13 +13,13 @@ use crate::apache::vhosts::Vhost;
 use crate::base::clock::Deadline;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
+use crate::base::finding::Finding;
 use crate::base::names::{Hostname, Route, Webroot};
 use crate::base::sockets;
 use crate::ca::disk;
 use crate::ca::probe;
 use crate::ca::redirect::Ports;
 use crate::ca::resolve::{Pinned, System};
-use crate::ca::served::Fault;
 use crate::ca::validation::{Failure, Reach};
 use crate::ca::webroot::{self, PlantedFile};
 use crate::switch::plan::{Door, HTTP_PORT, answering_vhosts};
@@ -86,17 +86,17 @@ pub enum Error {
         /// The address asked.
         address: SocketAddr,
         /// What is served, and what is on disk.
-        fault: Box<Fault>,
+        fault: Box<Finding>,
     },
     /// The same of a web server that is not Apache, some time after its reload.
-    #[error("{name} on {address} still {} after {} s of reloading; see that its configuration names the lineage's fullchain.pem", fault.what(), waited.as_secs())]
+    #[error("{name} on {address} still {} after {} s of reloading; see that its configuration names the lineage's fullchain.pem", fault.what, waited.as_secs())]
     NotReloaded {
         /// The name.
         name: Hostname,
         /// The address asked.
         address: SocketAddr,
         /// What is served, and what is on disk.
-        fault: Box<Fault>,
+        fault: Box<Finding>,
         /// How long was waited.
         waited: Duration,
     },

@@ -86,12 +86,16 @@ fn at(time: &str) -> Timestamp {
     time.parse().unwrap()
 }
 
-fn faults(served: &ServedChain, disk: &ExpectedCertificate, name: &str) -> Vec<Fault> {
+fn faults(served: &ServedChain, disk: &ExpectedCertificate, name: &str) -> Vec<Finding> {
     judge(served, disk, &Hostname::parse(name).unwrap(), at("2026-02-01T00:00:00Z"))
 }
 
-fn missing(of: &str) -> Vec<Fault> {
-    vec![Fault::Incomplete { missing: format!("CN={of}") }]
+fn is_another(found: &[Finding]) -> bool {
+    matches!(found, [found] if found.code == Code::ServedAnother)
+}
+
+fn missing(of: &str) -> Vec<Finding> {
+    vec![incomplete(&format!("CN={of}"))]
 }
 
 #[test]
@@ -112,7 +116,7 @@ fn an_old_certificate_is_another_one_however_alike() {
     let twin = issue("leaf", Some(("lower", &w.lower)), &["a.example"], 4);
     for other in [old, twin] {
         let found = faults(&served(&[&other, &w.lower, &w.upper]), &w.disk(), "a.example");
-        assert!(matches!(found[..], [Fault::Another { .. }]), "{found:?}");
+        assert!(is_another(&found), "{found:?}");
     }
     let old = issue("leaf", Some(("lower", &w.lower)), &["a.example"], 3);
     let found = faults(&served(&[&old, &w.lower, &w.upper]), &w.disk(), "a.example");
@@ -164,9 +168,9 @@ fn every_certificate_of_the_chain_on_disk_has_to_be_sent() {
 fn a_chain_out_of_order_says_where() {
     let w = world(&["a.example"]);
     let found = faults(&served(&[&w.leaf, &w.upper, &w.lower]), &w.disk(), "a.example");
-    assert_eq!(found, [Fault::Disordered { place: "CN=upper".to_owned() }]);
+    assert_eq!(found, [disordered("CN=upper")]);
     let twice = faults(&served(&[&w.leaf, &w.leaf, &w.lower, &w.upper]), &w.disk(), "a.example");
-    assert_eq!(twice, [Fault::Disordered { place: "CN=leaf".to_owned() }]);
+    assert_eq!(twice, [disordered("CN=leaf")]);
 }
 
 #[test]
@@ -187,8 +191,8 @@ fn names_are_covered_by_themselves_or_by_a_wildcard_of_one_label() {
         ("x.y.b.example", false),
         ("x.a.example", false),
     ] {
-        let expected: &[Fault] =
-            &[Fault::NotCovered(Hostname::parse(name).unwrap())][usize::from(is_covered)..];
+        let expected: &[Finding] =
+            &[not_covered(&Hostname::parse(name).unwrap())][usize::from(is_covered)..];
         assert_eq!(faults(&chain, &w.disk(), name), expected, "{name}");
     }
 }
@@ -200,10 +204,10 @@ fn a_certificate_is_good_from_its_first_to_its_last_second() {
     let chain = served(&[&w.leaf, &w.lower, &w.upper]);
     let name = Hostname::parse("a.example").unwrap();
     for (now, expected) in [
-        ("2025-12-31T23:59:59Z", vec![Fault::NotYet(first)]),
+        ("2025-12-31T23:59:59Z", vec![not_yet(first)]),
         ("2026-01-01T00:00:00Z", vec![]),
         ("2026-04-01T00:00:00Z", vec![]),
-        ("2026-04-01T00:00:01Z", vec![Fault::Expired(last)]),
+        ("2026-04-01T00:00:01Z", vec![expired(last)]),
     ] {
         assert_eq!(judge(&chain, &w.disk(), &name, at(now)), expected, "{now}");
     }
@@ -214,10 +218,10 @@ fn a_foreign_key_on_disk_is_told_only_of_the_certificate_it_lies_beside() {
     let w = world(&["a.example"]);
     let disk = w.disk().with_key(false);
     let chain = served(&[&w.leaf, &w.lower, &w.upper]);
-    assert_eq!(faults(&chain, &disk, "a.example"), [Fault::Key]);
+    assert_eq!(faults(&chain, &disk, "a.example"), [foreign_key()]);
     let old = issue("leaf", Some(("lower", &w.lower)), &["a.example"], 3);
     let found = faults(&served(&[&old, &w.lower, &w.upper]), &disk, "a.example");
-    assert!(matches!(found[..], [Fault::Another { .. }]), "{found:?}");
+    assert!(is_another(&found), "{found:?}");
 }
 
 #[test]

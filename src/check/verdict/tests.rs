@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::*;
 use crate::base::names::{HostLabel, Webroot};
 use crate::ca::caa::{CaaRecord, Relevant};
+use crate::ca::served::{incomplete, not_covered};
 use crate::ca::sight::{
-    Answer, Leaf, LeafFault, Miss, MissKind, NonceAnswer, Planted, Planting, Presented, Sight,
+    Answer, Leaf, Miss, MissKind, NonceAnswer, Planted, Planting, Presented, Sight,
 };
 use crate::check::health::{self, Vitals};
 use crate::check::matrix::{Gathered, HostSeen, Told};
@@ -510,15 +511,8 @@ fn a_name_that_only_another_hosts_lineage_has_needs_a_certificate_at_each_of_its
     for (lacks, at, place) in [(VPS, 1, "A 192.0.2.10"), (HOME, 0, "AAAA 2001:db8::20")] {
         let mut g = healthy();
         g.hosts[lacks].report.as_mut().unwrap().lineages[0] = lineage("b", "CC");
-        let uncovered = || Leaf {
-            faults: vec![LeafFault {
-                severity: Severity::Problem,
-                code: Code::ServedNotCovered,
-                what: "serves a certificate that is not for a.example".into(),
-                remedy: "see to it".into(),
-            }],
-            ..leaf("CC")
-        };
+        let uncovered =
+            || Leaf { faults: vec![not_covered(&lineage("a", "AA").names[0])], ..leaf("CC") };
         for sight in sights(&mut g) {
             sight.presented[at].leaf = Some(uncovered());
         }
@@ -541,7 +535,7 @@ fn a_name_that_only_another_hosts_lineage_has_needs_a_certificate_at_each_of_its
             let other = ["BB", "AA"][at];
             sight.presented[at].leaf = Some(leaf(if other == "AA" { "BB" } else { "AA" }));
         }
-        let served = |f: &Finding| f.code.word().starts_with("served-");
+        let served = |f: &Finding| f.code.is_of_a_handshake();
         assert!(!verdict(&Matrix::of(&g)).1.iter().any(served), "{:?}", verdict(&Matrix::of(&g)).1);
     }
 }
@@ -555,13 +549,7 @@ fn what_is_presented_is_what_is_on_disk_and_whole() {
     assert_eq!(found(&g), ["served-another home AAAA 2001:db8::20 port 443"]);
     let mut g = healthy();
     for sight in sights(&mut g) {
-        let fault = LeafFault {
-            severity: Severity::Warning,
-            code: Code::ServedChainIncomplete,
-            what: "w".into(),
-            remedy: "r".into(),
-        };
-        sight.presented[1].leaf.as_mut().unwrap().faults.push(fault);
+        sight.presented[1].leaf.as_mut().unwrap().faults.push(incomplete("CN=E5"));
     }
     assert_eq!(found(&g), ["served-chain-incomplete vps A 192.0.2.10 port 443"]);
     let mut g = healthy();
