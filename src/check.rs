@@ -6,6 +6,7 @@
 //! | [`resolver`] | a name's records as the CA finds them |
 //! | [`mod@gather`] | asking all hosts |
 //! | [`matrix`] | who answers whose nonce at which address, as far as others can tell |
+//! | [`mod@causes`] | one finding for each cause |
 //! | [`verdict`] | what would happen to a renewal, and who is to blame |
 //! | [`culprit`] | the directive that keeps a nonce from coming back |
 //! | `hindrance` | what of a host itself keeps its renewals from working |
@@ -29,6 +30,7 @@ pub mod admission;
 pub mod answerer;
 mod borrowed_account;
 pub mod bounds;
+pub mod causes;
 pub mod culprit;
 pub mod directive;
 pub mod door;

@@ -19,6 +19,7 @@ use crate::base::names::{Hostname, Route, Webroot};
 use crate::certbot::lineages::{Lineages, lineages};
 use crate::certbot::renewal_file::Lineage;
 use crate::check::answerer::{Handling, VhostAnswer, Whose, answerer};
+use crate::check::causes::merged;
 use crate::check::directive::Texts;
 use crate::check::faults::{RenewedName, faults, unswitchable};
 use crate::check::health;
@@ -188,7 +189,8 @@ fn foreign(server: &WebServer, known: &Lineages, is_busy: bool, out: &mut Inspec
 /// For the handshakes of one lineage's vhosts.
 const HANDSHAKES: Duration = Duration::from_secs(5);
 
-fn look(settings: &Settings) -> Result<(Server, Observation), report::Error> {
+/// The Apache that runs here, and its configuration without our lines.
+pub(super) fn look(settings: &Settings) -> Result<(Server, Observation), report::Error> {
     let (journal, _) = apply::read_journal(&settings.journal())?;
     let server = server::find(settings.pid_file.as_deref())?;
     let observed = observe::observe(&server, journal)?;
@@ -334,27 +336,6 @@ fn is_repetition(text: &str, answerer: &Answerer) -> bool {
     }
 }
 
-/// The same finding of several names, once.
-fn merged(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut out: Vec<Finding> = Vec::new();
-    for finding in findings {
-        let same = |known: &&mut Finding| {
-            (known.severity, &known.code, &known.place, &known.what, &known.remedy)
-                == (finding.severity, &finding.code, &finding.place, &finding.what, &finding.remedy)
-        };
-        match out.iter_mut().find(same) {
-            Some(known) => known.names.extend(finding.names),
-            None => out.push(finding),
-        }
-    }
-    for finding in &mut out {
-        finding.names.sort();
-        finding.names.dedup();
-    }
-    out.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -368,22 +349,5 @@ mod tests {
         assert!(!is_repetition("ProxyPass /.well-known/acme-challenge/ !", &passed));
         assert!(is_repetition("ProxyPass /.well-known/acme-challenge/ !", &Answerer::Webroot));
         assert!(!is_repetition("ProxyPass /.well-known/ http://vps/", &Answerer::Webroot));
-    }
-
-    #[test]
-    fn one_fault_of_several_names_is_one_finding_and_problems_come_first() {
-        let of = |name: &str, code| {
-            let mut found = Finding::new(code, None, "w", "r");
-            found.names = vec![Hostname::parse(name).unwrap()];
-            found
-        };
-        let all = vec![
-            of("b.example", Code::OldHook),
-            of("a.example", Code::OldHook),
-            of("c.example", Code::Staging),
-        ];
-        let told = merged(all);
-        let told: Vec<_> = told.into_iter().map(|f| (f.code, f.names.len())).collect();
-        assert_eq!(told, [(Code::Staging, 1), (Code::OldHook, 2)]);
     }
 }

@@ -13,9 +13,9 @@ use crate::ca::resolve::{Resolve, System};
 use crate::ca::sight::Question;
 use crate::certbot::lineages::lineages;
 use crate::check::bounds::{Bounds, is_public};
+use crate::check::inspect;
 use crate::check::resolver::Resolver;
 use crate::config::{Host, Settings};
-use crate::switch::{apply, observe};
 
 /// How far `question` may go on this host.
 pub fn bounds(settings: &Settings, question: &Question) -> Bounds {
@@ -50,13 +50,9 @@ pub fn bounds_for<'a>(
 
 /// The names and the addresses of Apache's vhosts.
 fn served(settings: &Settings, bounds: &mut Bounds) {
-    let look = || {
-        let (journal, _) = apply::read_journal(&settings.journal()).ok()?;
-        let server = crate::apache::server::find(settings.pid_file.as_deref()).ok()?;
-        Some(observe::observe(&server, journal).ok()?.user)
-    };
-    let Some(dump) = look() else { return };
-    bounds.names.extend(vhosts(&dump).iter().flat_map(Vhost::names));
+    let Ok((_, seen)) = inspect::look(settings) else { return };
+    let dump = &seen.user;
+    bounds.names.extend(vhosts(dump).iter().flat_map(Vhost::names));
     bounds.hosts.extend(dump.bindings.iter().filter_map(|binding| binding.address));
 }
 

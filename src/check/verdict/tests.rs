@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::base::names::{HostLabel, Webroot};
+use crate::base::names::{HostLabel, Hostname, Webroot};
 use crate::ca::caa::{CaaRecord, Relevant};
 use crate::ca::served::{incomplete, not_covered};
 use crate::ca::sight::{
