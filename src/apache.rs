@@ -1,6 +1,7 @@
 //! What Apache's configuration means, and the server that runs it.
 
 pub mod by_hand;
+pub mod claims;
 pub mod complaint;
 pub mod condition;
 pub mod dead;
@@ -10,9 +11,9 @@ pub mod dump;
 pub mod expression;
 pub mod foreign;
 pub mod generated;
-pub mod hopeless;
 pub mod htaccess;
 pub mod likelihood;
+pub mod managed_domain;
 pub mod mapping;
 pub mod obstacles;
 pub mod oracle;
@@ -21,7 +22,6 @@ pub mod port;
 pub mod proxying;
 pub mod refusal;
 pub mod request;
-pub mod responder;
 pub mod rewrite;
 pub mod rulebook;
 #[cfg(test)]

@@ -8,15 +8,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::apache::document::words;
-use crate::apache::dump::{Node, Origin};
+use crate::apache::dump::Node;
 use crate::apache::htaccess::{self, Htaccess};
 use crate::apache::likelihood::Likelihood;
-use crate::apache::obstacles::Obstacles;
 use crate::apache::pattern;
-use crate::apache::refusal::Refusal;
 use crate::apache::request::Request;
-use crate::apache::responder::responder;
-use crate::apache::rewrite;
+use crate::apache::rewrite::{Touch, touch};
 use crate::apache::rulebook::is_on;
 use crate::apache::sections::{Applied, MergeStage, components, within};
 use crate::apache::vhosts::Vhost;
@@ -38,9 +35,16 @@ impl Level<'_> {
         self.section.map_or(Likelihood::Yes, |s| s.likelihood)
     }
 
-    /// How deep in `<If>` it stands; 0 is outside.
+    /// How deep in `<If>` it stands, if it decides about access, handlers or rewriting; 0 is outside.
     pub fn nesting(&self) -> usize {
-        self.section.filter(|s| s.stage == MergeStage::If).map_or(0, |s| s.depth)
+        let decides = |name: &str| {
+            matches!(name, "require" | "order" | "allow" | "deny" | "sethandler")
+                || name.starts_with("<require")
+                || name.starts_with("rewrite")
+        };
+        let inside = self.section.filter(|s| s.stage == MergeStage::If);
+        let inside = inside.filter(|_| self.nodes.iter().any(|node| decides(&node.name)));
+        inside.map_or(0, |section| section.depth)
     }
 }
 
@@ -122,88 +126,80 @@ fn is_read(htaccess: &Htaccess, sections: &[Applied<'_>]) -> bool {
     })
 }
 
-/// The `.htaccess` files that Apache reads and we cannot.
+/// Why root cannot read a `.htaccess` that Apache reads, for each.
 ///
 /// To what is no regular file Apache answers 403 (`ap_parse_htaccess`, `ap_pcfg_openfile`); the
 /// line of a vhost comes too late for that.
-pub fn unreadable(vhost: &Vhost<'_>, files: &[Htaccess], sections: &[Applied<'_>]) -> Vec<Refusal> {
+pub fn unreadable<'a>(
+    vhost: &Vhost<'_>,
+    files: &'a [Htaccess],
+    sections: &[Applied<'_>],
+) -> Vec<&'a str> {
     let read = htaccess::read_by(vhost, files).into_iter().filter(|file| is_read(file, sections));
-    read.filter_map(|file| file.unreadable.as_deref()).map(Refusal::unreadable).collect()
+    read.filter_map(|file| file.unreadable.as_deref()).collect()
 }
 
-/// Adds to `found` what `levels` put in the way.
-///
-/// `engine` is the rewrite engine of the vhost itself, `None` without `mod_rewrite`.
-pub fn add_obstacles(
-    levels: &[Level<'_>],
-    engine: Option<bool>,
-    request: &Request,
-    found: &mut Obstacles,
-) -> Result<(), Refusal> {
-    let mut by_host = None;
-    let mut rules: Vec<(&Level<'_>, Vec<&Node>)> = Vec::new();
-    let loaded = engine.is_some();
-    let mut engine = engine.unwrap_or_default();
+/// A directive that decides, and its level; none for one of the server level.
+pub type Decisive<'a, 'b> = (&'a Node, Option<&'b Level<'a>>);
+
+/// The last words on access that do not simply grant it: of `Require`, and of `Order`, `Allow` and
+/// `Deny`.
+pub fn denials<'a, 'b>(levels: &'b [Level<'a>]) -> [Option<Decisive<'a, 'b>>; 2] {
+    [last_word(levels, None, denial), last_word(levels, None, host_denial)]
+}
+
+/// The last `SetHandler`, unless it is for the handler of files.
+pub fn handler<'a, 'b>(vhost: &Vhost<'a>, levels: &'b [Level<'a>]) -> Option<Decisive<'a, 'b>> {
+    let is_for_files = |node: &Node| {
+        let word = words(&node.arguments).next().unwrap_or_default();
+        word.eq_ignore_ascii_case(b"none") || word == b"default-handler"
+    };
+    let server = vhost.all().rfind(|n| n.name == "sethandler");
+    last_word(levels, server.filter(|node| !is_for_files(node)), |nodes| {
+        let last = nodes.iter().rfind(|n| n.name == "sethandler")?;
+        Some(if is_for_files(last) { Says::Clear } else { Says::Block(last) })
+    })
+}
+
+/// What one level says about access, or about the handler.
+enum Says<'a> {
+    /// This line stands between the request and the file.
+    Block(&'a Node),
+    /// Nothing does, whatever was said before.
+    Clear,
+}
+
+/// What is left of what `server` and the levels say; what only may hold takes nothing away.
+fn last_word<'a, 'b>(
+    levels: &'b [Level<'a>],
+    server: Option<&'a Node>,
+    says: impl Fn(&[&'a Node]) -> Option<Says<'a>>,
+) -> Option<Decisive<'a, 'b>> {
+    let mut last = server.map(|node| (node, None));
     for level in levels {
-        let before = (found.denied.clone(), by_host.clone(), found.handled.clone());
-        if let Some(denied) = denial(&level.nodes) {
-            found.denied = denied;
-        }
-        if let Some(denied) = host_denial(&level.nodes) {
-            by_host = denied;
-        }
-        if let Some(node) = level.nodes.iter().rfind(|n| n.name == "sethandler") {
-            found.handled = handler(node);
-        }
-        if level.likelihood() == Likelihood::Maybe {
-            // What only may hold takes no obstacle away.
-            found.denied = found.denied.take().or(before.0.clone());
-            by_host = by_host.take().or(before.1.clone());
-            found.handled = found.handled.take().or(before.2.clone());
-        }
-        let changed =
-            (&found.denied, &by_host, &found.handled) != (&before.0, &before.1, &before.2);
-        let rewrites = loaded && merge_rules(level, &mut engine, &mut rules);
-        if changed || rewrites {
-            found.nesting = found.nesting.max(level.nesting());
+        match says(&level.nodes) {
+            Some(Says::Block(node)) => last = Some((node, Some(level))),
+            Some(Says::Clear) if level.likelihood() == Likelihood::Yes => last = None,
+            Some(Says::Clear) | None => {}
         }
     }
-    found.denied_by_host = by_host.is_some();
-    found.denied = found.denied.take().or(by_host);
-    if !engine {
-        return Ok(());
-    }
-    if let Some((level, touch)) = first_touch(rules, request) {
-        let section = level.section.map_or(&b""[..], |s| &s.node.arguments);
-        responder(&touch, section)?;
-        found.rewritten.get_or_insert_with(|| touch.rule.origin.clone());
-    }
-    Ok(())
+    last
 }
 
-/// The first per-directory rule that changes, or may change, the request once it is mapped, and
-/// what its pattern sees.
-pub fn rewritten<'b>(
-    levels: &[Level<'b>],
+/// The first per-directory rule that changes, or may change, the request once it is mapped.
+///
+/// `engine` is the rewrite engine of the vhost itself.
+pub fn rewritten<'a, 'b>(
+    levels: &'b [Level<'a>],
     mut engine: bool,
     request: &Request,
-) -> Option<(rewrite::Touch<'b>, Vec<u8>)> {
-    let mut rules = Vec::new();
+) -> Option<(Touch<'a>, &'b Level<'a>)> {
+    let mut rules: Vec<(&Level<'a>, Vec<&Node>)> = Vec::new();
     for level in levels {
         merge_rules(level, &mut engine, &mut rules);
     }
-    let (level, touch) = first_touch(rules, request).filter(|_| engine)?;
-    Some((touch, level.subject.clone()))
-}
-
-fn first_touch<'a, 'b>(
-    rules: Vec<(&'a Level<'b>, Vec<&'b Node>)>,
-    request: &Request,
-) -> Option<(&'a Level<'b>, rewrite::Touch<'b>)> {
-    let touched = |(level, nodes): (&'a Level<'b>, Vec<&'b Node>)| {
-        Some((level, rewrite::touch(nodes, request, &level.subject)?))
-    };
-    rules.into_iter().find_map(touched)
+    let mut rules = rules.into_iter().filter(|_| engine);
+    rules.find_map(|(level, nodes)| Some((touch(nodes, request, &level.subject)?, level)))
 }
 
 /// `config_perdir_merge` (`mod_rewrite.c`): a level with any of its directives
@@ -212,11 +208,11 @@ fn merge_rules<'a, 'b>(
     level: &'a Level<'b>,
     engine: &mut bool,
     rules: &mut Vec<(&'a Level<'b>, Vec<&'b Node>)>,
-) -> bool {
+) {
     let ours: Vec<&Node> =
         level.nodes.iter().copied().filter(|n| n.name.starts_with("rewrite")).collect();
     if ours.is_empty() {
-        return false;
+        return;
     }
     let maybe = level.likelihood() == Likelihood::Maybe;
     if let Some(node) = ours.iter().rfind(|n| n.name == "rewriteengine") {
@@ -230,12 +226,10 @@ fn merge_rules<'a, 'b>(
         rules.clear();
     }
     rules.push((level, ours));
-    true
 }
 
-/// A level's own `Require` lines replace all before them unless `AuthMerging`
-/// says otherwise: `Some(None)` grants to all, `Some(Some(_))` does not simply grant.
-pub fn denial(level: &[&Node]) -> Option<Option<Origin>> {
+/// A level's own `Require` lines replace all before them unless `AuthMerging` says otherwise.
+fn denial<'a>(level: &[&'a Node]) -> Option<Says<'a>> {
     let mut requires =
         level.iter().filter(|n| n.name == "require" || n.name.starts_with("<require"));
     let first = requires.next()?;
@@ -244,26 +238,33 @@ pub fn denial(level: &[&Node]) -> Option<Option<Origin>> {
         matches!(&words[..], [all, granted]
             if all.eq_ignore_ascii_case(b"all") && granted.eq_ignore_ascii_case(b"granted"))
     };
+    if !all_granted || requires.next().is_some() {
+        return Some(Says::Block(first));
+    }
     let merges = level.iter().any(|n| n.name == "authmerging");
-    (!all_granted || requires.next().is_some())
-        .then(|| Some(first.origin.clone()))
-        .or_else(|| (!merges).then_some(None))
+    (!merges).then_some(Says::Clear)
 }
 
 /// The same for `Order`, `Allow` and `Deny` (`mod_access_compat`).
-pub fn host_denial(level: &[&Node]) -> Option<Option<Origin>> {
+fn host_denial<'a>(level: &[&'a Node]) -> Option<Says<'a>> {
     let mut lines = level.iter().filter(|n| matches!(n.name.as_str(), "order" | "allow" | "deny"));
     let first = lines.clone().next()?;
     let from_all = |n: &&&Node| {
         n.name == "allow" && words(&n.arguments).any(|w| w.eq_ignore_ascii_case(b"all"))
     };
-    let granted = lines.clone().any(|n| from_all(&n)) && !lines.any(|n| n.name == "deny");
-    Some((!granted).then(|| first.origin.clone()))
+    // `Order` says when `Deny` counts; it is the latter that denies.
+    let deny = lines.clone().find(|n| n.name == "deny");
+    let decisive = deny.filter(|_| first.name == "order").unwrap_or(first);
+    let granted = lines.any(|n| from_all(&n)) && deny.is_none();
+    Some(if granted { Says::Clear } else { Says::Block(decisive) })
 }
 
-/// The handler that a `SetHandler` chooses, unless it is the one for files.
-pub fn handler(node: &Node) -> Option<Origin> {
-    let word = words(&node.arguments).next().unwrap_or_default();
-    let for_files = word.eq_ignore_ascii_case(b"none") || word == b"default-handler";
-    (!for_files).then(|| node.origin.clone())
+/// Whether a line on access denies whoever asks, without anything else that has to be weighed.
+pub fn certainly_denies(node: &Node) -> bool {
+    let first = words(&node.arguments).next().unwrap_or_default().to_ascii_lowercase();
+    match node.name.as_str() {
+        "require" => !matches!(&first[..], b"expr" | b"env" | b"method" | b"not"),
+        // `Order` alone decides nothing before its `Deny` and `Allow` are weighed.
+        name => name == "deny",
+    }
 }

@@ -4,26 +4,16 @@
 //! vhost's own before the main server's (`translate_alias_redir`, `mod_alias.c`).
 
 use crate::apache::document::words;
-use crate::apache::dump::{Node, Origin};
+use crate::apache::dump::{Dump, Node};
 use crate::apache::pattern::{self, Pattern};
 use crate::apache::request::Request;
 use crate::apache::sections::{Applied, MergeStage};
 use crate::apache::vhosts::Vhost;
-use crate::base::names::Webroot;
-
-/// The challenge path leads to a directory that is not the webroot's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Elsewhere {
-    /// The `Alias` or `DocumentRoot`; `None` for a default.
-    pub at: Option<Origin>,
-    /// An `Alias` in a `<Location>`, which only `mod_rewrite` overrules.
-    pub needs_rewrite: bool,
-}
 
 /// The server-level `Redirect` that answers.
-pub fn redirected<'a>(vhost: &Vhost<'a>, request: &Request) -> Option<&'a Origin> {
+pub fn redirected<'a>(vhost: &Vhost<'a>, request: &Request) -> Option<&'a Node> {
     let mut own = vhost.own().chain(vhost.main.iter().copied());
-    own.find(|node| redirects(node, request)).map(|node| &node.origin)
+    own.find(|node| redirects(node, request))
 }
 
 /// Whether a `Redirect [status] path [url]` or one of its kin takes the request.
@@ -54,25 +44,25 @@ pub struct Mapped<'a> {
     pub to: Vec<u8>,
 }
 
-/// Where the path leads on disk when it is not the webroot.
-pub fn elsewhere(
-    vhost: &Vhost<'_>,
-    document_root: &str,
-    request: &Request,
-    webroot: &Webroot,
-    sections: &[Applied<'_>],
-) -> Option<Elsewhere> {
-    let wanted = [webroot.as_str().as_bytes(), request.path().as_bytes()].concat();
-    let Mapped { by, to } = mapped(vhost, document_root, request, sections);
-    let located = by.is_some_and(|n| n.name == "alias" && words(&n.arguments).count() < 2);
-    let needs_rewrite = located || by.is_some_and(|n| n.name.starts_with("wsgi"));
-    (to != squeeze(&wanted)).then(|| Elsewhere { at: by.map(|n| n.origin.clone()), needs_rewrite })
+/// `JkMount` takes the request in `map_to_storage`, after anything we may insert.
+pub fn jk<'a>(vhost: &Vhost<'a>, request: &Request) -> Option<&'a Node> {
+    let covers = |name: &'static str| {
+        vhost.all().filter(move |n| n.name == name).find(|n| {
+            words(&n.arguments).next().is_some_and(|p| {
+                let p = p.strip_suffix(b"|/*").unwrap_or(&p).to_vec();
+                let head = p.split(|&b| b == b'*').next().unwrap_or(&p);
+                request.path().as_bytes().starts_with(head)
+                    && (p.contains(&b'*') || p == request.path().as_bytes())
+            })
+        })
+    };
+    covers("jkmount").filter(|_| covers("jkunmount").is_none())
 }
 
 /// Where the path leads on disk when nothing but aliases and the document root decides.
 pub fn mapped<'a>(
     vhost: &Vhost<'a>,
-    document_root: &str,
+    dump: &Dump,
     request: &Request,
     sections: &[Applied<'a>],
 ) -> Mapped<'a> {
@@ -91,8 +81,7 @@ pub fn mapped<'a>(
         (None, Some(node)) => (Some(node), Vec::new()),
         (None, None) => {
             let root = vhost.all().rfind(|n| n.name == "documentroot");
-            let path = root.and_then(|n| words(&n.arguments).next());
-            (root, [&path.unwrap_or_else(|| document_root.into())[..], url].concat())
+            (root, [&vhost.document_root(dump)[..], url].concat())
         }
     };
     Mapped { by, to: squeeze(&to) }

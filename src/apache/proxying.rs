@@ -6,22 +6,11 @@
 //! phase, and the variable `no-proxy` ends it before it begins.
 
 use crate::apache::document::words;
-use crate::apache::dump::{Node, Origin};
+use crate::apache::dump::Node;
 use crate::apache::pattern::{self, Pattern};
 use crate::apache::request::Request;
 use crate::apache::sections::{Applied, MergeStage};
 use crate::apache::vhosts::Vhost;
-
-/// The `ProxyPass` that takes the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Winner<'a> {
-    /// The line.
-    pub node: &'a Node,
-    /// Where it stands.
-    pub origin: &'a Origin,
-    /// It has `mapping=encoded`.
-    pub encoded: bool,
-}
 
 /// Every line that matches a request, apart by what becomes of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,12 +26,11 @@ pub fn winner<'a>(
     vhost: &Vhost<'a>,
     request: &Request,
     sections: &[Applied<'a>],
-) -> Option<Winner<'a>> {
+) -> Option<&'a Node> {
     if is_switched_off(vhost, request) {
         return None;
     }
-    let node = search(vhost, request, sections).deciding.into_iter().find(|n| !is_exclusion(n))?;
-    Some(Winner { node, origin: &node.origin, encoded: is_encoded(node) })
+    search(vhost, request, sections).deciding.into_iter().find(|n| !is_exclusion(n))
 }
 
 /// `ProxyExpressEnable`: the name that is asked for is looked up in a file, and passed on before

@@ -25,50 +25,24 @@ pub enum Effect {
     Path(Option<Vec<u8>>),
 }
 
-/// The first rule that changes, or may change, a challenge request.
+/// A rule that changes, or may change, a challenge request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Touch<'a> {
     /// The `RewriteRule`.
     pub rule: &'a Node,
     /// Whether it certainly applies.
     pub likelihood: Likelihood,
+    /// Whether a CA's request for a file that exists is more likely than not to meet the conditions.
+    pub is_likely: bool,
     /// What it does.
     pub effect: Effect,
+    /// The URL of another server that it leads to, if it can be told.
+    pub url: Option<Vec<u8>>,
     /// Its `RewriteCond` lines.
     pub conditions: Vec<&'a Node>,
-    /// What its pattern sees.
-    subject: Vec<u8>,
 }
 
 impl Touch<'_> {
-    /// Whether a CA's request for a file that exists is more likely than not to meet the conditions:
-    /// a list of clients is for others, a list of exceptions hardly names the CA.
-    pub fn is_likely(&self, request: &Request) -> bool {
-        let rule = Rule::parse(&self.rule.arguments);
-        self.conditions.iter().all(|node| {
-            let pattern = arguments_of(&node.arguments).nth(1).unwrap_or_default();
-            let (inverse, text) = negation(&pattern);
-            // A map of names has the CA's.
-            let is_mapped = node.arguments.windows(2).any(|pair| pair == b"${");
-            match condition(&node.arguments, request, &|text| rule.filled(text, &self.subject)) {
-                (Likelihood::Maybe, _) if is_mapped => !inverse,
-                (Likelihood::Maybe, _) => inverse != text.starts_with(b"-"),
-                (known, or) => known == Likelihood::Yes || or,
-            }
-        })
-    }
-
-    /// What the rule turns the path into, as it is written.
-    pub fn substitution(&self) -> Vec<u8> {
-        arguments_of(&self.rule.arguments).nth(1).unwrap_or_default()
-    }
-
-    /// The pattern of the rule, if it is not an inverted one.
-    pub fn pattern(&self) -> Option<Pattern> {
-        let (negated, pattern) = Rule::parse(&self.rule.arguments).compiled();
-        pattern.filter(|_| !negated)
-    }
-
     /// Whether the rule is written for the challenge path, not for all but it.
     pub fn is_meant(&self) -> bool {
         let names_it = |text: &[u8]| {
@@ -81,38 +55,63 @@ impl Touch<'_> {
 }
 
 /// The first of `nodes`' rules that changes the request, if any does.
-///
-/// `subject` is what patterns are matched against: the URL path in server
-/// context, the rest of it in a per-directory context.
 pub fn touch<'a>(
     nodes: impl IntoIterator<Item = &'a Node>,
     request: &Request,
     subject: &[u8],
 ) -> Option<Touch<'a>> {
-    let mut conditions: Vec<&Node> = Vec::new();
-    for node in nodes {
-        match node.name.as_str() {
-            "rewritecond" => conditions.push(node),
-            "rewriterule" => {
-                let rule = Rule::parse(&node.arguments);
-                let likelihood = rule.applies(&conditions, request, subject);
-                let conditions = std::mem::take(&mut conditions);
-                let effect = rule.effect(subject);
-                match (likelihood, &effect) {
-                    (Likelihood::No, _) => {}
-                    (Likelihood::Yes, Effect::Pass) if rule.is_last() => return None,
-                    // A skip or chain after a dash decides about later rules: not followed.
-                    (_, Effect::Pass) if !rule.jumps() => {}
-                    _ => {
-                        let subject = subject.to_vec();
-                        return Some(Touch { rule: node, likelihood, effect, conditions, subject });
+    touches(nodes, request, subject).next()
+}
+
+/// Those of `nodes`' rules that change the request unless one before them does: none comes after one
+/// that certainly applies.
+///
+/// `subject` is what patterns are matched against: the URL path in server
+/// context, the rest of it in a per-directory context.
+pub fn touches<'a>(
+    nodes: impl IntoIterator<Item = &'a Node>,
+    request: &Request,
+    subject: &[u8],
+) -> impl Iterator<Item = Touch<'a>> {
+    let mut nodes = nodes.into_iter();
+    let mut is_over = false;
+    std::iter::from_fn(move || {
+        let mut conditions: Vec<&Node> = Vec::new();
+        while !is_over && let Some(node) = nodes.next() {
+            match node.name.as_str() {
+                "rewritecond" => conditions.push(node),
+                "rewriterule" => {
+                    let conditions = std::mem::take(&mut conditions);
+                    let rule = Rule::parse(&node.arguments);
+                    let likelihood = rule.applies(&conditions, request, subject);
+                    let effect = rule.effect(subject);
+                    match (likelihood, &effect) {
+                        (Likelihood::No, _) => {}
+                        (Likelihood::Yes, Effect::Pass) if rule.is_last() => is_over = true,
+                        // A skip or chain after a dash decides about later rules: not followed.
+                        (_, Effect::Pass) if !rule.jumps() => {}
+                        _ => {
+                            is_over = likelihood == Likelihood::Yes;
+                            let is_likely =
+                                is_over || rule.is_likely(&conditions, request, subject);
+                            let url = rule.url(request, subject);
+                            let rule = node;
+                            return Some(Touch {
+                                rule,
+                                likelihood,
+                                is_likely,
+                                effect,
+                                url,
+                                conditions,
+                            });
+                        }
                     }
                 }
+                _ => {}
             }
-            _ => {}
         }
-    }
-    None
+        None
+    })
 }
 
 struct Rule {
@@ -155,6 +154,30 @@ impl Rule {
             return Likelihood::No;
         }
         all_conditions(conditions, request, &|text| self.filled(text, subject))
+    }
+
+    /// A list of clients is for others, a list of exceptions hardly names the CA.
+    fn is_likely(&self, conditions: &[&Node], request: &Request, subject: &[u8]) -> bool {
+        conditions.iter().all(|node| {
+            let pattern = arguments_of(&node.arguments).nth(1).unwrap_or_default();
+            let (inverse, text) = negation(&pattern);
+            // A map of names has the CA's.
+            let is_mapped = node.arguments.windows(2).any(|pair| pair == b"${");
+            match condition(&node.arguments, request, &|text| self.filled(text, subject)) {
+                (Likelihood::Maybe, _) if is_mapped => !inverse,
+                (Likelihood::Maybe, _) => inverse != text.starts_with(b"-"),
+                (known, or) => known == Likelihood::Yes || or,
+            }
+        })
+    }
+
+    /// The substitution with all that it refers to, if that can be told.
+    fn url(&self, request: &Request, subject: &[u8]) -> Option<Vec<u8>> {
+        let text = request.filled(&self.substitution)?;
+        match self.compiled() {
+            (false, Some(pattern)) => pattern.substitute(subject, text.as_bytes()),
+            _ => Some(text.into_bytes()),
+        }
     }
 
     /// What of a condition's text the groups of the pattern fill in (`do_expand`): `None` where it cannot be told.

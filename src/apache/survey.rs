@@ -1,23 +1,21 @@
 //! pure: finds everything that stands between a challenge request and certbot's webroot.
 //!
-//! In the order of Apache's phases: `mod_rewrite`, `mod_proxy`, `mod_alias`,
-//! then access and handlers.
+//! All claims of a vhost to the request, not the first alone: those that an inserted line overrules
+//! are obstacles, the others reasons to refuse.
 
-use crate::apache::directories::{self, levels};
-use crate::apache::dump::{Dump, Origin};
-use crate::apache::hopeless::hopeless;
+use crate::apache::claims::{Act, RequestClaim, Walk, walk};
+use crate::apache::directories::Level;
+use crate::apache::document::words;
+use crate::apache::dump::{Dump, Node, Origin};
 use crate::apache::htaccess::Htaccess;
 use crate::apache::likelihood::Likelihood;
-use crate::apache::mapping::{Elsewhere, elsewhere, redirected};
-use crate::apache::obstacles::Obstacles;
+use crate::apache::mapping::squeeze;
+use crate::apache::obstacles::{Obstacle, Obstacles};
 use crate::apache::port;
-use crate::apache::proxying::{by_express, winner};
 use crate::apache::refusal::Refusal;
 use crate::apache::request::Request;
-use crate::apache::responder::responder;
-use crate::apache::rewrite::{self, Effect};
-use crate::apache::rulebook::Rulebook;
-use crate::apache::sections::applied;
+use crate::apache::rewrite::{Effect, Touch};
+use crate::apache::sections::{Applied, MergeStage};
 use crate::apache::vhosts::Vhost;
 use crate::base::names::{HTTP_PORT, Webroot};
 
@@ -33,53 +31,106 @@ pub fn obstacles(
     htaccess: &[Htaccess],
 ) -> Result<Obstacles, Vec<Refusal>> {
     let directory = webroot.challenge_directory();
-    let request = &vhost.sees(&request.planted(&directory, true));
-    let sections = applied(vhost, request, &directory);
-    let levels = levels(vhost, &sections, htaccess, request, &directory);
-    let mut refusals = hopeless(dump, vhost, request, &levels);
-    refusals.extend(port::refused(dump, vhost, HTTP_PORT));
-    refusals.extend(directories::unreadable(vhost, htaccess, &sections));
-    let book = Rulebook::of(vhost);
-    let engine = dump.modules.contains("rewrite").then_some(book.engine);
-    let handled = vhost.all().rfind(|n| n.name == "sethandler").and_then(directories::handler);
-    let mut found = Obstacles { handled, ..Obstacles::default() };
-    let on_disk = request.mapped_to(&directory);
-    refusals.extend(directories::add_obstacles(&levels, engine, &on_disk, &mut found).err());
-    let mut mapped = false;
-    match rewritten(&book, request, webroot).filter(|_| engine == Some(true)) {
-        // A rule already leads to the webroot, and no other rule comes after it.
-        Some(Ok(None)) => mapped = found.rewritten.is_none(),
-        Some(Ok(Some(origin))) => found.rewritten = Some(origin),
-        Some(Err(refusal)) => refusals.push(refusal),
-        None => {}
-    }
-    if let Some(line) = winner(vhost, request, &sections).filter(|line| !mapped || line.encoded) {
-        (found.proxied, found.encoded) = (Some(line.origin.clone()), line.encoded);
-    }
-    if !mapped {
-        found.redirected = redirected(vhost, request).cloned();
-        found.elsewhere = elsewhere(vhost, &dump.document_root, request, webroot, &sections);
-        if let Some(node) = by_express(vhost) {
-            found.elsewhere =
-                Some(Elsewhere { at: Some(node.origin.clone()), needs_rewrite: true });
+    let request = request.planted(&directory, true);
+    let Walk { mut claims, levels, unreadable } = walk(dump, vhost, &request, &directory, htaccess);
+    // The rules of the server level are overruled together.
+    let is_rule = |claim: &RequestClaim<'_>| matches!(claim.act, Act::Rewrite(_));
+    claims.dedup_by(|next, first| is_rule(next) && is_rule(first));
+    let served = [webroot.as_str(), request.path()].concat().into_bytes();
+    // A rule already leads to the webroot, and no other rule comes after it.
+    let arrives = claims.iter().any(|claim| leads_to(claim, &served));
+    let is_rewritten = claims.iter().any(|claim| matches!(claim.act, Act::RewriteFile(_)));
+    let is_spared = |claim: &RequestClaim<'_>| match claim.act {
+        Act::Rewrite(_) => arrives,
+        Act::Express | Act::Pass | Act::Redirect | Act::Map(_) => arrives && !is_rewritten,
+        _ => false,
+    };
+    let mut refusals = unwritable(vhost);
+    let nesting = levels.iter().map(Level::nesting).max().unwrap_or_default();
+    let mut found = Obstacles { nesting, ..Obstacles::default() };
+    for claim in claims.iter().filter(|claim| !is_spared(claim)) {
+        let origin = claim.by.map(|node| &node.origin);
+        if let Some((refusal, origin)) = refusal(claim).zip(origin) {
+            refusals.push(refusal(origin));
+        } else if let Some(obstacle) = obstacle(claim, &squeeze(&served)) {
+            found.found.entry(obstacle).or_insert(origin.cloned());
         }
     }
+    refusals.extend(port::refused(dump, vhost, HTTP_PORT));
+    refusals.extend(unreadable.into_iter().map(Refusal::unreadable));
     if refusals.is_empty() { Ok(found) } else { Err(Refusal::few_of_each_file(refusals)) }
 }
 
-/// What the rules of the server level do: `Some(Ok(None))` is a way to the webroot, for good.
-fn rewritten(
-    book: &Rulebook<'_>,
-    request: &Request,
-    webroot: &Webroot,
-) -> Option<Result<Option<Origin>, Refusal>> {
-    let touch = rewrite::touch(book.all(), request, request.path().as_bytes())?;
-    let served = [webroot.as_str(), request.path()].concat();
-    let leads_there = touch.effect == Effect::Path(Some(served.into_bytes()));
-    if touch.likelihood == Likelihood::Yes && leads_there {
-        return Some(Ok(None));
-    }
-    Some(responder(&touch, b"").map(|()| Some(touch.rule.origin.clone())))
+/// Whether a rule certainly leads to the file `served`, for good.
+fn leads_to(claim: &RequestClaim<'_>, served: &[u8]) -> bool {
+    let Act::Rewrite(Touch { effect: Effect::Path(Some(to)), .. }) = &claim.act else {
+        return false;
+    };
+    claim.likelihood == Likelihood::Yes && to == served
+}
+
+/// Why no line can be inserted into `vhost` at all.
+fn unwritable(vhost: &Vhost<'_>) -> Vec<Refusal> {
+    let made = vhost.origin().filter(|origin| origin.is_macro()).map(Refusal::macro_vhost);
+    let perl = vhost.own().find(|n| n.name == "perl").map(|n| Refusal::perl(&n.origin));
+    made.into_iter().chain(vhost.unseen.map(Refusal::unseen)).chain(perl).collect()
+}
+
+/// The reason to refuse a claim that no inserted line overrules, or that is there on purpose.
+fn refusal(claim: &RequestClaim<'_>) -> Option<fn(&Origin) -> Refusal> {
+    Some(match &claim.act {
+        Act::Manage => Refusal::managed_domain,
+        Act::Mount => Refusal::jk,
+        // It acts in a later phase than anything that can be inserted.
+        Act::RedirectFile if claim.section.is_some_and(|s| s.stage == MergeStage::If) => {
+            Refusal::condition
+        }
+        Act::RedirectFile => Refusal::section_redirect,
+        Act::Rewrite(touch) | Act::RewriteFile(touch) if answers(touch, claim.section) => {
+            Refusal::responder
+        }
+        _ => return None,
+    })
+}
+
+/// Whether a rule made for the challenge path answers by itself, without certbot's files: with an
+/// account's thumbprint or a script, which someone built on purpose.
+fn answers(touch: &Touch<'_>, section: Option<Applied<'_>>) -> bool {
+    let without_file = match &touch.effect {
+        Effect::Status(code) => code == "200",
+        Effect::Path(Some(to)) => !to.ends_with(Request::SAMPLE.as_bytes()),
+        Effect::Path(None) => true,
+        _ => false,
+    };
+    let argument = section.map_or(&b""[..], |section| &section.node.arguments);
+    without_file
+        && (touch.is_meant() || String::from_utf8_lossy(argument).contains("acme-challenge"))
+}
+
+/// What a claim puts in the way of the file `served`.
+fn obstacle(claim: &RequestClaim<'_>, served: &[u8]) -> Option<Obstacle> {
+    Some(match &claim.act {
+        Act::Rewrite(_) | Act::RewriteFile(_) => Obstacle::Rewritten,
+        Act::PassEncoded => Obstacle::ProxiedEncoded,
+        Act::Pass => Obstacle::Proxied,
+        Act::Redirect => Obstacle::Redirected,
+        Act::Map(to) if to == served => return None,
+        Act::Map(_) => {
+            let is_located =
+                |node: &&Node| node.name == "alias" && words(&node.arguments).count() < 2;
+            let needs_rewrite = |node: &&Node| is_located(node) || node.name.starts_with("wsgi");
+            if claim.by.as_ref().is_some_and(needs_rewrite) {
+                Obstacle::Unaliasable
+            } else {
+                Obstacle::Elsewhere
+            }
+        }
+        Act::Express => Obstacle::Unaliasable,
+        Act::Deny => Obstacle::Denied,
+        Act::DenyByHost => Obstacle::DeniedByHost,
+        Act::Handle => Obstacle::Handled,
+        Act::Manage | Act::Mount | Act::RedirectFile => return None,
+    })
 }
 
 #[cfg(test)]
@@ -126,10 +177,10 @@ mod tests {
             "Alias /.well-known /acme",
         ]);
         assert_eq!(
-            (line(found.proxied.as_ref()), line(found.redirected.as_ref())),
+            (line(found.line(Obstacle::Proxied)), line(found.line(Obstacle::Redirected))),
             (Some(3), Some(4))
         );
-        assert_eq!(line(found.elsewhere.unwrap().at.as_ref()), Some(5));
+        assert_eq!(line(found.line(Obstacle::Elsewhere)), Some(5));
     }
 
     #[test]
@@ -137,7 +188,7 @@ mod tests {
         let rule = "RewriteRule ^ https://x/ [R]";
         assert!(found(&[rule]).is_empty());
         assert!(found(&["RewriteEngine On", rule, "RewriteEngine Off"]).is_empty());
-        assert_eq!(line(found(&["RewriteEngine On", rule]).rewritten.as_ref()), Some(4));
+        assert_eq!(line(found(&["RewriteEngine On", rule]).line(Obstacle::Rewritten)), Some(4));
     }
 
     #[test]
@@ -156,7 +207,7 @@ mod tests {
     fn htaccess_counts_only_where_it_is_allowed() {
         let rule = "RewriteEngine On\nRewriteRule ^\\.well-known/ http://vps/ [P]";
         let allowed = [ROOT, "<Directory /srv>", "AllowOverride All", "</Directory>"];
-        assert!(found_with(&allowed, rule).unwrap().rewritten.is_some());
+        assert!(found_with(&allowed, rule).unwrap().any(&[Obstacle::Rewritten]));
         assert!(found_with(&allowed, "Redirect / https://x/").is_err());
         let above = [ROOT, "<Directory /srv/.well-known>", "AllowOverride All", "</Directory>"];
         assert!(found_with(&above, rule).unwrap().is_empty());
@@ -203,12 +254,12 @@ mod tests {
             let none = "AllowOverride None";
             found_with(&[ROOT, "<Directory /srv>", none, list, "</Directory>"], rule).unwrap()
         };
-        assert!(listed("AllowOverrideList RewriteEngine RewriteRule").rewritten.is_some());
+        assert!(listed("AllowOverrideList RewriteEngine RewriteRule").any(&[Obstacle::Rewritten]));
         assert!(listed("AllowOverrideList None").is_empty());
         let allowed = ["<Directory /srv>", "AllowOverride All", "</Directory>"];
         let named = |name| found_with(&[&[ROOT, name], &allowed[..]].concat(), rule).unwrap();
         assert!(named("AccessFileName .other").is_empty());
-        assert!(named("AccessFileName .other .htaccess").rewritten.is_some());
+        assert!(named("AccessFileName .other .htaccess").any(&[Obstacle::Rewritten]));
     }
 
     #[test]
@@ -216,10 +267,12 @@ mod tests {
         let denied = ["<Location />", "Require all denied", "</Location>"];
         let granted = ["<Location /.well-known>", "Require all granted", "</Location>"];
         assert!(found(&[denied, granted].concat()).is_empty());
-        assert_eq!(line(found(&[granted, denied].concat()).denied.as_ref()), Some(7));
+        assert_eq!(line(found(&[granted, denied].concat()).line(Obstacle::Denied)), Some(7));
         let old = ["<Location />", "Order allow,deny", "Allow from all", "</Location>"];
         assert!(found(&old).is_empty());
-        assert!(found(&["<Location />", "Deny from all", "</Location>"]).denied_by_host);
+        assert!(
+            found(&["<Location />", "Deny from all", "</Location>"]).any(&[Obstacle::DeniedByHost])
+        );
         assert!(
             found(&[
                 "<Location />",
@@ -228,8 +281,7 @@ mod tests {
                 "</Limit>",
                 "</Location>"
             ])
-            .denied
-            .is_some()
+            .any(&[Obstacle::Denied])
         );
     }
 
@@ -238,10 +290,10 @@ mod tests {
         let section = |condition: &'static str, line| [condition, line, "</If>"];
         let maybe = "<If \"-R '192.0.2.0/24'\">";
         let denied = found(&section(maybe, "Require all denied"));
-        assert_eq!((line(denied.denied.as_ref()), denied.nesting), (Some(4), 1));
+        assert_eq!((line(denied.line(Obstacle::Denied)), denied.nesting), (Some(4), 1));
         let location = ["<Location />", "Require all denied", "</Location>"];
         let granted = found(&[location, section(maybe, "Require all granted")].concat());
-        assert_eq!(line(granted.denied.as_ref()), Some(4));
+        assert_eq!(line(granted.line(Obstacle::Denied)), Some(4));
         assert!(found(&section("<If \"%{HTTPS} == 'on'\">", "Require all denied")).is_empty());
         assert!(
             found_with(&[&[ROOT], &section(maybe, "Redirect / https://x/")[..]].concat(), "")
@@ -253,22 +305,21 @@ mod tests {
     fn the_name_of_the_server_is_the_one_that_apache_goes_by() {
         let rule = ["RewriteEngine On", "RewriteCond %{SERVER_NAME} =b.example.org"];
         let lines = [&["ServerName b.example.org"], &rule[..], &["RewriteRule ^ https://x/ [R]"]];
-        assert!(found(&lines.concat()).rewritten.is_none());
+        assert!(!found(&lines.concat()).any(&[Obstacle::Rewritten]));
         let canonical = [&lines.concat()[..], &["UseCanonicalName On"]].concat();
-        assert_eq!(line(found(&canonical).rewritten.as_ref()), Some(6));
+        assert_eq!(line(found(&canonical).line(Obstacle::Rewritten)), Some(6));
     }
 
     #[test]
     fn names_are_looked_up_by_mod_proxy_express_before_any_other_line() {
         let express = ["ProxyExpressEnable On", "ProxyExpressDBMFile /srv/map"];
-        let elsewhere = found(&express).elsewhere.unwrap();
-        assert_eq!((line(elsewhere.at.as_ref()), elsewhere.needs_rewrite), (Some(3), true));
+        assert_eq!(line(found(&express).line(Obstacle::Unaliasable)), Some(3));
         assert!(found(&express[..1]).is_empty());
     }
 
     #[test]
     fn a_handler_of_the_whole_vhost_counts_and_a_type_does_not() {
-        assert!(found(&["SetHandler server-status"]).handled.is_some());
+        assert!(found(&["SetHandler server-status"]).any(&[Obstacle::Handled]));
         assert!(found(&["<Location />", "ForceType text/plain", "</Location>"]).is_empty());
         let spared = ["<Location />", "SetHandler None", "</Location>"];
         assert!(found(&[&["SetHandler server-status"], &spared[..]].concat()).is_empty());
@@ -276,6 +327,6 @@ mod tests {
 
     #[test]
     fn a_document_root_by_name_leads_elsewhere() {
-        assert!(found(&["VirtualDocumentRoot /srv/%0"]).elsewhere.is_some());
+        assert!(found(&["VirtualDocumentRoot /srv/%0"]).any(&[Obstacle::Elsewhere]));
     }
 }

@@ -48,6 +48,12 @@ impl<'a> Vhost<'a> {
         self.all().rfind(|node| node.name == name).map(|node| words(&node.arguments).collect())
     }
 
+    /// Its `DocumentRoot`.
+    pub fn document_root(&self, dump: &Dump) -> Vec<u8> {
+        let own = self.last("documentroot").and_then(|words| words.into_iter().next());
+        own.unwrap_or_else(|| dump.document_root.clone().into_bytes())
+    }
+
     /// Whether a name that counts for it fits `host`.
     pub fn is_named(&self, host: &Hostname) -> bool {
         self.is_named_by_directive(host) || self.opened_for().any(|name| name == *host)

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::apache::document::Document;
 use crate::apache::dump::{Dump, Origin};
-use crate::apache::obstacles::Obstacles;
+use crate::apache::obstacles::{Obstacle, Obstacles};
 use crate::apache::refusal::Refusal;
 use crate::apache::request::Request;
 use crate::apache::rewrite;
@@ -38,25 +38,26 @@ impl Insertion {
         let mut webroots: Vec<&Webroot> = routes.iter().map(|r| &r.webroot).collect();
         webroots.sort();
         webroots.dedup();
-        let elsewhere = found.elsewhere.as_ref();
+        let is_elsewhere = found.any(&[Obstacle::Elsewhere]);
         let alias_suffices = webroots.len() == 1 && dump.modules.contains("alias");
-        let maps = found.redirected.is_some()
-            || elsewhere.is_some_and(|e| e.needs_rewrite || !alias_suffices);
+        let maps = found.any(&[Obstacle::Redirected, Obstacle::Unaliasable])
+            || is_elsewhere && !alias_suffices;
         let mut head = Vec::new();
         if maps {
-            let cause = found.redirected.as_ref().or(elsewhere.and_then(|e| e.at.as_ref()));
+            let causes = [Obstacle::Redirected, Obstacle::Unaliasable, Obstacle::Elsewhere];
+            let cause = causes.into_iter().find_map(|one| found.line(one));
             needs_module(dump, "rewrite", cause.or(vhost.origin()))?;
             runs_first(vhost, routes)?;
             // Our rule is its first rewrite directive: the main server's must sleep on.
             head.extend(Rulebook::of(vhost).wakes.then(|| "RewriteEngine Off".to_owned()));
             head.extend(webroots.iter().flat_map(|w| mapping(w, routes, webroots.len() > 1)));
-        } else if elsewhere.is_some() {
+        } else if is_elsewhere {
             let directory = webroots[0].challenge_directory();
             head.push(format!("Alias \"{CHALLENGE_PATH}\" \"{}/\"", directory.display()));
         }
         let mut tail = location(found, maps);
-        if found.encoded {
-            needs_module(dump, "setenvif", found.proxied.as_ref())?;
+        if found.any(&[Obstacle::ProxiedEncoded]) {
+            needs_module(dump, "setenvif", found.line(Obstacle::ProxiedEncoded))?;
             tail.push(format!("SetEnvIf Request_URI \"^{}\" no-proxy", escaped_path()));
         }
         Ok(Self { head, tail })
@@ -132,23 +133,23 @@ fn mapping(webroot: &Webroot, routes: &[Route], several: bool) -> Vec<String> {
 /// (`hook_uri2file`, mod_rewrite.c), so rules that sleep go on sleeping elsewhere.
 fn location(found: &Obstacles, maps: bool) -> Vec<String> {
     let mut inside: Vec<String> = Vec::new();
-    if found.proxied.is_some() {
+    if found.any(&[Obstacle::Proxied, Obstacle::ProxiedEncoded]) {
         inside.push("ProxyPass !".into());
     }
     let mut files: Vec<&str> = Vec::new();
     if maps {
         inside.push("RewriteEngine On".into());
-    } else if found.rewritten.is_some() {
+    } else if found.any(&[Obstacle::Rewritten]) {
         inside.push("RewriteEngine Off".into());
         files.extend(Some("RewriteEngine Off").filter(|_| found.nesting > 0));
     }
-    if found.denied.is_some() {
+    if found.any(&[Obstacle::Denied, Obstacle::DeniedByHost]) {
         files.push("Require all granted");
     }
-    if found.denied_by_host {
+    if found.any(&[Obstacle::DeniedByHost]) {
         files.extend(["Order allow,deny", "Allow from all"]);
     }
-    if found.handled.is_some() {
+    if found.any(&[Obstacle::Handled]) {
         files.push("SetHandler default-handler");
     }
     if !files.is_empty() {

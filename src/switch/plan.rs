@@ -261,12 +261,7 @@ pub fn answering_vhosts<'a>(dump: &'a Dump, name: &Hostname) -> Vec<(Option<IpAd
 pub fn proxied_routes(dump: &Dump, webroot: Option<&Webroot>) -> Vec<Route> {
     let route = |name: Hostname| {
         let vhost = answering_vhosts(dump, &name).pop()?.1;
-        let own = || {
-            let root = vhost.last("documentroot").and_then(|words| words.into_iter().next());
-            let root = root
-                .map_or(dump.document_root.clone(), |r| String::from_utf8_lossy(&r).into_owned());
-            Webroot::parse(&root).ok()
-        };
+        let own = || Webroot::parse(&String::from_utf8_lossy(&vhost.document_root(dump))).ok();
         let webroot = webroot.cloned().or_else(own)?;
         let request = Request::new(&name);
         let sections = sections::applied(&vhost, &request, &webroot.challenge_directory());

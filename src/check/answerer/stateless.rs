@@ -7,12 +7,11 @@ use crate::apache::document::words;
 use crate::apache::dump::Node;
 use crate::apache::vhosts::Vhost;
 use crate::base::names::Thumbprint;
-use crate::check::answerer::{Found, Handling};
+use crate::check::answerer::{Handling, Taken};
 
 /// `found`, or the account by whose thumbprint it answers.
-pub(super) fn or<'a>(found: Found<'a>, vhost: &Vhost<'a>, levels: &[Level<'a>]) -> Found<'a> {
-    let (fate, by, _, certain) = &found;
-    if *fate != Handling::Taken || by.is_none_or(|node| node.name != "rewriterule") {
+pub(super) fn or<'a>(found: Taken<'a>, vhost: &Vhost<'a>, levels: &[Level<'a>]) -> Taken<'a> {
+    if found.fate != Handling::Taken || found.by.is_none_or(|node| node.name != "rewriterule") {
         return found;
     }
     // The nearest section decides.
@@ -21,7 +20,8 @@ pub(super) fn or<'a>(found: Found<'a>, vhost: &Vhost<'a>, levels: &[Level<'a>]) 
     let Some((node, thumbprint)) = document.and_then(|node| Some((node, thumbprint(node)?))) else {
         return found;
     };
-    (Handling::Account, Some(node), Some(thumbprint.to_string()), *certain)
+    let target = Some(thumbprint.to_string());
+    Taken { fate: Handling::Account, by: Some(node), target, certain: found.certain }
 }
 
 fn answers_200(node: &Node) -> bool {

@@ -102,7 +102,7 @@ fn inserted<'a>(diff: &'a str, names: &[&Hostname]) -> Vec<&'a str> {
 mod tests {
     use super::*;
     use crate::apache::dump::Origin;
-    use crate::apache::obstacles::Obstacles;
+    use crate::apache::obstacles::{Obstacle, Obstacles};
     use crate::base::names::{Route, Webroot};
     use crate::switch::marked_lines;
 
@@ -118,7 +118,10 @@ mod tests {
 
     #[test]
     fn each_vhost_shows_its_own_lines_and_what_they_overrule() {
-        let proxied = || Obstacles { proxied: Some(at(8)), ..Obstacles::default() };
+        let proxied = || Obstacles {
+            found: [(Obstacle::Proxied, Some(at(8)))].into(),
+            ..Obstacles::default()
+        };
         let (one, two) = (vhost("a.example", proxied()), vhost("b.example", proxied()));
         let block = |vhost: &PlannedVhost, line: &str| {
             let block = marked_lines::render(&vhost.routes, &[line.to_owned()], b"\n");
