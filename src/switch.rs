@@ -18,6 +18,7 @@ pub mod observe;
 pub mod oddity;
 pub mod order;
 pub mod plan;
+pub mod prepare;
 pub mod public;
 pub mod report;
 pub mod said;

@@ -24,7 +24,7 @@ use crate::renewal::recover;
 use crate::renewal::right::{self, Right};
 use crate::switch::commit;
 use crate::switch::give_back;
-use crate::switch::order::{Options, Order, Return, SwitchReport};
+use crate::switch::order::{Options, Order, Reload, Return, SwitchReport};
 use crate::switch::plan::PlannedVhost;
 
 #[derive(Debug, Args)]
@@ -84,7 +84,7 @@ impl Switch {
             let record = Recorder::begin(settings, Kind::Switch, start);
             let outcome = match &wish {
                 Wish::Local(order) => commit::switch(settings, order, options),
-                Wish::Peer(which) => give_back::give_back(settings, which, options),
+                Wish::Peer(which) => give_back::give_back(settings, which, &Reload::Never),
             };
             record.record(keep::recorder::switched(&outcome));
             match &outcome {

@@ -25,7 +25,7 @@ use crate::renewal::unfinished;
 use crate::switch::apply;
 use crate::switch::commit;
 use crate::switch::give_back;
-use crate::switch::order::{Options, Return};
+use crate::switch::order::{Reload, Return};
 use crate::switch::report;
 use crate::switch::said;
 
@@ -187,7 +187,7 @@ pub(super) fn give_back_under(settings: &Settings, _right: Right) -> Result<(), 
     let start =
         Start { by: process::own().map(recorder::named).unwrap_or_default(), ..Start::default() };
     let record = Recorder::hold_back(settings, Kind::Recovery, start);
-    let outcome = give_back::give_back(settings, &Return::All, &Options::default());
+    let outcome = give_back::give_back(settings, &Return::All, &Reload::Never);
     let switched = recorder::switched(&outcome);
     let outcome = outcome.map_err(|error| {
         if error.is_given_back() { Error::Switch(error) } else { Error::StillLocal(error) }

@@ -22,7 +22,7 @@ use crate::setup::perform::{
 use crate::setup::{apache_files, machine};
 use crate::switch::commit;
 use crate::switch::give_back;
-use crate::switch::order::{Options, Return};
+use crate::switch::order::{Reload, Return};
 
 /// What is taken back, and what stays.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ pub fn uninstall(
     let busy = || Error::UnderWay("a renewal is under way on this host".into());
     let _coordinator = lock::attempt(&settings.coordinator_lock())?.ok_or_else(busy)?;
     let _lease = lock::acquire(&settings.lease_lock(), MOMENT).map_err(|_| busy())?;
-    let given_back = give_back::give_back(settings, &Return::All, &Options::default())?;
+    let given_back = give_back::give_back(settings, &Return::All, &Reload::Never)?;
     commit::log(settings, &given_back);
     // From here on nothing may begin again.
     take_back(settings, &ledger, &mut plan, person)

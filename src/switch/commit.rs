@@ -1,90 +1,72 @@
 //! flow: one switch of routes to this host, from the lock to the proof, or all of it undone.
 //!
 //! What is local and not wanted any more goes back first (`give_back`), and stays there
-//! whatever becomes of the rest. The steps are data, run in order by `perform`; each ends in a state from
-//! which any later run goes on, with or without the journal. What to write is
-//! decided in `plan`, whether it may be installed in `prepare` and `oracle`.
+//! whatever becomes of the rest. The steps are data, run in order by `perform`, each beside what
+//! undoes it; each ends in a state from which any later run goes on, with or without the journal.
+//! What to write is decided in `plan`, whether it may be installed in `prepare` and `oracle`.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::apache::server::{self, Server};
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline, Stopwatch};
-use crate::base::files::{self, Replaced};
-use crate::base::names::{Hostname, Route};
-use crate::ca::probe;
+use crate::base::files::{self, Replaced, Transaction};
 use crate::config::Settings;
-use crate::switch::apply::{self, FileEdit};
-use crate::switch::certificate_proof::{self, Knowledge};
+use crate::switch::apply;
 use crate::switch::challenge_proof::{self, Unproven};
-use crate::switch::difference;
 use crate::switch::give_back;
-use crate::switch::guess::{self, Guess};
+use crate::switch::guess;
 use crate::switch::journal::{Intent, Record};
 use crate::switch::loadable;
-use crate::switch::observe::{self, Observation};
-use crate::switch::order::{LeftOutRoute, Options, Order, Reload, Return, SwitchReport};
-use crate::switch::plan::{self, Plan};
+use crate::switch::order::{Options, Order, Reload, Return, SwitchReport};
+use crate::switch::prepare::{self, Prepared, subset};
 use crate::switch::report::{Error, Note};
 use crate::switch::said;
-use crate::switch::unswitched;
+use crate::switch::taken::Taken;
 
-mod prepare;
-mod subset;
-mod undo;
-
-/// Everything one switch knows while it runs.
-pub struct SwitchRun<'a> {
-    settings: &'a Settings,
-    order: &'a Order,
-    options: &'a Options,
-    server: Server,
-    observed: Observation,
-    guess: Option<Guess>,
-    /// The addresses that Apache listened on before the switch.
-    listeners: Vec<SocketAddr>,
-    wanted: Vec<Route>,
-    /// What of the order is not wanted any more.
-    left_out: Vec<LeftOutRoute>,
-    /// What is local but not proven.
-    unproven: Vec<Unproven>,
-    plan: Plan,
-    /// The names that have to go back before this can be done.
-    leaving: BTreeSet<Hostname>,
-    changes: Vec<FileEdit>,
-    /// How many of `changes` were begun to be installed.
-    installed: usize,
-    /// The old files, until they are let go.
-    replaced: Vec<Replaced>,
+/// A switch that changes things.
+#[derive(Debug)]
+pub struct Commit<'a> {
+    prepared: Prepared<'a>,
+    /// The files as they are replaced.
+    pub files: Transaction,
     /// When Apache had loaded its configuration before that.
     loaded: Option<Timestamp>,
     signalled: bool,
-    notes: Vec<Note>,
-    steps: Vec<(&'static str, Duration)>,
+    /// What turned out to be local and not proven.
+    unproven: Vec<Unproven>,
 }
 
-/// One step: its name for messages and tests, and what it does.
-pub type SwitchStep = (&'static str, fn(&mut SwitchRun<'_>) -> Result<(), Error>);
+/// One step of a switch.
+pub struct SwitchStep {
+    /// For messages and tests.
+    pub name: &'static str,
+    make: fn(&mut Commit<'_>) -> Result<(), Error>,
+    undo: Option<Undo>,
+}
 
-/// The whole switch. After `journal`, an error undoes what was done; what goes back to the
-/// peer is no step of it.
-pub const STEPS: [SwitchStep; 7] = [
-    ("plan", prepare::plan_routes),
-    ("check", prepare::check_candidate),
-    ("journal", write_intent),
-    ("install", install_files),
-    ("reload", reload),
-    ("prove", prove),
-    ("settle", settle),
+type Undo = fn(&mut Commit<'_>) -> Result<Undone, Error>;
+
+/// What was undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Undone {
+    /// One step.
+    Step,
+    /// Everything: it was given back, as any route is.
+    All,
+}
+
+/// All that changes anything, in order.
+pub const STEPS: [SwitchStep; 5] = [
+    SwitchStep { name: "journal", make: write_intent, undo: Some(withdraw_intent) },
+    SwitchStep { name: "install", make: install_files, undo: Some(put_back_files) },
+    // What Apache has loaded is undone by its next reload, once the files are back.
+    SwitchStep { name: "reload", make: reload, undo: None },
+    SwitchStep { name: "prove", make: prove, undo: None },
+    SwitchStep { name: "settle", make: settle, undo: None },
 ];
-
-/// How many of them leave nothing behind, and find whatever can be known beforehand.
-const PREPARED: usize = 2;
 
 /// For who saves files while a switch is planned.
 const MOMENT: Duration = Duration::from_millis(100);
@@ -95,20 +77,13 @@ pub fn switch(
     order: &Order,
     options: &Options,
 ) -> Result<SwitchReport, Error> {
-    let Some(server) = &settings.web_server else { return by_apache(settings, order, options) };
-    if files::exists(&settings.journal()) {
-        // From when it was Apache.
-        let _lock = apply::hold(settings)?;
-        give_back::under_lock(settings, &Return::All, &Options::default())?;
+    if let Some(server) = &settings.web_server {
+        let local = match order {
+            Order::Only(routes) | Order::Add(routes) => routes.clone(),
+            Order::Proxied(_) => Vec::new(),
+        };
+        return give_back::unswitched(settings, server, local, &Reload::Never);
     }
-    let local = match order {
-        Order::Only(routes) | Order::Add(routes) => routes.clone(),
-        Order::Proxied(_) => Vec::new(),
-    };
-    unswitched::perform(settings, server, local, options)
-}
-
-fn by_apache(settings: &Settings, order: &Order, options: &Options) -> Result<SwitchReport, Error> {
     let _lock = apply::hold(settings)?;
     let patience = Deadline::after(settings.proof_time);
     loop {
@@ -122,31 +97,22 @@ fn by_apache(settings: &Settings, order: &Order, options: &Options) -> Result<Sw
 }
 
 fn once(settings: &Settings, order: &Order, options: &Options) -> Result<SwitchReport, Error> {
-    let mut run = begin(settings, order, options)?;
-    let watch = Stopwatch::start();
-    let planned = prepare::plan_routes(&mut run);
+    let mut planned = prepare::plan(settings, order, options)?;
     let mut given_back = SwitchReport::default();
-    if run.leaving.is_empty() {
-        planned?;
-        run.steps.push(("plan", watch.elapsed()));
-        perform(&mut run, &STEPS[1..])?;
-    } else {
-        let leaving = Return::Names(std::mem::take(&mut run.leaving));
-        drop(run);
+    if !planned.leaving.is_empty() {
+        let leaving = Return::Names(std::mem::take(&mut planned.leaving));
+        drop(planned);
         go_on(options)?;
-        given_back = give_back::under_lock(settings, &leaving, &Options::default())?;
-        run = begin(settings, order, options)?;
-        perform(&mut run, &STEPS)?;
+        given_back = give_back::under_lock(settings, &leaving, &Reload::Never)?;
+        planned = prepare::plan(settings, order, options)?;
     }
-    let unproven = std::mem::take(&mut run.unproven);
-    let report = run.report();
-    let report = SwitchReport {
+    let report = planned.check()?.commit()?;
+    Ok(SwitchReport {
         returned: given_back.returned,
         still: given_back.still,
         steps: [given_back.steps, report.steps].concat(),
         ..report
-    };
-    if unproven.is_empty() { Ok(report) } else { Ok(subset::without(settings, report, unproven)) }
+    })
 }
 
 /// Says in the log what was switched, if anything was, and what a person should know.
@@ -172,191 +138,180 @@ pub fn dry_run(
     options: &Options,
 ) -> Result<(String, SwitchReport), Error> {
     let _lock = apply::hold(settings)?;
-    let mut run = begin(settings, order, options)?;
-    // The very steps of a real one, up to the first that leaves something behind.
-    perform(&mut run, &STEPS[..PREPARED])?;
-    let diffs = run.changes.iter().map(|change| {
-        let file = change.snapshot.path.display().to_string();
-        difference::unified(&file, &change.snapshot.bytes, &change.after)
-    });
-    Ok((diffs.collect(), run.report()))
+    let prepared = prepare::prepare(settings, order, options)?;
+    Ok((prepared.diff(), prepared.report()))
 }
 
-/// Looks at everything, for who holds the lock; changes nothing.
-pub fn begin<'a>(
-    settings: &'a Settings,
-    order: &'a Order,
-    options: &'a Options,
-) -> Result<SwitchRun<'a>, Error> {
-    let watch = Stopwatch::start();
-    let server = server::find(settings.pid_file.as_deref())?;
-    let (journal, notes) = apply::read_journal(&settings.journal())?;
-    // Something will be proven, and the client takes longer than Apache's first answer.
-    probe::prepare();
-    let began = clock::now();
-    let mut guess = guess::guess(settings, order, &server);
-    let mut observed = observe::observe(&server, journal.clone())?;
-    if observed.watched.unsure(began, &BTreeSet::new()).is_some() {
-        // It may have met other versions of the files, and Apache others than we; the next time
-        // they are known.
-        guess = None;
-        let (known, began) = (observed.watched.stamps(), clock::now());
-        observed = observe::observe(&server, journal)?;
-        if let Some(changing) = observed.watched.unsure(began, &known) {
-            return Err(files::Error::Raced(changing.to_owned()).into());
-        }
+impl<'a> Prepared<'a> {
+    /// Does it: all of it, or an error after which all is as before, unless that says otherwise.
+    pub fn commit(self) -> Result<SwitchReport, Error> {
+        let settings = self.scene.settings;
+        let mut commit = self.begin()?;
+        perform(&mut commit, &STEPS)?;
+        let Commit { prepared, files, signalled, unproven, .. } = commit;
+        files.settle();
+        let reloaded = signalled.then(|| "Apache".to_owned());
+        let report = SwitchReport { reloaded, ..prepared.report() };
+        Ok(if unproven.is_empty() { report } else { subset::without(settings, report, unproven) })
     }
-    let listeners = server.listeners()?;
-    Ok(SwitchRun {
-        settings,
-        order,
-        options,
-        server,
-        observed,
-        guess,
-        listeners,
-        wanted: Vec::new(),
-        left_out: Vec::new(),
-        unproven: Vec::new(),
-        plan: Plan::default(),
-        leaving: BTreeSet::new(),
-        changes: Vec::new(),
-        installed: 0,
-        replaced: Vec::new(),
-        loaded: None,
-        signalled: false,
-        notes,
-        steps: vec![("look", watch.elapsed())],
-    })
+
+    /// From here on things are changed.
+    pub fn begin(self) -> Result<Commit<'a>, Error> {
+        go_on(self.scene.options)?;
+        let (state, observed) = (&self.scene.settings.state_directory, &self.scene.observed);
+        let files = Transaction::begin(state, observed.opened_files(), Replaced::keep);
+        let loaded = self.scene.server.loaded_at(Path::new(&observed.user.pid_file)).ok();
+        Ok(Commit { prepared: self, files, loaded, signalled: false, unproven: Vec::new() })
+    }
 }
 
-/// Runs `steps` in order; on an error after the journal was written, undoes them.
-pub fn perform(run: &mut SwitchRun<'_>, steps: &[SwitchStep]) -> Result<(), Error> {
-    let mut journalled = false;
-    for (name, step) in steps {
-        if *name == "journal" {
-            go_on(run.options)?;
-            journalled = true;
-        }
+/// Runs `steps` in order; on an error, undoes those that were begun, the last first.
+pub fn perform(commit: &mut Commit<'_>, steps: &[SwitchStep]) -> Result<(), Error> {
+    for (index, step) in steps.iter().enumerate() {
         let watch = Stopwatch::start();
-        let done = step(run);
-        run.steps.push((*name, watch.elapsed()));
-        if let Err(error) = done {
-            return Err(if journalled { run.undo(error) } else { error });
+        let made = (step.make)(commit);
+        commit.prepared.scene.steps.push((step.name, watch.elapsed()));
+        if let Err(cause) = made {
+            let cause = Box::new(cause);
+            return Err(match undo(commit, &steps[..=index]) {
+                Ok(()) => Error::Undone(cause),
+                Err(obstacle) => Error::NotUndone { cause, obstacle: Box::new(obstacle) },
+            });
         }
     }
     Ok(())
 }
 
-/// From here on things are changed.
+fn undo(commit: &mut Commit<'_>, begun: &[SwitchStep]) -> Result<(), Error> {
+    for undo in begun.iter().rev().filter_map(|step| step.undo) {
+        if undo(commit)? == Undone::All {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Unless the switch was called off.
 fn go_on(options: &Options) -> Result<(), Error> {
     let called_off = || Error::CalledOff("the switch was called off".to_owned());
     options.outset.leave().then_some(()).ok_or_else(called_off)
 }
 
-fn write_intent(run: &mut SwitchRun<'_>) -> Result<(), Error> {
-    if run.changes.is_empty() && !run.observed.is_unrecorded() {
+fn write_intent(commit: &mut Commit<'_>) -> Result<(), Error> {
+    let Prepared { scene, selection } = &commit.prepared;
+    if selection.changes.is_empty() && !scene.observed.is_unrecorded() {
         return Ok(());
     }
-    let paths = run.changes.iter().map(|change| change.snapshot.path.display().to_string());
-    let intent = Intent { at: clock::now(), local: run.wanted.clone(), files: paths.collect() };
-    apply::record(&run.settings.journal(), &Record::Intent(intent))
+    let paths = selection.changes.iter().map(|change| change.snapshot.path.display().to_string());
+    let (at, local) = (clock::now(), selection.wanted.clone());
+    let intent = Intent { at, local, files: paths.collect() };
+    apply::record(&scene.settings.journal(), &Record::Intent(intent))
 }
 
-fn install_files(run: &mut SwitchRun<'_>) -> Result<(), Error> {
-    let seen = run.observed.opened_files();
-    run.loaded = run.server.loaded_at(Path::new(&run.observed.user.pid_file)).ok();
-    for change in &run.changes {
-        let staging = files::staging(&change.snapshot.path, &run.settings.state_directory, &seen)?;
-        // Before: when syncing its directory fails, the file is replaced already.
-        run.installed += 1;
-        let replaced = change.snapshot.exchange(&change.after, staging)?;
-        run.observed.watched.replaced(replaced.old_stamp(), replaced.stamp, &change.after);
-        run.replaced.push(replaced);
+/// Apache knows nothing of it; what an earlier run left to be loaded still is.
+fn withdraw_intent(commit: &mut Commit<'_>) -> Result<Undone, Error> {
+    let Prepared { scene, .. } = &commit.prepared;
+    let pending = scene.observed.journal.pending;
+    if scene.observed.local.is_empty() && !pending {
+        commit.forget_journal()?;
+        return Ok(Undone::Step);
+    }
+    commit.record_as_before()?;
+    if !pending {
+        apply::record(&scene.settings.journal(), &Record::Loaded)?;
+    }
+    Ok(Undone::Step)
+}
+
+fn install_files(commit: &mut Commit<'_>) -> Result<(), Error> {
+    let Prepared { scene, selection } = &mut commit.prepared;
+    for change in &selection.changes {
+        let (old, new) = commit.files.replace(&change.snapshot, &change.after)?;
+        scene.observed.watched.replaced(old, new, &change.after);
     }
     Ok(())
 }
 
-/// Whether Apache has anything to load.
-fn reloads(run: &SwitchRun<'_>) -> bool {
-    !run.changes.is_empty() || run.observed.journal.pending || run.options.reload == Reload::Always
+/// The files as they were, or, where somebody wrote to one since, without the lines of this switch;
+/// Apache loads that if it may have seen them.
+fn put_back_files(commit: &mut Commit<'_>) -> Result<Undone, Error> {
+    let Prepared { scene, selection } = &commit.prepared;
+    let (settings, observed) = (scene.settings, &scene.observed);
+    let new = selection.wanted.iter().filter(|route| !observed.local.contains(route));
+    let new = Return::Names(new.map(|route| route.name.clone()).collect());
+    let is_begun = commit.files.is_begun();
+    let put_back = commit.files.undo(|path| {
+        let taken = Taken::look(path, &new)?.filter(Taken::has_more);
+        taken.map_or(Ok(()), |mut taken| taken.take_out(&new, settings))
+    });
+    let loaded = scene.server.loaded_at(Path::new(&observed.user.pid_file)).ok();
+    // Somebody else's reload may have been the one.
+    if commit.signalled || is_begun && loaded != commit.loaded {
+        // From here on it is a return like any other, of which Apache is to be told.
+        commit.record_as_before().ok();
+        give_back::under_lock(settings, &new, &Reload::Never)?;
+        return Ok(Undone::All);
+    }
+    put_back.map(|()| Undone::Step)
 }
 
-fn reload(run: &mut SwitchRun<'_>) -> Result<(), Error> {
-    if !reloads(run) {
+fn reload(commit: &mut Commit<'_>) -> Result<(), Error> {
+    let Prepared { scene, selection } = &commit.prepared;
+    if !scene.reloads(&selection.changes) {
         return Ok(());
     }
-    loadable::check(&run.observed.user, &run.server, &run.listeners)?;
-    let (watched, signalled) = (&run.observed.watched, &mut run.signalled);
-    apply::reload(&run.server, run.settings.proof_time, || {
-        watched.still()?;
+    loadable::check(&scene.observed.user, &scene.server, &scene.listeners)?;
+    let signalled = &mut commit.signalled;
+    apply::reload(&scene.server, scene.settings.proof_time, || {
+        scene.observed.watched.still()?;
         *signalled = true;
         Ok(())
     })
 }
 
-fn prove(run: &mut SwitchRun<'_>) -> Result<(), Error> {
-    let listeners = run.server.listeners()?;
-    let unproven = challenge_proof::local(&run.plan.doors, &listeners, run.settings.proof_time)?;
-    let is_all = run.wanted.iter().all(|route| unproven.iter().any(|(other, _)| other == route));
-    if run.options.partly && !is_all {
-        run.unproven = unproven;
-    } else if let Some(error) = subset::none_left(run, unproven) {
-        return Err(error);
+fn prove(commit: &mut Commit<'_>) -> Result<(), Error> {
+    let Prepared { scene, selection } = &commit.prepared;
+    let listeners = scene.server.listeners()?;
+    let doors = &selection.plan.doors;
+    let unproven = challenge_proof::local(doors, &listeners, scene.settings.proof_time)?;
+    let is_unproven = |route| unproven.iter().any(|(other, _)| other == route);
+    if scene.options.partly && !selection.wanted.iter().all(is_unproven) {
+        commit.unproven = unproven;
+        return Ok(());
     }
-    if let Some(directory) = &run.options.certificate {
-        let doors = plan::tls_doors(&run.observed.user, directory);
-        let found = certificate_proof::prove(
-            &doors,
-            &listeners,
-            run.settings.proof_time,
-            Knowledge::Configured,
-        )?;
-        run.notes.extend(found.into_iter().map(Note::new));
-    }
-    Ok(())
+    subset::none_left(scene.options, &selection.left_out, unproven).map_or(Ok(()), Err)
 }
 
-fn settle(run: &mut SwitchRun<'_>) -> Result<(), Error> {
+fn settle(commit: &mut Commit<'_>) -> Result<(), Error> {
     // An editor may have had one of them open all the time.
-    for replaced in run.replaced.drain(..) {
-        replaced.keep()?;
-    }
-    if let Err(error) = guess::note(run.settings, &run.wanted, &run.changes) {
+    commit.files.release()?;
+    let Prepared { scene, selection } = &commit.prepared;
+    let settings = scene.settings;
+    if let Err(error) = guess::note(settings, &selection.wanted, &selection.changes) {
         // Nothing but the speed of the next switch hangs on it.
         tracing::warn!("the next switch will be slower: {}", chain(&error));
     }
-    if run.wanted.is_empty() && run.observed.damaged.is_empty() {
-        let changed = run.changes.iter().map(|change| &change.snapshot.path);
-        apply::forget_spares(run.settings, &run.observed.journal, changed);
-        return Ok(files::remove_own(&run.settings.journal())?);
+    if selection.wanted.is_empty() && scene.observed.damaged.is_empty() {
+        return commit.forget_journal();
     }
-    if run.signalled {
-        apply::record(&run.settings.journal(), &Record::Loaded)?;
+    if commit.signalled {
+        apply::record(&settings.journal(), &Record::Loaded)?;
     }
     Ok(())
 }
 
-impl SwitchRun<'_> {
-    /// The lines of the vhosts that never decide.
-    fn dead(&self) -> Vec<Note> {
-        let vhosts = self.plan.vhosts.iter();
-        vhosts.flat_map(|vhost| &vhost.obstacles.dead).map(Note::dead).collect()
+impl Commit<'_> {
+    fn forget_journal(&self) -> Result<(), Error> {
+        let Prepared { scene, selection } = &self.prepared;
+        let changed = selection.changes.iter().map(|change| &change.snapshot.path);
+        apply::forget_spares(scene.settings, &scene.observed.journal, changed);
+        Ok(files::remove_own(&scene.settings.journal())?)
     }
 
-    fn report(self) -> SwitchReport {
-        let dead = self.dead();
-        let replaced = self.changes.iter().map(|change| change.snapshot.path.clone()).collect();
-        SwitchReport {
-            local: self.wanted,
-            left_out: self.left_out,
-            returned: Vec::new(),
-            vhosts: self.plan.vhosts,
-            replaced,
-            reloaded: self.signalled.then(|| "Apache".to_owned()),
-            still: Vec::new(),
-            notes: self.notes.into_iter().chain(dead).collect(),
-            steps: self.steps,
-        }
+    fn record_as_before(&self) -> Result<(), Error> {
+        let Prepared { scene, .. } = &self.prepared;
+        let (local, files) = (&scene.observed.local, &scene.observed.journal.files);
+        let intent = Intent { at: clock::now(), local: local.clone(), files: files.clone() };
+        apply::record(&scene.settings.journal(), &Record::Intent(intent))
     }
 }

@@ -16,6 +16,7 @@ use crate::base::files::{self, Stamp};
 use crate::base::names::{Hostname, Route};
 use crate::ca::webroot;
 use crate::config::Settings;
+use crate::config::web_server::WebServer;
 use crate::switch::apply;
 use crate::switch::asked::{self, Asked};
 use crate::switch::certificate_proof::{self, Knowledge};
@@ -23,7 +24,7 @@ use crate::switch::challenge_proof;
 use crate::switch::difference;
 use crate::switch::guess;
 use crate::switch::journal::{self, Intent, Journal, Record};
-use crate::switch::order::{Options, Return, SwitchReport};
+use crate::switch::order::{Reload, Return, SwitchReport};
 use crate::switch::plan;
 use crate::switch::report::{Damage, Error, Note};
 use crate::switch::taken::Taken;
@@ -35,7 +36,8 @@ mod reload;
 pub struct ReturnRun<'a> {
     settings: &'a Settings,
     which: &'a Return,
-    options: &'a Options,
+    /// When Apache loads its files although none changes.
+    load: &'a Reload,
     /// The running Apache.
     server: Option<Server>,
     /// Why there is none.
@@ -81,36 +83,45 @@ pub const STEPS: [ReturnStep; 6] = [
 pub fn give_back(
     settings: &Settings,
     which: &Return,
-    options: &Options,
+    reload: &Reload,
 ) -> Result<SwitchReport, Error> {
-    let Some(server) = &settings.web_server else {
-        let _lock = apply::hold_to_give_back(settings)?;
-        return under_lock(settings, which, options);
-    };
-    if files::exists(&settings.journal()) {
-        // From when it was Apache.
-        let _lock = apply::hold_to_give_back(settings)?;
-        under_lock(settings, &Return::All, &Options::default())?;
+    if let Some(server) = &settings.web_server {
+        return unswitched(settings, server, Vec::new(), reload);
     }
-    unswitched::perform(settings, server, Vec::new(), options)
+    let _lock = apply::hold_to_give_back(settings)?;
+    under_lock(settings, which, reload)
 }
 
 /// The same for who holds the lock and knows that the web server is Apache.
 pub fn under_lock(
     settings: &Settings,
     which: &Return,
-    options: &Options,
+    reload: &Reload,
 ) -> Result<SwitchReport, Error> {
-    let mut run = begin(settings, which, options);
+    let mut run = begin(settings, which, reload);
     perform(&mut run, &STEPS)?;
     Ok(run.report())
+}
+
+/// A switch or return where the web server is not Apache: what is local from when it was goes
+/// back, and the routes of `local` are this host's as they are.
+pub fn unswitched(
+    settings: &Settings,
+    server: &WebServer,
+    local: Vec<Route>,
+    reload: &Reload,
+) -> Result<SwitchReport, Error> {
+    if files::exists(&settings.journal()) {
+        let _lock = apply::hold_to_give_back(settings)?;
+        under_lock(settings, &Return::All, &Reload::Never)?;
+    }
+    unswitched::perform(settings, server, local, reload)
 }
 
 /// What would be taken out, as a unified diff; nothing is changed.
 pub fn dry_run(settings: &Settings, which: &Return) -> Result<(String, SwitchReport), Error> {
     let _lock = apply::hold_to_give_back(settings)?;
-    let options = Options::default();
-    let mut run = begin(settings, which, &options);
+    let mut run = begin(settings, which, &Reload::Never);
     if let Some(server) = &run.server {
         let marked = asked::ask(server, &BTreeSet::new())?.marked;
         run.look_at(&marked);
@@ -123,7 +134,7 @@ pub fn dry_run(settings: &Settings, which: &Return) -> Result<(String, SwitchRep
 }
 
 /// Looks at the journal and at its files, for who holds the lock; changes nothing.
-pub fn begin<'a>(settings: &'a Settings, which: &'a Return, options: &'a Options) -> ReturnRun<'a> {
+pub fn begin<'a>(settings: &'a Settings, which: &'a Return, load: &'a Reload) -> ReturnRun<'a> {
     let watch = Stopwatch::start();
     let (journal, notes) = apply::read_journal(&settings.journal()).unwrap_or_else(|error| {
         let note = Note::journal(&settings.journal().display().to_string(), &chain(&error));
@@ -137,7 +148,7 @@ pub fn begin<'a>(settings: &'a Settings, which: &'a Return, options: &'a Options
     let mut run = ReturnRun {
         settings,
         which,
-        options,
+        load,
         server,
         absence,
         journal,
@@ -231,7 +242,7 @@ fn look_again(run: &mut ReturnRun<'_>) -> Result<(), Error> {
     };
     let listeners = match server.listeners() {
         Ok(listeners) => listeners,
-        Err(error) if run.options.certificate.is_some() => return Err(error.into()),
+        Err(error) if matches!(run.load, Reload::Always(Some(_))) => return Err(error.into()),
         Err(error) => {
             unknown(&error);
             return Ok(());
@@ -245,7 +256,7 @@ fn look_again(run: &mut ReturnRun<'_>) -> Result<(), Error> {
         Ok(Err(error)) => unknown(&error),
         Err(error) => unknown(error),
     }
-    if let Some(directory) = &run.options.certificate {
+    if let Reload::Always(Some(directory)) = run.load {
         let dump = asked.dump.as_ref().map_err(Clone::clone)?;
         let (doors, time) = (plan::tls_doors(dump, directory), run.settings.proof_time);
         let found = certificate_proof::prove(&doors, &listeners, time, Knowledge::Configured)?;

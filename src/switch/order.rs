@@ -51,26 +51,23 @@ impl Return {
 pub struct Options {
     /// Also change files that a program generates.
     pub force_generated: bool,
-    /// When to reload although no file changes.
-    pub reload: Reload,
-    /// A lineage's `live` directory whose certificate must be served afterwards.
-    pub certificate: Option<PathBuf>,
     /// What cannot be switched or proven is left out, as long as anything is left.
     pub partly: bool,
     /// Shared with who may call the switch off.
     pub outset: Outset,
 }
 
-/// When a web server is told to load its files although none of them changes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// When a return has a web server load its files although none of them changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Reload {
     /// Never.
     #[default]
     Never,
     /// If a certificate was replaced since it loaded its configuration.
     ForCertificates,
-    /// Always: something else has to be loaded.
-    Always,
+    /// Always: something else has to be loaded; given a lineage's `live` directory, its certificate,
+    /// which must be served afterwards.
+    Always(Option<PathBuf>),
 }
 
 /// The part of a switch that changes nothing yet: who shares it may call the switch off until

@@ -10,7 +10,7 @@ use crate::config::web_server::WebServer;
 use crate::switch::apply;
 use crate::switch::foreign_reload;
 use crate::switch::foreign_served;
-use crate::switch::order::{Options, Reload, SwitchReport};
+use crate::switch::order::{Reload, SwitchReport};
 use crate::switch::report::{Error, Note};
 
 /// The routes of `local` are this host's as they are; a reload, if it is asked for, after the server's own test.
@@ -18,13 +18,11 @@ pub fn perform(
     settings: &Settings,
     server: &WebServer,
     local: Vec<Route>,
-    options: &Options,
+    reload: &Reload,
 ) -> Result<SwitchReport, Error> {
     let _lock = apply::hold(settings)?;
     let mut report = SwitchReport { local, ..SwitchReport::default() };
-    if options.reload != Reload::Always {
-        return Ok(report);
-    }
+    let Reload::Always(certificate) = reload else { return Ok(report) };
     let mut step = |name, watch: Stopwatch| report.steps.push((name, watch.elapsed()));
     let watch = Stopwatch::start();
     foreign_reload::test(server)?;
@@ -33,7 +31,7 @@ pub fn perform(
     foreign_reload::reload(server)?;
     step("reload", watch);
     report.reloaded = Some(server.to_string());
-    if let Some(directory) = &options.certificate {
+    if let Some(directory) = certificate {
         let watch = Stopwatch::start();
         report.notes = foreign_served::prove(directory, settings.proof_time)?
             .into_iter()

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
 use certbaton::switch::give_back::give_back;
-use certbaton::switch::order::{Options, Reload, Return};
+use certbaton::switch::order::{Reload, Return};
 use openssl::asn1::Asn1Time;
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
@@ -160,9 +160,8 @@ fn at_the_end_of_a_run_apache_loads_a_certificate_that_no_hook_told_of() {
         link("old");
         serve_tls(bench, network, "")?;
         let loaded = || fs::metadata(bench.layout.pid_file()).unwrap().modified().unwrap();
-        let end = |reload| {
-            let options = Options { reload, ..Options::default() };
-            let done = give_back(&bench.settings, &Return::All, &options);
+        let end = |reload: Reload| {
+            let done = give_back(&bench.settings, &Return::All, &reload);
             done.map(|done| done.reloaded.is_some())
                 .map_err(|error| format!("{reload:?}: {error:?}"))
         };

@@ -9,7 +9,7 @@ use crate::renewal::messages::{Deployment, Names, Reply};
 use crate::renewal::right::Grant;
 use crate::switch::commit;
 use crate::switch::give_back::give_back;
-use crate::switch::order::{Options, Reload, Return, SwitchReport};
+use crate::switch::order::{Reload, Return, SwitchReport};
 use crate::switch::report;
 
 impl Keeper<'_> {
@@ -69,7 +69,5 @@ pub(in crate::renewal) fn deploy(
     which: &Return,
     deployed: &Deployment,
 ) -> Result<SwitchReport, report::Error> {
-    let certificate = deployed.directory.clone();
-    let options = Options { reload: Reload::Always, certificate, ..Options::default() };
-    give_back(settings, which, &options)
+    give_back(settings, which, &Reload::Always(deployed.directory.clone()))
 }

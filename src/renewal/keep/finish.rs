@@ -23,7 +23,7 @@ use crate::renewal::messages::{HookRequest, Reply};
 use crate::renewal::right;
 use crate::switch::commit;
 use crate::switch::give_back::give_back;
-use crate::switch::order::{Options, Reload, Return, SwitchReport};
+use crate::switch::order::{Reload, Return, SwitchReport};
 use crate::switch::report;
 
 /// Between two tries.
@@ -119,8 +119,7 @@ impl Keeper<'_> {
 
     /// Gives everything back. What fails is told once.
     fn try_once(&self, said: &mut BTreeSet<String>) -> Result<SwitchReport, report::Error> {
-        let options = Options { reload: Reload::ForCertificates, ..Options::default() };
-        let outcome = give_back(self.settings, &Return::All, &options);
+        let outcome = give_back(self.settings, &Return::All, &Reload::ForCertificates);
         match &outcome {
             Ok(report) => {
                 self.record.record(recorder::switched(&outcome));

@@ -14,7 +14,7 @@ use crate::setup::apache_files;
 use crate::setup::change::Change;
 use crate::switch::journal::Journal;
 use crate::switch::observe::{self, Observation};
-use crate::switch::order::{Options, Reload, Return, SwitchReport};
+use crate::switch::order::{Reload, Return, SwitchReport};
 use crate::switch::plan::{self, Door};
 use crate::switch::{challenge_proof, give_back, report};
 
@@ -47,8 +47,7 @@ pub fn question(inquirer: &Inquirer, before: &Dump, changes: &[Change]) -> Resul
 ///
 /// By then no name whose challenge path is passed on may answer from this host's webroot.
 pub fn settle(settings: &Settings) -> Result<SwitchReport, Error> {
-    let options = Options { reload: Reload::Always, ..Options::default() };
-    let report = give_back::give_back(settings, &Return::All, &options)?;
+    let report = give_back::give_back(settings, &Return::All, &Reload::Always(None))?;
     let server = server::find(settings.pid_file.as_deref())?;
     let observed = observe::observe(&server, Journal::default())?;
     let known = lineages(&settings.certbot_directory)?;

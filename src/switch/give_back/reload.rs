@@ -54,10 +54,10 @@ pub(super) fn reload(run: &mut ReturnRun<'_>) -> Result<(), Error> {
     let is_all = run.remaining().is_empty() && run.damage().is_empty();
     // Lines that somebody else took out: whether Apache knows, only a reload makes sure.
     let vanished = is_all && since.is_some();
-    let is_wanted = match run.options.reload {
+    let is_wanted = match run.load {
         Reload::Never => false,
         Reload::ForCertificates => asked.has_newer_certificate(server),
-        Reload::Always => true,
+        Reload::Always(_) => true,
     };
     if run.replaced().is_empty() && !pending && !vanished && !is_wanted {
         return Ok(());
@@ -119,7 +119,7 @@ impl ReturnRun<'_> {
         // Then the files, which only Apache could name, are unknown.
         let unknown = self.journal.pending && self.journal.files.is_empty();
         match self.absence.take() {
-            Some(error) if self.options.reload == Reload::Always && error.is_absence() => {
+            Some(error) if matches!(self.load, Reload::Always(_)) && error.is_absence() => {
                 self.settle_journal()?;
                 Err(error.into())
             }
@@ -135,7 +135,7 @@ impl ReturnRun<'_> {
         }
         match error {
             Error::Apache(server::Error::Configtest { complaint, .. })
-                if self.options.reload != Reload::Always =>
+                if !matches!(self.load, Reload::Always(_)) =>
             {
                 self.notes.push(Note::unasked(&complaint));
                 Ok(())

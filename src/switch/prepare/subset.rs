@@ -5,30 +5,34 @@
 
 use std::time::Duration;
 
-use super::SwitchRun;
-use super::prepare::{accepted, leaving};
+use super::{Scene, Selection, unwanted};
 use crate::apache::generated;
 use crate::apache::refusal::Refusal;
 use crate::base::cause::chain;
+use crate::base::exit::CarriesExit;
 use crate::base::names::Route;
 use crate::config::Settings;
 use crate::switch::apply::FileEdit;
 use crate::switch::challenge_proof::{self, Unproven};
 use crate::switch::give_back;
 use crate::switch::observe::{self, Observation};
-use crate::switch::order::{LeftOutRoute, Options, Return, SwitchReport};
+use crate::switch::order::{LeftOutRoute, Options, Reload, Return, SwitchReport};
 use crate::switch::plan::{self, Door, Plan, PlannedVhost, RefusedRoute};
 use crate::switch::report::{Error, Note};
 
-/// Plans what can be switched of `run.wanted`; the rest is left out.
-pub(super) fn plan(run: &mut SwitchRun<'_>) -> Result<(), Error> {
-    let observed = &run.observed;
-    let adds = run.wanted.iter().any(|route| !observed.local.contains(route));
-    if let Some(damage) = observed.damaged.first().filter(|_| adds && !run.options.partly) {
+/// Plans what can be switched of `wanted`; the rest is left out, as `left_out` is already.
+pub(super) fn select(
+    scene: &Scene<'_>,
+    wanted: Vec<Route>,
+    mut left_out: Vec<LeftOutRoute>,
+) -> Result<Selection, Error> {
+    let (observed, options) = (&scene.observed, scene.options);
+    let adds = wanted.iter().any(|route| !observed.local.contains(route));
+    if let Some(damage) = observed.damaged.first().filter(|_| adds && !options.partly) {
         return Err(Error::Damaged(damage.clone()));
     }
     let mut out: Vec<(Route, Error)> = Vec::new();
-    let htaccess = observe::htaccess(&observed.user, run.wanted.iter().map(|route| &route.webroot));
+    let htaccess = observe::htaccess(&observed.user, wanted.iter().map(|route| &route.webroot));
     let user = plan::Configuration {
         dump: &observed.user,
         documents: &observed.documents,
@@ -36,127 +40,125 @@ pub(super) fn plan(run: &mut SwitchRun<'_>) -> Result<(), Error> {
     };
     let is_out =
         |out: &[(Route, Error)], route: &Route| out.iter().any(|(other, _)| other == route);
-    let mut left = run.wanted.clone();
+    let mut left = wanted;
     let mut answering: Vec<Door> = Vec::new();
     // Less each time: what is left may be in fewer files.
-    loop {
+    let (mut plan, changes) = loop {
         let is_answered = |route: &Route| answering.iter().any(|door| door.route == *route);
         left.retain(|route| !is_out(&out, route) && !is_answered(route));
         let (plan, mut refused) = plan::possible(user, &left);
-        let answered = answered(run, &refused);
+        let answered = answered(scene, &refused);
         refused.retain(|(route, _)| answered.iter().all(|door| door.route != *route));
         answering.extend(answered);
         out.extend(refused.into_iter().map(|(route, why)| (route, Error::Refused(vec![why]))));
         left = plan.routes();
         let changes = observed.changes(&plan.files);
-        run.changes = changes.insert;
         let before = out.len();
         out.extend(damaged(observed, &plan));
-        out.extend(misled(observed, &plan, &run.changes));
-        if !run.options.force_generated {
-            out.extend(generated(observed, &plan, &run.changes));
+        out.extend(misled(observed, &plan, &changes.insert));
+        if !options.force_generated {
+            out.extend(generated(observed, &plan, &changes.insert));
         }
-        run.plan = plan;
         if out.len() == before {
-            let emptied = changes.empty.iter().flat_map(|file| observed.names_in(file));
-            run.leaving.extend(emptied.cloned());
-            break;
+            break (plan, changes);
         }
-    }
+    };
     left.extend(answering.iter().map(|door| door.route.clone()));
     left.sort();
     left.dedup();
-    run.plan.doors.extend(answering);
-    let is_enough = run.options.partly && !left.is_empty();
+    plan.doors.extend(answering);
+    let is_enough = options.partly && !left.is_empty();
     if !out.is_empty() && !is_enough {
         return Err(first(out));
     }
-    for (route, error) in out {
-        leave_out(&mut run.left_out, LeftOutRoute::by(route, &error));
-    }
-    run.wanted = left;
-    let more = leaving(run);
-    run.leaving.extend(more);
-    Ok(())
+    leave_out(&mut left_out, out);
+    let mut leaving = unwanted(&left, observed);
+    let emptied = changes.empty.iter().flat_map(|file| observed.names_in(file));
+    leaving.extend(emptied.cloned());
+    Ok(Selection { wanted: left, left_out, plan, changes: changes.insert, leaving })
 }
 
 /// Leaves out what cannot be proven afterwards, before anything is changed for it.
-pub(super) fn look_ahead(run: &mut SwitchRun<'_>) -> Result<(), Error> {
-    let unprovable = challenge_proof::unprovable(&run.plan.doors, &run.listeners)?;
+pub(super) fn provable(scene: &Scene<'_>, selection: Selection) -> Result<Selection, Error> {
+    let unprovable = challenge_proof::unprovable(&selection.plan.doors, &scene.listeners)?;
     let is_out = |route: &Route| unprovable.iter().any(|(other, _)| other == route);
-    let left: Vec<Route> = run.wanted.iter().filter(|route| !is_out(route)).cloned().collect();
-    if left.len() == run.wanted.len() {
-        return Ok(());
+    let left: Vec<Route> =
+        selection.wanted.iter().filter(|route| !is_out(route)).cloned().collect();
+    if left.len() == selection.wanted.len() {
+        return Ok(selection);
     }
-    if !run.options.partly || left.is_empty() {
-        return none_left(run, unprovable).map_or(Ok(()), Err);
+    let mut left_out = selection.left_out.clone();
+    if !scene.options.partly || left.is_empty() {
+        return none_left(scene.options, &left_out, unprovable).map_or(Ok(selection), Err);
     }
-    for (route, error) in unprovable {
-        leave_out(&mut run.left_out, LeftOutRoute::by(route, &error));
-    }
-    run.wanted = left;
-    plan(run)
+    leave_out(&mut left_out, unprovable);
+    select(scene, left, left_out)
 }
 
 /// What a person is told where nothing is left: each route with its reason, also those left out before.
-pub(super) fn none_left(run: &mut SwitchRun<'_>, unproven: Vec<Unproven>) -> Option<Error> {
-    if run.options.partly && unproven.len() + run.left_out.len() > 1 {
+pub(in crate::switch) fn none_left(
+    options: &Options,
+    left_out: &[LeftOutRoute],
+    unproven: Vec<Unproven>,
+) -> Option<Error> {
+    if options.partly && unproven.len() + left_out.len() > 1 {
         let unproven = unproven.into_iter().map(|(route, error)| LeftOutRoute::by(route, &error));
-        return Some(Error::NoneLeft(run.left_out.drain(..).chain(unproven).collect()));
+        return Some(Error::NoneLeft(left_out.iter().cloned().chain(unproven).collect()));
     }
     unproven.into_iter().next().map(|(_, error)| error.into())
 }
 
 /// Of the refused, the routes that are answered from their webroots all the same, with their doors: what
 /// cannot be read may be right. One that is local by lines of ours is none.
-fn answered(run: &SwitchRun<'_>, refused: &[RefusedRoute]) -> Vec<Door> {
-    let is_ours = |route: &Route| run.observed.local.contains(route);
+fn answered(scene: &Scene<'_>, refused: &[RefusedRoute]) -> Vec<Door> {
+    let is_ours = |route: &Route| scene.observed.local.contains(route);
     let mut routes: Vec<&Route> =
         refused.iter().map(|(route, _)| route).filter(|route| !is_ours(route)).collect();
     routes.dedup();
     let doors: Vec<Door> =
-        routes.into_iter().flat_map(|route| plan::doors(&run.observed.user, route)).collect();
+        routes.into_iter().flat_map(|route| plan::doors(&scene.observed.user, route)).collect();
     if doors.is_empty() {
         return doors;
     }
-    let patience = run.settings.proof_time.min(ANSWERED_TIME);
+    let patience = scene.settings.proof_time.min(ANSWERED_TIME);
     // That it cannot be asked is no answer.
-    let Ok(unproven) = challenge_proof::local(&doors, &run.listeners, patience) else {
+    let Ok(unproven) = challenge_proof::local(&doors, &scene.listeners, patience) else {
         return Vec::new();
     };
     let is_proven = |door: &Door| unproven.iter().all(|(route, _)| *route != door.route);
     doors.into_iter().filter(is_proven).collect()
 }
 
-/// Where Apache refuses the lines of one file, those of the others may do; whether any are left.
-pub(super) fn leave_out_what_is_refused(run: &mut SwitchRun<'_>) -> Result<bool, Error> {
+/// Where Apache refuses the lines of one file, those of the others may do; none if nothing is left.
+pub(super) fn accepted(
+    scene: &Scene<'_>,
+    selection: Selection,
+) -> Result<Option<Selection>, Error> {
+    let Selection { mut wanted, mut left_out, plan, changes, .. } = selection;
     let mut out = Vec::new();
-    for change in &run.changes {
-        if let Err(error) = accepted(run, std::slice::from_ref(change), None) {
-            let routes = routes_in(&run.observed, &run.plan, change).into_iter();
+    for change in &changes {
+        if let Err(error) = scene.accepts(std::slice::from_ref(change), None) {
+            let routes = routes_in(&scene.observed, &plan, change).into_iter();
             out.extend(routes.map(|route| LeftOutRoute::by(route, &error)));
         }
     }
-    run.wanted.retain(|route| out.iter().all(|left| left.route != *route));
-    if out.is_empty() || run.wanted.is_empty() {
-        return Ok(false);
+    wanted.retain(|route| out.iter().all(|left| left.route != *route));
+    if out.is_empty() || wanted.is_empty() {
+        return Ok(None);
     }
-    for left in out {
-        leave_out(&mut run.left_out, left);
-    }
-    plan(run)?;
-    Ok(true)
+    add(&mut left_out, out.into_iter());
+    select(scene, wanted, left_out).map(Some)
 }
 
 /// Gives back what `report` made local and could not be proven; the rest stays as it is.
-pub(super) fn without(
+pub(in crate::switch) fn without(
     settings: &Settings,
     mut report: SwitchReport,
     unproven: Vec<Unproven>,
 ) -> SwitchReport {
     report.local.retain(|route| unproven.iter().all(|(other, _)| other != route));
     let which = Return::Names(unproven.iter().map(|(route, _)| route.name.clone()).collect());
-    match give_back::under_lock(settings, &which, &Options::default()) {
+    match give_back::under_lock(settings, &which, &Reload::Never) {
         Ok(given_back) => {
             let is_out = |route: &Route| unproven.iter().any(|(other, _)| other == route);
             for vhost in &mut report.vhosts {
@@ -171,16 +173,23 @@ pub(super) fn without(
             report.notes.push(Note::new(why));
         }
     }
-    for (route, error) in unproven {
-        leave_out(&mut report.left_out, LeftOutRoute::by(route, &error));
-    }
+    leave_out(&mut report.left_out, unproven);
     report
 }
 
+fn leave_out<E: std::error::Error + CarriesExit + 'static>(
+    left_out: &mut Vec<LeftOutRoute>,
+    failed: Vec<(Route, E)>,
+) {
+    add(left_out, failed.into_iter().map(|(route, error)| LeftOutRoute::by(route, &error)));
+}
+
 /// Each route once, with the first reason.
-fn leave_out(left_out: &mut Vec<LeftOutRoute>, new: LeftOutRoute) {
-    if left_out.iter().all(|known| known.route != new.route) {
-        left_out.push(new);
+fn add(left_out: &mut Vec<LeftOutRoute>, new: impl Iterator<Item = LeftOutRoute>) {
+    for new in new {
+        if left_out.iter().all(|known| known.route != new.route) {
+            left_out.push(new);
+        }
     }
 }
 
