@@ -1,96 +1,20 @@
 //! system: carries one message out of this host, in bounded time: to a program, or by HTTP.
 
+use std::fmt;
 use std::io;
 use std::net::ToSocketAddrs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::blocking::Client;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{StatusCode, redirect, retry};
+use reqwest::{redirect, retry};
 
 use crate::base::clock::{self, Deadline, Unfinished};
+use crate::base::command::Program;
 use crate::base::command::piped::Next;
-use crate::base::command::{self, Program};
 use crate::base::files;
 use crate::config::notify::{Command, Post};
-
-/// Why a message was not delivered.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The program, or the file with header lines.
-    #[error(transparent)]
-    File(#[from] files::Error),
-    /// The program did not start.
-    #[error(transparent)]
-    Command(#[from] command::Error),
-    /// The way to the program.
-    #[error("cannot talk to {}", program.display())]
-    Talk {
-        /// The program.
-        program: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The program failed.
-    #[error("{} ended with {status}: {said}", program.display())]
-    Failed {
-        /// The program.
-        program: PathBuf,
-        /// How it ended.
-        status: std::process::ExitStatus,
-        /// What it said last on standard error.
-        said: String,
-    },
-    /// It took too long.
-    #[error("{to} did not take it in {} s", patience.as_secs())]
-    Slow {
-        /// The program or host.
-        to: String,
-        /// How long it had.
-        patience: Duration,
-    },
-    /// The header file.
-    #[error("{}:{line}: not a header line, such as `Authorization: Bearer …`", path.display())]
-    Header {
-        /// The file.
-        path: PathBuf,
-        /// Line, from 1.
-        line: usize,
-    },
-    /// The name of the host in the URL.
-    #[error("cannot resolve {host}")]
-    Resolve {
-        /// Of the URL, which may itself be a secret.
-        host: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// There was no thread to do it.
-    #[error("cannot post to {host}")]
-    Start {
-        /// Of the URL, which may itself be a secret.
-        host: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// Nobody answered, or not as one should.
-    #[error("cannot post to {host}")]
-    Post {
-        /// Of the URL, which may itself be a secret.
-        host: String,
-        /// Why.
-        source: reqwest::Error,
-    },
-    /// Somebody answered, but did not take it.
-    #[error("{host} answered {status}")]
-    Refused {
-        /// Of the URL, which may itself be a secret.
-        host: String,
-        /// The answer.
-        status: StatusCode,
-    },
-}
+use crate::monitor::{Cause, Error};
 
 /// Gives `body` to the program on standard input, `variables` in its environment.
 pub fn run(
@@ -104,7 +28,7 @@ pub fn run(
     let arguments = command.arguments.iter().map(Into::into).collect();
     let mut program = Program::plain(path.clone(), arguments);
     program.environment.extend(variables.iter().map(|(key, value)| (key.into(), value.into())));
-    let failed = |source| Error::Talk { program: path.clone(), source };
+    let failed = |source| Error::because(format!("cannot talk to {}", path.display()), source);
     let mut running = program.talk_with(body, MAX_LINE)?;
     let mut said = String::new();
     while let Some(left) = deadline.remaining() {
@@ -118,10 +42,12 @@ pub fn run(
     match running.end(left).map_err(failed)? {
         None => {
             running.kill_all();
-            Err(Error::Slow { to: path.display().to_string(), patience })
+            Err(slow(&path.display(), patience))
         }
         Some(status) if status.success() => Ok(()),
-        Some(status) => Err(Error::Failed { program: path, status, said }),
+        Some(status) => {
+            Err(Error::Refused(format!("{} ended with {status}: {said}", path.display())))
+        }
     }
 }
 
@@ -131,10 +57,9 @@ pub fn post(post: &Post, body: &[u8], patience: Duration) -> Result<(), Error> {
     let headers = headers(post)?;
     let (url, body, to) = (post.url.clone(), body.to_owned(), host.clone());
     let work = move || -> Result<(), Error> {
-        let failed =
-            |error: reqwest::Error| Error::Post { host: to.clone(), source: error.without_url() };
+        let failed = |error: reqwest::Error| unposted(&to, error.without_url());
         let port = url.port_or_known_default().unwrap_or_default();
-        let unresolved = |source| Error::Resolve { host: to.clone(), source };
+        let unresolved = |source| Error::because(format!("cannot resolve {to}"), source);
         let name = to.trim_matches(['[', ']']);
         let addresses: Vec<_> = (name, port).to_socket_addrs().map_err(unresolved)?.collect();
         let client = Client::builder()
@@ -149,16 +74,26 @@ pub fn post(post: &Post, body: &[u8], patience: Duration) -> Result<(), Error> {
             .map_err(failed)?;
         let answer = client.post(url).headers(headers).body(body).send().map_err(failed)?;
         let status = answer.status();
-        if status.is_success() { Ok(()) } else { Err(Error::Refused { host: to.clone(), status }) }
+        let refused = || Error::Refused(format!("{to} answered {status}"));
+        status.is_success().then_some(()).ok_or_else(refused)
     };
     // The client's own timeout does not hold for the resolver.
     match clock::within(&Deadline::after(patience), work) {
         Ok(done) => done,
-        Err(Unfinished::Passed(_)) => Err(Error::Slow { to: host, patience }),
+        Err(Unfinished::Passed(_)) => Err(slow(&host, patience)),
         Err(unfinished @ Unfinished::Thread(_)) => {
-            Err(Error::Start { host, source: unfinished.into() })
+            Err(unposted(&host, io::Error::from(unfinished)))
         }
     }
+}
+
+fn slow(to: &impl fmt::Display, patience: Duration) -> Error {
+    Error::Refused(format!("{to} did not take it in {} s", patience.as_secs()))
+}
+
+/// The host alone: the URL may itself be a secret.
+fn unposted(host: &str, source: impl Into<Cause>) -> Error {
+    Error::because(format!("cannot post to {host}"), source)
 }
 
 fn headers(post: &Post) -> Result<HeaderMap, Error> {
@@ -178,7 +113,10 @@ fn headers(post: &Post) -> Result<HeaderMap, Error> {
             value.set_sensitive(true);
             Some((name, value))
         };
-        let wrong = || Error::Header { path: path.clone(), line: index + 1 };
+        let wrong = || {
+            let place = format!("{}:{}", path.display(), index + 1);
+            Error::Refused(format!("{place}: not a header line, such as `Authorization: Bearer …`"))
+        };
         let (name, value) = header().ok_or_else(wrong)?;
         headers.insert(name, value);
     }

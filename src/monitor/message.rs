@@ -84,17 +84,17 @@ impl Message<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::told::{Problem, Situation};
-    use jiff::SignedDuration;
+    use crate::base::codes::Code;
+    use crate::monitor::told::Situation;
+    use crate::status::overview::Wrong;
 
-    fn problem(key: &str, severity: Urgency) -> Problem {
-        let host = Some("home".to_owned());
-        let text = format!("home: {key} is wrong");
-        Problem { key: key.into(), severity, host, text, patience: SignedDuration::ZERO }
+    fn problem(key: &str, severity: Urgency) -> Wrong {
+        let (host, text) = (Some("home".to_owned()), format!("home: {key} is wrong"));
+        Wrong { code: Code::Expiry, key: key.into(), severity, text, host }
     }
 
-    fn see(ledger: &mut AlarmLedger, problems: &[Problem], second: i64) {
-        let seen = Situation { problems: problems.to_vec(), ..Situation::default() };
+    fn see(ledger: &mut AlarmLedger, wrong: &[Wrong], second: i64) {
+        let seen = Situation { wrong: wrong.to_vec(), ..Situation::default() };
         ledger.see(&seen, Timestamp::from_second(second).unwrap());
     }
 

@@ -46,52 +46,44 @@ pub fn metrics(status: &Overview, version: &str) -> String {
 }
 
 fn hosts(out: &mut Exposition, status: &Overview) {
-    let mut up = out.gauge(
+    // A host without a way to it is not asked, which says nothing of it.
+    let asked = status.hosts.iter().filter(|host| host.unreachable.is_some() || host.is_fresh());
+    per_host(
+        out,
         "certbaton_host_up",
         "Whether the host could be asked just now; if not, what is said of its certificates and runs is as old as certbaton_host_seen_timestamp_seconds.",
+        asked.map(|host| (host, host.is_fresh().into())),
     );
-    // A host without a way to it is not asked, which says nothing of it.
-    for host in status.hosts.iter().filter(|host| host.unreachable.is_some() || host.is_fresh()) {
-        up.sample(&[("host", &host.name)], host.is_fresh().into());
-    }
-    let mut seen = out.gauge(
+    per_host(
+        out,
         "certbaton_host_seen_timestamp_seconds",
         "When the host was asked successfully for the last time.",
+        status.hosts.iter().filter_map(|host| Some((host, host.seen?.as_second()))),
     );
-    for host in &status.hosts {
-        if let Some(at) = host.seen {
-            seen.sample(&[("host", &host.name)], at.as_second());
-        }
-    }
     let mut info =
         out.gauge("certbaton_host_info", "The programs of the host; empty if not found out.");
     for (host, found) in found(status) {
         let versions = &found.versions;
-        let or_empty = |version: &'_ Option<String>| version.clone().unwrap_or_default();
         let labels = [
             ("host", host.name.as_str()),
             ("certbaton", &versions.certbaton),
-            ("certbot", &or_empty(&versions.certbot)),
-            ("apache", &or_empty(&versions.apache)),
+            ("certbot", versions.certbot.as_deref().unwrap_or_default()),
+            ("apache", versions.apache.as_deref().unwrap_or_default()),
         ];
         info.sample(&labels, 1);
     }
-    let mut apache = out.gauge(
+    per_host(
+        out,
         "certbaton_apache_config_ok",
         "Whether the Apache configuration of the host passes its own test.",
+        fresh(status).map(|(host, found)| (host, found.apache.is_none().into())),
     );
-    for (host, found) in fresh(status) {
-        apache.sample(&[("host", &host.name)], found.apache.is_none().into());
-    }
-    let mut reload = out.gauge(
+    per_host(
+        out,
         "certbaton_apache_last_reload_timestamp_seconds",
         "When the Apache of the host last loaded its configuration, by whomever.",
+        found(status).filter_map(|(host, found)| Some((host, found.last_reload?.as_second()))),
     );
-    for (host, found) in found(status) {
-        if let Some(at) = found.last_reload {
-            reload.sample(&[("host", &host.name)], at.as_second());
-        }
-    }
     let mut local = out.gauge(
         "certbaton_route_local",
         "Names whose challenge path is switched to the host now; absent for all others.",
@@ -101,14 +93,15 @@ fn hosts(out: &mut Exposition, status: &Overview) {
             local.sample(&[("host", &host.name), ("name", &route.name)], 1);
         }
     }
-    let mut stuck = out.gauge(
+    per_host(
+        out,
         "certbaton_route_stuck",
         "Whether challenge paths are switched to the host, or may be, although nobody renews there.",
+        fresh(status).map(|(host, found)| {
+            let is_stuck = !found.under_way && (found.pending || !found.local.is_empty());
+            (host, is_stuck.into())
+        }),
     );
-    for (host, found) in fresh(status) {
-        let is_stuck = !found.under_way && (found.pending || !found.local.is_empty());
-        stuck.sample(&[("host", &host.name)], is_stuck.into());
-    }
 }
 
 type Moment = fn(&LineageStatus) -> Option<Timestamp>;
@@ -148,30 +141,25 @@ fn certificates(out: &mut Exposition, status: &Overview) {
 
 fn runs(out: &mut Exposition, status: &Overview) {
     let last = || found(status).filter_map(|(host, found)| Some((host, found.last_run.as_ref()?)));
-    let mut when = out.gauge(
+    per_host(
+        out,
         "certbaton_last_run_timestamp_seconds",
         "When the last run of the host ended, or was last heard of.",
+        last().map(|(host, run)| (host, run.last.as_second())),
     );
-    for (host, run) in last() {
-        when.sample(&[("host", &host.name)], run.last.as_second());
-    }
-    let mut success = out.gauge(
+    let ended = last().filter(|(_, run)| run.outcome != Outcome::UnderWay);
+    per_host(
+        out,
         "certbaton_last_run_success",
         "Whether the last run of the host went well; absent while it goes on.",
+        ended.map(|(host, run)| (host, (run.outcome == Outcome::Done).into())),
     );
-    for (host, run) in last() {
-        let value = match run.outcome {
-            Outcome::Done => 1,
-            Outcome::Failed | Outcome::Died => 0,
-            Outcome::UnderWay => continue,
-        };
-        success.sample(&[("host", &host.name)], value);
-    }
-    let mut busy =
-        out.gauge("certbaton_renewal_under_way", "Whether a renewal holds the lock of the host.");
-    for (host, found) in fresh(status) {
-        busy.sample(&[("host", &host.name)], found.under_way.into());
-    }
+    per_host(
+        out,
+        "certbaton_renewal_under_way",
+        "Whether a renewal holds the lock of the host.",
+        fresh(status).map(|(host, found)| (host, found.under_way.into())),
+    );
 }
 
 fn lease(out: &mut Exposition, status: &Overview) {
@@ -182,17 +170,31 @@ fn lease(out: &mut Exposition, status: &Overview) {
     out.gauge("certbaton_arbiter_up", "Whether the arbiter of the lease could be asked just now.")
         .sample(&[], lease.now.is_some().into());
     let Some(now) = &lease.now else { return };
-    let mut held =
-        out.gauge("certbaton_lease_held", "Whether the host holds the lease, the right to renew.");
     let holder = now.holder.as_ref().map(|holder| holder.name.as_str());
-    for host in &status.hosts {
-        held.sample(&[("host", &host.name)], (holder == Some(host.name.as_str())).into());
-    }
+    per_host(
+        out,
+        "certbaton_lease_held",
+        "Whether the host holds the lease, the right to renew.",
+        status.hosts.iter().map(|host| (host, (holder == Some(host.name.as_str())).into())),
+    );
     let waiting = i64::try_from(now.queue.len()).unwrap_or(i64::MAX);
     out.gauge("certbaton_lease_waiting", "How many wait for the lease.").sample(&[], waiting);
     let token = i64::try_from(now.token.0).unwrap_or(i64::MAX);
     out.gauge("certbaton_lease_token", "The fencing token granted last; it must never go down.")
         .sample(&[], token);
+}
+
+/// A family with one sample for each host of `values`.
+fn per_host<'a>(
+    out: &mut Exposition,
+    name: &'static str,
+    help: &str,
+    values: impl Iterator<Item = (&'a HostStatus, i64)>,
+) {
+    let mut family = out.gauge(name, help);
+    for (host, value) in values {
+        family.sample(&[("host", &host.name)], value);
+    }
 }
 
 /// Hosts that could be asked just now.

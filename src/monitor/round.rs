@@ -15,28 +15,12 @@ use crate::base::files;
 use crate::base::lock::{self, Lock, Pending};
 use crate::config::Settings;
 use crate::config::notify::Notify;
+use crate::monitor::Error;
 use crate::monitor::deliver;
 use crate::monitor::message::{Message, message};
 use crate::monitor::metrics::metrics;
 use crate::monitor::told::{AlarmLedger, Situation};
 use crate::status::overview::Overview;
-
-/// Why nothing was looked at.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Another one looks all the time.
-    #[error("another certbaton has been at it for {} s", .0.as_secs())]
-    Busy(Duration),
-    /// The lock.
-    #[error(transparent)]
-    Lock(#[from] lock::Error),
-    /// Waiting for it.
-    #[error("cannot wait for another certbaton")]
-    Wait(#[source] std::io::Error),
-    /// A file.
-    #[error(transparent)]
-    File(#[from] files::Error),
-}
 
 /// What each way of telling has said.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +62,13 @@ fn look_and_tell(
 fn lock(settings: &Settings) -> Result<Lock, Error> {
     let path = settings.monitor_lock();
     let pending = Pending::start(lock::open(&path)?, &path)?;
-    clock::ready(&[pending.as_fd()], Some(PATIENCE)).map_err(Error::Wait)?;
-    Ok(pending.take().ok_or(Error::Busy(PATIENCE))??)
+    let unready = |source| Error::because("cannot wait for another certbaton".into(), source);
+    clock::ready(&[pending.as_fd()], Some(PATIENCE)).map_err(unready)?;
+    let busy = || {
+        let text = format!("another certbaton has been at it for {} s", PATIENCE.as_secs());
+        Error::Refused(text)
+    };
+    Ok(pending.take().ok_or_else(busy)??)
 }
 
 /// Takes in what is seen, keeps it, and delivers what waits.
@@ -122,7 +111,7 @@ fn tell(settings: &Settings, status: &Overview) {
 
 /// Delivers what `ledger` has to say, if anything.
 fn deliver_by(
-    run: impl FnOnce(&Message<'_>, &[u8]) -> Result<(), deliver::Error>,
+    run: impl FnOnce(&Message<'_>, &[u8]) -> Result<(), Error>,
     ledger: &mut AlarmLedger,
     from: &str,
     now: Timestamp,

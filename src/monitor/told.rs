@@ -8,29 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::base::codes::Code;
 use crate::base::harmless;
 use crate::status::overview::{Overview, Urgency, Wrong};
-
-/// Something that is wrong now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// What it is, the same as long as it lasts.
-    pub key: String,
-    /// How bad.
-    pub severity: Urgency,
-    /// Where; none if that is no host's.
-    pub host: Option<String>,
-    /// What, where, and what to do, for a person; may change while the problem lasts.
-    pub text: String,
-    /// It is told only if it lasts that long: a line that drops now and then is no news.
-    pub patience: SignedDuration,
-}
 
 /// What can be seen now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Situation {
     /// All that is wrong.
-    pub problems: Vec<Problem>,
+    pub wrong: Vec<Wrong>,
     /// Hosts of which nothing can be seen now: what was wrong there counts as still wrong.
     pub blind: BTreeSet<String>,
 }
@@ -38,19 +24,8 @@ pub struct Situation {
 impl Situation {
     /// What a status says.
     pub fn of(status: &Overview) -> Self {
-        let hosts = || status.hosts.iter();
-        let problem = |Wrong { key, severity, text, .. }: &Wrong| {
-            let mut parts = key.split('/');
-            let (kind, named) = (parts.next(), parts.next());
-            let host = hosts().find(|host| Some(host.name.as_str()) == named);
-            // Home lines get a new address once a day, machines are rebooted.
-            let is_fleeting = matches!(kind, Some("unreachable" | "lease" | "arbiter-unreachable"));
-            let patience = if is_fleeting { PATIENCE } else { SignedDuration::ZERO };
-            let (key, text, host) = (key.clone(), text.clone(), host.map(|host| host.name.clone()));
-            Problem { key, severity: *severity, host, text, patience }
-        };
-        let blind = hosts().filter(|host| !host.is_fresh()).map(|host| host.name.clone());
-        Self { problems: status.wrong.iter().map(problem).collect(), blind: blind.collect() }
+        let blind = status.hosts.iter().filter(|host| !host.is_fresh());
+        Self { wrong: status.wrong.clone(), blind: blind.map(|host| host.name.clone()).collect() }
     }
 }
 
@@ -109,35 +84,27 @@ pub struct AlarmLedger {
 impl AlarmLedger {
     /// Takes in what is seen `now`.
     pub fn see(&mut self, seen: &Situation, now: Timestamp) {
-        for problem in &seen.problems {
-            let Problem { key, severity, host, text, patience } = problem;
+        for Wrong { code, key, severity, host, text } in &seen.wrong {
             let open = self.open.entry(key.clone()).or_insert_with(|| Open {
                 told: None,
                 host: host.clone(),
                 text: short(text),
                 since: now,
             });
-            let lasts = open.told.is_some() || now.duration_since(open.since) >= *patience;
+            let lasts = open.told.is_some() || now.duration_since(open.since) >= patience(code);
             if lasts && open.told < Some(*severity) {
                 open.text = short(text);
                 let (host, text, since) = (open.host.clone(), open.text.clone(), open.since);
                 let (event, key, at) = (ProblemEvent::Failure, key.clone(), now);
-                self.waiting.push(Announcement {
-                    event,
-                    key,
-                    severity: *severity,
-                    host,
-                    text,
-                    at,
-                    since,
-                });
+                let severity = *severity;
+                self.waiting.push(Announcement { event, key, severity, host, text, at, since });
             }
             if lasts {
                 // It may have eased: that is not said, but worse again is.
                 open.told = Some(*severity);
             }
         }
-        let is_there: BTreeSet<&str> = seen.problems.iter().map(|p| p.key.as_str()).collect();
+        let is_there: BTreeSet<&str> = seen.wrong.iter().map(|wrong| wrong.key.as_str()).collect();
         let is_over = |key: &str, open: &Open| {
             let is_hidden = open.host.as_ref().is_some_and(|host| seen.blind.contains(host));
             !is_there.contains(key) && !is_hidden
@@ -179,8 +146,14 @@ fn short(text: &str) -> String {
     harmless::line(text, MAX_TEXT)
 }
 
-/// How long a host may be out of reach before that is told.
-const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+/// How long it has to last until it is told. Home lines get a new address once a day, machines are
+/// rebooted: that a host is out of reach now and then is no news.
+fn patience(code: &Code) -> SignedDuration {
+    match code {
+        Code::HostUnreachable | Code::ArbiterUnreachable => SignedDuration::from_mins(15),
+        _ => SignedDuration::ZERO,
+    }
+}
 
 /// So many undelivered changes are kept: the newest.
 pub const MAX_WAITING: usize = 50;

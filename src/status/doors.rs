@@ -46,6 +46,7 @@ fn wrong(name: &Hostname, address: IpAddr) -> Wrong {
         severity: Urgency::from(fault.severity),
         text: format!("{name} at {address}: {fault}"),
         code: fault.code,
+        host: None,
     }
 }
 

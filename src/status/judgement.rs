@@ -43,13 +43,14 @@ pub fn wrong(status: &Overview, thresholds: Thresholds) -> Vec<Wrong> {
             .find(|finding| finding.code == Code::ArbiterUnreachable)
             .map_or(Urgency::Critical, |finding| finding.severity.into());
         let code = Code::ArbiterUnreachable;
-        found.push(Wrong { code, key: "lease".into(), severity, text });
+        found.push(Wrong { code, key: "lease".into(), severity, text, host: None });
     }
     found.extend(nobody_renews(&status.hosts).map(|finding| Wrong {
         key: finding.code.to_string(),
         severity: finding.severity.into(),
         text: finding.to_string(),
         code: finding.code,
+        host: None,
     }));
     found.sort_by_key(|wrong| std::cmp::Reverse(wrong.severity));
     found
@@ -133,7 +134,8 @@ fn of_host(
     let mut add = |code: Code, key: String, severity: Urgency, text: String| {
         // That another version found it less bad does not make it so.
         let severity = code.severity().map_or(severity, |fixed| severity.max(fixed.into()));
-        list.push(Wrong { code, key, severity, text: format!("{name}: {text}") });
+        let (text, host) = (format!("{name}: {text}"), Some(name.clone()));
+        list.push(Wrong { code, key, severity, text, host });
     };
     if let Some(why) = host.unreachable.as_ref().filter(|_| !is_arbiter(status, host)) {
         let text = match host.seen {

@@ -47,6 +47,9 @@ pub struct Wrong {
     pub severity: Urgency,
     /// What, on which host, and what to do.
     pub text: String,
+    /// Which host that is; none if it is no host's.
+    #[serde(skip)]
+    pub host: Option<String>,
 }
 
 /// Who may renew, and who waits.

@@ -64,6 +64,7 @@ fn overview(keys: &[&str]) -> Overview {
         key: (*key).to_owned(),
         severity: Urgency::Critical,
         text: format!("home: {key} is wrong"),
+        host: Some("home".to_owned()),
     };
     let host = HostStatus {
         name: "home".into(),

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use certbaton::config::notify::Post;
-use certbaton::monitor::deliver::{self, Error};
+use certbaton::monitor::{Error, deliver};
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
 use openssl::hash::MessageDigest;
@@ -117,7 +117,7 @@ fn a_redirect_is_not_followed_and_an_error_is_one() {
     for status in [location.leak(), "404 Not Found", "500 Internal Server Error"] {
         let receiver = Receiver::start(Answer::Says(status));
         let failure = post(&receiver.url(), Duration::from_secs(20)).unwrap_err();
-        assert!(matches!(failure, Error::Refused { .. }), "{failure}");
+        assert!(failure.to_string().contains(" answered "), "{failure}");
         assert!(!failure.to_string().contains("hook"), "the path may be a secret: {failure}");
     }
     assert!(elsewhere.posts().is_empty());
@@ -154,7 +154,7 @@ fn a_certificate_is_verified() {
     let (receiver, certificate) = tls_receiver();
     let url = format!("https://{}/hook", receiver.address);
     let failure = post(&url, Duration::from_secs(20)).unwrap_err();
-    assert!(matches!(failure, Error::Post { .. }), "{failure}");
+    assert!(failure.to_string().starts_with("cannot post to "), "{failure}");
     assert!(receiver.posts().is_empty());
     // The same server, where its certificate is one of the system's.
     let scratch = tempfile::tempdir().unwrap();

@@ -7,14 +7,13 @@ use crate::config::Thresholds;
 use crate::status::judgement;
 use crate::status::sample::{healthy, local};
 
-fn problem(key: &str, severity: Urgency) -> Problem {
-    let host = Some("home".to_owned());
-    let patience = SignedDuration::ZERO;
-    Problem { key: key.into(), severity, host, text: format!("{key} is wrong"), patience }
+fn problem(key: &str, severity: Urgency) -> Wrong {
+    let (host, text) = (Some("home".to_owned()), format!("{key} is wrong"));
+    Wrong { code: Code::Expiry, key: key.into(), severity, text, host }
 }
 
-fn seen(problems: &[Problem]) -> Situation {
-    Situation { problems: problems.to_vec(), blind: BTreeSet::new() }
+fn seen(wrong: &[Wrong]) -> Situation {
+    Situation { wrong: wrong.to_vec(), blind: BTreeSet::new() }
 }
 
 fn at(second: i64) -> Timestamp {
@@ -70,15 +69,16 @@ fn a_host_that_cannot_be_seen_has_not_recovered() {
 #[test]
 fn what_passes_quickly_is_not_said_and_what_lasts_is() {
     let mut ledger = AlarmLedger::default();
-    let patience = SignedDuration::from_secs(600);
-    let down = seen(&[Problem { patience, ..problem("unreachable", Urgency::Warning) }]);
+    let code = Code::HostUnreachable;
+    let down = seen(&[Wrong { code, ..problem("unreachable", Urgency::Warning) }]);
     assert_eq!(said(&mut ledger, &down, 0), []);
     assert_eq!(said(&mut ledger, &down, 300), []);
     assert_eq!(said(&mut ledger, &seen(&[]), 310), [], "nor is its recovery");
     assert_eq!(said(&mut ledger, &down, 600), [], "its time begins anew");
-    ledger.see(&down, at(1200));
+    assert_eq!(said(&mut ledger, &down, 1499), []);
+    ledger.see(&down, at(1500));
     assert_eq!(ledger.waiting()[0].since, at(600));
-    assert_eq!(ledger.waiting()[0].at, at(1200));
+    assert_eq!(ledger.waiting()[0].at, at(1500));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_ledger_that_nobody_takes_does_not_grow() {
 fn a_text_is_one_line() {
     let mut ledger = AlarmLedger::default();
     let text = format!("a\nb\u{1b}[31m{}", "x".repeat(5000));
-    ledger.see(&seen(&[Problem { text, ..problem("x", Urgency::Warning) }]), at(1));
+    ledger.see(&seen(&[Wrong { text, ..problem("x", Urgency::Warning) }]), at(1));
     let said = &ledger.waiting()[0].text;
     assert!(said.starts_with("a b [31mx") && said.chars().count() == MAX_TEXT, "{said}");
 }
@@ -151,7 +151,7 @@ proptest! {
         let mut known: BTreeMap<String, Urgency> = BTreeMap::new();
         for (second, (wrong, delivered)) in steps.iter().enumerate() {
             let severity = |bad: &bool| if *bad { Urgency::Critical } else { Urgency::Warning };
-            let now: Vec<Problem> =
+            let now: Vec<Wrong> =
                 wrong.iter().map(|(key, bad)| problem(&key.to_string(), severity(bad))).collect();
             ledger.see(&seen(&now), at(i64::try_from(second).unwrap()));
             if !*delivered {
