@@ -47,7 +47,7 @@ pub struct Issuance<'a> {
 pub enum Objection {
     /// A critical property that no CA knows.
     #[error(
-        "the CAA records of {at} have the critical property {tag:?}, which the CA does not know; remove it or its flag"
+        "the CAA records of {at} have the critical property {tag:?}, which the CA does not know"
     )]
     Critical {
         /// Whose records.
@@ -57,7 +57,7 @@ pub enum Objection {
     },
     /// The CA is not among those listed.
     #[error(
-        "the CAA records of {at} let {issuers} issue and not {issuer}; add `{at}. CAA 0 issue \"{issuer}\"`",
+        "the CAA records of {at} let {issuers} issue and not {issuer}",
         issuers = listed(issuers)
     )]
     Issuer {
@@ -69,9 +69,7 @@ pub enum Objection {
         issuers: Vec<String>,
     },
     /// `validationmethods` without ours.
-    #[error(
-        "the CAA records of {at} let {issuer} issue only by {methods}; add {method} to validationmethods"
-    )]
+    #[error("the CAA records of {at} let {issuer} issue only by {methods}")]
     Method {
         /// Whose records.
         at: Hostname,
@@ -83,9 +81,7 @@ pub enum Objection {
         method: String,
     },
     /// `accounturi` of another account.
-    #[error(
-        "the CAA records of {at} let {issuer} issue only for the account {account}; add a record for this host's account"
-    )]
+    #[error("the CAA records of {at} let {issuer} issue only for the account {account}")]
     Account {
         /// Whose records.
         at: Hostname,
@@ -95,13 +91,26 @@ pub enum Objection {
         account: String,
     },
     /// A record for the CA that it cannot read, and so passes over.
-    #[error("the CAA record {value:?} of {at} is malformed; write it as `issuer; parameter=value`")]
+    #[error("the CAA record {value:?} of {at} is malformed")]
     Malformed {
         /// Whose records.
         at: Hostname,
         /// The value.
         value: String,
     },
+}
+
+impl Objection {
+    /// What to do.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Critical { .. } => "remove it or its flag".to_owned(),
+            Self::Issuer { at, issuer, .. } => format!("add `{at}. CAA 0 issue \"{issuer}\"`"),
+            Self::Method { method, .. } => format!("add {method} to validationmethods"),
+            Self::Account { .. } => "add a record for this host's account".to_owned(),
+            Self::Malformed { .. } => "write it as `issuer; parameter=value`".to_owned(),
+        }
+    }
 }
 
 /// The CA's name in CAA records, by the URL of its ACME directory; `None` for others. The
@@ -296,9 +305,11 @@ mod tests {
     fn another_issuer_or_none_forbids_and_the_remedy_is_a_record() {
         let objection = verdict(&["0 issue ca.example", "0 issue ;"], &LETS_ENCRYPT).unwrap_err();
         assert_eq!(
-            objection.to_string(),
-            "the CAA records of a.example let ca.example issue and not letsencrypt.org; \
-             add `a.example. CAA 0 issue \"letsencrypt.org\"`"
+            (objection.to_string().as_str(), objection.remedy().as_str()),
+            (
+                "the CAA records of a.example let ca.example issue and not letsencrypt.org",
+                "add `a.example. CAA 0 issue \"letsencrypt.org\"`"
+            )
         );
         let objection = verdict(&["0 issue ;"], &LETS_ENCRYPT).unwrap_err();
         assert!(objection.to_string().contains("let nobody issue"), "{objection}");

@@ -6,6 +6,9 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::base::codes::Code;
+use crate::base::finding::Finding;
+
 /// A version of certbot; what follows the second number changes nothing here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
@@ -58,18 +61,23 @@ impl Version {
     }
 
     /// What a person has to know about it; `shortest` is the shortest lifetime of its certificates.
-    pub fn traps(self, shortest: Option<SignedDuration>) -> Vec<String> {
+    pub fn traps(self, shortest: Option<SignedDuration>) -> Vec<Finding> {
         let mut traps = Vec::new();
+        let mut add = |what: String, remedy| {
+            traps.push(Finding::new(Code::VersionTrap, None, what, remedy));
+        };
         if self < (Self { major: 3, minor: 2 }) {
-            traps.push(format!(
-                "certbot {self} runs directory hooks for `renew` alone (before 3.2): a manual `certbot certonly` switches no route; use `certbot renew --force-renewal --cert-name NAME`"
-            ));
+            let what = format!(
+                "certbot {self} runs directory hooks for `renew` alone (before 3.2): a manual `certbot certonly` switches no route"
+            );
+            add(what, "use `certbot renew --force-renewal --cert-name NAME`");
         }
         let month = SignedDuration::from_hours(30 * 24);
         if !self.is_by_lifetime() && shortest.is_some_and(|lifetime| lifetime <= month) {
-            traps.push(format!(
-                "certbot {self} renews 30 days before the end (before 4.0), so a certificate that lives no longer is renewed by every run until the CA refuses; set renew_before_expiry in its renewal/NAME.conf"
-            ));
+            let what = format!(
+                "certbot {self} renews 30 days before the end (before 4.0), so a certificate that lives no longer is renewed by every run until the CA refuses"
+            );
+            add(what, "set renew_before_expiry in its renewal/NAME.conf");
         }
         traps
     }
@@ -156,7 +164,7 @@ mod tests {
         let week = Some(SignedDuration::from_hours(160));
         assert_eq!(version("2.1.0").traps(week).len(), 2);
         assert_eq!(version("2.1.0").traps(None).len(), 1);
-        assert_eq!(version("5.8.0").traps(week), Vec::<String>::new());
+        assert_eq!(version("5.8.0").traps(week), Vec::<Finding>::new());
         let reconfigure = ["2.1.0", "2.3.0"].map(|text| version(text).has_reconfigure());
         assert_eq!(reconfigure, [false, true], "Debian 12 has 2.1");
     }

@@ -184,34 +184,22 @@ impl<'a> Missed<'a> {
         if !gateway && is_own_fault(&self.case) {
             return self.own(host, known);
         }
-        let (code, what, remedy) = if gateway {
-            (
-                Code::CannotPassOn,
-                format!(
-                    "passes challenges to {target}, and cannot reach it ({})",
-                    answered(self.miss)
-                ),
-                format!(
-                    "see that {} reaches it: its name, firewall and tunnel, and Apache's error log there",
-                    owner.label
-                ),
-            )
-        } else {
-            (
-                Code::WrongTarget,
-                format!(
-                    "passes challenges to {target}, and there is no answer of {}'s webroot ({})",
-                    host.label,
-                    answered(self.miss)
-                ),
-                format!(
-                    "write ProxyPreserveHost On and ProxyPass {CHALLENGE_PATH} {}",
-                    self.target()
-                ),
-            )
+        let came = answered(self.miss);
+        let found = |code, what: String, remedy: String| {
+            let what = format!("`{}` passes challenges to {target}, and {what}", directive.text);
+            Finding::new(code, directive.place.clone(), what, remedy).on(&owner.label)
         };
-        Finding::new(code, directive.place.clone(), format!("`{}` {what}", directive.text), remedy)
-            .on(&owner.label)
+        if gateway {
+            let remedy = format!(
+                "see that {} reaches it: its name, firewall and tunnel, and Apache's error log there",
+                owner.label
+            );
+            return found(Code::CannotPassOn, format!("cannot reach it ({came})"), remedy);
+        }
+        let what = format!("there is no answer of {}'s webroot ({came})", host.label);
+        let target = self.target();
+        let remedy = format!("write ProxyPreserveHost On and ProxyPass {CHALLENGE_PATH} {target}");
+        found(Code::WrongTarget, what, remedy)
     }
 
     /// The host has IPv6, and the name none that would lead to another host than IPv4 does.
@@ -259,63 +247,58 @@ impl<'a> Missed<'a> {
     ) -> Finding {
         let came = answered(self.miss);
         let vhost = on.inspected(self.name()).and_then(|known| known.vhost.clone());
-        let told = |directive: &Directive, what: &str| {
-            (
-                directive.place.clone().or_else(|| vhost.clone()),
-                format!("`{}` {what}, so {effect} ({came})", directive.text),
-            )
+        let found = |code, place, what: String, remedy: &str| {
+            Finding::new(code, place, what, remedy).on(&on.label)
         };
-        let (code, (place, what), remedy) = match answerer {
-            Answerer::Passed(directive) => (
-                Code::PassedOn,
-                told(directive, "passes the challenge path on"),
-                instead.to_owned(),
-            ),
-            Answerer::Redirected(directive) => (
+        let (code, line, does, remedy) = match answerer {
+            Answerer::Passed(line) => {
+                (Code::PassedOn, line, "passes the challenge path on", instead.to_owned())
+            }
+            Answerer::Redirected(line) => (
                 Code::Redirected,
-                told(directive, "redirects the challenge path"),
-                format!("{}; {instead}", except(directive)),
+                line,
+                "redirects the challenge path",
+                format!("{}; {instead}", except(line)),
             ),
-            Answerer::Elsewhere(directive) => (
+            Answerer::Elsewhere(line) => (
                 Code::WrongDirectory,
-                told(directive, "serves the challenge path from another directory"),
+                line,
+                "serves the challenge path from another directory",
                 instead.to_owned(),
             ),
-            Answerer::Denied(directive) => (
+            Answerer::Denied(line) => (
                 Code::Denied,
-                told(directive, "denies access to the challenge path"),
+                line,
+                "denies access to the challenge path",
                 format!(
                     "write <Location {CHALLENGE_PATH}> Require all granted </Location>; {instead}"
                 ),
             ),
-            Answerer::Taken(directive) | Answerer::Account(directive) => {
-                (Code::Taken, told(directive, "takes the challenge path"), instead.to_owned())
+            Answerer::Taken(line) | Answerer::Account(line) => {
+                (Code::Taken, line, "takes the challenge path", instead.to_owned())
             }
-            Answerer::Nobody => (
-                Code::NoVhost,
-                (vhost, format!("no <VirtualHost> on port 80 has the name, so {effect} ({came})")),
-                "add the name to one, as ServerName or ServerAlias".to_owned(),
-            ),
-            Answerer::Webroot | Answerer::Unknown if let Some(unloaded) = unloaded(on) => {
-                let place = unloaded.place.clone();
-                let what = format!("{}, and {effect} ({}: {came})", unloaded.what, self.address);
-                (Code::UnloadedChange, (place, what), unloaded.remedy.clone())
+            Answerer::Nobody => {
+                let what =
+                    format!("no <VirtualHost> on port 80 has the name, so {effect} ({came})");
+                let remedy = "add the name to one, as ServerName or ServerAlias";
+                return found(Code::NoVhost, vhost, what, remedy);
             }
-            Answerer::Webroot | Answerer::Unknown => (
-                Code::Unexplained,
-                (
-                    vhost,
-                    format!(
-                        "Apache's configuration does not tell why {effect} ({}: {came})",
-                        self.address
-                    ),
-                ),
-                format!(
+            Answerer::Webroot | Answerer::Unknown => {
+                let effect = format!("{effect} ({}: {came})", self.address);
+                if let Some(unloaded) = unloaded(on) {
+                    let what = format!("{}, and {effect}", unloaded.what);
+                    let place = unloaded.place.clone();
+                    return found(Code::UnloadedChange, place, what, &unloaded.remedy);
+                }
+                let what = format!("Apache's configuration does not tell why {effect}");
+                let remedy = format!(
                     "look at what is between the CA and Apache: another server on port 80, a CDN, .htaccess; {instead}"
-                ),
-            ),
+                );
+                return found(Code::Unexplained, vhost, what, &remedy);
+            }
         };
-        Finding::new(code, place, what, remedy).on(&on.label)
+        let what = format!("`{}` {does}, so {effect} ({came})", line.text);
+        found(code, line.place.clone().or(vhost), what, &remedy)
     }
 }
 

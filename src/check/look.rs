@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::base::clock::{self, Deadline};
-use crate::base::names::{HostLabel, Hostname};
+use crate::base::names::Hostname;
 use crate::base::threads;
 use crate::ca::dns::Nameservers;
 use crate::ca::exchange::DIAL_TIMEOUT;
@@ -39,16 +39,23 @@ struct Known {
     deadline: Deadline,
 }
 
-enum Job {
-    Validate { name: usize, host: Hostname, nonce: usize, addresses: Vec<IpAddr> },
-    Fetch { name: usize, host: Hostname, nonce: usize, address: IpAddr },
-    Present { name: usize, host: Hostname, address: IpAddr },
+/// Something to ask for, of the name at a place of the question.
+struct Job {
+    name: usize,
+    host: Hostname,
+    request: Request,
+}
+
+enum Request {
+    Validate { nonce: usize, addresses: Vec<IpAddr> },
+    Fetch { nonce: usize, address: IpAddr },
+    Present { address: IpAddr },
 }
 
 enum Done {
-    Validated(usize, NonceAnswer),
-    Fetched(usize, NonceAnswer),
-    Presented(usize, Presented),
+    Validated(NonceAnswer),
+    Fetched(NonceAnswer),
+    Presented(Presented),
 }
 
 /// Answers `question` as far as `bounds` go; `going_on` is asked several times a second.
@@ -89,23 +96,16 @@ pub fn look(
     for (name, (host, nonces)) in question.names.into_iter().enumerate() {
         let Records { addresses, unresolved, caa, caa_unknown } =
             found.remove(&host).unwrap_or_default();
+        let job = |request| Job { name, host: host.clone(), request };
         for nonce in nonces.into_iter().filter(|nonce| *nonce < known.nonces.len()) {
             if !addresses.is_empty() {
-                let (host, addresses) = (host.clone(), addresses.clone());
-                jobs.push(Job::Validate { name, host, nonce, addresses });
+                let addresses = addresses.clone();
+                jobs.push(job(Request::Validate { nonce, addresses }));
             }
-            jobs.extend(addresses.iter().map(|address| Job::Fetch {
-                name,
-                host: host.clone(),
-                nonce,
-                address: *address,
-            }));
+            let fetch = |address: &IpAddr| job(Request::Fetch { nonce, address: *address });
+            jobs.extend(addresses.iter().map(fetch));
         }
-        jobs.extend(addresses.iter().map(|address| Job::Present {
-            name,
-            host: host.clone(),
-            address: *address,
-        }));
+        jobs.extend(addresses.iter().map(|address| job(Request::Present { address: *address })));
         let (validated, fetched, presented) = (Vec::new(), Vec::new(), Vec::new());
         sights.push(Sight {
             name: host,
@@ -119,11 +119,12 @@ pub fn look(
         });
     }
     jobs.truncate(MOST_REQUESTS);
-    for done in all(jobs, move |job| known.perform(job), going_on)? {
+    let perform = move |Job { name, host, request }| (name, known.perform(&host, request));
+    for (name, done) in all(jobs, perform, going_on)? {
         match done {
-            Done::Validated(name, asked) => sights[name].validated.push(asked),
-            Done::Fetched(name, asked) => sights[name].fetched.push(asked),
-            Done::Presented(name, presented) => sights[name].presented.push(presented),
+            Done::Validated(asked) => sights[name].validated.push(asked),
+            Done::Fetched(asked) => sights[name].fetched.push(asked),
+            Done::Presented(presented) => sights[name].presented.push(presented),
         }
     }
     Ok(sights)
@@ -183,27 +184,28 @@ fn dial(door: SocketAddr, deadline: &Deadline) -> Option<Miss> {
 }
 
 impl Known {
-    fn perform(&self, job: Job) -> Done {
-        match job {
-            Job::Validate { name, host, nonce, addresses } => {
-                Done::Validated(name, self.validate(&host, nonce, &addresses))
+    fn perform(&self, name: &Hostname, request: Request) -> Done {
+        match request {
+            Request::Validate { nonce, addresses } => {
+                let (address, answer) = self.validate(name, nonce, &addresses);
+                Done::Validated(self.asked(nonce, address, answer))
             }
-            Job::Fetch { name, host, nonce, address } => {
-                let answer = self.fetch(&host, nonce, address, VALIDATION_TIME);
-                Done::Fetched(name, self.asked(nonce, Some(address), answer))
+            Request::Fetch { nonce, address } => {
+                let answer = self.fetch(name, nonce, address, VALIDATION_TIME);
+                Done::Fetched(self.asked(nonce, Some(address), answer))
             }
-            Job::Present { name, host, address } => {
-                Done::Presented(name, self.present(&host, address))
+            Request::Present { address } => {
+                let (leaf, miss) = match self.present(name, address) {
+                    Ok(leaf) => (Some(leaf), None),
+                    Err(miss) => (None, Some(miss)),
+                };
+                Done::Presented(Presented { address, leaf, miss })
             }
         }
     }
 
     fn asked(&self, nonce: usize, address: Option<IpAddr>, answer: Answer) -> NonceAnswer {
-        NonceAnswer { nonce: self.host(nonce), address, answer }
-    }
-
-    fn host(&self, nonce: usize) -> HostLabel {
-        self.nonces[nonce].host.clone()
+        NonceAnswer { nonce: self.nonces[nonce].host.clone(), address, answer }
     }
 
     /// Where nobody took a connection, and with which words.
@@ -211,72 +213,67 @@ impl Known {
         self.dialled.get(&(address, port).into()).and_then(Option::as_ref)
     }
 
-    fn validate(&self, name: &Hostname, nonce: usize, addresses: &[IpAddr]) -> NonceAnswer {
+    /// The address that decides, and what it answers.
+    fn validate(
+        &self,
+        name: &Hostname,
+        nonce: usize,
+        addresses: &[IpAddr],
+    ) -> (Option<IpAddr>, Answer) {
         let Some(choice) = choose(addresses) else {
-            return self.asked(nonce, None, Answer::Missed(Miss::not_asked("no address")));
+            return (None, Answer::Missed(Miss::not_asked("no address")));
         };
         if let Some(miss) = self.dead(choice.first, Ports::PUBLIC.http) {
             let Some(second) = choice.fallback else {
-                return self.asked(nonce, Some(choice.first), Answer::Missed(miss.clone()));
+                return (Some(choice.first), Answer::Missed(miss.clone()));
             };
             // What the dial to the first has left of the time.
             let spent =
                 if miss.kind == MissKind::BlackHole { DIAL_TIMEOUT } else { Duration::ZERO };
-            let answer = self.fetch(name, nonce, second, VALIDATION_TIME.saturating_sub(spent));
-            return self.asked(nonce, Some(second), answer);
+            let time = VALIDATION_TIME.saturating_sub(spent);
+            return (Some(second), self.fetch(name, nonce, second, time));
         }
-        let Some(time) = self.time(VALIDATION_TIME) else { return self.late(nonce, None) };
-        let file = self.nonces[nonce].content.nonce();
-        let deadline = Deadline::after(time);
+        if let Err(late) = self.in_time() {
+            return (None, Answer::Missed(late));
+        }
+        let (wanted, deadline) = (&self.nonces[nonce], Deadline::after(VALIDATION_TIME));
+        let file = wanted.content.nonce();
         let report = probe::validate(name, file, Ports::PUBLIC, &self.resolver, &deadline);
-        self.asked(nonce, report.address, answer(&report, &self.nonces[nonce]))
+        (report.address, answer(&report, wanted))
     }
 
     fn fetch(&self, name: &Hostname, nonce: usize, address: IpAddr, time: Duration) -> Answer {
-        if let Some(miss) = self.forbidden(address) {
+        if let Err(miss) = self.may_ask(address, Ports::PUBLIC.http) {
             return Answer::Missed(miss);
         }
-        if let Some(miss) = self.dead(address, Ports::PUBLIC.http) {
-            return Answer::Missed(miss.clone());
-        }
-        let Some(time) = self.time(time) else { return Answer::Missed(Miss::not_asked(LATE)) };
-        let file = self.nonces[nonce].content.nonce();
-        let deadline = Deadline::after(time);
+        let (wanted, deadline) = (&self.nonces[nonce], Deadline::after(time));
+        let file = wanted.content.nonce();
         let report = probe::fetch(name, file, address, Ports::PUBLIC, &self.resolver, &deadline);
-        answer(&report, &self.nonces[nonce])
+        answer(&report, wanted)
     }
 
-    fn forbidden(&self, address: IpAddr) -> Option<Miss> {
-        let is_forbidden = !self.resolver.permits(address);
-        is_forbidden.then(|| Miss::of(&Failure::Forbidden(address), false))
-    }
-
-    fn late(&self, nonce: usize, address: Option<IpAddr>) -> NonceAnswer {
-        self.asked(nonce, address, Answer::Missed(Miss::not_asked(LATE)))
-    }
-
-    /// At most `wanted`; `None` if everything has taken too long already.
-    fn time(&self, wanted: Duration) -> Option<Duration> {
-        self.deadline.remaining().map(|_| wanted)
-    }
-
-    fn present(&self, name: &Hostname, address: IpAddr) -> Presented {
-        let missed = |miss| Presented { address, leaf: None, miss: Some(miss) };
-        if let Some(miss) = self.forbidden(address) {
-            return missed(miss);
-        }
-        if let Some(miss) = self.dead(address, Ports::PUBLIC.https) {
-            return missed(miss.clone());
-        }
-        let Some(time) = self.time(DIAL_TIMEOUT) else { return missed(Miss::not_asked(LATE)) };
+    fn present(&self, name: &Hostname, address: IpAddr) -> Result<Leaf, Miss> {
+        self.may_ask(address, Ports::PUBLIC.https)?;
         let door = SocketAddr::new(address, Ports::PUBLIC.https);
-        match handshake::look(name, door, &Deadline::after(time)) {
-            Ok(chain) => {
-                let leaf = Some(Leaf::of(&chain, name, clock::now()));
-                Presented { address, leaf, miss: None }
-            }
-            Err(failure) => missed(Miss::of(&failure, false)),
+        let chain = handshake::look(name, door, &Deadline::after(DIAL_TIMEOUT));
+        let chain = chain.map_err(|failure| Miss::of(&failure, false))?;
+        Ok(Leaf::of(&chain, name, clock::now()))
+    }
+
+    /// Whether it is worth a request: the address is allowed, somebody takes connections, and
+    /// there is time left.
+    fn may_ask(&self, address: IpAddr, port: u16) -> Result<(), Miss> {
+        if !self.resolver.permits(address) {
+            return Err(Miss::of(&Failure::Forbidden(address), false));
         }
+        match self.dead(address, port) {
+            Some(miss) => Err(miss.clone()),
+            None => self.in_time(),
+        }
+    }
+
+    fn in_time(&self) -> Result<(), Miss> {
+        self.deadline.remaining().map(|_| ()).ok_or_else(|| Miss::not_asked(LATE))
     }
 }
 

@@ -179,13 +179,11 @@ fn parted<'a>(text: &'a str, otherwise: &'a str) -> (String, &'a str) {
 /// Whether the CA of a lineage may issue for the name.
 pub fn caa(matrix: &Matrix<'_>, row: &NameRow<'_>) -> Option<Finding> {
     let remedy = "see that the zone's name servers answer for CAA";
-    let told = |at: &str, code: Code, text: &str| {
-        let (what, remedy) = parted(text, remedy);
-        Some(Finding::new(code, Some(format!("CAA of {at}")), what, remedy))
-    };
+    let place = |at: &Hostname| Some(format!("CAA of {at}"));
     let why = row.sights.iter().find_map(|(_, sight)| sight.caa_unknown.as_ref());
     if let Some(why) = why {
-        return told(row.name.as_str(), Code::CaaFailure, why);
+        let (what, remedy) = parted(why, remedy);
+        return Some(Finding::new(Code::CaaFailure, place(row.name), what, remedy));
     }
     let relevant = row.sights.iter().find_map(|(_, sight)| sight.caa.as_ref())?;
     let mut issue = relevant.records.iter().filter(|r| r.tag.eq_ignore_ascii_case("issue"));
@@ -203,7 +201,8 @@ pub fn caa(matrix: &Matrix<'_>, row: &NameRow<'_>) -> Option<Finding> {
     issuers.into_iter().find_map(|issuer| {
         let request = Issuance { issuer, wildcard: false, method: "http-01", account: None };
         let objection = judge(Some(relevant), &request).err()?;
-        told(relevant.at.as_str(), Code::CaaForbids, &objection.to_string())
+        let (what, remedy) = (objection.to_string(), objection.remedy());
+        Some(Finding::new(Code::CaaForbids, place(&relevant.at), what, remedy))
     })
 }
 

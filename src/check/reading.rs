@@ -9,7 +9,6 @@ use jiff::SignedDuration;
 use crate::apache::server::Server;
 use crate::base::certificate::{self, Certificate};
 use crate::base::clock::{self, Deadline};
-use crate::base::codes::Code;
 use crate::base::command::Program;
 use crate::base::files;
 use crate::base::finding::Finding;
@@ -74,10 +73,8 @@ pub fn certbot(
     found.extend(schedule.findings(version));
     if let Some(version) = version.filter(|_| is_short) {
         let always = version.traps(None);
-        for trap in version.traps(shortest).into_iter().filter(|trap| !always.contains(trap)) {
-            let (what, remedy) = trap.split_once("; ").unwrap_or((&trap, "see its change log"));
-            found.push(Finding::new(Code::VersionTrap, None, what, remedy));
-        }
+        let traps = version.traps(shortest).into_iter();
+        found.extend(traps.filter(|trap| !always.contains(trap)));
     }
     found
 }

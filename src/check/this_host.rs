@@ -71,7 +71,7 @@ pub fn survey(settings: &Settings) -> HostReport {
     }
     let shortest = found.iter().map(|((_, lifetime), _)| *lifetime).min();
     if let (Some(certbot), Some(version)) = (&mut certbot, version) {
-        certbot.traps = version.traps(shortest);
+        certbot.traps = version.traps(shortest).iter().map(ToString::to_string).collect();
     }
     let mut directories = BTreeSet::from([
         settings.certbot_directory.clone(),

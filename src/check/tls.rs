@@ -92,9 +92,7 @@ pub fn faults(
         let served = Served { path: &path, found: &found, name, has_chain: has_chain(&vhost) };
         match served.fault(lineages) {
             None => is_served = true,
-            Some((code, what, remedy)) => {
-                wrong.push(Finding::new(code, Some(texts.place(&node.origin)), what, remedy));
-            }
+            Some(fault) => wrong.push(Finding { place: Some(texts.place(&node.origin)), ..fault }),
         }
         if loaded.is_some_and(|loaded| found.written > loaded) {
             let what = format!(
@@ -155,19 +153,22 @@ struct Served<'a> {
 }
 
 impl Served<'_> {
-    fn fault(&self, lineages: &[&Files]) -> Option<(Code, String, String)> {
+    fn fault(&self, lineages: &[&Files]) -> Option<Finding> {
         let Self { path, found, .. } = self;
         let shown = path.display();
         let full = lineages.iter().find(|files| files.fullchain == found.real);
         let leaf = lineages.iter().find(|files| files.cert == found.real);
         let in_archive = path.parent().and_then(Path::parent).and_then(Path::file_name);
         let first = lineages.first()?;
-        let right = format!("name {}", first.live.join("fullchain.pem").display());
+        let found_so = |code, what: String| {
+            let remedy = format!("name {}", first.live.join("fullchain.pem").display());
+            Some(Finding::new(code, None, what, remedy))
+        };
         if (full.is_some() || leaf.is_some()) && in_archive.is_some_and(|name| name == "archive") {
             let what = format!(
                 "{shown} is a file of certbot's archive: the next renewal writes another one, and this one stays"
             );
-            return Some((Code::ArchiveFile, what, right));
+            return found_so(Code::ArchiveFile, what);
         }
         if full.is_some() {
             return None;
@@ -176,20 +177,20 @@ impl Served<'_> {
             let what = format!(
                 "{shown} has no chain, so clients that do not know the intermediate certificate refuse it"
             );
-            return (!self.has_chain).then_some((Code::IncompleteChain, what, right));
+            return found_so(Code::IncompleteChain, what).filter(|_| !self.has_chain);
         }
         if !found.is_for(self.name) {
             let what = format!("{shown} is not for {}", self.name);
-            return Some((Code::WrongCertificate, what, right));
+            return found_so(Code::WrongCertificate, what);
         }
         if lineages.iter().any(|files| files.serial == found.serial) {
             let what = format!(
                 "{shown} is a copy of certbot's file: a renewal changes it only if a hook copies it again"
             );
-            return Some((Code::CertificateCopied, what, right));
+            return found_so(Code::CertificateCopied, what);
         }
         let what = format!("{shown} is not the certificate that certbot renews for {}", self.name);
-        Some((Code::OtherCertificate, what, right))
+        found_so(Code::OtherCertificate, what)
     }
 }
 

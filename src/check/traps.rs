@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use crate::base::codes::Code;
 use crate::base::finding::{Finding, Severity};
-use crate::base::names::Hostname;
 use crate::certbot::configobj::{Entry, Value};
 use crate::certbot::renewal_file::{Lineage, Refused};
 use crate::certbot::saved_hooks::Stage;
@@ -176,70 +175,46 @@ pub fn webroots(
         return found;
     }
     for name in &renewal.lineage.names {
+        let mut told = |code, key, what: String, remedy: String| {
+            found.push(renewal.finding(code, key, what, remedy).about(vec![name.clone()]));
+        };
         let Some(webroot) = renewal.lineage.webroot_of(name) else {
             let what = format!("no webroot of {name} is known");
             let remedy = "run certbot certonly --webroot -w WEBROOT with all names of the lineage";
-            found.push(of(
-                renewal,
-                name,
-                Code::WebrootUnknown,
-                "webroot_path",
-                what,
-                remedy.into(),
-            ));
+            told(Code::WebrootUnknown, "webroot_path", what, remedy.into());
             continue;
         };
-        let Some(fault) = fault(webroot.as_path()) else { continue };
-        let key = if renewal.lineage.webroot_paths.contains(webroot) {
-            "webroot_path"
-        } else {
-            name.as_str()
-        };
-        found.push(match fault {
-            DirectoryFault::Missing => of(
-                renewal,
-                name,
+        let is_listed = renewal.lineage.webroot_paths.contains(webroot);
+        let key = if is_listed { "webroot_path" } else { name.as_str() };
+        match fault(webroot.as_path()) {
+            None => {}
+            Some(DirectoryFault::Missing) => told(
                 Code::WebrootMissing,
                 key,
                 format!("the webroot {webroot} is not there"),
-                format!("mkdir -p {webroot}, or name the directory that Apache serves: certbot certonly --webroot -w"),
+                format!(
+                    "mkdir -p {webroot}, or name the directory that Apache serves: certbot certonly --webroot -w"
+                ),
             ),
-            DirectoryFault::ReadOnly => of(
-                renewal,
-                name,
+            Some(DirectoryFault::ReadOnly) => told(
                 Code::WebrootReadOnly,
                 key,
                 format!("the webroot {webroot} cannot be written to"),
                 "mount it for writing, or take another webroot".into(),
             ),
-            DirectoryFault::Closed(path) => {
+            Some(DirectoryFault::Closed(path)) => {
                 let path = path.display();
-                let mut found = of(
-                    renewal,
-                    name,
-                    Code::WebrootUnreadable,
-                    key,
-                    format!("Apache's user cannot enter this directory, so it denies every challenge in {webroot}"),
-                    format!("chmod o+x {path}"),
+                let what = format!(
+                    "Apache's user cannot enter this directory, so it denies every challenge in {webroot}"
                 );
-                found.place = Some(path.to_string());
-                found
+                let remedy = format!("chmod o+x {path}");
+                let place = Some(path.to_string());
+                let closed = Finding::new(Code::WebrootUnreadable, place, what, remedy);
+                found.push(closed.about(vec![name.clone()]));
             }
-        });
+        }
     }
     found
-}
-
-fn of(
-    renewal: &RenewalFile,
-    name: &Hostname,
-    code: Code,
-    key: &str,
-    what: String,
-    remedy: String,
-) -> Finding {
-    let found = renewal.finding(code, key, what, remedy);
-    found.about(vec![name.clone()])
 }
 
 /// What several lineages do to each other.
