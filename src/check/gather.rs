@@ -73,9 +73,9 @@ impl Asking<'_> {
         drop(planted);
         let hosts = self.ways.iter().zip(reports).zip(plantings).zip(seen);
         let hosts = hosts.map(|(((way, (report, skew)), plantings), (inspection, sights))| {
-            let is_own = own == Some(&way.name);
+            let (is_own, is_asked) = (own == Some(&way.name), way.is_there());
             let label = way.name.clone();
-            HostSeen { label, is_own, report, skew, inspection, plantings, sights }
+            HostSeen { label, is_own, is_asked, report, skew, inspection, plantings, sights }
         });
         Gathered { hosts: hosts.collect(), duplicates_per_week: None, names }
     }

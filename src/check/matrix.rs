@@ -32,6 +32,8 @@ pub struct HostSeen {
     pub label: HostLabel,
     /// It is the host that this runs on.
     pub is_own: bool,
+    /// There is a way to ask it from here.
+    pub is_asked: bool,
     /// What it says of itself.
     pub report: Result<HostReport, String>,
     /// How far its clock is from that of the host this runs on.

@@ -137,10 +137,24 @@ pub struct RenewalSummary {
     pub host: HostLabel,
     /// The host that is down meanwhile, so that the CA comes to IPv4; `null`: none.
     pub without: Option<HostLabel>,
-    /// `works`, `works-switched`, `fails` or `unknown`.
-    pub fate: &'static str,
+    /// Whether it succeeds.
+    pub fate: FateSummary,
     /// Why that is not known.
     pub why: Option<String>,
+}
+
+/// What becomes of a renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FateSummary {
+    /// It succeeds as everything stands.
+    Works,
+    /// It succeeds after a switch.
+    WorksSwitched,
+    /// It fails.
+    Fails,
+    /// Nobody can tell.
+    Unknown,
 }
 
 /// Judges, and keeps what people and programs are told.
@@ -175,11 +189,13 @@ fn of_name(gathered: &Gathered, row: &NameRow<'_>, renewals: &[Renewal]) -> Name
         let now = [(None, &renewal.now)].into_iter();
         let without = renewal.without.iter().map(|(down, fate)| (Some(label(*down)), fate));
         now.chain(without).map(|(without, fate)| {
-            let why = match fate {
-                Fate::Unknown(why) => Some(why.clone()),
-                _ => None,
+            let (fate, why) = match fate {
+                Fate::Works => (FateSummary::Works, None),
+                Fate::WorksSwitched => (FateSummary::WorksSwitched, None),
+                Fate::Fails(_) => (FateSummary::Fails, None),
+                Fate::Unknown(why) => (FateSummary::Unknown, Some(why.clone())),
             };
-            RenewalSummary { host: label(renewal.host), without, fate: word(fate), why }
+            RenewalSummary { host: label(renewal.host), without, fate, why }
         })
     });
     let validations = row.sights.iter().flat_map(|(from, sight)| {
@@ -231,15 +247,6 @@ fn of_address(name: &Hostname, at: &AddressSeen<'_>) -> AddressSummary {
             .filter(|_| !expected.is_empty())
             .map(|leaf| expected.contains(&leaf.serial.as_str())),
         covered: leaf.map(Leaf::covers),
-    }
-}
-
-fn word(fate: &Fate) -> &'static str {
-    match fate {
-        Fate::Works => "works",
-        Fate::WorksSwitched => "works-switched",
-        Fate::Fails(_) => "fails",
-        Fate::Unknown(_) => "unknown",
     }
 }
 

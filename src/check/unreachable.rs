@@ -5,7 +5,6 @@ use crate::base::finding::Finding;
 use crate::ca::sight::{Miss, MissKind};
 use crate::check::culprit::{other, record};
 use crate::check::matrix::{AddressSeen, HostSeen, Matrix};
-use crate::fleet::link;
 use crate::fleet::relay::NOT_STARTED;
 use crate::fleet::whose;
 
@@ -47,7 +46,7 @@ pub fn down(matrix: &Matrix<'_>, host: &HostSeen) -> Option<Finding> {
     let own = matrix.rows.iter().flat_map(|row| &row.addresses).filter(|at| at.is_of(host));
     let dead = own.filter(|at| at.dead().is_some()).map(|at| at.address).min();
     // Configured so, as on a vps that never calls home; that is no fault of either.
-    if dead.is_none() && *why == link::Error::NoWay.to_string() {
+    if dead.is_none() && !host.is_asked {
         let what = "not asked from here, so its side is unknown".to_owned();
         let remedy = "run certbaton check there, which can ask both".to_owned();
         let found = Finding::new(Code::HostNotAsked, None, what, remedy);

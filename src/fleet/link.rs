@@ -222,6 +222,11 @@ impl Way {
         Ok((O::answered(answer?).ok_or(Error::Another)?, held))
     }
 
+    /// Whether there is any.
+    pub fn is_there(&self) -> bool {
+        self.program.is_some()
+    }
+
     fn program(&self) -> Result<&Program, Error> {
         self.program.as_ref().ok_or(Error::NoWay)
     }

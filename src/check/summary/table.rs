@@ -1,5 +1,6 @@
 //! pure: a check for people: a table, what would happen, what is wrong and what to do.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::base::columns::Width;
@@ -7,15 +8,18 @@ use crate::base::finding::Severity;
 use crate::base::harmless;
 use crate::base::names::{HostLabel, Hostname};
 use crate::base::text::{Table, few};
-use crate::check::summary::{CellSummary, NameSummary, Summary, Verdict};
+use crate::check::summary::{
+    CellSummary, FateSummary, NameSummary, RenewalSummary, Summary, Verdict,
+};
 
 impl Summary {
     /// The report for people.
     pub fn table(&self, width: Width) -> String {
-        let mut text = self.matrix(width);
-        let legend = self.legend();
-        for line in legend.iter().chain(&self.what_would_happen()).chain(&self.notes()) {
-            text += &width.wrapped("", 4, &harmless::text(line));
+        let (mut text, marks) = self.matrix(width);
+        let legend = LEGEND.iter().filter(|(mark, _)| marks.contains(mark));
+        let legend = legend.map(|(mark, meaning)| format!("{mark}: {meaning}"));
+        for line in legend.chain(self.what_would_happen()).chain(self.notes()) {
+            text += &width.wrapped("", 4, &harmless::text(&line));
         }
         text.push('\n');
         for finding in &self.findings {
@@ -36,8 +40,9 @@ impl Summary {
         text
     }
 
-    /// Each name has a row for each kind of record.
-    fn matrix(&self, width: Width) -> String {
+    /// Each name has a row for each kind of record; the marks that stand in it come back as well.
+    fn matrix(&self, width: Width) -> (String, BTreeSet<&'static str>) {
+        let mut marks = BTreeSet::new();
         let hosts = self.hosts.iter().map(|host| format!("FOR {}", host.name));
         let head = ["NAME", "RECORD", "LEADS TO"].map(str::to_owned).into_iter();
         let mut table = Table::new(head.chain(hosts).chain(["CERTIFICATE".to_owned()]));
@@ -45,33 +50,12 @@ impl Summary {
             for (number, kind) in KINDS.into_iter().enumerate() {
                 let called = if number == 0 { name.name.to_string() } else { String::new() };
                 let mut row = vec![called, kind.to_owned(), name.whose(kind)];
-                row.extend(self.hosts.iter().map(|host| name.cell(&host.name, kind)));
-                row.push(name.certificate(kind));
+                row.extend(self.hosts.iter().map(|host| name.cell(&host.name, kind, &mut marks)));
+                row.push(name.certificate(kind, &mut marks));
                 table.row(row);
             }
         }
-        table.text(width)
-    }
-
-    /// What the marks of the matrix mean, of those that stand in it.
-    fn legend(&self) -> Vec<String> {
-        let hosts = || self.hosts.iter().map(|host| &host.name);
-        let cells: Vec<String> = self
-            .names
-            .iter()
-            .flat_map(|name| KINDS.map(|kind| hosts().map(move |host| name.cell(host, kind))))
-            .flatten()
-            .collect();
-        let certificates: Vec<String> =
-            self.names.iter().flat_map(|name| KINDS.map(|kind| name.certificate(kind))).collect();
-        let stands = |mark: &str| match mark {
-            "*" => cells.iter().any(|cell| cell.ends_with('*')),
-            OLD | FOREIGN => certificates.iter().any(|cell| cell.contains(mark)),
-            NOTHING => cells.iter().chain(&certificates).any(|cell| cell == mark),
-            mark => cells.iter().any(|cell| cell.trim_end_matches('*') == mark),
-        };
-        let known = LEGEND.iter().filter(|(mark, _)| stands(mark));
-        known.map(|(mark, meaning)| format!("{mark}: {meaning}")).collect()
+        (table.text(width), marks)
     }
 
     fn what_would_happen(&self) -> Vec<String> {
@@ -79,19 +63,17 @@ impl Summary {
         let downs = [None].into_iter().chain(self.hosts.iter().map(|host| Some(&host.name)));
         for without in downs {
             for host in &self.hosts {
-                let of = |name: &NameSummary, fate: &str| {
-                    name.renewals.iter().any(|renewal| {
+                let of_fate = |fate: FateSummary| -> Vec<Hostname> {
+                    let is_it = |renewal: &RenewalSummary| {
                         renewal.host == host.name
                             && renewal.without.as_ref() == without
                             && renewal.fate == fate
-                    })
-                };
-                let of_fate = |fate: &str| -> Vec<Hostname> {
-                    let names = self.names.iter().filter(|name| of(name, fate));
+                    };
+                    let names = self.names.iter().filter(|name| name.renewals.iter().any(is_it));
                     names.map(|name| name.name.clone()).collect()
                 };
                 let told: Vec<String> = FATES
-                    .iter()
+                    .into_iter()
                     .filter_map(|(fate, words)| {
                         let names = of_fate(fate);
                         (!names.is_empty()).then(|| format!("{words}{}", self.listed(&names)))
@@ -166,7 +148,7 @@ impl NameSummary {
         if owners.is_empty() { "none".to_owned() } else { owners.join(" ") }
     }
 
-    fn cell(&self, host: &HostLabel, kind: &str) -> String {
+    fn cell(&self, host: &HostLabel, kind: &str, marks: &mut BTreeSet<&'static str>) -> String {
         let mut of_kind =
             self.cells.iter().filter(|cell| cell.nonce == *host && is(kind, cell.address));
         let Some(worst) = of_kind.clone().max_by_key(|cell| match cell.answer {
@@ -174,6 +156,7 @@ impl NameSummary {
             Verdict::Unknown => 1,
             Verdict::Missed => 2,
         }) else {
+            marks.insert(NOTHING);
             return NOTHING.to_owned();
         };
         let fate = self.renewals.iter().find(|r| r.host == *host && r.without.is_none());
@@ -184,22 +167,28 @@ impl NameSummary {
         let word = match (worst.answer, fate.map(|fate| fate.fate)) {
             (Verdict::Same, _) => "ok",
             (Verdict::Unknown, _) => "?",
-            (Verdict::Missed, Some("works-switched")) if is_own(worst) => "by switch",
-            (Verdict::Missed, Some("works" | "works-switched")) => "no",
+            (Verdict::Missed, Some(FateSummary::WorksSwitched)) if is_own(worst) => "by switch",
+            (Verdict::Missed, Some(FateSummary::Works | FateSummary::WorksSwitched)) => "no",
             (Verdict::Missed, _) => "NO",
         };
-        let own = if of_kind.any(|cell| cell.own_word) { "*" } else { "" };
+        marks.insert(word);
+        let own = if of_kind.any(|cell| cell.own_word) { OWN_WORD } else { "" };
+        marks.insert(own);
         format!("{word}{own}")
     }
 
-    fn certificate(&self, kind: &str) -> String {
+    fn certificate(&self, kind: &str, marks: &mut BTreeSet<&'static str>) -> String {
+        let mut marked = |mark: &'static str| {
+            marks.insert(mark);
+            mark.to_owned()
+        };
         let of_kind: Vec<_> = self.addresses.iter().filter(|a| is(kind, a.address)).collect();
         if of_kind.is_empty() {
-            return NOTHING.to_owned();
+            return marked(NOTHING);
         }
         let told = of_kind.iter().map(|a| match (a.current, a.not_after) {
-            _ if a.covered == Some(false) => FOREIGN.to_owned(),
-            (Some(false), _) => OLD.to_owned(),
+            _ if a.covered == Some(false) => marked(FOREIGN),
+            (Some(false), _) => marked(OLD),
             (_, Some(at)) => at.strftime("%Y-%m-%d").to_string(),
             (_, None) => "?".to_owned(),
         });
@@ -219,6 +208,9 @@ const OLD: &str = "OLD";
 /// A certificate that is not for the name.
 const FOREIGN: &str = "WRONG";
 
+/// Only the host whose the address is says so.
+const OWN_WORD: &str = "*";
+
 /// No record, or nothing that could be asked for.
 const NOTHING: &str = "-";
 
@@ -228,7 +220,10 @@ const LEGEND: [(&str, &str); 8] = [
     ("no", "not answered there, where the CA does not ask while the other address works"),
     ("NO", "not answered there, so the renewal fails"),
     ("?", "nobody that could be asked can tell"),
-    ("*", "only the host that has the address could ask it, which need not be what the CA sees"),
+    (
+        OWN_WORD,
+        "only the host that has the address could ask it, which need not be what the CA sees",
+    ),
     (OLD, "another certificate than the one on that host's disk"),
     (FOREIGN, "a certificate that is not for the name"),
     (
@@ -237,11 +232,11 @@ const LEGEND: [(&str, &str); 8] = [
     ),
 ];
 
-const FATES: [(&str, &str); 4] = [
-    ("works", "succeeds"),
-    ("works-switched", "succeeds after a switch"),
-    ("fails", "FAILS"),
-    ("unknown", "cannot be told"),
+const FATES: [(FateSummary, &str); 4] = [
+    (FateSummary::Works, "succeeds"),
+    (FateSummary::WorksSwitched, "succeeds after a switch"),
+    (FateSummary::Fails, "FAILS"),
+    (FateSummary::Unknown, "cannot be told"),
 ];
 
 #[cfg(test)]
