@@ -2,7 +2,7 @@
 //!
 //! | file | owns, or means |
 //! | --- | --- |
-//! | [`files`] | reading what root may trust, and replacing it in one step |
+//! | [`files`], [`own_directories`] | reading what root may trust, and replacing it in one step |
 //! | [`lock`], [`clock`], [`threads`], [`signals`] | what can block, fail to start or be interrupted |
 //! | [`process`], [`sockets`], [`session`], [`inherited`], [`host`] | facts of this machine and its processes |
 //! | [`command`], [`caller`] | programs that are started, and who started this one |
@@ -30,6 +30,7 @@ pub mod host;
 pub mod inherited;
 pub mod lock;
 pub mod names;
+pub mod own_directories;
 #[expect(clippy::disallowed_methods, reason = "owns the facts about processes")]
 pub mod process;
 pub mod redacted;

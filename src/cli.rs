@@ -273,7 +273,7 @@ fn recover(common: &Common) -> Result<Exit, Error> {
         return done;
     };
     let is_news = said::is_news(
-        &settings,
+        &settings.state_directory,
         "recover",
         done.as_ref().err().map(|error| chain(error)).as_deref(),
     );

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::names::{Destination, HostLabel};
+use crate::base::own_directories::{RuntimeDirectory, StateDirectory};
 pub use crate::config::mistake::Error;
 use crate::config::notify::Notify;
 use crate::config::web_server::WebServer;
@@ -26,9 +27,9 @@ pub const DEFAULT_PATH: &str = "/etc/certbaton/config.toml";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Journal; survives a reboot.
-    pub state_directory: PathBuf,
+    pub state_directory: StateDirectory,
     /// Locks and the keeper's socket; empty after a reboot.
-    pub runtime_directory: PathBuf,
+    pub runtime_directory: RuntimeDirectory,
     /// Which Apache, where several run.
     pub pid_file: Option<PathBuf>,
     /// The web server, where it is not Apache and nothing is switched.
@@ -102,88 +103,6 @@ impl Default for Settings {
             textfile: None,
             exposed: None,
         }
-    }
-}
-
-impl Settings {
-    /// The arbiter's memory of who holds and who waits; its owner is the user that the arbiter runs as.
-    pub fn arbiter_directory(&self) -> PathBuf {
-        self.runtime_directory.join("arbiter")
-    }
-
-    /// The arbiter's memory of the last token; survives a reboot.
-    pub fn token_directory(&self) -> PathBuf {
-        self.state_directory.join("arbiter")
-    }
-
-    /// The highest token that this host ever saw.
-    pub fn token_seen(&self) -> PathBuf {
-        self.state_directory.join("token-seen")
-    }
-
-    /// The journal of switches.
-    pub fn journal(&self) -> PathBuf {
-        self.state_directory.join("journal")
-    }
-
-    /// What the runs of this host did.
-    pub fn history(&self) -> PathBuf {
-        self.state_directory.join("history.jsonl")
-    }
-
-    /// What the other hosts said of themselves last.
-    pub fn peers(&self) -> PathBuf {
-        self.state_directory.join("peers")
-    }
-
-    /// What the last switch to this host wrote.
-    pub fn last_switch(&self) -> PathBuf {
-        self.state_directory.join("last-switch.json")
-    }
-
-    /// The lock that every switch takes.
-    pub fn switch_lock(&self) -> PathBuf {
-        self.runtime_directory.join("switch.lock")
-    }
-
-    /// The local lease.
-    pub fn lease_lock(&self) -> PathBuf {
-        self.runtime_directory.join("lease.lock")
-    }
-
-    /// The lock that every coordinator on this host takes.
-    pub fn coordinator_lock(&self) -> PathBuf {
-        self.runtime_directory.join("coordinate.lock")
-    }
-
-    /// The lock that every agent takes before it runs certbot.
-    pub fn agent_lock(&self) -> PathBuf {
-        self.runtime_directory.join("agent.lock")
-    }
-
-    /// What was told, and what could not be yet.
-    pub fn told(&self) -> PathBuf {
-        self.state_directory.join("told.json")
-    }
-
-    /// What was said in the log, and lasts.
-    pub fn said(&self) -> PathBuf {
-        self.state_directory.join("said.json")
-    }
-
-    /// The lock of whoever looks, measures and tells.
-    pub fn monitor_lock(&self) -> PathBuf {
-        self.runtime_directory.join("monitor.lock")
-    }
-
-    /// Where the keeper listens.
-    pub fn keeper_socket(&self) -> PathBuf {
-        self.runtime_directory.join("keeper.sock")
-    }
-
-    /// What the renewal under way is about.
-    pub fn run_file(&self) -> PathBuf {
-        self.runtime_directory.join("run.json")
     }
 }
 

@@ -14,6 +14,7 @@ pub mod verified;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -25,6 +26,7 @@ use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::lock;
 use crate::base::names::{HostLabel, Hostname};
+use crate::base::own_directories::RuntimeDirectory;
 use crate::base::signals::Signals;
 use crate::check::own;
 use crate::config::context::Context;
@@ -109,8 +111,9 @@ pub fn coordinate(
     let (began, stopped, is_called_off) = (clock::now(), None, false);
     let signals = &Signals::catch().map_err(Error::Signals)?;
     let say = &mut |said: Notice<'_>| say(said, signals.as_fd());
-    files::own_directory(&settings.runtime_directory, 0o755)?;
-    let _lock = lock::attempt(&settings.coordinator_lock())?.ok_or(Error::Busy)?;
+    settings.runtime_directory.make()?;
+    let _lock =
+        lock::attempt(&coordinator_lock(&settings.runtime_directory))?.ok_or(Error::Busy)?;
     let hosts = hosts(settings);
     for name in &wish.hosts {
         if hosts.iter().all(|host| host.name != *name) {
@@ -135,6 +138,11 @@ pub fn coordinate(
     Ok(summary)
 }
 
+/// The lock of the one coordinator of this host.
+pub fn coordinator_lock(runtime: &RuntimeDirectory) -> PathBuf {
+    runtime.join("coordinate.lock")
+}
+
 impl Coordinator<'_> {
     fn run(&mut self, began: Timestamp) -> Coordination {
         let wish = self.wish;
@@ -148,7 +156,7 @@ impl Coordinator<'_> {
         let lasts: BTreeSet<String> = surveyed.iter().flat_map(lasting).collect();
         let warnings = plan.warnings.iter().cloned();
         let (lasts, other): (Vec<String>, Vec<String>) = warnings.partition(|w| lasts.contains(w));
-        let news = said::news(self.settings, lasts);
+        let news = said::news(&self.settings.state_directory, lasts);
         for line in other.iter().chain(&news).chain(&plan.costs) {
             (self.say)(Notice::Warning(line));
         }

@@ -30,8 +30,7 @@ mod tree;
 mod walk;
 pub use guarded::{own_program, trusted_program};
 pub use own_files::{
-    append_own, empty_own, own_directory, remove_own, state_directory, temporary_directory,
-    write_own, write_scratch,
+    append_own, empty_own, own_directory, remove_own, temporary_directory, write_own, write_scratch,
 };
 pub(crate) use own_files::{is_ours, open_lock, open_lock_to_read};
 pub use publish::publish;

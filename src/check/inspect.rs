@@ -191,7 +191,7 @@ const HANDSHAKES: Duration = Duration::from_secs(5);
 
 /// The Apache that runs here, and its configuration without our lines.
 pub(super) fn look(settings: &Settings) -> Result<(Server, Observation), report::Error> {
-    let (journal, _) = apply::read_journal(&settings.journal())?;
+    let (journal, _) = apply::read_journal(&settings.state_directory)?;
     let server = server::find(settings.pid_file.as_deref())?;
     let observed = observe::observe(&server, journal)?;
     Ok((server, observed))

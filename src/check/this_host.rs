@@ -32,6 +32,7 @@ use crate::fleet::host_report::HOOKS;
 use crate::fleet::host_report::{
     CertbotReport, DiskRoom, HostReport, Issued, LineageReport, Routes,
 };
+use crate::renewal::right;
 use crate::switch::apply;
 use crate::switch::foreign_reload;
 use crate::switch::observe;
@@ -75,8 +76,8 @@ pub fn survey(settings: &Settings) -> HostReport {
     }
     let mut directories = BTreeSet::from([
         settings.certbot_directory.clone(),
-        settings.state_directory.clone(),
-        settings.runtime_directory.clone(),
+        settings.state_directory.to_path_buf(),
+        settings.runtime_directory.to_path_buf(),
         PathBuf::from("/var/log/letsencrypt"),
     ]);
     directories.extend(found.iter().flat_map(|(_, lineage)| webroots(lineage)));
@@ -123,7 +124,7 @@ pub fn disks(settings: &Settings, before: &HostReport) -> HostReport {
 
 /// Whether a renewal holds this host's lease. Looking takes it for a moment, which a keeper waits out.
 pub fn under_way(settings: &Settings) -> bool {
-    let path = settings.lease_lock();
+    let path = right::lease_lock(&settings.runtime_directory);
     files::exists(&path) && matches!(lock::attempt(&path), Ok(None))
 }
 
@@ -157,7 +158,7 @@ pub fn apache(settings: &Settings, notes: &mut Vec<String>) -> Looked {
     }
     let mut looked = Looked::default();
     let look = |looked: &mut Looked| -> Result<_, report::Error> {
-        let (journal, said) = apply::read_journal(&settings.journal())?;
+        let (journal, said) = apply::read_journal(&settings.state_directory)?;
         let server = server::find(settings.pid_file.as_deref())?;
         looked.inquirer = Some(server.inquirer().clone());
         let seen = observe::observe(&server, journal)?;
@@ -189,7 +190,7 @@ pub fn apache(settings: &Settings, notes: &mut Vec<String>) -> Looked {
 
 /// Apache does not tell; the journal does.
 fn journalled(settings: &Settings, looked: Looked) -> Looked {
-    let (journal, _) = apply::read_journal(&settings.journal()).unwrap_or_default();
+    let (journal, _) = apply::read_journal(&settings.state_directory).unwrap_or_default();
     let routes = Routes {
         local: journal.local.into_iter().map(|route| route.name).collect(),
         damaged: Vec::new(),

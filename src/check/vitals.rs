@@ -27,6 +27,7 @@ use crate::history::record::Event;
 use crate::lease::question::question_abroad;
 use crate::lease::wire::{ArbiterAnswer, Ask};
 use crate::renewal::client::is_interactive_shell;
+use crate::renewal::right;
 
 /// Looks.
 pub fn vitals(settings: &Settings, known: &Lineages) -> Vitals {
@@ -46,8 +47,8 @@ pub fn vitals(settings: &Settings, known: &Lineages) -> Vitals {
 fn room(settings: &Settings, known: &Lineages) -> Vec<FileSystem> {
     let mut directories = BTreeSet::from([
         settings.certbot_directory.clone(),
-        settings.state_directory.clone(),
-        settings.runtime_directory.clone(),
+        settings.state_directory.to_path_buf(),
+        settings.runtime_directory.to_path_buf(),
         PathBuf::from("/var/log/letsencrypt"),
         PathBuf::from("/var/lib/letsencrypt"),
     ]);
@@ -96,8 +97,8 @@ fn certbot(settings: &Settings) -> Option<Worker> {
 
 /// Who holds this host's lock.
 pub fn hold(settings: &Settings) -> Option<Hold> {
-    let keeper = lock::holder(&settings.lease_lock())?;
-    let history = file::read(settings).unwrap_or_default();
+    let keeper = lock::holder(&right::lease_lock(&settings.runtime_directory))?;
+    let history = file::read(&settings.state_directory).unwrap_or_default();
     let begun = history.entries.iter().rev().find_map(|entry| match &entry.event {
         Event::Began(began) if began.process.pid == keeper && file::is_alive(began) => {
             Some((entry, began))

@@ -56,7 +56,7 @@ impl Status {
     }
 
     fn list(&self, settings: &Settings, count: usize) -> Result<Exit, Error> {
-        let history = file::read(settings)?;
+        let history = file::read(&settings.state_directory)?;
         let mut runs = runs(&history.entries, file::is_alive);
         runs.drain(..runs.len().saturating_sub(count));
         let runs = Runs { version: 1, runs, damaged: history.damaged };
@@ -65,7 +65,7 @@ impl Status {
     }
 
     fn one(&self, settings: &Settings, id: &RunId) -> Result<Exit, Error> {
-        let history = file::read(settings)?;
+        let history = file::read(&settings.state_directory)?;
         let mut runs = runs(&history.entries, file::is_alive).into_iter();
         let run = runs.find(|run| run.id == *id).ok_or_else(|| Error::NoRun(id.clone()))?;
         let one = OneRun::new(run, &history.entries);

@@ -1,7 +1,7 @@
 //! pure: what may be written in `config.toml`, and the settings that come of it.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -147,16 +147,14 @@ impl Settings {
         let written = Written { file, text, examples: EXAMPLES };
         let fragment: Fragment = toml::from_str(text).map_err(|error| written.refused(&error))?;
         let wrong = |key: &str, problem: &str| written.wrong(key, problem);
-        let absolute = |key: &str, given: Option<PathBuf>, default: PathBuf| {
-            let path = given.unwrap_or(default);
-            if path.is_absolute() { Ok(path) } else { Err(wrong(key, "is not an absolute path")) }
+        let absolute = |key: &str, given: Option<PathBuf>| match given {
+            Some(path) if path.is_relative() => Err(wrong(key, "is not an absolute path")),
+            given => Ok(given),
         };
-        let positive = |key: &str, given: Option<SignedDuration>, default: Duration| match given {
-            None => Ok(default),
-            Some(given) => Duration::try_from(given)
-                .ok()
-                .filter(|d| !d.is_zero())
-                .ok_or_else(|| wrong(key, "is not a duration above zero")),
+        let positive = |key: &str, given: Option<SignedDuration>| {
+            let above_zero = |given| Duration::try_from(given).ok().filter(|d| !d.is_zero());
+            let needed = || wrong(key, "is not a duration above zero");
+            given.map(|given| above_zero(given).ok_or_else(needed)).transpose()
         };
         let default = Self::default();
         let hosts = hosts(fragment.hosts, written)?;
@@ -186,15 +184,9 @@ impl Settings {
         }
         let (pid_file, web_server) = web_server::checked(fragment.apache, fragment.web_server)
             .map_err(|(key, problem)| wrong(key, problem))?;
-        let certbot_program = fragment.certbot.program;
-        if certbot_program.as_deref().is_some_and(Path::is_relative) {
-            return Err(wrong("certbot.program", "is not an absolute path"));
-        }
-        let break_glass = match fragment.lease.break_glass {
-            None => None,
-            given => Some(positive("lease.break-glass", given, Duration::ZERO)?),
-        };
-        let grace = positive("lease.grace", fragment.lease.grace, default.lease_grace)?;
+        let certbot_program = absolute("certbot.program", fragment.certbot.program)?;
+        let break_glass = positive("lease.break-glass", fragment.lease.break_glass)?;
+        let grace = positive("lease.grace", fragment.lease.grace)?.unwrap_or(default.lease_grace);
         if !GRACES.contains(&grace) {
             return Err(wrong("lease.grace", "is not between 1s and 10m"));
         }
@@ -205,32 +197,23 @@ impl Settings {
             break_glass,
             certbot_program,
             duplicates_per_week: fragment.certbot.duplicates_per_week,
-            ssh_config: absolute("ssh-config", fragment.ssh_config, default.ssh_config)?,
-            state_directory: absolute(
-                "state-directory",
-                fragment.state_directory,
-                default.state_directory,
-            )?,
-            runtime_directory: absolute(
-                "runtime-directory",
-                fragment.runtime_directory,
-                default.runtime_directory,
-            )?,
+            ssh_config: absolute("ssh-config", fragment.ssh_config)?.unwrap_or(default.ssh_config),
+            state_directory: absolute("state-directory", fragment.state_directory)?
+                .map_or(default.state_directory, Into::into),
+            runtime_directory: absolute("runtime-directory", fragment.runtime_directory)?
+                .map_or(default.runtime_directory, Into::into),
             pid_file,
             web_server,
             certbot_directory: absolute(
                 "certbot.config-directory",
                 fragment.certbot.config_directory,
-                default.certbot_directory,
-            )?,
-            lease_wait: positive("lease.wait", fragment.lease.wait, default.lease_wait)?,
-            lease_renewal: positive(
-                "lease.renewal",
-                fragment.lease.renewal,
-                default.lease_renewal,
-            )?,
+            )?
+            .unwrap_or(default.certbot_directory),
+            lease_wait: positive("lease.wait", fragment.lease.wait)?.unwrap_or(default.lease_wait),
+            lease_renewal: positive("lease.renewal", fragment.lease.renewal)?
+                .unwrap_or(default.lease_renewal),
             lease_grace: grace,
-            proof_time: positive("proof.time", fragment.proof.time, default.proof_time)?,
+            proof_time: positive("proof.time", fragment.proof.time)?.unwrap_or(default.proof_time),
             thresholds: fragment.status.thresholds(written)?,
             notify: fragment.notify.check().map_err(|(key, problem)| wrong(key, problem))?,
             textfile: fragment.metrics.check().map_err(|(key, problem)| wrong(key, problem))?,
@@ -250,9 +233,10 @@ impl Settings {
         let default = Self::default();
         let apache = table.get("apache").and_then(|apache| apache.get_ref().as_table());
         Self {
-            state_directory: path(table, "state-directory").unwrap_or(default.state_directory),
+            state_directory: path(table, "state-directory")
+                .map_or(default.state_directory, Into::into),
             runtime_directory: path(table, "runtime-directory")
-                .unwrap_or(default.runtime_directory),
+                .map_or(default.runtime_directory, Into::into),
             pid_file: apache.and_then(|apache| path(apache, "pid-file")),
             ..Self::default()
         }

@@ -16,6 +16,7 @@ use crate::base::clock;
 use crate::base::files;
 use crate::base::host;
 use crate::base::lock;
+use crate::base::own_directories::StateDirectory;
 use crate::base::process;
 use crate::config::Settings;
 use crate::history::record::{self, Began, By, Event, Kind, LogEntry, RunId};
@@ -73,7 +74,7 @@ impl Recorder {
         let began = Began { kind, host, by, process, boot, lineages, dry_run, forced };
         let first = LogEntry { at, run: run.clone(), event: Event::Began(began) };
         let recorder = Self {
-            path: settings.history(),
+            path: path(&settings.state_directory),
             run,
             held: Mutex::new(Some(vec![first])),
             complained: AtomicBool::new(false),
@@ -143,9 +144,9 @@ impl Recorder {
 }
 
 /// Everything that was written down and is still kept.
-pub fn read(settings: &Settings) -> Result<History, files::Error> {
+pub fn read(state: &StateDirectory) -> Result<History, files::Error> {
     let mut history = History::default();
-    for path in [older(settings), settings.history()] {
+    for path in [older(state), path(state)] {
         let bytes = match files::read_trusted(&path) {
             Err(error) if error.is_missing() => continue,
             bytes => bytes?,
@@ -168,8 +169,13 @@ fn boot() -> String {
     String::from_utf8_lossy(&id).trim().to_owned()
 }
 
-fn older(settings: &Settings) -> PathBuf {
-    settings.history().with_extension("1.jsonl")
+/// Where it is.
+pub fn path(state: &StateDirectory) -> PathBuf {
+    state.join("history.jsonl")
+}
+
+fn older(state: &StateDirectory) -> PathBuf {
+    path(state).with_extension("1.jsonl")
 }
 
 fn append(path: &Path, entries: &[LogEntry], sync: bool) -> io::Result<()> {
@@ -211,8 +217,8 @@ fn is_torn(file: &File) -> io::Result<bool> {
 
 /// Makes the directory, and puts a file aside that has become too long.
 fn make_room(settings: &Settings) -> Result<(), files::Error> {
-    files::state_directory(&settings.state_directory)?;
-    let path = settings.history();
+    settings.state_directory.make()?;
+    let path = path(&settings.state_directory);
     let is_long = || fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LIMIT);
     if !is_long() {
         return Ok(());
@@ -221,11 +227,8 @@ fn make_room(settings: &Settings) -> Result<(), files::Error> {
     let lock = settings.runtime_directory.join("history.lock");
     let held = lock::attempt(&lock).ok().flatten();
     if held.is_some() && is_long() {
-        fs::rename(&path, older(settings)).map_err(|source| files::Error::System {
-            verb: "put aside",
-            path,
-            source,
-        })?;
+        fs::rename(&path, older(&settings.state_directory))
+            .map_err(|source| files::Error::System { verb: "put aside", path, source })?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! What its first line is about, whoever called this one tells.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use crate::base::caller::Caller;
 use crate::base::cause::chain;
@@ -17,7 +18,7 @@ use crate::lease::conversation::{Conversation, Error};
 use crate::lease::lines::Lines;
 use crate::lease::memory::millis;
 use crate::lease::slots;
-use crate::lease::store::Store;
+use crate::lease::store::{self, Store};
 use crate::lease::times::{Periods, SILENCE};
 use crate::lease::wire::{self, ArbiterAnswer, Hello};
 
@@ -70,7 +71,7 @@ impl Greeted<'_> {
 
     /// The first line as one that is not about the lease. It takes a connection as others do.
     pub fn other(self) -> OtherLine {
-        let slot = slot(self.settings, self.caller);
+        let slot = slot(&store::arbiter_directory(&self.settings.runtime_directory), self.caller);
         let (slot, refused) = slot.unwrap_or_else(|error| (None, Some(chain(&error))));
         let line = self.first.unwrap_or_default();
         OtherLine { line, caller: self.lines.into(), refused, _slot: slot }
@@ -79,15 +80,17 @@ impl Greeted<'_> {
     /// The whole conversation about the lease.
     pub fn converse(self) -> Result<(), Error> {
         let Self { settings, caller, mut lines, first } = self;
-        step_down(settings)?;
-        let store = match Store::open(settings) {
+        let directory = store::arbiter_directory(&settings.runtime_directory);
+        step_down(&directory)?;
+        let tokens = store::token_directory(&settings.state_directory);
+        let store = match Store::open(directory.clone(), tokens) {
             Ok(store) => store,
             Err(error) => {
                 lines.say(&ArbiterAnswer::Refused { why: chain(&error) })?;
                 return Err(error.into());
             }
         };
-        let (_slot, refused) = slot(settings, caller)?;
+        let (_slot, refused) = slot(&directory, caller)?;
         if let Some(why) = refused {
             return Ok(lines.say(&ArbiterAnswer::Refused { why })?);
         }
@@ -98,12 +101,12 @@ impl Greeted<'_> {
 }
 
 /// The caller's right to one connection more, or why it has none.
-fn slot(settings: &Settings, caller: &HostLabel) -> Result<(Option<Lock>, Option<String>), Error> {
+fn slot(directory: &Path, caller: &HostLabel) -> Result<(Option<Lock>, Option<String>), Error> {
     // What root makes in the directory of another, that one could not open any more.
-    if process::is_own_root() && is_anothers(settings)? {
+    if process::is_own_root() && is_anothers(directory)? {
         return Ok((None, None));
     }
-    let slot = slots::take(&settings.arbiter_directory(), caller)?;
+    let slot = slots::take(directory, caller)?;
     let why = format!("{caller} has {} connections here already", slots::AT_ONCE);
     if slot.is_none() {
         tracing::warn!(host = %caller, "lease: {why}");
@@ -112,21 +115,20 @@ fn slot(settings: &Settings, caller: &HostLabel) -> Result<(Option<Lock>, Option
     Ok((slot, refused))
 }
 
-fn is_anothers(settings: &Settings) -> Result<bool, Error> {
-    match files::owner(&settings.arbiter_directory()) {
+fn is_anothers(directory: &Path) -> Result<bool, Error> {
+    match files::owner(directory) {
         Err(error) if error.is_missing() => Ok(false),
         owner => Ok(owner?.0 != 0),
     }
 }
 
 /// Root becomes the user whose memory the lease is: all arbiters of a host run as that one.
-fn step_down(settings: &Settings) -> Result<(), Error> {
+fn step_down(directory: &Path) -> Result<(), Error> {
     if !process::is_own_root() {
         return Ok(());
     }
-    let directory = settings.arbiter_directory();
-    match files::owner(&directory) {
-        Err(error) if error.is_missing() => Ok(files::own_directory(&directory, 0o755)?),
+    match files::owner(directory) {
+        Err(error) if error.is_missing() => Ok(files::own_directory(directory, 0o755)?),
         owner => match owner? {
             (0, _) => Ok(()),
             (user, group) => process::step_down(user, group).map_err(Error::Owner),

@@ -7,6 +7,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -16,8 +17,8 @@ use crate::base::cause::chain;
 use crate::base::clock::{self, Alarm};
 use crate::base::command::ssh::Bar;
 use crate::base::files;
+use crate::base::own_directories::StateDirectory;
 use crate::base::threads;
-use crate::config::Settings;
 use crate::lease::connection::{ArbiterWay, Connection};
 use crate::lease::holder::{
     Action, GiveUp, Greeting, Holder, HolderEvent, HolderWord, Patience, Warning,
@@ -65,9 +66,11 @@ impl Pulse {
 }
 
 impl Session {
-    /// Asks for the lease.
+    /// Asks for the lease, which an arbiter grants again `grace` after its holder went silent; what
+    /// the highest token was is known by the file `seen`.
     pub fn start(
-        settings: &Settings,
+        seen: PathBuf,
+        grace: Duration,
         way: ArbiterWay,
         purpose: Purpose,
         wait: Duration,
@@ -78,8 +81,8 @@ impl Session {
         let (tell, news) = mpsc::channel();
         let unix = clock::now().as_second();
         let pulse = Arc::new(Pulse::default());
-        let floor = floor(settings, unix);
-        let patience = Patience::new(settings.lease_grace, wait);
+        let floor = floor(&seen, unix);
+        let patience = Patience::new(grace, wait);
         let worker = Worker {
             machine: Holder::new(clock::since_boot(), patience, floor, unix),
             way,
@@ -92,7 +95,8 @@ impl Session {
             bell: far,
             pulse: Arc::clone(&pulse),
             alarm: Alarm::new()?,
-            settings: settings.clone(),
+            seen,
+            work: Periods::of(grace).work,
         };
         threads::start("lease", move || worker.work())?;
         Ok(Self { news, bell, pulse })
@@ -145,12 +149,16 @@ fn request() -> io::Result<RequestId> {
     Ok(RequestId(format!("{:032x}", u128::from_be_bytes(bytes))))
 }
 
+/// Where the highest token is kept that this host ever saw.
+pub fn token_seen(state: &StateDirectory) -> PathBuf {
+    state.join("token-seen")
+}
+
 /// The highest token this host ever saw; a damaged file costs only this second safeguard, and so
 /// does one of a wrong clock, until the next grant replaces it.
-fn floor(settings: &Settings, unix: i64) -> Token {
-    let path = settings.token_seen();
+fn floor(path: &Path, unix: i64) -> Token {
     let parse = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().parse().ok().map(Token);
-    match files::read_trusted(&path) {
+    match files::read_trusted(path) {
         Err(error) if error.is_missing() => Token(0),
         Err(error) => {
             tracing::warn!("{}; going on without it", chain(&error));
@@ -199,14 +207,16 @@ struct Worker {
     bell: UnixStream,
     pulse: Arc<Pulse>,
     alarm: Alarm,
-    settings: Settings,
+    seen: PathBuf,
+    /// How long the holder's own thread may be silent.
+    work: Duration,
 }
 
 impl Worker {
     fn work(mut self) {
         self.step(HolderEvent::Tick);
         while !self.machine.is_over() {
-            let work = Periods::of(self.settings.lease_grace).work;
+            let work = self.work;
             if self.machine.holds().is_some() && !self.pulse.is_alive(work) {
                 // Silence ends it for the arbiter; the work, if it ever ends, finds it lost.
                 tracing::error!("the lease is given up: {STUCK} {} s", work.as_secs());
@@ -352,7 +362,7 @@ impl Worker {
 
     fn remember(&self, token: Token) {
         let text = format!("{}\n", token.0);
-        if let Err(error) = files::write_own(&self.settings.token_seen(), text.as_bytes()) {
+        if let Err(error) = files::write_own(&self.seen, text.as_bytes()) {
             // A full disk is no reason not to renew: the arbiter remembers, too.
             tracing::warn!("{}", chain(&error));
         }

@@ -19,9 +19,19 @@ use crate::base::clock::{Deadline, Unfinished, within};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::lock::{self, Lock};
-use crate::config::Settings;
+use crate::base::own_directories::{RuntimeDirectory, StateDirectory};
 use crate::lease::memory::{GrantRecord, Memory, Millis, Recorded};
 use crate::lease::wire::{Purpose, Token};
+
+/// Where an arbiter has its queue and the record of the grant.
+pub fn arbiter_directory(runtime: &RuntimeDirectory) -> PathBuf {
+    runtime.join("arbiter")
+}
+
+/// Where it has the last token, which outlives a reboot.
+pub fn token_directory(state: &StateDirectory) -> PathBuf {
+    state.join("arbiter")
+}
 
 /// The directories of one arbiter.
 #[derive(Debug, Clone)]
@@ -98,8 +108,7 @@ pub struct RecordAccess<'a> {
 
 impl Store {
     /// Makes and checks the directories.
-    pub fn open(settings: &Settings) -> Result<Self, Error> {
-        let (directory, tokens) = (settings.arbiter_directory(), settings.token_directory());
+    pub fn open(directory: PathBuf, tokens: PathBuf) -> Result<Self, Error> {
         let queue = directory.join("queue");
         for own in [&directory, &queue, &tokens] {
             files::own_directory(own, 0o700)?;

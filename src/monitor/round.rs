@@ -13,6 +13,7 @@ use crate::base::cause::chain;
 use crate::base::clock;
 use crate::base::files;
 use crate::base::lock::{self, Lock, Pending};
+use crate::base::own_directories::{RuntimeDirectory, StateDirectory};
 use crate::config::Settings;
 use crate::config::notify::Notify;
 use crate::monitor::Error;
@@ -42,10 +43,10 @@ fn look_and_tell(
     settings: &Settings,
     status: impl FnOnce() -> Option<Overview>,
 ) -> Result<(), Error> {
-    files::own_directory(&settings.runtime_directory, 0o755)?;
-    files::state_directory(&settings.state_directory)?;
+    settings.runtime_directory.make()?;
+    settings.state_directory.make()?;
     // Who looked first must not tell last.
-    let _lock = lock(settings)?;
+    let _lock = lock(&settings.runtime_directory)?;
     let Some(status) = status() else { return Ok(()) };
     if let Some(path) = &settings.textfile {
         let text = metrics(&status, env!("CARGO_PKG_VERSION"));
@@ -59,8 +60,8 @@ fn look_and_tell(
     Ok(())
 }
 
-fn lock(settings: &Settings) -> Result<Lock, Error> {
-    let path = settings.monitor_lock();
+fn lock(runtime: &RuntimeDirectory) -> Result<Lock, Error> {
+    let path = runtime.join("monitor.lock");
     let pending = Pending::start(lock::open(&path)?, &path)?;
     let unready = |source| Error::because("cannot wait for another certbaton".into(), source);
     clock::ready(&[pending.as_fd()], Some(PATIENCE)).map_err(unready)?;
@@ -77,7 +78,7 @@ fn tell(settings: &Settings, status: &Overview) {
     let own = status.hosts.iter().find(|host| host.own);
     let from = own.map_or("this host", |host| host.name.as_str());
     let seen = Situation::of(status);
-    let before = recall(settings);
+    let before = recall(&settings.state_directory);
     let mut told = before.clone().unwrap_or_default();
     // A way that is configured no more has said nothing when it comes back.
     let Notify { command, post } = &settings.notify;
@@ -91,7 +92,7 @@ fn tell(settings: &Settings, status: &Overview) {
     }
     // Before anything is delivered: what is killed meanwhile says it again, with its time.
     if before.as_ref() != Some(&told) {
-        remember(settings, &told);
+        remember(&settings.state_directory, &told);
     }
     let mut delivered = told.clone();
     if let Some(command) = command {
@@ -105,7 +106,7 @@ fn tell(settings: &Settings, status: &Overview) {
         deliver_by(run, &mut delivered.url, from, now);
     }
     if delivered != told {
-        remember(settings, &delivered);
+        remember(&settings.state_directory, &delivered);
     }
 }
 
@@ -132,8 +133,8 @@ fn deliver_by(
 }
 
 /// What was told; what cannot be read is told again rather than never.
-fn recall(settings: &Settings) -> Option<Told> {
-    let path = settings.told();
+fn recall(state: &StateDirectory) -> Option<Told> {
+    let path = state.join(TOLD);
     let damaged = |why: String| {
         tracing::warn!(
             "notification state lost, so all notifications are sent again: {}: {why}",
@@ -151,8 +152,8 @@ fn recall(settings: &Settings) -> Option<Told> {
     }
 }
 
-fn remember(settings: &Settings, told: &Told) {
-    let path = settings.told();
+fn remember(state: &StateDirectory, told: &Told) {
+    let path = state.join(TOLD);
     let written = match serde_json::to_vec(told) {
         Ok(text) => files::write_own(&path, &text).map_err(|error| chain(&error)),
         Err(error) => Err(error.to_string()),
@@ -161,6 +162,9 @@ fn remember(settings: &Settings, told: &Told) {
         tracing::error!("what is told cannot be noted down, and will be told again: {why}");
     }
 }
+
+/// What was told, in the state directory.
+const TOLD: &str = "told.json";
 
 /// For another certbaton that looks, for the program, and for the answer to a post.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -139,7 +139,7 @@ fn heard(
 
 fn start(context: &Context, call: &Call, line: &Line) -> Result<Option<String>, Error> {
     let settings = &context.settings;
-    let within = settings.lease_wait + keeper::work_time(settings);
+    let within = settings.lease_wait + keeper::work_time(settings.proof_time);
     // Whether the guard hears it, its end tells.
     line.say(Word::Within(settings.lease_wait + within)).ok();
     let Charge { hook, certbot, is_at_terminal } = line.charge;
@@ -149,7 +149,8 @@ fn start(context: &Context, call: &Call, line: &Line) -> Result<Option<String>, 
     };
     let owner = client.process;
     // As directory hook and by flag: the second finds the keeper of the first.
-    match keeper::ask(settings, owner, HookRequest::Status, settings.lease_wait)? {
+    match keeper::ask(&settings.runtime_directory, owner, HookRequest::Status, settings.lease_wait)?
+    {
         KeeperAnswer::Answered(reply) if reply.exit == 0 => return Ok(None),
         // The lease of this very run is lost.
         KeeperAnswer::Answered(reply) if reply.exit == Exit::Failed.code() => {
@@ -190,10 +191,10 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
     let names = [&call.names[..], &call.domains].concat();
     let deployed = Deployment { directory: call.lineage.clone(), names };
     match keeper::ask(
-        settings,
+        &settings.runtime_directory,
         owner,
         HookRequest::Deploy(deployed.clone()),
-        keeper::work_time(settings),
+        keeper::work_time(settings.proof_time),
     )? {
         KeeperAnswer::Answered(reply) if reply.exit == 0 => Ok(()),
         KeeperAnswer::Answered(reply) => Err(Error::Refused(reply)),
@@ -216,9 +217,10 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
 
 /// At the end of the run: everything goes back, the lease is free.
 pub fn post(settings: &Settings) -> Result<(), Error> {
-    let within = keeper::work_time(settings);
-    let asked =
-        owner().and_then(|own| Ok(keeper::ask(settings, own, HookRequest::Finish, within)?));
+    let within = keeper::work_time(settings.proof_time);
+    let asked = owner().and_then(|own| {
+        Ok(keeper::ask(&settings.runtime_directory, own, HookRequest::Finish, within)?)
+    });
     match asked {
         Ok(KeeperAnswer::Answered(reply)) if reply.exit == 0 => Ok(()),
         Ok(KeeperAnswer::Answered(reply)) => Err(Error::Refused(reply)),

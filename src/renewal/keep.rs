@@ -136,7 +136,7 @@ pub fn keep(context: &Context, witnesses: Witnesses) -> Result<(), Error> {
     let (mut hook, signals) = keeper::settle()?;
     hook.patience(READY)?;
     let task: Task = hook.receive()?;
-    files::own_directory(&settings.runtime_directory, 0o755)?;
+    settings.runtime_directory.make()?;
     let owner = PidFd::open(task.owner)?;
     let run = RenewalRun::new(match &task.names {
         Names::Lineages(needed) => needed.clone(),
@@ -199,14 +199,15 @@ impl Keeper<'_> {
             self.has_begun(hook, &Reply::done(), &Held::default());
             Ok(())
         } else {
-            let held = match keeper::listen(&self.settings.keeper_socket()) {
+            let held = match keeper::listen(&keeper::socket(&self.settings.runtime_directory)) {
                 Ok(listener) => {
                     let held = self.hold(hook, &mut grant, &listener, without.as_ref());
                     held.or_else(|error| self.give_up(hook, error, Some(&listener)))
                 }
                 Err(error) => self.give_up(hook, error.into(), None),
             };
-            if let Err(error) = files::remove_own(&self.settings.keeper_socket()) {
+            if let Err(error) = files::remove_own(&keeper::socket(&self.settings.runtime_directory))
+            {
                 tracing::warn!("{}; the next run makes it anew", chain(&error));
             }
             held

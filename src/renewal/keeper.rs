@@ -6,7 +6,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::socket::getsockopt;
@@ -19,9 +19,9 @@ use crate::base::clock;
 use crate::base::command::{self, Program};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
+use crate::base::own_directories::RuntimeDirectory;
 use crate::base::process::Process;
 use crate::base::signals::Signals;
-use crate::config::Settings;
 use crate::config::context::Context;
 use crate::renewal::messages::{HookMessage, HookRequest, Reply};
 
@@ -193,7 +193,12 @@ pub fn settle() -> Result<(Channel, Signals), Error> {
     Ok((Channel::new(UnixStream::from(stdin)), signals))
 }
 
-/// Where hooks find the keeper of the run under way; only its holder of the lease listens.
+/// Where hooks find the keeper of the run under way.
+pub fn socket(runtime: &RuntimeDirectory) -> PathBuf {
+    runtime.join("keeper.sock")
+}
+
+/// Listens there; only its holder of the lease listens.
 pub fn listen(path: &Path) -> Result<UnixListener, Error> {
     files::remove_own(path)?;
     UnixListener::bind(path).map_err(|e| Error::Socket("make", e))
@@ -250,12 +255,12 @@ impl KeeperAnswer {
 
 /// Asks the keeper of the run under way, for as long as `patience`.
 pub(super) fn ask(
-    settings: &Settings,
+    runtime: &RuntimeDirectory,
     owner: Process,
     request: HookRequest,
     patience: Duration,
 ) -> Result<KeeperAnswer, Error> {
-    let mut keeper = match call(&settings.keeper_socket())? {
+    let mut keeper = match call(&socket(runtime))? {
         Called::Answers(keeper) => keeper,
         Called::Nobody => return Ok(KeeperAnswer::Nobody),
         Called::Dead => return Ok(KeeperAnswer::Died),
@@ -266,8 +271,8 @@ pub(super) fn ask(
 
 /// The longest that a keeper works until it answers: some waits for Apache and for proofs, each of
 /// which is bounded by this.
-pub(super) fn work_time(settings: &Settings) -> Duration {
-    settings.proof_time * 15
+pub(super) fn work_time(proof: Duration) -> Duration {
+    proof * 15
 }
 
 /// Waits until one of `sources` has something, or closes; says which.

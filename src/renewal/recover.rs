@@ -75,7 +75,7 @@ impl CarriesExit for Error {
 /// stopped is no live owner if `is_orphaned` says that its run has ended, or if the lease, which it
 /// does not keep, has run out meanwhile. It is ended first.
 pub fn recover(settings: &Settings, is_orphaned: impl FnOnce() -> bool) -> Result<(), Error> {
-    if let Some(stuck) = LockHolder::of(settings).filter(LockHolder::is_stuck) {
+    if let Some(stuck) = LockHolder::of(&settings.runtime_directory).filter(LockHolder::is_stuck) {
         let has_lost = || settings.arbiter.is_some() && stuck.stays_stopped(settings.lease_grace);
         if is_orphaned() || has_lost() {
             stuck.end()?;
@@ -90,13 +90,16 @@ pub fn recover(settings: &Settings, is_orphaned: impl FnOnce() -> bool) -> Resul
 /// A keeper that is stopped hears nothing, one that still waits for the lease does not listen:
 /// such a one is ended by a signal. Any other answers when the lease is free, too.
 pub fn break_run(settings: &Settings) -> Result<bool, Error> {
-    let holder = LockHolder::of(settings);
+    let holder = LockHolder::of(&settings.runtime_directory);
     if let Some(stuck) = holder.as_ref().filter(|holder| holder.is_stuck()) {
         stuck.end()?;
         return after_death(settings).map(|()| true);
     }
-    let within = keeper::work_time(settings) + times::GOODBYE * 2;
-    match (keeper::ask(settings, process::own()?, HookRequest::Break, within)?, holder) {
+    let within = keeper::work_time(settings.proof_time) + times::GOODBYE * 2;
+    match (
+        keeper::ask(&settings.runtime_directory, process::own()?, HookRequest::Break, within)?,
+        holder,
+    ) {
         (KeeperAnswer::Answered(reply), _) if reply.exit == 0 => Ok(true),
         (KeeperAnswer::Answered(reply), _) => Err(Error::Refused(reply)),
         (KeeperAnswer::Nobody, Some(waiting)) if waiting.is_keeper() => {
@@ -130,12 +133,13 @@ fn give_back(settings: &Settings) -> Result<(), Error> {
 /// Asks the keeper to give back what no live run owns; one that is stopped while routes are local
 /// is not waited for.
 fn ask_to_return(settings: &Settings) -> Result<KeeperAnswer, Error> {
-    let mut keeper = match keeper::call(&settings.keeper_socket())? {
+    let mut keeper = match keeper::call(&keeper::socket(&settings.runtime_directory))? {
         Called::Answers(keeper) => keeper,
         Called::Nobody => return Ok(KeeperAnswer::Nobody),
         Called::Dead => return Ok(KeeperAnswer::Died),
     };
-    let (owner, deadline) = (process::own()?, Deadline::after(keeper::work_time(settings)));
+    let (owner, deadline) =
+        (process::own()?, Deadline::after(keeper::work_time(settings.proof_time)));
     let asked = keeper.send(&HookMessage { owner, request: HookRequest::Return });
     let mut answer = asked.and_then(|()| keeper.answer(LOOK_AGAIN, None));
     while let Err(keeper::Error::Silent(Some(pid), _)) = answer
@@ -151,7 +155,7 @@ fn ask_to_return(settings: &Settings) -> Result<KeeperAnswer, Error> {
 
 /// Whether routes are known to be local, or nothing is known.
 fn is_local(settings: &Settings) -> bool {
-    let known = apply::read_journal(&settings.journal()).map(|(journal, _)| journal);
+    let known = apply::read_journal(&settings.state_directory).map(|(journal, _)| journal);
     known.map_or(true, |journal| journal.since.is_some())
 }
 
@@ -172,14 +176,14 @@ pub(super) fn after_death(settings: &Settings) -> Result<(), Error> {
     if let Some(right) = right(settings, DEATH_TIME)? {
         return give_back_under(settings, right);
     }
-    let (path, waited) = (settings.lease_lock(), DEATH_TIME);
+    let (path, waited) = (right::lease_lock(&settings.runtime_directory), DEATH_TIME);
     Err(right::Error::from(lock::Error::Busy { path, waited }).into())
 }
 
 /// Gives everything back, for who has the right to.
 pub(super) fn give_back_under(settings: &Settings, _right: Right) -> Result<(), Error> {
     // Only who has the lease listens: this one's keeper was killed.
-    if let Err(error) = files::remove_own(&settings.keeper_socket()) {
+    if let Err(error) = files::remove_own(&keeper::socket(&settings.runtime_directory)) {
         // Whoever listens there next says so.
         tracing::debug!("what a killed keeper left behind stays: {}", chain(&error));
     }
@@ -194,7 +198,7 @@ pub(super) fn give_back_under(settings: &Settings, _right: Right) -> Result<(), 
     });
     // The same every few minutes would push all else out of the history.
     let failure = outcome.as_ref().err().map(|error| chain(error));
-    let is_news = said::is_news(settings, "recovery", failure.as_deref());
+    let is_news = said::is_news(&settings.state_directory, "recovery", failure.as_deref());
     match &outcome {
         Ok(_) => {
             record.record(switched);

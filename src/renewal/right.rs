@@ -16,10 +16,11 @@ use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::fingerprint::fingerprint;
 use crate::base::lock::{self, Insisted, Lock};
+use crate::base::own_directories::RuntimeDirectory;
 use crate::config::Settings;
 use crate::config::context::Context;
 use crate::lease::connection::{self, ArbiterWay};
-use crate::lease::heartbeat::{News, Session};
+use crate::lease::heartbeat::{self, News, Session};
 use crate::lease::holder::GiveUp;
 use crate::lease::wire::{HolderStatus, Purpose, Token, Waiting};
 use crate::switch::apply;
@@ -79,15 +80,22 @@ impl CarriesExit for Error {
     }
 }
 
+/// The lock of this host: whoever renews or gives back has it.
+pub fn lease_lock(runtime: &RuntimeDirectory) -> PathBuf {
+    runtime.join("lease.lock")
+}
+
 /// This host's own lease, if nobody has it.
 pub fn lease(settings: &Settings) -> Result<Option<Lock>, Error> {
-    files::own_directory(&settings.runtime_directory, 0o755)?;
+    settings.runtime_directory.make()?;
     local(settings)
 }
 
 /// The lock of this host, if nobody has it.
 fn local(settings: &Settings) -> Result<Option<Lock>, Error> {
-    let Some(lock) = lock::attempt(&settings.lease_lock())? else { return Ok(None) };
+    let Some(lock) = lock::attempt(&lease_lock(&settings.runtime_directory))? else {
+        return Ok(None);
+    };
     let Some(path) = apaches_lock(settings) else { return Ok(Some(lock)) };
     if let Some(directory) = path.parent() {
         files::own_directory(directory, 0o755)?;
@@ -99,7 +107,10 @@ fn local(settings: &Settings) -> Result<Option<Lock>, Error> {
 /// while somebody holds one of them.
 pub fn to_give_back(settings: &Settings, patience: Duration) -> Result<Option<Right>, lock::Error> {
     let mut right = Right::default();
-    for path in [Some(settings.lease_lock()), apaches_lock(settings)].into_iter().flatten() {
+    for path in [Some(lease_lock(&settings.runtime_directory)), apaches_lock(settings)]
+        .into_iter()
+        .flatten()
+    {
         match apply::insist(settings, &path, patience)? {
             Insisted::Held(lock) => right.locks.push(lock),
             Insisted::Nobodys(_) => {}
@@ -166,10 +177,12 @@ impl<'a> Asking<'a> {
         }
         let Some(way) = &self.way else { return Ok(self.grant(None)) };
         if self.session.is_none() {
-            files::state_directory(&self.settings.state_directory)?;
+            self.settings.state_directory.make()?;
             let wait = self.until.saturating_sub(clock::since_boot());
             let purpose = self.purpose.clone();
-            let session = Session::start(self.settings, way.clone(), purpose, wait);
+            let seen = heartbeat::token_seen(&self.settings.state_directory);
+            let grace = self.settings.lease_grace;
+            let session = Session::start(seen, grace, way.clone(), purpose, wait);
             self.session = Some(session.map_err(Error::Start)?);
         }
         while let Some(news) = self.session.as_mut().and_then(Session::take) {

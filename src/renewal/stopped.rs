@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::base::clock::{self, Deadline};
 use crate::base::lock;
+use crate::base::own_directories::RuntimeDirectory;
 use crate::base::process::{self, PidFd, Signal};
-use crate::config::Settings;
+use crate::renewal::right;
 
 /// A process of root's that holds this host's lock and runs our program.
 #[derive(Debug)]
@@ -19,8 +20,8 @@ pub(super) struct LockHolder {
 
 impl LockHolder {
     /// Who holds the lock now, as far as the kernel tells and it is certbaton.
-    pub(super) fn of(settings: &Settings) -> Option<Self> {
-        let path = settings.lease_lock();
+    pub(super) fn of(runtime: &RuntimeDirectory) -> Option<Self> {
+        let path = right::lease_lock(runtime);
         let pid = lock::holder(&path)?;
         let handle = PidFd::open(process::identify(pid).ok()?).ok()?;
         let argv = process::argv(pid).ok()?;

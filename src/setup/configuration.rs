@@ -219,7 +219,7 @@ mod tests {
         let merged = home.merged("f", text).unwrap();
         let settings = Settings::parse("f", &merged).unwrap();
         assert_eq!(settings.lease_wait.as_secs(), 300);
-        assert_eq!(settings.state_directory, std::path::Path::new("/srv/x"));
+        assert_eq!(*settings.state_directory, *std::path::Path::new("/srv/x"));
         for line in text.lines() {
             assert!(merged.contains(line), "{line}: {merged}");
         }

@@ -172,7 +172,7 @@ fn adoption(
     settings: &Settings,
     server: &Server,
 ) -> Result<(Adoption, Vec<Unserved>), adopt::Error> {
-    let (journal, _) = apply::read_journal(&settings.journal())?;
+    let (journal, _) = apply::read_journal(&settings.state_directory)?;
     // A renewal would say why not, and so does what comes next.
     let Ok(observed) = observe::observe(server, journal) else { return Ok(Default::default()) };
     let found = adopt::adoption(settings, &observed)?;
@@ -205,14 +205,13 @@ fn rehearse(
 ) -> Result<Result<(String, SwitchReport), report::Error>, Error> {
     let order = Order::Add(routes);
     let options = Options::default();
-    let is_there = [&settings.state_directory, &settings.runtime_directory];
-    if is_there.iter().all(|directory| files::exists(directory)) {
+    if files::exists(&settings.state_directory) && files::exists(&settings.runtime_directory) {
         return Ok(commit::dry_run(settings, &order, &options));
     }
     let scratch = files::temporary_directory(Path::new("/run"))?;
     let elsewhere = Settings {
-        state_directory: scratch.path().join("state"),
-        runtime_directory: scratch.path().join("run"),
+        state_directory: scratch.path().join("state").into(),
+        runtime_directory: scratch.path().join("run").into(),
         ..settings.clone()
     };
     Ok(commit::dry_run(&elsewhere, &order, &options))

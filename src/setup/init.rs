@@ -14,6 +14,7 @@ use crate::check::admission::called;
 use crate::check::door;
 use crate::config::context::Context;
 use crate::config::{self, Settings};
+use crate::renewal::right;
 use crate::setup::configuration::Pair;
 use crate::setup::discovered::Unserved;
 use crate::setup::error::Error;
@@ -160,7 +161,7 @@ fn begin(call: &InitCall<'_>, role: Role, person: &mut dyn Person) -> Result<Beg
     {
         return Err(Error::OtherRole { now, wanted: role });
     }
-    if is_held(&call.context.settings.lease_lock())? {
+    if is_held(&right::lease_lock(&call.context.settings.runtime_directory))? {
         return Err(Error::UnderWay("a renewal is under way on this host".into()));
     }
     let programs = install::programs(&call.context.program)?;

@@ -6,6 +6,7 @@ use crate::base::files;
 use crate::base::files::displace;
 use crate::config::Settings;
 use crate::config::context::Context;
+use crate::lease::store;
 use crate::setup::error::Error;
 use crate::setup::ledger::Ledger;
 use crate::setup::machine;
@@ -118,7 +119,11 @@ impl Work {
 /// What tmpfiles.d makes, wherever the configuration says that the state is.
 fn places() -> [PathBuf; 3] {
     let (default, keys) = (Settings::default(), Path::new(machine::ACCOUNT_HOME).join(".ssh"));
-    [default.arbiter_directory(), default.token_directory(), keys]
+    [
+        store::arbiter_directory(&default.runtime_directory),
+        store::token_directory(&default.state_directory),
+        keys,
+    ]
 }
 
 const VENDOR_UNITS: &str = "/usr/lib/systemd/system";

@@ -7,6 +7,7 @@ use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files::Staging;
 use crate::base::files::displace::State;
 use crate::base::files::{self, displace};
+use crate::base::own_directories::StateDirectory;
 use crate::setup::change::{Change, What};
 use crate::setup::manifest::{Manifest, Restoration};
 
@@ -15,7 +16,7 @@ use crate::setup::manifest::{Manifest, Restoration};
 pub struct Ledger {
     /// What was done so far.
     pub manifest: Manifest,
-    directory: PathBuf,
+    directory: StateDirectory,
 }
 
 /// What went wrong.
@@ -67,19 +68,19 @@ impl CarriesExit for Error {
 
 impl Ledger {
     /// Reads what was done here, which may be nothing.
-    pub fn open(state_directory: &Path) -> Result<Self, Error> {
+    pub fn open(state_directory: &StateDirectory) -> Result<Self, Error> {
         let path = state_directory.join(FILE);
         let manifest = match files::read_trusted(&path) {
             Err(error) if error.is_missing() => Manifest::new(),
             bytes => Manifest::parse(&bytes?)
                 .map_err(|source| Error::Manifest { path: path.clone(), source })?,
         };
-        Ok(Self { manifest, directory: state_directory.to_owned() })
+        Ok(Self { manifest, directory: state_directory.clone() })
     }
 
     /// Writes it down.
     pub fn save(&self) -> Result<(), Error> {
-        files::state_directory(&self.directory)?;
+        self.directory.make()?;
         let path = self.directory.join(FILE);
         let bytes = self.manifest.bytes();
         let bytes = bytes.map_err(|source| Error::Manifest { path: path.clone(), source })?;
@@ -123,7 +124,7 @@ impl Ledger {
         let mut copy = PathBuf::new();
         if self.manifest.needs_copy(change, state) {
             let originals = self.directory.join(ORIGINALS);
-            files::state_directory(&self.directory)?;
+            self.directory.make()?;
             files::own_directory(&originals, 0o700)?;
             let number = files::list(&originals)?.len();
             copy = originals.join(number.to_string());

@@ -163,7 +163,7 @@ pub fn is_held(path: &Path) -> Result<bool, Error> {
 
 /// Nobody else sets this host up meanwhile.
 pub fn exclusive(settings: &Settings) -> Result<Lock, Error> {
-    files::own_directory(&settings.runtime_directory, 0o755)?;
+    settings.runtime_directory.make()?;
     Ok(lock::acquire(&settings.runtime_directory.join("setup.lock"), PATIENCE)?)
 }
 

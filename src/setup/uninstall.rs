@@ -8,8 +8,10 @@ use crate::base::files::displace::{self, State};
 use crate::base::lock;
 use crate::config::Settings;
 use crate::config::context::Context;
+use crate::coordinate;
 use crate::lease::question::question;
 use crate::lease::wire::{ArbiterAnswer, Ask};
+use crate::renewal::right;
 use crate::setup::error::Error;
 use crate::setup::install::is_packaged;
 use crate::setup::ledger::{Ledger, ORIGINALS};
@@ -49,8 +51,10 @@ pub fn uninstall(
     }
     let _setup = exclusive(settings)?;
     let busy = || Error::UnderWay("a renewal is under way on this host".into());
-    let _coordinator = lock::attempt(&settings.coordinator_lock())?.ok_or_else(busy)?;
-    let _lease = lock::acquire(&settings.lease_lock(), MOMENT).map_err(|_| busy())?;
+    let _coordinator = lock::attempt(&coordinate::coordinator_lock(&settings.runtime_directory))?
+        .ok_or_else(busy)?;
+    let _lease = lock::acquire(&right::lease_lock(&settings.runtime_directory), MOMENT)
+        .map_err(|_| busy())?;
     let given_back = give_back::give_back(settings, &Return::All, &Reload::Never)?;
     commit::log(settings, &given_back);
     // From here on nothing may begin again.
@@ -65,10 +69,10 @@ pub fn uninstall(
 /// Refuses while anybody renews who would miss something of this host.
 fn under_way(context: &Context) -> Result<(), Error> {
     let settings = &context.settings;
-    if is_held(&settings.lease_lock())? {
+    if is_held(&right::lease_lock(&settings.runtime_directory))? {
         return Err(Error::UnderWay("a renewal is under way on this host".into()));
     }
-    if is_held(&settings.coordinator_lock())? {
+    if is_held(&coordinate::coordinator_lock(&settings.runtime_directory))? {
         return Err(Error::UnderWay("renew-coordinate runs on this host".into()));
     }
     let is_arbiter = settings.arbiter.is_some() && settings.arbiter == settings.name;

@@ -99,14 +99,16 @@ fn peer(context: &Context, host: &Host) -> HostStatus {
         Ok(found) => {
             clock_ahead = apart(found.at, asked, clock::now()).as_secs();
             let said = Remembered { seen: clock::now(), found };
-            if let Err(error) = remembered::keep(settings, &host.name, &said) {
+            if let Err(error) = remembered::keep(&settings.state_directory, &host.name, &said) {
                 tracing::warn!("what {} says is not remembered: {}", host.name, chain(&error));
             }
             (None, Some(said))
         }
         // No way to it is configured, which is no fault (see `Overview`).
         Err(link::Error::NoWay) => (None, None),
-        Err(error) => (Some(chain(&error)), remembered::recall(settings, &host.name)),
+        Err(error) => {
+            (Some(chain(&error)), remembered::recall(&settings.state_directory, &host.name))
+        }
     };
     let (seen, found) = said.map(|said| (said.seen, said.found)).unzip();
     HostStatus { name: host.name.to_string(), own: false, unreachable, seen, found, clock_ahead }
@@ -199,7 +201,7 @@ fn health(settings: &Settings, known: &Lineages) -> Health {
 type Switched = std::collections::BTreeMap<String, run::Local>;
 
 fn history(settings: &Settings, notes: &mut Vec<String>) -> (Vec<Run>, Switched) {
-    match file::read(settings) {
+    match file::read(&settings.state_directory) {
         Ok(history) => (run::runs(&history.entries, file::is_alive), run::local(&history.entries)),
         Err(error) => {
             notes.push(chain(&error));

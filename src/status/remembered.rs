@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::files;
 use crate::base::names::HostLabel;
-use crate::config::Settings;
+use crate::base::own_directories::StateDirectory;
 use crate::fleet::found::Found;
 use crate::fleet::protocol::MAX_ANSWER;
 
@@ -23,24 +23,28 @@ pub struct Remembered {
 
 /// Keeps what `host` says now; what it said before is gone.
 pub fn keep(
-    settings: &Settings,
+    state: &StateDirectory,
     host: &HostLabel,
     remembered: &Remembered,
 ) -> Result<(), files::Error> {
-    files::state_directory(&settings.state_directory)?;
-    files::own_directory(&settings.peers(), 0o700)?;
+    state.make()?;
+    files::own_directory(&peers(state), 0o700)?;
     let text = serde_json::to_vec(remembered).unwrap_or_default();
-    if text.len() > MAX_ANSWER { Ok(()) } else { files::write_own(&path(settings, host), &text) }
+    if text.len() > MAX_ANSWER { Ok(()) } else { files::write_own(&path(state, host), &text) }
 }
 
 /// What `host` said last; none if it never did, or another version of certbaton kept it.
-pub fn recall(settings: &Settings, host: &HostLabel) -> Option<Remembered> {
-    let bytes = files::read_trusted(&path(settings, host)).ok()?;
+pub fn recall(state: &StateDirectory, host: &HostLabel) -> Option<Remembered> {
+    let bytes = files::read_trusted(&path(state, host)).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 
-fn path(settings: &Settings, host: &HostLabel) -> PathBuf {
-    settings.peers().join(format!("{host}.json"))
+fn peers(state: &StateDirectory) -> PathBuf {
+    state.join("peers")
+}
+
+fn path(state: &StateDirectory, host: &HostLabel) -> PathBuf {
+    peers(state).join(format!("{host}.json"))
 }
 
 #[cfg(test)]
@@ -51,15 +55,14 @@ mod tests {
     #[test]
     fn what_a_host_said_last_is_known() {
         let directory = tempfile::tempdir().unwrap();
-        let state_directory = directory.path().join("state");
-        let settings = Settings { state_directory, ..Settings::default() };
+        let state = &StateDirectory::from(directory.path().join("state"));
         let vps = HostLabel::parse("vps").unwrap();
-        assert_eq!(recall(&settings, &vps), None);
+        assert_eq!(recall(state, &vps), None);
         let found = sample::host("vps", false).found.unwrap();
         for seen in [Timestamp::UNIX_EPOCH, sample::now()] {
             let remembered = Remembered { seen, found: found.clone() };
-            keep(&settings, &vps, &remembered).unwrap();
-            assert_eq!(recall(&settings, &vps), Some(remembered));
+            keep(state, &vps, &remembered).unwrap();
+            assert_eq!(recall(state, &vps), Some(remembered));
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::apache::server::{Candidate, Inquirer, Server};
 use crate::base::cause::chain;
 use crate::base::files::{self, Snapshot, Staging, Swept};
 use crate::base::lock::{self, Insisted, Lock};
+use crate::base::own_directories::{RuntimeDirectory, StateDirectory};
 use crate::config::Settings;
 use crate::switch::journal::{self, Journal, Record};
 use crate::switch::report::{Error, Note};
@@ -24,20 +25,25 @@ pub struct FileEdit {
 
 /// Takes the lock that every switch and return holds, and makes the place that they need.
 pub fn hold(settings: &Settings) -> Result<Lock, Error> {
-    files::own_directory(&settings.runtime_directory, 0o755)?;
-    files::state_directory(&settings.state_directory)?;
-    let lock = lock::acquire(&settings.switch_lock(), settings.proof_time * 3)?;
+    settings.runtime_directory.make()?;
+    settings.state_directory.make()?;
+    let lock = lock::acquire(&switch_lock(&settings.runtime_directory), settings.proof_time * 3)?;
     sweep_all(settings);
     Ok(lock)
+}
+
+/// The lock of all who switch or give back.
+pub fn switch_lock(runtime: &RuntimeDirectory) -> PathBuf {
+    runtime.join("switch.lock")
 }
 
 /// The same for a return, which nothing that is missing keeps from what it does: a lock that
 /// nobody can hold is done without, and so is the place for new files.
 pub fn hold_to_give_back(settings: &Settings) -> Result<Option<Lock>, Error> {
-    if let Err(error) = files::state_directory(&settings.state_directory) {
+    if let Err(error) = settings.state_directory.make() {
         once(settings, format!("{}; routes are given back all the same", chain(&error)));
     }
-    let (path, patience) = (settings.switch_lock(), settings.proof_time * 3);
+    let (path, patience) = (switch_lock(&settings.runtime_directory), settings.proof_time * 3);
     let lock = match insist(settings, &path, patience)? {
         Insisted::Held(lock) => Some(lock),
         Insisted::Nobodys(_) => None,
@@ -71,7 +77,7 @@ pub fn insist(
 }
 
 fn once(settings: &Settings, line: String) {
-    for line in said::news(settings, vec![line]) {
+    for line in said::news(&settings.state_directory, vec![line]) {
         tracing::warn!("{line}");
     }
 }
@@ -89,7 +95,7 @@ pub fn forget_spares<'a>(
 
 fn sweep_all(settings: &Settings) {
     // Whoever left them there is dead: the lock is ours.
-    let (journal, _) = read_journal(&settings.journal()).unwrap_or_default();
+    let (journal, _) = read_journal(&settings.state_directory).unwrap_or_default();
     let targets: Vec<PathBuf> = journal.files.iter().map(|file| file_name::path(file)).collect();
     if journal == Journal::default() {
         files::forget_spares(&settings.state_directory, &targets);
@@ -156,7 +162,8 @@ pub fn question(inquirer: &Inquirer, staged: &Staged) -> Result<Dump, Error> {
 }
 
 /// The journal; one that cannot be read is said and put aside.
-pub fn read_journal(path: &Path) -> Result<(Journal, Vec<Note>), Error> {
+pub fn read_journal(state: &StateDirectory) -> Result<(Journal, Vec<Note>), Error> {
+    let path = &journal::path(state);
     let bytes = match files::read_trusted(path) {
         Err(error) if error.is_missing() => return Ok((Journal::default(), Vec::new())),
         bytes => bytes?,
@@ -178,8 +185,8 @@ pub fn read_journal(path: &Path) -> Result<(Journal, Vec<Note>), Error> {
 }
 
 /// Appends `record` to the journal and waits until it is on disk.
-pub fn record(path: &Path, record: &Record) -> Result<(), Error> {
-    Ok(files::append_own(path, &journal::line(record)?)?)
+pub fn record(state: &StateDirectory, record: &Record) -> Result<(), Error> {
+    Ok(files::append_own(&journal::path(state), &journal::line(record)?)?)
 }
 
 /// Reloads Apache and waits until only the new configuration can answer; `last_look`, right

@@ -18,7 +18,7 @@ use crate::switch::apply;
 use crate::switch::challenge_proof::{self, Unproven};
 use crate::switch::give_back;
 use crate::switch::guess;
-use crate::switch::journal::{Intent, Record};
+use crate::switch::journal::{self, Intent, Record};
 use crate::switch::loadable;
 use crate::switch::order::{Options, Order, Reload, Return, SwitchReport};
 use crate::switch::prepare::{self, Prepared, subset};
@@ -120,7 +120,7 @@ pub fn log(settings: &Settings, report: &SwitchReport) {
     let (lasting, other): (Vec<&Note>, Vec<&Note>) = report.notes.iter().partition(|n| n.lasts);
     let lasting = lasting.into_iter().map(ToString::to_string).collect();
     let other = other.into_iter().map(ToString::to_string);
-    for note in other.chain(said::news(settings, lasting)) {
+    for note in other.chain(said::news(&settings.state_directory, lasting)) {
         tracing::warn!("{note}");
     }
     if let Some(line) = report.line() {
@@ -205,7 +205,7 @@ fn write_intent(commit: &mut Commit<'_>) -> Result<(), Error> {
     let paths = selection.changes.iter().map(|change| change.snapshot.path.display().to_string());
     let (at, local) = (clock::now(), selection.wanted.clone());
     let intent = Intent { at, local, files: paths.collect() };
-    apply::record(&scene.settings.journal(), &Record::Intent(intent))
+    apply::record(&scene.settings.state_directory, &Record::Intent(intent))
 }
 
 /// Apache knows nothing of it; what an earlier run left to be loaded still is.
@@ -218,7 +218,7 @@ fn withdraw_intent(commit: &mut Commit<'_>) -> Result<Undone, Error> {
     }
     commit.record_as_before()?;
     if !pending {
-        apply::record(&scene.settings.journal(), &Record::Loaded)?;
+        apply::record(&scene.settings.state_directory, &Record::Loaded)?;
     }
     Ok(Undone::Step)
 }
@@ -287,7 +287,9 @@ fn settle(commit: &mut Commit<'_>) -> Result<(), Error> {
     commit.files.release()?;
     let Prepared { scene, selection } = &commit.prepared;
     let settings = scene.settings;
-    if let Err(error) = guess::note(settings, &selection.wanted, &selection.changes) {
+    if let Err(error) =
+        guess::note(&settings.state_directory, &selection.wanted, &selection.changes)
+    {
         // Nothing but the speed of the next switch hangs on it.
         tracing::warn!("the next switch will be slower: {}", chain(&error));
     }
@@ -295,7 +297,7 @@ fn settle(commit: &mut Commit<'_>) -> Result<(), Error> {
         return commit.forget_journal();
     }
     if commit.signalled {
-        apply::record(&settings.journal(), &Record::Loaded)?;
+        apply::record(&settings.state_directory, &Record::Loaded)?;
     }
     Ok(())
 }
@@ -305,13 +307,13 @@ impl Commit<'_> {
         let Prepared { scene, selection } = &self.prepared;
         let changed = selection.changes.iter().map(|change| &change.snapshot.path);
         apply::forget_spares(scene.settings, &scene.observed.journal, changed);
-        Ok(files::remove_own(&scene.settings.journal())?)
+        Ok(files::remove_own(&journal::path(&scene.settings.state_directory))?)
     }
 
     fn record_as_before(&self) -> Result<(), Error> {
         let Prepared { scene, .. } = &self.prepared;
         let (local, files) = (&scene.observed.local, &scene.observed.journal.files);
         let intent = Intent { at: clock::now(), local: local.clone(), files: files.clone() };
-        apply::record(&scene.settings.journal(), &Record::Intent(intent))
+        apply::record(&scene.settings.state_directory, &Record::Intent(intent))
     }
 }

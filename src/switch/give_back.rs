@@ -111,7 +111,7 @@ pub fn unswitched(
     local: Vec<Route>,
     reload: &Reload,
 ) -> Result<SwitchReport, Error> {
-    if files::exists(&settings.journal()) {
+    if files::exists(&journal::path(&settings.state_directory)) {
         let _lock = apply::hold_to_give_back(settings)?;
         under_lock(settings, &Return::All, &Reload::Never)?;
     }
@@ -136,8 +136,11 @@ pub fn dry_run(settings: &Settings, which: &Return) -> Result<(String, SwitchRep
 /// Looks at the journal and at its files, for who holds the lock; changes nothing.
 pub fn begin<'a>(settings: &'a Settings, which: &'a Return, load: &'a Reload) -> ReturnRun<'a> {
     let watch = Stopwatch::start();
-    let (journal, notes) = apply::read_journal(&settings.journal()).unwrap_or_else(|error| {
-        let note = Note::journal(&settings.journal().display().to_string(), &chain(&error));
+    let (journal, notes) = apply::read_journal(&settings.state_directory).unwrap_or_else(|error| {
+        let note = Note::journal(
+            &journal::path(&settings.state_directory).display().to_string(),
+            &chain(&error),
+        );
         (Journal { pending: true, ..Journal::default() }, vec![note])
     });
     let (server, absence) = match server::find(settings.pid_file.as_deref()) {
@@ -165,7 +168,7 @@ pub fn begin<'a>(settings: &'a Settings, which: &'a Return, load: &'a Reload) ->
     };
     run.look_at(&listed);
     // Whoever proved there and was killed held the lock that is ours now.
-    let last = guess::last_routes(settings);
+    let last = guess::last_routes(&settings.state_directory);
     let proven = run.journal.local.iter().chain(&last);
     let webroots: BTreeSet<_> = proven.map(|route| &route.webroot).collect();
     webroots.into_iter().for_each(webroot::sweep_left);
@@ -192,7 +195,7 @@ fn note_intent(run: &ReturnRun<'_>) {
     let going = run.files.values().filter(|taken| taken.has_more());
     let files = going.map(|taken| taken.snapshot.path.display().to_string()).collect();
     let intent = Intent { at: clock::now(), local: run.remaining(), files };
-    if let Err(error) = apply::record(&run.settings.journal(), &Record::Intent(intent)) {
+    if let Err(error) = apply::record(&run.settings.state_directory, &Record::Intent(intent)) {
         // A full disk is no reason to stay: who finds the lines gone, and a journal that knows
         // nothing of it, has Apache load its configuration too.
         tracing::warn!("this return is not journalled: {}", chain(&error));
@@ -341,13 +344,14 @@ impl ReturnRun<'_> {
 
     /// Nothing left: no journal. Else what is left, and whether Apache knows.
     fn settle_journal(&self) -> Result<(), Error> {
-        let path = self.settings.journal();
+        let state = &self.settings.state_directory;
         let stuck = self.files.values().filter(|taken| !taken.is_done());
         let stuck = stuck.flat_map(|taken| &taken.gone).cloned();
         let left: Vec<Route> = stuck.chain(self.remaining()).collect();
         if left.is_empty() && self.damage().is_empty() && self.obstacle.is_none() {
             // First: who finds them without a journal does not know where to look.
             apply::forget_spares(self.settings, &self.journal, self.files.keys());
+            let path = journal::path(state);
             return match files::remove_own(&path) {
                 // Should it come back with a power cut, Apache loads its configuration once more.
                 Err(_) if !files::exists(&path) => Ok(()),
@@ -361,7 +365,7 @@ impl ReturnRun<'_> {
             let is_loaded = self.signalled || self.replaced().is_empty() && !self.journal.pending;
             return self.rewrite_journal(left, is_loaded);
         }
-        if self.signalled { apply::record(&path, &Record::Loaded) } else { Ok(()) }
+        if self.signalled { apply::record(state, &Record::Loaded) } else { Ok(()) }
     }
 
     /// What is left, in a journal that does not grow however often that stays as it is.
@@ -374,7 +378,7 @@ impl ReturnRun<'_> {
         if is_loaded {
             bytes.extend(journal::line(&Record::Loaded)?);
         }
-        Ok(files::write_own(&self.settings.journal(), &bytes)?)
+        Ok(files::write_own(&journal::path(&self.settings.state_directory), &bytes)?)
     }
 
     fn report(self) -> SwitchReport {

@@ -14,8 +14,8 @@ use crate::apache::server::Server;
 use crate::base::files;
 use crate::base::fingerprint::fingerprint;
 use crate::base::names::Route;
+use crate::base::own_directories::StateDirectory;
 use crate::base::threads::{self, Thread};
-use crate::config::Settings;
 use crate::switch::apply::{self, FileEdit};
 use crate::switch::order::Order;
 use crate::switch::report::Error;
@@ -46,12 +46,12 @@ pub struct Guess {
 }
 
 /// Asks about what `order` will probably write; `None` where there is nothing to go by.
-pub fn guess(settings: &Settings, order: &Order, server: &Server) -> Option<Guess> {
+pub fn guess(state: &StateDirectory, order: &Order, server: &Server) -> Option<Guess> {
     let changes = match order {
-        Order::Only(routes) => as_last_time(&settings.last_switch(), routes),
+        Order::Only(routes) => as_last_time(&last_switch(state), routes),
         Order::Add(_) | Order::Proxied(_) => None,
     }?;
-    let staged = apply::stage(&changes, &settings.state_directory).ok()?;
+    let staged = apply::stage(&changes, state).ok()?;
     let inquirer = server.inquirer().clone();
     let ask = move || apply::question(&inquirer, &staged);
     Some(Guess { changes, answer: Some(threads::start("guess", ask).ok()?) })
@@ -59,10 +59,15 @@ pub fn guess(settings: &Settings, order: &Order, server: &Server) -> Option<Gues
 
 /// What was written for the same routes, if the files are as they were then.
 /// The routes of the last switch that was made.
-pub fn last_routes(settings: &Settings) -> Vec<Route> {
-    let read = files::read_trusted(&settings.last_switch());
+pub fn last_routes(state: &StateDirectory) -> Vec<Route> {
+    let read = files::read_trusted(&last_switch(state));
     let written = read.ok().and_then(|bytes| serde_json::from_slice::<Written>(&bytes).ok());
     written.map(|written| written.routes).unwrap_or_default()
+}
+
+/// Where it is kept.
+pub fn last_switch(state: &StateDirectory) -> PathBuf {
+    state.join("last-switch.json")
 }
 
 fn as_last_time(path: &Path, routes: &[Route]) -> Option<Vec<FileEdit>> {
@@ -79,7 +84,7 @@ fn as_last_time(path: &Path, routes: &[Route]) -> Option<Vec<FileEdit>> {
 }
 
 /// Notes what was written, for the next guess.
-pub fn note(settings: &Settings, routes: &[Route], changes: &[FileEdit]) -> Result<(), Error> {
+pub fn note(state: &StateDirectory, routes: &[Route], changes: &[FileEdit]) -> Result<(), Error> {
     let file = |change: &FileEdit| {
         let before = fingerprint(&change.snapshot.bytes, FINGERPRINT);
         let after = String::from_utf8(change.after.clone()).ok()?;
@@ -91,7 +96,7 @@ pub fn note(settings: &Settings, routes: &[Route], changes: &[FileEdit]) -> Resu
         return Ok(());
     };
     let text = serde_json::to_vec(&Written { routes: routes.to_vec(), files })?;
-    let path = settings.last_switch();
+    let path = last_switch(state);
     if files::read_trusted(&path).is_ok_and(|old| old == text) {
         return Ok(());
     }
@@ -136,21 +141,21 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let site = directory.path().join("site.conf");
         files::write_scratch(&site, b"before").unwrap();
-        let settings = Settings { state_directory: directory.path().into(), ..Settings::default() };
+        let state = &StateDirectory::from(directory.path());
         let webroot = Webroot::parse("/srv").unwrap();
         let route = |name| Route { name: Hostname::parse(name).unwrap(), webroot: webroot.clone() };
         let (a, b) = ([route("a.example")], [route("b.example")]);
-        let last = |routes: &[Route]| as_last_time(&settings.last_switch(), routes);
+        let last = |routes: &[Route]| as_last_time(&last_switch(state), routes);
 
         assert!(last(&a).is_none());
         let snapshot = files::snapshot(&site).unwrap();
-        note(&settings, &a, &[FileEdit { snapshot, after: b"after".to_vec() }]).unwrap();
+        note(state, &a, &[FileEdit { snapshot, after: b"after".to_vec() }]).unwrap();
         let guessed = last(&a).unwrap();
         assert_eq!((guessed.len(), &guessed[0].after[..]), (1, &b"after"[..]));
         assert!(last(&b).is_none());
         files::write_scratch(&site, b"edited").unwrap();
         assert!(last(&a).is_none());
-        files::write_scratch(&settings.last_switch(), b"{").unwrap();
+        files::write_scratch(&last_switch(state), b"{").unwrap();
         assert!(last(&a).is_none());
     }
 

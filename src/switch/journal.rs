@@ -6,12 +6,19 @@
 //! whether Apache has loaded them.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::base::fingerprint::fingerprint;
 use crate::base::names::Route;
+use crate::base::own_directories::StateDirectory;
+
+/// Where it is.
+pub fn path(state: &StateDirectory) -> PathBuf {
+    state.join("journal")
+}
 
 /// What is appended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

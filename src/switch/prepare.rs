@@ -106,11 +106,11 @@ fn look<'a>(
 ) -> Result<(Scene<'a>, Option<Guess>), Error> {
     let watch = Stopwatch::start();
     let server = server::find(settings.pid_file.as_deref())?;
-    let (journal, notes) = apply::read_journal(&settings.journal())?;
+    let (journal, notes) = apply::read_journal(&settings.state_directory)?;
     // Something will be proven, and the client takes longer than Apache's first answer.
     probe::prepare();
     let began = clock::now();
-    let mut guess = guess::guess(settings, order, &server);
+    let mut guess = guess::guess(&settings.state_directory, order, &server);
     let mut observed = observe::observe(&server, journal.clone())?;
     if observed.watched.unsure(began, &BTreeSet::new()).is_some() {
         // It may have met other versions of the files, and Apache others than we; the next time

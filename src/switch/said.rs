@@ -1,6 +1,7 @@
 //! system: what was said to the log already and lasts, so that it is said once, until it changes.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,24 +9,24 @@ use crate::base::cause::chain;
 use crate::base::clock;
 use crate::base::files;
 use crate::base::fingerprint::fingerprint;
-use crate::config::Settings;
+use crate::base::own_directories::StateDirectory;
 
 /// Those of `lines` that were not said before; all of them count as said from now on.
 ///
 /// What cannot be read or kept is said again rather than never.
-pub fn news(settings: &Settings, lines: Vec<String>) -> Vec<String> {
+pub fn news(state: &StateDirectory, lines: Vec<String>) -> Vec<String> {
     if lines.is_empty() {
         return lines;
     }
-    let (news, said) = of(recalled(settings), lines, clock::now());
-    keep(settings, &said);
+    let (news, said) = of(recalled(state), lines, clock::now());
+    keep(state, &said);
     news
 }
 
 /// Whether `line`, what there is to say of `matter`, is another than when it was asked last;
 /// `None`: there is nothing, so that whatever comes next is news.
-pub fn is_news(settings: &Settings, matter: &str, line: Option<&str>) -> bool {
-    let mut said = recalled(settings);
+pub fn is_news(state: &StateDirectory, matter: &str, line: Option<&str>) -> bool {
+    let mut said = recalled(state);
     let of_matter = format!("{matter}:");
     let key = line.map(|line| of_matter.clone() + &fingerprint(line.as_bytes(), 16));
     let is_known = key.as_ref().is_some_and(|key| said.contains_key(key));
@@ -36,20 +37,25 @@ pub fn is_news(settings: &Settings, matter: &str, line: Option<&str>) -> bool {
         said.insert(key.clone(), clock::now());
     }
     if is_new.is_some() || said.len() < count {
-        keep(settings, &said);
+        keep(state, &said);
     }
     is_new.is_some()
 }
 
-fn recalled(settings: &Settings) -> BTreeMap<String, Timestamp> {
-    let bytes = files::read_trusted(&settings.said()).unwrap_or_default();
+/// Where it is kept.
+pub fn path(state: &StateDirectory) -> PathBuf {
+    state.join("said.json")
+}
+
+fn recalled(state: &StateDirectory) -> BTreeMap<String, Timestamp> {
+    let bytes = files::read_trusted(&path(state)).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
-fn keep(settings: &Settings, said: &BTreeMap<String, Timestamp>) {
-    let kept = files::state_directory(&settings.state_directory).and_then(|()| {
+fn keep(state: &StateDirectory, said: &BTreeMap<String, Timestamp>) {
+    let kept = state.make().and_then(|()| {
         // A map of texts and times is always JSON.
-        files::write_own(&settings.said(), &serde_json::to_vec(said).unwrap_or_default())
+        files::write_own(&path(state), &serde_json::to_vec(said).unwrap_or_default())
     });
     if let Err(error) = kept {
         tracing::debug!("what was said is not kept, and is said again: {}", chain(&error));
@@ -87,9 +93,8 @@ mod tests {
     #[test]
     fn what_lasts_is_said_once_until_it_changes() {
         let directory = tempfile::tempdir().unwrap();
-        let state_directory = directory.path().join("state");
-        let settings = Settings { state_directory, ..Settings::default() };
-        let say = |text: &str| news(&settings, vec![text.to_owned()]).len();
+        let state = &StateDirectory::from(directory.path().join("state"));
+        let say = |text: &str| news(state, vec![text.to_owned()]).len();
         assert_eq!((say("a is a file"), say("a is a file")), (1, 0));
         assert_eq!((say("b is a file"), say("a is a file")), (1, 0));
         assert_eq!(say("a is a file, of another kind"), 1);
@@ -98,14 +103,13 @@ mod tests {
     #[test]
     fn what_is_said_of_a_matter_is_news_when_it_changes_and_when_it_comes_back() {
         let directory = tempfile::tempdir().unwrap();
-        let state_directory = directory.path().join("state");
-        let settings = Settings { state_directory, ..Settings::default() };
-        let say = |line| is_news(&settings, "recover", line);
+        let state = &StateDirectory::from(directory.path().join("state"));
+        let say = |line| is_news(state, "recover", line);
         assert!(!say(None), "nothing is no news");
         assert_eq!((say(Some("a")), say(Some("a"))), (true, false));
         assert_eq!((say(Some("b")), say(Some("a"))), (true, true));
         assert_eq!((say(None), say(Some("a"))), (false, true));
-        assert!(is_news(&settings, "other", Some("a")) && !say(Some("a")));
+        assert!(is_news(state, "other", Some("a")) && !say(Some("a")));
     }
 
     #[test]

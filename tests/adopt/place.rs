@@ -114,8 +114,8 @@ impl<'a> Place<'a> {
     pub(crate) fn settings(&self) -> Settings {
         let base = self.layout.base();
         Settings {
-            state_directory: base.join("state"),
-            runtime_directory: base.join("runtime"),
+            state_directory: base.join("state").into(),
+            runtime_directory: base.join("runtime").into(),
             pid_file: Some(self.layout.pid_file()),
             certbot_directory: self.certbot(),
             ..Settings::default()

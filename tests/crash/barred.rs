@@ -147,7 +147,7 @@ const ROWS: &[Row] = &[
     Row {
         what: "a state directory that is gone",
         set_up: |bench| {
-            let state = &bench.settings.state_directory;
+            let state = &*bench.settings.state_directory;
             fs::rename(state, state.with_extension("away")).unwrap();
         },
         put_right: |bench| {
@@ -182,7 +182,7 @@ const ROWS: &[Row] = &[
     Row {
         what: "a state directory without room",
         mounts: "mount -t tmpfs -o nr_inodes=1,mode=711 tmpfs $1/state",
-        put_right: |bench| clear(&bench.settings.journal()),
+        put_right: |bench| clear(&bench.journal()),
         ..ROW
     },
     Row {
@@ -194,19 +194,19 @@ const ROWS: &[Row] = &[
     },
     Row {
         what: "a history that is a directory",
-        set_up: |bench| instead_a_directory(&bench.settings.history()),
-        put_right: |bench| clear(&bench.settings.history()),
+        set_up: |bench| instead_a_directory(&bench.history()),
+        put_right: |bench| clear(&bench.history()),
         ..ROW
     },
     Row {
         what: "no list of what was said",
-        set_up: |bench| instead_a_directory(&bench.settings.said()),
-        put_right: |bench| clear(&bench.settings.said()),
+        set_up: |bench| instead_a_directory(&bench.said()),
+        put_right: |bench| clear(&bench.said()),
         ..ROW
     },
     Row {
         what: "a journal of other bytes",
-        set_up: |bench| fs::write(bench.settings.journal(), "no journal\n").unwrap(),
+        set_up: |bench| fs::write(bench.journal(), "no journal\n").unwrap(),
         ..ROW
     },
 ];
@@ -385,7 +385,7 @@ fn journal_and_history_do_not_grow_by_what_stays_as_it_is() {
             let output = command.output().unwrap();
             ensure!(output.status.code() == Some(70), "{}", told(&output));
             let length = |path: PathBuf| fs::metadata(path).unwrap().len();
-            let both = [bench.settings.journal(), bench.settings.history()].map(length);
+            let both = [bench.journal(), bench.history()].map(length);
             lengths.push(both);
         }
         ensure!(lengths[1..].windows(2).all(|two| two[0] == two[1]), "it grows: {lengths:?}");
@@ -479,7 +479,7 @@ fn a_log_that_is_full_keeps_no_return_waiting() {
 #[test]
 fn the_state_directory_has_one_mode_whoever_makes_it_first() {
     on_a_bench(|bench| {
-        let state = bench.settings.state_directory.clone();
+        let state = bench.settings.state_directory.to_path_buf();
         let textfile = bench.layout.base().join("certbaton.prom");
         let config = crate::keepers::config(
             bench,

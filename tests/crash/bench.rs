@@ -7,6 +7,11 @@ use std::process::{Command, Output};
 
 use certbaton::base::names::{Hostname, Route, Webroot};
 use certbaton::config::Settings;
+use certbaton::history;
+use certbaton::lease::heartbeat;
+use certbaton::lease::store;
+use certbaton::renewal::right;
+use certbaton::switch::{guess, journal, said};
 
 use support::apache::backend::{Backend, Protocol};
 use support::apache::layout::Layout;
@@ -48,8 +53,8 @@ impl Bench {
         fs::write(token, "LOCAL").unwrap();
         let base = layout.base();
         let settings = Settings {
-            state_directory: base.join("state"),
-            runtime_directory: base.join("runtime"),
+            state_directory: base.join("state").into(),
+            runtime_directory: base.join("runtime").into(),
             pid_file: Some(layout.pid_file()),
             ..Settings::default()
         };
@@ -66,6 +71,26 @@ impl Bench {
         let server = Server::start(&layout, ADDRESS.parse().unwrap(), network).unwrap();
         let tree = taken(&layout.server_root());
         Self { layout, server: Some(server), settings, config, tree, _vps: vps, _app: app }
+    }
+
+    /// The journal of a switch under way.
+    pub(crate) fn journal(&self) -> PathBuf {
+        journal::path(&self.settings.state_directory)
+    }
+
+    /// What is written down of its runs.
+    pub(crate) fn history(&self) -> PathBuf {
+        history::file::path(&self.settings.state_directory)
+    }
+
+    /// What was said to the log already.
+    pub(crate) fn said(&self) -> PathBuf {
+        said::path(&self.settings.state_directory)
+    }
+
+    /// The lock of its host.
+    pub(crate) fn lease_lock(&self) -> PathBuf {
+        right::lease_lock(&self.settings.runtime_directory)
     }
 
     /// A file below the `ServerRoot`.
@@ -145,7 +170,7 @@ impl Bench {
             let text = String::from_utf8_lossy(&bytes);
             ensure!(text.contains("# certbaton: end"), "no block in {site}: {text}");
         }
-        ensure!(self.settings.journal().exists(), "local without a journal");
+        ensure!(self.journal().exists(), "local without a journal");
         Ok(())
     }
 
@@ -155,7 +180,7 @@ impl Bench {
         for (name, answer) in NAMES.iter().zip(answers()) {
             ensure!(answer.starts_with("VPS "), "{name} is answered by {answer:?}");
         }
-        ensure!(!self.settings.journal().exists(), "the journal is left");
+        ensure!(!self.journal().exists(), "the journal is left");
         self.expect_same_server()
     }
 
@@ -191,10 +216,10 @@ impl Bench {
             fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect()
         };
         let mut left = left(&self.settings.state_directory);
-        let of = &self.settings;
+        let state = &self.settings.state_directory;
         // The lease's memory stays where there is an arbiter.
-        let lease = [of.token_seen(), of.token_directory()];
-        let kept = [of.journal(), of.last_switch(), of.history(), of.said()];
+        let lease = [heartbeat::token_seen(state), store::token_directory(state)];
+        let kept = [self.journal(), guess::last_switch(state), self.history(), self.said()];
         let kept = [&kept[..], &lease].concat();
         left.retain(|path| !kept.contains(path));
         ensure!(left.is_empty(), "left behind: {left:?}");

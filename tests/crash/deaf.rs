@@ -46,8 +46,7 @@ fn a_log_that_is_not_read_keeps_no_route_local() {
         }
         // A whole run, whose keeper gives back by itself.
         let config = config(bench, "deaf.toml", "");
-        let client =
-            format!("{} && test -e {}", pre(bench, &config), bench.settings.journal().display());
+        let client = format!("{} && test -e {}", pre(bench, &config), bench.journal().display());
         let (_daemon, mut command) = beside_a_deaf_log(bench, &client);
         let output = command.output().unwrap();
         ensure!(output.status.success(), "{output:?}");

@@ -111,12 +111,12 @@ fn without_the_journal_the_files_tell() {
     on_a_bench(|bench| {
         for goal in [Goal::Peer, Goal::Recover] {
             bench.done(Goal::Local)?;
-            fs::remove_file(bench.settings.journal()).unwrap();
+            fs::remove_file(bench.journal()).unwrap();
             bench.done(goal)?;
             bench.expect_as_before()?;
         }
         bench.done(Goal::Local)?;
-        fs::remove_file(bench.settings.journal()).unwrap();
+        fs::remove_file(bench.journal()).unwrap();
         bench.done(Goal::Local)?;
         bench.reset()
     });
@@ -250,7 +250,7 @@ fn saved_before(
         // The tracer's child waits in that call: it has made its new file by then.
         let stat = format!("/proc/{}/task/{0}/children", child.id());
         let tracee = fs::read_to_string(stat).unwrap_or_default();
-        let left = fs::read_dir(&bench.settings.state_directory).into_iter().flatten().flatten();
+        let left = fs::read_dir(&*bench.settings.state_directory).into_iter().flatten().flatten();
         let out = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b"out.");
         !tracee.trim().is_empty() && left.into_iter().any(|entry| out(&entry.file_name()))
     };
@@ -293,7 +293,7 @@ fn what_an_editor_saves_between_the_last_look_and_the_exchange_is_kept() {
                 // A switch is undone, and knows nothing of it; a return goes on.
                 let wanted = if goal == Goal::Local { Some(1) } else { Some(0) };
                 ensure!(output.status.code() == wanted, "{goal:?}: {said}");
-                ensure!(!bench.settings.journal().exists(), "{goal:?}: a journal is left: {said}");
+                ensure!(!bench.journal().exists(), "{goal:?}: a journal is left: {said}");
                 let now = text(bench, site);
                 ensure!(
                     now == users.clone() + "\nTimeout 14\n",
@@ -366,7 +366,7 @@ fn what_is_left_beside_the_files_is_swept_also_without_the_journal() {
             drop(editor);
             let left = || fs::read_dir(&place).map_or(0, Iterator::count);
             ensure!(left() >= SITES.len(), "{goal:?}: {} files left, not both", left());
-            lose(&bench.settings.journal());
+            lose(&bench.journal());
             bench.done(Goal::Recover)?;
             let now = text(bench, site);
             ensure!(now == users.clone() + edit, "{goal:?}, {edit:?}: not in place: {now}");

@@ -56,7 +56,7 @@ fn a_call_that_cannot_be_taken_hides_no_end_of_the_run() {
         let how = ["-e", "trace=accept,accept4", "-e", inject];
         let traced = Traced::with(keeper.process().pid, &how)?;
         // This call waits to be taken when the client ends.
-        let call = UnixStream::connect(bench.settings.keeper_socket()).unwrap();
+        let call = UnixStream::connect(keeper::socket(&bench.settings.runtime_directory)).unwrap();
         drop(client);
         ensure!(keeper.wait_exit(Duration::from_mins(1)).unwrap(), "the keeper goes on");
         drop((traced, call));
@@ -85,12 +85,12 @@ fn a_hook_that_stops_before_its_run_has_begun_holds_no_route() {
         // It is told that its run has begun, and does not answer.
         let told = clock::ready(&[hook.as_fd()], Some(Duration::from_mins(1))).unwrap();
         ensure!(told == [true], "the run does not begin");
-        ensure!(bench.settings.journal().exists(), "nothing is switched");
+        ensure!(bench.journal().exists(), "nothing is switched");
         let keeper = keeper(&config);
         drop(owner);
         ensure!(keeper.wait_exit(Duration::from_mins(1)).unwrap(), "the keeper goes on");
         drop(hook);
-        ensure!(!bench.settings.journal().exists(), "the journal is left");
+        ensure!(!bench.journal().exists(), "the journal is left");
         Ok(())
     });
 }

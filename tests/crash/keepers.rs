@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use certbaton::base::clock::{Deadline, pause};
 use certbaton::base::lock;
 use certbaton::base::process::{self, PidFd, Signal};
+use certbaton::switch::apply;
 
 use crate::bench::{Bench, NAMES, told};
 use crate::{on_a_bench, without_strace};
@@ -123,8 +124,8 @@ fn certbaton(config: &Path, words: &[&str]) -> Output {
 }
 
 pub(crate) fn as_before_soon(bench: &mut Bench) -> Result<(), String> {
-    let journal = bench.settings.journal();
-    let lock = bench.settings.lease_lock();
+    let journal = bench.journal();
+    let lock = bench.lease_lock();
     until("given back", || !journal.exists() && lock::attempt(&lock).unwrap().is_some())?;
     bench.expect_as_before()
 }
@@ -216,8 +217,8 @@ fn a_lease_that_is_broken_is_free_and_the_run_recorded_when_that_is_said() {
         let slow = Traced::with(keeper(&config).process().pid, &["-f", "-e", slow])?;
         let broken = certbaton(&config, &["lease", "break"]);
         ensure!(broken.status.success(), "{}", told(&broken));
-        ensure!(lock::attempt(&bench.settings.lease_lock()).unwrap().is_some(), "it is held");
-        let history = fs::read_to_string(bench.settings.history()).unwrap();
+        ensure!(lock::attempt(&bench.lease_lock()).unwrap().is_some(), "it is held");
+        let history = fs::read_to_string(bench.history()).unwrap();
         ensure!(history.lines().last().is_some_and(|l| l.contains("ended")), "{history}");
         drop((slow, client));
         bench.expect_as_before()
@@ -248,7 +249,7 @@ fn a_keeper_killed_while_the_post_hook_waits_has_its_work_done_by_that() {
                 })
             })?;
             // As if the kernel were slow to close what the keeper had open.
-            let lock = bench.settings.lease_lock();
+            let lock = bench.lease_lock();
             let slow = std::thread::spawn(move || {
                 let held = lock::wait(&lock).unwrap();
                 pause(Duration::from_millis(100), &Deadline::after(Duration::from_mins(1)))
@@ -345,7 +346,7 @@ fn a_keeper_that_plans_hears_whatever_ends_its_run_and_leaves_nothing() {
             let waited = since.elapsed();
             ensure!(time_is_up || waited < Duration::from_secs(30), "{way}: {waited:?}");
             ensure!(keeper.wait_exit(Duration::from_secs(30)).unwrap(), "{way}: it stays");
-            let lock = bench.settings.lease_lock();
+            let lock = bench.lease_lock();
             ensure!(lock::attempt(&lock).unwrap().is_some(), "{way}: the lease is held");
         }
         fs::remove_file(bench.file("slow.conf")).unwrap();
@@ -361,18 +362,19 @@ fn a_keeper_that_is_called_off_removes_the_candidate_that_it_asks_about() {
             return Ok(());
         }
         let config = config(bench, "candidate.toml", "");
-        fs::create_dir_all(&bench.settings.runtime_directory).unwrap();
-        let before = lock::attempt(&bench.settings.switch_lock()).unwrap().unwrap();
+        fs::create_dir_all(&*bench.settings.runtime_directory).unwrap();
+        let before =
+            lock::attempt(&apply::switch_lock(&bench.settings.runtime_directory)).unwrap().unwrap();
         let script = format!("{} 2>&1; echo ended $?\n", pre(bench, &config));
         let mut client = Client::script(bench, &script);
-        until("a keeper", || lock::holder(&bench.settings.lease_lock()).is_some())?;
+        until("a keeper", || lock::holder(&bench.lease_lock()).is_some())?;
         let keeper = keeper(&config);
         // Each question begins late, so that it is under way when the signal comes.
         let slow = ["-f", "-e", "trace=execve", "-e", "inject=execve:delay_enter=300000"];
         let traced = Traced::with(keeper.process().pid, &slow)?;
         drop(before);
         let has_candidate = || {
-            let names = fs::read_dir(&bench.settings.state_directory).into_iter().flatten();
+            let names = fs::read_dir(&*bench.settings.state_directory).into_iter().flatten();
             let names: Vec<_> = names.flatten().map(|name| name.file_name()).collect();
             names.iter().any(|name| name.as_encoded_bytes().starts_with(b"candidate."))
         };
@@ -436,7 +438,7 @@ impl Drop for Traced {
 fn a_lease_that_is_refused_at_once_is_refused_in_its_own_words() {
     on_a_bench(|bench| {
         let path = leased(bench);
-        let state = &bench.settings.state_directory;
+        let state = &*bench.settings.state_directory;
         fs::create_dir_all(state).unwrap();
         let mode = |mode| fs::set_permissions(state, fs::Permissions::from_mode(mode)).unwrap();
         mode(0o777);

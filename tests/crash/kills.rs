@@ -208,7 +208,7 @@ fn refused_once(bench: &mut Bench, goal: Goal, call: &str, nth: usize) -> Result
 
 /// Does to the journal what may happen to a file.
 fn meddle(bench: &Bench, how: Journal, seed: usize) {
-    let path = bench.settings.journal();
+    let path = bench.journal();
     let Ok(mut bytes) = fs::read(&path) else { return };
     match how {
         Journal::Kept => return,

@@ -67,7 +67,7 @@ fn steps_of(goal: Goal) -> usize {
 
 /// Begins a switch to `goal`, as far as `steps`, and drops it as a crash does.
 pub(crate) fn abandon(bench: &Bench, goal: Goal, steps: usize) -> Result<(), String> {
-    if goal == Goal::Peer && !bench.settings.journal().exists() {
+    if goal == Goal::Peer && !bench.journal().exists() {
         bench.done(Goal::Local)?;
     }
     let _lock = apply::hold(&bench.settings).map_err(|e| e.to_string())?;

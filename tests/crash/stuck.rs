@@ -50,7 +50,7 @@ fn stuck(bench: &Bench, config: &Path) -> Result<ReadOnly, String> {
 }
 
 fn is_held(bench: &Bench) -> bool {
-    lock::attempt(&bench.settings.lease_lock()).unwrap().is_none()
+    lock::attempt(&bench.lease_lock()).unwrap().is_none()
 }
 
 fn lines_in(bench: &Bench) -> bool {

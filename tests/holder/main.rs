@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use certbaton::base::clock::{self, Deadline, Stopwatch};
 use certbaton::base::command::Program;
-use certbaton::config::Settings;
+use certbaton::base::own_directories::{RuntimeDirectory, StateDirectory};
 use certbaton::lease::connection::{ArbiterWay, Connection};
-use certbaton::lease::heartbeat::{News, Session};
+use certbaton::lease::heartbeat::{self, News, Session};
 use certbaton::lease::holder::GiveUp;
+use certbaton::lease::store;
 use certbaton::lease::wire::{ArbiterAnswer, Ask, Hello, Purpose, Token};
 
 const HELLO: &str =
@@ -26,17 +27,17 @@ const BEATS: &str = r#"while read line; do case $line in
 
 struct Place {
     directory: tempfile::TempDir,
-    settings: Settings,
+    state: StateDirectory,
+    runtime: RuntimeDirectory,
+    grace: Duration,
 }
 
 fn place(grace: Duration) -> Place {
     let directory = tempfile::tempdir().unwrap();
-    let state_directory = directory.path().join("state");
-    std::fs::create_dir(&state_directory).unwrap();
-    let runtime_directory = directory.path().join("run");
-    let settings =
-        Settings { state_directory, runtime_directory, lease_grace: grace, ..Settings::default() };
-    Place { directory, settings }
+    let state = directory.path().join("state").into();
+    std::fs::create_dir(directory.path().join("state")).unwrap();
+    let runtime = directory.path().join("run").into();
+    Place { directory, state, runtime, grace }
 }
 
 /// An arbiter that is a few lines of shell.
@@ -54,7 +55,8 @@ fn purpose() -> Purpose {
 }
 
 fn start(place: &Place, way: ArbiterWay) -> Session {
-    Session::start(&place.settings, way, purpose(), Duration::from_mins(1)).unwrap()
+    let seen = heartbeat::token_seen(&place.state);
+    Session::start(seen, place.grace, way, purpose(), Duration::from_mins(1)).unwrap()
 }
 
 /// The next news that is not about waiting.
@@ -80,7 +82,7 @@ fn the_lease_is_held_while_beats_are_answered_and_its_token_remembered() {
     let watch = Stopwatch::start();
     session.release();
     assert!(watch.elapsed() < Duration::from_secs(2), "the arbiter confirms it at once");
-    assert_eq!(std::fs::read_to_string(place.settings.token_seen()).unwrap(), "7\n");
+    assert_eq!(std::fs::read_to_string(heartbeat::token_seen(&place.state)).unwrap(), "7\n");
 }
 
 #[test]
@@ -220,11 +222,13 @@ fn real(place: &Place, caller: &str) -> ArbiterWay {
     let text = format!(
         "name = \"vps\"\nstate-directory = \"{}\"\nruntime-directory = \"{}\"\n\
          [lease]\narbiter = \"vps\"\ngrace = \"3s\"\n[[host]]\nname = \"vps\"\n[[host]]\nname = \"home\"\n",
-        place.settings.state_directory.display(),
-        place.settings.runtime_directory.display()
+        place.state.display(),
+        place.runtime.display()
     );
     std::fs::write(&config, text).unwrap();
-    for directory in [place.settings.arbiter_directory(), place.settings.token_directory()] {
+    for directory in
+        [store::arbiter_directory(&place.runtime), store::token_directory(&place.state)]
+    {
         std::fs::create_dir_all(directory).unwrap();
     }
     let arguments =

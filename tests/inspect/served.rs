@@ -85,8 +85,8 @@ impl Site {
     fn settings(&self) -> Settings {
         let base = self.layout.base();
         Settings {
-            state_directory: base.join("state"),
-            runtime_directory: base.join("runtime"),
+            state_directory: base.join("state").into(),
+            runtime_directory: base.join("runtime").into(),
             pid_file: Some(self.layout.pid_file()),
             certbot_directory: self.directory(),
             ..Settings::default()

@@ -68,8 +68,8 @@ impl Place {
     fn findings(&self) -> Vec<Finding> {
         let base = self.base.path();
         let settings = Settings {
-            state_directory: base.join("state"),
-            runtime_directory: base.join("runtime"),
+            state_directory: base.join("state").into(),
+            runtime_directory: base.join("runtime").into(),
             pid_file: Some(base.join("apache2.pid")),
             certbot_directory: self.directory(),
             ..Settings::default()

@@ -82,8 +82,8 @@ fn settings(fixture: &Fixture, stage: &Stage<'_>) -> Settings {
     let directory = base.join("letsencrypt");
     lineage::make(&directory, &fixture.expect.names, Path::new(&stage.webroot()));
     Settings {
-        state_directory: base.join("state"),
-        runtime_directory: base.join("runtime"),
+        state_directory: base.join("state").into(),
+        runtime_directory: base.join("runtime").into(),
         pid_file: Some(stage.layout.pid_file()),
         certbot_directory: directory,
         ..Settings::default()

@@ -10,7 +10,6 @@ use crate::base::caller::{Caller, Heard};
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
 use crate::base::command::piped::{Next, Piped};
-use crate::base::files;
 use crate::base::lock::{self, Lock};
 use crate::base::process::{self, LockOwner, Process, Signal};
 use crate::certbot::failures::Failures;
@@ -113,13 +112,13 @@ impl Caller {
 
     /// certbot does not wait for another certbot (`lock.py`); this does, and for agents of other coordinators.
     fn wait_for_others(&self, settings: &Settings, deadline: &Deadline) -> Result<Lock, Error> {
-        files::own_directory(&settings.runtime_directory, 0o755)?;
+        settings.runtime_directory.make()?;
         let (mut told, mut beat) = (None, Deadline::after(BEAT));
         loop {
             // What cannot be seen from here, certbot itself will tell.
             let other = match certbots_lock(settings) {
                 Some(pid) => Other::Certbot(pid),
-                None => match lock::attempt(&settings.agent_lock())? {
+                None => match lock::attempt(&settings.runtime_directory.join("agent.lock"))? {
                     Some(turn) => return Ok(turn),
                     None => Other::Agent,
                 },

@@ -92,13 +92,6 @@ pub fn own_directory(path: &Path, mode: u32) -> Result<(), Error> {
     trusted(path, &metadata)
 }
 
-/// Makes the directory for what this host remembers: ours to list, and the arbiter, another user, passes through to its own part.
-///
-/// Whoever comes first makes it, with the mode that all need.
-pub fn state_directory(path: &Path) -> Result<(), Error> {
-    own_directory(path, 0o711)
-}
-
 /// Opens, or creates, a lock file.
 pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     OpenOptions::new()

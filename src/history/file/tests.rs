@@ -6,8 +6,8 @@ use crate::history::run::{Outcome, runs};
 
 fn settings(directory: &Path) -> Settings {
     Settings {
-        state_directory: directory.join("state"),
-        runtime_directory: directory.to_owned(),
+        state_directory: directory.join("state").into(),
+        runtime_directory: directory.into(),
         ..Settings::default()
     }
 }
@@ -21,7 +21,7 @@ fn a_run_is_there_from_its_beginning_and_alive() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     let recorder = Recorder::begin(&settings, Kind::Renewal, Start::default());
-    let told = || runs(&read(&settings).unwrap().entries, is_alive);
+    let told = || runs(&read(&settings.state_directory).unwrap().entries, is_alive);
     assert_eq!(told()[0].outcome, Outcome::UnderWay);
     recorder.record(switched());
     recorder.end(0, "");
@@ -36,12 +36,12 @@ fn what_changes_nothing_leaves_no_record_and_what_fails_does() {
     let recorder = held();
     recorder.record(Event::Switched(Switched::default()));
     recorder.end(0, "");
-    assert_eq!(read(&settings).unwrap().entries, []);
+    assert_eq!(read(&settings.state_directory).unwrap().entries, []);
     held().end(70, "no");
     let recorder = held();
     recorder.record(switched());
     drop(recorder);
-    let events: Vec<bool> = read(&settings)
+    let events: Vec<bool> = read(&settings.state_directory)
         .unwrap()
         .entries
         .iter()
@@ -55,11 +55,11 @@ fn a_torn_last_line_costs_only_itself() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     Recorder::begin(&settings, Kind::Switch, Start::default()).end(0, "");
-    let whole = fs::read(settings.history()).unwrap();
-    fs::write(settings.history(), &whole[..whole.len() - 5]).unwrap();
+    let whole = fs::read(path(&settings.state_directory)).unwrap();
+    fs::write(path(&settings.state_directory), &whole[..whole.len() - 5]).unwrap();
     let recorder = Recorder::begin(&settings, Kind::Switch, Start::default());
     recorder.end(0, "");
-    let history = read(&settings).unwrap();
+    let history = read(&settings.state_directory).unwrap();
     assert_eq!((history.entries.len(), history.damaged), (3, 1));
 }
 
@@ -68,21 +68,21 @@ fn a_long_file_is_put_aside_once_and_its_runs_are_still_told() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path());
     Recorder::begin(&settings, Kind::Switch, Start::default()).end(0, "old");
-    let mut long = fs::read(settings.history()).unwrap();
+    let mut long = fs::read(path(&settings.state_directory)).unwrap();
     long.extend(vec![b'\n'; usize::try_from(LIMIT).unwrap()]);
-    fs::write(settings.history(), long).unwrap();
+    fs::write(path(&settings.state_directory), long).unwrap();
     Recorder::begin(&settings, Kind::Switch, Start::default()).end(0, "new");
-    assert!(fs::metadata(settings.history()).unwrap().len() < 10_000);
-    assert_eq!(read(&settings).unwrap().entries.len(), 4);
+    assert!(fs::metadata(path(&settings.state_directory)).unwrap().len() < 10_000);
+    assert_eq!(read(&settings.state_directory).unwrap().entries.len(), 4);
     Recorder::begin(&settings, Kind::Switch, Start::default()).end(0, "newer");
-    assert_eq!(read(&settings).unwrap().entries.len(), 6);
+    assert_eq!(read(&settings.state_directory).unwrap().entries.len(), 6);
 }
 
 #[test]
 fn where_nothing_can_be_written_the_run_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let mut settings = settings(directory.path());
-    settings.state_directory = directory.path().join("file/state");
+    settings.state_directory = directory.path().join("file/state").into();
     fs::write(directory.path().join("file"), "").unwrap();
     let recorder = Recorder::begin(&settings, Kind::Renewal, Start::default());
     recorder.record(switched());
@@ -99,6 +99,6 @@ fn writers_at_once_lose_nothing() {
             scope.spawn(|| (0..50).for_each(|_| recorder.record(switched())));
         }
     });
-    let history = read(&settings).unwrap();
+    let history = read(&settings.state_directory).unwrap();
     assert_eq!((history.entries.len(), history.damaged), (201, 0));
 }

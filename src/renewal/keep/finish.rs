@@ -23,6 +23,7 @@ use crate::renewal::messages::{HookRequest, Reply};
 use crate::renewal::right;
 use crate::switch::commit;
 use crate::switch::give_back::give_back;
+use crate::switch::journal;
 use crate::switch::order::{Reload, Return, SwitchReport};
 use crate::switch::report;
 
@@ -146,7 +147,7 @@ impl Keeper<'_> {
         let complaint = error.complaint().map(PathBuf::from);
         let version = || {
             let complaint = complaint.as_ref().map(|path| files::stamp(path).ok());
-            (complaint, files::exists(&self.settings.journal()))
+            (complaint, files::exists(&journal::path(&self.settings.state_directory)))
         };
         let (then, deadline) = (version(), Deadline::after(time));
         let mut wait = Wait::default();

@@ -16,7 +16,7 @@ impl Scratch {
     }
 
     fn ledger(&self) -> Ledger {
-        Ledger::open(&self.at("state")).unwrap()
+        Ledger::open(&self.at("state").into()).unwrap()
     }
 
     fn put(&self, name: &str, text: &str) {
