@@ -2,7 +2,7 @@
 
 use super::ca::{Mark, Work};
 use super::host::{Host, Output, Started};
-use super::lab::{Lab, repository, until};
+use super::lab::{Lab, until};
 
 /// A certbot about to run.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Host {
     /// Installs the hooks where its certbot looks for them itself.
     pub(crate) fn directory_hooks(&self) {
         for kind in ["pre", "deploy", "post"] {
-            let hook = repository(&format!("hooks/{kind}/certbaton"));
+            let hook = support::source(&format!("hooks/{kind}/certbaton"));
             let text = std::fs::read_to_string(hook).unwrap();
             self.script(&format!("/etc/letsencrypt/renewal-hooks/{kind}/certbaton"), &text);
         }

@@ -6,18 +6,40 @@ use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::ca::Ca;
 use super::clean::Expected;
 use super::host::Host;
 
-/// A lab of this target's own, beside whatever else is up.
-const NAME: &str = concat!("certbaton-lab-", env!("CARGO_CRATE_NAME"), "-tests");
+/// The lab of this process, beside whatever else is up.
+struct Claim {
+    name: String,
+    /// Nobody else has it as long as this is locked.
+    file: File,
+}
+
+static CLAIM: OnceLock<Claim> = OnceLock::new();
+
+/// Has the first lab that no other process has.
+///
+/// What is found up then was left by one that was killed: nobody's lab is taken down below their feet.
+fn claim() -> &'static Claim {
+    CLAIM.get_or_init(|| {
+        let claims = (1..).map(|number| {
+            let name = format!("certbaton-lab-tests-{number}");
+            let file = File::create(format!("/run/lock/{name}")).unwrap();
+            Claim { name, file }
+        });
+        claims.into_iter().find(|claim| claim.file.try_lock().is_ok()).unwrap()
+    })
+}
 
 /// Where it keeps its logs and files.
-pub(crate) const STATE: &str = concat!("/run/certbaton-lab-", env!("CARGO_CRATE_NAME"), "-tests");
+pub(crate) fn state() -> PathBuf {
+    Path::new("/run").join(&claim().name)
+}
 
 const TOOL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab");
 
@@ -36,7 +58,7 @@ pub(crate) struct Lab {
 /// The tool, for our own lab.
 pub(crate) fn tool() -> Command {
     let mut tool = Command::new(TOOL);
-    tool.env("CERTBATON_LAB", NAME);
+    tool.env("CERTBATON_LAB", &claim().name);
     tool
 }
 
@@ -75,18 +97,17 @@ impl Lab {
 
     /// Brings it up; what a killed test run left goes first.
     pub(crate) fn bare() -> Self {
-        let claim = claim();
-        if Path::new(STATE).exists() {
+        if state().exists() {
             assert!(tool().arg("down").status().unwrap().success(), "an earlier lab stays up");
         }
         let up = tool().arg("up").stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8_lossy(&up.stderr);
         assert!(up.status.success(), "lab up: {said}");
-        let guard = guard(claim);
+        let guard = guard();
         Self {
             home: Host::new("home"),
             vps: Host::new("vps"),
-            ca: Ca::new(Path::new(STATE)),
+            ca: Ca::new(&state()),
             certbot: DEBIANS,
             expected: Mutex::default(),
             guard,
@@ -112,21 +133,12 @@ pub(crate) fn programs() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_certbaton")).parent().unwrap()
 }
 
-/// Has the lab for this process, as soon as no other run of this target has it.
-///
-/// What is found up then was left by one that was killed: nobody's lab is taken down below their feet.
-fn claim() -> File {
-    let file = File::create(format!("/run/lock/{NAME}")).unwrap();
-    until("the end of another run that has this lab", || file.try_lock().is_ok());
-    file
-}
-
 /// Takes the lab down when this process ends, by whatever; the claim ends with that.
-fn guard(claim: File) -> Child {
+fn guard() -> Child {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "trap '' INT TERM HUP; read -r _; exec \"$0\" down 2> /dev/null", TOOL]);
-    shell.env("CERTBATON_LAB", NAME);
-    shell.stdin(Stdio::piped()).stdout(claim).stderr(Stdio::null());
+    shell.env("CERTBATON_LAB", &claim().name);
+    shell.stdin(Stdio::piped()).stdout(claim().file.try_clone().unwrap()).stderr(Stdio::null());
     // Out of the group that an interrupt or a time limit ends.
     shell.process_group(0);
     shell.spawn().unwrap()
@@ -144,9 +156,4 @@ pub(crate) fn until_within(what: &str, time: Duration, mut condition: impl FnMut
         assert!(Instant::now() < deadline, "{what}: not within {time:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// The repository's own files.
-pub(crate) fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }

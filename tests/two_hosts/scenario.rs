@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Failed;
 
 use super::lab::{DEBIANS, Lab, NEWEST};
-use super::trials::{self, told};
+use crate::trials::{Act, Part, told};
 use support::full;
 
 /// A rule that holds on the machines.
@@ -43,10 +43,17 @@ pub(crate) const NOTHING_AROUND: Around = Around { prepare: |_| {}, tidy: |_| {}
 /// The lab, from the first scenario on.
 static LAB: Mutex<Option<Lab>> = Mutex::new(None);
 
-/// Performs those that are asked for, and takes the lab down.
-pub(crate) fn perform(scenarios: &[Scenario], around: Around) -> ! {
-    let trials = || scenarios.iter().flat_map(|scenario| scenario.trials(around, full())).collect();
-    trials::perform("the scenarios on two machines", trials, &LAB, Lab::down);
+/// The part of these scenarios.
+pub(crate) fn part(name: &'static str, scenarios: &[&[Scenario]], around: Around) -> Part {
+    let scenarios = scenarios.iter().copied().flatten();
+    let trials = scenarios.flat_map(|scenario| scenario.trials(around, full())).collect();
+    Part { name, trials, down }
+}
+
+fn down() {
+    if let Some(lab) = LAB.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        lab.down();
+    }
 }
 
 impl Scenario {
@@ -54,15 +61,16 @@ impl Scenario {
         Self { name, act, certbots }
     }
 
-    fn trials(self, around: Around, full: bool) -> Vec<Trial> {
+    fn trials(self, around: Around, full: bool) -> Vec<(String, Act)> {
         let certbots: &[&str] = match (self.certbots, full) {
             (Certbots::Debians, _) | (Certbots::Sampled, false) => &[DEBIANS],
             (Certbots::Both, _) | (_, true) => &[DEBIANS, NEWEST],
             (Certbots::Full, false) => &[],
         };
         let trial = |&certbot: &&'static str| {
-            let with = if certbot == DEBIANS { "debians" } else { "newest" };
-            Trial::test(format!("{}::{with}", self.name), move || self.perform(around, certbot))
+            let with = if certbot == DEBIANS { "debians" } else { "the_newest" };
+            let act: Act = Box::new(move || self.perform(around, certbot));
+            (format!("{}_with_{with}", self.name), act)
         };
         certbots.iter().map(trial).collect()
     }

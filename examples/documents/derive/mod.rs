@@ -1,4 +1,4 @@
-//! flow: what is derived from the programs and the documentation for a package; `tests/documents` reads it too.
+//! flow: what is derived from the programs and the documentation for a package; `tests/text/documents` reads it too.
 
 pub(crate) mod changelog;
 mod completions;

@@ -1,6 +1,6 @@
 //! pure: the rules of certbot's command line, one test each.
 //!
-//! What certbot itself answers to the same words is asked in `tests/certbot.rs`.
+//! What certbot itself answers to the same words is asked in `tests/parties/certbot.rs`.
 
 use super::*;
 
