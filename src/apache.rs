@@ -15,6 +15,7 @@ pub mod htaccess;
 pub mod likelihood;
 pub mod managed_domain;
 pub mod mapping;
+pub mod misread;
 pub mod obstacles;
 pub mod oracle;
 pub mod pattern;

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use crate::apache::misread::Error;
+
 /// One configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
@@ -27,22 +29,6 @@ pub struct LogicalLine {
     pub last: u32,
     /// What Apache parses: continuations joined, blanks around it cut.
     pub text: Vec<u8>,
-}
-
-/// What no Apache configuration file may contain.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// Apache drops the rest of its read buffer at a NUL: lines come and go with buffer sizes.
-    #[error("line {0} contains a NUL byte, which Apache reads unpredictably; remove it")]
-    Nul(u32),
-}
-
-/// A section that does not close as Apache requires.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the section opened on line {opened} is not closed where it should be")]
-pub struct Unclosed {
-    /// Physical line of the opening.
-    pub opened: u32,
 }
 
 impl Document {
@@ -107,8 +93,8 @@ impl Document {
     ///
     /// Every section in between must nest, as Apache demands even of the parts
     /// that a false condition skips.
-    pub fn closing_line(&self, open: &LogicalLine) -> Result<&LogicalLine, Unclosed> {
-        let unclosed = || Unclosed { opened: open.last };
+    pub fn closing_line(&self, open: &LogicalLine) -> Result<&LogicalLine, Error> {
+        let unclosed = || Error::Unclosed(open.last);
         let mut stack: Vec<Vec<u8>> = Vec::new();
         let from = self.lines.partition_point(|line| line.span.start < open.span.start);
         for line in &self.lines[from..] {
@@ -293,6 +279,6 @@ mod tests {
         let open = &document.lines()[0];
         assert_eq!(document.closing_line(open).unwrap().first, 5);
         let broken = Document::parse(b"<A>\n<B>\n</A>\n".to_vec()).unwrap();
-        assert_eq!(broken.closing_line(&broken.lines()[0]), Err(Unclosed { opened: 1 }));
+        assert_eq!(broken.closing_line(&broken.lines()[0]), Err(Error::Unclosed(1)));
     }
 }

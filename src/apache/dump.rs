@@ -13,7 +13,7 @@ mod parser;
 
 pub use parser::Reading;
 
-use crate::base::exit::{CarriesExit, Exit};
+use crate::apache::misread::Error;
 
 /// Where a directive stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,21 +29,29 @@ impl Origin {
     pub fn is_macro(&self) -> bool {
         self.file.starts_with("macro '")
     }
+
+    /// The file that a person can look up: of a macro the one that uses it, since the body may stand
+    /// elsewhere.
+    pub fn written_in(&self) -> &str {
+        self.used().map_or(&self.file, |(_, file)| file)
+    }
+
+    /// Line and file of a macro's use.
+    fn used(&self) -> Option<(&str, &str)> {
+        let (_, used) = self.file.rsplit_once(" used on line ").filter(|_| self.is_macro())?;
+        let (line, file) = used.split_once(" of \"")?;
+        Some((line, file.trim_end_matches('"')))
+    }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self
-            .file
-            .rsplit_once(" used on line ")
-            .and_then(|(_, used)| used.split_once(" of \""))
-        {
-            // The use is what a person can look up; the body may stand elsewhere.
-            Some((line, file)) if self.is_macro() => {
+        match self.used() {
+            Some((line, file)) => {
                 let name = self.file.split('\'').nth(1).unwrap_or_default();
-                write!(f, "{}:{line} (macro {name})", file.trim_end_matches('"'))
+                write!(f, "{file}:{line} (macro {name})")
             }
-            _ => write!(f, "{}:{}", self.file, self.line),
+            None => write!(f, "{}:{}", self.file, self.line),
         }
     }
 }
@@ -109,28 +117,6 @@ pub struct Dump {
     pub pid_file: String,
     /// Numeric id of `User`.
     pub user: Option<u32>,
-}
-
-/// The dump is not what this version of the reader understands.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// `mod_info` is not there, or printed nothing.
-    #[error(
-        "Apache did not list its directives (is mod_info.so installed beside its other modules?)"
-    )]
-    NoDirectives,
-    /// An entry has no place in the tree.
-    #[error("Apache's list of directives is not understood near its entry for {0}")]
-    Entry(Origin),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::NoDirectives | Self::Entry(_) => Exit::Failed,
-        }
-    }
 }
 
 impl Dump {

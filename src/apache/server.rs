@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use nix::libc;
 
 use crate::apache::by_hand::ByHand;
-use crate::apache::complaint::complaint;
+use crate::apache::complaint::Complaint;
 use crate::base::clock::Deadline;
 use crate::base::command::{self, Program};
 use crate::base::files;
@@ -161,9 +161,9 @@ impl Inquirer {
             (true, _) => Ok(()),
             (false, true) => {
                 let by_hand = Box::new(self.by_hand.clone());
-                Err(Error::Configtest { complaint: complaint(&stderr), by_hand })
+                Err(Error::Configtest { complaint: Complaint::read(&stderr), by_hand })
             }
-            (false, false) => Err(Error::Candidate(complaint(&stderr))),
+            (false, false) => Err(Error::Candidate(Complaint::read(&stderr))),
         }
     }
 }

@@ -122,10 +122,11 @@ pub fn broken(error: &foreign_reload::Error) -> Finding {
 pub fn unusable(error: &Error) -> Finding {
     match error {
         Error::Apache(server::Error::Configtest { complaint, by_hand }) => {
-            let (place, what) = placed(complaint);
+            let origin = complaint.origin.as_ref().filter(|origin| !origin.is_macro());
+            let what = origin.map_or_else(|| complaint.to_string(), |_| complaint.message.clone());
             Finding::new(
                 Code::Configtest,
-                place,
+                origin.map(ToString::to_string),
                 format!("Apache refuses its configuration: {what}"),
                 format!(
                     "correct this line ({what}), then run {}; until then Apache cannot be reloaded",
@@ -166,13 +167,4 @@ pub fn unusable(error: &Error) -> Finding {
             "put it right, since nothing can be switched until then",
         ),
     }
-}
-
-/// `FILE:LINE: message` in two parts.
-fn placed(complaint: &str) -> (Option<String>, &str) {
-    let Some((place, what)) = complaint.split_once(": ") else { return (None, complaint) };
-    let is_place = place.rsplit_once(':').is_some_and(|(file, line)| {
-        file.starts_with('/') && line.bytes().all(|b| b.is_ascii_digit())
-    });
-    if is_place { (Some(place.to_owned()), what) } else { (None, complaint) }
 }

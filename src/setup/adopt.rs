@@ -11,7 +11,9 @@ pub mod sites;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::apache::dump::{self, Origin};
+use crate::apache::complaint::Complaint;
+use crate::apache::dump::Origin;
+use crate::apache::misread;
 use crate::apache::server;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
@@ -68,7 +70,7 @@ pub enum Error {
     #[error(
         "Apache refuses its configuration without the # of the old hook: {0}; nothing was changed: repair the line, then try again"
     )]
-    Candidate(String),
+    Candidate(Complaint),
     /// The files would mean more than they should.
     #[error(
         "{0}: taking the # of the old hook away would change more than ProxyPass lines; nothing was changed: compare the file with the one in sites-available"
@@ -76,7 +78,7 @@ pub enum Error {
     Stranger(Origin),
     /// Apache's answer is not understood.
     #[error(transparent)]
-    Dump(#[from] dump::Error),
+    Dump(#[from] misread::Error),
     /// Apache.
     #[error(transparent)]
     Apache(#[from] server::Error),

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::apache::dump::{self, Dump, Reading, file_name};
+use crate::apache::dump::{Dump, Reading, file_name};
+use crate::apache::misread;
 use crate::apache::server::Server;
 use crate::base::clock;
 use crate::base::files::{self, Staging, Stamp};
@@ -17,7 +18,7 @@ use crate::switch::watched::Watched;
 #[derive(Debug)]
 pub struct Asked {
     /// What it means; that it cannot be read is no reason not to load it.
-    pub dump: Result<Dump, dump::Error>,
+    pub dump: Result<Dump, misread::Error>,
     /// The files that have lines of ours.
     pub marked: BTreeSet<PathBuf>,
     /// All files, as Apache opened them.

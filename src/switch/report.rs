@@ -3,8 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::apache::document;
-use crate::apache::dump::{self, Origin};
+use crate::apache::complaint::Complaint;
+use crate::apache::dump::Origin;
+use crate::apache::misread;
 use crate::apache::refusal::Refusal;
 use crate::apache::server;
 use crate::base::cause::chain;
@@ -76,7 +77,7 @@ impl Note {
     }
 
     /// Apache's configuration is broken, and nothing is known to be switched.
-    pub fn unasked(complaint: &str) -> Self {
+    pub fn unasked(complaint: &Complaint) -> Self {
         Self::lasting(format!(
             "{complaint}; Apache cannot be asked, but no route is journalled as local"
         ))
@@ -197,11 +198,11 @@ pub enum Error {
         /// The file.
         file: String,
         /// Why.
-        source: document::Error,
+        source: misread::Error,
     },
     /// Apache's answer is not understood.
     #[error(transparent)]
-    Dump(#[from] dump::Error),
+    Dump(#[from] misread::Error),
     /// Apache.
     #[error(transparent)]
     Apache(#[from] server::Error),
@@ -258,8 +259,7 @@ impl Error {
                 cause.complaint()
             }
             Self::Apache(server::Error::Configtest { complaint, .. }) => {
-                let (place, _) = complaint.split_once(": ")?;
-                place.rsplit_once(':').map(|(file, _)| file)
+                complaint.origin.as_ref().map(Origin::written_in)
             }
             _ => None,
         }

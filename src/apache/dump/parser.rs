@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::{Binding, Dump, Error, Include, Node, Origin, file_name};
+use super::{Binding, Dump, Include, Node, Origin, file_name};
+use crate::apache::misread::Error;
 
 /// A dump that is read while Apache prints it.
 #[derive(Default)]

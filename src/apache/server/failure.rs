@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::apache::by_hand::ByHand;
+use crate::apache::complaint::Complaint;
 use crate::base::command;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
@@ -74,13 +75,13 @@ pub enum Error {
     )]
     Configtest {
         /// What it says.
-        complaint: String,
+        complaint: Complaint,
         /// How it is handled.
         by_hand: Box<ByHand>,
     },
     /// Apache refuses our candidate.
     #[error("Apache refuses the configuration with the inserted lines: {0}")]
-    Candidate(String),
+    Candidate(Complaint),
     /// No private mount namespace.
     #[error(
         "cannot check a candidate before it is installed, so nothing is: no private mount namespace (it needs CAP_SYS_ADMIN; in a container, start that with the capability SYS_ADMIN and without an AppArmor profile that denies mounts)"
