@@ -13,6 +13,7 @@
 //! | [`mod@unreachable`] | addresses where nobody takes a connection |
 //! | [`outside`] | what is wrong outside of Apache: records, certificates, clocks, limits |
 //! | [`mod@summary`] | what people and programs are told |
+//! | [`own_report`] | what this host says of itself |
 //! | [`inspect`] | the order of looking at one host |
 //! | [`answerer`] | who answers a challenge, by Apache's configuration |
 //! | `borrowed_account` | whether a stateless layout answers for the right account |
@@ -46,6 +47,7 @@ pub mod marks;
 pub mod matrix;
 pub mod outside;
 pub mod own;
+pub mod own_report;
 pub mod presented;
 pub mod reading;
 pub mod resolver;

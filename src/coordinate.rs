@@ -37,7 +37,7 @@ use crate::coordinate::sequence::{Sequence, Surveyed, Wish};
 use crate::coordinate::verified::{KnownHosts, Look};
 use crate::fleet::host_report::HostReport;
 use crate::fleet::link::{self, Way, hosts};
-use crate::fleet::protocol::SurveyOrder;
+use crate::fleet::protocol::LookOrder;
 use crate::fleet::skew::apart;
 use crate::history::file::{Recorder, Start};
 use crate::history::record::{By, Kind};
@@ -226,11 +226,11 @@ impl Coordinator<'_> {
         let asked = clock::now();
         let way = self.ways[index].clone();
         let way = if self.is_called_off { way.patient(LAST_LOOK) } else { way };
-        let answer = way.ask_until(SurveyOrder, self.signals.as_fd());
+        let answer = way.ask_until(LookOrder::Survey, self.signals.as_fd());
         let answered = clock::now();
         match answer {
             Ok(report) => {
-                let skew = apart(report.clock, asked, answered);
+                let skew = apart(report.at, asked, answered);
                 (Ok(report), skew)
             }
             Err(error) => {
@@ -288,7 +288,7 @@ impl Coordinator<'_> {
 /// What a host says of itself that stays so, as the plan warns of it.
 fn lasting(host: &Surveyed) -> Vec<String> {
     let Ok(report) = &host.report else { return Vec::new() };
-    let traps = report.certbot.iter().flat_map(|certbot| &certbot.traps);
+    let traps = report.survey.certbot.iter().flat_map(|certbot| &certbot.traps);
     traps
         .chain(&report.odd)
         .chain(&report.notes)

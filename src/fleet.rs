@@ -4,10 +4,10 @@
 //! that they run on included. Nothing here decides what to ask.
 
 pub mod budget;
-pub mod found;
 pub mod host_report;
 pub mod inspection;
 pub mod judged;
+pub mod last_result;
 pub mod link;
 pub mod mismatch;
 pub mod plant;

@@ -9,7 +9,6 @@ pub mod judgement;
 pub mod overview;
 pub mod printed;
 pub mod remembered;
-pub mod result;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod timeline;

@@ -23,11 +23,10 @@ use crate::ca::sight::{Question, Sight};
 use crate::check::inspect::inspect;
 use crate::check::look::{CalledOff, look};
 use crate::check::own;
-use crate::check::this_host;
+use crate::check::own_report::report;
 use crate::config::Settings;
 use crate::fleet::plant::plant;
 use crate::fleet::protocol::{self, AgentAnswer, AgentOrder, MAX_ORDER};
-use crate::status::asking;
 
 /// Why an order was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -131,11 +130,8 @@ pub fn carry(settings: &Settings) -> Result<(), Error> {
     let mut caller = Caller::standard().map_err(Error::Caller)?;
     let line = caller.line(ORDER_TIME, MAX_ORDER).map_err(Error::Caller);
     let done = line.and_then(|line| Ok(protocol::order(&line)?)).and_then(|order| match order {
-        AgentOrder::Survey => {
-            caller.looking(settings, |set| AgentAnswer::Survey(Box::new(this_host::survey(set))))
-        }
-        AgentOrder::Status => {
-            caller.looking(settings, |set| AgentAnswer::Status(Box::new(asking::found(set))))
+        AgentOrder::Look(order) => {
+            caller.looking(settings, move |set| AgentAnswer::Report(Box::new(report(set, order))))
         }
         AgentOrder::Inspect(order) => caller.looking(settings, move |set| {
             AgentAnswer::Inspected(Box::new(inspect(set, &order.names)))

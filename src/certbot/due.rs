@@ -48,13 +48,33 @@ pub fn due(
     version: Option<Version>,
     now: Timestamp,
 ) -> Due {
+    Due::of(renews_from(lineage, current, version), !lineage.is_manual, now)
+}
+
+/// From when on `version` renews a lineage with the certificate `current` by its age; none: that
+/// cannot be told.
+pub fn renews_from(
+    lineage: &Lineage,
+    current: &Certificate,
+    version: Option<Version>,
+) -> Option<Timestamp> {
     let Certificate { not_before, not_after, .. } = *current;
-    let age = Age { not_before, not_after, before_expiry: lineage.renew_before_expiry.as_deref() };
-    match version.and_then(|version| version.due(&age)) {
-        _ if lineage.is_manual => Due::Never,
-        None => Due::Unknown,
-        Some(at) if at < now => Due::Now,
-        Some(at) => Due::From(at),
+    version?.due(&Age {
+        not_before,
+        not_after,
+        before_expiry: lineage.renew_before_expiry.as_deref(),
+    })
+}
+
+impl Due {
+    /// At `now`, of a lineage that certbot renews by its age from `from` on, if it is `automatic`.
+    pub fn of(from: Option<Timestamp>, automatic: bool, now: Timestamp) -> Self {
+        match from {
+            _ if !automatic => Self::Never,
+            None => Self::Unknown,
+            Some(at) if at < now => Self::Now,
+            Some(at) => Self::From(at),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub fn culprit(case: &Case<'_>, at: &AddressSeen<'_>, miss: &Miss) -> Finding {
 /// Whether the `<VirtualHost>` of `name` on `host` is switched to it; a switch concerns all its names.
 pub fn is_local(host: &HostSeen, name: &Hostname) -> bool {
     let vhost = |name| host.inspected(name).and_then(|known| known.vhost.as_ref());
-    let local = host.report.iter().flat_map(|report| &report.routes.local);
+    let local = host.report.iter().flat_map(|report| &report.local).map(|route| &route.name);
     local.into_iter().any(|l| l == name || (vhost(l).is_some() && vhost(l) == vhost(name)))
 }
 

@@ -13,7 +13,7 @@ use crate::check::matrix::{Gathered, HostSeen};
 use crate::fleet::host_report::HostReport;
 use crate::fleet::inspection::Inspection;
 use crate::fleet::link::{HeldOrder, Way};
-use crate::fleet::protocol::{AgentOrder, InspectOrder, PlantOrder, SurveyOrder};
+use crate::fleet::protocol::{AgentOrder, InspectOrder, LookOrder, PlantOrder};
 use crate::fleet::questions::{fits, questions};
 use crate::fleet::skew::apart;
 
@@ -41,8 +41,9 @@ impl Asking<'_> {
         let reports = self.each(survey);
         let names = if wanted.is_empty() {
             let known = reports.iter().filter_map(|(report, _)| report.as_ref().ok());
-            let names: BTreeSet<_> =
-                known.flat_map(|report| report.lineages.iter().flat_map(|l| &l.names)).collect();
+            let names: BTreeSet<_> = known
+                .flat_map(|report| report.lineages.iter().flat_map(|l| &l.survey.hostnames))
+                .collect();
             names.into_iter().cloned().collect()
         } else {
             wanted.to_vec()
@@ -88,11 +89,11 @@ impl Asking<'_> {
 
 fn survey(way: &Way) -> (Told<HostReport>, SignedDuration) {
     let asked = clock::now();
-    let answer = way.ask(SurveyOrder);
+    let answer = way.ask(LookOrder::Survey);
     let answered = clock::now();
     match answer {
         Ok(report) => {
-            let skew = apart(report.clock, asked, answered);
+            let skew = apart(report.at, asked, answered);
             (Ok(report), skew)
         }
         Err(error) => (Err(chain(&error)), SignedDuration::ZERO),

@@ -11,7 +11,7 @@ use crate::base::codes::Code;
 use crate::base::finding::{Finding, Severity};
 use crate::base::text::span;
 use crate::check::admission::{self, Admission};
-use crate::fleet::found::Hold;
+use crate::fleet::host_report::Hold;
 
 /// What is seen of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

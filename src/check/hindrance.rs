@@ -27,7 +27,7 @@ pub(super) fn unplanted(host: &HostSeen, planting: &Planting) -> Vec<Finding> {
 
 /// Nothing would switch.
 pub(super) fn no_hooks(host: &HostSeen) -> Finding {
-    let certbot = host.report.as_ref().ok().and_then(|report| report.certbot.as_ref());
+    let certbot = host.report.as_ref().ok().and_then(|report| report.survey.certbot.as_ref());
     let is_there = |hook: &str| certbot.is_some_and(|certbot| certbot.hooks.contains(hook));
     let missing: Vec<&str> = HOOKS.into_iter().filter(|hook| !is_there(hook)).collect();
     let what = format!(

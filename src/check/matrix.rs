@@ -108,7 +108,7 @@ impl HostSeen {
     /// Its lineages that hold `name`.
     pub fn lineages(&self, name: &Hostname) -> impl Iterator<Item = &LineageReport> {
         let all = self.report.as_ref().map(|report| &report.lineages[..]).unwrap_or_default();
-        all.iter().filter(move |lineage| lineage.names.contains(name))
+        all.iter().filter(move |lineage| lineage.survey.hostnames.contains(name))
     }
 
     /// Its lineages whose certificate is for `name`, those with a wildcard too.
@@ -139,7 +139,7 @@ impl HostSeen {
 
     /// Its addresses that the world could reach.
     pub fn public_addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let all = self.report.iter().flat_map(|report| report.addresses.iter().copied());
+        let all = self.report.iter().flat_map(|report| report.survey.addresses.iter().copied());
         all.filter(|address| match address {
             IpAddr::V4(v4) => !v4.is_loopback(),
             IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unique_local(),

@@ -103,7 +103,8 @@ fn missing(gathered: &Gathered, name: &Hostname) -> String {
 /// A challenge by DNS needs no address, and a name may have none.
 fn is_proven_by_dns(gathered: &Gathered, name: &Hostname) -> bool {
     let mut lineages = gathered.hosts.iter().flat_map(|host| host.lineages(name)).peekable();
-    lineages.peek().is_some() && lineages.all(|lineage| lineage.authenticator.starts_with("dns"))
+    lineages.peek().is_some()
+        && lineages.all(|lineage| lineage.survey.authenticator.starts_with("dns"))
 }
 
 fn records(matrix: &Matrix<'_>, row: &NameRow<'_>) -> Vec<Finding> {
@@ -207,7 +208,7 @@ pub fn caa(matrix: &Matrix<'_>, row: &NameRow<'_>) -> Option<Finding> {
 }
 
 fn server(lineage: &LineageReport) -> &str {
-    lineage.server.as_deref().unwrap_or(LETS_ENCRYPT)
+    lineage.survey.server.as_deref().unwrap_or(LETS_ENCRYPT)
 }
 
 /// What the addresses present, against what their hosts have on disk.
@@ -270,7 +271,7 @@ fn presented(matrix: &Matrix<'_>, row: &NameRow<'_>) -> Vec<Finding> {
 
 /// Certificates of one set of names on several hosts count against one limit of the CA.
 fn limits(gathered: &Gathered) -> Vec<Finding> {
-    let Some(now) = gathered.hosts.iter().find_map(|host| Some(host.report.as_ref().ok()?.clock))
+    let Some(now) = gathered.hosts.iter().find_map(|host| Some(host.report.as_ref().ok()?.at))
     else {
         return Vec::new();
     };
@@ -279,19 +280,20 @@ fn limits(gathered: &Gathered) -> Vec<Finding> {
         report.lineages.iter().map(|lineage| (host.label.as_str(), lineage))
     });
     let budget = Budget::new(lineages, gathered.duplicates_per_week, now);
-    let mut told: BTreeSet<&BTreeSet<String>> = BTreeSet::new();
+    let mut told: BTreeSet<BTreeSet<String>> = BTreeSet::new();
     let mut found = Vec::new();
     for lineage in
         gathered.hosts.iter().flat_map(|host| host.report.iter().flat_map(|r| &r.lineages))
     {
         let (used, Some(limit)) = budget.used(lineage) else { continue };
-        if used + 1 >= limit && told.insert(&lineage.name_set) {
+        if used + 1 >= limit && told.insert(lineage.name_set()) {
             let what = format!(
                 "{used} of the {limit} certificates of exactly these names in 7 days are used, on all hosts together"
             );
             let remedy = "renew nothing by force; let one host have one name more than the other";
             found.push(
-                Finding::new(Code::DuplicateLimit, None, what, remedy).about(lineage.names.clone()),
+                Finding::new(Code::DuplicateLimit, None, what, remedy)
+                    .about(lineage.survey.hostnames.clone()),
             );
         }
     }

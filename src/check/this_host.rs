@@ -1,126 +1,36 @@
-//! flow: everything about this host that matters to a renewal, looked at and not touched.
+//! flow: the web server and the certbot of this host, looked at and not touched.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::apache::server::{self, Inquirer};
 use crate::base::cause::chain;
-use crate::base::certificate::{self, Certificate};
-use crate::base::clock::{self, Deadline};
+use crate::base::certificate;
+use crate::base::clock::Deadline;
 use crate::base::command::{self, Program};
 use crate::base::files;
 use crate::base::finding::Finding;
 use crate::base::host;
 use crate::base::lock;
-use crate::base::sockets;
-use crate::ca::served::ExpectedCertificate;
-use crate::certbot::due::due;
+use crate::base::names::Hostname;
 use crate::certbot::halfway;
 use crate::certbot::installed;
 use crate::certbot::lineages::lineages;
 use crate::certbot::renewal_file;
-use crate::certbot::version::Version;
 use crate::check::leftovers;
 use crate::check::reading;
 use crate::check::uncovered::Uncovered;
 use crate::config::Settings;
 use crate::config::web_server::WebServer;
-use crate::fleet::host_report::HOOKS;
-use crate::fleet::host_report::{
-    CertbotReport, DiskRoom, HostReport, Issued, LineageReport, Routes,
-};
 use crate::renewal::right;
 use crate::switch::apply;
 use crate::switch::foreign_reload;
 use crate::switch::observe;
 use crate::switch::plan;
 use crate::switch::report;
-
-/// Looks at this host.
-pub fn survey(settings: &Settings) -> HostReport {
-    let mut notes = Vec::new();
-    let Looked { failure, routes, certificates, .. } = apache(settings, &mut notes);
-    let mut certbot = certbot(settings, &mut notes);
-    let version = certbot.as_ref().and_then(|certbot| Version::parse(&certbot.version));
-    let now = clock::now();
-    let mut found = Vec::new();
-    match lineages(&settings.certbot_directory) {
-        Err(error) => notes.push(chain(&error)),
-        Ok(known) => {
-            notes.extend(known.refused.into_iter().map(|refused| refused.reason));
-            for lineage in known.usable {
-                match describe(&lineage, version, now) {
-                    Ok(mut described) => {
-                        described.0.served_here = certificates.as_ref().map(|certificates| {
-                            let live = lineage.cert.parent();
-                            // Some name what the link leads to.
-                            let real = files::real_path(&lineage.cert).ok();
-                            let archive = real.as_deref().and_then(Path::parent);
-                            certificates
-                                .iter()
-                                .any(|file| file.parent() == live || file.parent() == archive)
-                        });
-                        found.push((described, lineage));
-                    }
-                    Err(why) => notes.push(format!("{}: {why}", lineage.name)),
-                }
-            }
-        }
-    }
-    let shortest = found.iter().map(|((_, lifetime), _)| *lifetime).min();
-    if let (Some(certbot), Some(version)) = (&mut certbot, version) {
-        certbot.traps = version.traps(shortest).iter().map(ToString::to_string).collect();
-    }
-    let mut directories = BTreeSet::from([
-        settings.certbot_directory.clone(),
-        settings.state_directory.to_path_buf(),
-        settings.runtime_directory.to_path_buf(),
-        PathBuf::from("/var/log/letsencrypt"),
-    ]);
-    directories.extend(found.iter().flat_map(|(_, lineage)| webroots(lineage)));
-    let disks = directories.into_iter().filter_map(|path| {
-        let free = host::free(&path).ok()?;
-        Some(DiskRoom { path, free })
-    });
-    HostReport {
-        program: env!("CARGO_PKG_VERSION").to_owned(),
-        addresses: sockets::interface_addresses().unwrap_or_default(),
-        apache: failure,
-        routes,
-        under_way: under_way(settings),
-        certbot,
-        disks: disks.collect(),
-        lineages: found.into_iter().map(|((lineage, _), _)| lineage).collect(),
-        notes,
-        odd: Vec::new(),
-        clock: clock::now(),
-    }
-}
-
-/// What the files tell, and nothing else: `before` with the certificates and routes of now.
-pub fn disks(settings: &Settings, before: &HostReport) -> HostReport {
-    let known = lineages(&settings.certbot_directory).unwrap_or_default();
-    let mut report = before.clone();
-    for lineage in &mut report.lineages {
-        let read = || {
-            let cert = &known.usable.iter().find(|known| known.name == lineage.name)?.cert;
-            let pem = files::read_trusted(&halfway::settled(cert)).ok()?;
-            let fingerprint = ExpectedCertificate::from_pem(&pem, None).ok()?.identity.fingerprint;
-            Some((certificate::from_pem(&pem).ok()?, fingerprint))
-        };
-        if let Some((current, fingerprint)) = read() {
-            lineage.serial = current.serial;
-            lineage.not_after = current.not_after;
-            lineage.fingerprint = fingerprint;
-        }
-    }
-    report.routes = journalled(settings, Looked::default()).routes;
-    report.under_way = under_way(settings);
-    report
-}
 
 /// Whether a renewal holds this host's lease. Looking takes it for a moment, which a keeper waits out.
 pub fn under_way(settings: &Settings) -> bool {
@@ -135,8 +45,12 @@ pub struct Looked {
     pub failure: Option<String>,
     /// The same as what is wrong.
     pub finding: Option<Finding>,
-    /// Who answers the challenges.
-    pub routes: Routes,
+    /// Names that are switched to this host now.
+    pub local: Vec<Hostname>,
+    /// Marked lines that somebody changed.
+    pub damaged: Vec<String>,
+    /// Whether Apache may still serve what is switched no more.
+    pub pending: bool,
     /// When Apache last loaded its configuration.
     pub loaded: Option<Timestamp>,
     /// When routes were last switched, by the journal.
@@ -169,34 +83,33 @@ pub fn apache(settings: &Settings, notes: &mut Vec<String>) -> Looked {
         looked.loaded = server.loaded_at(Path::new(&seen.user.pid_file)).ok();
         Ok((seen, said))
     };
-    let routes = match look(&mut looked) {
+    match look(&mut looked) {
         Ok((seen, said)) => {
             notes.extend(said.iter().map(ToString::to_string));
             looked.since = seen.journal.since;
-            Routes {
-                local: seen.local.into_iter().map(|route| route.name).collect(),
-                damaged: seen.damaged.iter().map(ToString::to_string).collect(),
-                pending: seen.journal.pending,
-            }
+            looked.local = seen.local.into_iter().map(|route| route.name).collect();
+            looked.damaged = seen.damaged.iter().map(ToString::to_string).collect();
+            looked.pending = seen.journal.pending;
+            looked
         }
         Err(error) => {
-            looked.failure = Some(chain(&error));
-            looked.finding = Some(leftovers::unusable(&error));
-            return journalled(settings, looked);
+            let failure = Some(chain(&error));
+            let finding = Some(leftovers::unusable(&error));
+            let Looked { local, pending, since, .. } = journalled(settings);
+            Looked { failure, finding, local, pending, since, ..looked }
         }
-    };
-    Looked { routes, ..looked }
+    }
 }
 
-/// Apache does not tell; the journal does.
-fn journalled(settings: &Settings, looked: Looked) -> Looked {
+/// What the journal tells where Apache does not.
+pub fn journalled(settings: &Settings) -> Looked {
     let (journal, _) = apply::read_journal(&settings.state_directory).unwrap_or_default();
-    let routes = Routes {
+    Looked {
         local: journal.local.into_iter().map(|route| route.name).collect(),
-        damaged: Vec::new(),
         pending: journal.pending,
-    };
-    Looked { routes, since: journal.since, ..looked }
+        since: journal.since,
+        ..Looked::default()
+    }
 }
 
 /// The same of a web server where nothing is switched, unless it was Apache before.
@@ -204,7 +117,7 @@ fn foreign(settings: &Settings, server: &WebServer) -> Looked {
     let failure = foreign_reload::test(server).err();
     let finding = failure.as_ref().map(leftovers::broken);
     let (failure, foreign) = (failure.as_ref().map(|e| chain(e)), Some(server.to_string()));
-    journalled(settings, Looked { failure, finding, foreign, ..Looked::default() })
+    Looked { failure, finding, foreign, ..journalled(settings) }
 }
 
 /// The certbot of this host: the configured one, else the one that renews its files.
@@ -224,24 +137,15 @@ pub fn run_of(program: &Path) -> Program {
     }
 }
 
-fn certbot(settings: &Settings, notes: &mut Vec<String>) -> Option<CertbotReport> {
-    let program = program(settings)?;
-    let version = match printed_version(&program) {
-        Ok(version) => version,
-        Err(error) => {
-            notes.push(chain(&error));
-            return None;
-        }
-    };
-    let parsed = Version::parse(&version);
-    if parsed.is_none() {
-        notes.push(format!("{} --version prints no version: {version:?}", program.display()));
-    }
-    let directory = settings.certbot_directory.join("renewal-hooks");
-    let installed = |hook: &&str| host::is_executable(&directory.join(hook).join("certbaton"));
-    let hooks = HOOKS.iter().copied().filter(installed).map(str::to_owned).collect();
-    let asks_ca = parsed.is_some_and(Version::asks_the_ca);
-    Some(CertbotReport { program, version, asks_ca, traps: Vec::new(), hooks })
+/// The certbot's version, `2.1.0`, by its package; Python itself is only asked where that does not tell.
+pub fn version(program: &Path) -> Option<String> {
+    installed::version(program).or_else(|| number(&printed_version(program).ok()?))
+}
+
+/// The version in what `certbot --version` prints.
+pub fn number(printed: &str) -> Option<String> {
+    let mut versions = printed.lines().filter_map(|line| line.strip_prefix("certbot "));
+    versions.next_back().map(str::to_owned)
 }
 
 /// What `certbot --version` prints; it takes Python half a second.
@@ -272,65 +176,6 @@ pub fn webroots(lineage: &renewal_file::Lineage) -> BTreeSet<PathBuf> {
     of.map(|webroot| webroot.as_path().to_owned()).collect()
 }
 
-/// A lineage in words, and its certificate's lifetime.
-fn describe(
-    lineage: &renewal_file::Lineage,
-    version: Option<Version>,
-    now: Timestamp,
-) -> Result<(LineageReport, SignedDuration), String> {
-    let cert = halfway::settled(&lineage.cert);
-    let pem = files::read_trusted(&cert).map_err(|error| chain(&error))?;
-    let current = certificate::from_pem(&pem).map_err(|error| chain(&error))?;
-    let name_set = certificate::name_set(&pem).map_err(|error| chain(&error))?;
-    let own_hook =
-        lineage.pre_hook.as_ref().is_some_and(|hook| hook.contains("certbaton-pre-hook"));
-    let described = LineageReport {
-        name: lineage.name.clone(),
-        names: current.names.clone(),
-        name_set,
-        server: lineage.server.clone(),
-        authenticator: lineage.authenticator.clone(),
-        obstacle: obstacle(lineage),
-        own_hook,
-        serial: current.serial.clone(),
-        fingerprint: ExpectedCertificate::from_pem(&pem, None)
-            .ok()
-            .and_then(|disk| disk.identity.fingerprint),
-        not_after: current.not_after,
-        due: due(lineage, &current, version, now),
-        issued: issued(&lineage.cert, now),
-        served_here: None,
-    };
-    Ok((described, current.not_after.duration_since(current.not_before)))
-}
-
-/// The certificates of the last days that certbot keeps: `archive/NAME/certN.pem`.
-fn issued(cert: &Path, now: Timestamp) -> Vec<Issued> {
-    let Ok(real) = files::real_path(cert) else { return Vec::new() };
-    let Some(directory) = real.parent() else { return Vec::new() };
-    let entries = files::list(directory).unwrap_or_default();
-    let numbered = |name: &&std::ffi::OsString| {
-        let number = name.to_str().and_then(|name| name.strip_prefix("cert")?.strip_suffix(".pem"));
-        number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-    };
-    let certificates = entries.iter().filter(numbered).filter_map(|name| {
-        let pem = files::read_trusted(&directory.join(name)).ok()?;
-        let Certificate { serial, not_before, .. } = certificate::from_pem(&pem).ok()?;
-        let name_set = certificate::name_set(&pem).ok()?;
-        let lately = now.duration_since(not_before) < LATELY;
-        lately.then_some(Issued { serial, not_before, name_set })
-    });
-    certificates.collect()
-}
-
-/// The lineages of this host by their files alone.
-pub fn known(settings: &Settings) -> Vec<LineageReport> {
-    let known = lineages(&settings.certbot_directory).unwrap_or_default();
-    let now = clock::now();
-    let described = |lineage| Some(describe(&lineage, None, now).ok()?.0);
-    known.usable.into_iter().filter_map(described).collect()
-}
-
 /// The serial number of each lineage's certificate now.
 pub fn serials(settings: &Settings) -> Vec<(String, String)> {
     let known = lineages(&settings.certbot_directory).unwrap_or_default();
@@ -343,6 +188,3 @@ pub fn serials(settings: &Settings) -> Vec<(String, String)> {
 
 /// For Python to start, on a small machine that is busy.
 pub const VERSION_TIME: Duration = Duration::from_mins(1);
-
-/// More than any limit looks back.
-const LATELY: SignedDuration = SignedDuration::from_hours(8 * 24);

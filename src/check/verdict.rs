@@ -20,7 +20,7 @@ pub fn verdict(matrix: &Matrix<'_>) -> (Vec<Renewal>, Vec<Finding>) {
     for row in &matrix.rows {
         for (place, host) in hosts.iter().enumerate() {
             // What is proven by DNS needs no route.
-            if host.lineages(row.name).any(|lineage| lineage.authenticator == "webroot") {
+            if host.lineages(row.name).any(|lineage| lineage.survey.authenticator == "webroot") {
                 renewals.push(renewal(matrix, row, place));
             }
         }

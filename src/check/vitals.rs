@@ -21,7 +21,7 @@ use crate::check::health::{FileSystem, Vitals, Worker};
 use crate::check::reading;
 use crate::check::this_host;
 use crate::config::Settings;
-use crate::fleet::found::Hold;
+use crate::fleet::host_report::Hold;
 use crate::history::file;
 use crate::history::record::Event;
 use crate::lease::question::question_abroad;

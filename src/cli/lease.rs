@@ -10,7 +10,7 @@ use crate::base::exit::{CarriesExit, Exit};
 use crate::base::harmless;
 use crate::check::vitals::hold;
 use crate::config::context::Context;
-use crate::fleet::found::Hold;
+use crate::fleet::host_report::Hold;
 use crate::lease::question::{self, question};
 use crate::lease::wire::{ArbiterAnswer, Ask, LeaseState, Purpose, Token};
 use crate::renewal::recover;

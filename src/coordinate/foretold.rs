@@ -96,8 +96,8 @@ fn names(plan: &Sequence, hosts: &[Surveyed]) -> BTreeSet<Hostname> {
         });
         for (name, _) in asked {
             let lineage = report.lineages.iter().find(|lineage| lineage.name == *name);
-            let lineage = lineage.filter(|lineage| lineage.authenticator == "webroot");
-            names.extend(lineage.into_iter().flat_map(|lineage| lineage.names.clone()));
+            let lineage = lineage.filter(|lineage| lineage.survey.authenticator == "webroot");
+            names.extend(lineage.into_iter().flat_map(|lineage| lineage.survey.hostnames.clone()));
         }
     }
     names
@@ -126,8 +126,8 @@ fn failures(gathered: &Gathered) -> BTreeMap<(HostLabel, Hostname), String> {
 fn note(hosts: &mut [Surveyed], failures: &BTreeMap<(HostLabel, Hostname), String>) {
     for host in hosts {
         let Ok(report) = &mut host.report else { continue };
-        for lineage in report.lineages.iter_mut().filter(|l| l.authenticator == "webroot") {
-            let why = lineage.names.iter().find_map(|name| {
+        for lineage in report.lineages.iter_mut().filter(|l| l.survey.authenticator == "webroot") {
+            let why = lineage.survey.hostnames.iter().find_map(|name| {
                 let why = failures.get(&(host.name.clone(), name.clone()))?;
                 // The report names the lineage before it.
                 let is_named = lineage.name == name.as_str();
@@ -152,14 +152,13 @@ mod tests {
     use super::*;
     use crate::coordinate::sequence::tests::{lineage, report};
     use crate::coordinate::sequence::{Wish, plan};
-    use crate::fleet::host_report::Due;
     use crate::fleet::protocol::LineageName;
 
     fn surveyed() -> Vec<Surveyed> {
         let mut early = lineage("c", "CC");
-        early.due = Due::From(Timestamp::from_second(31 * 86_400).unwrap());
+        early.renews_from = Some(Timestamp::from_second(31 * 86_400).unwrap());
         let mut dns = lineage("d", "DD");
-        dns.authenticator = "dns-ovh".into();
+        dns.survey.authenticator = "dns-ovh".into();
         let lineages = vec![lineage("a", "AA"), lineage("b", "BB"), early, dns];
         let name = HostLabel::parse("home").unwrap();
         vec![Surveyed { name, report: Ok(report(lineages)), skew: SignedDuration::ZERO }]

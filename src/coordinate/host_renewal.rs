@@ -11,7 +11,7 @@ use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline, Stopwatch};
 use crate::base::exit::Exit;
 use crate::base::names::{HostLabel, Hostname};
-use crate::check::this_host;
+use crate::check::own_report;
 use crate::coordinate::coordination::{CoordinatedHost, CoordinatedLineage};
 use crate::coordinate::outcome::{LineageOutcome, Tried, outcome};
 use crate::coordinate::sequence::{self, HostPlan, Surveyed};
@@ -69,7 +69,7 @@ impl Coordinator<'_> {
         let (after, skew) = match &before {
             // Its files are read as they are, which takes no time.
             Some(before) if self.is_called_off && self.own.as_ref() == Some(&host.name) => {
-                (Ok(this_host::disks(self.settings, before)), SignedDuration::ZERO)
+                (Ok(own_report::disks(self.settings, before)), SignedDuration::ZERO)
             }
             _ => {
                 if self.is_called_off {
@@ -180,7 +180,7 @@ impl Coordinator<'_> {
                 why,
                 serial: now.as_ref().map(|lineage| lineage.serial.clone()),
                 not_after: now.as_ref().map(|lineage| lineage.not_after),
-                names: now.map(|lineage| lineage.names).unwrap_or_default(),
+                names: now.map(|lineage| lineage.survey.hostnames).unwrap_or_default(),
                 issued_in_7_days,
                 limit,
             }

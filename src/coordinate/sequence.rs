@@ -43,7 +43,7 @@ impl Wish {
         let lineages =
             reports.filter_map(|host| host.report.as_ref().ok()).flat_map(|r| &r.lineages);
         let wanted = lineages.filter(|lineage| self.is_for(lineage));
-        wanted.flat_map(|lineage| lineage.names.iter().cloned()).collect()
+        wanted.flat_map(|lineage| lineage.survey.hostnames.iter().cloned()).collect()
     }
 }
 
@@ -118,7 +118,8 @@ impl HostPlan {
         for (name, decision) in &mut self.lineages {
             let lineage = report.lineages.iter().find(|known| known.name == *name);
             let lineage = lineage.filter(|lineage| needs_route(lineage));
-            let held = lineage.and_then(|l| l.names.iter().find(|name| names.contains(*name)));
+            let held =
+                lineage.and_then(|l| l.survey.hostnames.iter().find(|name| names.contains(*name)));
             if let (Some(name), Decision::Renew | Decision::Ask) = (held, &decision) {
                 *decision = Decision::Refused(format!(
                     "{by} still answers {name} by itself, so the CA would ask the wrong host: run certbaton recover there"
@@ -145,15 +146,15 @@ pub fn obstacle(report: &HostReport) -> Option<String> {
     if let Some(apache) = &report.apache {
         return Some(apache.clone());
     }
-    if report.certbot.is_none() {
+    if report.survey.certbot.is_none() {
         return Some(
             "certbot is not there; install it, or name it in [certbot] program of the configuration".into(),
         );
     }
-    if let Some(damage) = report.routes.damaged.first() {
+    if let Some(damage) = report.damaged.first() {
         return Some(format!("{damage}; compare them with certbaton recover first"));
     }
-    let full = report.disks.iter().find(|disk| disk.free < ROOM)?;
+    let full = report.survey.disks.iter().find(|disk| disk.free < ROOM)?;
     Some(format!(
         "only {} KiB free on the file system of {}: a certificate that cannot be stored is lost",
         full.free / 1024,
@@ -170,14 +171,14 @@ fn warnings(host: &Surveyed, report: &HostReport, dry_run: bool) -> Vec<String> 
             if host.skew.is_negative() { "behind" } else { "ahead of" }
         ));
     }
-    if !report.under_way && (report.routes.pending || !report.routes.local.is_empty()) {
+    if !report.under_way && (report.pending || !report.local.is_empty()) {
         found.push("a route is local although no renewal is under way; its next renewal, or certbaton recover, gives it back".into());
     }
     if report.under_way {
         found.push("a renewal is under way there; this one waits for its end".into());
     }
     if !dry_run {
-        let low = report.disks.iter().filter(|disk| (ROOM..ROOM * 16).contains(&disk.free));
+        let low = report.survey.disks.iter().filter(|disk| (ROOM..ROOM * 16).contains(&disk.free));
         found.extend(low.map(|disk| {
             format!(
                 "{} MiB free on the file system of {}",
@@ -186,7 +187,7 @@ fn warnings(host: &Surveyed, report: &HostReport, dry_run: bool) -> Vec<String> 
             )
         }));
     }
-    found.extend(report.certbot.iter().flat_map(|certbot| certbot.traps.iter().cloned()));
+    found.extend(report.survey.certbot.iter().flat_map(|certbot| certbot.traps.iter().cloned()));
     found.into_iter().map(|text| format!("{}: {text}", host.name)).collect()
 }
 
@@ -243,17 +244,17 @@ pub fn known(hosts: &[Surveyed]) -> impl Iterator<Item = (&str, &LineageReport)>
 }
 
 fn host_plan(host: &Surveyed, report: &HostReport, wish: &Wish, budget: &mut Budget) -> HostPlan {
-    let asks_ca = report.certbot.as_ref().is_some_and(|certbot| certbot.asks_ca);
-    let hooks = report.certbot.as_ref().map(|certbot| &certbot.hooks);
+    let asks_ca = report.survey.certbot.as_ref().is_some_and(|certbot| certbot.asks_ca);
+    let hooks = report.survey.certbot.as_ref().map(|certbot| &certbot.hooks);
     let hooked = hooks.is_some_and(|hooks| HOOKS.iter().all(|hook| hooks.contains(*hook)));
     let mut lineages = Vec::new();
     for lineage in report.lineages.iter().filter(|lineage| wish.is_for(lineage)) {
-        let decision = match &lineage.due {
+        let decision = match lineage.due(report.at) {
             _ if wish.force || wish.dry_run => Decision::Renew,
             Due::Now => Decision::Renew,
             Due::Never => Decision::Never,
             Due::From(_) | Due::Unknown if asks_ca => Decision::Ask,
-            Due::From(at) => Decision::NotDue(*at),
+            Due::From(at) => Decision::NotDue(at),
             Due::Unknown => Decision::Ask,
         };
         let decision = match decision {
@@ -262,16 +263,17 @@ fn host_plan(host: &Surveyed, report: &HostReport, wish: &Wish, budget: &mut Bud
                 if refusal.is_none() && LineageName::parse(&lineage.name).is_none() {
                     refusal = Some("no order can name it: rename it".into());
                 }
-                if refusal.is_none() && !hooked && !lineage.own_hook && needs_route(lineage) {
+                if refusal.is_none() && !hooked && !lineage.survey.own_hook && needs_route(lineage)
+                {
                     refusal = Some("certbaton's hooks are not all in certbot's renewal-hooks, so nothing would switch the route; certbaton install puts them there".into());
                 }
                 if refusal.is_none() && !wish.dry_run {
                     refusal = budget.take(host.name.as_str(), lineage).err();
                 }
-                match (refusal, decision, &lineage.due) {
+                match (refusal, decision, lineage.due(report.at)) {
                     (None, decision, _) => decision,
                     // Not due by its age: nothing is missed.
-                    (Some(_), Decision::Ask, Due::From(at)) => Decision::NotDue(*at),
+                    (Some(_), Decision::Ask, Due::From(at)) => Decision::NotDue(at),
                     (Some(why), ..) => Decision::Refused(why),
                 }
             }
@@ -282,7 +284,7 @@ fn host_plan(host: &Surveyed, report: &HostReport, wish: &Wish, budget: &mut Bud
     let all = wish.cert_names.is_empty()
         && !wish.dry_run
         && lineages.iter().all(|(_, decision)| !matches!(decision, Decision::Refused(_)))
-        && !(wish.force && report.lineages.iter().any(|l| l.due == Due::Never));
+        && !(wish.force && report.lineages.iter().any(|l| !l.automatic));
     let names = asked_for(&lineages);
     let renewal = (!names.is_empty()).then(|| RenewalOrder {
         // One run, one switch; but a rehearsal tells by its exit code alone, so each has its own.
@@ -295,7 +297,7 @@ fn host_plan(host: &Surveyed, report: &HostReport, wish: &Wish, budget: &mut Bud
 
 /// What is proven by DNS needs none.
 fn needs_route(lineage: &LineageReport) -> bool {
-    lineage.authenticator == "webroot"
+    lineage.survey.authenticator == "webroot"
 }
 
 impl HostPlan {

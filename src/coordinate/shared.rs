@@ -28,24 +28,26 @@ pub fn left(
     own: Option<&HostLabel>,
     all: &[Surveyed],
 ) -> Left {
-    if report.under_way || (report.routes.local.is_empty() && !report.routes.pending) {
+    if report.under_way || (report.local.is_empty() && !report.pending) {
         return Left { is_back: true, ..Left::default() };
     }
     let others = all.iter().filter(|other| other.name != *host);
     let others = others.filter_map(|other| other.report.as_ref().ok());
-    let shared: BTreeSet<&Hostname> =
-        others.flat_map(|report| &report.lineages).flat_map(|lineage| &lineage.names).collect();
+    let shared: BTreeSet<&Hostname> = others
+        .flat_map(|report| &report.lineages)
+        .flat_map(|lineage| &lineage.survey.hostnames)
+        .collect();
     let counts = |name: &&Hostname| own == Some(host) || shared.contains(name);
     let (local, strange): (Vec<&Hostname>, Vec<&Hostname>) =
-        report.routes.local.iter().partition(counts);
+        report.local.iter().map(|route| &route.name).partition(counts);
     let why = if !local.is_empty() {
         format!("still local: {}", few(&local))
-    } else if report.routes.pending {
+    } else if report.pending {
         "Apache may still serve a route".to_owned()
     } else {
         format!("says that names of no other host are still local there: {}", few(&strange))
     };
-    let is_back = local.is_empty() && !report.routes.pending;
+    let is_back = local.is_empty() && !report.pending;
     Left { is_back, local: local.into_iter().cloned().collect(), why: Some(why) }
 }
 
@@ -54,7 +56,8 @@ pub fn ours(all: &[Surveyed], own: Option<&HostLabel>) -> BTreeSet<Hostname> {
     let (mut once, mut twice) = (BTreeSet::new(), BTreeSet::new());
     for host in all {
         let lineages = host.report.iter().flat_map(|report| &report.lineages);
-        let names: BTreeSet<&Hostname> = lineages.flat_map(|lineage| &lineage.names).collect();
+        let names: BTreeSet<&Hostname> =
+            lineages.flat_map(|lineage| &lineage.survey.hostnames).collect();
         for name in names {
             if own == Some(&host.name) || (own.is_none() && !once.insert(name)) {
                 twice.insert(name.clone());
@@ -69,7 +72,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::coordinate::sequence::tests::{lineage, report};
+    use crate::coordinate::sequence::tests::{lineage, local, report};
 
     fn name(text: &str) -> Hostname {
         Hostname::parse(text).unwrap()
@@ -89,8 +92,8 @@ mod tests {
         let hosts = [host("vps", &["a", "x"]), host("home", &["a", "b"])];
         let said = |names: &[&str], pending: bool, own: &str| {
             let mut report = report(vec![lineage("x", "1")]);
-            report.routes.local = names.iter().map(|n| name(n)).collect();
-            report.routes.pending = pending;
+            report.local = names.iter().map(|n| local(name(n))).collect();
+            report.pending = pending;
             left(&report, &label("vps"), Some(&label(own)), &hosts)
         };
         assert_eq!(said(&[], false, "home"), Left { is_back: true, ..Left::default() });

@@ -316,7 +316,7 @@ mod tests {
 
     fn host(label: &str, serial: &str, address: &str) -> (HostLabel, HostReport) {
         let mut report = report(vec![lineage("a", serial)]);
-        report.addresses = [address, "127.0.0.1"].map(|a| a.parse().unwrap()).into();
+        report.survey.addresses = [address, "127.0.0.1"].map(|a| a.parse().unwrap()).into();
         (HostLabel::parse(label).unwrap(), report)
     }
 
@@ -377,7 +377,7 @@ mod tests {
     fn a_lineage_that_no_web_server_names_is_no_failure_and_said_once() {
         let of = |served_here: Option<bool>| {
             let mut report = report(vec![lineage("a", "AA")]);
-            report.lineages[0].served_here = served_here;
+            report.lineages[0].survey.served_here = served_here;
             let hosts = [(HostLabel::parse("vps").unwrap(), report)];
             let name = Hostname::parse("a.example").unwrap();
             let known = known(&hosts);

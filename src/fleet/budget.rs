@@ -33,7 +33,9 @@ impl Budget {
     ) -> Self {
         let mut issued: BTreeMap<_, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
         for (host, lineage) in lineages {
-            for one in lineage.issued.iter().filter(|i| now.duration_since(i.not_before) < WEEK) {
+            for one in
+                lineage.survey.issued.iter().filter(|i| now.duration_since(i.not_before) < WEEK)
+            {
                 let key = (server(lineage), one.name_set.clone());
                 let serials = issued.entry(key).or_default();
                 serials.entry(one.serial.clone()).or_default().insert(host.to_owned());
@@ -44,7 +46,7 @@ impl Budget {
 
     /// How many of `lineage`'s names were issued, the planned ones included, and how many may be.
     pub fn used(&self, lineage: &LineageReport) -> (u32, Option<u32>) {
-        let key = (server(lineage), lineage.name_set.clone());
+        let key = (server(lineage), lineage.name_set());
         let issued = self.issued.get(&key).map_or(0, BTreeMap::len);
         let planned = self.planned.get(&key).copied().unwrap_or(0);
         let used = u32::try_from(issued).unwrap_or(u32::MAX).saturating_add(planned);
@@ -53,7 +55,7 @@ impl Budget {
 
     /// One more of `lineage`, which is `host`'s, or why the CA would refuse it.
     pub fn take(&mut self, host: &str, lineage: &LineageReport) -> Result<(), String> {
-        let key = (server(lineage), lineage.name_set.clone());
+        let key = (server(lineage), lineage.name_set());
         let (used, limit) = self.used(lineage);
         let serials = self.issued.get(&key).into_iter().flat_map(BTreeMap::values);
         let others: Vec<&BTreeSet<String>> = serials.filter(|of| !of.contains(host)).collect();
@@ -95,7 +97,7 @@ impl Budget {
 }
 
 fn server(lineage: &LineageReport) -> String {
-    lineage.server.clone().unwrap_or_else(|| LETS_ENCRYPT.to_owned())
+    lineage.survey.server.clone().unwrap_or_else(|| LETS_ENCRYPT.to_owned())
 }
 
 /// Let's Encrypt's own limit; what it calls staging, and other CAs, have others or none.

@@ -9,15 +9,13 @@ use crate::base::codes::Code;
 use crate::base::finding::Finding;
 use crate::base::harmless;
 use crate::base::text::few;
-use crate::fleet::found::{Found, LineageStatus};
-use crate::fleet::host_report::{HostReport, LineageReport};
+use crate::fleet::host_report::{HostReport, HostSurvey, LineageReport, LineageSurvey};
 use crate::fleet::protocol::AgentAnswer;
 
 /// `answer`, as far as it can be believed at `now`.
 pub fn judged(mut answer: AgentAnswer, now: Timestamp) -> AgentAnswer {
     match &mut answer {
-        AgentAnswer::Survey(report) => judge_report(report, now),
-        AgentAnswer::Status(found) => judge_found(found, now),
+        AgentAnswer::Report(report) => judge_report(report, now),
         AgentAnswer::Inspected(inspection) => {
             let more = beyond("names that it looked at", &mut inspection.names, NAMES);
             beyond("findings", &mut inspection.findings, FINDINGS);
@@ -49,58 +47,43 @@ pub fn judged(mut answer: AgentAnswer, now: Timestamp) -> AgentAnswer {
 
 fn judge_report(report: &mut HostReport, now: Timestamp) {
     let mut odd = Vec::new();
-    let is_late = |lineage: &LineageReport| is_beyond(lineage.not_after, now);
-    odd.extend(strange("ends", &mut report.lineages, is_late, |lineage| &lineage.name));
+    let is_strange = |lineage: &LineageReport| {
+        is_beyond(lineage.not_after, now) || lineage.not_before.duration_since(now) > YEARS
+    };
+    odd.extend(strange(&mut report.lineages, is_strange));
     odd.extend(beyond("lineages", &mut report.lineages, LINEAGES));
     let mut early = 0;
-    for lineage in &mut report.lineages {
-        let before = lineage.issued.len();
+    for LineageSurvey { issued, .. } in report.lineages.iter_mut().map(|l| &mut l.survey) {
+        let before = issued.len();
         // A CA backdates; what begins later than a clock can be wrong was never issued.
-        lineage.issued.retain(|issued| issued.not_before.duration_since(now) <= AHEAD);
-        early += before - lineage.issued.len();
-        lineage.issued.truncate(ISSUED);
+        issued.retain(|issued| issued.not_before.duration_since(now) <= AHEAD);
+        early += before - issued.len();
+        issued.truncate(ISSUED);
     }
     if early > 0 {
         odd.push(format!("{early} certificates that it says begin in the future are not counted"));
     }
-    let of_lineages = report.lineages.iter_mut().map(|lineage| &mut lineage.names);
-    odd.extend(crowded(of_lineages));
-    odd.extend(beyond("local names", &mut report.routes.local, NAMES));
-    odd.extend(beyond("changed lines", &mut report.routes.damaged, FEW));
-    odd.extend(beyond("file systems", &mut report.disks, FINDINGS));
-    if report.addresses.len() > FINDINGS {
-        odd.push(format!("{} addresses are more than a host has", report.addresses.len()));
-        report.addresses = report.addresses.iter().copied().take(FINDINGS).collect();
+    odd.extend(crowded(&mut report.lineages));
+    odd.extend(beyond("local names", &mut report.local, NAMES));
+    odd.extend(beyond("changed lines", &mut report.damaged, FEW));
+    let HostSurvey { addresses, certbot, disks } = &mut report.survey;
+    odd.extend(beyond("file systems", disks, FINDINGS));
+    if addresses.len() > FINDINGS {
+        odd.push(format!("{} addresses are more than a host has", addresses.len()));
+        *addresses = addresses.iter().copied().take(FINDINGS).collect();
     }
-    if let Some(certbot) = &mut report.certbot {
+    if let Some(certbot) = certbot {
         certbot.traps.truncate(FEW);
     }
     odd.extend(beyond("notes", &mut report.notes, FEW));
     for note in &mut report.notes {
         *note = harmless::line(note, NOTE);
     }
-    report.odd = odd;
-}
-
-fn judge_found(found: &mut Found, now: Timestamp) {
-    let mut odd = Vec::new();
-    let is_late = |lineage: &LineageStatus| {
-        is_beyond(lineage.not_after, now) || lineage.not_before.duration_since(now) > YEARS
-    };
-    odd.extend(strange("ends", &mut found.lineages, is_late, |lineage| &lineage.name));
-    odd.extend(beyond("lineages", &mut found.lineages, LINEAGES));
-    odd.extend(crowded(found.lineages.iter_mut().map(|lineage| &mut lineage.names)));
-    odd.extend(beyond("local names", &mut found.local, NAMES));
-    odd.extend(beyond("changed lines", &mut found.damaged, FEW));
-    odd.extend(beyond("notes", &mut found.notes, FEW));
-    for note in &mut found.notes {
-        *note = harmless::line(note, NOTE);
-    }
-    odd.extend(beyond("findings", &mut found.findings, FINDINGS));
-    if let Some(starts) = &mut found.starts {
+    odd.extend(beyond("findings", &mut report.findings, FINDINGS));
+    if let Some(starts) = &mut report.starts {
         starts.truncate(FEW);
     }
-    found.findings.extend(finding(&odd));
+    report.odd = odd;
 }
 
 /// What is found of a host that says such things.
@@ -115,18 +98,16 @@ fn is_beyond(end: Timestamp, now: Timestamp) -> bool {
     end.duration_since(now).abs() > YEARS
 }
 
-/// Takes what `is` from `all`, and says so.
-fn strange<T>(
-    verb: &str,
-    all: &mut Vec<T>,
-    is: impl Fn(&T) -> bool,
-    name: impl Fn(&T) -> &String,
+/// Takes the lineages that are `strange` from `all`, and says so.
+fn strange(
+    all: &mut Vec<LineageReport>,
+    is_strange: impl Fn(&LineageReport) -> bool,
 ) -> Option<String> {
-    let names: Vec<String> =
-        all.iter().filter(|one| is(one)).map(|one| name(one).clone()).collect();
-    all.retain(|one| !is(one));
+    let names = all.iter().filter(|one| is_strange(one)).map(|one| one.name.clone());
+    let names: Vec<String> = names.collect();
+    all.retain(|one| !is_strange(one));
     (!names.is_empty())
-        .then(|| format!("{} is left out: its certificate {verb} when none can", few(&names)))
+        .then(|| format!("{} is left out: its certificate ends when none can", few(&names)))
 }
 
 /// Takes what is beyond `most` from `all`, and says how much.
@@ -137,12 +118,15 @@ fn beyond<T>(what: &str, all: &mut Vec<T>, most: usize) -> Option<String> {
 }
 
 /// The same of the names of all lineages together.
-fn crowded<'a, T: 'a>(lists: impl Iterator<Item = &'a mut Vec<T>>) -> Option<String> {
+fn crowded(lineages: &mut [LineageReport]) -> Option<String> {
     let (mut room, mut more) = (NAMES, 0);
-    for list in lists {
-        more += list.len().saturating_sub(room);
-        list.truncate(room);
-        room -= list.len();
+    for LineageReport { names, survey: LineageSurvey { hostnames, .. }, .. } in lineages {
+        let all = names.len().max(hostnames.len());
+        let kept = all.min(room);
+        names.truncate(kept);
+        hostnames.truncate(kept);
+        more += all - kept;
+        room -= kept;
     }
     (more > 0)
         .then(|| format!("of the names of its lineages {NAMES} are read, and {more} more are not"))
@@ -185,8 +169,8 @@ mod tests {
     }
 
     fn heard(report: HostReport) -> HostReport {
-        match judged(AgentAnswer::Survey(Box::new(report)), at(30)) {
-            AgentAnswer::Survey(report) => *report,
+        match judged(AgentAnswer::Report(Box::new(report)), at(30)) {
+            AgentAnswer::Report(report) => *report,
             other => panic!("{other:?}"),
         }
     }
@@ -194,20 +178,20 @@ mod tests {
     #[test]
     fn a_report_of_a_host_as_it_can_be_stays_as_it_is() {
         let mut issued = lineage("a", "1");
-        let (serial, name_set) = ("9".to_owned(), issued.name_set.clone());
-        issued.issued = vec![Issued { serial, not_before: at(30), name_set }];
+        let (serial, name_set) = ("9".to_owned(), issued.name_set());
+        issued.survey.issued = vec![Issued { serial, not_before: at(30), name_set }];
         let plain = report(vec![issued, lineage("b", "2")]);
         assert_eq!(heard(plain.clone()), plain);
         let found = sample::host("vps", false).found.unwrap();
-        let said = AgentAnswer::Status(Box::new(found));
+        let said = AgentAnswer::Report(Box::new(found));
         assert_eq!(judged(said.clone(), sample::now()), said);
     }
 
     #[test]
     fn what_begins_in_the_future_is_not_counted_and_what_never_ends_is_none() {
         let mut liar = lineage("a", "1");
-        let name_set = liar.name_set.clone();
-        liar.issued = (29..45)
+        let name_set = liar.name_set();
+        liar.survey.issued = (29..45)
             .map(|day| Issued {
                 serial: day.to_string(),
                 not_before: at(day),
@@ -218,7 +202,7 @@ mod tests {
         eternal.not_after = Timestamp::MAX;
         let heard = heard(report(vec![liar, eternal]));
         let [lineage] = &heard.lineages[..] else { panic!("{heard:?}") };
-        assert_eq!(lineage.issued.len(), 3, "yesterday's, today's, and a clock's mistake");
+        assert_eq!(lineage.survey.issued.len(), 3, "yesterday's, today's, and a clock's mistake");
         assert_eq!(heard.odd.len(), 2, "{:?}", heard.odd);
         assert!(heard.odd[0].starts_with("b is left out"), "{:?}", heard.odd);
         assert!(heard.odd[1].starts_with("13 certificates"), "{:?}", heard.odd);
@@ -227,33 +211,18 @@ mod tests {
     #[test]
     fn of_a_giant_survey_what_a_host_can_have_is_read_and_the_rest_is_said() {
         let mut giant = report((0..40_000).map(|n| lineage(&format!("l{n}"), "1")).collect());
-        giant.lineages[0].names =
+        giant.lineages[0].survey.hostnames =
             (0..50_000).map(|n| Hostname::parse(&format!("n{n}.example")).unwrap()).collect();
         giant.notes = (0..30_000).map(|n| format!("note {n} {}", "x".repeat(4000))).collect();
-        giant.routes.damaged = vec!["x".into(); 30_000];
+        giant.damaged = vec!["x".into(); 30_000];
         let heard = heard(giant);
         assert_eq!(heard.lineages.len(), LINEAGES);
-        assert_eq!(heard.lineages.iter().map(|l| l.names.len()).sum::<usize>(), NAMES);
-        assert_eq!((heard.notes.len(), heard.routes.damaged.len()), (FEW, FEW));
+        assert_eq!(heard.lineages.iter().map(|l| l.survey.hostnames.len()).sum::<usize>(), NAMES);
+        assert_eq!((heard.notes.len(), heard.damaged.len()), (FEW, FEW));
         assert!(heard.notes.iter().all(|note| note.chars().count() <= NOTE));
         let said = heard.odd.join("\n");
         for more in ["38000 more", "29980 more", "46999 more"] {
             assert!(said.contains(more), "{said}");
         }
-    }
-
-    #[test]
-    fn a_status_that_cannot_be_is_a_finding_of_its_host() {
-        let mut found = sample::host("vps", false).found.unwrap();
-        found.lineages[0].not_after = Timestamp::MAX;
-        found.notes = vec!["x".into(); 30_000];
-        let AgentAnswer::Status(found) =
-            judged(AgentAnswer::Status(Box::new(found)), sample::now())
-        else {
-            panic!("another answer")
-        };
-        assert!(found.lineages.is_empty() && found.notes.len() == FEW);
-        let codes: Vec<&str> = found.findings.iter().map(|f| f.code.word()).collect();
-        assert_eq!(codes, ["implausible"]);
     }
 }

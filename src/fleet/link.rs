@@ -240,10 +240,9 @@ impl Way {
                 (time, SILENCE, LINEAGE_BYTES.saturating_mul(lineages.max(1)))
             }
             AgentOrder::Probe(_) => (PROBE, SILENCE, 0),
-            AgentOrder::Survey
-            | AgentOrder::Status
-            | AgentOrder::Inspect(_)
-            | AgentOrder::Plant(_) => (self.patience, self.patience.min(QUIET), 0),
+            AgentOrder::Look(_) | AgentOrder::Inspect(_) | AgentOrder::Plant(_) => {
+                (self.patience, self.patience.min(QUIET), 0)
+            }
         };
         let time = self.most.map_or(time, |most| time.min(most));
         let silence = silence.min(time);
@@ -332,6 +331,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 mod tests {
     use super::*;
     use crate::base::command::dialogue::Broken;
+    use crate::fleet::protocol::LookOrder;
     use std::io;
     use std::os::fd::AsFd;
 
@@ -352,7 +352,7 @@ mod tests {
         let bounds = way("").bounds(&AgentOrder::Renew(renewal()), 3);
         assert_eq!(bounds.time, Duration::from_mins(30 + 3 * 5));
         assert!(bounds.silence < bounds.time && bounds.bytes < 8 * 1024 * 1024);
-        let look = way("").patient(Duration::from_secs(20)).bounds(&AgentOrder::Status, 0);
+        let look = way("").patient(Duration::from_secs(20)).bounds(&LookOrder::Status.into(), 0);
         assert_eq!((look.time, look.silence), (Duration::from_secs(20), Duration::from_secs(20)));
     }
 

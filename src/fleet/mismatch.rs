@@ -30,13 +30,13 @@ pub struct Comparison<'a> {
 impl LineageReport {
     /// Whether its certificate is for `name`, by itself or by a wildcard.
     pub fn is_for(&self, name: &Hostname) -> bool {
-        self.names.contains(name) || self.name_set.iter().any(|one| name.is_covered_by(one))
+        self.survey.hostnames.contains(name) || self.names.iter().any(|one| name.is_covered_by(one))
     }
 }
 
 /// The lineage that no web server of its host names, if there is no other of `lineages`.
 pub fn unserved<'a>(lineages: &[&'a LineageReport]) -> Option<&'a LineageReport> {
-    let is_unserved = lineages.iter().all(|lineage| lineage.served_here == Some(false));
+    let is_unserved = lineages.iter().all(|lineage| lineage.survey.served_here == Some(false));
     lineages.first().copied().filter(|_| is_unserved)
 }
 
@@ -97,7 +97,7 @@ impl LineageReport {
         Identity {
             serial: self.serial.clone(),
             not_after: self.not_after,
-            fingerprint: self.fingerprint.clone(),
+            fingerprint: self.survey.fingerprint.clone(),
         }
     }
 }
@@ -112,7 +112,7 @@ mod tests {
         let name = Hostname::parse("a.example").unwrap();
         let served = lineage("b", "BB").identity();
         let (named, mut unnamed) = (lineage("a", "AA"), lineage("a", "AA"));
-        unnamed.served_here = Some(false);
+        unnamed.survey.served_here = Some(false);
         let said = |owner: Option<&str>, lineages: &[&LineageReport], covers: bool| {
             let address = "192.0.2.1".parse().unwrap();
             mismatch(&Comparison { name: &name, address, served: &served, covers, owner, lineages })
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_wildcard_is_for_the_names_one_below() {
         let mut lineage = lineage("w", "AA");
-        lineage.name_set.insert("*.example.org".into());
+        lineage.names.push("*.example.org".into());
         let is_for = |name: &str| lineage.is_for(&Hostname::parse(name).unwrap());
         assert!(is_for("w.example") && is_for("third.example.org"));
         assert!(!is_for("example.org") && !is_for("a.b.example.org"));

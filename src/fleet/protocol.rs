@@ -10,12 +10,11 @@ use crate::base::exit::{CarriesExit, Exit};
 use crate::base::harmless;
 use crate::base::names::Hostname;
 use crate::ca::sight::{Planting, Question, Sight};
-use crate::fleet::found::Found;
 use crate::fleet::host_report::HostReport;
 use crate::fleet::inspection::Inspection;
 
 /// The version of these words; both ends must have the same.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Longest order, in bytes with its end: it comes where the lease's own words come.
 pub const MAX_ORDER: usize = crate::lease::wire::MAX_LINE;
@@ -45,10 +44,8 @@ pub struct Envelope {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum AgentOrder {
-    /// Look at everything that matters to a renewal; change nothing.
-    Survey,
-    /// Say how things are; change nothing.
-    Status,
+    /// Look at the host; change nothing.
+    Look(LookOrder),
     /// Run certbot.
     Renew(RenewalOrder),
     /// Look at who answers the challenges of these names, and of all that certbot renews.
@@ -60,13 +57,15 @@ pub enum AgentOrder {
     Probe(Question),
 }
 
-/// `AgentOrder::Survey`.
-#[derive(Debug, Clone, Copy)]
-pub struct SurveyOrder;
-
-/// `AgentOrder::Status`.
-#[derive(Debug, Clone, Copy)]
-pub struct StatusOrder;
+/// For what a host is to look at itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LookOrder {
+    /// For what matters to a renewal.
+    Survey,
+    /// For how things are, and what is wrong.
+    Status,
+}
 
 /// Of which names a host is to say who answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,10 +106,8 @@ pub enum AgentAnswer {
         /// One line, bounded.
         text: String,
     },
-    /// What was found; the last answer to `Survey`.
-    Survey(Box<HostReport>),
-    /// How things are; the last answer to `Status`.
-    Status(Box<Found>),
+    /// What was found; the last answer to `Look`.
+    Report(Box<HostReport>),
     /// What became of each lineage; the last answer to `Renew`.
     Renewed(Vec<Renewed>),
     /// Who answers; the last answer to `Inspect`.
@@ -158,8 +155,7 @@ macro_rules! answered {
     };
 }
 
-answered!(SurveyOrder, _order => Self::Survey, AgentAnswer::Survey(report) => *report, HostReport);
-answered!(StatusOrder, _order => Self::Status, AgentAnswer::Status(found) => *found, Found);
+answered!(LookOrder, order => Self::Look(order), AgentAnswer::Report(report) => *report, HostReport);
 answered!(RenewalOrder, order => Self::Renew(order), AgentAnswer::Renewed(all) => all, Vec<Renewed>);
 answered!(InspectOrder, order => Self::Inspect(order), AgentAnswer::Inspected(all) => *all, Inspection);
 answered!(PlantOrder, order => Self::Plant(order), AgentAnswer::Planted(all) => all, Vec<Planting>);
@@ -302,7 +298,7 @@ mod tests {
 
     fn renew(name: &str) -> String {
         format!(
-            r#"{{"version":1,"order":{{"renew":{{"cert-names":["{name}"],"force":false,"dry-run":true}}}}}}"#
+            r#"{{"version":2,"order":{{"renew":{{"cert-names":["{name}"],"force":false,"dry-run":true}}}}}}"#
         )
     }
 

@@ -18,7 +18,8 @@ pub fn owner(
     if address.is_loopback() && own.is_some() {
         return own;
     }
-    let has = |report: &HostReport| !address.is_loopback() && report.addresses.contains(&address);
+    let has =
+        |report: &HostReport| !address.is_loopback() && report.survey.addresses.contains(&address);
     let on_interface = hosts.iter().position(|host| host.is_some_and(has));
     let serves = |report: &HostReport| {
         report.lineages.iter().any(|lineage| presented.contains(lineage.serial.as_str()))
@@ -53,7 +54,7 @@ mod tests {
     fn an_address_is_an_interfaces_else_the_certificates_else_the_silent_hosts() {
         let host = |serial: &str, address: &str| {
             let mut report = report(vec![lineage("a", serial)]);
-            report.addresses = [address, "127.0.0.1"].map(|a| a.parse().unwrap()).into();
+            report.survey.addresses = [address, "127.0.0.1"].map(|a| a.parse().unwrap()).into();
             report
         };
         let (vps, home) = (host("AA", "192.0.2.1"), host("BB", "2001:db8::1"));

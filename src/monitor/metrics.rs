@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use crate::fleet::found::{Found, LineageStatus};
+use crate::fleet::host_report::{HostReport, LineageReport};
 use crate::history::run::Outcome;
 use crate::monitor::exposition::Exposition;
 use crate::status::overview::{HostStatus, Overview, Urgency};
@@ -90,7 +90,7 @@ fn hosts(out: &mut Exposition, status: &Overview) {
     );
     for (host, found) in fresh(status) {
         for route in &found.local {
-            local.sample(&[("host", &host.name), ("name", &route.name)], 1);
+            local.sample(&[("host", &host.name), ("name", route.name.as_str())], 1);
         }
     }
     per_host(
@@ -104,7 +104,7 @@ fn hosts(out: &mut Exposition, status: &Overview) {
     );
 }
 
-type Moment = fn(&LineageStatus) -> Option<Timestamp>;
+type Moment = fn(&LineageReport) -> Option<Timestamp>;
 
 fn certificates(out: &mut Exposition, status: &Overview) {
     let families: [(&'static str, &str, Moment); 3] = [
@@ -198,12 +198,12 @@ fn per_host<'a>(
 }
 
 /// Hosts that could be asked just now.
-fn fresh(status: &Overview) -> impl Iterator<Item = (&HostStatus, &Found)> {
+fn fresh(status: &Overview) -> impl Iterator<Item = (&HostStatus, &HostReport)> {
     found(status).filter(|(host, _)| host.is_fresh())
 }
 
 /// Hosts of which something is known, be it old.
-fn found(status: &Overview) -> impl Iterator<Item = (&HostStatus, &Found)> {
+fn found(status: &Overview) -> impl Iterator<Item = (&HostStatus, &HostReport)> {
     status.hosts.iter().filter_map(|host| Some((host, host.found.as_ref()?)))
 }
 

@@ -146,8 +146,8 @@ fn layout(inspected: &InspectedName) -> (Arrangement, Option<String>) {
 }
 
 fn other(host: &HostSeen, inspected: &InspectedName) -> String {
-    let local = host.report.iter().flat_map(|report| &report.routes.local);
-    if local.into_iter().any(|name| *name == inspected.name) {
+    let local = host.report.iter().flat_map(|report| &report.local);
+    if local.into_iter().any(|route| route.name == inspected.name) {
         return "its route is switched just now; ask again when the renewal is over".to_owned();
     }
     match inspected.for_others() {

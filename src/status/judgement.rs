@@ -11,7 +11,7 @@ use crate::base::text::span;
 use crate::check::health::is_of_arbiter;
 use crate::check::schedule;
 use crate::config::Thresholds;
-use crate::fleet::found::{Found, LastResult, LineageResult, LineageStatus};
+use crate::fleet::host_report::{HostReport, LastResult, LineageReport, LineageResult};
 use crate::history::record::Kind;
 use crate::history::run::{Outcome, Run};
 use crate::status::overview::{HostStatus, Overview, Urgency, Wrong};
@@ -98,7 +98,7 @@ pub fn exit(status: &Overview) -> u8 {
 /// Where nothing is said, in thirds of the time from when certbot renews it to
 /// its end: one third of that may pass until a person hears of it. That is
 /// 20 and 10 days for 90 days, 10 and 5 for 45, about two days and one for 6.
-pub fn limits(lineage: &LineageStatus, thresholds: Thresholds) -> (SignedDuration, SignedDuration) {
+pub fn limits(lineage: &LineageReport, thresholds: Thresholds) -> (SignedDuration, SignedDuration) {
     let lifetime = lineage.not_after.duration_since(lineage.not_before);
     let window = match lineage.renews_from {
         Some(from) => lineage.not_after.duration_since(from),
@@ -113,7 +113,7 @@ pub fn limits(lineage: &LineageStatus, thresholds: Thresholds) -> (SignedDuratio
 }
 
 /// How bad the age of a certificate is.
-pub fn age(lineage: &LineageStatus, now: Timestamp, thresholds: Thresholds) -> Option<Urgency> {
+pub fn age(lineage: &LineageReport, now: Timestamp, thresholds: Thresholds) -> Option<Urgency> {
     let left = lineage.not_after.duration_since(now);
     let (warning, critical) = limits(lineage, thresholds);
     if left <= critical.max(SignedDuration::ZERO) {
@@ -204,7 +204,7 @@ fn clock(status: &Overview, host: &HostStatus, add: &mut Add<'_>) {
 type Add<'a> = dyn FnMut(Code, String, Urgency, String) + 'a;
 
 /// What is only wrong if it is so now.
-fn of_fresh(name: &str, found: &Found, told: &[String], add: &mut Add<'_>) {
+fn of_fresh(name: &str, found: &HostReport, told: &[String], add: &mut Add<'_>) {
     let is_told = |why: &str| !why.is_empty() && told.iter().any(|told| told.contains(why));
     if !found.local.is_empty() && !found.under_way {
         let names: Vec<&str> = found.local.iter().map(|route| route.name.as_str()).collect();

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::base::codes::Code;
-use crate::fleet::found::Found;
+use crate::fleet::host_report::HostReport;
 use crate::lease;
 
 /// Everything.
@@ -78,7 +78,7 @@ pub struct HostStatus {
     /// When it said what follows; before now where it cannot be reached.
     pub seen: Option<Timestamp>,
     /// What it said, if it ever did.
-    pub found: Option<Found>,
+    pub found: Option<HostReport>,
     /// By how many seconds its clock is ahead of that of the host that asked; below zero: behind.
     #[serde(default)]
     pub clock_ahead: i64,

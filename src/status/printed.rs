@@ -6,7 +6,7 @@ use crate::base::columns::Width;
 use crate::base::harmless;
 use crate::base::text::{Table, span};
 use crate::config::Thresholds;
-use crate::fleet::found::{Found, LineageResult, LineageStatus};
+use crate::fleet::host_report::{HostReport, LineageReport, LineageResult};
 use crate::history::run::Outcome;
 use crate::renewal::right::described;
 use crate::status::judgement::{age, minute};
@@ -78,7 +78,13 @@ fn of_host(
     text
 }
 
-fn of_found(found: &Found, is_fresh: bool, now: Timestamp, colour: Colour, width: Width) -> String {
+fn of_found(
+    found: &HostReport,
+    is_fresh: bool,
+    now: Timestamp,
+    colour: Colour,
+    width: Width,
+) -> String {
     let missing = || "not found".to_owned();
     let certbot = found.versions.certbot.clone().unwrap_or_else(missing);
     let foreign = found.versions.web_server.as_ref();
@@ -131,7 +137,7 @@ fn of_found(found: &Found, is_fresh: bool, now: Timestamp, colour: Colour, width
 }
 
 fn table(
-    lineages: &[LineageStatus],
+    lineages: &[LineageReport],
     now: Timestamp,
     thresholds: Thresholds,
     colour: Colour,
@@ -181,7 +187,7 @@ fn table(
     })
 }
 
-fn left(lineage: &LineageStatus, now: Timestamp) -> String {
+fn left(lineage: &LineageReport, now: Timestamp) -> String {
     match lineage.days_left {
         days if days < 0 => "expired".to_owned(),
         0..=2 => format!("{} h", lineage.not_after.duration_since(now).as_hours()),

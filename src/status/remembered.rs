@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::files;
 use crate::base::names::HostLabel;
 use crate::base::own_directories::StateDirectory;
-use crate::fleet::found::Found;
+use crate::fleet::host_report::HostReport;
 use crate::fleet::protocol::MAX_ANSWER;
 
 /// What a host said.
@@ -18,7 +18,7 @@ pub struct Remembered {
     /// When.
     pub seen: Timestamp,
     /// What.
-    pub found: Found,
+    pub found: HostReport,
 }
 
 /// Keeps what `host` says now; what it said before is gone.

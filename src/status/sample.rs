@@ -2,7 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::fleet::found::{Found, LastResult, LineageResult, LineageStatus, LocalRoute, Versions};
+use crate::base::names::Hostname;
+use crate::fleet::host_report::{
+    HostReport, HostSurvey, LastResult, LineageReport, LineageResult, LineageSurvey, LocalRoute,
+    Versions,
+};
 use crate::history::record::{By, Kind, RunId};
 use crate::history::run::{Outcome, Run};
 use crate::status::overview::{HostStatus, LeaseStatus, Overview};
@@ -17,10 +21,10 @@ fn ago(hours: i64) -> Timestamp {
 }
 
 /// A certificate of `lifetime` days that certbot renews in its last third, `left` days before its end.
-pub(crate) fn lineage(name: &str, lifetime: i64, left: i64) -> LineageStatus {
+pub(crate) fn lineage(name: &str, lifetime: i64, left: i64) -> LineageReport {
     let not_after = ago(-24 * left);
     let days = |days: i64| SignedDuration::from_hours(24 * days);
-    let mut lineage = LineageStatus {
+    let mut lineage = LineageReport {
         name: name.into(),
         names: vec![name.into(), format!("www.{name}")],
         issuer: "C=US, O=Let's Encrypt, CN=E5".into(),
@@ -37,6 +41,7 @@ pub(crate) fn lineage(name: &str, lifetime: i64, left: i64) -> LineageStatus {
             result: LineageResult::Renewed,
             why: None,
         }),
+        survey: LineageSurvey::default(),
     };
     lineage.at(now());
     lineage
@@ -74,7 +79,7 @@ pub(crate) fn run() -> Run {
 /// A route that is local since an hour.
 pub(crate) fn local() -> LocalRoute {
     LocalRoute {
-        name: "a.example".into(),
+        name: Hostname::parse("a.example").unwrap(),
         since: Some(ago(1)),
         run: Some(RunId::new(ago(1), 42)),
         by: Some("certbot -q renew".into()),
@@ -83,7 +88,7 @@ pub(crate) fn local() -> LocalRoute {
 
 /// A host that is well.
 pub(crate) fn host(name: &str, own: bool) -> HostStatus {
-    let found = Found {
+    let found = HostReport {
         at: now(),
         versions: Versions {
             certbaton: "0.1.0".into(),
@@ -103,6 +108,8 @@ pub(crate) fn host(name: &str, own: bool) -> HostStatus {
         lineages: vec![lineage("a.example", 90, 60)],
         last_run: Some(run()),
         notes: Vec::new(),
+        survey: HostSurvey::default(),
+        odd: Vec::new(),
     };
     let (seen, found) = (Some(now()), Some(found));
     HostStatus { name: name.into(), own, unreachable: None, seen, found, clock_ahead: 0 }

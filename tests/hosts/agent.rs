@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::schema;
 
-const PLANT: &str = r#"{"version":1,"order":{"plant":{"names":["a.example","b.example"]}}}"#;
+const PLANT: &str = r#"{"version":2,"order":{"plant":{"names":["a.example","b.example"]}}}"#;
 
 fn agent(tree: &Tree, order: &str) -> Child {
     let mut agent = Command::new(env!("CARGO_BIN_EXE_certbaton"))
@@ -80,7 +80,7 @@ fn ordered_through_sudo(tree: &Tree, words: &str) -> String {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let order = r#"{"version":1,"order":{"renew":{"cert-names":[],"force":false,"dry-run":true}}}"#;
+    let order = r#"{"version":2,"order":{"renew":{"cert-names":[],"force":false,"dry-run":true}}}"#;
     writeln!(agent.stdin.as_mut().unwrap(), "{order}").unwrap();
     let mut said = String::new();
     agent.stdout.take().unwrap().read_to_string(&mut said).unwrap();
@@ -157,7 +157,7 @@ fn an_agent_whose_words_nobody_takes_ends_by_itself() {
         .stderr(full)
         .spawn()
         .unwrap();
-    writeln!(agent.stdin.as_mut().unwrap(), r#"{{"version":1,"order":"conquer"}}"#).unwrap();
+    writeln!(agent.stdin.as_mut().unwrap(), r#"{{"version":2,"order":"conquer"}}"#).unwrap();
     let deadline = Deadline::after(Duration::from_secs(20));
     while agent.try_wait().unwrap().is_none() {
         let left = pause(Duration::from_millis(50), &deadline);
@@ -171,7 +171,7 @@ fn an_agent_whose_words_nobody_takes_ends_by_itself() {
 #[test]
 fn an_order_of_the_future_is_refused_in_words() {
     let Some(tree) = Tree::plant("exit 1") else { return };
-    let mut agent = agent(&tree, r#"{"version":1,"order":{"conquer":{}}}"#);
+    let mut agent = agent(&tree, r#"{"version":2,"order":{"conquer":{}}}"#);
     let AgentAnswer::Failed { why, .. } = first_answer(&mut agent) else { panic!("not refused") };
     assert!(why.contains("not understood"), "{why}");
     agent.wait().unwrap();
@@ -203,7 +203,7 @@ fn a_peer_has_nothing_looked_at_that_is_this_hosts_alone() {
     // Nobody's name here, at this host's loopback; and the same a thousand times over.
     let name = format!("[\"localhost\",[{}0]]", "0,".repeat(1000));
     let order = format!(
-        r#"{{"version":1,"order":{{"probe":{{"nonces":[{{"host":"home","content":"a.b"}}],"names":[{name}]}}}}}}"#
+        r#"{{"version":2,"order":{{"probe":{{"nonces":[{{"host":"home","content":"a.b"}}],"names":[{name}]}}}}}}"#
     );
     let mut agent = agent(&tree, &order);
     let mut out = BufReader::new(agent.stdout.take().unwrap());

@@ -18,9 +18,9 @@ use certbaton::fleet::host_report::{Due, HostReport};
 use certbaton::fleet::protocol::{AgentAnswer, answer};
 use rustix::fs::FlockOperation;
 
-const SURVEY: &str = r#"{"version":1,"order":"survey"}"#;
+const SURVEY: &str = r#"{"version":2,"order":{"look":"survey"}}"#;
 const RENEW: &str =
-    r#"{"version":1,"order":{"renew":{"cert-names":["a"],"force":true,"dry-run":false}}}"#;
+    r#"{"version":2,"order":{"renew":{"cert-names":["a"],"force":true,"dry-run":false}}}"#;
 
 impl Tree {
     fn agent(&self, order: &str) -> Child {
@@ -45,7 +45,7 @@ impl Tree {
 
     fn survey(&self) -> HostReport {
         match self.answers(SURVEY).pop() {
-            Some(AgentAnswer::Survey(report)) => *report,
+            Some(AgentAnswer::Report(report)) => *report,
             other => panic!("{other:?}"),
         }
     }
@@ -82,13 +82,13 @@ fn a_survey_tells_what_is_there_and_changes_nothing() {
     let report = tree.survey();
     let [lineage] = &report.lineages[..] else { panic!("{report:?}") };
     assert_eq!((lineage.name.as_str(), lineage.serial.as_str()), ("a", "01"));
-    assert_eq!(lineage.issued.len(), 1);
-    assert!(matches!(lineage.due, Due::From(_)), "{:?}", lineage.due);
+    assert_eq!(lineage.survey.issued.len(), 1);
+    assert!(matches!(lineage.due(report.at), Due::From(_)), "{lineage:?}");
     assert_eq!(lineage.obstacle, None);
     assert!(report.apache.unwrap().contains("not running"));
-    let certbot = report.certbot.unwrap();
-    assert_eq!((certbot.version.as_str(), certbot.traps.len()), ("certbot 2.1.0", 1));
-    assert!(certbot.hooks.is_empty() && !report.under_way && !report.disks.is_empty());
+    let certbot = report.survey.certbot.unwrap();
+    assert_eq!((report.versions.certbot.as_deref(), certbot.traps.len()), (Some("2.1.0"), 1));
+    assert!(certbot.hooks.is_empty() && !report.under_way && !report.survey.disks.is_empty());
     fs::remove_dir(tree.base().join("www")).unwrap();
     assert!(tree.survey().lineages[0].obstacle.as_ref().unwrap().contains("/www"));
     assert_eq!(fs::read_dir(tree.base().join("state")).unwrap().count(), 0);
@@ -119,7 +119,7 @@ fn files_tell_whether_a_lineage_was_renewed() {
 #[test]
 fn an_unknown_lineage_or_order_starts_no_certbot() {
     let Some(tree) = Tree::plant("touch started") else { return };
-    for order in [&RENEW.replace("\"a\"", "\"b\""), &RENEW.replace(":1", ":9"), "junk"] {
+    for order in [&RENEW.replace("\"a\"", "\"b\""), &RENEW.replace(":2", ":9"), "junk"] {
         let answers = tree.answers(order);
         assert!(
             matches!(answers[..], [AgentAnswer::Failed { exit: 1, .. }]),

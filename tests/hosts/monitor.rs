@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use certbaton::config::Settings;
-use certbaton::fleet::found::{Found, Versions};
+use certbaton::fleet::host_report::{HostReport, HostSurvey, Versions};
 use certbaton::monitor::round::look;
 use certbaton::status::overview::{HostStatus, LeaseStatus, Overview, Urgency, Wrong};
 use serde_json::Value;
@@ -81,8 +81,8 @@ fn overview(keys: &[&str]) -> Overview {
 }
 
 /// A host with nothing on it.
-fn found() -> Found {
-    Found {
+fn found() -> HostReport {
+    HostReport {
         at: certbaton::base::clock::now(),
         versions: Versions::default(),
         apache: None,
@@ -97,6 +97,8 @@ fn found() -> Found {
         lineages: Vec::new(),
         last_run: None,
         notes: Vec::new(),
+        survey: HostSurvey::default(),
+        odd: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use crate::tree::Tree;
-use certbaton::fleet::found::Hold;
+use certbaton::fleet::host_report::Hold;
 use serde_json::Value;
 use support::schema;
 

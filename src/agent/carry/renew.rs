@@ -15,6 +15,7 @@ use crate::base::process::{self, LockOwner, Process, Signal};
 use crate::certbot::failures::Failures;
 use crate::certbot::log::Log;
 use crate::certbot::running::LOCK_FILE;
+use crate::check::own_report;
 use crate::check::this_host::{self, serials};
 use crate::config::Settings;
 use crate::fleet::budget::Budget;
@@ -253,7 +254,7 @@ impl Caller {
 /// Whoever orders: what a CA gives of the same names in a week is not used up by force.
 /// Those that would be one more, and why that is none.
 fn over_limit(settings: &Settings, renewal: &RenewalOrder) -> Vec<(String, String)> {
-    let known = this_host::known(settings);
+    let known = own_report::known(settings);
     let own = known.iter().map(|lineage| ("", lineage));
     let mut budget = Budget::new(own, settings.duplicates_per_week, clock::now());
     let is_asked = |lineage: &&LineageReport| {

@@ -239,10 +239,11 @@ impl Case<'_> {
 
     /// Whether a renewal switches.
     fn is_hooked(&self) -> bool {
-        let certbot = self.host.report.as_ref().ok().and_then(|report| report.certbot.as_ref());
+        let certbot =
+            self.host.report.as_ref().ok().and_then(|report| report.survey.certbot.as_ref());
         // Without a certbot that tells its version nobody can tell; that is said by itself.
         certbot.is_none_or(|certbot| HOOKS.iter().all(|hook| certbot.hooks.contains(*hook)))
-            || self.host.lineages(self.row.name).all(|lineage| lineage.own_hook)
+            || self.host.lineages(self.row.name).all(|lineage| lineage.survey.own_hook)
     }
 }
 

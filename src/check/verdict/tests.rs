@@ -13,7 +13,7 @@ use crate::ca::sight::{
 };
 use crate::check::health::{self, Vitals};
 use crate::check::matrix::{Gathered, HostSeen, Told};
-use crate::coordinate::sequence::tests::{lineage, report};
+use crate::coordinate::sequence::tests::{lineage, local, report};
 use crate::fleet::host_report::Issued;
 use crate::fleet::inspection::{Answerer, Directive, InspectedName, Inspection};
 
@@ -45,7 +45,7 @@ fn leaf(serial: &str) -> Leaf {
 
 /// A on the vps, AAAA at home, which passes challenges on, as the lab has it.
 pub(crate) fn healthy() -> Gathered {
-    let name = lineage("a", "AA").names[0].clone();
+    let name = lineage("a", "AA").survey.hostnames[0].clone();
     let asked = |nonce: usize, at: &str, answer: Answer| NonceAnswer {
         nonce: label(nonce),
         address: Some(address(at)),
@@ -58,7 +58,7 @@ pub(crate) fn healthy() -> Gathered {
     };
     let host = |host: usize| {
         let mut report = report(vec![lineage("a", ["AA", "BB"][host])]);
-        report.addresses =
+        report.survey.addresses =
             [[V4, "2001:db8::10"], [V6, "::1"]][host].map(|text| text.parse().unwrap()).into();
         let webroot = Webroot::parse("/var/www/html").unwrap();
         let content = serde_json::from_value(format!("t{host}.x").into()).unwrap();
@@ -279,7 +279,7 @@ fn a_route_that_was_left_switched_is_its_own_cause_unless_somebody_renews() {
     all_see(&mut g, VPS, V6, &missed(MissKind::Status(404)));
     all_see(&mut g, HOME, V6, &Answer::Same);
     let name = g.names[0].clone();
-    g.hosts[HOME].report.as_mut().unwrap().routes.local = vec![name];
+    g.hosts[HOME].report.as_mut().unwrap().local = vec![local(name)];
     assert_eq!(found(&g), ["abandoned-route home"]);
     g.hosts[HOME].report.as_mut().unwrap().under_way = true;
     assert_eq!(found(&g), [""; 0]);
@@ -293,11 +293,11 @@ fn a_switch_needs_hooks_and_lines_that_can_be_overruled() {
         vec!["/etc/apache2/y.conf:3: in a macro; write it out".into()];
     assert_eq!(found(&g), ["cannot-switch home /etc/apache2/y.conf:3"]);
     let mut g = healthy();
-    let certbot = g.hosts[HOME].report.as_mut().unwrap().certbot.as_mut().unwrap();
+    let certbot = g.hosts[HOME].report.as_mut().unwrap().survey.certbot.as_mut().unwrap();
     certbot.hooks.remove("post");
     assert_eq!(found(&g), ["hooks-missing home renewal-hooks"]);
     assert!(matches!(now(&g, HOME), Fate::Fails(_)));
-    g.hosts[HOME].report.as_mut().unwrap().lineages[0].own_hook = true;
+    g.hosts[HOME].report.as_mut().unwrap().lineages[0].survey.own_hook = true;
     assert_eq!(now(&g, HOME), Fate::WorksSwitched);
 }
 
@@ -307,7 +307,7 @@ fn a_home_without_hooks_keeps_the_line_that_the_vps_renews_by() {
     let mut g = healthy();
     g.hosts.remove(VPS);
     let home = &mut g.hosts[0];
-    home.report.as_mut().unwrap().certbot.as_mut().unwrap().hooks.clear();
+    home.report.as_mut().unwrap().survey.certbot.as_mut().unwrap().hooks.clear();
     let path = "/.well-known/acme-challenge/";
     let line = directive(&format!("ProxyPass {path} http://vps{path}"));
     home.inspection.as_mut().unwrap().names[0].answerer = Answerer::Passed(line);
@@ -411,7 +411,7 @@ fn apache_that_does_not_run_is_one_finding() {
 #[test]
 fn an_address_of_nobody_is_stale_and_one_of_somebody_else_is_wrong() {
     let mut g = healthy();
-    g.hosts[HOME].report.as_mut().unwrap().addresses.remove(&address(V6));
+    g.hosts[HOME].report.as_mut().unwrap().survey.addresses.remove(&address(V6));
     for sight in sights(&mut g) {
         sight.presented.retain(|presented| presented.address == address(V4));
     }
@@ -430,7 +430,7 @@ fn an_address_of_nobody_is_stale_and_one_of_somebody_else_is_wrong() {
 #[test]
 fn an_address_behind_a_nat_is_known_by_the_certificate_that_it_presents() {
     let mut g = healthy();
-    g.hosts[VPS].report.as_mut().unwrap().addresses.remove(&address(V4));
+    g.hosts[VPS].report.as_mut().unwrap().survey.addresses.remove(&address(V4));
     assert_eq!(
         Matrix::of(&g).rows[0].addresses[1].owner.map(|host| host.label.clone()),
         Some(label(VPS))
@@ -475,7 +475,7 @@ fn a_name_with_one_kind_of_address_is_no_fault_where_all_can_renew() {
     }
     assert_eq!(found(&g), ["no-address - DNS"]);
     for host in &mut g.hosts {
-        host.report.as_mut().unwrap().lineages[0].authenticator = "dns-ovh".into();
+        host.report.as_mut().unwrap().lineages[0].survey.authenticator = "dns-ovh".into();
     }
     assert!(found(&g).is_empty(), "{:?}", found(&g));
     // An agent that must not ask there is no fault of the name's, either.
@@ -510,8 +510,10 @@ fn a_name_that_only_another_hosts_lineage_has_needs_a_certificate_at_each_of_its
     for (lacks, at, place) in [(VPS, 1, "A 192.0.2.10"), (HOME, 0, "AAAA 2001:db8::20")] {
         let mut g = healthy();
         g.hosts[lacks].report.as_mut().unwrap().lineages[0] = lineage("b", "CC");
-        let uncovered =
-            || Leaf { faults: vec![not_covered(&lineage("a", "AA").names[0])], ..leaf("CC") };
+        let uncovered = || Leaf {
+            faults: vec![not_covered(&lineage("a", "AA").survey.hostnames[0])],
+            ..leaf("CC")
+        };
         for sight in sights(&mut g) {
             sight.presented[at].leaf = Some(uncovered());
         }
@@ -570,11 +572,11 @@ fn clocks_limits_resolvers_and_unknown_names_are_told() {
     for (n, host) in g.hosts.iter_mut().enumerate() {
         let report = host.report.as_mut().unwrap();
         let lineage = &mut report.lineages[0];
-        lineage.issued = (0..2)
+        lineage.survey.issued = (0..2)
             .map(|m| Issued {
                 serial: format!("{n}{m}"),
-                not_before: report.clock,
-                name_set: lineage.name_set.clone(),
+                not_before: report.at,
+                name_set: lineage.name_set(),
             })
             .collect();
     }
@@ -600,7 +602,7 @@ fn a_ca_that_may_not_issue_is_told_by_the_record() {
     }
     assert_eq!(found(&g), ["caa-forbids - CAA of example"]);
     for host in &mut g.hosts {
-        host.report.as_mut().unwrap().lineages[0].server = Some("https://ca.lan/dir".into());
+        host.report.as_mut().unwrap().lineages[0].survey.server = Some("https://ca.lan/dir".into());
     }
     assert_eq!(found(&g), [""; 0], "nobody knows that CA's name");
     for sight in sights(&mut g) {
@@ -616,7 +618,7 @@ fn a_name_server_that_does_not_answer_is_one_finding_for_all_names() {
     let name = Hostname::parse("b.example").unwrap();
     g.names.push(name.clone());
     for host in &mut g.hosts {
-        host.report.as_mut().unwrap().lineages[0].names.push(name.clone());
+        host.report.as_mut().unwrap().lineages[0].survey.hostnames.push(name.clone());
         let sights = host.sights.as_mut().unwrap();
         sights.push(Sight { name: name.clone(), ..sights[0].clone() });
     }
@@ -637,7 +639,7 @@ fn a_name_server_that_does_not_answer_is_one_finding_for_all_names() {
 fn where_nobody_may_issue_no_ca_may() {
     let mut g = healthy();
     for host in &mut g.hosts {
-        host.report.as_mut().unwrap().lineages[0].server = Some("https://ca.lan/dir".into());
+        host.report.as_mut().unwrap().lineages[0].survey.server = Some("https://ca.lan/dir".into());
     }
     let at = Hostname::parse("example").unwrap();
     let record = CaaRecord { flags: 0, tag: "issue".into(), value: ";".into() };
@@ -753,7 +755,7 @@ fn one_cause_is_told_once_for_all_names() {
         let inspected = &mut host.inspection.as_mut().unwrap().names;
         inspected.push(InspectedName { name: name.clone(), ..inspected[0].clone() });
         host.plantings.as_mut().unwrap()[0].names.push(name.clone());
-        host.report.as_mut().unwrap().lineages[0].names.push(name.clone());
+        host.report.as_mut().unwrap().lineages[0].survey.hostnames.push(name.clone());
         let sights = host.sights.as_mut().unwrap();
         sights.push(Sight { name: name.clone(), ..sights[0].clone() });
     }

@@ -2,48 +2,65 @@
 
 use super::*;
 use crate::base::names::Hostname;
-use crate::fleet::host_report::{CertbotReport, DiskRoom, Issued, Routes};
+use crate::fleet::host_report::{
+    CertbotReport, DiskRoom, HostSurvey, Issued, LineageSurvey, LocalRoute, Versions,
+};
 
 /// A due lineage `name` for `name.example`.
 pub(crate) fn lineage(name: &str, serial: &str) -> LineageReport {
     LineageReport {
         name: name.into(),
-        names: vec![Hostname::parse(&format!("{name}.example")).unwrap()],
-        name_set: BTreeSet::from([format!("{name}.example")]),
-        server: None,
-        authenticator: "webroot".into(),
-        obstacle: None,
-        own_hook: false,
+        names: vec![format!("{name}.example")],
+        issuer: "CN=E5".into(),
         serial: serial.into(),
-        fingerprint: None,
+        not_before: day(10),
         not_after: day(40),
-        due: Due::Now,
-        issued: Vec::new(),
-        served_here: None,
+        days_left: 10,
+        renews_from: Some(day(20)),
+        automatic: true,
+        obstacle: None,
+        last: None,
+        survey: LineageSurvey {
+            hostnames: vec![Hostname::parse(&format!("{name}.example")).unwrap()],
+            authenticator: "webroot".into(),
+            ..LineageSurvey::default()
+        },
     }
 }
 
 /// A healthy host.
 pub(crate) fn report(lineages: Vec<LineageReport>) -> HostReport {
     HostReport {
-        program: "0".into(),
-        clock: day(30),
-        addresses: BTreeSet::new(),
+        at: day(30),
+        versions: Versions::default(),
         apache: None,
-        routes: Routes::default(),
+        last_reload: None,
         under_way: false,
-        certbot: Some(CertbotReport {
-            program: "/usr/bin/certbot".into(),
-            version: "certbot 2.1.0".into(),
-            asks_ca: false,
-            traps: Vec::new(),
-            hooks: HOOKS.map(str::to_owned).into(),
-        }),
+        hold: None,
+        starts: None,
+        findings: Vec::new(),
+        local: Vec::new(),
+        damaged: Vec::new(),
+        pending: false,
         lineages,
-        disks: vec![DiskRoom { path: "/etc".into(), free: 1 << 30 }],
+        last_run: None,
         notes: Vec::new(),
+        survey: HostSurvey {
+            addresses: BTreeSet::new(),
+            certbot: Some(CertbotReport {
+                asks_ca: false,
+                traps: Vec::new(),
+                hooks: HOOKS.map(str::to_owned).into(),
+            }),
+            disks: vec![DiskRoom { path: "/etc".into(), free: 1 << 30 }],
+        },
         odd: Vec::new(),
     }
+}
+
+/// The route of `name`, which is local.
+pub(crate) fn local(name: Hostname) -> LocalRoute {
+    LocalRoute { name, since: None, run: None, by: None }
 }
 
 fn day(n: i64) -> Timestamp {
@@ -60,13 +77,13 @@ fn host(name: &str, report: Result<HostReport, String>) -> Surveyed {
 
 /// `lineage`, which got certificates on `days` with serials that begin with `prefix`.
 fn issued(mut lineage: LineageReport, prefix: &str, days: &[i64]) -> LineageReport {
-    let name_set = lineage.name_set.clone();
+    let name_set = lineage.name_set();
     let issued = |(n, at): (usize, &i64)| Issued {
         serial: format!("{prefix}{n}"),
         not_before: day(*at),
         name_set: name_set.clone(),
     };
-    lineage.issued = days.iter().enumerate().map(issued).collect();
+    lineage.survey.issued = days.iter().enumerate().map(issued).collect();
     lineage
 }
 
@@ -97,7 +114,7 @@ fn all_that_is_due_is_one_run_a_host_in_configured_order() {
 
 #[test]
 fn what_is_not_due_is_left_unless_forced_or_the_ca_may_want_it() {
-    let later = LineageReport { due: Due::From(day(60)), ..lineage("a", "1") };
+    let later = LineageReport { renews_from: Some(day(60)), ..lineage("a", "1") };
     let mut asks = report(vec![later.clone()]);
     let hosts = [host("vps", Ok(report(vec![later])))];
     let plan = planned(&hosts, &Wish::default());
@@ -105,7 +122,7 @@ fn what_is_not_due_is_left_unless_forced_or_the_ca_may_want_it() {
     assert_eq!(plan.hosts[0].lineages[0].1, Decision::NotDue(day(60)));
     let force = Wish { force: true, ..Wish::default() };
     assert_eq!(asked(&planned(&hosts, &force)), [("vps", vec![])]);
-    asks.certbot.as_mut().unwrap().asks_ca = true;
+    asks.survey.certbot.as_mut().unwrap().asks_ca = true;
     let plan = planned(&[host("vps", Ok(asks))], &Wish::default());
     assert_eq!(plan.hosts[0].lineages[0].1, Decision::Ask);
 }
@@ -156,7 +173,7 @@ fn what_another_host_says_keeps_nobody_from_renewing_in_the_last_week() {
     let of = |days: i64, own: &[i64]| {
         let own =
             issued(LineageReport { not_after: day(30 + days), ..lineage("a", "2") }, "H", own);
-        let liar = LineageReport { due: Due::From(day(60)), ..liar.clone() };
+        let liar = LineageReport { renews_from: Some(day(60)), ..liar.clone() };
         let hosts = [host("vps", Ok(report(vec![liar]))), host("home", Ok(report(vec![own])))];
         planned(&hosts, &Wish::default())
     };
@@ -175,8 +192,8 @@ fn a_copied_certificate_counts_once_and_another_ca_not_at_all() {
     let copied = |name| host(name, Ok(report(vec![issued(lineage("a", "1"), "S", &[24, 25, 26])])));
     let plan = planned(&[copied("vps"), copied("home")], &Wish::default());
     assert_eq!(asked(&plan).len(), 2);
-    let other =
-        LineageReport { server: Some("https://ca.example/dir".into()), ..lineage("a", "1") };
+    let mut other = lineage("a", "1");
+    other.survey.server = Some("https://ca.example/dir".into());
     let hosts = [host("vps", Ok(report(vec![issued(other, "S", &[24, 25, 26, 27, 28])])))];
     assert_eq!(asked(&planned(&hosts, &Wish::default())).len(), 1);
     let limited = super::plan(&hosts, &Wish::default(), Some(5), day(30));
@@ -186,10 +203,10 @@ fn a_copied_certificate_counts_once_and_another_ca_not_at_all() {
 #[test]
 fn nothing_is_asked_where_no_hook_would_switch_the_route() {
     let mut bare = report(vec![lineage("a", "1")]);
-    bare.certbot.as_mut().unwrap().hooks.remove("post");
+    bare.survey.certbot.as_mut().unwrap().hooks.remove("post");
     let plan = planned(&[host("home", Ok(bare.clone()))], &Wish::default());
     assert!(matches!(plan.hosts[0].lineages[0].1, Decision::Refused(_)));
-    bare.lineages[0].authenticator = "dns-rfc2136".into();
+    bare.lineages[0].survey.authenticator = "dns-rfc2136".into();
     assert_eq!(asked(&planned(&[host("home", Ok(bare))], &Wish::default())).len(), 1);
 }
 
@@ -229,14 +246,14 @@ fn a_lineage_that_nobody_has_is_a_mistake() {
 #[test]
 fn what_a_person_should_look_at_is_said_with_its_host() {
     let mut seen = report(vec![]);
-    seen.routes.pending = true;
-    seen.disks[0].free = 20 << 20;
+    seen.pending = true;
+    seen.survey.disks[0].free = 20 << 20;
     let mut odd = host("home", Ok(seen.clone()));
     odd.skew = SignedDuration::from_secs(-90);
     let plan = planned(&[odd], &Wish::default());
     assert_eq!(plan.warnings.len(), 3, "{:?}", plan.warnings);
     assert!(plan.warnings.iter().all(|warning| warning.starts_with("home: ")));
-    seen.disks[0].free = 1 << 20;
+    seen.survey.disks[0].free = 1 << 20;
     assert!(obstacle(&seen).unwrap().contains("/etc"));
 }
 

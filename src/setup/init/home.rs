@@ -14,7 +14,7 @@ use crate::base::harmless;
 use crate::base::names::{Destination, HostLabel};
 use crate::config::{self, Settings};
 use crate::fleet::link::Way;
-use crate::fleet::protocol::StatusOrder;
+use crate::fleet::protocol::LookOrder;
 use crate::lease::question::{self, question_abroad};
 use crate::lease::wire::Ask;
 use crate::setup::configuration::{Pair, ssh_config};
@@ -318,7 +318,7 @@ fn try_way() -> Result<Opened, Error> {
     let arbiter = settings.hosts.iter().find(|host| Some(&host.name) == settings.arbiter.as_ref());
     let Some(arbiter) = arbiter else { return Ok(Opened::Not("it is no [[host]]".into())) };
     let way = Way::abroad(&settings, arbiter).patient(PATIENCE);
-    Ok(match way.ask(StatusOrder) {
+    Ok(match way.ask(LookOrder::Status) {
         Ok(_) => Opened::Open,
         Err(error) => Opened::Not(chain(&error)),
     })

@@ -13,7 +13,7 @@ fn judged(change: impl FnOnce(&mut Overview)) -> (u8, Vec<(String, Urgency)>) {
     (exit(&status), told)
 }
 
-fn found(status: &mut Overview) -> &mut Found {
+fn found(status: &mut Overview) -> &mut HostReport {
     status.hosts[1].found.as_mut().unwrap()
 }
 

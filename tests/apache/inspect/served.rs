@@ -9,8 +9,9 @@ use std::thread;
 use certbaton::base::codes::Code;
 use certbaton::base::finding::Severity;
 use certbaton::check::inspect::inspect;
+use certbaton::check::own_report::report;
 use certbaton::config::Settings;
-use certbaton::status;
+use certbaton::fleet::protocol::LookOrder;
 
 use support::apache::layout::Layout;
 use support::apache::{self, Network, Server};
@@ -202,7 +203,7 @@ fn a_name_beside_those_of_the_lineage_is_found_once_it_leads_here() {
             return;
         };
         assert_eq!(site.told(), ["!served-not-covered site.conf:11"]);
-        let status = status::asking::found(&site.settings()).findings.into_iter();
+        let status = report(&site.settings(), LookOrder::Status).findings.into_iter();
         let told: Vec<String> = status
             .filter(|finding| finding.code == Code::ServedNotCovered)
             .map(|finding| finding.names[0].to_string())

@@ -32,7 +32,7 @@ const PEERS: [(&str, &str); 11] = [
     ("ends half-way", "echo \"$hello\"; read order; printf '{\"status\":'"),
     (
         "lies",
-        "echo \"$hello\"; read order; echo '{\"status\":{}}'; echo '{\"survey\":7}'; sleep 1000",
+        "echo \"$hello\"; read order; echo '{\"status\":{}}'; echo '{\"report\":7}'; sleep 1000",
     ),
     (
         "grants twice",

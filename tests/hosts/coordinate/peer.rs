@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Instant;
 
 use certbaton::base::names::Hostname;
-use certbaton::fleet::host_report::{HostReport, LineageReport, Routes};
+use certbaton::fleet::host_report::{HostReport, LineageReport, LocalRoute};
 use certbaton::fleet::protocol::{AgentAnswer, line};
 use serde_json::Value;
 
@@ -35,11 +35,11 @@ impl Lair {
     /// What the peer says of itself: what this host would, but for `change`.
     pub(crate) fn says(&self, change: impl FnOnce(&mut HostReport)) {
         let mut report = self.tree.survey();
-        if let Some(certbot) = &mut report.certbot {
+        if let Some(certbot) = &mut report.survey.certbot {
             certbot.traps.clear();
         }
         change(&mut report);
-        let said = line(&AgentAnswer::Survey(Box::new(report))).unwrap();
+        let said = line(&AgentAnswer::Report(Box::new(report))).unwrap();
         fs::write(self.tree.base().join("peer.survey"), said).unwrap();
     }
 
@@ -62,8 +62,11 @@ fn own(report: &Value) -> (&Value, &Value) {
 #[test]
 fn names_that_a_peer_alone_says_are_local_cost_its_own_part() {
     let Some(lair) = Lair::second_after(ANSWERS) else { return };
-    let local = (0..5000).map(|n| Hostname::parse(&format!("n{n}.example.net")).unwrap());
-    lair.says(|report| report.routes = Routes { local: local.collect(), ..Routes::default() });
+    let local = |n| {
+        let name = Hostname::parse(&format!("n{n}.example.net")).unwrap();
+        LocalRoute { name, since: None, run: None, by: None }
+    };
+    lair.says(|report| report.local = (0..5000).map(local).collect());
     let (exit, report, said) = lair.coordinated();
     assert_eq!(own(&report), (&"renewed".into(), &"02".into()), "{report:#}");
     assert_eq!((exit, &report["stopped"]), (1, &Value::Null), "{report:#}");
@@ -79,20 +82,15 @@ fn a_giant_report_costs_its_bound_and_this_host_renews() {
         let one = report.lineages[0].clone();
         let lineage = |n: usize| {
             let name = Hostname::parse(&format!("n{n}.example.net")).unwrap();
-            let name_set = [name.to_string()].into();
-            let issued = Vec::new();
-            LineageReport {
-                name: format!("n{n}"),
-                names: vec![name],
-                name_set,
-                issued,
-                ..one.clone()
-            }
+            let names = vec![name.to_string()];
+            let mut survey = one.survey.clone();
+            (survey.hostnames, survey.issued) = (vec![name], Vec::new());
+            LineageReport { name: format!("n{n}"), names, survey, ..one.clone() }
         };
         report.lineages = (0..5000).map(lineage).collect();
         report.notes = (0..20_000).map(|n| format!("note {n}")).collect();
         // The name of this host's own loopback, which nobody asked to see.
-        report.lineages[0].names = vec![Hostname::parse("localhost").unwrap()];
+        report.lineages[0].survey.hostnames = vec![Hostname::parse("localhost").unwrap()];
     });
     let began = Instant::now();
     let (_, report, said) = lair.coordinated();

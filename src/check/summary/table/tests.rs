@@ -33,7 +33,7 @@ nothing wrong
 #[test]
 fn everything_fits_on_a_terminal_and_nothing_plays_with_it() {
     let mut gathered = healthy();
-    let mut long = lineage("a", "AA").names[0].clone();
+    let mut long = lineage("a", "AA").survey.hostnames[0].clone();
     for part in ["a-quite-long-name", "of-a-zone", "example"] {
         long = Hostname::parse(&format!("{part}.{long}")).unwrap();
     }

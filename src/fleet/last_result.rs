@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::base::names::Hostname;
-use crate::fleet::found::{LastResult, LineageResult, LocalRoute};
+use crate::fleet::host_report::{LastResult, LineageResult, LocalRoute};
 use crate::history::record::Kind;
 use crate::history::run::{Local, Outcome, Run};
 
@@ -91,7 +91,7 @@ pub fn routes(
         let local = switched.get(name.as_str());
         let run = local.and_then(|local| runs.iter().find(|run| run.id == local.run));
         LocalRoute {
-            name: name.to_string(),
+            name: name.clone(),
             since: local.map(|local| local.since).or(since),
             run: local.map(|local| local.run.clone()),
             by: run.filter(|run| run.kind.is_some()).map(|run| run.by.text()),
