@@ -285,7 +285,9 @@ impl<'a> Missed<'a> {
             }
             Answerer::Webroot | Answerer::Unknown => {
                 let effect = format!("{effect} ({}: {came})", self.address);
-                if let Some(unloaded) = unloaded(on) {
+                let mut unloaded = on.findings().iter().filter(|f| f.code == Code::UnloadedChange);
+                // Then its files do not tell what it answers.
+                if let Some(unloaded) = unloaded.next() {
                     let what = format!("{}, and {effect}", unloaded.what);
                     let place = unloaded.place.clone();
                     return found(Code::UnloadedChange, place, what, &unloaded.remedy);
@@ -300,12 +302,6 @@ impl<'a> Missed<'a> {
         let what = format!("`{}` {does}, so {effect} ({came})", line.text);
         found(code, line.place.clone().or(vhost), what, &remedy)
     }
-}
-
-/// What `host` has not loaded yet, so that its files do not tell what it answers.
-fn unloaded(host: &HostSeen) -> Option<&Finding> {
-    let mut findings = host.inspection.iter().flat_map(|inspection| &inspection.findings);
-    findings.find(|finding| finding.code == Code::UnloadedChange)
 }
 
 fn serve(webroot: &Webroot) -> String {

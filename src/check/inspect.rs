@@ -152,17 +152,16 @@ fn certificates(
             certificate_proof::prove(&doors, &listeners, HANDSHAKES, Knowledge::Configured)
         });
         if let Ok(Err(challenge_proof::Error::OldCertificate { name, address, fault })) = seen {
-            old(&name, address, *fault, out);
+            old(name, address, *fault, out);
         }
     }
 }
 
 /// A certificate that is on disk and not served, if that is not known already.
-fn old(name: &Hostname, address: SocketAddr, fault: Finding, out: &mut Inspection) {
-    if !out.findings.iter().any(|f| f.code == Code::OldCertificate && f.names.contains(name)) {
-        let (place, Finding { what, remedy, .. }) = (Some(address.to_string()), fault);
-        let found = Finding::new(Code::OldCertificate, place, what, remedy);
-        out.findings.push(found.about(vec![name.clone()]));
+fn old(name: Hostname, address: SocketAddr, fault: Finding, out: &mut Inspection) {
+    if !out.findings.iter().any(|f| f.code == Code::OldCertificate && f.names.contains(&name)) {
+        let (code, place) = (Code::OldCertificate, Some(address.to_string()));
+        out.findings.push(Finding { code, place, names: vec![name], ..fault });
     }
 }
 
@@ -181,7 +180,7 @@ fn foreign(server: &WebServer, known: &Lineages, is_busy: bool, out: &mut Inspec
                 server.reload,
                 lineage.live.join("fullchain.pem").display()
             );
-            old(&name, address, Finding { remedy, ..*fault }, out);
+            old(name, address, Finding { remedy, ..*fault }, out);
         }
     }
 }
@@ -273,18 +272,13 @@ fn switchable(
             true
         }
         Err(refusals) => {
-            for mut refusal in refusals {
-                let place = refusal.origin.take().map(|origin| texts.place(&origin));
-                let said = refusal.to_string();
-                name.obstacles.push(match &place {
-                    Some(place) => format!("{place}: {said}"),
-                    None => said,
-                });
+            for refusal in refusals {
+                let place = refusal.origin.map(|origin| texts.place(&origin));
+                let (what, remedy) = (refusal.reason, refusal.remedy);
+                let found = Finding::new(Code::CannotSwitch, place, what, remedy);
+                name.obstacles.push(found.to_string());
                 if seen.fate == Handling::Passed {
-                    let (what, remedy) = (refusal.reason, refusal.remedy);
-                    let mut found = Finding::new(Code::CannotSwitch, place, what, remedy);
-                    found.names.push(name.name.clone());
-                    findings.push(found);
+                    findings.push(found.about(vec![name.name.clone()]));
                 }
             }
             false

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use jiff::SignedDuration;
 
+use crate::base::finding::Finding;
 use crate::base::names::{HostLabel, Hostname};
 use crate::ca::sight::{Answer, Leaf, Miss, MissKind, Planted, Planting, Presented, Sight};
 use crate::fleet::host_report::{HostReport, LineageReport};
@@ -120,6 +121,11 @@ impl HostSeen {
     /// What it knows of `name`.
     pub fn inspected(&self, name: &Hostname) -> Option<&InspectedName> {
         self.inspection.as_ref().ok()?.names.iter().find(|known| known.name == *name)
+    }
+
+    /// What it found wrong on itself.
+    pub fn findings(&self) -> &[Finding] {
+        self.inspection.as_ref().map(|inspection| &inspection.findings[..]).unwrap_or_default()
     }
 
     /// What was planted for `name`.

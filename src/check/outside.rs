@@ -20,7 +20,6 @@ use crate::check::schedule;
 use crate::check::unreachable;
 use crate::fleet::budget::{Budget, LETS_ENCRYPT};
 use crate::fleet::host_report::LineageReport;
-use crate::fleet::inspection::Inspection;
 use crate::fleet::judged;
 use crate::fleet::mismatch::{Comparison, mismatch};
 
@@ -47,11 +46,8 @@ fn host(matrix: &Matrix<'_>, host: &HostSeen) -> Vec<Finding> {
     let Ok(report) = &host.report else {
         return unreachable::down(matrix, host).into_iter().collect();
     };
-    let has_told = |inspection: &Inspection| {
-        inspection.findings.iter().any(|found| found.code.is_of_the_web_server())
-    };
     if let Some(why) = &report.apache
-        && !host.inspection.as_ref().is_ok_and(has_told)
+        && !host.findings().iter().any(|found| found.code.is_of_the_web_server())
     {
         let remedy = "correct it until it passes its own test, and see that it runs";
         found.push(Finding::new(Code::Apache, None, why.clone(), remedy).on(&host.label));

@@ -24,8 +24,7 @@ pub fn dead(matrix: &Matrix<'_>, at: &AddressSeen<'_>, miss: &Miss) -> Finding {
         );
         return Finding::new(Code::StaleRecord, Some(record(address)), what, whose::RECORD);
     };
-    let inspected = owner.inspection.iter().flat_map(|inspection| &inspection.findings);
-    if let Some(reason) = inspected.into_iter().find(|f| f.code == Code::ApacheNotRunning) {
+    if let Some(reason) = owner.findings().iter().find(|f| f.code == Code::ApacheNotRunning) {
         return reason.clone();
     }
     if let Some(down) = down(matrix, owner) {

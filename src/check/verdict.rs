@@ -36,8 +36,7 @@ pub fn verdict(matrix: &Matrix<'_>) -> (Vec<Renewal>, Vec<Finding>) {
         }));
     }
     findings.extend(dead_ends(matrix));
-    let inspected = hosts.iter().filter_map(|host| host.inspection.as_ref().ok());
-    let inspected = inspected.flat_map(|inspection| inspection.findings.iter().cloned());
+    let inspected = hosts.iter().flat_map(|host| host.findings().iter().cloned());
     let mut all = known_by_its_line(inspected.collect(), findings);
     let outside = outside::findings(matrix);
     let by_line = |seen: &Finding| {

@@ -47,10 +47,9 @@ pub fn message<'a>(ledger: &'a AlarmLedger, from: &'a str, at: Timestamp) -> Opt
 fn text(changes: &[Announcement], from: &str, omitted: u64, open: usize) -> String {
     let mut text = String::new();
     for change in changes {
-        let word = match (change.event, change.severity) {
-            (ProblemEvent::Failure, Urgency::Critical) => "CRITICAL",
-            (ProblemEvent::Failure, Urgency::Warning) => "WARNING",
-            (ProblemEvent::Recovery, _) => "over",
+        let word = match change.event {
+            ProblemEvent::Failure => change.severity.word().to_uppercase(),
+            ProblemEvent::Recovery => "over".to_owned(),
         };
         // Writing to a string cannot fail.
         writeln!(text, "{word}: {}", change.text).ok();
@@ -69,12 +68,9 @@ fn text(changes: &[Announcement], from: &str, omitted: u64, open: usize) -> Stri
 impl Message<'_> {
     /// The essence, for programs that read no JSON.
     pub fn variables(&self) -> [(&'static str, String); 4] {
-        let word = |value: serde_json::Result<String>| {
-            value.unwrap_or_default().trim_matches('"').to_owned()
-        };
         [
-            ("CERTBATON_EVENT", word(serde_json::to_string(&self.event))),
-            ("CERTBATON_SEVERITY", word(serde_json::to_string(&self.severity))),
+            ("CERTBATON_EVENT", self.event.word().to_owned()),
+            ("CERTBATON_SEVERITY", self.severity.word().to_owned()),
             ("CERTBATON_FROM", self.from.to_owned()),
             ("CERTBATON_TEXT", self.text.clone()),
         ]

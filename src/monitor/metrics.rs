@@ -26,9 +26,9 @@ pub fn metrics(status: &Overview, version: &str) -> String {
         "certbaton_status_problems",
         "What certbaton status finds wrong, by severity, over all hosts.",
     );
-    for (name, severity) in [("warning", Urgency::Warning), ("critical", Urgency::Critical)] {
+    for severity in [Urgency::Warning, Urgency::Critical] {
         let count = status.wrong.iter().filter(|wrong| wrong.severity == severity).count();
-        problems.sample(&[("severity", name)], i64::try_from(count).unwrap_or(i64::MAX));
+        problems.sample(&[("severity", severity.word())], i64::try_from(count).unwrap_or(i64::MAX));
     }
     let mut problem = out.gauge(
         "certbaton_status_problem",

@@ -39,6 +39,16 @@ pub enum ProblemEvent {
     Recovery,
 }
 
+impl ProblemEvent {
+    /// As programs read it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Failure => "failure",
+            Self::Recovery => "recovery",
+        }
+    }
+}
+
 /// One thing to say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

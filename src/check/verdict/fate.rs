@@ -221,7 +221,6 @@ impl Case<'_> {
             // `outside` says what is wrong with the records.
             return Some(Vec::new());
         }
-        let findings = &self.host.inspection.as_ref().ok()?.findings;
         let stops = |finding: &&Finding| match finding.code {
             Code::Configtest | Code::DamagedBlock => self.is_hooked(),
             Code::WebrootUnreadable => finding.names.contains(self.row.name),
@@ -234,7 +233,7 @@ impl Case<'_> {
             Code::ArbiterUnreachable => self.is_hooked() && finding.severity == Severity::Problem,
             _ => false,
         };
-        findings.iter().find(stops).map(|finding| vec![finding.clone()])
+        self.host.findings().iter().find(stops).map(|finding| vec![finding.clone()])
     }
 
     /// Whether a renewal switches.
