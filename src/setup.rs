@@ -9,7 +9,8 @@
 //! | [`keys`] | public keys of ssh, and the lines that hold them |
 //! | [`manifest`] | what was written, and how each of it is taken back |
 //! | [`ledger`] | making changes so that they can be taken back |
-//! | [`apache_files`] | changes of what Apache reads |
+//! | [`adopt`] | hooks of an older set-up: what is done about them, and what a person is told |
+//! | [`apache_files`] | what Apache reads, taken back |
 //! | [`show`] | changes for people |
 //! | [`machine`] | systemd, the user certbaton, sudo |
 //! | [`openssh`] | OpenSSH's programs |

@@ -98,8 +98,7 @@ mod tests {
         assert_eq!(of(&recover::Error::Lease(right::Error::Refused(grace))), Exit::Config);
         let undone = report::Error::Undone(Box::new(held().into()));
         assert_eq!(of(&setup::error::Error::Unswitchable(undone)), Exit::Busy);
-        let adopted = setup::adopt::Error::File(others_may_change_it());
-        assert_eq!(of(&setup::error::Error::Found(adopted.into())), Exit::Unsafe);
+        assert_eq!(of(&setup::error::Error::File(others_may_change_it())), Exit::Unsafe);
     }
 
     #[test]

@@ -52,9 +52,8 @@ enum Unusable {
 /// Reads every `renewal/*.conf` of `config_dir`, in certbot's order, with the
 /// names of its certificate. No such directory is no lineage.
 pub fn lineages(config_dir: &Path) -> Result<Lineages, Error> {
-    let directory = config_dir.join("renewal");
     let mut found = Lineages::default();
-    for path in configurations(&directory)? {
+    for path in renewal_files(config_dir)? {
         match lineage(&path) {
             Ok(lineage) => found.usable.push(lineage),
             Err(error) => found.refused.push(refused(&path, &error)),
@@ -64,9 +63,10 @@ pub fn lineages(config_dir: &Path) -> Result<Lineages, Error> {
 }
 
 /// `storage.py:renewal_conf_files`: sorted; like glob(3), without hidden files.
-fn configurations(directory: &Path) -> Result<Vec<PathBuf>, Error> {
-    let failed = |source| Error { path: directory.to_owned(), source };
-    let entries = match fs::read_dir(directory) {
+pub fn renewal_files(config_dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let directory = config_dir.join("renewal");
+    let failed = |source| Error { path: directory.clone(), source };
+    let entries = match fs::read_dir(&directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(failed)?,
     };

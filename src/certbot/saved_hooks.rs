@@ -82,23 +82,36 @@ pub fn in_options(text: &str) -> Vec<SavedHook> {
 }
 
 /// `bytes` without the lines of `gone`.
-pub fn without(bytes: &[u8], gone: &[&SavedHook]) -> Vec<u8> {
+pub fn without(bytes: &[u8], gone: &[SavedHook]) -> Vec<u8> {
     each_line(bytes, gone, |_| Vec::new())
 }
 
 /// `bytes` with the lines of `gone` commented out, each below a line that says why.
-pub fn commented_out(bytes: &[u8], gone: &[&SavedHook]) -> Vec<u8> {
+pub fn commented_out(bytes: &[u8], gone: &[SavedHook]) -> Vec<u8> {
     each_line(bytes, gone, |line| {
         let end: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
         [NOTE.as_bytes(), end, b"# ", line].concat()
     })
 }
 
-/// Above a line that was commented out.
+/// `bytes` with the lines that [`commented_out`] took out as they were, if there are any.
+pub fn put_back(bytes: &[u8]) -> Option<Vec<u8>> {
+    let is_note = |line: &[u8]| line.trim_ascii_end() == NOTE.as_bytes();
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|&b| b == b'\n').collect();
+    let is_below = |at: usize| at > 0 && is_note(lines[at - 1]);
+    let whole = lines.iter().enumerate().filter(|(_, line)| !is_note(line));
+    let kept = whole.map(|(at, line)| match line.strip_prefix(b"# ") {
+        Some(hook) if is_below(at) => hook,
+        _ => line,
+    });
+    lines.iter().any(|line| is_note(line)).then(|| kept.collect::<Vec<&[u8]>>().concat())
+}
+
+/// Above a line that was commented out, so that this can be undone by the file alone.
 const NOTE: &str =
     "# certbaton init: commented out, certbaton's own hooks in renewal-hooks do this now";
 
-fn each_line(bytes: &[u8], chosen: &[&SavedHook], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+fn each_line(bytes: &[u8], chosen: &[SavedHook], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let is_chosen = |at: &usize| chosen.iter().any(|s| (s.lines.0..=s.lines.1).contains(at));
     let lines = bytes.split_inclusive(|&b| b == b'\n').zip(1..);
     lines.flat_map(|(line, at)| if is_chosen(&at) { change(line) } else { line.to_vec() }).collect()
@@ -126,10 +139,10 @@ pre_hook = /srv/www";
         let found = in_renewal(&configobj::parse(RENEWAL.as_bytes()).unwrap());
         let told: Vec<_> = found.iter().map(|s| (s.key.as_str(), s.lines)).collect();
         assert_eq!(told, [("pre_hook", (5, 5)), ("renew_hook", (6, 7))]);
-        let left = without(RENEWAL.as_bytes(), &[&found[0]]);
+        let left = without(RENEWAL.as_bytes(), &found[..1]);
         let expected = RENEWAL.split_inclusive('\n').enumerate().filter(|(at, _)| *at != 4);
         assert_eq!(left, expected.map(|(_, l)| l).collect::<String>().into_bytes());
-        let left = without(RENEWAL.as_bytes(), &found.iter().collect::<Vec<_>>());
+        let left = without(RENEWAL.as_bytes(), &found);
         assert!(String::from_utf8(left).unwrap().contains("webroot\r\nserver = s\r\n"));
     }
 
@@ -139,10 +152,25 @@ pre_hook = /srv/www";
         let found = in_options(text);
         let told: Vec<_> = found.iter().map(|s| (s.command.as_str(), s.lines.0)).collect();
         assert_eq!(told, [("perl x", 2), ("y", 3), ("z", 6)]);
-        let left = String::from_utf8(commented_out(text.as_bytes(), &[&found[0], &found[2]]));
+        let old = [found[0].clone(), found[2].clone()];
+        let left = String::from_utf8(commented_out(text.as_bytes(), &old));
         let expected = format!(
             "# all\n{NOTE}\n# pre-hook = perl x\nrenew-hook: y\n; pre-hook = z\nkey-type = rsa\n{NOTE}\n# post_hook = z"
         );
         assert_eq!(left.unwrap(), expected);
+        assert_eq!(put_back(expected.as_bytes()), Some(text.as_bytes().to_vec()));
+        assert_eq!(put_back(text.as_bytes()), None);
+    }
+
+    #[test]
+    fn a_hook_of_several_lines_comes_back_byte_for_byte() {
+        let found = in_renewal(&configobj::parse(RENEWAL.as_bytes()).unwrap());
+        let out = commented_out(RENEWAL.as_bytes(), &found);
+        let left = configobj::parse(&out).unwrap();
+        assert_eq!(in_renewal(&left), []);
+        assert_eq!(put_back(&out), Some(RENEWAL.as_bytes().to_vec()));
+        // certbot has written the file again since, with its own line ends.
+        let again = String::from_utf8(out).unwrap().replace("\r\n", "\n");
+        assert_eq!(put_back(again.as_bytes()), Some(RENEWAL.replace("\r\n", "\n").into_bytes()));
     }
 }

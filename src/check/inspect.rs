@@ -24,7 +24,7 @@ use crate::check::directive::Texts;
 use crate::check::faults::{RenewedName, faults, unswitchable};
 use crate::check::health;
 use crate::check::leftovers;
-use crate::check::marks;
+use crate::check::marks::{self, MarkedLine};
 use crate::check::presented;
 use crate::check::reading::{self, RealDisk};
 use crate::check::this_host::under_way;
@@ -289,9 +289,12 @@ fn switchable(
 /// What an old hook may have left commented out, once for each file.
 fn marked(observed: &Observation) -> Vec<Finding> {
     let of = |(file, document): (&String, &Document)| {
-        let unsure = marks::judge(document.bytes(), None).unsure;
-        let mut found = marks::unsure(file, document.bytes(), &unsure).into_iter().next()?;
-        if let more @ 1.. = unsure.len() - 1 {
+        let text = document.bytes();
+        // Those behind two `#` or more are told as left behind for certain.
+        let lines: Vec<MarkedLine> =
+            marks::commented_out(text).into_iter().filter(|line| line.fewest == 1).collect();
+        let mut found = marks::finding(file, text, lines.first()?.number);
+        if let more @ 1.. = lines.len() - 1 {
             found.what = format!("{}, and {more} more in this file", found.what);
         }
         Some(found)

@@ -17,7 +17,7 @@ use crate::base::names::Hostname;
 use crate::base::process;
 use crate::certbot::configobj;
 use crate::certbot::installed;
-use crate::certbot::lineages::Lineages;
+use crate::certbot::lineages::{self, Lineages};
 use crate::certbot::old_hook::{self, is_ours, lines, program};
 use crate::certbot::saved_hooks::{self, SavedHook, Stage};
 use crate::certbot::version::Version;
@@ -166,8 +166,14 @@ fn option_hooks(file: &Path, text: &str) -> Vec<Script> {
     saved.map(script).collect()
 }
 
-/// Whether an old hook is here, in use or out of it: among the files of renewal-hooks, or named by one.
+/// Whether an old hook is here, in use or out of it: among the files of renewal-hooks, or named by one, or
+/// commented out by `init`.
 pub(crate) fn has_old_hook(directory: &Path) -> bool {
+    let saved = lineages::renewal_files(directory).unwrap_or_default().into_iter();
+    let mut saved = saved.chain(options_files(directory)).filter_map(|path| text(&path));
+    if saved.any(|text| saved_hooks::put_back(text.as_bytes()).is_some()) {
+        return true;
+    }
     hook_files(directory).iter().filter_map(|hook| text(&hook.path)).any(|whole| {
         let mut named = whole.lines().filter_map(program).filter_map(text);
         let toggles =

@@ -1,37 +1,29 @@
-//! flow: adopts an old set-up, in which hooks comment ProxyPass lines out and in again: what to change, and what a person has to do.
+//! flow: puts the hooks of an older set-up out of use, and says what a person has to do about the rest.
 //!
-//! Reads and decides, changes nothing. No file of the user's is deleted, and a
-//! `#` goes only where it is certain that a hook wrote it.
+//! Reads and decides, changes nothing. Two edits are offered: a hook that is saved in a file of
+//! certbot's is commented out, and a script in renewal-hooks loses its execute bits. Files that
+//! Apache reads are their owner's: what an old hook left in them is told by file and line.
 
-pub mod disposal;
-pub mod proving;
-pub mod restored;
-pub mod sites;
+use std::path::Path;
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
-use crate::apache::complaint::Complaint;
-use crate::apache::dump::Origin;
-use crate::apache::misread;
-use crate::apache::server;
-use crate::base::exit::{CarriesExit, Exit};
+use crate::apache::document::Document;
+use crate::base::codes::Code;
 use crate::base::files;
 use crate::base::finding::Finding;
 use crate::base::host;
 use crate::base::process;
 use crate::certbot::configobj;
 use crate::certbot::lineages;
-use crate::certbot::old_hook::{self, HookPurpose, purpose};
+use crate::certbot::old_hook::{HookPurpose, Mixture, is_ours, purpose};
 use crate::certbot::running::LOCK_FILE;
-use crate::certbot::saved_hooks as saved;
+use crate::certbot::saved_hooks::{self, SavedHook};
 use crate::check::hooks::HookFile;
+use crate::check::marks;
 use crate::check::reading;
 use crate::check::schedule;
 use crate::config::Settings;
-use crate::setup::adopt::disposal::{OldHook, SavedHooks, SettingsFile};
-use crate::setup::adopt::sites::Twin;
-use crate::setup::change::Change;
+use crate::setup::change::{Change, What};
+use crate::setup::error::Error;
 use crate::switch::observe::Observation;
 use crate::switch::oddity;
 use crate::switch::report;
@@ -39,93 +31,38 @@ use crate::switch::report;
 /// What an old set-up comes to; empty if there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Adoption {
-    /// What to change, in this order: Apache's files first, so that a run that ends
-    /// between them still finds the hooks that explain the rest.
+    /// What to change.
     pub changes: Vec<Change>,
-    /// What only a person can decide.
+    /// What only a person can decide, or do.
     pub findings: Vec<Finding>,
-}
-
-impl Adoption {
-    fn add(&mut self, other: Self) {
-        self.changes.extend(other.changes);
-        self.findings.extend(other.findings);
-    }
-}
-
-/// Why nothing can be adopted; nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// What is commented out now may be so on purpose.
-    #[error(
-        "certbot is running, and its hooks may have changed Apache's files just now; nothing was changed: wait until it has ended, then try again"
-    )]
-    Busy,
-    /// Our own lines are in the files.
-    #[error(
-        "the challenge path of {0} is switched to this host; nothing was changed: run certbaton recover, then try again"
-    )]
-    Switched(String),
-    /// Apache refuses what it would read.
-    #[error(
-        "Apache refuses its configuration without the # of the old hook: {0}; nothing was changed: repair the line, then try again"
-    )]
-    Candidate(Complaint),
-    /// The files would mean more than they should.
-    #[error(
-        "{0}: taking the # of the old hook away would change more than ProxyPass lines; nothing was changed: compare the file with the one in sites-available"
-    )]
-    Stranger(Origin),
-    /// Apache's answer is not understood.
-    #[error(transparent)]
-    Dump(#[from] misread::Error),
-    /// Apache.
-    #[error(transparent)]
-    Apache(#[from] server::Error),
-    /// A switch's own errors.
-    #[error(transparent)]
-    Route(#[from] report::Error),
-    /// certbot's lineages.
-    #[error(transparent)]
-    Lineages(#[from] lineages::Error),
-    /// A file.
-    #[error(transparent)]
-    File(#[from] files::Error),
-    /// The rights of a script cannot be seen.
-    #[error("cannot look at {}", .0.display())]
-    Mode(PathBuf, #[source] std::io::Error),
-    /// Who holds certbot's lock cannot be seen.
-    #[error(transparent)]
-    Process(#[from] process::Error),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Busy => Exit::Busy,
-            Self::Dump(error) => error.exit(),
-            Self::Apache(error) => error.exit(),
-            Self::Route(error) => error.exit(),
-            Self::Lineages(error) => error.exit(),
-            Self::File(error) => error.exit(),
-            Self::Process(error) => error.exit(),
-            Self::Switched(_) | Self::Candidate(_) | Self::Stranger(_) | Self::Mode(..) => {
-                Exit::Failed
-            }
-        }
-    }
+    /// A hook was found that comments ProxyPass lines out or in.
+    is_proven: bool,
 }
 
 /// Finds the old set-up and what to make of it.
 pub fn adoption(settings: &Settings, observed: &Observation) -> Result<Adoption, Error> {
     let directory = &settings.certbot_directory;
-    let old = Old::read(directory)?;
-    if !old.is_proven() {
+    let mut found = Adoption::default();
+    for path in lineages::renewal_files(directory)? {
+        found.saved(&path, |bytes| {
+            // What certbot cannot read runs no hook.
+            saved_hooks::in_renewal(&configobj::parse(bytes).unwrap_or_default())
+        })?;
+    }
+    for path in reading::options_files(directory) {
+        found.saved(&path, |bytes| saved_hooks::in_options(&String::from_utf8_lossy(bytes)))?;
+    }
+    for hook in reading::hook_files(directory).iter().filter(|hook| hook.is_run()) {
+        found.script(hook)?;
+    }
+    for (file, text) in reading::schedules() {
+        found.scheduled(&file, &text);
+    }
+    if !found.is_proven {
         return Ok(Adoption::default());
     }
     if process::lock_holder(&directory.join(LOCK_FILE))?.is_some() {
-        return Err(Error::Busy);
+        return Err(Error::CertbotRuns);
     }
     if let Some(route) = observed.local.first() {
         return Err(Error::Switched(route.name.to_string()));
@@ -133,156 +70,146 @@ pub fn adoption(settings: &Settings, observed: &Observation) -> Result<Adoption,
     if let Some(damage) = observed.damaged.first() {
         return Err(report::Error::Damaged(damage.clone()).into());
     }
-    let mut out = Adoption::default();
-    old.sites(observed, &mut out)?;
-    out.changes.extend(old.saved.iter().filter_map(SavedHooks::change));
-    out.changes.extend(old.scripts.iter().filter_map(OldHook::change));
-    out.findings.extend(old.saved.iter().flat_map(SavedHooks::findings));
-    out.findings.extend(old.scripts.iter().filter_map(OldHook::finding));
-    let scheduled = old.scheduled.into_iter();
-    out.findings.extend(scheduled.map(|line| disposal::scheduled(line.place, &line.text)));
-    Ok(out)
+    for (file, document) in &observed.documents {
+        found.left_in(file, document)?;
+    }
+    Ok(found)
 }
 
-/// Everything that runs at a renewal, and what it does.
-struct Old {
-    saved: Vec<SavedHooks>,
-    scripts: Vec<OldHook>,
-    scheduled: Vec<schedule::CronLine>,
-    /// The texts of what toggles, which name the files that it changes.
-    texts: Vec<String>,
-}
-
-impl Old {
-    fn read(directory: &Path) -> Result<Self, Error> {
-        let mut old = Self {
-            saved: Vec::new(),
-            scripts: Vec::new(),
-            scheduled: Vec::new(),
-            texts: Vec::new(),
-        };
-        let renewals = directory.join("renewal");
-        let names = match files::list(&renewals) {
-            Err(error) if error.is_missing() => Vec::new(),
-            names => names?,
-        };
-        for name in names {
-            let bytes = name.as_encoded_bytes();
-            if bytes.ends_with(b".conf") && !bytes.starts_with(b".") {
-                old.saved_in(renewals.join(&name), SettingsFile::Renewal)?;
-            }
-        }
-        for path in reading::options_files(directory) {
-            old.saved_in(path, SettingsFile::Options)?;
-        }
-        for hook in reading::hook_files(directory).into_iter().filter(HookFile::is_run) {
-            old.script(hook.path)?;
-        }
-        for (file, text) in reading::schedules() {
-            let lines: Vec<_> = schedule::toggles(&file, &text).collect();
-            if !lines.is_empty() {
-                old.texts.push(text);
-                old.scheduled.extend(lines);
-            }
-        }
-        Ok(old)
-    }
-
-    fn saved_in(&mut self, path: PathBuf, kind: SettingsFile) -> Result<(), Error> {
-        let bytes = match files::read_trusted(&path) {
-            Err(error) if error.is_missing() => return Ok(()),
-            bytes => bytes?,
-        };
-        let saved = match kind {
-            // What certbot cannot read runs no hook.
-            SettingsFile::Renewal => {
-                saved::in_renewal(&configobj::parse(&bytes).unwrap_or_default())
-            }
-            SettingsFile::Options => saved::in_options(&String::from_utf8_lossy(&bytes)),
-        };
-        let judged = saved.into_iter().filter_map(|saved| {
-            let deed = self.judge(&saved.command)?;
-            Some((saved, deed))
-        });
-        let hooks = judged.collect();
-        self.saved.push(SavedHooks { path, bytes, kind, hooks });
-        Ok(())
-    }
-
-    fn script(&mut self, path: PathBuf) -> Result<(), Error> {
-        let judged = reading::text(&path).and_then(|text| self.judge(&text));
-        let Some(deed) = judged else { return Ok(()) };
-        let mode = if files::is_plain_file(&path) {
-            Some(host::mode(&path).map_err(|source| Error::Mode(path.clone(), source))?)
-        } else {
-            None
-        };
-        self.scripts.push(OldHook { path, mode, deed });
-        Ok(())
-    }
-
+impl Adoption {
     /// What a hook does; none if it is certbaton's own.
     fn judge(&mut self, text: &str) -> Option<HookPurpose> {
         let found = purpose(text, &reading::text);
-        if found.is_proof() {
-            let named = old_hook::program(text).and_then(reading::text);
-            self.texts.extend(named.into_iter().chain([text.to_owned()]));
-        } else if old_hook::is_ours(text) {
-            return None;
-        }
-        Some(found)
+        self.is_proven |= found.is_proof();
+        (found.is_proof() || !is_ours(text)).then_some(found)
     }
 
-    fn is_proven(&self) -> bool {
-        !self.texts.is_empty()
-    }
-
-    /// Whether a hook writes to the file that Apache opened as `file`.
-    ///
-    /// An editor that changes a file in place puts a new one where a link was, and leaves the link's
-    /// target alone (`perlrun(1)`, -i), unless it is told to follow.
-    fn writes_to(&self, file: &Path, real: &Path) -> bool {
-        let names = |path: &Path| {
-            let in_text =
-                |directory: &str| self.texts.iter().any(|text| sites::names(text, directory));
-            oddity::is_site(path) || path.parent().and_then(Path::to_str).is_some_and(in_text)
+    fn saved(&mut self, path: &Path, hooks: impl Fn(&[u8]) -> Vec<SavedHook>) -> Result<(), Error> {
+        let bytes = match files::read_trusted(path) {
+            Err(error) if error.is_missing() => return Ok(()),
+            bytes => bytes?,
         };
-        let follows = || self.texts.iter().any(|text| text.contains("--follow-symlinks"));
-        if files::is_plain_file(file) {
-            names(file)
-        } else {
-            names(real) || follows() && names(file)
+        let mut old = Vec::new();
+        for hook in hooks(&bytes) {
+            match self.judge(&hook.command) {
+                Some(purpose) if purpose.is_old() => old.push(hook),
+                Some(purpose) => {
+                    let what =
+                        format!("{} does something else and stays ({})", hook.key, hook.command);
+                    self.findings.push(stays(&purpose, (path, hook.lines.0), what));
+                }
+                None => {}
+            }
+        }
+        if !old.is_empty() {
+            let keys: Vec<&str> = old.iter().map(|hook| hook.key.as_str()).collect();
+            let why = format!("the old hook's {} commented out: {INSTEAD}", keys.join(", "));
+            let what = What::Comment { bytes: saved_hooks::commented_out(&bytes, &old) };
+            self.changes.push(Change { path: path.to_owned(), what, why });
+        }
+        Ok(())
+    }
+
+    fn script(&mut self, hook: &HookFile) -> Result<(), Error> {
+        let path = &hook.path;
+        let judged = reading::text(path).and_then(|text| self.judge(&text));
+        match judged {
+            Some(purpose) if !purpose.is_old() => {
+                let what = "this script does something else and stays".to_owned();
+                self.findings.push(stays(&purpose, (path, 1), what));
+            }
+            Some(_) if files::is_plain_file(path) => {
+                // certbot passes over what cannot be run (`hooks.py:list_hooks`).
+                let mode = host::mode(path).map_err(|source| Error::Mode(path.clone(), source))?;
+                let why = format!("the old hook, which certbot then ignores: {INSTEAD}");
+                let what = What::Mode(mode & !0o111);
+                self.changes.push(Change { path: path.clone(), what, why });
+            }
+            Some(_) => self.findings.push(Finding::new(
+                Code::OldHookLink,
+                Some(path.display().to_string()),
+                "a link to the script of the old hook, which stays in use",
+                format!("remove the link: rm {}", path.display()),
+            )),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn scheduled(&mut self, file: &Path, text: &str) {
+        for line in schedule::toggles(file, text) {
+            self.is_proven = true;
+            self.findings.push(Finding::new(
+                Code::OldHookScheduled,
+                Some(line.place),
+                format!("the old hook, started from here; it was not touched ({})", line.text),
+                format!("take that part out; {INSTEAD}"),
+            ));
         }
     }
 
-    fn sites(&self, observed: &Observation, out: &mut Adoption) -> Result<(), Error> {
-        let mut seen = BTreeSet::new();
-        for (name, document) in &observed.documents {
-            let file = Path::new(name);
-            let real = files::real_path(file)?;
-            if !seen.insert(real.clone()) {
-                continue;
-            }
-            let twin = twin(file, &real)?;
-            if self.writes_to(file, &real) {
-                out.add(sites::site(name, &real, document.bytes(), twin.as_ref()));
-            } else {
-                // Which files a script comes to is not always to be seen in it.
-                out.findings.extend(sites::unsure(name, document.bytes()));
-            }
+    /// What the old hook left in the file that Apache opens as `file`.
+    fn left_in(&mut self, file: &str, document: &Document) -> Result<(), Error> {
+        let text = document.bytes();
+        let lines = marks::commented_out(text);
+        self.findings.extend(lines.iter().map(|line| marks::finding(file, text, line.number)));
+        let path = Path::new(file);
+        // Where an editor changes a file in place, it puts a new one where the link was (`perlrun(1)`, -i).
+        let is_copy = oddity::is_site(path) && files::is_plain_file(path);
+        let namesake = oddity::namesake(path).filter(|twin| is_copy && files::exists(twin));
+        if let Some(twin) = namesake {
+            self.findings.push(copied(path, text, &twin, &files::read_foreign(&twin)?));
         }
         Ok(())
     }
 }
 
-/// The file that a link of this name would lead to, where a regular file stands.
-fn twin(file: &Path, real: &Path) -> Result<Option<Twin>, Error> {
-    let is_copy = oddity::is_site(file) && files::is_plain_file(file);
-    let Some(path) = oddity::namesake(file).filter(|path| is_copy && files::exists(path)) else {
-        return Ok(None);
+/// A hook that is not only the old one, or not the old one at all.
+fn stays(purpose: &HookPurpose, (file, line): (&Path, usize), what: String) -> Finding {
+    let place = |file: &Path, line: usize| Some(format!("{}:{line}", file.display()));
+    let HookPurpose::Both(Mixture { script, line: within, toggle, rest }) = purpose else {
+        let remedy = "remove it by hand if it belongs to the old hook";
+        return Finding::new(Code::HookStays, place(file, line), what, remedy);
     };
-    if files::real_path(&path)? == real {
-        return Ok(None);
-    }
-    Ok(Some(Twin { bytes: files::read_trusted(&path)?, path }))
+    let place = match script {
+        Some(script) => place(script, *within),
+        None => place(file, line + within - 1),
+    };
+    let remedy = if rest.is_empty() {
+        "take that part out".to_owned()
+    } else {
+        let rest = rest.join("; ");
+        format!("take that out, and every restart of Apache; what is to stay: {rest}")
+    };
+    Finding::new(
+        Code::OldHookMixed,
+        place,
+        format!("the old hook, and more than that; it was not touched ({toggle})"),
+        format!("{remedy}; {INSTEAD}"),
+    )
 }
+
+/// A site that is a file where a link to `twin` was.
+fn copied(site: &Path, text: &[u8], twin: &Path, linked: &[u8]) -> Finding {
+    let (file, other) = (site.display(), twin.display());
+    let name = site.file_name().unwrap_or_default().to_string_lossy();
+    let link = format!("ln -sfn ../sites-available/{name} {file}");
+    if text == linked {
+        return Finding::new(
+            Code::SiteCopied,
+            Some(file.to_string()),
+            format!("the old hook made a file of the link; it is the same as {other}"),
+            format!("make it a link again: {link}"),
+        );
+    }
+    Finding::new(
+        Code::SiteDiffers,
+        Some(format!("{file}:{}", marks::first_difference(text, linked))),
+        format!("the old hook made a file of the link, and it differs from {other}"),
+        format!(
+            "Apache reads this one: bring the other up to date, but for the # of the old hook (diff {other} {file}), then {link}"
+        ),
+    )
+}
+
+const INSTEAD: &str = "certbaton's hooks switch, switch back and reload by themselves";

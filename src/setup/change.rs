@@ -11,8 +11,6 @@ pub struct Change {
     pub what: What,
     /// Why, in a few words for whoever is asked.
     pub why: String,
-    /// It repairs what somebody else's program did to the user's file: taking certbaton off the host leaves it so.
-    pub repairs: bool,
 }
 
 /// What becomes of a file.
@@ -25,11 +23,9 @@ pub enum What {
         /// Its permission bits, if it is new; a file that is there keeps its own.
         mode: u32,
     },
-    /// A regular file makes way for a link to this.
-    Link {
-        /// Where the link points, as it is written into it.
-        target: PathBuf,
-        /// What is read through it.
+    /// It gets these bytes, and carries the marks by which that is undone.
+    Comment {
+        /// All of its bytes.
         bytes: Vec<u8>,
     },
     /// It stays, with these permission bits.

@@ -9,16 +9,17 @@ use std::path::{Path, PathBuf};
 use crate::apache::dump::Dump;
 use crate::apache::server::{self, Server};
 use crate::apache::vhosts::{self, vhosts};
-use crate::base::exit::{CarriesExit, Exit};
+use crate::base::exit::CarriesExit;
 use crate::base::files;
 use crate::base::names::{HTTP_PORT, Hostname, Route};
 use crate::certbot::installed;
-use crate::certbot::lineages::{self, lineages};
+use crate::certbot::lineages::lineages;
 use crate::certbot::renewal_file::{Lineage, Refused};
-use crate::certbot::scope::{self, Known, scope};
+use crate::certbot::scope::{Known, scope};
 use crate::check::this_host;
 use crate::config::Settings;
 use crate::setup::adopt::{self, Adoption};
+use crate::setup::error::Error;
 use crate::switch::apply;
 use crate::switch::commit;
 use crate::switch::observe;
@@ -67,45 +68,6 @@ pub enum DiscoveredServer {
     },
     /// The one of `[web-server]`, by its name; nothing is ever switched in it.
     Other(String),
-}
-
-/// What is missing.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Apache.
-    #[error(transparent)]
-    Apache(#[from] server::Error),
-    /// certbot.
-    #[error(
-        "certbot is not there; install it (apt install certbot), or name it in [certbot] program of /etc/certbaton/config.toml"
-    )]
-    NoCertbot,
-    /// Its files.
-    #[error(transparent)]
-    Lineages(#[from] lineages::Error),
-    /// Its names.
-    #[error(transparent)]
-    Scope(Box<scope::Error>),
-    /// A file.
-    #[error(transparent)]
-    File(#[from] files::Error),
-    /// The old set-up.
-    #[error(transparent)]
-    Adopt(#[from] adopt::Error),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Apache(error) => error.exit(),
-            Self::Lineages(error) => error.exit(),
-            Self::File(error) => error.exit(),
-            Self::Adopt(error) => error.exit(),
-            Self::Scope(error) => error.exit(),
-            Self::NoCertbot => Exit::Failed,
-        }
-    }
 }
 
 /// Looks.
@@ -167,17 +129,12 @@ pub fn find(settings: &Settings) -> Result<Discovery, Error> {
     })
 }
 
-/// The old set-up, once Apache has accepted its files as they are to become; and the names of its vhosts.
-fn adoption(
-    settings: &Settings,
-    server: &Server,
-) -> Result<(Adoption, Vec<Unserved>), adopt::Error> {
+/// The old set-up, and the names of Apache's vhosts.
+fn adoption(settings: &Settings, server: &Server) -> Result<(Adoption, Vec<Unserved>), Error> {
     let (journal, _) = apply::read_journal(&settings.state_directory)?;
     // A renewal would say why not, and so does what comes next.
     let Ok(observed) = observe::observe(server, journal) else { return Ok(Default::default()) };
-    let found = adopt::adoption(settings, &observed)?;
-    adopt::proving::question(server.inquirer(), &observed.user, &found.changes)?;
-    Ok((found, named(&observed.user)))
+    Ok((adopt::adoption(settings, &observed)?, named(&observed.user)))
 }
 
 /// The vhosts on port 80 that a person gave a name, each with its directory.

@@ -3,13 +3,16 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::apache::server;
 use crate::base::cause::chain;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::lock;
+use crate::base::process;
+use crate::certbot::{lineages, scope};
 use crate::config;
 use crate::setup::role::{Doubt, Role};
-use crate::setup::{adopt, configuration, discovered, keys, ledger, machine, openssh};
+use crate::setup::{configuration, keys, ledger, machine, openssh};
 use crate::switch::report;
 
 /// Why not. Unless it says otherwise, nothing was changed.
@@ -138,18 +141,42 @@ pub enum Error {
     /// Another role than DNS has it in.
     #[error("{0}; nothing was changed: if {1} is meant all the same, add --change-role")]
     Doubtful(Doubt, Role),
-    /// What a set-up starts from.
-    #[error(transparent)]
-    Found(#[from] discovered::Error),
     /// It cannot be switched.
     #[error("a renewal on this host would fail, so nothing was changed: {}", chain(.0))]
     Unswitchable(report::Error),
     /// Apache and its routes.
     #[error(transparent)]
     Switch(#[from] report::Error),
-    /// What an old set-up left.
+    /// What is commented out now may be so on purpose.
+    #[error(
+        "certbot is running, and its hooks may have changed Apache's files just now; nothing was changed: wait until it has ended, then try again"
+    )]
+    CertbotRuns,
+    /// Our own lines are in the files.
+    #[error(
+        "the challenge path of {0} is switched to this host; nothing was changed: run certbaton recover, then try again"
+    )]
+    Switched(String),
+    /// The rights of a script cannot be seen.
+    #[error("cannot look at {}", .0.display())]
+    Mode(PathBuf, #[source] io::Error),
+    /// Who holds certbot's lock cannot be seen.
     #[error(transparent)]
-    Adopt(#[from] adopt::Error),
+    Process(#[from] process::Error),
+    /// certbot is not there.
+    #[error(
+        "certbot is not there; install it (apt install certbot), or name it in [certbot] program of /etc/certbaton/config.toml"
+    )]
+    NoCertbot,
+    /// certbot's files.
+    #[error(transparent)]
+    Lineages(#[from] lineages::Error),
+    /// certbot's names.
+    #[error(transparent)]
+    Scope(Box<scope::Error>),
+    /// Apache.
+    #[error(transparent)]
+    Apache(#[from] server::Error),
     /// The configuration file.
     #[error(transparent)]
     Configuration(#[from] configuration::Error),
@@ -189,12 +216,14 @@ impl CarriesExit for Error {
             | Self::OwnAddress(_)
             | Self::OtherRole { .. }
             | Self::Doubtful(..) => Exit::Usage,
-            Self::UnderWay(_) => Exit::Busy,
+            Self::UnderWay(_) | Self::CertbotRuns => Exit::Busy,
             Self::Halfway(_) | Self::HalfBack(_) => Exit::NotUndone,
             Self::NoProgram { source, .. } => source.exit(),
             Self::Switch(error) | Self::Unswitchable(error) => error.exit(),
-            Self::Found(error) => error.exit(),
-            Self::Adopt(error) => error.exit(),
+            Self::Process(error) => error.exit(),
+            Self::Lineages(error) => error.exit(),
+            Self::Scope(error) => error.exit(),
+            Self::Apache(error) => error.exit(),
             Self::Configuration(error) => error.exit(),
             Self::Config(error) => error.exit(),
             Self::Ledger(error) => error.exit(),
@@ -203,6 +232,9 @@ impl CarriesExit for Error {
             Self::Ssh(error) => error.exit(),
             Self::Lock(error) => error.exit(),
             Self::KeptOut(_)
+            | Self::NoCertbot
+            | Self::Switched(_)
+            | Self::Mode(..)
             | Self::Declined
             | Self::Moved(_)
             | Self::Answer(_)

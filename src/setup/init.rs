@@ -177,15 +177,9 @@ fn begin(call: &InitCall<'_>, role: Role, person: &mut dyn Person) -> Result<Beg
         person.tell(&format!("warning: {doubt}\n"));
     }
     let has_lineages = !found.lineages.is_empty();
-    let adopted = found.adoption.changes;
-    match found.switch {
-        // What is about to be repaired may be the reason.
-        Err(error) if adopted.is_empty() => return Err(Error::Unswitchable(error)),
-        _ => {}
-    }
+    found.switch.map_err(Error::Unswitchable)?;
     let mut work = install::work(&call.context.settings, &programs, &ledger.manifest)?;
-    work.adopts = !adopted.is_empty();
-    work.changes.extend(adopted);
+    work.changes.extend(found.adoption.changes);
     let first = first_certificates(&found.certbot, &found.unserved, &programs);
     Ok(Begun { work, programs, manifest: ledger.manifest, has_lineages, first })
 }

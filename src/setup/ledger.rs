@@ -141,7 +141,10 @@ impl Ledger {
         }
         let moved = |found| Error::Moved { path: path.clone(), found };
         match (what, planned) {
-            (What::Write { bytes, .. }, State::File { bytes: now, .. }) => {
+            (
+                What::Write { bytes, .. } | What::Comment { bytes },
+                State::File { bytes: now, .. },
+            ) => {
                 let snapshot = files::snapshot(path)?;
                 if snapshot.bytes != *now {
                     return Err(moved("another file"));
@@ -150,15 +153,6 @@ impl Ledger {
             }
             (What::Write { bytes, mode }, State::Absent) => {
                 Ok(displace::create(path, bytes, *mode, self.staging(path)?.path())?)
-            }
-            (
-                What::Link { target, .. },
-                State::File { .. } | State::Link { .. } | State::Absent,
-            ) => {
-                if displace::state(path)? != *planned {
-                    return Err(moved("another file"));
-                }
-                Ok(displace::link(path, target, self.staging(path)?.path())?)
             }
             (What::Mode(mode), State::File { .. }) => Ok(displace::set_mode(path, *mode)?),
             _ => Err(files::Error::NotRegular(path.clone()).into()),
@@ -171,6 +165,9 @@ impl Ledger {
         let now = displace::state(path)?;
         if now == *before {
             return Ok(());
+        }
+        if let (What::Comment { .. }, State::File { bytes, .. }) = (&change.what, before) {
+            return Ok(files::snapshot(path)?.replace(bytes, self.staging(path)?)?);
         }
         let entry = self.manifest.entry(path).filter(|entry| entry.is_intact(&now));
         let Some(entry) = entry else { return Err(files::Error::Raced(path.clone()).into()) };
@@ -190,9 +187,6 @@ impl Ledger {
             Restoration::Remove => Ok(files::remove_own(path)?),
             Restoration::PutBack(copy) => {
                 Ok(displace::put_back(copy, path, self.staging(path)?.path())?)
-            }
-            Restoration::Link(target) => {
-                Ok(displace::link(path, target, self.staging(path)?.path())?)
             }
             Restoration::Mode(mode) => Ok(displace::set_mode(path, *mode)?),
         }
@@ -225,7 +219,7 @@ impl Ledger {
 fn real(change: &Change) -> Result<Change, files::Error> {
     let is_link = matches!(displace::state(&change.path)?, State::Link { .. });
     let path = match change.what {
-        What::Write { .. } | What::Mode(_) if is_link => files::real_path(&change.path)?,
+        _ if is_link => files::real_path(&change.path)?,
         _ => change.path.clone(),
     };
     Ok(Change { path, ..change.clone() })

@@ -37,7 +37,8 @@ pub struct ManifestEntry {
     pub wrote: Vec<Wrote>,
     /// What was there before the first.
     pub before: Before,
-    /// What was there before was not the user's will, and does not come back.
+    /// What was there before was not the user's will, and does not come back: an old hook's `#`, which certbaton 0.1.0 took
+    /// away.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repairs: bool,
 }
@@ -51,7 +52,7 @@ pub enum Wrote {
         /// Of its bytes, in hexadecimal.
         sha256: String,
     },
-    /// A link.
+    /// A link, which certbaton 0.1.0 put where an old hook had made a file of one.
     Link {
         /// Where it points.
         target: PathBuf,
@@ -80,11 +81,6 @@ pub enum Before {
         /// A copy of it, with owner, attributes and times.
         copy: PathBuf,
     },
-    /// A link.
-    Link {
-        /// Where it pointed.
-        target: PathBuf,
-    },
     /// The same file, with these permission bits.
     Mode {
         /// The bits.
@@ -101,8 +97,6 @@ pub enum Restoration {
     Remove,
     /// A copy takes its place.
     PutBack(PathBuf),
-    /// A link takes its place.
-    Link(PathBuf),
     /// It gets these permission bits.
     Mode(u32),
     /// It was changed since, and stays.
@@ -112,14 +106,12 @@ pub enum Restoration {
 }
 
 impl Wrote {
-    /// What `what` puts there.
-    pub fn of(what: &What) -> Self {
+    /// What `what` puts there; nothing where the file itself tells.
+    pub fn of(what: &What) -> Option<Self> {
         match what {
-            What::Write { bytes, .. } => Self::File { sha256: sha256(bytes) },
-            What::Link { target, bytes } => {
-                Self::Link { target: target.clone(), sha256: sha256(bytes) }
-            }
-            What::Mode(mode) => Self::Mode { mode: *mode },
+            What::Write { bytes, .. } => Some(Self::File { sha256: sha256(bytes) }),
+            What::Mode(mode) => Some(Self::Mode { mode: *mode }),
+            What::Comment { .. } => None,
         }
     }
 
@@ -148,7 +140,6 @@ impl ManifestEntry {
             (Before::File { sha256: before, mode, .. }, State::File { bytes, mode: now }) => {
                 *before == sha256(bytes) && mode == now
             }
-            (Before::Link { target }, State::Link { target: now, .. }) => target == now,
             (Before::Mode { mode }, State::File { mode: now, .. }) => mode == now,
             _ => false,
         }
@@ -157,11 +148,7 @@ impl ManifestEntry {
     /// What becomes of it when certbaton is taken off the host.
     pub fn end(&self, state: &State) -> Restoration {
         match self.fate(state) {
-            Restoration::PutBack(_) | Restoration::Link(_) | Restoration::Remove
-                if self.repairs =>
-            {
-                Restoration::Repaired
-            }
+            Restoration::PutBack(_) | Restoration::Remove if self.repairs => Restoration::Repaired,
             fate => fate,
         }
     }
@@ -181,7 +168,6 @@ impl ManifestEntry {
         match &self.before {
             Before::Absent => Restoration::Remove,
             Before::File { copy, .. } => Restoration::PutBack(copy.clone()),
-            Before::Link { target } => Restoration::Link(target.clone()),
             Before::Mode { mode } => Restoration::Mode(*mode),
         }
     }
@@ -217,9 +203,9 @@ impl Manifest {
 
     /// Whether it has to be copied before `change`: it is somebody else's file.
     pub fn needs_copy(&self, change: &Change, state: &State) -> bool {
-        let replaces = !matches!(change.what, What::Mode(_));
+        let replaces = matches!(change.what, What::Write { .. });
         let is_known = self.entry(&change.path).is_some_and(|entry| {
-            matches!(entry.before, Before::Absent | Before::Link { .. } | Before::File { .. })
+            !matches!(entry.before, Before::Mode { .. })
                 && (entry.is_intact(state) || entry.was(state))
         });
         replaces && matches!(state, State::File { .. }) && !is_known
@@ -228,14 +214,13 @@ impl Manifest {
     /// Takes down `change` of what is in `state`; `copy` is where a copy of it is, if it needs one.
     pub fn record(&mut self, change: &Change, state: &State, copy: PathBuf) {
         let needs_copy = self.needs_copy(change, state);
-        let wrote = Wrote::of(&change.what);
+        let Some(wrote) = Wrote::of(&change.what) else { return };
         let before = match (state, &change.what) {
             (State::File { mode, .. }, What::Mode(_)) => Before::Mode { mode: *mode },
             (State::File { bytes, mode }, _) => {
                 Before::File { sha256: sha256(bytes), mode: *mode, copy }
             }
-            (State::Link { target, .. }, _) => Before::Link { target: target.clone() },
-            (State::Absent | State::Other, _) => Before::Absent,
+            (State::Absent | State::Link { .. } | State::Other, _) => Before::Absent,
         };
         let Some(entry) = self.files.iter_mut().find(|entry| entry.path == change.path) else {
             let path = change.path.clone();
@@ -243,7 +228,7 @@ impl Manifest {
                 path,
                 wrote: vec![wrote],
                 before,
-                repairs: change.repairs,
+                repairs: false,
             });
         };
         if needs_copy {
@@ -257,7 +242,7 @@ impl Manifest {
                 (_, before) => before,
             };
             let path = entry.path.clone();
-            *entry = ManifestEntry { path, wrote: vec![wrote], before, repairs: change.repairs };
+            *entry = ManifestEntry { path, wrote: vec![wrote], before, repairs: false };
             return;
         }
         entry.wrote.retain(|known| *known != wrote);

@@ -1,4 +1,5 @@
-//! flow: certbaton's own hooks that certbot saved with a lineage, as it does with those of a first `certonly`, taken out.
+//! flow: what certbaton's coming changed in certbot's files, undone by the files alone: its own hooks, as certbot saves those
+//! of a first `certonly` with the lineage, and hooks that `init` commented out.
 //!
 //! certbot renews nothing of a lineage whose saved hook is not there (`hooks.py:validate_hook`).
 
@@ -6,36 +7,57 @@ use std::path::{Path, PathBuf};
 
 use crate::base::files;
 use crate::certbot::configobj;
+use crate::certbot::lineages::{self, renewal_files};
 use crate::certbot::old_hook::is_ours;
-use crate::certbot::saved_hooks::{self as saved, SavedHook};
+use crate::certbot::saved_hooks::{self, SavedHook};
 use crate::check::reading;
 
-/// The renewal files in `directory` that name a hook of ours.
-pub fn own_hooks(directory: &Path) -> Result<Vec<PathBuf>, files::Error> {
-    let renewals = directory.join("renewal");
-    let names = match files::list(&renewals) {
-        Err(error) if error.is_missing() => Vec::new(),
-        names => names?,
+/// What is done to a file of certbot's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookEdit {
+    /// Hooks of ours that certbot saved in it go.
+    TakeOut,
+    /// Hooks that `init` commented out come back.
+    PutBack,
+}
+
+impl HookEdit {
+    fn of(self, bytes: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::TakeOut => without_ours(bytes),
+            Self::PutBack => saved_hooks::put_back(bytes),
+        }
+    }
+
+    /// Does it to `path`; all other bytes stay.
+    pub fn perform(self, path: &Path, staging: &Path) -> Result<(), files::Error> {
+        let snapshot = files::snapshot(path)?;
+        let Some(bytes) = self.of(&snapshot.bytes) else { return Ok(()) };
+        let staging = files::staging(&snapshot.path, staging, &[])?;
+        snapshot.replace(&bytes, staging)
+    }
+}
+
+/// What is to be done to which of certbot's files in `directory`; one that must not be read stays as it is.
+pub fn hook_edits(directory: &Path) -> Result<Vec<(HookEdit, PathBuf)>, lineages::Error> {
+    let renewals = renewal_files(directory)?;
+    let ours = renewals.iter().map(|path| (HookEdit::TakeOut, path.clone()));
+    let all = renewals.iter().cloned().chain(reading::options_files(directory));
+    let edits = ours.chain(all.map(|path| (HookEdit::PutBack, path)));
+    let is_due = |(edit, path): &(HookEdit, PathBuf)| {
+        files::read_trusted(path).is_ok_and(|bytes| edit.of(&bytes).is_some())
     };
-    let paths = names.into_iter().map(|name| renewals.join(name));
-    let is_read = |path: &PathBuf| path.extension().is_some_and(|end| end == "conf");
-    let mut found: Vec<PathBuf> = paths.filter(is_read).filter(|path| has_some(path)).collect();
-    found.sort();
-    Ok(found)
+    Ok(edits.filter(is_due).collect())
 }
 
 /// Where else certbot is told to run ours, each with its line: among what a person wrote, or in options.
 pub fn others(directory: &Path) -> Vec<String> {
-    let renewals = directory.join("renewal");
-    let names = files::list(&renewals).unwrap_or_default().into_iter();
-    let paths = names.map(|name| renewals.join(name));
-    let is_read = |path: &PathBuf| path.extension().is_some_and(|end| end == "conf");
-    let renewals = paths.filter(is_read).flat_map(|path| {
+    let renewals = renewal_files(directory).unwrap_or_default().into_iter().flat_map(|path| {
         let bytes = files::read_trusted(&path).unwrap_or_default();
-        mixed(&path, &saved::in_renewal(&configobj::parse(&bytes).unwrap_or_default()))
+        mixed(&path, &saved_hooks::in_renewal(&configobj::parse(&bytes).unwrap_or_default()))
     });
     let options = reading::options_files(directory).into_iter().flat_map(|path| {
-        let saved = saved::in_options(&reading::text(&path).unwrap_or_default());
+        let saved = saved_hooks::in_options(&reading::text(&path).unwrap_or_default());
         let ours = saved.into_iter().filter(|saved| is_ours(&saved.command));
         ours.map(|saved| stays(&path, &saved)).collect::<Vec<String>>()
     });
@@ -61,25 +83,11 @@ fn is_alone(saved: &SavedHook) -> bool {
     !saved.command.contains(char::is_whitespace)
 }
 
-/// One that must not be read stays as it is.
-fn has_some(path: &Path) -> bool {
-    files::read_trusted(path).is_ok_and(|bytes| without_ours(&bytes).is_some())
-}
-
 /// Without the hooks that are nothing but a program of ours: what a person wrote around one is that person's.
 fn without_ours(bytes: &[u8]) -> Option<Vec<u8>> {
-    let saved = saved::in_renewal(&configobj::parse(bytes).ok()?);
-    let is_ours = |saved: &&SavedHook| is_ours(&saved.command) && is_alone(saved);
-    let ours: Vec<&SavedHook> = saved.iter().filter(is_ours).collect();
-    (!ours.is_empty()).then(|| saved::without(bytes, &ours))
-}
-
-/// Takes them out of `path`; all other bytes stay.
-pub fn take_out(path: &Path, staging: &Path) -> Result<(), files::Error> {
-    let snapshot = files::snapshot(path)?;
-    let Some(bytes) = without_ours(&snapshot.bytes) else { return Ok(()) };
-    let staging = files::staging(&snapshot.path, staging, &[])?;
-    snapshot.replace(&bytes, staging)
+    let mut saved = saved_hooks::in_renewal(&configobj::parse(bytes).ok()?);
+    saved.retain(|saved| is_ours(&saved.command) && is_alone(saved));
+    (!saved.is_empty()).then(|| saved_hooks::without(bytes, &saved))
 }
 
 #[cfg(test)]
@@ -96,7 +104,7 @@ mod tests {
         assert_eq!(without_ours(format!("{head}{mine}").as_bytes()), None);
         assert_eq!(without_ours(b"[renewalparams"), None);
         let entries = configobj::parse(format!("{head}{hooks}{mine}").as_bytes()).unwrap();
-        let told = mixed(Path::new("/r.conf"), &saved::in_renewal(&entries));
+        let told = mixed(Path::new("/r.conf"), &saved_hooks::in_renewal(&entries));
         assert_eq!(told.len(), 1);
         assert!(
             told[0].starts_with("/r.conf:6: post_hook = nice certbaton-post-hook; "),
@@ -108,6 +116,6 @@ mod tests {
         let told = others(options.path());
         assert!(told.iter().any(|told| told.contains("/cli.ini:1: pre-hook = ")), "{told:?}");
         assert!(told.iter().all(|told| !told.contains("cp a b")), "{told:?}");
-        assert!(own_hooks(Path::new("/nonexistent")).unwrap().is_empty());
+        assert_eq!(hook_edits(Path::new("/nonexistent")).unwrap(), []);
     }
 }

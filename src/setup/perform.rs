@@ -13,7 +13,7 @@ use crate::setup::error::Error;
 use crate::setup::ledger::Ledger;
 use crate::setup::payload::SUDOERS;
 use crate::setup::show::Detail;
-use crate::setup::{adopt, apache_files, machine, show};
+use crate::setup::{machine, show};
 
 /// Who is told, and asked.
 pub trait Person {
@@ -61,8 +61,6 @@ pub struct Work {
     pub account: bool,
     /// Its directories are made.
     pub directories: bool,
-    /// Among the files are those of an old set-up.
-    pub adopts: bool,
     /// Units to enable, and to start if they are timers.
     pub units: Vec<&'static str>,
     /// What is not done, and why.
@@ -83,7 +81,7 @@ pub enum SetupOutcome {
 impl Work {
     /// Nothing is to be done.
     pub fn is_empty(&self) -> bool {
-        let Self { changes, account, directories, units, adopts: _, notes: _ } = self;
+        let Self { changes, account, directories, units, notes: _ } = self;
         changes.is_empty() && !account && !directories && units.is_empty()
     }
 }
@@ -136,16 +134,9 @@ pub fn perform(
         }
     }
     check_sudoers(&work.changes)?;
-    let apache = apache_files::accepting(settings, &work.changes)?;
     let mut ledger = Ledger::open(&settings.state_directory)?;
     ledger.apply(&work.changes)?;
-    let halfway = |error: Error| Error::Halfway(Box::new(error));
-    effects(&mut ledger, work).map_err(halfway)?;
-    if work.adopts {
-        adopt::proving::settle(settings).map_err(|error| halfway(error.into()))?;
-    } else if let Some(apache) = apache {
-        apache.reload(settings).map_err(|error| halfway(error.into()))?;
-    }
+    effects(&mut ledger, work).map_err(|error| Error::Halfway(Box::new(error)))?;
     Ok(SetupOutcome::Done)
 }
 

@@ -17,12 +17,12 @@ pub enum Detail {
 
 /// One change, from what is there: new text as far as `extent` goes, changed text as a unified diff.
 pub fn change(change: &Change, state: &State, extent: Detail) -> String {
-    let Change { path, what, why, repairs: _ } = change;
+    let Change { path, what, why } = change;
     let file = path.display();
     let mut text = String::new();
     // A String takes everything.
     match (what, state) {
-        (What::Write { bytes, .. }, State::File { bytes: now, .. }) => {
+        (What::Write { bytes, .. } | What::Comment { bytes }, State::File { bytes: now, .. }) => {
             writeln!(text, "change {file}: {why}").ok();
             if is_secret(state) {
                 text += "    (a secret, not shown)\n";
@@ -43,11 +43,8 @@ pub fn change(change: &Change, state: &State, extent: Detail) -> String {
                 text += &indented(&String::from_utf8_lossy(bytes));
             }
         }
-        (What::Link { target, .. }, State::Absent) => {
-            writeln!(text, "new link {file} to {}: {why}", target.display()).ok();
-        }
-        (What::Link { target, .. }, _) => {
-            writeln!(text, "{file} becomes a link to {}: {why}", target.display()).ok();
+        (What::Comment { .. }, _) => {
+            writeln!(text, "change {file}: {why}").ok();
         }
         (What::Mode(mode), State::File { mode: now, .. }) => {
             writeln!(text, "mode of {file} from {now:04o} to {mode:04o}: {why}").ok();
@@ -84,7 +81,7 @@ mod tests {
 
     fn write(bytes: &[u8], mode: u32) -> Change {
         let what = What::Write { bytes: bytes.to_vec(), mode };
-        Change { path: "/f".into(), what, why: "for a reason".into(), repairs: false }
+        Change { path: "/f".into(), what, why: "for a reason".into() }
     }
 
     #[test]
@@ -123,11 +120,9 @@ mod tests {
     }
 
     #[test]
-    fn links_and_bits_say_what_they_become() {
+    fn bits_say_what_they_become() {
         let change = |what: &Change, state: &State| change(what, state, Detail::Brief);
         let with = |what| Change { what, ..write(b"", 0) };
-        let link = with(What::Link { target: "../x".into(), bytes: Vec::new() });
-        assert_eq!(change(&link, &State::Other), "/f becomes a link to ../x: for a reason\n");
         let now = State::File { bytes: Vec::new(), mode: 0o644 };
         let mode = change(&with(What::Mode(0o755)), &now);
         assert_eq!(mode, "mode of /f from 0644 to 0755: for a reason\n");

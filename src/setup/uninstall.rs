@@ -16,7 +16,7 @@ use crate::setup::error::Error;
 use crate::setup::install::is_packaged;
 use crate::setup::ledger::{Ledger, ORIGINALS};
 use crate::setup::manifest::Restoration;
-use crate::setup::own_hooks::{self, own_hooks};
+use crate::setup::own_hooks::{self, HookEdit, hook_edits};
 use crate::setup::payload::{PROGRAMS, RECOVER, RENEW_TIMER};
 use crate::setup::perform::{
     Consent, MOMENT, Person, STAMPS, SetupOutcome, exclusive, is_held, is_timer,
@@ -31,8 +31,8 @@ use crate::switch::order::{Reload, Return};
 struct Plan {
     fates: Vec<(PathBuf, Restoration)>,
     stays: Vec<String>,
-    /// Renewal files that certbot saved our hooks in.
-    saved: Vec<PathBuf>,
+    /// Files of certbot's, and what is done to hooks in them.
+    saved: Vec<(HookEdit, PathBuf)>,
 }
 
 /// Leaves routes and files as they were before certbaton came.
@@ -101,7 +101,7 @@ fn plan(settings: &Settings, ledger: &Ledger, program: &Path) -> Result<Plan, Er
         let originals = settings.state_directory.join(ORIGINALS);
         plan.stays.push(format!("{}, what was there before", originals.display()));
     }
-    plan.saved = own_hooks(&settings.certbot_directory)?;
+    plan.saved = hook_edits(&settings.certbot_directory)?;
     plan.stays.extend(own_hooks::others(&settings.certbot_directory));
     let directory = program.parent().unwrap_or(Path::new("/")).display();
     if is_packaged() {
@@ -145,9 +145,6 @@ fn tell(plan: &Plan, ledger: &Ledger, person: &mut dyn Person) {
             Restoration::Back => {}
             Restoration::Remove => person.tell(&format!("remove {path}\n")),
             Restoration::PutBack(_) => person.tell(&format!("put back {path} as it was before\n")),
-            Restoration::Link(to) => {
-                person.tell(&format!("put back the link {path} to {}\n", to.display()));
-            }
             Restoration::Mode(mode) => person.tell(&format!("mode of {path} back to {mode:04o}\n")),
             Restoration::Edited => person.tell(&format!("leave {path}: it was changed since\n")),
             Restoration::Repaired => person.tell(&format!(
@@ -155,8 +152,12 @@ fn tell(plan: &Plan, ledger: &Ledger, person: &mut dyn Person) {
             )),
         }
     }
-    for path in &plan.saved {
-        person.tell(&format!("take certbaton's hooks out of {}\n", path.display()));
+    for (edit, path) in &plan.saved {
+        let path = path.display();
+        person.tell(&match edit {
+            HookEdit::TakeOut => format!("take certbaton's hooks out of {path}\n"),
+            HookEdit::PutBack => format!("put the hooks back that init commented out in {path}\n"),
+        });
     }
     person.tell("remove journal, history and locks\n");
     if ledger.manifest.account && !is_packaged() {
@@ -189,10 +190,10 @@ fn take_back(
             plan.stays.push(format!("{}, {}", path.display(), edited(&state)));
         }
     }
-    for path in &plan.saved {
-        own_hooks::take_out(path, &settings.state_directory)?;
+    for (edit, path) in &plan.saved {
+        edit.perform(path, &settings.state_directory)?;
     }
-    if let Some((apache, _)) = apache {
+    if let Some(apache) = apache {
         apache.accepts()?;
         apache.reload(settings)?;
     }

@@ -46,12 +46,7 @@ impl Wanted {
     pub fn verdict(self, state: &State, manifest: &Manifest, packaged: bool) -> Correction {
         let Self { path, bytes, mode, why, text } = self;
         let write = |path, bytes| {
-            Correction::Change(Change {
-                path,
-                what: What::Write { bytes, mode },
-                why: why.clone(),
-                repairs: false,
-            })
+            Correction::Change(Change { path, what: What::Write { bytes, mode }, why: why.clone() })
         };
         let is_edited = text == Text::Whole
             && manifest.entry(&path).is_some()
@@ -61,7 +56,7 @@ impl Wanted {
                 // certbot passes over a hook that cannot be run (hooks.py:list_hooks).
                 if mode & 0o111 != 0 && bits & 0o111 == 0 {
                     let why = format!("{why}; it could not be run");
-                    Correction::Change(Change { path, what: What::Mode(mode), why, repairs: false })
+                    Correction::Change(Change { path, what: What::Mode(mode), why })
                 } else {
                     Correction::Fine
                 }
@@ -98,7 +93,7 @@ mod tests {
     fn of_ours(text: &str) -> Manifest {
         let mut manifest = Manifest::new();
         let what = What::Write { bytes: text.into(), mode: 0o755 };
-        let change = Change { path: "/f".into(), what, why: String::new(), repairs: false };
+        let change = Change { path: "/f".into(), what, why: String::new() };
         manifest.record(&change, &State::Absent, PathBuf::new());
         manifest
     }

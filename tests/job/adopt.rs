@@ -1,7 +1,7 @@
-//! flow: an old set-up, whose hooks really ran, is adopted: the files are as their owner wrote them, and Apache serves them.
+//! flow: an old set-up, whose hooks really ran: they are put out of use, and what they left is told by file and line.
 //!
 //! Where Apache or root is missing this says so on stderr and skips.
 
+mod disabled;
 mod place;
-mod restored;
 mod told;

@@ -1,6 +1,7 @@
 //! system: changes in a scratch directory, made, cut off, undone.
 
 use super::*;
+use crate::setup::manifest::{Before, ManifestEntry, Wrote, sha256};
 
 struct Scratch {
     directory: tempfile::TempDir,
@@ -25,7 +26,7 @@ impl Scratch {
 
     fn write(&self, name: &str, text: &str) -> Change {
         let what = What::Write { bytes: text.into(), mode: 0o644 };
-        Change { path: self.at(name), what, why: String::new(), repairs: false }
+        Change { path: self.at(name), what, why: String::new() }
     }
 
     fn text(&self, name: &str) -> String {
@@ -45,14 +46,9 @@ impl Scratch {
 fn everything_comes_back_from_the_manifest_alone() {
     let scratch = Scratch::new();
     scratch.put("old", "theirs");
-    scratch.put("copy", "a copy");
-    scratch.put("site", "a site");
-    let link = What::Link { target: "site".into(), bytes: b"a site".to_vec() };
-    let link = Change { path: scratch.at("copy"), what: link, why: String::new(), repairs: false };
-    let changes = [scratch.write("old", "ours"), scratch.write("a/b/new", "new"), link];
+    let changes = [scratch.write("old", "ours"), scratch.write("a/b/new", "new")];
     scratch.ledger().apply(&changes).unwrap();
     assert_eq!(scratch.text("old"), "ours");
-    assert_eq!(scratch.text("copy"), "a site", "through the link");
     assert_eq!(scratch.ledger().manifest.directories, [scratch.at("a"), scratch.at("a/b")]);
     let State::File { mode, .. } = displace::state(&scratch.at("old")).unwrap() else { panic!() };
     assert_eq!(mode, 0o640, "its own");
@@ -60,24 +56,48 @@ fn everything_comes_back_from_the_manifest_alone() {
     scratch.ledger().apply(&[scratch.write("old", "ours again")]).unwrap();
     scratch.back();
     assert_eq!(scratch.text("old"), "theirs");
-    assert_eq!(scratch.text("copy"), "a copy");
     assert!(!files::exists(&scratch.at("a/b/new")));
 }
 
-/// An adopted copy of a site is a link again; months later the site is edited, then everything is taken back.
+/// certbaton 0.1.0 made a copy of a site a link again; months later the site is edited, then everything is taken back.
 #[test]
 fn an_edit_below_a_link_of_ours_stays_what_is_read() {
+    for (site, back) in [("site", "#site"), ("site, and an edit", "site, and an edit")] {
+        let scratch = Scratch::new();
+        scratch.put("available", site);
+        scratch.put("kept", "#site");
+        let (enabled, kept) = (scratch.at("enabled"), scratch.at("kept"));
+        displace::link(&enabled, Path::new("available"), scratch.directory.path()).unwrap();
+        let mut ledger = scratch.ledger();
+        ledger.manifest.files.push(ManifestEntry {
+            path: enabled,
+            wrote: vec![Wrote::Link { target: "available".into(), sha256: sha256(b"site") }],
+            before: Before::File { sha256: sha256(b"#site"), mode: 0o640, copy: kept },
+            repairs: false,
+        });
+        ledger.save().unwrap();
+        scratch.back();
+        assert_eq!(scratch.text("enabled"), back);
+    }
+}
+
+/// A line that was commented out tells by itself that it was; nothing of it is kept elsewhere.
+#[test]
+fn of_a_comment_no_copy_is_kept() {
     let scratch = Scratch::new();
-    scratch.put("enabled", "#site");
-    scratch.put("available", "site");
-    let what = What::Link { target: "available".into(), bytes: b"site".to_vec() };
-    let link = Change { path: scratch.at("enabled"), what, why: String::new(), repairs: false };
-    scratch.ledger().apply(&[link]).unwrap();
-    let site = files::snapshot(&scratch.at("available")).unwrap();
-    let staging = Staging::at(scratch.directory.path().to_owned());
-    site.replace(b"site, and an edit", staging).unwrap();
-    scratch.back();
-    assert_eq!(scratch.text("enabled"), "site, and an edit");
+    scratch.put("old", "hook");
+    let what = What::Comment { bytes: b"# hook".to_vec() };
+    let comment = Change { path: scratch.at("old"), what, why: String::new() };
+    scratch.ledger().apply(std::slice::from_ref(&comment)).unwrap();
+    assert_eq!(scratch.text("old"), "# hook");
+    assert_eq!(scratch.ledger().manifest.files, []);
+    assert!(!files::exists(&scratch.at("state").join(ORIGINALS)));
+    scratch.put("other", "theirs");
+    displace::make_directory(&scratch.at("open"), 0o777).unwrap();
+    let again = Change { what: What::Comment { bytes: b"##".to_vec() }, ..comment };
+    let failed = scratch.ledger().apply(&[again, scratch.write("open/x", "x")]).unwrap_err();
+    assert!(matches!(failed, Error::Undone(_)), "{failed}");
+    assert_eq!(scratch.text("old"), "# hook");
 }
 
 #[test]

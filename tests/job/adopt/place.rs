@@ -2,15 +2,14 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use certbaton::apache::server;
-use certbaton::base::files;
 use certbaton::config::Settings;
-use certbaton::setup::adopt::{self, Adoption, Error};
-use certbaton::setup::change::{Change, What};
+use certbaton::setup::adopt::{self, Adoption};
+use certbaton::setup::ledger::Ledger;
 use certbaton::switch::journal::Journal;
 use certbaton::switch::observe::{self, Observation};
 
@@ -128,44 +127,30 @@ impl<'a> Place<'a> {
         (server, observed)
     }
 
-    /// What is offered, and what Apache says of it.
-    pub(crate) fn adoption(&self) -> (Adoption, Result<(), Error>) {
-        let (server, observed) = self.observed();
-        let settings = self.settings();
-        let adoption = adopt::adoption(&settings, &observed).unwrap();
-        let inquirer = server.inquirer();
-        let asked = adopt::proving::question(inquirer, &observed.user, &adoption.changes);
-        (adoption, asked)
+    /// What is offered, and told.
+    pub(crate) fn adoption(&self) -> Adoption {
+        let (_, observed) = self.observed();
+        adopt::adoption(&self.settings(), &observed).unwrap()
     }
 
-    /// Does what was offered, reloads Apache and proves it.
-    pub(crate) fn adopt(&mut self) -> Adoption {
-        let (adoption, asked) = self.adoption();
-        asked.unwrap();
-        adoption.changes.iter().for_each(|change| self.apply(change));
-        assert!(adopt::proving::settle(&self.settings()).unwrap().reloaded.is_some());
-        assert!(self.server.as_mut().unwrap().is_the_same());
-        assert!(apache::configtest(&self.layout).status.success());
+    /// Does what was offered; Apache's files are not touched.
+    pub(crate) fn adopt(&self) -> Adoption {
+        let tree = self.tree();
+        let adoption = self.adoption();
+        let mut ledger = Ledger::open(&self.settings().state_directory).unwrap();
+        ledger.apply(&adoption.changes).unwrap();
+        assert_eq!(differing(&tree, &self.tree()), Vec::<PathBuf>::new());
         adoption
     }
 
-    fn apply(&self, change: &Change) {
-        match &change.what {
-            What::Write { bytes, .. } => {
-                let snapshot = files::snapshot(&change.path).unwrap();
-                let staging = files::Staging::at(self.layout.base().join("state"));
-                snapshot.replace(bytes, staging).unwrap();
-            }
-            What::Link { target, .. } => {
-                assert!(files::is_plain_file(&change.path));
-                let new = self.layout.base().join("link");
-                symlink(target, &new).unwrap();
-                fs::rename(new, &change.path).unwrap();
-            }
-            What::Mode(mode) => {
-                fs::set_permissions(&change.path, fs::Permissions::from_mode(*mode)).unwrap();
-            }
-        }
+    /// `CODE PLACE` of each finding, places below the root.
+    pub(crate) fn told(&self, adoption: &Adoption) -> Vec<String> {
+        let base = format!("{}/", self.layout.base().display());
+        let told = adoption.findings.iter().map(|f| {
+            assert!(!f.what.is_empty() && !f.remedy.is_empty());
+            format!("{} {}", f.code, f.place.clone().unwrap_or_default().replace(&base, ""))
+        });
+        told.collect()
     }
 
     /// The challenge path and the application are answered by the servers behind.

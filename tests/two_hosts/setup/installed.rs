@@ -8,7 +8,7 @@ pub(crate) const RULES: &[Rule] = &[
     ("what_was_there_before_comes_back_and_what_was_edited_since_stays", edited),
     ("a_person_at_a_terminal_is_asked_once", asked),
     ("where_a_package_is_install_changes_nothing", packaged),
-    ("what_the_old_hook_broke_stays_repaired", repaired),
+    ("an_old_hook_is_put_out_of_use_and_comes_back", old_hook),
 ];
 
 fn all(site: &Site) {
@@ -112,7 +112,7 @@ fn packaged(site: &Site) {
 }
 
 /// Left behind as a renewal that failed leaves it: application and challenge path are commented out.
-fn repaired(site: &Site) {
+fn old_hook(site: &Site) {
     let home = &site.lab.home;
     home.sh(r"cat > /etc/apache2/sites-available/app.conf <<'END'
 <VirtualHost *:8080>
@@ -130,15 +130,22 @@ END
          sed -i '/^\[renewalparams\]/a pre_hook = /usr/local/bin/acme-off' /etc/letsencrypt/renewal/git.example.org.conf
          acme-off
          test ! -L /etc/apache2/sites-enabled/app.conf");
-    certbaton(home, &["init", "--role", "vps", "--change-role", "--no-check", "--yes"])
-        .expect(0, &[]);
-    let is_right = "test -L /etc/apache2/sites-enabled/app.conf && ! grep '#.*ProxyPass' /etc/apache2/sites-enabled/app.conf";
-    home.sh(is_right);
-    certbaton(home, &["uninstall", "--yes"]).expect(
-        0,
-        &["leave /etc/apache2/sites-enabled/app.conf without the # that the old hook put"],
-    );
-    home.sh(is_right);
+    let said = certbaton(home, &["init", "--role", "vps", "--change-role", "--no-check", "--yes"]);
+    for part in [
+        "/etc/apache2/sites-enabled/app.conf:3: commented out, by the old hook or by a person",
+        "ln -sfn ../sites-available/app.conf /etc/apache2/sites-enabled/app.conf",
+        "the old hook's pre_hook commented out",
+    ] {
+        assert!(said.unfolded().contains(part), "no {part:?} in {said:?}");
+    }
+    said.expect(0, &[]);
+    home.sh("grep '^    #ProxyPass' /etc/apache2/sites-enabled/app.conf
+         grep '^# pre_hook = /usr/local/bin/acme-off' /etc/letsencrypt/renewal/git.example.org.conf
+         ! grep copy /var/lib/certbaton/installed.json");
+    let said = certbaton(home, &["uninstall", "--yes"]);
+    let part = "put the hooks back that init commented out in /etc/letsencrypt/renewal/git.example.org.conf";
+    assert!(said.unfolded().contains(part), "no {part:?} in {said:?}");
+    said.expect(0, &[]);
     home.sh(
         "grep '^pre_hook = /usr/local/bin/acme-off' /etc/letsencrypt/renewal/git.example.org.conf
          sed -i '/^pre_hook/d' /etc/letsencrypt/renewal/git.example.org.conf
