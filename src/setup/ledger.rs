@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::base::cause::chain;
 use crate::base::exit::{CarriesExit, Exit};
-use crate::base::files::Staging;
 use crate::base::files::displace::State;
 use crate::base::files::{self, displace};
+use crate::base::files::{Replaced, Staging, Transaction};
 use crate::base::own_directories::StateDirectory;
-use crate::setup::change::{Change, What};
+use crate::setup::change::{Change, Prepared};
 use crate::setup::manifest::{Manifest, Restoration};
 
 /// The manifest and where it is.
@@ -33,14 +33,6 @@ pub enum Error {
         /// What is wrong.
         source: serde_json::Error,
     },
-    /// A change that cannot be made.
-    #[error("{} was {found} a moment ago and is not any more; run this again", path.display())]
-    Moved {
-        /// The file.
-        path: PathBuf,
-        /// What it was.
-        found: &'static str,
-    },
     /// It failed on the way and everything is as before.
     #[error("{}; everything is as before", chain(.0.as_ref()))]
     Undone(Box<Error>),
@@ -61,7 +53,7 @@ impl CarriesExit for Error {
             Self::File(error) => error.exit(),
             Self::Undone(cause) => cause.exit(),
             Self::NotUndone { .. } => Exit::NotUndone,
-            Self::Manifest { .. } | Self::Moved { .. } => Exit::Failed,
+            Self::Manifest { .. } => Exit::Failed,
         }
     }
 }
@@ -88,36 +80,29 @@ impl Ledger {
     }
 
     /// Makes all `changes`, or none.
-    pub fn apply(&mut self, changes: &[Change]) -> Result<(), Error> {
-        let changes: Vec<Change> = changes.iter().map(real).collect::<Result<_, files::Error>>()?;
+    pub fn commit(&mut self, changes: &[Prepared]) -> Result<(), Error> {
         let before = self.manifest.clone();
-        let mut states = Vec::new();
-        for change in &changes {
-            states.push(displace::state(&change.path)?);
-        }
-        for (change, state) in changes.iter().zip(&states) {
-            self.prepare(change, state)?;
+        for Prepared { change, state } in changes {
+            self.take_down(change, state)?;
         }
         self.save()?;
-        for (index, (change, state)) in changes.iter().zip(&states).enumerate() {
-            if let Err(cause) = self.make(change, state) {
-                // Where the failing one got halfway, its state tells.
-                let done = changes.iter().zip(&states).take(index + 1).rev();
-                let undone = done.map(|(change, state)| self.unmake(change, state));
-                let undone = undone.collect::<Result<Vec<()>, Error>>();
-                return Err(match undone.and_then(|_| self.forget(before)) {
-                    Ok(()) => Error::Undone(Box::new(cause)),
-                    Err(obstacle) => {
-                        Error::NotUndone { cause: Box::new(cause), obstacle: Box::new(obstacle) }
-                    }
-                });
-            }
-        }
-        Ok(())
+        let mut transaction = Transaction::begin(&self.directory, Vec::new(), Replaced::let_go);
+        let mut made = changes.iter().try_for_each(|change| change.make(&mut transaction));
+        made = made.and_then(|()| transaction.release());
+        let Err(cause) = made else {
+            transaction.settle();
+            return Ok(());
+        };
+        let undone = transaction.undo(|path| Err(files::Error::Raced(path.to_owned()).into()));
+        let cause = Box::new(Error::from(cause));
+        Err(match undone.and_then(|()| self.forget(before)) {
+            Ok(()) => Error::Undone(cause),
+            Err(obstacle) => Error::NotUndone { cause, obstacle: Box::new(obstacle) },
+        })
     }
 
     /// Takes down a change, with a copy of what it replaces and the directories that it needs.
-    fn prepare(&mut self, change: &Change, state: &State) -> Result<(), Error> {
+    fn take_down(&mut self, change: &Change, state: &State) -> Result<(), Error> {
         for directory in missing(&change.path) {
             self.manifest.directory(directory);
         }
@@ -134,52 +119,6 @@ impl Ledger {
         Ok(())
     }
 
-    fn make(&self, change: &Change, planned: &State) -> Result<(), Error> {
-        let Change { path, what, .. } = change;
-        for directory in missing(path) {
-            displace::make_directory(&directory, 0o755)?;
-        }
-        let moved = |found| Error::Moved { path: path.clone(), found };
-        match (what, planned) {
-            (
-                What::Write { bytes, .. } | What::Comment { bytes },
-                State::File { bytes: now, .. },
-            ) => {
-                let snapshot = files::snapshot(path)?;
-                if snapshot.bytes != *now {
-                    return Err(moved("another file"));
-                }
-                Ok(snapshot.replace(bytes, self.staging(path)?)?)
-            }
-            (What::Write { bytes, mode }, State::Absent) => {
-                Ok(displace::create(path, bytes, *mode, self.staging(path)?.path())?)
-            }
-            (What::Mode(mode), State::File { .. }) => Ok(displace::set_mode(path, *mode)?),
-            _ => Err(files::Error::NotRegular(path.clone()).into()),
-        }
-    }
-
-    /// Back to how it was before this run, which may be another version of ours.
-    fn unmake(&self, change: &Change, before: &State) -> Result<(), Error> {
-        let path = &change.path;
-        let now = displace::state(path)?;
-        if now == *before {
-            return Ok(());
-        }
-        if let (What::Comment { .. }, State::File { bytes, .. }) = (&change.what, before) {
-            return Ok(files::snapshot(path)?.replace(bytes, self.staging(path)?)?);
-        }
-        let entry = self.manifest.entry(path).filter(|entry| entry.is_intact(&now));
-        let Some(entry) = entry else { return Err(files::Error::Raced(path.clone()).into()) };
-        match (before, entry.fate(&now)) {
-            (State::Absent, _) => Ok(files::remove_own(path)?),
-            (State::File { bytes, .. }, _) if matches!(change.what, What::Write { .. }) => {
-                Ok(files::snapshot(path)?.replace(bytes, self.staging(path)?)?)
-            }
-            (_, fate) => self.follow(path, &fate),
-        }
-    }
-
     /// Does to `path` what its fate is.
     pub fn follow(&self, path: &Path, fate: &Restoration) -> Result<(), Error> {
         match fate {
@@ -193,11 +132,6 @@ impl Ledger {
     }
 
     fn forget(&mut self, before: Manifest) -> Result<(), Error> {
-        for directory in self.manifest.directories.iter().rev() {
-            if !before.directories.contains(directory) {
-                displace::remove_empty(directory)?;
-            }
-        }
         self.manifest = before;
         if self.manifest == Manifest::new() {
             displace::remove_all(&self.directory.join(ORIGINALS))?;
@@ -213,16 +147,6 @@ impl Ledger {
     fn staging(&self, path: &Path) -> Result<Staging, Error> {
         Ok(files::staging(path, &self.directory, &[path.to_owned()])?)
     }
-}
-
-/// A file is written through a link to it.
-fn real(change: &Change) -> Result<Change, files::Error> {
-    let is_link = matches!(displace::state(&change.path)?, State::Link { .. });
-    let path = match change.what {
-        _ if is_link => files::real_path(&change.path)?,
-        _ => change.path.clone(),
-    };
-    Ok(Change { path, ..change.clone() })
 }
 
 /// The directories above `path` that are not there, the highest first.

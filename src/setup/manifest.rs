@@ -34,23 +34,31 @@ pub struct ManifestEntry {
     /// Where.
     pub path: PathBuf,
     /// What was put there, the last last; the one before may still be there if a run was cut off.
-    pub wrote: Vec<Wrote>,
+    pub wrote: Vec<Known>,
     /// What was there before the first.
-    pub before: Before,
+    pub before: Known,
     /// What was there before was not the user's will, and does not come back: an old hook's `#`, which certbaton 0.1.0 took
     /// away.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repairs: bool,
 }
 
-/// What was put at a path.
+/// What was at a path, or was put there, as it is known again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Wrote {
+pub enum Known {
+    /// Nothing.
+    Absent,
     /// A regular file.
     File {
         /// Of its bytes, in hexadecimal.
         sha256: String,
+        /// Its permission bits, if it was there before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<u32>,
+        /// A copy of it, with owner, attributes and times, if it was there before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        copy: Option<PathBuf>,
     },
     /// A link, which certbaton 0.1.0 put where an old hook had made a file of one.
     Link {
@@ -60,28 +68,6 @@ pub enum Wrote {
         sha256: String,
     },
     /// Permission bits alone.
-    Mode {
-        /// The bits.
-        mode: u32,
-    },
-}
-
-/// What was at a path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Before {
-    /// Nothing.
-    Absent,
-    /// A regular file.
-    File {
-        /// Of its bytes, in hexadecimal.
-        sha256: String,
-        /// Its permission bits.
-        mode: u32,
-        /// A copy of it, with owner, attributes and times.
-        copy: PathBuf,
-    },
-    /// The same file, with these permission bits.
     Mode {
         /// The bits.
         mode: u32,
@@ -105,11 +91,13 @@ pub enum Restoration {
     Repaired,
 }
 
-impl Wrote {
-    /// What `what` puts there; nothing where the file itself tells.
-    pub fn of(what: &What) -> Option<Self> {
+impl Known {
+    /// What `what` puts at a path; nothing where the file itself tells.
+    fn of(what: &What) -> Option<Self> {
         match what {
-            What::Write { bytes, .. } => Some(Self::File { sha256: sha256(bytes) }),
+            What::Write { bytes, .. } => {
+                Some(Self::File { sha256: sha256(bytes), mode: None, copy: None })
+            }
             What::Mode(mode) => Some(Self::Mode { mode: *mode }),
             What::Comment { .. } => None,
         }
@@ -117,7 +105,10 @@ impl Wrote {
 
     fn is_there(&self, state: &State) -> bool {
         match (self, state) {
-            (Self::File { sha256: wrote }, State::File { bytes, .. }) => *wrote == sha256(bytes),
+            (Self::Absent, State::Absent) => true,
+            (Self::File { sha256: known, mode, .. }, State::File { bytes, mode: now }) => {
+                *known == sha256(bytes) && mode.is_none_or(|mode| mode == *now)
+            }
             (
                 Self::Link { target, sha256: read },
                 State::Link { target: now, bytes: Some(bytes) },
@@ -134,41 +125,25 @@ impl ManifestEntry {
         self.wrote.iter().any(|wrote| wrote.is_there(state))
     }
 
-    fn was(&self, state: &State) -> bool {
-        match (&self.before, state) {
-            (Before::Absent, State::Absent) => true,
-            (Before::File { sha256: before, mode, .. }, State::File { bytes, mode: now }) => {
-                *before == sha256(bytes) && mode == now
-            }
-            (Before::Mode { mode }, State::File { mode: now, .. }) => mode == now,
-            _ => false,
-        }
-    }
-
     /// What becomes of it when certbaton is taken off the host.
-    pub fn end(&self, state: &State) -> Restoration {
-        match self.fate(state) {
-            Restoration::PutBack(_) | Restoration::Remove if self.repairs => Restoration::Repaired,
-            fate => fate,
-        }
-    }
-
-    /// How what was there before comes back.
     pub fn fate(&self, state: &State) -> Restoration {
-        if self.was(state) {
+        if self.before.is_there(state) {
             return Restoration::Back;
         }
         if !self.is_intact(state) {
             // Somebody removed it; what was there before certbaton came is still due.
             return match (&self.before, state) {
-                (Before::Absent | Before::Mode { .. }, State::Absent) => Restoration::Back,
+                (Known::Absent | Known::Mode { .. }, State::Absent) => Restoration::Back,
                 _ => Restoration::Edited,
             };
         }
         match &self.before {
-            Before::Absent => Restoration::Remove,
-            Before::File { copy, .. } => Restoration::PutBack(copy.clone()),
-            Before::Mode { mode } => Restoration::Mode(*mode),
+            Known::Mode { mode } => Restoration::Mode(*mode),
+            _ if self.repairs => Restoration::Repaired,
+            Known::Absent => Restoration::Remove,
+            Known::File { copy: Some(copy), .. } => Restoration::PutBack(copy.clone()),
+            // Of neither is anything kept.
+            Known::File { copy: None, .. } | Known::Link { .. } => Restoration::Edited,
         }
     }
 }
@@ -205,8 +180,8 @@ impl Manifest {
     pub fn needs_copy(&self, change: &Change, state: &State) -> bool {
         let replaces = matches!(change.what, What::Write { .. });
         let is_known = self.entry(&change.path).is_some_and(|entry| {
-            !matches!(entry.before, Before::Mode { .. })
-                && (entry.is_intact(state) || entry.was(state))
+            !matches!(entry.before, Known::Mode { .. })
+                && (entry.is_intact(state) || entry.before.is_there(state))
         });
         replaces && matches!(state, State::File { .. }) && !is_known
     }
@@ -214,41 +189,37 @@ impl Manifest {
     /// Takes down `change` of what is in `state`; `copy` is where a copy of it is, if it needs one.
     pub fn record(&mut self, change: &Change, state: &State, copy: PathBuf) {
         let needs_copy = self.needs_copy(change, state);
-        let Some(wrote) = Wrote::of(&change.what) else { return };
-        let before = match (state, &change.what) {
-            (State::File { mode, .. }, What::Mode(_)) => Before::Mode { mode: *mode },
-            (State::File { bytes, mode }, _) => {
-                Before::File { sha256: sha256(bytes), mode: *mode, copy }
-            }
-            (State::Absent | State::Link { .. } | State::Other, _) => Before::Absent,
-        };
-        let Some(entry) = self.files.iter_mut().find(|entry| entry.path == change.path) else {
-            let path = change.path.clone();
-            return self.files.push(ManifestEntry {
-                path,
-                wrote: vec![wrote],
-                before,
-                repairs: false,
-            });
-        };
-        if needs_copy {
-            // Its bits were changed by certbaton before; those of before that are the user's.
-            let before = match (&entry.before, before) {
-                (Before::Mode { mode }, Before::File { sha256, copy, .. })
-                    if entry.is_intact(state) =>
-                {
-                    Before::File { sha256, mode: *mode, copy }
-                }
-                (_, before) => before,
-            };
-            let path = entry.path.clone();
-            *entry = ManifestEntry { path, wrote: vec![wrote], before, repairs: false };
+        let Some(wrote) = Known::of(&change.what) else { return };
+        let entry = self.files.iter_mut().find(|entry| entry.path == change.path);
+        if let Some(entry) = entry.filter(|_| !needs_copy) {
+            entry.wrote.retain(|known| *known != wrote);
+            entry.wrote.push(wrote);
+            let surplus = entry.wrote.len().saturating_sub(KEPT);
+            entry.wrote.drain(..surplus);
             return;
         }
-        entry.wrote.retain(|known| *known != wrote);
-        entry.wrote.push(wrote);
-        let surplus = entry.wrote.len().saturating_sub(KEPT);
-        entry.wrote.drain(..surplus);
+        // Where its bits were changed by certbaton before, those of before that are the user's.
+        let bits = match self.entry(&change.path) {
+            Some(ManifestEntry { before: Known::Mode { mode }, .. })
+                if self.is_ours(&change.path, state) =>
+            {
+                Some(*mode)
+            }
+            _ => None,
+        };
+        let before = match (state, &change.what) {
+            (State::File { mode, .. }, What::Mode(_)) => Known::Mode { mode: *mode },
+            (State::File { bytes, mode }, _) => {
+                Known::File { sha256: sha256(bytes), mode: bits.or(Some(*mode)), copy: Some(copy) }
+            }
+            (State::Absent | State::Link { .. } | State::Other, _) => Known::Absent,
+        };
+        let path = change.path.clone();
+        let new = ManifestEntry { path, wrote: vec![wrote], before, repairs: false };
+        match self.files.iter_mut().find(|entry| entry.path == change.path) {
+            Some(entry) => *entry = new,
+            None => self.files.push(new),
+        }
     }
 
     /// Takes down that `path` is not there yet.

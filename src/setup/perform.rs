@@ -8,7 +8,7 @@ use crate::base::files;
 use crate::base::files::displace;
 use crate::base::lock::{self, Lock};
 use crate::config::Settings;
-use crate::setup::change::{Change, What};
+use crate::setup::change::{Change, Prepared, What};
 use crate::setup::error::Error;
 use crate::setup::ledger::Ledger;
 use crate::setup::payload::SUDOERS;
@@ -102,11 +102,11 @@ pub fn perform(
         return Ok(SetupOutcome::Nothing);
     }
     let extent = if consent == Consent::Rehearsal { Detail::Whole } else { Detail::Brief };
-    let mut shown = Vec::new();
+    let mut prepared = Vec::new();
     for change in &work.changes {
-        let state = displace::state(&change.path)?;
-        person.tell(&show::change(change, &state, extent));
-        shown.push(state);
+        let change = Prepared::of(change)?;
+        person.tell(&show::change(&change, extent));
+        prepared.push(change);
     }
     if work.account {
         person.tell("make the user certbaton: systemd-sysusers certbaton.conf\n");
@@ -128,14 +128,14 @@ pub fn perform(
         return Ok(SetupOutcome::Done);
     }
     let _lock = exclusive(settings)?;
-    for (change, shown) in work.changes.iter().zip(&shown) {
-        if displace::state(&change.path)? != *shown {
-            return Err(Error::Moved(change.path.clone()));
+    for shown in &prepared {
+        if shown.is_outdated()? {
+            return Err(Error::Moved(shown.change.path.clone()));
         }
     }
     check_sudoers(&work.changes)?;
     let mut ledger = Ledger::open(&settings.state_directory)?;
-    ledger.apply(&work.changes)?;
+    ledger.commit(&prepared)?;
     effects(&mut ledger, work).map_err(|error| Error::Halfway(Box::new(error)))?;
     Ok(SetupOutcome::Done)
 }

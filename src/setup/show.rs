@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::base::files::displace::State;
-use crate::setup::change::{Change, What};
+use crate::setup::change::{Change, Prepared, What};
 use crate::switch::difference;
 
 /// How much of a new file is shown.
@@ -16,8 +16,8 @@ pub enum Detail {
 }
 
 /// One change, from what is there: new text as far as `extent` goes, changed text as a unified diff.
-pub fn change(change: &Change, state: &State, extent: Detail) -> String {
-    let Change { path, what, why } = change;
+pub fn change(prepared: &Prepared, extent: Detail) -> String {
+    let Prepared { change: Change { path, what, why }, state } = prepared;
     let file = path.display();
     let mut text = String::new();
     // A String takes everything.
@@ -84,9 +84,13 @@ mod tests {
         Change { path: "/f".into(), what, why: "for a reason".into() }
     }
 
+    fn shown(change: &Change, state: &State, extent: Detail) -> String {
+        super::change(&Prepared { change: change.clone(), state: state.clone() }, extent)
+    }
+
     #[test]
     fn a_new_file_is_shown_whole_and_a_changed_one_as_a_diff() {
-        let change = |what: &Change, state: &State| change(what, state, Detail::Whole);
+        let change = |what: &Change, state: &State| shown(what, state, Detail::Whole);
         let new = change(&write(b"a\nb\n", 0o644), &State::Absent);
         assert_eq!(new, "new /f, mode 0644: for a reason\n    a\n    b\n");
         let now = State::File { bytes: b"a\n".to_vec(), mode: 0o644 };
@@ -98,12 +102,12 @@ mod tests {
     #[test]
     fn before_a_question_a_new_file_is_a_line() {
         let new = write(b"a\nb\n", 0o644);
-        let short = change(&new, &State::Absent, Detail::Brief);
+        let short = shown(&new, &State::Absent, Detail::Brief);
         assert_eq!(short, "new /f, mode 0644, 2 lines: for a reason\n");
         let now = State::File { bytes: b"a\n".to_vec(), mode: 0o644 };
-        let whole = change(&new, &now, Detail::Whole);
-        assert_eq!(change(&new, &now, Detail::Brief), whole);
-        let there = format!("found\n    x\n{}{whole}", change(&new, &State::Absent, Detail::Whole));
+        let whole = shown(&new, &now, Detail::Whole);
+        assert_eq!(shown(&new, &now, Detail::Brief), whole);
+        let there = format!("found\n    x\n{}{whole}", shown(&new, &State::Absent, Detail::Whole));
         assert_eq!(
             brief(&there),
             format!("found\n    x\nnew /f, mode 0644: for a reason\n{whole}")
@@ -112,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_shown() {
-        let change = |what: &Change, state: &State| change(what, state, Detail::Whole);
+        let change = |what: &Change, state: &State| shown(what, state, Detail::Whole);
         let text = change(&write(b"hush", 0o600), &State::Absent);
         assert!(!text.contains("hush") && text.contains("not shown"), "{text}");
         let now = State::File { bytes: b"old".to_vec(), mode: 0o600 };
@@ -121,7 +125,7 @@ mod tests {
 
     #[test]
     fn bits_say_what_they_become() {
-        let change = |what: &Change, state: &State| change(what, state, Detail::Brief);
+        let change = |what: &Change, state: &State| shown(what, state, Detail::Brief);
         let with = |what| Change { what, ..write(b"", 0) };
         let now = State::File { bytes: Vec::new(), mode: 0o644 };
         let mode = change(&with(What::Mode(0o755)), &now);

@@ -91,7 +91,7 @@ fn plan(settings: &Settings, ledger: &Ledger, program: &Path) -> Result<Plan, Er
     let mut plan = Plan::default();
     for entry in ledger.manifest.files.iter().rev() {
         let state = displace::state(&entry.path)?;
-        let fate = entry.end(&state);
+        let fate = entry.fate(&state);
         if fate == Restoration::Edited {
             plan.stays.push(format!("{}, {}", entry.path.display(), edited(&state)));
         }
@@ -182,7 +182,7 @@ fn take_back(
     for (path, fate) in &mut plan.fates {
         let state = displace::state(path)?;
         // A person may have taken an hour to agree.
-        let now = manifest.entry(path).map_or(Restoration::Edited, |entry| entry.end(&state));
+        let now = manifest.entry(path).map_or(Restoration::Edited, |entry| entry.fate(&state));
         if now == *fate {
             ledger.follow(path, fate)?;
         } else {

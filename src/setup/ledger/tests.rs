@@ -1,7 +1,8 @@
 //! system: changes in a scratch directory, made, cut off, undone.
 
 use super::*;
-use crate::setup::manifest::{Before, ManifestEntry, Wrote, sha256};
+use crate::setup::change::What;
+use crate::setup::manifest::{Known, ManifestEntry, sha256};
 
 struct Scratch {
     directory: tempfile::TempDir,
@@ -42,18 +43,23 @@ impl Scratch {
     }
 }
 
+fn apply(scratch: &Scratch, changes: &[Change]) -> Result<(), Error> {
+    let prepared: Vec<Prepared> = changes.iter().map(|c| Prepared::of(c).unwrap()).collect();
+    scratch.ledger().commit(&prepared)
+}
+
 #[test]
 fn everything_comes_back_from_the_manifest_alone() {
     let scratch = Scratch::new();
     scratch.put("old", "theirs");
     let changes = [scratch.write("old", "ours"), scratch.write("a/b/new", "new")];
-    scratch.ledger().apply(&changes).unwrap();
+    apply(&scratch, &changes).unwrap();
     assert_eq!(scratch.text("old"), "ours");
     assert_eq!(scratch.ledger().manifest.directories, [scratch.at("a"), scratch.at("a/b")]);
     let State::File { mode, .. } = displace::state(&scratch.at("old")).unwrap() else { panic!() };
     assert_eq!(mode, 0o640, "its own");
     // A second version, and only its own bytes are known to be ours.
-    scratch.ledger().apply(&[scratch.write("old", "ours again")]).unwrap();
+    apply(&scratch, &[scratch.write("old", "ours again")]).unwrap();
     scratch.back();
     assert_eq!(scratch.text("old"), "theirs");
     assert!(!files::exists(&scratch.at("a/b/new")));
@@ -71,8 +77,8 @@ fn an_edit_below_a_link_of_ours_stays_what_is_read() {
         let mut ledger = scratch.ledger();
         ledger.manifest.files.push(ManifestEntry {
             path: enabled,
-            wrote: vec![Wrote::Link { target: "available".into(), sha256: sha256(b"site") }],
-            before: Before::File { sha256: sha256(b"#site"), mode: 0o640, copy: kept },
+            wrote: vec![Known::Link { target: "available".into(), sha256: sha256(b"site") }],
+            before: Known::File { sha256: sha256(b"#site"), mode: Some(0o640), copy: Some(kept) },
             repairs: false,
         });
         ledger.save().unwrap();
@@ -88,14 +94,14 @@ fn of_a_comment_no_copy_is_kept() {
     scratch.put("old", "hook");
     let what = What::Comment { bytes: b"# hook".to_vec() };
     let comment = Change { path: scratch.at("old"), what, why: String::new() };
-    scratch.ledger().apply(std::slice::from_ref(&comment)).unwrap();
+    apply(&scratch, std::slice::from_ref(&comment)).unwrap();
     assert_eq!(scratch.text("old"), "# hook");
     assert_eq!(scratch.ledger().manifest.files, []);
     assert!(!files::exists(&scratch.at("state").join(ORIGINALS)));
     scratch.put("other", "theirs");
     displace::make_directory(&scratch.at("open"), 0o777).unwrap();
     let again = Change { what: What::Comment { bytes: b"##".to_vec() }, ..comment };
-    let failed = scratch.ledger().apply(&[again, scratch.write("open/x", "x")]).unwrap_err();
+    let failed = apply(&scratch, &[again, scratch.write("open/x", "x")]).unwrap_err();
     assert!(matches!(failed, Error::Undone(_)), "{failed}");
     assert_eq!(scratch.text("old"), "# hook");
 }
@@ -107,7 +113,7 @@ fn what_fails_on_the_way_leaves_everything_as_before() {
     displace::make_directory(&scratch.at("open"), 0o777).unwrap();
     let impossible = scratch.write("open/x", "x");
     let changes = [scratch.write("old", "ours"), scratch.write("d/new", "new"), impossible];
-    let failed = scratch.ledger().apply(&changes).unwrap_err();
+    let failed = apply(&scratch, &changes).unwrap_err();
     assert!(matches!(failed, Error::Undone(_)), "{failed}");
     assert_eq!(scratch.text("old"), "theirs");
     assert!(!files::exists(&scratch.at("d")) && !files::exists(&scratch.at("state")));
@@ -121,12 +127,12 @@ fn a_run_that_was_cut_off_after_the_manifest_can_be_repeated_and_taken_back() {
     let mut ledger = scratch.ledger();
     for change in &changes {
         let state = displace::state(&change.path).unwrap();
-        ledger.prepare(change, &state).unwrap();
+        ledger.take_down(change, &state).unwrap();
     }
     ledger.save().unwrap();
     scratch.back();
     assert_eq!(scratch.text("old"), "theirs");
-    scratch.ledger().apply(&changes).unwrap();
+    apply(&scratch, &changes).unwrap();
     assert_eq!(scratch.text("new"), "new");
     scratch.back();
     assert_eq!(scratch.text("old"), "theirs");

@@ -71,8 +71,8 @@ fn bits_come_back() {
     let now = State::File { bytes: b"x".to_vec(), mode: 0o755 };
     assert_eq!(fate(&manifest, &now), Restoration::Mode(0o644));
     let manifest = after(&[(&mode, &file("x")), (&write("y"), &now)]);
-    let Before::File { mode, .. } = manifest.files[0].before else { panic!() };
-    assert_eq!(mode, 0o644);
+    let Known::File { mode, .. } = manifest.files[0].before else { panic!() };
+    assert_eq!(mode, Some(0o644));
 }
 
 /// As certbaton 0.1.0 took down that a copy of a site became a link, and another file lost an old hook's `#`.
@@ -117,12 +117,12 @@ fn no_copy_comes_back_over_a_link_whose_file_was_edited() {
 fn a_repair_is_not_taken_back() {
     let manifest = of_an_older_version(true);
     for (entry, now) in manifest.files.iter().zip([leading("../a", "site"), file("site")]) {
-        assert_eq!(entry.end(&now), Restoration::Repaired);
-        assert_eq!(entry.end(&file("#site")), Restoration::Back, "cut off before");
-        assert_eq!(entry.end(&file("edited")), Restoration::Edited);
+        assert_eq!(entry.fate(&now), Restoration::Repaired);
+        assert_eq!(entry.fate(&file("#site")), Restoration::Back, "cut off before");
+        assert_eq!(entry.fate(&file("edited")), Restoration::Edited);
     }
     let manifest = after(&[(&write("a"), &file("theirs"))]);
-    assert_eq!(manifest.files[0].end(&file("a")), Restoration::PutBack("/kept/0".into()));
+    assert_eq!(manifest.files[0].fate(&file("a")), Restoration::PutBack("/kept/0".into()));
 }
 
 #[test]
