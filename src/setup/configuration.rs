@@ -1,8 +1,8 @@
 //! pure: the configuration file of two hosts, and how ssh gets from one to the other.
 
-use crate::base::exit::{CarriesExit, Exit};
 use crate::base::names::{Destination, HostLabel};
-use crate::config::{self, Settings};
+use crate::config::Settings;
+use crate::setup::error::Error;
 use crate::setup::keys::SSH_PORT;
 
 /// What the two hosts are called, and which of them this is.
@@ -14,35 +14,6 @@ pub struct Pair {
     pub home: HostLabel,
     /// How home reaches the arbiter; `None` on the arbiter itself.
     pub way: Option<Destination>,
-}
-
-/// Why there is no new configuration.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The file that is there.
-    #[error(transparent)]
-    Config(#[from] config::Error),
-    /// It says something else.
-    #[error(
-        "{file} says otherwise: {what}; {write}, or move the file away, then run this again; nothing was changed"
-    )]
-    Otherwise {
-        /// The file.
-        file: String,
-        /// What is asked for, and what is there.
-        what: String,
-        /// What to write there.
-        write: String,
-    },
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Config(_) | Self::Otherwise { .. } => Exit::Config,
-        }
-    }
 }
 
 impl Pair {
@@ -209,7 +180,7 @@ mod tests {
         let settings = Settings::parse("f", &vps.text()).unwrap();
         assert_eq!(settings.name.unwrap().as_str(), "vps");
         assert_eq!(settings.hosts[0].ssh, None);
-        assert_eq!(vps.merged("f", "").map(|text| Settings::parse("f", &text).is_ok()), Ok(true));
+        assert!(Settings::parse("f", &vps.merged("f", "").unwrap()).is_ok());
     }
 
     #[test]
@@ -223,7 +194,7 @@ mod tests {
         for line in text.lines() {
             assert!(merged.contains(line), "{line}: {merged}");
         }
-        assert_eq!(home.merged("f", &merged), Ok(merged));
+        assert_eq!(home.merged("f", &merged).unwrap(), merged);
     }
 
     #[test]
@@ -246,7 +217,7 @@ mod tests {
         let left = vps.text().replace("\n[[host]]\nname = \"home\"\n", "") + "# mine";
         let merged = vps.merged("f", &left).unwrap();
         assert_eq!(merged, format!("{left}\n\n[[host]]\nname = \"home\"\n"));
-        assert_eq!(vps.merged("f", &merged), Ok(merged));
+        assert_eq!(vps.merged("f", &merged).unwrap(), merged);
         let others = vps.text().replace("home", "oldhome");
         let said = vps.merged("f", &others).unwrap_err().to_string();
         assert!(said.contains("no [[host]] is home; add two lines at its end, [[host]] and name = \"home\", or name = \"home\" instead of oldhome, if that is replaced"), "{said}");

@@ -12,7 +12,7 @@ use crate::base::process;
 use crate::certbot::{lineages, scope};
 use crate::config;
 use crate::setup::role::{Doubt, Role};
-use crate::setup::{configuration, keys, ledger, machine, openssh};
+use crate::setup::{keys, machine};
 use crate::switch::report;
 
 /// Why not. Unless it says otherwise, nothing was changed.
@@ -179,22 +179,44 @@ pub enum Error {
     Apache(#[from] server::Error),
     /// The configuration file.
     #[error(transparent)]
-    Configuration(#[from] configuration::Error),
-    /// The configuration file, read again.
-    #[error(transparent)]
     Config(#[from] config::Error),
-    /// Files.
-    #[error(transparent)]
-    Ledger(#[from] ledger::Error),
+    /// The configuration file says something else.
+    #[error(
+        "{file} says otherwise: {what}; {write}, or move the file away, then run this again; nothing was changed"
+    )]
+    Otherwise {
+        /// The file.
+        file: String,
+        /// What is asked for, and what is there.
+        what: String,
+        /// What to write there.
+        write: String,
+    },
+    /// The manifest.
+    #[error("{} is not as certbaton writes it; what it installed is not known", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// Changes of files failed on the way, and everything is as before.
+    #[error("{}; everything is as before", chain(.0.as_ref()))]
+    Undone(Box<Error>),
+    /// They failed on the way, and so did the undoing.
+    #[error("{}; undoing it failed too: {}; certbaton uninstall takes back what was written", chain(cause.as_ref()), chain(obstacle.as_ref()))]
+    NotUndone {
+        /// The first failure.
+        cause: Box<Error>,
+        /// Why it could not be undone.
+        obstacle: Box<Error>,
+    },
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// The machine.
+    /// The machine, or ssh.
     #[error(transparent)]
     Machine(#[from] machine::Error),
-    /// ssh.
-    #[error(transparent)]
-    Ssh(#[from] openssh::Error),
     /// Another set-up.
     #[error(transparent)]
     Lock(#[from] lock::Error),
@@ -217,21 +239,21 @@ impl CarriesExit for Error {
             | Self::OtherRole { .. }
             | Self::Doubtful(..) => Exit::Usage,
             Self::UnderWay(_) | Self::CertbotRuns => Exit::Busy,
-            Self::Halfway(_) | Self::HalfBack(_) => Exit::NotUndone,
+            Self::Otherwise { .. } => Exit::Config,
+            Self::Undone(cause) => cause.exit(),
+            Self::NotUndone { .. } | Self::Halfway(_) | Self::HalfBack(_) => Exit::NotUndone,
             Self::NoProgram { source, .. } => source.exit(),
             Self::Switch(error) | Self::Unswitchable(error) => error.exit(),
             Self::Process(error) => error.exit(),
             Self::Lineages(error) => error.exit(),
             Self::Scope(error) => error.exit(),
             Self::Apache(error) => error.exit(),
-            Self::Configuration(error) => error.exit(),
             Self::Config(error) => error.exit(),
-            Self::Ledger(error) => error.exit(),
             Self::File(error) => error.exit(),
             Self::Machine(error) => error.exit(),
-            Self::Ssh(error) => error.exit(),
             Self::Lock(error) => error.exit(),
             Self::KeptOut(_)
+            | Self::Manifest { .. }
             | Self::NoCertbot
             | Self::Switched(_)
             | Self::Mode(..)

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::cause::chain;
-use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files::displace::State;
 use crate::base::files::{self, displace};
 use crate::base::files::{Replaced, Staging, Transaction};
 use crate::base::own_directories::StateDirectory;
 use crate::setup::change::{Change, Prepared};
+use crate::setup::error::Error;
 use crate::setup::manifest::{Manifest, Restoration};
 
 /// The manifest and where it is.
@@ -17,45 +16,6 @@ pub struct Ledger {
     /// What was done so far.
     pub manifest: Manifest,
     directory: StateDirectory,
-}
-
-/// What went wrong.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A file.
-    #[error(transparent)]
-    File(#[from] files::Error),
-    /// The manifest.
-    #[error("{} is not as certbaton writes it; what it installed is not known", path.display())]
-    Manifest {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// It failed on the way and everything is as before.
-    #[error("{}; everything is as before", chain(.0.as_ref()))]
-    Undone(Box<Error>),
-    /// It failed on the way, and so did the undoing.
-    #[error("{}; undoing it failed too: {}; certbaton uninstall takes back what was written", chain(cause.as_ref()), chain(obstacle.as_ref()))]
-    NotUndone {
-        /// The first failure.
-        cause: Box<Error>,
-        /// Why it could not be undone.
-        obstacle: Box<Error>,
-    },
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::File(error) => error.exit(),
-            Self::Undone(cause) => cause.exit(),
-            Self::NotUndone { .. } => Exit::NotUndone,
-            Self::Manifest { .. } => Exit::Failed,
-        }
-    }
 }
 
 impl Ledger {

@@ -32,6 +32,18 @@ pub enum Error {
         /// What it said.
         said: String,
     },
+    /// A person's login on another host, or what was to be done there.
+    #[error("ssh {destination} ({what}) ended with {status}{said}")]
+    Remote {
+        /// Where to.
+        destination: String,
+        /// What for.
+        what: &'static str,
+        /// How it ended.
+        status: String,
+        /// What it said last, after a colon.
+        said: String,
+    },
 }
 
 #[deny(clippy::wildcard_enum_match_arm)]
@@ -39,7 +51,7 @@ impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Command(error) => error.exit(),
-            Self::Failed { .. } => Exit::Failed,
+            Self::Failed { .. } | Self::Remote { .. } => Exit::Failed,
         }
     }
 }
@@ -81,7 +93,7 @@ pub fn enabled(unit: &str) -> String {
         Ok(said) => said.trim().to_owned(),
         // It says so and ends with 1.
         Err(Error::Failed { said, .. }) => said.lines().next().unwrap_or_default().to_owned(),
-        Err(Error::Command(_)) => String::new(),
+        Err(Error::Command(_) | Error::Remote { .. }) => String::new(),
     }
 }
 

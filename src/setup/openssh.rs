@@ -5,47 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::base::clock::Deadline;
+use crate::base::command::Program;
 use crate::base::command::ssh::CLIENT;
-use crate::base::command::{self, Program};
-use crate::base::exit::{CarriesExit, Exit};
 use crate::base::names::{Destination, HostLabel};
-use crate::setup::machine;
-
-/// What did not work.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A program.
-    #[error(transparent)]
-    Machine(#[from] machine::Error),
-    /// ssh did not start, or did not end.
-    #[error(transparent)]
-    Command(#[from] command::Error),
-    /// The login, or what was to be done there.
-    #[error("ssh {destination} ({what}) ended with {status}{said}")]
-    Remote {
-        /// Where to.
-        destination: String,
-        /// What for.
-        what: &'static str,
-        /// How it ended.
-        status: String,
-        /// What it said last, after a colon.
-        said: String,
-        /// Its exit code.
-        code: Option<i32>,
-    },
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Machine(error) => error.exit(),
-            Self::Command(error) => error.exit(),
-            Self::Remote { .. } => Exit::Failed,
-        }
-    }
-}
+use crate::setup::machine::{self, Error};
 
 /// A login that works already: a person's own, with that person's ssh configuration.
 #[derive(Debug)]
@@ -90,8 +53,7 @@ impl Login {
         let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
         let said = if lines.is_empty() { String::new() } else { format!(": {}", lines.join("; ")) };
         let destination = self.destination.as_str().to_owned();
-        let code = status.code();
-        Err(Error::Remote { destination, what, status: status.to_string(), said, code })
+        Err(Error::Remote { destination, what, status: status.to_string(), said })
     }
 
     /// The host and port that this login leads to (`ssh -G`).
@@ -144,13 +106,12 @@ impl Login {
 pub fn make_key(file: &Path, name: &HostLabel) -> Result<(), Error> {
     let file = file.display().to_string();
     let words = ["-q", "-t", "ed25519", "-N", "", "-C", name.as_str(), "-f", &file];
-    machine::run(SSH_KEYGEN, &words)?;
-    Ok(())
+    machine::run(SSH_KEYGEN, &words).map(drop)
 }
 
 /// The public half of the private key in `file`, with its comment.
 pub fn public_half(file: &Path) -> Result<String, Error> {
-    Ok(machine::run(SSH_KEYGEN, &["-y", "-P", "", "-f", &file.display().to_string()])?)
+    machine::run(SSH_KEYGEN, &["-y", "-P", "", "-f", &file.display().to_string()])
 }
 
 /// The lines that a known_hosts file has for a host; hashed names are found too.
@@ -165,8 +126,8 @@ pub fn scan(host: &str, port: u16) -> Result<String, Error> {
     // Where nobody answers it ends with 1 and says nothing, else it prints what it got.
     let words = ["-T", "10", "-t", "ed25519,ecdsa,rsa", "-p", &port.to_string(), "--", host];
     match machine::run("/usr/bin/ssh-keyscan", &words) {
-        Err(machine::Error::Failed { .. }) => Ok(String::new()),
-        said => Ok(said?),
+        Err(Error::Failed { .. }) => Ok(String::new()),
+        said => said,
     }
 }
 
