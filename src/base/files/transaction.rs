@@ -24,7 +24,6 @@ pub struct Transaction {
 enum Change {
     Replace { before: Snapshot, after: Vec<u8>, old: Option<Box<Replaced>> },
     Create { path: PathBuf, bytes: Vec<u8> },
-    Link { path: PathBuf, before: State, target: PathBuf, copy: PathBuf },
     Mode { path: PathBuf, before: u32, after: u32 },
     Directory { path: PathBuf },
 }
@@ -74,21 +73,6 @@ impl Transaction {
         let staging = self.staging(path)?;
         self.changes.push(Change::Create { path: path.to_owned(), bytes: bytes.to_vec() });
         displace::create(path, bytes, mode, staging.path())
-    }
-
-    /// Puts a link to `target` at `path`. A file that is there comes back from `copy`, which
-    /// [`displace::keep`] made of it.
-    pub fn link(&mut self, path: &Path, target: &Path, copy: &Path) -> Result<(), Error> {
-        self.make_directories(path)?;
-        let (staging, before) = (self.staging(path)?, displace::state(path)?);
-        let (target, copy) = (target.to_owned(), copy.to_owned());
-        self.changes.push(Change::Link {
-            path: path.to_owned(),
-            before,
-            target: target.clone(),
-            copy,
-        });
-        displace::link(path, &target, staging.path())
     }
 
     /// Gives the regular file at `path` other permission bits.
@@ -161,13 +145,6 @@ impl Transaction {
                 snapshot(&before.path)?.replace(&before.bytes, self.staging(&before.path)?)
             }
             Change::Create { path, .. } => remove_own(path),
-            Change::Link { path, before, copy, .. } => match before {
-                State::Link { target, .. } => {
-                    displace::link(path, target, self.staging(path)?.path())
-                }
-                State::File { .. } => displace::put_back(copy, path, self.staging(path)?.path()),
-                State::Absent | State::Other => remove_own(path),
-            },
             Change::Mode { path, before, .. } => displace::set_mode(path, *before),
             Change::Directory { path } => displace::remove_empty(path).map(drop),
         }
@@ -185,10 +162,7 @@ impl Change {
     fn path(&self) -> &Path {
         match self {
             Self::Replace { before, .. } => &before.path,
-            Self::Create { path, .. }
-            | Self::Link { path, .. }
-            | Self::Mode { path, .. }
-            | Self::Directory { path } => path,
+            Self::Create { path, .. } | Self::Mode { path, .. } | Self::Directory { path } => path,
         }
     }
 
@@ -201,8 +175,6 @@ impl Change {
             }
             (Self::Create { bytes, .. }, State::File { bytes: now, .. }) => (false, bytes == now),
             (Self::Create { .. }, State::Absent) => (true, false),
-            (Self::Link { before, .. }, now) if now == before => (true, false),
-            (Self::Link { target, .. }, State::Link { target: now, .. }) => (false, target == now),
             (Self::Mode { before, after, .. }, State::File { mode, .. }) => {
                 (mode == before, mode == after)
             }
@@ -231,7 +203,7 @@ impl Drop for Transaction {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -272,13 +244,9 @@ mod tests {
     }
 
     fn every_kind(place: &Place) -> Transaction {
-        displace::keep(&place.at("b"), &place.at("copy")).unwrap();
-        symlink("a", place.at("link")).unwrap();
         let mut transaction = place.begin();
         place.replace(&mut transaction, "a", b"new");
         transaction.set_mode(&place.at("a"), 0o600).unwrap();
-        transaction.link(&place.at("b"), Path::new("a"), &place.at("copy")).unwrap();
-        transaction.link(&place.at("link"), Path::new("b"), Path::new("")).unwrap();
         transaction.create(&place.at("below/here/c"), b"c", 0o640).unwrap();
         transaction
     }
@@ -288,12 +256,11 @@ mod tests {
         let place = Place::new();
         drop(every_kind(&place));
         let left: Vec<String> = place.state().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(left, ["a", "b", "copy", "link"]);
+        assert_eq!(left, ["a", "b"]);
         for name in ["a", "b"] {
             let file = State::File { bytes: name.into(), mode: 0o644 };
             assert_eq!(displace::state(&place.at(name)).unwrap(), file);
         }
-        assert_eq!(fs::read_link(place.at("link")).unwrap(), Path::new("a"));
         let place = Place::new();
         let mut transaction = every_kind(&place);
         assert!(transaction.is_begun());
@@ -302,7 +269,6 @@ mod tests {
         let a = State::File { bytes: b"new".into(), mode: 0o600 };
         assert_eq!(displace::state(&place.at("a")).unwrap(), a);
         assert_eq!(fs::read(place.at("below/here/c")).unwrap(), b"c");
-        assert_eq!(fs::read_link(place.at("b")).unwrap(), Path::new("a"));
     }
 
     #[test]
