@@ -15,15 +15,16 @@ use crate::fleet::whose;
 /// Why `at` does not give back the nonce of the host that renews although somebody took the connection.
 pub fn culprit(case: &Case<'_>, at: &AddressSeen<'_>, miss: &Miss) -> Finding {
     let Some(owner) = at.owner else { return stranger(at.address, miss) };
-    let case = Missed { case: *case, owner, address: at.address, miss };
+    let missed = Missed { renewal: *case, owner, address: at.address, miss };
     if owner.report.is_err() {
-        return case.silent_owner();
+        return missed.silent_owner();
     }
-    let inspected = owner.inspected(case.name());
-    if owner.label == case.case.host.label {
-        case.own(owner, inspected.map_or(&Answerer::Unknown, |known| &known.answerer))
+    let name = case.row.name;
+    if owner.label == case.host.label {
+        missed.own(owner, owner.answerer(name))
     } else {
-        case.passed_on(inspected.map_or(&Answerer::Unknown, InspectedName::for_others))
+        let inspected = owner.inspected(name);
+        missed.passed_on(inspected.map_or(&Answerer::Unknown, InspectedName::for_others))
     }
 }
 
@@ -38,8 +39,7 @@ pub fn is_local(host: &HostSeen, name: &Hostname) -> bool {
 pub fn is_own_fault(case: &Case<'_>) -> bool {
     let mut own = case.row.addresses.iter().filter(|at| at.is_of(case.host));
     let answers = own.any(|at| at.cells[case.place].told == Told::Same);
-    let known =
-        case.host.inspected(case.row.name).map_or(&Answerer::Unknown, |known| &known.answerer);
+    let known = case.host.answerer(case.row.name);
     !answers && !matches!(known, Answerer::Webroot | Answerer::Unknown)
 }
 
@@ -90,7 +90,7 @@ fn answered(miss: &Miss) -> String {
 }
 
 struct Missed<'a> {
-    case: Case<'a>,
+    renewal: Case<'a>,
     /// Whose the address is.
     owner: &'a HostSeen,
     address: IpAddr,
@@ -99,12 +99,12 @@ struct Missed<'a> {
 
 impl<'a> Missed<'a> {
     fn name(&self) -> &'a Hostname {
-        self.case.row.name
+        self.renewal.row.name
     }
 
     /// Somebody answers at what must be the address of a host that cannot be asked.
     fn silent_owner(&self) -> Finding {
-        let (owner, host) = (&self.owner.label, &self.case.host.label);
+        let (owner, host) = (&self.owner.label, &self.renewal.host.label);
         let what = format!(
             "whoever answers at {} does not give back what {host} has ({}); if it is {owner}, that cannot be asked",
             self.address,
@@ -127,7 +127,7 @@ impl<'a> Missed<'a> {
 
     /// The owner should pass to another host, and the nonce of that does not come back.
     fn passed_on(&self, answerer: &Answerer) -> Finding {
-        let (owner, host) = (self.owner, self.case.host);
+        let (owner, host) = (self.owner, self.renewal.host);
         let pass = format!("ProxyPass {CHALLENGE_PATH} {}", self.target());
         match answerer {
             _ if is_local(owner, self.name()) => Finding::new(
@@ -177,11 +177,11 @@ impl<'a> Missed<'a> {
 
     /// The owner passes it on: to the wrong place, or the right one does not answer.
     fn passed_wrongly(&self, directive: &Directive) -> Finding {
-        let (owner, host) = (self.owner, self.case.host);
+        let (owner, host) = (self.owner, self.renewal.host);
         let target = directive.target.as_deref().unwrap_or("another server");
         let gateway = matches!(self.miss.kind, MissKind::Status(502..=504));
-        let known = host.inspected(self.name()).map_or(&Answerer::Unknown, |known| &known.answerer);
-        if !gateway && is_own_fault(&self.case) {
+        let known = host.answerer(self.name());
+        if !gateway && is_own_fault(&self.renewal) {
             return self.own(host, known);
         }
         let came = answered(self.miss);
@@ -205,21 +205,21 @@ impl<'a> Missed<'a> {
     /// The host has IPv6, and the name none that would lead to another host than IPv4 does.
     fn lacks_v6(&self) -> bool {
         let (v6, v4): (Vec<&AddressSeen<'_>>, Vec<&AddressSeen<'_>>) =
-            self.case.row.addresses.iter().partition(|at| at.address.is_ipv6());
+            self.renewal.row.addresses.iter().partition(|at| at.address.is_ipv6());
         let same = |v6: &AddressSeen<'_>| {
             v4.iter().any(|v4| v4.owner.map(|host| &host.label) == v6.owner.map(|host| &host.label))
         };
-        let has_v6 = self.case.host.public_addresses().any(|address| address.is_ipv6());
+        let has_v6 = self.renewal.host.public_addresses().any(|address| address.is_ipv6());
         has_v6 && !v4.is_empty() && v6.into_iter().all(same)
     }
 
     /// Where challenges of `host` have to go: as for a name that works, else an address of its.
     fn target(&self) -> String {
         let works = |name: &Hostname| {
-            let rows = self.case.matrix.rows.iter().filter(|row| row.name == name);
+            let rows = self.renewal.matrix.rows.iter().filter(|row| row.name == name);
             let mut here =
                 rows.flat_map(|row| &row.addresses).filter(|at| at.address == self.address);
-            here.any(|at| at.cells[self.case.place].told == Told::Same)
+            here.any(|at| at.cells[self.renewal.place].told == Told::Same)
         };
         let inspected = self.owner.inspection.iter().flat_map(|inspection| &inspection.names);
         let mut good = inspected.filter_map(|known| match known.for_others() {
@@ -227,13 +227,13 @@ impl<'a> Missed<'a> {
             _ => None,
         });
         good.next().unwrap_or_else(|| {
-            let mut own: Vec<IpAddr> = self.case.host.public_addresses().collect();
+            let mut own: Vec<IpAddr> = self.renewal.host.public_addresses().collect();
             let v6_only = self.owner.public_addresses().all(|address| address.is_ipv6());
             own.sort_by_key(|address| address.is_ipv6() != v6_only);
             match own.first() {
                 Some(IpAddr::V6(v6)) => format!("http://[{v6}]{CHALLENGE_PATH}"),
                 Some(IpAddr::V4(v4)) => format!("http://{v4}{CHALLENGE_PATH}"),
-                None => format!("http://{}{CHALLENGE_PATH}", self.case.host.label),
+                None => format!("http://{}{CHALLENGE_PATH}", self.renewal.host.label),
             }
         })
     }

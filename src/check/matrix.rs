@@ -12,7 +12,7 @@ use crate::base::finding::Finding;
 use crate::base::names::{HostLabel, Hostname};
 use crate::ca::sight::{Answer, Leaf, Miss, MissKind, Planted, Planting, Presented, Sight};
 use crate::fleet::host_report::{HostReport, LineageReport};
-use crate::fleet::inspection::{InspectedName, Inspection};
+use crate::fleet::inspection::{Answerer, InspectedName, Inspection};
 use crate::fleet::whose;
 
 /// Everything that was found out, of all hosts.
@@ -121,6 +121,11 @@ impl HostSeen {
     /// What it knows of `name`.
     pub fn inspected(&self, name: &Hostname) -> Option<&InspectedName> {
         self.inspection.as_ref().ok()?.names.iter().find(|known| known.name == *name)
+    }
+
+    /// Who answers for `name` there, by its own configuration.
+    pub fn answerer(&self, name: &Hostname) -> &Answerer {
+        self.inspected(name).map_or(&Answerer::Unknown, |known| &known.answerer)
     }
 
     /// What it found wrong on itself.
