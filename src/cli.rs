@@ -151,7 +151,7 @@ impl Certbaton {
                 look(&context);
                 Ok(done?)
             }
-            Verb::Lease(order) => Ok(order.perform(&context(common)?)?),
+            Verb::Lease(order) => order.perform(&context(common)?),
             Verb::Agent => return agent(common),
         };
         done.map(|()| Exit::Done)

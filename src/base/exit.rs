@@ -67,8 +67,8 @@ mod tests {
     use super::*;
     use crate::base::files;
     use crate::base::lock;
-    use crate::lease::connection;
     use crate::lease::holder::GiveUp;
+    use crate::lease::wire;
     use crate::renewal::{hook, keep, recover, right};
     use crate::setup;
     use crate::switch::report;
@@ -93,7 +93,7 @@ mod tests {
         );
         assert_eq!(of(&recover::Error::Lease(held().into())), Exit::Busy);
         assert_eq!(of(&hook::Error::Certbot(others_may_change_it().into())), Exit::Unsafe);
-        assert_eq!(of(&right::Error::Connection(connection::Error::None)), Exit::Config);
+        assert_eq!(of(&right::Error::Connection(wire::Error::NoArbiter)), Exit::Config);
         let grace = GiveUp::Grace { ours: Duration::from_secs(2), theirs: Duration::from_secs(1) };
         assert_eq!(of(&recover::Error::Lease(right::Error::Refused(grace))), Exit::Config);
         let undone = report::Error::Undone(Box::new(held().into()));

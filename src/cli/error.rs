@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{lease, output};
+use super::output;
 use crate::agent::carry;
 use crate::agent::serve;
 use crate::base::cause::chain;
@@ -15,6 +15,7 @@ use crate::certbot::lineages;
 use crate::certbot::scope;
 use crate::config;
 use crate::history::record::RunId;
+use crate::lease::wire;
 use crate::renewal::hook;
 use crate::renewal::keep;
 use crate::renewal::recover;
@@ -94,7 +95,16 @@ pub enum Error {
     Keep(#[from] keep::Error),
     /// What a person asks the arbiter.
     #[error(transparent)]
-    Lease(#[from] lease::Error),
+    Question(#[from] wire::Error),
+    /// It refuses.
+    #[error("the arbiter refuses: {0}")]
+    RefusedByArbiter(String),
+    /// It says something else.
+    #[error("the arbiter answered something else than was asked: {0}")]
+    StrangeArbiter(String),
+    /// Its status.
+    #[error("the status cannot be printed")]
+    LeaseJson(#[source] serde_json::Error),
     /// A limit of the caller's.
     #[error(transparent)]
     Limited(#[from] inherited::Limited),
@@ -184,7 +194,7 @@ impl CarriesExit for Error {
             Self::Recovery(error) => error.exit(),
             Self::Right(error) => error.exit(),
             Self::Keep(error) => error.exit(),
-            Self::Lease(error) => error.exit(),
+            Self::Question(error) => error.exit(),
             Self::Limited(error) => error.exit(),
             Self::Agent(error) => error.exit(),
             Self::Coordinate(error) => error.exit(),
@@ -195,6 +205,9 @@ impl CarriesExit for Error {
             | Self::NoSuchName { .. }
             | Self::NoWebroot(_)
             | Self::Unswitchable(_)
+            | Self::RefusedByArbiter(_)
+            | Self::StrangeArbiter(_)
+            | Self::LeaseJson(_)
             | Self::Json(_)
             | Self::NoRun(_)
             | Self::NoNamesToProve
@@ -209,9 +222,6 @@ impl CarriesExit for Error {
 impl Error {
     /// Whoever read the output had enough.
     pub(super) fn is_hung_up(&self) -> bool {
-        match self {
-            Self::Output(error) | Self::Lease(lease::Error::Output(error)) => error.is_hung_up(),
-            _ => false,
-        }
+        matches!(self, Self::Output(error) if error.is_hung_up())
     }
 }

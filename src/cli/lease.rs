@@ -4,14 +4,14 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::output::{self, print, print_done, width};
+use super::Error;
+use super::output::{print, print_done, width};
 use crate::base::clock;
-use crate::base::exit::{CarriesExit, Exit};
 use crate::base::harmless;
 use crate::check::vitals::hold;
 use crate::config::context::Context;
 use crate::fleet::host_report::Hold;
-use crate::lease::question::{self, question};
+use crate::lease::question::question;
 use crate::lease::wire::{ArbiterAnswer, Ask, LeaseState, Purpose, Token};
 use crate::renewal::recover;
 use crate::renewal::right::described;
@@ -30,41 +30,6 @@ pub(super) enum LeaseVerb {
         #[arg(value_name = "TOKEN")]
         token: Option<u64>,
     },
-}
-
-/// Why the arbiter did not do it.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// No answer.
-    #[error(transparent)]
-    Question(#[from] question::Error),
-    /// It said no.
-    #[error("the arbiter refuses: {0}")]
-    Refused(String),
-    /// It said something else.
-    #[error("the arbiter answered something else than was asked: {0}")]
-    Strange(String),
-    /// The status is no JSON.
-    #[error("the status cannot be printed")]
-    Json(#[from] serde_json::Error),
-    /// This host's own keeper.
-    #[error(transparent)]
-    Recovery(#[from] recover::Error),
-    /// Standard output.
-    #[error(transparent)]
-    Output(#[from] output::Error),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Question(error) => error.exit(),
-            Self::Recovery(error) => error.exit(),
-            Self::Output(error) => error.exit(),
-            Self::Refused(_) | Self::Strange(_) | Self::Json(_) => Exit::Failed,
-        }
-    }
 }
 
 /// What `certbaton lease show --json` prints, on one line:
@@ -101,8 +66,8 @@ fn show(context: &Context, here: Option<&Hold>, json: bool) -> Result<(), Error>
     } else {
         match question(context, &Ask::Status) {
             Ok((hello, ArbiterAnswer::Status(status))) => (Some(hello.host), status),
-            Ok((_, ArbiterAnswer::Refused { why })) => return Err(Error::Refused(why)),
-            Ok((_, other)) => return Err(Error::Strange(format!("{other:?}"))),
+            Ok((_, ArbiterAnswer::Refused { why })) => return Err(Error::RefusedByArbiter(why)),
+            Ok((_, other)) => return Err(Error::StrangeArbiter(format!("{other:?}"))),
             Err(error) => {
                 // What is known without it.
                 if let Some(here) = here.filter(|_| !json) {
@@ -114,7 +79,7 @@ fn show(context: &Context, here: Option<&Hold>, json: bool) -> Result<(), Error>
     };
     if json {
         let shown = Shown { arbiter: arbiter.as_deref(), here, status: &status };
-        return Ok(print(&(serde_json::to_string(&shown)? + "\n"))?);
+        return Ok(print(&(serde_json::to_string(&shown).map_err(Error::LeaseJson)? + "\n"))?);
     }
     let granted = arbiter.map_or_else(
         || width().wrapped("", HANG, "no arbiter: each host has a lock of its own"),
@@ -151,8 +116,8 @@ fn take(context: &Context, here: Option<&Hold>, token: Option<u64>) -> Result<St
         (_, ArbiterAnswer::Refused { .. }) if is_held_here => {
             format!("the lease with token {number} had ended already")
         }
-        (_, ArbiterAnswer::Refused { why }) => return Err(Error::Refused(why)),
-        (_, other) => return Err(Error::Strange(format!("{other:?}"))),
+        (_, ArbiterAnswer::Refused { why }) => return Err(Error::RefusedByArbiter(why)),
+        (_, other) => return Err(Error::StrangeArbiter(format!("{other:?}"))),
     };
     // Its keeper may have heard of it by now, and then gives everything back by itself.
     if is_held_here && recover::break_run(&context.settings).unwrap_or_default() {

@@ -12,13 +12,12 @@ use std::time::Duration;
 
 use crate::base::clock;
 use crate::base::command::child::Child;
-use crate::base::command::{self, Program, ssh};
-use crate::base::exit::{CarriesExit, Exit};
+use crate::base::command::{Program, ssh};
 use crate::base::harmless;
 use crate::config::Settings;
 use crate::config::context::Context;
-use crate::lease::lines::{self, Lines};
-use crate::lease::wire::{self, Ask, Hello};
+use crate::lease::lines::Lines;
+use crate::lease::wire::{self, Ask, Error, Hello};
 
 /// How the arbiter is reached.
 #[derive(Debug, Clone)]
@@ -26,39 +25,10 @@ pub struct ArbiterWay {
     program: Program,
 }
 
-/// Why there is no line.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The program.
-    #[error(transparent)]
-    Command(#[from] command::Error),
-    /// The configuration has none.
-    #[error("no arbiter is configured; set arbiter in [lease]")]
-    None,
-    /// The sockets.
-    #[error("cannot make the connection to the arbiter")]
-    Socket(#[source] io::Error),
-    /// It is over.
-    #[error(transparent)]
-    Lines(#[from] lines::Error),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Command(error) => error.exit(),
-            Self::Lines(error) => error.exit(),
-            Self::None => Exit::Config,
-            Self::Socket(_) => Exit::Failed,
-        }
-    }
-}
-
 impl ArbiterWay {
     /// By the settings: an arbiter on this host is a process of its own.
     pub fn of(context: &Context) -> Result<Self, Error> {
-        let arbiter = context.settings.arbiter.as_ref().ok_or(Error::None)?;
+        let arbiter = context.settings.arbiter.as_ref().ok_or(Error::NoArbiter)?;
         if context.settings.name.as_ref() != Some(arbiter) {
             return Self::abroad(&context.settings);
         }
@@ -67,9 +37,9 @@ impl ArbiterWay {
 
     /// To an arbiter on another host.
     pub fn abroad(settings: &Settings) -> Result<Self, Error> {
-        let arbiter = settings.arbiter.as_ref().ok_or(Error::None)?;
+        let arbiter = settings.arbiter.as_ref().ok_or(Error::NoArbiter)?;
         let host = settings.hosts.iter().find(|host| host.name == *arbiter);
-        let destination = host.and_then(|host| host.ssh.as_ref()).ok_or(Error::None)?;
+        let destination = host.and_then(|host| host.ssh.as_ref()).ok_or(Error::NoArbiter)?;
         Ok(Self { program: ssh::client(&settings.ssh_config, destination) })
     }
 
@@ -102,22 +72,22 @@ impl Connection {
 
     /// Says one word.
     pub fn say(&mut self, ask: &Ask) -> Result<(), Error> {
-        Ok(self.lines.say(ask)?)
+        self.lines.say(ask)
     }
 
     /// Takes in what is there, once it can be read.
     pub fn fill(&mut self) -> Result<(), Error> {
-        Ok(self.lines.fill()?)
+        self.lines.fill()
     }
 
     /// The next whole line of what was taken in.
     pub fn next_line(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.lines.next_line()?)
+        self.lines.next_line()
     }
 
     /// Waits for the first line, at most until `deadline`.
     pub fn hello(&mut self, deadline: &clock::Deadline) -> Result<Hello, Error> {
-        Ok(wire::hello(&self.awaited(deadline)?).map_err(lines::Error::from)?)
+        wire::hello(&self.awaited(deadline)?)
     }
 
     /// Waits for the next word, at most until `deadline`.
@@ -125,7 +95,7 @@ impl Connection {
         &mut self,
         deadline: &clock::Deadline,
     ) -> Result<T, Error> {
-        Ok(wire::word(&self.awaited(deadline)?).map_err(lines::Error::from)?)
+        wire::word(&self.awaited(deadline)?)
     }
 
     fn awaited(&mut self, deadline: &clock::Deadline) -> Result<Vec<u8>, Error> {

@@ -17,7 +17,7 @@ use crate::base::names::HostLabel;
 use crate::base::process;
 use crate::lease::arbiter::{Arbiter, now};
 use crate::lease::holders;
-use crate::lease::lines::{self, Lines};
+use crate::lease::lines::Lines;
 use crate::lease::memory::{GrantRecord, Millis, millis};
 use crate::lease::place::{HolderLock, HolderPlace, Standing, Waiter};
 use crate::lease::rules::{Claim, Ruling};
@@ -35,7 +35,7 @@ pub enum Error {
     Wait(#[source] io::Error),
     /// The words.
     #[error(transparent)]
-    Lines(#[from] lines::Error),
+    Lines(#[from] wire::Error),
     /// The directories.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -69,7 +69,7 @@ impl CarriesExit for Error {
 impl Error {
     /// The caller has gone, which is its right.
     pub(super) fn is_farewell(&self) -> bool {
-        matches!(self, Self::Lines(lines::Error::Closed))
+        matches!(self, Self::Lines(wire::Error::Closed))
     }
 }
 
@@ -138,7 +138,7 @@ impl<'a> Conversation<'a> {
     fn hear(&mut self, line: &[u8]) -> Result<(), Error> {
         let ask = match wire::word(line) {
             Ok(ask) => ask,
-            Err(error) => return self.not_understood(error.into()),
+            Err(error) => return self.not_understood(error),
         };
         let answered = match ask {
             Ask::Acquire { request, floor, held, purpose } => {
@@ -161,7 +161,7 @@ impl<'a> Conversation<'a> {
         Ok(self.lines.say(&answer)?)
     }
 
-    fn not_understood(&mut self, error: lines::Error) -> Result<(), Error> {
+    fn not_understood(&mut self, error: wire::Error) -> Result<(), Error> {
         let why = wire::clipped(&chain(&error));
         let why = format!("{why}; this arbiter speaks version {}", wire::VERSION);
         self.lines.say(&ArbiterAnswer::Refused { why })?;

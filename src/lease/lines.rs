@@ -9,8 +9,7 @@ use serde::Serialize;
 
 use crate::base::caller::Caller;
 use crate::base::clock;
-use crate::base::exit::{CarriesExit, Exit};
-use crate::lease::wire::{self, MAX_LINE};
+use crate::lease::wire::{self, Error, MAX_LINE};
 
 /// Both directions of one conversation.
 #[derive(Debug)]
@@ -20,36 +19,6 @@ pub struct Lines {
     buffer: Vec<u8>,
     since: Duration,
     heard: u64,
-}
-
-/// Why nothing more is to be read or said.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The other side is gone.
-    #[error("the other side closed the connection")]
-    Closed,
-    /// The system said no.
-    #[error("the connection broke")]
-    Broken(#[source] io::Error),
-    /// It says more than anybody has to say about a lease.
-    #[error("the other side says more than {WORDS} bytes, and no end")]
-    Flood,
-    /// It takes nothing in.
-    #[error("the other side takes nothing in for {} s", TAKEN.as_secs())]
-    Deaf,
-    /// No line of ours.
-    #[error(transparent)]
-    Wire(#[from] wire::Error),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Wire(error) => error.exit(),
-            Self::Closed | Self::Broken(_) | Self::Flood | Self::Deaf => Exit::Failed,
-        }
-    }
 }
 
 impl Lines {
@@ -76,7 +45,7 @@ impl Lines {
                     self.heard += count as u64;
                     let time = clock::since_boot().saturating_sub(self.since).as_secs();
                     if self.heard > WORDS + WORDS_A_SECOND * time {
-                        return Err(Error::Flood);
+                        return Err(Error::Flood(WORDS));
                     }
                     Ok(())
                 }
@@ -92,7 +61,7 @@ impl Lines {
         match self.buffer.iter().position(|&b| b == b'\n') {
             Some(end) if end < MAX_LINE => Ok(Some(self.buffer.drain(..=end).collect())),
             None if self.buffer.len() < MAX_LINE => Ok(None),
-            _ => Err(wire::Error::TooLong.into()),
+            _ => Err(Error::TooLong),
         }
     }
 
@@ -101,7 +70,7 @@ impl Lines {
         let line = wire::line(word)?;
         // A line fits where there is room at all (pipe(7), PIPE_BUF).
         if !clock::room(self.to.as_fd(), &[], TAKEN).map_err(Error::Broken)? {
-            return Err(Error::Deaf);
+            return Err(Error::Deaf(TAKEN));
         }
         match self.to.write_all(&line) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Error::Closed),
@@ -158,7 +127,7 @@ mod tests {
         for text in [vec![b'x'; MAX_LINE], [vec![b'x'; MAX_LINE], vec![b'\n']].concat()] {
             let mut lines = from(&text);
             lines.fill().unwrap();
-            assert!(matches!(lines.next_line(), Err(Error::Wire(wire::Error::TooLong))));
+            assert!(matches!(lines.next_line(), Err(Error::TooLong)));
         }
         let mut lines = from(&[vec![b'x'; MAX_LINE - 1], vec![b'\n']].concat());
         lines.fill().unwrap();
@@ -178,7 +147,7 @@ mod tests {
             }
             Ok(())
         };
-        assert!(matches!({ flood }(), Err(Error::Flood)));
+        assert!(matches!({ flood }(), Err(Error::Flood(WORDS))));
     }
 
     #[test]

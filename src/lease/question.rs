@@ -5,36 +5,10 @@ use std::time::Duration;
 use crate::base::cause::chain;
 use crate::base::clock::Deadline;
 use crate::base::command::ssh;
-use crate::base::exit::{CarriesExit, Exit};
 use crate::config::Settings;
 use crate::config::context::Context;
-use crate::lease::connection::{self, ArbiterWay, Connection};
-use crate::lease::lines;
-use crate::lease::wire::{ArbiterAnswer, Ask, Hello};
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The way to it.
-    #[error(transparent)]
-    Connection(#[from] connection::Error),
-    /// The line to it.
-    #[error("the arbiter of the lease cannot be reached: {said}")]
-    Unreachable {
-        /// What ssh said, else what we saw.
-        said: String,
-    },
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Connection(error) => error.exit(),
-            Self::Unreachable { .. } => Exit::Busy,
-        }
-    }
-}
+use crate::lease::connection::{ArbiterWay, Connection};
+use crate::lease::wire::{ArbiterAnswer, Ask, Error, Hello};
 
 /// Asks the arbiter, wherever it is.
 pub fn question(context: &Context, ask: &Ask) -> Result<(Hello, ArbiterAnswer), Error> {
@@ -64,7 +38,7 @@ fn exchange(
     })();
     match spoken {
         Ok(answered) => Ok(answered),
-        Err(error @ connection::Error::Lines(lines::Error::Wire(_))) => Err(error.into()),
+        Err(error @ (Error::TooLong | Error::Unknown(_) | Error::Version(_))) => Err(error),
         Err(error) => {
             let said = connection.end();
             let said = if said.is_empty() { chain(&error) } else { ssh::explained(&said) };

@@ -4,9 +4,13 @@
 //! newer version is told by the number, never guessed. Lines are bounded; what
 //! the words lead to is in `rules` (arbiter) and `holder`.
 
+use std::io;
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::base::command;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::harmless;
 
@@ -183,7 +187,7 @@ pub struct LeaseState {
     pub token: Token,
 }
 
-/// Why a line is not understood.
+/// Why nothing more comes of a conversation about the lease.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Longer than any word.
@@ -197,13 +201,50 @@ pub enum Error {
         "the arbiter speaks version {0} of the lease, this host version {VERSION}; install the same certbaton on both"
     )]
     Version(u32),
+    /// The other side is gone.
+    #[error("the other side closed the connection")]
+    Closed,
+    /// The system said no.
+    #[error("the connection broke")]
+    Broken(#[source] io::Error),
+    /// It says more than anybody has to say about a lease.
+    #[error("the other side says more than {0} bytes, and no end")]
+    Flood(u64),
+    /// It takes nothing in.
+    #[error("the other side takes nothing in for {} s", .0.as_secs())]
+    Deaf(Duration),
+    /// What leads to the arbiter does not start.
+    #[error(transparent)]
+    Command(#[from] command::Error),
+    /// The configuration has none.
+    #[error("no arbiter is configured; set arbiter in [lease]")]
+    NoArbiter,
+    /// The sockets.
+    #[error("cannot make the connection to the arbiter")]
+    Socket(#[source] io::Error),
+    /// No answer.
+    #[error("the arbiter of the lease cannot be reached: {said}")]
+    Unreachable {
+        /// What ssh said, else what we saw.
+        said: String,
+    },
 }
 
 #[deny(clippy::wildcard_enum_match_arm)]
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::TooLong | Self::Unknown(_) | Self::Version(_) => Exit::Failed,
+            Self::Command(error) => error.exit(),
+            Self::NoArbiter => Exit::Config,
+            Self::Unreachable { .. } => Exit::Busy,
+            Self::TooLong
+            | Self::Unknown(_)
+            | Self::Version(_)
+            | Self::Closed
+            | Self::Broken(_)
+            | Self::Flood(_)
+            | Self::Deaf(_)
+            | Self::Socket(_) => Exit::Failed,
         }
     }
 }

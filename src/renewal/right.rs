@@ -19,10 +19,10 @@ use crate::base::lock::{self, Insisted, Lock};
 use crate::base::own_directories::RuntimeDirectory;
 use crate::config::Settings;
 use crate::config::context::Context;
-use crate::lease::connection::{self, ArbiterWay};
+use crate::lease::connection::ArbiterWay;
 use crate::lease::heartbeat::{self, News, Session};
 use crate::lease::holder::GiveUp;
-use crate::lease::wire::{HolderStatus, Purpose, Token, Waiting};
+use crate::lease::wire::{self, HolderStatus, Purpose, Token, Waiting};
 use crate::switch::apply;
 
 /// Why the right cannot be had.
@@ -33,7 +33,7 @@ pub enum Error {
     Lock(#[from] lock::Error),
     /// The way to the arbiter.
     #[error(transparent)]
-    Connection(#[from] connection::Error),
+    Connection(#[from] wire::Error),
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),

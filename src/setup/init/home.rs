@@ -16,7 +16,7 @@ use crate::config::{self, Settings};
 use crate::fleet::link::Way;
 use crate::fleet::protocol::LookOrder;
 use crate::lease::question::{self, question_abroad};
-use crate::lease::wire::Ask;
+use crate::lease::wire::{self, Ask};
 use crate::setup::configuration::{Pair, ssh_config};
 use crate::setup::error::Error;
 use crate::setup::keys::{self, CallerKey, Fingerprint, PublicKey};
@@ -310,7 +310,7 @@ fn try_way() -> Result<Opened, Error> {
     let settings = Settings::parse(file, &text(Path::new(file))?)?;
     match question_abroad(&settings, &Ask::Status, question::PATIENCE) {
         Ok(_) => {}
-        Err(question::Error::Unreachable { said }) if Bar::of(&said) == Some(Bar::Key) => {
+        Err(wire::Error::Unreachable { said }) if Bar::of(&said) == Some(Bar::Key) => {
             return Ok(Opened::Refused);
         }
         Err(error) => return Ok(Opened::Not(chain(&error))),
