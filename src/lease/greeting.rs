@@ -9,6 +9,7 @@ use crate::base::caller::Caller;
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
 use crate::base::files;
+use crate::base::host;
 use crate::base::lock::Lock;
 use crate::base::names::HostLabel;
 use crate::base::process;
@@ -48,10 +49,10 @@ pub fn greet<'a>(
     hears: bool,
 ) -> Result<Option<Greeted<'a>>, Error> {
     let mut lines = Lines::standard().map_err(Error::Standard)?;
-    let host = settings.name.as_ref().map_or_else(Store::host, |name| name.as_str().to_owned());
+    let name = settings.name.as_ref().map_or_else(host::machine, ToString::to_string);
     let hello = Hello {
         version: wire::VERSION,
-        host,
+        host: name,
         caller: caller.as_str().to_owned(),
         grace_millis: millis(settings.lease_grace),
     };

@@ -119,12 +119,6 @@ impl Store {
         Ok(Self { directory, queue, tokens, boot })
     }
 
-    /// The host's own name for itself.
-    pub fn host() -> String {
-        let name = files::read_kernel("sys/kernel/hostname").unwrap_or_default();
-        String::from_utf8_lossy(&name).trim().to_owned()
-    }
-
     /// Waits for the right to decide; whoever has it needs it for one write.
     pub fn decide(&self) -> Result<RecordAccess<'_>, Error> {
         Ok(RecordAccess { store: self, _lock: brief(&self.directory.join("decide"))? })

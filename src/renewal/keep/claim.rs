@@ -3,8 +3,8 @@
 use std::os::fd::AsFd;
 
 use super::{Error, Keeper};
-use crate::base::files;
 use crate::base::harmless;
+use crate::base::host;
 use crate::config::context::Context;
 use crate::lease::wire::Purpose;
 use crate::renewal::certificates::Certificates;
@@ -64,7 +64,7 @@ impl Keeper<'_> {
             why = "certificates that are not known before".into();
         }
         let why = harmless::line(&why, LONGEST_PURPOSE);
-        Purpose { host: nodename(), pid: self.task.owner.pid, why }
+        Purpose { host: host::machine(), pid: self.task.owner.pid, why }
     }
 
     /// Whether others have renewed everything meanwhile; certbot, which does not know, is stopped.
@@ -82,12 +82,6 @@ impl Keeper<'_> {
         self.stop_owner("another run has renewed everything meanwhile, so nothing is left to do");
         true
     }
-}
-
-/// The machine's own name for itself.
-fn nodename() -> String {
-    let name = files::read_kernel("sys/kernel/hostname").unwrap_or_default();
-    String::from_utf8_lossy(&name).trim().to_owned()
 }
 
 /// Characters of what a run is for, on lines of bounded length.
