@@ -37,14 +37,14 @@ pub enum What {
 
 /// A change, and what it is to be made of.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Prepared {
+pub struct PreparedChange {
     /// The change, of the file itself where a link leads to it.
     pub change: Change,
     /// What is there.
     pub state: State,
 }
 
-impl Prepared {
+impl PreparedChange {
     /// Looks at the file.
     pub fn of(change: &Change) -> Result<Self, files::Error> {
         let mut change = change.clone();

@@ -6,7 +6,7 @@ use crate::base::files::displace::State;
 use crate::base::files::{self, displace};
 use crate::base::files::{Replaced, Staging, Transaction};
 use crate::base::own_directories::StateDirectory;
-use crate::setup::change::{Change, Prepared};
+use crate::setup::change::{Change, PreparedChange};
 use crate::setup::error::Error;
 use crate::setup::manifest::{Manifest, Restoration};
 
@@ -40,9 +40,9 @@ impl Ledger {
     }
 
     /// Makes all `changes`, or none.
-    pub fn commit(&mut self, changes: &[Prepared]) -> Result<(), Error> {
+    pub fn commit(&mut self, changes: &[PreparedChange]) -> Result<(), Error> {
         let before = self.manifest.clone();
-        for Prepared { change, state } in changes {
+        for PreparedChange { change, state } in changes {
             self.take_down(change, state)?;
         }
         self.save()?;

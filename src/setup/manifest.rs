@@ -34,9 +34,9 @@ pub struct ManifestEntry {
     /// Where.
     pub path: PathBuf,
     /// What was put there, the last last; the one before may still be there if a run was cut off.
-    pub wrote: Vec<Known>,
+    pub wrote: Vec<Trace>,
     /// What was there before the first.
-    pub before: Known,
+    pub before: Trace,
     /// What was there before was not the user's will, and does not come back: an old hook's `#`, which certbaton 0.1.0 took
     /// away.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -46,7 +46,7 @@ pub struct ManifestEntry {
 /// What was at a path, or was put there, as it is known again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Known {
+pub enum Trace {
     /// Nothing.
     Absent,
     /// A regular file.
@@ -91,7 +91,7 @@ pub enum Restoration {
     Repaired,
 }
 
-impl Known {
+impl Trace {
     /// What `what` puts at a path; nothing where the file itself tells.
     fn of(what: &What) -> Option<Self> {
         match what {
@@ -133,17 +133,17 @@ impl ManifestEntry {
         if !self.is_intact(state) {
             // Somebody removed it; what was there before certbaton came is still due.
             return match (&self.before, state) {
-                (Known::Absent | Known::Mode { .. }, State::Absent) => Restoration::Back,
+                (Trace::Absent | Trace::Mode { .. }, State::Absent) => Restoration::Back,
                 _ => Restoration::Edited,
             };
         }
         match &self.before {
-            Known::Mode { mode } => Restoration::Mode(*mode),
+            Trace::Mode { mode } => Restoration::Mode(*mode),
             _ if self.repairs => Restoration::Repaired,
-            Known::Absent => Restoration::Remove,
-            Known::File { copy: Some(copy), .. } => Restoration::PutBack(copy.clone()),
+            Trace::Absent => Restoration::Remove,
+            Trace::File { copy: Some(copy), .. } => Restoration::PutBack(copy.clone()),
             // Of neither is anything kept.
-            Known::File { copy: None, .. } | Known::Link { .. } => Restoration::Edited,
+            Trace::File { copy: None, .. } | Trace::Link { .. } => Restoration::Edited,
         }
     }
 }
@@ -180,7 +180,7 @@ impl Manifest {
     pub fn needs_copy(&self, change: &Change, state: &State) -> bool {
         let replaces = matches!(change.what, What::Write { .. });
         let is_known = self.entry(&change.path).is_some_and(|entry| {
-            !matches!(entry.before, Known::Mode { .. })
+            !matches!(entry.before, Trace::Mode { .. })
                 && (entry.is_intact(state) || entry.before.is_there(state))
         });
         replaces && matches!(state, State::File { .. }) && !is_known
@@ -189,7 +189,7 @@ impl Manifest {
     /// Takes down `change` of what is in `state`; `copy` is where a copy of it is, if it needs one.
     pub fn record(&mut self, change: &Change, state: &State, copy: PathBuf) {
         let needs_copy = self.needs_copy(change, state);
-        let Some(wrote) = Known::of(&change.what) else { return };
+        let Some(wrote) = Trace::of(&change.what) else { return };
         let entry = self.files.iter_mut().find(|entry| entry.path == change.path);
         if let Some(entry) = entry.filter(|_| !needs_copy) {
             entry.wrote.retain(|known| *known != wrote);
@@ -200,7 +200,7 @@ impl Manifest {
         }
         // Where its bits were changed by certbaton before, those of before that are the user's.
         let bits = match self.entry(&change.path) {
-            Some(ManifestEntry { before: Known::Mode { mode }, .. })
+            Some(ManifestEntry { before: Trace::Mode { mode }, .. })
                 if self.is_ours(&change.path, state) =>
             {
                 Some(*mode)
@@ -208,11 +208,11 @@ impl Manifest {
             _ => None,
         };
         let before = match (state, &change.what) {
-            (State::File { mode, .. }, What::Mode(_)) => Known::Mode { mode: *mode },
+            (State::File { mode, .. }, What::Mode(_)) => Trace::Mode { mode: *mode },
             (State::File { bytes, mode }, _) => {
-                Known::File { sha256: sha256(bytes), mode: bits.or(Some(*mode)), copy: Some(copy) }
+                Trace::File { sha256: sha256(bytes), mode: bits.or(Some(*mode)), copy: Some(copy) }
             }
-            (State::Absent | State::Link { .. } | State::Other, _) => Known::Absent,
+            (State::Absent | State::Link { .. } | State::Other, _) => Trace::Absent,
         };
         let path = change.path.clone();
         let new = ManifestEntry { path, wrote: vec![wrote], before, repairs: false };

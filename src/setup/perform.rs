@@ -8,7 +8,7 @@ use crate::base::files;
 use crate::base::files::displace;
 use crate::base::lock::{self, Lock};
 use crate::config::Settings;
-use crate::setup::change::{Change, Prepared, What};
+use crate::setup::change::{Change, PreparedChange, What};
 use crate::setup::error::Error;
 use crate::setup::ledger::Ledger;
 use crate::setup::payload::SUDOERS;
@@ -104,7 +104,7 @@ pub fn perform(
     let extent = if consent == Consent::Rehearsal { Detail::Whole } else { Detail::Brief };
     let mut prepared = Vec::new();
     for change in &work.changes {
-        let change = Prepared::of(change)?;
+        let change = PreparedChange::of(change)?;
         person.tell(&show::change(&change, extent));
         prepared.push(change);
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::base::files::displace::State;
-use crate::setup::change::{Change, Prepared, What};
+use crate::setup::change::{Change, PreparedChange, What};
 use crate::switch::difference;
 
 /// How much of a new file is shown.
@@ -16,8 +16,8 @@ pub enum Detail {
 }
 
 /// One change, from what is there: new text as far as `extent` goes, changed text as a unified diff.
-pub fn change(prepared: &Prepared, extent: Detail) -> String {
-    let Prepared { change: Change { path, what, why }, state } = prepared;
+pub fn change(prepared: &PreparedChange, extent: Detail) -> String {
+    let PreparedChange { change: Change { path, what, why }, state } = prepared;
     let file = path.display();
     let mut text = String::new();
     // A String takes everything.
@@ -85,7 +85,7 @@ mod tests {
     }
 
     fn shown(change: &Change, state: &State, extent: Detail) -> String {
-        super::change(&Prepared { change: change.clone(), state: state.clone() }, extent)
+        super::change(&PreparedChange { change: change.clone(), state: state.clone() }, extent)
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::setup::change::What;
-use crate::setup::manifest::{Known, ManifestEntry, sha256};
+use crate::setup::manifest::{ManifestEntry, Trace, sha256};
 
 struct Scratch {
     directory: tempfile::TempDir,
@@ -44,7 +44,8 @@ impl Scratch {
 }
 
 fn apply(scratch: &Scratch, changes: &[Change]) -> Result<(), Error> {
-    let prepared: Vec<Prepared> = changes.iter().map(|c| Prepared::of(c).unwrap()).collect();
+    let prepared: Vec<PreparedChange> =
+        changes.iter().map(|c| PreparedChange::of(c).unwrap()).collect();
     scratch.ledger().commit(&prepared)
 }
 
@@ -77,8 +78,8 @@ fn an_edit_below_a_link_of_ours_stays_what_is_read() {
         let mut ledger = scratch.ledger();
         ledger.manifest.files.push(ManifestEntry {
             path: enabled,
-            wrote: vec![Known::Link { target: "available".into(), sha256: sha256(b"site") }],
-            before: Known::File { sha256: sha256(b"#site"), mode: Some(0o640), copy: Some(kept) },
+            wrote: vec![Trace::Link { target: "available".into(), sha256: sha256(b"site") }],
+            before: Trace::File { sha256: sha256(b"#site"), mode: Some(0o640), copy: Some(kept) },
             repairs: false,
         });
         ledger.save().unwrap();

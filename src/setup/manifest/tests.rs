@@ -71,7 +71,7 @@ fn bits_come_back() {
     let now = State::File { bytes: b"x".to_vec(), mode: 0o755 };
     assert_eq!(fate(&manifest, &now), Restoration::Mode(0o644));
     let manifest = after(&[(&mode, &file("x")), (&write("y"), &now)]);
-    let Known::File { mode, .. } = manifest.files[0].before else { panic!() };
+    let Trace::File { mode, .. } = manifest.files[0].before else { panic!() };
     assert_eq!(mode, Some(0o644));
 }
 

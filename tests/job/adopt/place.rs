@@ -9,7 +9,7 @@ use std::process::Command;
 use certbaton::apache::server;
 use certbaton::config::Settings;
 use certbaton::setup::adopt::{self, Adoption};
-use certbaton::setup::change::Prepared;
+use certbaton::setup::change::PreparedChange;
 use certbaton::setup::ledger::Ledger;
 use certbaton::switch::journal::Journal;
 use certbaton::switch::observe::{self, Observation};
@@ -139,7 +139,7 @@ impl<'a> Place<'a> {
         let tree = self.tree();
         let adoption = self.adoption();
         let mut ledger = Ledger::open(&self.settings().state_directory).unwrap();
-        let changes = adoption.changes.iter().map(|change| Prepared::of(change).unwrap());
+        let changes = adoption.changes.iter().map(|change| PreparedChange::of(change).unwrap());
         ledger.commit(&changes.collect::<Vec<_>>()).unwrap();
         assert_eq!(differing(&tree, &self.tree()), Vec::<PathBuf>::new());
         adoption
