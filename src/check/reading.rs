@@ -278,10 +278,7 @@ fn cron_texts() -> Vec<(PathBuf, String)> {
 }
 
 fn version(settings: &Settings) -> Option<Version> {
-    let mut run = this_host::run_of(&this_host::program(settings)?);
-    run.arguments.push("--version".into());
-    let output = run.run(&Deadline::after(this_host::VERSION_TIME)).ok()?;
-    Version::parse(&String::from_utf8_lossy(&[output.stdout, output.stderr].concat()))
+    Version::parse(&this_host::printed_version(&this_host::program(settings)?).ok()?)
 }
 
 /// The files of the lineages as Apache may name them.

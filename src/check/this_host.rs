@@ -187,4 +187,4 @@ pub fn serials(settings: &Settings) -> Vec<(String, String)> {
 }
 
 /// For Python to start, on a small machine that is busy.
-pub const VERSION_TIME: Duration = Duration::from_mins(1);
+const VERSION_TIME: Duration = Duration::from_mins(1);

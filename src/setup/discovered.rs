@@ -12,7 +12,6 @@ use crate::apache::vhosts::{self, vhosts};
 use crate::base::exit::CarriesExit;
 use crate::base::files;
 use crate::base::names::{HTTP_PORT, Hostname, Route};
-use crate::certbot::installed;
 use crate::certbot::lineages::lineages;
 use crate::certbot::renewal_file::{Lineage, Refused};
 use crate::certbot::scope::{Known, scope};
@@ -81,10 +80,7 @@ pub fn find(settings: &Settings) -> Result<Discovery, Error> {
         (DiscoveredServer::Apache { pid: server.process().pid, version }, adoption, named)
     };
     let certbot = this_host::program(settings).ok_or(Error::NoCertbot)?;
-    let version = installed::version(&certbot).or_else(|| {
-        let printed = this_host::printed_version(&certbot).ok()?;
-        printed.lines().find_map(|line| line.strip_prefix("certbot ")).map(str::to_owned)
-    });
+    let version = this_host::version(&certbot);
     let known = lineages(&settings.certbot_directory)?;
     let mut refused: Vec<Refused> =
         known.refused.into_iter().filter(|refused| !refused.certbot_skips_it).collect();

@@ -170,11 +170,6 @@ pub fn remove_all(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Whether the directory `path` is there and nothing is in it.
-pub fn is_empty_directory(path: &Path) -> bool {
-    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
-}
-
 /// A directory of our own that ends with the value, for `owner` if given.
 pub fn scratch(inside: &Path, owner: Option<u32>) -> Result<tempfile::TempDir, Error> {
     let made = super::temporary_directory(inside)?;
