@@ -8,7 +8,6 @@
 use std::path::Path;
 
 use crate::apache::directories::{self, Level, levels};
-use crate::apache::document::words;
 use crate::apache::dump::{Dump, Node};
 use crate::apache::htaccess::Htaccess;
 use crate::apache::likelihood::Likelihood;
@@ -188,6 +187,6 @@ fn redirects_of<'a>(level: &Level<'a>, request: &Request) -> impl Iterator<Item 
 
 /// A redirect inside a section: without a path of its own it takes all the section covers.
 fn answers_here(node: &Node, request: &Request) -> bool {
-    let has_path = words(&node.arguments).any(|w| w.starts_with(b"/") || w.starts_with(b"^"));
+    let has_path = node.words().any(|w| w.starts_with(b"/") || w.starts_with(b"^"));
     node.name != "redirectmatch" && !has_path || redirects(node, request)
 }

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::apache::document::words;
 use crate::apache::dump::{Dump, Node, Origin};
 use crate::apache::likelihood::Likelihood;
 use crate::apache::mapping::redirected;
@@ -68,7 +67,7 @@ fn meant<'a>(vhost: &Vhost<'a>) -> Vec<&'a Origin> {
     let mut found = Vec::new();
     for node in vhost.own() {
         let is_regex = node.name.ends_with("match");
-        let mut arguments = words(&node.arguments);
+        let mut arguments = node.words();
         let argument = arguments.next().unwrap_or_default();
         let (argument, is_regex) = match (node.name.as_str(), &argument[..]) {
             ("<location", b"~") => (arguments.next().unwrap_or_default(), true),

@@ -7,14 +7,12 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::apache::document::words;
 use crate::apache::dump::Node;
 use crate::apache::htaccess::{self, Htaccess};
 use crate::apache::likelihood::Likelihood;
 use crate::apache::pattern;
 use crate::apache::request::Request;
 use crate::apache::rewrite::{Touch, touch};
-use crate::apache::rulebook::is_on;
 use crate::apache::sections::{Applied, MergeStage, components, within};
 use crate::apache::vhosts::Vhost;
 
@@ -59,7 +57,7 @@ pub fn levels<'a>(
     let file = [directory.as_os_str().as_bytes(), b"/", Request::SAMPLE.as_bytes()].concat();
     let mut keyed = Vec::new();
     let of_section = |applied: &Applied<'a>| {
-        let path = words(&applied.node.arguments).next().unwrap_or_default();
+        let path = applied.node.first();
         let base = if applied.node.name == "<directory" { &path[..] } else { b"" };
         Level {
             section: Some(*applied),
@@ -90,7 +88,7 @@ pub fn levels<'a>(
 /// The directives of a level; `<Limit>` sections that cover GET are part of it.
 fn directives(nodes: &[Node]) -> Vec<&Node> {
     let covers_get = |n: &Node| {
-        let named = words(&n.arguments).any(|w| w == b"GET");
+        let named = n.words().any(|w| w == b"GET");
         n.name == "<limit" && named || n.name == "<limitexcept" && !named
     };
     let mut out = Vec::new();
@@ -115,14 +113,14 @@ fn below(file: &[u8], base: &[u8]) -> Vec<u8> {
 fn is_read(htaccess: &Htaccess, sections: &[Applied<'_>]) -> bool {
     let path = htaccess.directory.as_os_str().as_bytes();
     let covers = |s: &&Applied<'_>| {
-        let argument = words(&s.node.arguments).next().unwrap_or_default();
+        let argument = s.node.first();
         s.stage == MergeStage::Directory
             && (s.depth == usize::MAX || pattern::directory(&argument, path))
     };
     let nodes = sections.iter().filter(covers).flat_map(|s| &s.node.children);
     ["allowoverride", "allowoverridelist"].iter().any(|directive| {
         let last = nodes.clone().rfind(|n| n.name == *directive);
-        last.is_some_and(|n| !words(&n.arguments).any(|w| w.eq_ignore_ascii_case(b"none")))
+        last.is_some_and(|n| !n.words().any(|w| w.eq_ignore_ascii_case(b"none")))
     })
 }
 
@@ -151,7 +149,7 @@ pub fn denials<'a, 'b>(levels: &'b [Level<'a>]) -> [Option<Decisive<'a, 'b>>; 2]
 /// The last `SetHandler`, unless it is for the handler of files.
 pub fn handler<'a, 'b>(vhost: &Vhost<'a>, levels: &'b [Level<'a>]) -> Option<Decisive<'a, 'b>> {
     let is_for_files = |node: &Node| {
-        let word = words(&node.arguments).next().unwrap_or_default();
+        let word = node.first();
         word.eq_ignore_ascii_case(b"none") || word == b"default-handler"
     };
     let server = vhost.all().rfind(|n| n.name == "sethandler");
@@ -216,8 +214,7 @@ fn merge_rules<'a, 'b>(
     }
     let maybe = level.likelihood() == Likelihood::Maybe;
     if let Some(node) = ours.iter().rfind(|n| n.name == "rewriteengine") {
-        let on = is_on(&words(&node.arguments).collect::<Vec<_>>());
-        *engine = on || maybe && *engine;
+        *engine = node.is_on() || maybe && *engine;
     }
     let inherits = ours.iter().any(|n| {
         n.name == "rewriteoptions" && n.arguments.to_ascii_lowercase().starts_with(b"inherit")
@@ -234,7 +231,7 @@ fn denial<'a>(level: &[&'a Node]) -> Option<Says<'a>> {
         level.iter().filter(|n| n.name == "require" || n.name.starts_with("<require"));
     let first = requires.next()?;
     let all_granted = {
-        let words: Vec<_> = words(&first.arguments).collect();
+        let words: Vec<_> = first.words().collect();
         matches!(&words[..], [all, granted]
             if all.eq_ignore_ascii_case(b"all") && granted.eq_ignore_ascii_case(b"granted"))
     };
@@ -249,9 +246,8 @@ fn denial<'a>(level: &[&'a Node]) -> Option<Says<'a>> {
 fn host_denial<'a>(level: &[&'a Node]) -> Option<Says<'a>> {
     let mut lines = level.iter().filter(|n| matches!(n.name.as_str(), "order" | "allow" | "deny"));
     let first = lines.clone().next()?;
-    let from_all = |n: &&&Node| {
-        n.name == "allow" && words(&n.arguments).any(|w| w.eq_ignore_ascii_case(b"all"))
-    };
+    let from_all =
+        |n: &&&Node| n.name == "allow" && n.words().any(|w| w.eq_ignore_ascii_case(b"all"));
     // `Order` says when `Deny` counts; it is the latter that denies.
     let deny = lines.clone().find(|n| n.name == "deny");
     let decisive = deny.filter(|_| first.name == "order").unwrap_or(first);
@@ -261,7 +257,7 @@ fn host_denial<'a>(level: &[&'a Node]) -> Option<Says<'a>> {
 
 /// Whether a line on access denies whoever asks, without anything else that has to be weighed.
 pub fn certainly_denies(node: &Node) -> bool {
-    let first = words(&node.arguments).next().unwrap_or_default().to_ascii_lowercase();
+    let first = node.first().to_ascii_lowercase();
     match node.name.as_str() {
         "require" => !matches!(&first[..], b"expr" | b"env" | b"method" | b"not"),
         // `Order` alone decides nothing before its `Deny` and `Allow` are weighed.

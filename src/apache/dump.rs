@@ -13,6 +13,7 @@ mod parser;
 
 pub use parser::Reading;
 
+use crate::apache::document::words;
 use crate::apache::misread::Error;
 
 /// Where a directive stands.
@@ -69,6 +70,23 @@ pub struct Node {
     pub children: Vec<Node>,
 }
 
+impl Node {
+    /// The words of its arguments.
+    pub fn words(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        words(&self.arguments)
+    }
+
+    /// The first of them; nothing where there is none.
+    pub fn first(&self) -> Vec<u8> {
+        self.words().next().unwrap_or_default()
+    }
+
+    /// Whether it switches something on.
+    pub fn is_on(&self) -> bool {
+        self.first().eq_ignore_ascii_case(b"on")
+    }
+}
+
 /// A file that Apache read.
 ///
 /// Apache prints a line number too, which is that of the last directive it read anywhere: of a
@@ -120,6 +138,16 @@ pub struct Dump {
 }
 
 impl Dump {
+    /// The directives of the main server, in order.
+    pub fn main(&self) -> impl DoubleEndedIterator<Item = &Node> + Clone {
+        self.config.iter().filter(|node| node.name != "<virtualhost")
+    }
+
+    /// The `<VirtualHost>` sections, in order.
+    pub fn sections(&self) -> impl DoubleEndedIterator<Item = &Node> + Clone {
+        self.config.iter().filter(|node| node.name == "<virtualhost")
+    }
+
     /// Reads the standard output of a dump.
     pub fn parse(output: &[u8]) -> Result<Self, Error> {
         let mut reading = Reading::default();

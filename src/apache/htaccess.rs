@@ -53,7 +53,7 @@ pub fn names(dump: &Dump) -> BTreeSet<String> {
     fn collect(nodes: &[Node], names: &mut BTreeSet<String>) {
         for node in nodes {
             if node.name == "accessfilename" {
-                names.extend(texts(words(&node.arguments)));
+                names.extend(texts(node.words()));
             }
             if node.name == "<virtualhost" {
                 collect(&node.children, names);
@@ -68,7 +68,7 @@ pub fn names(dump: &Dump) -> BTreeSet<String> {
 /// Those of `files` that `vhost` reads: of each directory the first that is there
 /// (`ap_parse_htaccess`, config.c).
 pub fn read_by<'a>(vhost: &Vhost<'_>, files: &'a [Htaccess]) -> Vec<&'a Htaccess> {
-    let named = vhost.last("accessfilename").map(|words| texts(words.into_iter()).collect());
+    let named = vhost.last("accessfilename").map(|node| texts(node.words()).collect());
     let names: Vec<String> = named.unwrap_or_else(|| vec![USUAL.to_owned()]);
     let rank = |file: &Htaccess| names.iter().position(|name| *name == file.name);
     let is_first = |file: &&'a Htaccess| {

@@ -1,9 +1,7 @@
 //! pure: the names that `mod_md` renews itself, whose challenges it leaves to nobody.
 
-use crate::apache::document::words;
 use crate::apache::dump::{Dump, Node};
 use crate::apache::request::Request;
-use crate::apache::rulebook::is_on;
 use crate::apache::vhosts::{Vhost, vhosts};
 
 /// A name that `mod_md` renews itself: it answers 404 before any other module
@@ -20,7 +18,7 @@ pub fn managed<'a>(dump: &'a Dump, request: &Request) -> Option<&'a Node> {
         let own = || all().chain(&domain.children);
         let last = |names: &[&str]| {
             let node = own().rfind(|n| names.contains(&&*n.name))?;
-            Some(words(&node.arguments).map(|w| w.to_ascii_lowercase()).collect::<Vec<_>>())
+            Some(node.words().map(|w| w.to_ascii_lowercase()).collect::<Vec<_>>())
         };
         let has = |words: &Option<Vec<Vec<u8>>>, word: &[u8]| {
             words.as_ref().is_some_and(|words| words.iter().any(|w| w == word))
@@ -36,7 +34,7 @@ pub fn managed<'a>(dump: &'a Dump, request: &Request) -> Option<&'a Node> {
         let listed = domain.children.iter().filter(|n| n.name.starts_with("mdmember"));
         let listed = std::iter::once(*domain).chain(listed);
         let mut names: Vec<Vec<u8>> = listed
-            .flat_map(|n| words(&n.arguments).collect::<Vec<_>>())
+            .flat_map(|n| n.words().collect::<Vec<_>>())
             .map(|w| w.to_ascii_lowercase())
             .collect();
         let is_auto = match names.iter().rfind(|w| matches!(&w[..], b"auto" | b"manual")) {
@@ -56,7 +54,7 @@ fn added(dump: &Dump, names: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let texts = |vhost: &Vhost<'_>| -> Vec<Vec<u8>> {
         vhost.names().iter().map(|name| name.as_str().as_bytes().to_vec()).collect()
     };
-    let is_tls = |vhost: &Vhost<'_>| vhost.last("sslengine").is_some_and(|words| is_on(&words));
+    let is_tls = |vhost: &Vhost<'_>| vhost.last("sslengine").is_some_and(Node::is_on);
     let own = vhosts(dump).into_iter().filter(is_tls).map(|vhost| texts(&vhost));
     own.filter(|own| own.iter().any(|name| names.contains(name))).flatten().collect()
 }

@@ -3,7 +3,6 @@
 //! What stands on the server level alone; `Redirect` comes before `Alias`, the
 //! vhost's own before the main server's (`translate_alias_redir`, `mod_alias.c`).
 
-use crate::apache::document::words;
 use crate::apache::dump::{Dump, Node};
 use crate::apache::pattern::{self, Pattern};
 use crate::apache::request::Request;
@@ -18,7 +17,7 @@ pub fn redirected<'a>(vhost: &Vhost<'a>, request: &Request) -> Option<&'a Node> 
 
 /// Whether a `Redirect [status] path [url]` or one of its kin takes the request.
 pub fn redirects(node: &Node, request: &Request) -> bool {
-    let mut words = words(&node.arguments).peekable();
+    let mut words = node.words().peekable();
     if matches!(node.name.as_str(), "redirect" | "redirectmatch") {
         let status = |w: &Vec<u8>| {
             let named = [&b"permanent"[..], b"temp", b"seeother", b"gone"];
@@ -30,7 +29,7 @@ pub fn redirects(node: &Node, request: &Request) -> bool {
     let url = request.path().as_bytes();
     match node.name.as_str() {
         "redirect" | "redirectpermanent" | "redirecttemp" => pattern::prefix(url, &path).is_some(),
-        "redirectmatch" => Pattern::compile(&path, false).is_some_and(|p| p.matches(url)),
+        "redirectmatch" => pattern::finds(&path, false, url),
         _ => false,
     }
 }
@@ -48,7 +47,7 @@ pub struct Mapped<'a> {
 pub fn jk<'a>(vhost: &Vhost<'a>, request: &Request) -> Option<&'a Node> {
     let covers = |name: &'static str| {
         vhost.all().filter(move |n| n.name == name).find(|n| {
-            words(&n.arguments).next().is_some_and(|p| {
+            n.words().next().is_some_and(|p| {
                 let p = p.strip_suffix(b"|/*").unwrap_or(&p).to_vec();
                 let head = p.split(|&b| b == b'*').next().unwrap_or(&p);
                 request.path().as_bytes().starts_with(head)
@@ -88,7 +87,7 @@ pub fn mapped<'a>(
 }
 
 fn aliased(node: &Node, url: &[u8]) -> Option<Vec<u8>> {
-    let mut words = words(&node.arguments);
+    let mut words = node.words();
     let (from, to) = (words.next()?, words.next()?);
     match node.name.as_str() {
         "alias" | "scriptalias" | "wsgiscriptalias" => {

@@ -47,6 +47,11 @@ impl Pattern {
     }
 }
 
+/// Whether the expression `text` matches anywhere in `subject`.
+pub fn finds(text: &[u8], caseless: bool, subject: &[u8]) -> bool {
+    Pattern::compile(text, caseless).is_some_and(|pattern| pattern.matches(subject))
+}
+
 /// Length of `path` that `prefix` matches, on segment borders, `//` folded.
 pub fn prefix(path: &[u8], prefix: &[u8]) -> Option<usize> {
     let (mut at, mut from) = (0, 0);

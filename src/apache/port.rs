@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::apache::document::words;
 use crate::apache::dump::{Dump, Node};
 use crate::apache::refusal::Refusal;
 use crate::apache::vhosts::{Vhost, addresses_of, first, vhosts};
@@ -17,7 +16,7 @@ pub fn refused(dump: &Dump, vhost: &Vhost<'_>, port: u16) -> Option<Refusal> {
     let bound = addresses_of(dump, vhost, port);
     bound.into_iter().find_map(|address| {
         let first = first(dump, address, port);
-        let switched_on = |name: &str| first.all().rfind(|n| n.name == name).filter(|n| is_on(n));
+        let switched_on = |name: &str| first.all().rfind(|n| n.name == name).filter(|n| n.is_on());
         if let Some(node) = switched_on("sslengine").or_else(|| switched_on("protocolecho")) {
             return Some(Refusal::not_http(&node.origin, port));
         }
@@ -54,17 +53,16 @@ fn proxy_protocol(dump: &Dump, local: IpAddr, port: u16) -> Option<&Node> {
         address.is_none_or(|ip| ip == local) && on.is_none_or(|p| p == port)
     };
     let mut covering = said.iter().filter(|(at, _)| covers(at)).map(|(_, node)| *node);
-    let found = covering.clone().find(|node| is_on(node))?;
-    covering.all(is_on).then_some(found)
+    let found = covering.clone().find(|node| node.is_on())?;
+    covering.all(Node::is_on).then_some(found)
 }
 
 /// Whether `RemoteIPProxyProtocolExceptions` spares connections from `client`; wherever it
 /// stands, it counts for all.
 fn is_excepted(dump: &Dump, client: IpAddr) -> bool {
-    let sections = dump.config.iter().filter(|n| n.name == "<virtualhost");
-    let nodes = dump.config.iter().chain(sections.flat_map(|n| &n.children));
+    let nodes = dump.config.iter().chain(dump.sections().flat_map(|n| &n.children));
     let mut lines = nodes.filter(|n| n.name == "remoteipproxyprotocolexceptions");
-    lines.any(|n| words(&n.arguments).any(|w| covers(&String::from_utf8_lossy(&w), client)))
+    lines.any(|n| n.words().any(|w| covers(&String::from_utf8_lossy(&w), client)))
 }
 
 /// `apr_ipsubnet_test`: an address, `address/bits`, `address/mask`, or the first bytes of one.
@@ -100,7 +98,7 @@ fn bits(length: &str, of: u32) -> u32 {
 /// The loopback addresses that Apache listens on at `port`.
 fn loopback(dump: &Dump, port: u16) -> Vec<IpAddr> {
     let listens = dump.config.iter().filter(|n| n.name == "listen");
-    let places = listens.filter_map(|n| words(&n.arguments).next());
+    let places = listens.filter_map(|n| n.words().next());
     let places: Vec<String> =
         places.map(|place| String::from_utf8_lossy(&place).into_owned()).collect();
     let suffix = format!(":{port}");
@@ -114,10 +112,6 @@ fn loopback(dump: &Dump, port: u16) -> Vec<IpAddr> {
         !places.is_empty() && here.clone().count() > 0 && here.clone().all(|p| is_v4(&p));
     let six = (!four_alone).then_some(Ipv6Addr::LOCALHOST.into());
     [Some(Ipv4Addr::LOCALHOST.into()), six].into_iter().flatten().collect()
-}
-
-fn is_on(node: &Node) -> bool {
-    words(&node.arguments).next().is_some_and(|w| w.eq_ignore_ascii_case(b"on"))
 }
 
 #[cfg(test)]

@@ -5,9 +5,8 @@
 //! server, then the vhost's, first match wins. `!` ends the search of its
 //! phase, and the variable `no-proxy` ends it before it begins.
 
-use crate::apache::document::words;
 use crate::apache::dump::Node;
-use crate::apache::pattern::{self, Pattern};
+use crate::apache::pattern;
 use crate::apache::request::Request;
 use crate::apache::sections::{Applied, MergeStage};
 use crate::apache::vhosts::Vhost;
@@ -37,9 +36,8 @@ pub fn winner<'a>(
 /// any `ProxyPass` is looked at, but after `mod_rewrite` (`xlate_name`, mod_proxy_express.c).
 pub fn by_express<'a>(vhost: &Vhost<'a>) -> Option<&'a Node> {
     let node = vhost.all().rfind(|n| n.name == "proxyexpressenable")?;
-    let is_on = words(&node.arguments).next().is_some_and(|w| w.eq_ignore_ascii_case(b"on"));
     let has_file = vhost.all().any(|n| n.name == "proxyexpressdbmfile");
-    (is_on && has_file).then_some(node)
+    (node.is_on() && has_file).then_some(node)
 }
 
 /// Looks at every line that matches `request`, without the variable `no-proxy`.
@@ -70,7 +68,7 @@ pub fn search<'a>(vhost: &Vhost<'a>, request: &Request, sections: &[Applied<'a>]
 fn is_switched_off(vhost: &Vhost<'_>, request: &Request) -> bool {
     let mut off = false;
     for node in vhost.all() {
-        let mut words = words(&node.arguments);
+        let mut words = node.words();
         let caseless = match node.name.as_str() {
             "setenvif" => false,
             "setenvifnocase" => true,
@@ -84,9 +82,7 @@ fn is_switched_off(vhost: &Vhost<'_>, request: &Request) -> bool {
         let attribute = words.next().unwrap_or_default();
         let pattern = words.next().unwrap_or_default();
         let of_path = attribute.eq_ignore_ascii_case(b"request_uri");
-        let certain = of_path
-            && Pattern::compile(&pattern, caseless)
-                .is_some_and(|p| p.matches(request.path().as_bytes()));
+        let certain = of_path && pattern::finds(&pattern, caseless, request.path().as_bytes());
         for variable in words {
             match &variable[..] {
                 b"!no-proxy" if certain || !of_path => off = false,
@@ -106,20 +102,20 @@ fn is_pass(node: &Node) -> bool {
 
 /// `ProxyPass path target …` outside of a `<Location>`.
 fn list_entry_matches(node: &Node, url: &[u8]) -> bool {
-    let Some(path) = words(&node.arguments).next() else { return false };
+    let Some(path) = node.words().next() else { return false };
     match node.name.as_str() {
         "proxypass" => pattern::prefix(url, &path).is_some(),
-        _ => Pattern::compile(&path, false).is_some_and(|p| p.matches(url)),
+        _ => pattern::finds(&path, false, url),
     }
 }
 
 fn is_exclusion(node: &Node) -> bool {
-    words(&node.arguments).any(|w| w == b"!")
+    node.words().any(|w| w == b"!")
 }
 
 /// Whether the line acts before `mod_rewrite` can.
 pub fn is_encoded(node: &Node) -> bool {
-    words(&node.arguments).any(|w| w.eq_ignore_ascii_case(b"mapping=encoded"))
+    node.words().any(|w| w.eq_ignore_ascii_case(b"mapping=encoded"))
 }
 
 #[cfg(test)]

@@ -70,16 +70,19 @@ impl Refusal {
             few.push(refusal);
         }
         let more = counts.into_iter().filter(|(_, count)| *count > FEW);
-        few.extend(more.map(|(file, count)| Self {
-            origin: None,
-            reason: format!("and {} more in {file}", count - FEW),
-            remedy: "mend those that are named, and look again".into(),
+        few.extend(more.map(|(file, count)| {
+            let reason = format!("and {} more in {file}", count - FEW);
+            Self::anywhere(reason, "mend those that are named, and look again")
         }));
         few
     }
 
-    fn at(origin: &Origin, reason: &str, remedy: &str) -> Self {
-        Self { origin: Some(origin.clone()), reason: reason.into(), remedy: remedy.into() }
+    fn at(origin: &Origin, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { origin: Some(origin.clone()), ..Self::anywhere(reason, remedy) }
+    }
+
+    fn anywhere(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { origin: None, reason: reason.into(), remedy: remedy.into() }
     }
 
     pub(crate) fn macro_vhost(origin: &Origin) -> Self {
@@ -123,11 +126,10 @@ impl Refusal {
     }
 
     pub(crate) fn unreadable(why: &str) -> Self {
-        Self {
-            origin: None,
-            reason: format!("Apache reads a file of the webroot that root cannot: {why}"),
-            remedy: "remove it, or write AllowOverride None for that directory".into(),
-        }
+        Self::anywhere(
+            format!("Apache reads a file of the webroot that root cannot: {why}"),
+            "remove it, or write AllowOverride None for that directory",
+        )
     }
 
     pub(crate) fn responder(origin: &Origin) -> Self {
@@ -159,17 +161,17 @@ impl Refusal {
         Self::at(
             origin,
             "Apache expects the PROXY protocol here, and the proof of a switch comes from this host itself without it",
-            &format!("add RemoteIPProxyProtocolExceptions {}", asked.join(" ")),
+            format!("add RemoteIPProxyProtocolExceptions {}", asked.join(" ")),
         )
     }
 
     pub(crate) fn not_http(origin: &Origin, port: u16) -> Self {
         Self::at(
             origin,
-            &format!(
+            format!(
                 "this line keeps port {port} of its address from speaking plain HTTP, which the CA does"
             ),
-            &format!("take port {port} out of the line of its <VirtualHost>"),
+            format!("take port {port} out of the line of its <VirtualHost>"),
         )
     }
 
@@ -185,7 +187,7 @@ impl Refusal {
         Self::at(
             origin,
             "rewrite rules inherited from the main server run before those of the vhost and may take the challenge path",
-            &in_main(route),
+            in_main(route),
         )
     }
 
@@ -202,17 +204,16 @@ impl Refusal {
     }
 
     pub(crate) fn generated(file: &str, by: &str) -> Self {
-        Self {
-            origin: None,
-            reason: format!("{file} is generated ({by}): inserted lines may vanish while a renewal runs"),
-            remedy: "exclude the challenge path in that generator's template, or accept the risk with --force-generated".into(),
-        }
+        Self::anywhere(
+            format!("{file} is generated ({by}): inserted lines may vanish while a renewal runs"),
+            "exclude the challenge path in that generator's template, or accept the risk with --force-generated",
+        )
     }
 
     pub(crate) fn misnamed(name: &Hostname, near: &Hostname, origin: &Origin) -> Self {
         Self::at(
             origin,
-            &format!("no <VirtualHost> on port 80 is named {name}; this one is {near}"),
+            format!("no <VirtualHost> on port 80 is named {name}; this one is {near}"),
             "correct the one that is mistyped",
         )
     }
@@ -220,7 +221,7 @@ impl Refusal {
     pub(crate) fn sealed(origin: &Origin, why: &str) -> Self {
         Self::at(
             origin,
-            &format!("certbaton does not write into this file ({why})"),
+            format!("certbaton does not write into this file ({why})"),
             "write the <VirtualHost> of the names that home renews into a file of its own",
         )
     }
@@ -228,7 +229,7 @@ impl Refusal {
     pub(crate) fn lexer(origin: &Origin, what: &str) -> Self {
         Self::at(
             origin,
-            &format!("certbaton reads this file differently from Apache ({what})"),
+            format!("certbaton reads this file differently from Apache ({what})"),
             "nothing is changed; please report the line",
         )
     }

@@ -3,7 +3,6 @@
 //! Follows `config_server_merge` and `hook_uri2file` (`mod_rewrite.c`): a vhost
 //! has its own rules alone unless `RewriteOptions` of either side says otherwise.
 
-use crate::apache::document::words;
 use crate::apache::dump::Node;
 use crate::apache::vhosts::Vhost;
 
@@ -26,7 +25,7 @@ pub struct Rulebook<'a> {
 impl<'a> Rulebook<'a> {
     /// The rules of `vhost`.
     pub fn of(vhost: &Vhost<'a>) -> Self {
-        let engine = vhost.last("rewriteengine").is_some_and(|words| is_on(&words));
+        let engine = vhost.last("rewriteengine").is_some_and(Node::is_on);
         let is_rule = |n: &&Node| matches!(n.name.as_str(), "rewriterule" | "rewritecond");
         let main: Vec<&Node> = vhost.main.iter().copied().filter(is_rule).collect();
         if vhost.node.is_none() {
@@ -60,15 +59,10 @@ fn is_rewrite(node: &Node) -> bool {
     node.name.starts_with("rewrite") || node.children.iter().any(is_rewrite)
 }
 
-/// Whether `RewriteEngine` with these words turns it on.
-pub fn is_on(words: &[Vec<u8>]) -> bool {
-    words.first().is_some_and(|w| w.eq_ignore_ascii_case(b"on"))
-}
-
 /// All `RewriteOptions` of one level, in lower case: they add up.
 fn options<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<String> {
     let lines = nodes.filter(|n| n.name == "rewriteoptions");
-    let words = lines.flat_map(|n| words(&n.arguments).collect::<Vec<_>>());
+    let words = lines.flat_map(|n| n.words().collect::<Vec<_>>());
     words.map(|w| String::from_utf8_lossy(&w).to_ascii_lowercase()).collect()
 }
 

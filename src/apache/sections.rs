@@ -6,11 +6,10 @@
 
 use std::path::Path;
 
-use crate::apache::document::words;
 use crate::apache::dump::Node;
 use crate::apache::expression;
 use crate::apache::likelihood::Likelihood;
-use crate::apache::pattern::{self, Pattern};
+use crate::apache::pattern;
 use crate::apache::request::Request;
 use crate::apache::vhosts::Vhost;
 
@@ -68,11 +67,9 @@ fn collect<'a>(
     nesting: usize,
     found: &mut Vec<Applied<'a>>,
 ) {
-    let argument = words(&node.arguments).next().unwrap_or_default();
-    let regex = words(&node.arguments).nth(1).filter(|_| argument == b"~");
-    let by_regex = |text: &[u8], subject: &[u8]| {
-        Pattern::compile(text, false).is_some_and(|p| p.matches(subject))
-    };
+    let argument = node.first();
+    let regex = node.words().nth(1).filter(|_| argument == b"~");
+    let by_regex = |text: &[u8], subject: &[u8]| pattern::finds(text, false, subject);
     let url = request.path().as_bytes();
     let file = [directory, b"/", Request::SAMPLE.as_bytes()].concat();
     let name = Request::SAMPLE.as_bytes();

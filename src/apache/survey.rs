@@ -5,7 +5,6 @@
 
 use crate::apache::claims::{Act, RequestClaim, Walk, walk};
 use crate::apache::directories::Level;
-use crate::apache::document::words;
 use crate::apache::dump::{Dump, Node, Origin};
 use crate::apache::htaccess::Htaccess;
 use crate::apache::likelihood::Likelihood;
@@ -116,8 +115,7 @@ fn obstacle(claim: &RequestClaim<'_>, served: &[u8]) -> Option<Obstacle> {
         Act::Redirect => Obstacle::Redirected,
         Act::Map(to) if to == served => return None,
         Act::Map(_) => {
-            let is_located =
-                |node: &&Node| node.name == "alias" && words(&node.arguments).count() < 2;
+            let is_located = |node: &&Node| node.name == "alias" && node.words().count() < 2;
             let needs_rewrite = |node: &&Node| is_located(node) || node.name.starts_with("wsgi");
             if claim.by.as_ref().is_some_and(needs_rewrite) {
                 Obstacle::Unaliasable

@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::apache::document::words;
 use crate::apache::dump::{Binding, Dump, Node, Origin};
 use crate::apache::request::Request;
 use crate::base::names::Hostname;
@@ -43,14 +42,14 @@ impl<'a> Vhost<'a> {
         self.main.clone().into_iter().chain(self.own())
     }
 
-    /// The words of the last `name` directive, its own before the main server's.
-    pub fn last(&self, name: &str) -> Option<Vec<Vec<u8>>> {
-        self.all().rfind(|node| node.name == name).map(|node| words(&node.arguments).collect())
+    /// The last `name` directive, its own before the main server's.
+    pub fn last(&self, name: &str) -> Option<&'a Node> {
+        self.all().rfind(|node| node.name == name)
     }
 
     /// Its `DocumentRoot`.
     pub fn document_root(&self, dump: &Dump) -> Vec<u8> {
-        let own = self.last("documentroot").and_then(|words| words.into_iter().next());
+        let own = self.last("documentroot").and_then(|node| node.words().next());
         own.unwrap_or_else(|| dump.document_root.clone().into_bytes())
     }
 
@@ -71,7 +70,7 @@ impl<'a> Vhost<'a> {
             || self
                 .own()
                 .filter(|node| node.name == "serveralias")
-                .any(|node| words(&node.arguments).any(|alias| alias_fits(&alias, host)))
+                .any(|node| node.words().any(|alias| alias_fits(&alias, host)))
     }
 
     /// What Apache calls it, in lower case: its last `ServerName`, else the name that it gives it.
@@ -80,15 +79,15 @@ impl<'a> Vhost<'a> {
         let level = if is_main { self.main.clone() } else { Vec::new() };
         let own = level.into_iter().chain(self.own()).rfind(|node| node.name == "servername");
         match own {
-            Some(node) => words(&node.arguments).next().map(|word| server_name(&word)),
+            Some(node) => node.words().next().map(|word| server_name(&word)),
             None => self.given.map(str::to_ascii_lowercase),
         }
     }
 
     /// `request` with the `SERVER_NAME` that it has here (`ap_get_server_name`, core.c).
     pub fn sees(&self, request: &Request) -> Request {
-        let words = self.last("usecanonicalname").and_then(|words| words.into_iter().next());
-        match words.map(|word| word.to_ascii_lowercase()).as_deref() {
+        match self.last("usecanonicalname").map(|node| node.first().to_ascii_lowercase()).as_deref()
+        {
             Some(b"on") => request.called(self.name()),
             Some(b"dns") => request.called(None),
             _ => request.clone(),
@@ -97,7 +96,7 @@ impl<'a> Vhost<'a> {
 
     /// The names in its `<VirtualHost NAME:PORT>` line.
     fn opened_for(&self) -> impl Iterator<Item = Hostname> + use<'a> {
-        let words = self.node.into_iter().flat_map(|node| words(&node.arguments));
+        let words = self.node.into_iter().flat_map(Node::words);
         words.filter_map(|word| {
             let text = String::from_utf8_lossy(&word).into_owned();
             let host = text.rsplit_once(':').map_or(&*text, |(host, _)| host);
@@ -109,7 +108,7 @@ impl<'a> Vhost<'a> {
     /// Whether its `<VirtualHost>` line has `address` as such.
     fn spells_out(&self, address: Option<IpAddr>) -> bool {
         let Some(address) = address else { return false };
-        let mut words = self.node.into_iter().flat_map(|node| words(&node.arguments));
+        let mut words = self.node.into_iter().flat_map(Node::words);
         words.any(|word| {
             let text = String::from_utf8_lossy(&word).into_owned();
             let host = match text.strip_prefix('[') {
@@ -123,7 +122,7 @@ impl<'a> Vhost<'a> {
     /// All names it answers to by exact spelling.
     pub fn names(&self) -> Vec<Hostname> {
         let aliases = self.own().filter(|node| node.name == "serveralias");
-        let aliases = aliases.flat_map(|node| words(&node.arguments));
+        let aliases = aliases.flat_map(Node::words);
         let aliases = aliases.map(|word| String::from_utf8_lossy(&word).into_owned());
         let written = self.name().into_iter().chain(aliases);
         let mut names: Vec<Hostname> =
@@ -136,8 +135,7 @@ impl<'a> Vhost<'a> {
 
 /// All vhosts, in the order of the configuration; the main server is not among them.
 pub fn vhosts(dump: &Dump) -> Vec<Vhost<'_>> {
-    let main: Vec<&Node> = dump.config.iter().filter(|n| n.name != "<virtualhost").collect();
-    let sections = dump.config.iter().filter(|n| n.name == "<virtualhost");
+    let main: Vec<&Node> = dump.main().collect();
     let given = |node: &Node| {
         // Most are named: the others alone are looked for among the many bindings.
         let is_named = node.children.iter().any(|child| child.name == "servername");
@@ -146,7 +144,7 @@ pub fn vhosts(dump: &Dump) -> Vec<Vhost<'_>> {
     };
     let vhost =
         |node| Vhost { node: Some(node), given: given(node), unseen: None, main: main.clone() };
-    sections.map(vhost).collect()
+    dump.sections().map(vhost).collect()
 }
 
 /// The name of some vhost that `name` is most likely a slip of, or that is a slip of it, and the
@@ -158,23 +156,23 @@ pub fn near<'a>(dump: &'a Dump, name: &Hostname) -> Option<(Hostname, &'a Origin
     let near = nearest(name, named.iter().map(|(name, _)| name))?;
     let (_, vhost) = named.iter().find(|(name, _)| name == near)?;
     let mut lines = vhost.own().filter(|n| matches!(n.name.as_str(), "servername" | "serveralias"));
-    let has = |node: &&Node| words(&node.arguments).any(|word| server_name(&word) == near.as_str());
+    let has = |node: &&Node| node.words().any(|word| server_name(&word) == near.as_str());
     let line = lines.find(has).map(|node| &node.origin);
     Some((near.clone(), line.or(vhost.origin())?))
 }
 
-/// The vhosts that Apache has and whose directives it does not list, each once.
-fn unseen(dump: &Dump) -> Vec<Vhost<'_>> {
-    let sections = dump.config.iter().filter(|n| n.name == "<virtualhost");
-    let mut known: BTreeSet<&Origin> = sections.map(|node| &node.origin).collect();
+/// All vhosts, and those that Apache has and whose directives it does not list, each once.
+fn with_unseen<'a>(dump: &'a Dump) -> Vec<Vhost<'a>> {
+    let mut known: BTreeSet<&Origin> = dump.sections().map(|node| &node.origin).collect();
     let fresh = dump.bindings.iter().filter(|binding| known.insert(&binding.vhost));
-    let main: Vec<&Node> = dump.config.iter().filter(|n| n.name != "<virtualhost").collect();
-    let mut found = Vec::new();
-    for Binding { name, vhost, .. } in fresh {
-        let (given, unseen) = (Some(name.as_str()), Some(vhost));
-        found.push(Vhost { node: None, given, unseen, main: main.clone() });
-    }
-    found
+    let main: Vec<&Node> = dump.main().collect();
+    let vhost = |binding: &'a Binding| Vhost {
+        node: None,
+        given: Some(&binding.name),
+        unseen: Some(&binding.vhost),
+        main: main.clone(),
+    };
+    vhosts(dump).into_iter().chain(fresh.map(vhost)).collect()
 }
 
 /// The server that answers `host` on `port` of `address`.
@@ -186,8 +184,7 @@ pub fn answering<'a>(
     port: u16,
     host: &Hostname,
 ) -> Vhost<'a> {
-    let mut all = vhosts(dump);
-    all.extend(unseen(dump));
+    let all = with_unseen(dump);
     let candidates = candidates(dump, address, port);
     // Few are named so: only those are looked for among the many candidates.
     let calls = |v: &Vhost<'a>| v.is_named_on(host, address) || is_alias(dump, v, host);
@@ -221,8 +218,7 @@ fn candidates(dump: &Dump, address: Option<IpAddr>, port: u16) -> Vec<&Origin> {
 
 /// The server that decides about connections to `port` of `address`, and answers what no vhost is named for.
 pub fn first(dump: &Dump, address: Option<IpAddr>, port: u16) -> Vhost<'_> {
-    let mut all = vhosts(dump);
-    all.extend(unseen(dump));
+    let all = with_unseen(dump);
     let found = candidates(dump, address, port)
         .into_iter()
         .find_map(|origin| all.iter().find(|vhost| vhost.origin() == Some(origin)).cloned());
@@ -230,7 +226,7 @@ pub fn first(dump: &Dump, address: Option<IpAddr>, port: u16) -> Vhost<'_> {
         node: None,
         given: None,
         unseen: None,
-        main: dump.config.iter().filter(|n| n.name != "<virtualhost").collect(),
+        main: dump.main().collect(),
     })
 }
 

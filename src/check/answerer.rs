@@ -225,8 +225,8 @@ fn ruled(touch: &Touch<'_>) -> (Handling, Option<String>) {
 fn passed(node: &Node, request: &Request) -> Option<String> {
     let is_url =
         |word: &Vec<u8>| word.windows(3).any(|w| w == b"://") || word.starts_with(b"unix:");
-    let url = words(&node.arguments).find(is_url)?;
-    let pattern = words(&node.arguments).next().filter(|_| node.name.ends_with("match"));
+    let url = node.words().find(is_url)?;
+    let pattern = node.words().next().filter(|_| node.name.ends_with("match"));
     let target = match pattern {
         Some(pattern) if url.contains(&b'$') => {
             Pattern::compile(&pattern, false)?.substitute(request.path().as_bytes(), &url)?
@@ -238,7 +238,7 @@ fn passed(node: &Node, request: &Request) -> Option<String> {
 
 /// A `Redirect` or one of its kin: to where, or with which error.
 fn redirected(node: &Node, request: &Request) -> (Handling, Option<String>) {
-    let given: Vec<Vec<u8>> = words(&node.arguments).collect();
+    let given: Vec<Vec<u8>> = node.words().collect();
     let is_error = |word: &Vec<u8>| {
         word.eq_ignore_ascii_case(b"gone")
             || word.len() == 3 && word.iter().all(u8::is_ascii_digit) && word[0] != b'3'

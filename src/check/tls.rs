@@ -129,7 +129,7 @@ pub fn faults(
 pub(super) fn is_on(vhost: &Vhost<'_>) -> bool {
     vhost
         .last("sslengine")
-        .is_some_and(|words| words.iter().all(|w| !w.eq_ignore_ascii_case(b"off")))
+        .is_some_and(|node| node.words().all(|w| !w.eq_ignore_ascii_case(b"off")))
 }
 
 /// A vhost's own lines, else the main server's.

@@ -140,8 +140,7 @@ fn named(dump: &Dump) -> Vec<Unserved> {
         is_named && !vhosts::addresses_of(dump, vhost, HTTP_PORT).is_empty()
     });
     let unserved = all.map(|vhost| {
-        let root = vhost.last("documentroot").and_then(|words| words.into_iter().next());
-        let root = root.unwrap_or_else(|| dump.document_root.clone().into_bytes());
+        let root = vhost.document_root(dump);
         let webroot = PathBuf::from(std::ffi::OsStr::from_bytes(&root));
         let mut names = vhost.names();
         // No CA knows a name without a dot.

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::apache::dead::dead;
-use crate::apache::document::{Document, words};
+use crate::apache::document::Document;
 use crate::apache::dump::{Dump, Node, Origin};
 use crate::apache::htaccess::Htaccess;
 use crate::apache::obstacles::Obstacles;
@@ -83,7 +83,7 @@ pub fn certificates(dump: &Dump) -> BTreeSet<PathBuf> {
     while let Some(nodes) = levels.pop() {
         for node in nodes {
             if node.name == "sslcertificatefile" {
-                let file = words(&node.arguments).next().unwrap_or_default();
+                let file = node.first();
                 let file = String::from_utf8_lossy(&file).into_owned();
                 files.insert(Path::new(&dump.server_root).join(file));
             }
@@ -98,7 +98,7 @@ pub fn tls_doors(dump: &Dump, directory: &Path) -> Vec<TlsDoor> {
     let mut doors = Vec::new();
     for vhost in vhosts(dump) {
         let Some(origin) = vhost.origin() else { continue };
-        let file = vhost.last("sslcertificatefile").and_then(|words| words.into_iter().next());
+        let file = vhost.last("sslcertificatefile").and_then(|node| node.words().next());
         let file =
             file.map(|f| Path::new(&dump.server_root).join(String::from_utf8_lossy(&f).as_ref()));
         let Some(certificate) = file.filter(|f| f.starts_with(directory)) else { continue };

@@ -1,7 +1,6 @@
 //! system: which process is the Apache of this host.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -102,15 +101,15 @@ fn unnamed(path: &Path) -> Option<Process> {
 /// Whether a process has our processes, our users and our files; its `/tmp` may be its own
 /// (`PrivateTmp=` of systemd.exec(5)).
 fn is_at_home(pid: i32) -> Result<bool, Error> {
-    for kind in ["pid", "user"] {
-        let of = |pid: &dyn fmt::Display| {
-            files::link_target(Path::new(&format!("/proc/{pid}/ns/{kind}")))
-        };
-        if of(&pid)? != of(&"self")? {
-            return Ok(false);
-        }
-    }
-    Ok(files::is_same(Path::new(&format!("/proc/{pid}/root")), Path::new("/"))?)
+    Ok(shares(pid, "pid")?
+        && shares(pid, "user")?
+        && files::is_same(Path::new(&format!("/proc/{pid}/root")), Path::new("/"))?)
+}
+
+/// Whether a process is in our namespace of a `kind`.
+fn shares(pid: i32, kind: &str) -> Result<bool, files::Error> {
+    let of = |process: &str| files::link_target(Path::new(&format!("/proc/{process}/ns/{kind}")));
+    Ok(of(&pid.to_string())? == of("self")?)
 }
 
 /// Servers of containers are visible from outside: only our own namespaces count. A
@@ -180,19 +179,11 @@ fn another() -> Option<Error> {
     let Process { pid, .. } = sockets::holder(HTTP_PORT).ok()??;
     let program = without_deleted(&process::executable(pid).ok()?);
     let is_passed_on = PASSING_ON.iter().any(|name| program.ends_with(name));
-    if is_passed_on || own_namespace().ok()? != namespace(pid).ok()? {
+    if is_passed_on || !shares(pid, "pid").ok()? {
         return Some(Error::Contained { pid, program });
     }
     let service = service(pid, |name| is_its_own(name, &program));
     Some(Error::Other { pid, suggestion: suggestion(&program, service.as_deref()), program })
-}
-
-fn namespace(pid: impl fmt::Display) -> Result<PathBuf, files::Error> {
-    files::link_target(Path::new(&format!("/proc/{pid}/ns/pid")))
-}
-
-fn own_namespace() -> Result<PathBuf, files::Error> {
-    namespace("self")
 }
 
 fn not_running(why: String) -> Error {

@@ -3,7 +3,6 @@
 //! `RewriteRule … [R=200]` and `ErrorDocument 200 "….THUMBPRINT"` together (acme.sh's "stateless mode").
 
 use crate::apache::directories::Level;
-use crate::apache::document::words;
 use crate::apache::dump::Node;
 use crate::apache::vhosts::Vhost;
 use crate::base::names::Thumbprint;
@@ -25,12 +24,12 @@ pub(super) fn or<'a>(found: Taken<'a>, vhost: &Vhost<'a>, levels: &[Level<'a>]) 
 }
 
 fn answers_200(node: &Node) -> bool {
-    node.name == "errordocument" && words(&node.arguments).next().is_some_and(|code| code == b"200")
+    node.name == "errordocument" && node.words().next().is_some_and(|code| code == b"200")
 }
 
 /// What follows the last dot of its text.
 fn thumbprint(node: &Node) -> Option<Thumbprint> {
-    let text = words(&node.arguments).nth(1)?;
+    let text = node.words().nth(1)?;
     let text = String::from_utf8(text).ok()?;
     Thumbprint::parse(text.rsplit_once('.')?.1).ok()
 }
