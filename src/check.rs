@@ -67,7 +67,7 @@ use crate::check::gather::gather;
 use crate::check::matrix::Gathered;
 use crate::check::summary::{Summary, summary};
 use crate::config::context::Context;
-use crate::fleet::link::{Way, hosts};
+use crate::fleet::hosts::Hosts;
 
 /// Asks every host about `names`, or all that any host renews if there are none, and judges; `say`
 /// gets what a person may follow. Nothing is changed.
@@ -79,12 +79,5 @@ pub fn check(context: &Context, names: &[Hostname], say: &(dyn Fn(&str) + Sync))
 
 /// Asks every host, and leaves it to others to judge.
 pub fn ask(context: &Context, names: &[Hostname], say: &(dyn Fn(&str) + Sync)) -> Gathered {
-    let settings = &context.settings;
-    let hosts = hosts(settings);
-    let own = match &settings.hosts[..] {
-        [] => hosts.first().map(|host| host.name.clone()),
-        _ => settings.name.clone(),
-    };
-    let ways: Vec<Way> = hosts.iter().map(|host| Way::to(context, host)).collect();
-    gather(&ways, own.as_ref(), names, say)
+    gather(&Hosts::of(context), names, say)
 }

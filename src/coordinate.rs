@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::base::cause::chain;
 use crate::base::clock;
@@ -29,16 +29,16 @@ use crate::base::names::{HostLabel, Hostname};
 use crate::base::own_directories::RuntimeDirectory;
 use crate::base::signals::Signals;
 use crate::check::own;
+use crate::config::Settings;
 use crate::config::context::Context;
-use crate::config::{Host, Settings};
 use crate::coordinate::coordination::{Coordination, Served};
 use crate::coordinate::host_renewal::Done;
 use crate::coordinate::sequence::{Sequence, Surveyed, Wish};
 use crate::coordinate::verified::{KnownHosts, Look};
 use crate::fleet::host_report::HostReport;
-use crate::fleet::link::{self, Way, hosts};
+use crate::fleet::hosts::{HostAnswer, Hosts};
+use crate::fleet::link;
 use crate::fleet::protocol::LookOrder;
-use crate::fleet::skew::apart;
 use crate::history::file::{Recorder, Start};
 use crate::history::record::{By, Kind};
 use crate::switch::said;
@@ -88,8 +88,7 @@ pub enum Notice<'a> {
 struct Coordinator<'a> {
     settings: &'a Settings,
     wish: &'a Wish,
-    ways: Vec<Way>,
-    own: Option<HostLabel>,
+    hosts: Hosts,
     signals: &'a Signals,
     say: &'a mut dyn FnMut(Notice<'_>),
     record: Recorder,
@@ -114,16 +113,12 @@ pub fn coordinate(
     settings.runtime_directory.make()?;
     let _lock =
         lock::attempt(&coordinator_lock(&settings.runtime_directory))?.ok_or(Error::Busy)?;
-    let hosts = hosts(settings);
+    let hosts = Hosts::of(context);
     for name in &wish.hosts {
-        if hosts.iter().all(|host| host.name != *name) {
+        if hosts.ways.iter().all(|way| way.name != *name) {
             return Err(Error::NoHost(name.clone()));
         }
     }
-    let own =
-        if settings.hosts.is_empty() { Some(hosts[0].name.clone()) } else { settings.name.clone() };
-    let way = |host: &Host| Way::to(context, host);
-    let ways = hosts.iter().map(way).collect();
     let start = Start {
         by,
         lineages: wish.cert_names.iter().map(|name| name.as_str().to_owned()).collect(),
@@ -132,7 +127,7 @@ pub fn coordinate(
     };
     let record = Recorder::begin(settings, Kind::Coordination, start);
     let mut run =
-        Coordinator { settings, wish, ways, own, signals, say, record, stopped, is_called_off };
+        Coordinator { settings, wish, hosts, signals, say, record, stopped, is_called_off };
     let summary = run.run(began);
     run.record.end(summary.exit, &summary.failures().join("; "));
     Ok(summary)
@@ -203,41 +198,29 @@ impl Coordinator<'_> {
     }
 
     fn survey_all(&mut self) -> Vec<Surveyed> {
-        let mut all = Vec::new();
-        for index in 0..self.ways.len() {
-            (self.say)(Notice::Progress(&format!("{}: looking", self.ways[index].name)));
-            let (report, skew) = self.survey(index);
-            if let Err(why) = &report {
-                (self.say)(Notice::Progress(&format!("{}: {why}", self.ways[index].name)));
-            }
-            all.push(Surveyed { name: self.ways[index].name.clone(), report, skew });
+        for way in &self.hosts.ways {
+            (self.say)(Notice::Progress(&format!("{}: looking", way.name)));
         }
-        all
+        let answers = self.hosts.look(LookOrder::Survey, Some(self.signals.as_fd()));
+        let names: Vec<HostLabel> = self.hosts.ways.iter().map(|way| way.name.clone()).collect();
+        let surveyed = names.into_iter().zip(answers).map(|(name, answer)| {
+            let stopped = self.stopped.clone();
+            let mut surveyed = self.surveyed(name, answer);
+            if let Err(why) = &mut surveyed.report {
+                *why = stopped.unwrap_or_else(|| why.clone());
+                (self.say)(Notice::Progress(&format!("{}: {why}", surveyed.name)));
+            }
+            surveyed
+        });
+        surveyed.collect()
     }
 
-    fn survey(&mut self, index: usize) -> (Result<HostReport, String>, SignedDuration) {
-        match &self.stopped {
-            Some(why) => (Err(why.clone()), SignedDuration::ZERO),
-            None => self.survey_now(index),
-        }
-    }
-
-    fn survey_now(&mut self, index: usize) -> (Result<HostReport, String>, SignedDuration) {
-        let asked = clock::now();
-        let way = self.ways[index].clone();
-        let way = if self.is_called_off { way.patient(LAST_LOOK) } else { way };
-        let answer = way.ask_until(LookOrder::Survey, self.signals.as_fd());
-        let answered = clock::now();
-        match answer {
-            Ok(report) => {
-                let skew = apart(report.at, asked, answered);
-                (Ok(report), skew)
-            }
-            Err(error) => {
-                self.note(&error);
-                (Err(chain(&error)), SignedDuration::ZERO)
-            }
-        }
+    fn surveyed(&mut self, name: HostLabel, answer: HostAnswer) -> Surveyed {
+        let report = answer.report.map_err(|error| {
+            self.note(&error);
+            chain(&error)
+        });
+        Surveyed { name, report, skew: answer.skew }
     }
 
     fn note(&mut self, error: &link::Error) {
@@ -260,7 +243,7 @@ impl Coordinator<'_> {
             .filter_map(|host| Some((host.name.clone(), host.report.as_ref().ok()?.clone())))
             .collect();
         let complete = hosts.len() == surveyed.len();
-        let own = self.own.clone();
+        let own = self.hosts.own.clone();
         let disks = own.as_ref().map(|_| verified::disks(self.settings)).unwrap_or_default();
         let known = KnownHosts { hosts, own, disks, complete };
         let names = self.wish.names(surveyed);
@@ -295,6 +278,3 @@ fn lasting(host: &Surveyed) -> Vec<String> {
         .map(|text| format!("{}: {text}", host.name))
         .collect()
 }
-
-/// From a signal to the end, for another host to say what is on its disks.
-const LAST_LOOK: Duration = Duration::from_secs(10);

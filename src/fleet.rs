@@ -5,6 +5,7 @@
 
 pub mod budget;
 pub mod host_report;
+pub mod hosts;
 pub mod inspection;
 pub mod judged;
 pub mod last_result;
@@ -14,6 +15,5 @@ pub mod plant;
 pub mod protocol;
 pub mod questions;
 pub mod relay;
-pub mod skew;
 pub mod whose;
 pub mod witness;

@@ -5,99 +5,68 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 
 use crate::base::cause::chain;
-use crate::base::clock;
 use crate::base::names::{HostLabel, Hostname};
 use crate::base::threads;
 use crate::ca::sight::{Planting, Question, Sight};
 use crate::check::matrix::{Gathered, HostSeen};
 use crate::fleet::host_report::HostReport;
+use crate::fleet::hosts::Hosts;
 use crate::fleet::inspection::Inspection;
 use crate::fleet::link::{HeldOrder, Way};
 use crate::fleet::protocol::{AgentOrder, InspectOrder, LookOrder, PlantOrder};
 use crate::fleet::questions::{fits, questions};
-use crate::fleet::skew::apart;
 
 type Told<T> = Result<T, String>;
 
 /// Asks all hosts about `wanted`, or about every name that any of them renews; `say` gets what a
 /// person may follow. A signal ends this process at once: every agent then removes what it planted.
-pub fn gather(
-    ways: &[Way],
-    own: Option<&HostLabel>,
-    wanted: &[Hostname],
-    say: &(dyn Fn(&str) + Sync),
-) -> Gathered {
-    Asking { ways, say }.gather(own, wanted)
-}
-
-struct Asking<'a> {
-    ways: &'a [Way],
-    say: &'a (dyn Fn(&str) + Sync),
-}
-
-impl Asking<'_> {
-    fn gather(&self, own: Option<&HostLabel>, wanted: &[Hostname]) -> Gathered {
-        (self.say)("looking at every host");
-        let reports = self.each(survey);
-        let names = if wanted.is_empty() {
-            let known = reports.iter().filter_map(|(report, _)| report.as_ref().ok());
-            let names: BTreeSet<_> = known
-                .flat_map(|report| report.lineages.iter().flat_map(|l| &l.survey.hostnames))
-                .collect();
-            names.into_iter().cloned().collect()
-        } else {
-            wanted.to_vec()
-        };
-        (self.say)("planting a file in every webroot");
-        // Until the end of this function.
-        let planted = self.each(|way| match reports_of(self.ways, &reports, way) {
-            Ok(_) => plant(way, wanted),
-            Err(why) => Err(why.clone()),
-        });
-        let plantings: Vec<Told<Vec<Planting>>> = planted
-            .iter()
-            .map(|planted| planted.as_ref().map(|(all, _)| all.clone()).map_err(Clone::clone))
+pub fn gather(hosts: &Hosts, wanted: &[Hostname], say: &(dyn Fn(&str) + Sync)) -> Gathered {
+    say("looking at every host");
+    let answers = hosts.look(LookOrder::Survey, None).into_iter();
+    let reports: Vec<(Told<HostReport>, SignedDuration)> =
+        answers.map(|answer| (answer.report.map_err(|error| chain(&error)), answer.skew)).collect();
+    let names = if wanted.is_empty() {
+        let known = reports.iter().filter_map(|(report, _)| report.as_ref().ok());
+        let names: BTreeSet<_> = known
+            .flat_map(|report| report.lineages.iter().flat_map(|l| &l.survey.hostnames))
             .collect();
-        let planted_there = self.ways.iter().zip(&plantings);
-        let planted_there: Vec<(&HostLabel, &[Planting])> = planted_there
-            .filter_map(|(way, plantings)| Some((&way.name, plantings.as_ref().ok()?.as_slice())))
-            .collect();
-        let questions = questions(&names, &planted_there);
-        (self.say)("asking for each of them, as the CA does, from every host");
-        let seen = self.each(|way| match reports_of(self.ways, &reports, way) {
-            Ok(_) => {
-                let inspect = || inspect(way, &names);
-                threads::both("inspect", inspect, || look(way, &questions))
-            }
-            Err(why) => (Err(why.clone()), Err(why.clone())),
-        });
-        drop(planted);
-        let hosts = self.ways.iter().zip(reports).zip(plantings).zip(seen);
-        let hosts = hosts.map(|(((way, (report, skew)), plantings), (inspection, sights))| {
-            let (is_own, is_asked) = (own == Some(&way.name), way.is_there());
-            let label = way.name.clone();
-            HostSeen { label, is_own, is_asked, report, skew, inspection, plantings, sights }
-        });
-        Gathered { hosts: hosts.collect(), duplicates_per_week: None, names }
-    }
-
-    /// All hosts at once, in their order.
-    fn each<T: Send>(&self, ask: impl Fn(&Way) -> T + Sync) -> Vec<T> {
-        threads::each("host", self.ways, ask)
-    }
-}
-
-fn survey(way: &Way) -> (Told<HostReport>, SignedDuration) {
-    let asked = clock::now();
-    let answer = way.ask(LookOrder::Survey);
-    let answered = clock::now();
-    match answer {
-        Ok(report) => {
-            let skew = apart(report.at, asked, answered);
-            (Ok(report), skew)
+        names.into_iter().cloned().collect()
+    } else {
+        wanted.to_vec()
+    };
+    say("planting a file in every webroot");
+    let asked: Vec<(&Way, &Told<HostReport>)> =
+        hosts.ways.iter().zip(&reports).map(|(way, (report, _))| (way, report)).collect();
+    // Until the end of this function.
+    let planted = threads::each("host", &asked, |(way, report)| match report {
+        Ok(_) => plant(way, wanted),
+        Err(why) => Err(why.clone()),
+    });
+    let plantings: Vec<Told<Vec<Planting>>> = planted
+        .iter()
+        .map(|planted| planted.as_ref().map(|(all, _)| all.clone()).map_err(Clone::clone))
+        .collect();
+    let planted_there = hosts.ways.iter().zip(&plantings);
+    let planted_there: Vec<(&HostLabel, &[Planting])> = planted_there
+        .filter_map(|(way, plantings)| Some((&way.name, plantings.as_ref().ok()?.as_slice())))
+        .collect();
+    let questions = questions(&names, &planted_there);
+    say("asking for each of them, as the CA does, from every host");
+    let seen = threads::each("host", &asked, |(way, report)| match report {
+        Ok(_) => {
+            let inspect = || inspect(way, &names);
+            threads::both("inspect", inspect, || look(way, &questions))
         }
-        Err(error) => (Err(chain(&error)), SignedDuration::ZERO),
-    }
+        Err(why) => (Err(why.clone()), Err(why.clone())),
+    });
+    drop(planted);
+    let seen = hosts.ways.iter().zip(reports).zip(plantings).zip(seen);
+    let seen = seen.map(|(((way, (report, skew)), plantings), (inspection, sights))| {
+        let (is_own, is_asked) = (hosts.is_own(&way.name), way.is_there());
+        let label = way.name.clone();
+        HostSeen { label, is_own, is_asked, report, skew, inspection, plantings, sights }
+    });
+    Gathered { hosts: seen.collect(), duplicates_per_week: None, names }
 }
 
 fn plant(way: &Way, names: &[Hostname]) -> Told<(Vec<Planting>, Vec<HeldOrder>)> {
@@ -142,15 +111,6 @@ fn look(way: &Way, questions: &[Question]) -> Told<Vec<Sight>> {
         all.extend(way.ask(question.clone()).map_err(|error| chain(&error))?);
     }
     Ok(all)
-}
-
-fn reports_of<'a>(
-    ways: &[Way],
-    reports: &'a [(Told<HostReport>, SignedDuration)],
-    way: &Way,
-) -> Result<&'a HostReport, &'a String> {
-    let place = ways.iter().position(|other| other.name == way.name).unwrap_or_default();
-    reports[place].0.as_ref()
 }
 
 /// As many names an order as it can hold; one order without names if there are none.

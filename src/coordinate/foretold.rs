@@ -19,13 +19,13 @@ use crate::check::matrix::{Gathered, Matrix};
 use crate::check::verdict::{Fate, verdict};
 use crate::coordinate::sequence::{Decision, Sequence, Surveyed};
 use crate::coordinate::shared;
-use crate::fleet::link::Way;
+use crate::fleet::hosts::Hosts;
 
 impl Coordinator<'_> {
     /// Looks at what `plan` asks for as the CA does, from every host, and notes what would fail;
     /// whether anything would.
     pub(super) fn foretell(&mut self, plan: &Sequence, surveyed: &mut [Surveyed]) -> bool {
-        let ours = shared::ours(surveyed, self.own.as_ref());
+        let ours = shared::ours(surveyed, self.hosts.own.as_ref());
         let bounds = Bounds { names: ours, ..Bounds::default() };
         let (names, beyond) = bounds.looked_at(names(plan, surveyed));
         if names.is_empty() || self.stopped.is_some() {
@@ -43,7 +43,7 @@ impl Coordinator<'_> {
             let signalled = clock::ready(&[signals.as_fd()], Some(Duration::ZERO));
             !signalled.is_ok_and(|ready| ready == [true])
         };
-        let Some(gathered) = gathered(self.ways.clone(), self.own.clone(), names, going_on) else {
+        let Some(gathered) = gathered(self.hosts.clone(), names, going_on) else {
             self.call_off();
             return false;
         };
@@ -61,14 +61,13 @@ impl Coordinator<'_> {
 /// `None`; an agent removes what it planted when nobody listens any more.
 #[expect(clippy::option_option, reason = "called off, or nobody to do it")]
 fn gathered(
-    ways: Vec<Way>,
-    own: Option<HostLabel>,
+    hosts: Hosts,
     names: Vec<Hostname>,
     going_on: &mut dyn FnMut() -> bool,
 ) -> Option<Option<Gathered>> {
     let (tell, seen) = mpsc::channel();
     // Who called it off does not listen.
-    let look = move || drop(tell.send(gather(&ways, own.as_ref(), &names, &|_| {})));
+    let look = move || drop(tell.send(gather(&hosts, &names, &|_| {})));
     if let Err(error) = threads::start("foretell", look) {
         tracing::warn!("what the CA would see was not looked at: no thread to do it: {error}");
         return Some(None);

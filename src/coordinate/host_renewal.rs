@@ -19,7 +19,7 @@ use crate::coordinate::shared;
 use crate::fleet::budget::Budget;
 use crate::fleet::host_report::{HostReport, LineageReport};
 use crate::fleet::link;
-use crate::fleet::protocol::Renewed;
+use crate::fleet::protocol::{LookOrder, Renewed};
 use crate::history::record::Event;
 
 /// How one host's renewal went.
@@ -45,12 +45,12 @@ impl Coordinator<'_> {
     ) -> BTreeSet<Hostname> {
         let none = BTreeSet::new();
         let Some(renewal) = host.renewal.clone() else { return none };
-        let Some(index) = self.ways.iter().position(|way| way.name == host.name) else {
+        let Some(index) = self.hosts.ways.iter().position(|way| way.name == host.name) else {
             return none;
         };
         (self.say)(Notice::Progress(&format!("{}: renewing", host.name)));
         let (name, watch) = (host.name.clone(), Stopwatch::start());
-        let (say, way) = (&mut *self.say, &self.ways[index]);
+        let (say, way) = (&mut *self.say, &self.hosts.ways[index]);
         let answer = way.renew(renewal, host.asked(), self.signals.as_fd(), |line| {
             say(Notice::Progress(&format!("{name}: {line}")));
         });
@@ -66,10 +66,11 @@ impl Coordinator<'_> {
         };
         let place = surveyed.iter().position(|known| known.name == host.name);
         let before = place.and_then(|place| surveyed[place].report.clone().ok());
-        let (after, skew) = match &before {
+        let Surveyed { report: after, skew, .. } = match &before {
             // Its files are read as they are, which takes no time.
-            Some(before) if self.is_called_off && self.own.as_ref() == Some(&host.name) => {
-                (Ok(own_report::disks(self.settings, before)), SignedDuration::ZERO)
+            Some(before) if self.is_called_off && self.hosts.is_own(&host.name) => {
+                let (name, skew) = (host.name.clone(), SignedDuration::ZERO);
+                Surveyed { name, report: Ok(own_report::disks(self.settings, before)), skew }
             }
             _ => {
                 if self.is_called_off {
@@ -94,7 +95,7 @@ impl Coordinator<'_> {
         });
         let left = after
             .as_ref()
-            .map(|report| shared::left(report, &host.name, self.own.as_ref(), surveyed));
+            .map(|report| shared::left(report, &host.name, self.hosts.own.as_ref(), surveyed));
         let (routes_back, local) = match left {
             Ok(left) => {
                 if left.is_back {
@@ -121,11 +122,14 @@ impl Coordinator<'_> {
     }
 
     /// A host whose connection just broke may be back in a moment.
-    fn look_again(&mut self, index: usize) -> (Result<HostReport, String>, SignedDuration) {
+    fn look_again(&mut self, index: usize) -> Surveyed {
         let deadline = Deadline::after(PATIENCE);
         loop {
-            let seen = self.survey_now(index);
-            if seen.0.is_ok() || self.is_called_off || deadline.remaining().is_none() {
+            let way = self.hosts.ways[index].clone();
+            let way = if self.is_called_off { way.patient(LAST_LOOK) } else { way };
+            let answer = way.look_at_itself(LookOrder::Survey, Some(self.signals.as_fd()));
+            let seen = self.surveyed(way.name, answer);
+            if seen.report.is_ok() || self.is_called_off || deadline.remaining().is_none() {
                 return seen;
             }
             let signalled = clock::ready(&[self.signals.as_fd()], Some(LOOK_AGAIN));
@@ -225,6 +229,9 @@ fn renewed(before: &HostReport, after: &HostReport) -> Vec<String> {
     };
     after.lineages.iter().filter(|lineage| serial(lineage)).map(|l| l.name.clone()).collect()
 }
+
+/// From a signal to the end, for another host to say what is on its disks.
+const LAST_LOOK: Duration = Duration::from_secs(10);
 
 /// For a host that renewed to be reached again.
 const PATIENCE: Duration = Duration::from_mins(1);

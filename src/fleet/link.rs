@@ -7,7 +7,6 @@ use crate::base::clock;
 use crate::base::command::dialogue::{Broken, Dialogue, Limits, Said};
 use crate::base::command::{self, Program, ssh};
 use crate::base::exit::{CarriesExit, Exit};
-use crate::base::host;
 use crate::base::names::{Destination, HostLabel};
 use crate::config::context::Context;
 use crate::config::{Host, Settings};
@@ -107,25 +106,11 @@ impl CarriesExit for Error {
     }
 }
 
-/// The hosts of the configuration; without any, this host alone.
-pub fn hosts(settings: &Settings) -> Vec<Host> {
-    if !settings.hosts.is_empty() {
-        return settings.hosts.clone();
-    }
-    let machine = HostLabel::parse(&host::machine()).or_else(|| HostLabel::parse("localhost"));
-    machine.map(|name| Host { name, ssh: None, addresses: Vec::new() }).into_iter().collect()
-}
-
 impl Way {
-    /// How to reach `host`: this one has an agent of its own.
-    pub fn to(context: &Context, host: &Host) -> Self {
-        let settings = &context.settings;
-        let way = Self::abroad(settings, host);
-        if !settings.hosts.is_empty() && settings.name.as_ref() != Some(&host.name) {
-            return way;
-        }
+    /// How to reach this host, which is `host`: by an agent of its own.
+    pub fn here(context: &Context, host: &Host) -> Self {
         let agent = Program { environment: Vec::new(), ..context.certbaton(&["agent"]) };
-        Self { program: Some(agent), greets: false, ..way }
+        Self { program: Some(agent), greets: false, ..Self::abroad(&context.settings, host) }
     }
 
     /// How to reach another host.
@@ -156,19 +141,11 @@ impl Way {
 
     /// Orders a look, and returns the answer.
     pub fn ask<O: Answered>(&self, order: O) -> Result<O::Answer, Error> {
-        self.look(order, None)
+        self.ask_until(order, None)
     }
 
     /// As [`Way::ask`], called off by whatever makes `stop` readable.
     pub fn ask_until<O: Answered>(
-        &self,
-        order: O,
-        stop: BorrowedFd<'_>,
-    ) -> Result<O::Answer, Error> {
-        self.look(order, Some(stop))
-    }
-
-    fn look<O: Answered>(
         &self,
         order: O,
         stop: Option<BorrowedFd<'_>>,

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use crate::base::cause::chain;
 use crate::base::clock;
+use crate::base::names::HostLabel;
 use crate::base::threads;
 use crate::check::own_report::report;
+use crate::config::Settings;
 use crate::config::context::Context;
-use crate::config::{Host, Settings};
 use crate::fleet::host_report::{HostReport, HostSurvey, LineageSurvey};
+use crate::fleet::hosts::{HostAnswer, Hosts};
 use crate::fleet::judged;
-use crate::fleet::link::hosts;
-use crate::fleet::link::{self, Way};
+use crate::fleet::link;
 use crate::fleet::protocol::LookOrder;
-use crate::fleet::skew::apart;
 use crate::lease::question::question;
 use crate::lease::wire::{ArbiterAnswer, Ask};
 use crate::status::doors;
@@ -24,12 +24,20 @@ use crate::status::remembered::{self, Remembered};
 /// Everything about all hosts.
 pub fn gather(context: &Context) -> Overview {
     let settings = &context.settings;
-    let hosts = hosts(settings);
-    let look = |host: &Host| {
-        if is_own(settings, host) { own(settings, host) } else { peer(context, host) }
-    };
-    let lease = || lease(context);
-    let (lease, hosts) = threads::both("lease", lease, || threads::each("host", &hosts, look));
+    let hosts = Hosts::of(context).patient(PATIENCE);
+    let here = || report(settings, LookOrder::Status);
+    let look = || hosts.look_from(LookOrder::Status, here);
+    let (lease, answers) = threads::both("lease", || lease(context), look);
+    let answers = hosts.ways.iter().zip(answers);
+    let hosts = answers
+        .map(|(way, answer)| {
+            if hosts.is_own(&way.name) {
+                own(&way.name, answer)
+            } else {
+                peer(settings, &way.name, answer)
+            }
+        })
+        .collect();
     let mut overview =
         Overview { version: 1, at: clock::now(), exit: 0, wrong: Vec::new(), lease, hosts };
     for host in &mut overview.hosts {
@@ -44,57 +52,35 @@ pub fn gather(context: &Context) -> Overview {
     overview
 }
 
-fn is_own(settings: &Settings, host: &Host) -> bool {
-    settings.hosts.is_empty() || settings.name.as_ref() == Some(&host.name)
-}
-
-fn own(settings: &Settings, host: &Host) -> HostStatus {
-    let found = report(settings, LookOrder::Status);
+fn own(name: &HostLabel, answer: HostAnswer) -> HostStatus {
+    let found = answer.report.ok();
     HostStatus {
-        name: host.name.to_string(),
+        name: name.to_string(),
         own: true,
         unreachable: None,
-        seen: Some(found.at),
-        found: Some(found),
+        seen: found.as_ref().map(|found| found.at),
+        found,
         clock_ahead: 0,
     }
 }
 
-fn peer(context: &Context, host: &Host) -> HostStatus {
-    let settings = &context.settings;
-    if host.ssh.is_none() {
-        // Its own status tells of it; that is how it is configured, and nothing is wrong with it.
-        let (name, own) = (host.name.to_string(), false);
-        return HostStatus {
-            name,
-            own,
-            unreachable: None,
-            seen: None,
-            found: None,
-            clock_ahead: 0,
-        };
-    }
-    let way = Way::to(context, host).patient(PATIENCE);
-    let asked = clock::now();
-    let mut clock_ahead = 0;
-    let (unreachable, said) = match way.ask(LookOrder::Status) {
+fn peer(settings: &Settings, name: &HostLabel, answer: HostAnswer) -> HostStatus {
+    let state = &settings.state_directory;
+    let (unreachable, said) = match answer.report {
         Ok(said) => {
-            let found = believed(said);
-            clock_ahead = apart(found.at, asked, clock::now()).as_secs();
-            let said = Remembered { seen: clock::now(), found };
-            if let Err(error) = remembered::keep(&settings.state_directory, &host.name, &said) {
-                tracing::warn!("what {} says is not remembered: {}", host.name, chain(&error));
+            let said = Remembered { seen: answer.answered, found: believed(said) };
+            if let Err(error) = remembered::keep(state, name, &said) {
+                tracing::warn!("what {name} says is not remembered: {}", chain(&error));
             }
             (None, Some(said))
         }
-        // No way to it is configured, which is no fault (see `Overview`).
+        // Its own status tells of it; that is how it is configured, and nothing is wrong with it.
         Err(link::Error::NoWay) => (None, None),
-        Err(error) => {
-            (Some(chain(&error)), remembered::recall(&settings.state_directory, &host.name))
-        }
+        Err(error) => (Some(chain(&error)), remembered::recall(state, name)),
     };
     let (seen, found) = said.map(|said| (said.seen, said.found)).unzip();
-    HostStatus { name: host.name.to_string(), own: false, unreachable, seen, found, clock_ahead }
+    let (name, clock_ahead) = (name.to_string(), answer.skew.as_secs());
+    HostStatus { name, own: false, unreachable, seen, found, clock_ahead }
 }
 
 /// What a peer said of how it is, and nothing else.
