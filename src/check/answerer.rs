@@ -79,36 +79,18 @@ pub fn answerer<'a>(
     if let Some(webroot) = webroot {
         request = request.planted(&webroot.challenge_directory(), whose == Whose::Own);
     }
-    let seen = answering_vhosts(user.dump, name).into_iter().filter_map(|(_, vhost)| {
-        let Taken { fate, by, target, certain } = first(user, &vhost, &request, webroot)?;
-        let is_named = vhost.is_named(name);
-        Some(VhostAnswer { vhost: vhost.origin(), is_named, fate, by, target, certain })
-    });
+    let doors = answering_vhosts(user.dump, name).into_iter();
+    let seen = doors.filter_map(|(_, vhost)| first(user, &vhost, &request, webroot));
     seen.max_by_key(|seen| seen.fate != Handling::Webroot)
 }
 
-/// What becomes of a request by the line that takes it.
-#[derive(Debug, Clone)]
-struct Taken<'a> {
-    fate: Handling,
-    by: Option<&'a Node>,
-    target: Option<String>,
-    certain: bool,
-}
-
-impl<'a> Taken<'a> {
-    fn by(claim: &RequestClaim<'a>, fate: Handling, target: Option<String>) -> Self {
-        Self { fate, by: claim.by, target, certain: claim.likelihood == Likelihood::Yes }
-    }
-}
-
-/// The first claim in `vhost` that takes the request.
+/// By the first claim in `vhost` that takes the request.
 fn first<'a>(
     user: Configuration<'a>,
     vhost: &Vhost<'a>,
     request: &Request,
     webroot: Option<&Webroot>,
-) -> Option<Taken<'a>> {
+) -> Option<VhostAnswer<'a>> {
     let directory = match webroot {
         Some(webroot) => webroot.challenge_directory(),
         None => root(user, &vhost.sees(request), vhost),
@@ -117,15 +99,27 @@ fn first<'a>(
     let htaccess = webroot.and_then(|w| user.htaccess.get(w)).map_or(&[][..], Vec::as_slice);
     let walk = walk(user.dump, vhost, request, &directory, htaccess);
     let root = vhost.document_root(user.dump);
-    let mut found = walk.claims.iter().find_map(|claim| leads(claim, request, webroot, &root))?;
+    let answer = |claim: &RequestClaim<'a>, (fate, target): Led| VhostAnswer {
+        vhost: vhost.origin(),
+        is_named: vhost.is_named(request.host()),
+        fate,
+        by: claim.by,
+        target,
+        certain: claim.likelihood == Likelihood::Yes,
+    };
+    let mut claims = walk.claims.iter();
+    let found =
+        claims.find_map(|claim| Some(answer(claim, leads(claim, request, webroot, &root)?)))?;
     // What leads to the webroot or another server is not the last word.
     let is_here = found.fate == Handling::Webroot;
-    if is_here || found.fate == Handling::Passed {
-        let mut later = walk.claims.iter().filter(|claim| is_here || claim.is_for_any());
-        found = later.find_map(|claim| takes_late(claim, request)).unwrap_or(found);
-    }
-    Some(stateless::or(found, vhost, &walk.levels))
+    let goes_on = is_here || found.fate == Handling::Passed;
+    let mut later = walk.claims.iter().filter(|claim| is_here || goes_on && claim.is_for_any());
+    let later = later.find_map(|claim| Some(answer(claim, takes_late(claim, request)?)));
+    Some(stateless::or(later.unwrap_or(found), vhost, &walk.levels))
 }
+
+/// What becomes of a request, and where it leads.
+type Led = (Handling, Option<String>);
 
 /// The directory that answers where certbot has none.
 fn root(user: Configuration<'_>, request: &Request, vhost: &Vhost<'_>) -> PathBuf {
@@ -135,14 +129,14 @@ fn root(user: Configuration<'_>, request: &Request, vhost: &Vhost<'_>) -> PathBu
 }
 
 /// Where a claim leads the request, to a file or elsewhere.
-fn leads<'a>(
-    claim: &RequestClaim<'a>,
+fn leads(
+    claim: &RequestClaim<'_>,
     request: &Request,
     webroot: Option<&Webroot>,
     root: &[u8],
-) -> Option<Taken<'a>> {
+) -> Option<Led> {
     let served = webroot.map(|w| [w.as_str(), request.path()].concat().into_bytes());
-    let (fate, target) = match &claim.act {
+    Some(match &claim.act {
         Act::Manage | Act::Mount => (Handling::Taken, None),
         Act::Express => (Handling::Passed, None),
         Act::PassEncoded | Act::Pass => {
@@ -179,13 +173,12 @@ fn leads<'a>(
         Act::Deny | Act::DenyByHost | Act::RewriteFile(_) | Act::RedirectFile | Act::Handle => {
             return None;
         }
-    };
-    Some(Taken::by(claim, fate, target))
+    })
 }
 
 /// What a claim does with a request that was led to a file or another server.
-fn takes_late<'a>(claim: &RequestClaim<'a>, request: &Request) -> Option<Taken<'a>> {
-    let (fate, target) = match &claim.act {
+fn takes_late(claim: &RequestClaim<'_>, request: &Request) -> Option<Led> {
+    Some(match &claim.act {
         Act::Deny | Act::DenyByHost => (Handling::Denied, None),
         Act::RewriteFile(touch) if touch.is_likely && !is_the_same(touch, request) => ruled(touch),
         Act::RedirectFile => redirected(claim.by?, request),
@@ -196,8 +189,7 @@ fn takes_late<'a>(claim: &RequestClaim<'a>, request: &Request) -> Option<Taken<'
             (if url.is_some() { Handling::Passed } else { Handling::Taken }, url)
         }
         _ => return None,
-    };
-    Some(Taken::by(claim, fate, target))
+    })
 }
 
 /// A rule that leads to the same path changes nothing.
@@ -207,7 +199,7 @@ fn is_the_same(touch: &Touch<'_>, request: &Request) -> bool {
 }
 
 /// What a rule does that changes the request.
-fn ruled(touch: &Touch<'_>) -> (Handling, Option<String>) {
+fn ruled(touch: &Touch<'_>) -> Led {
     let url = || touch.url.as_deref().map(without_token);
     match &touch.effect {
         Effect::Proxy => (Handling::Passed, url()),
@@ -237,7 +229,7 @@ fn passed(node: &Node, request: &Request) -> Option<String> {
 }
 
 /// A `Redirect` or one of its kin: to where, or with which error.
-fn redirected(node: &Node, request: &Request) -> (Handling, Option<String>) {
+fn redirected(node: &Node, request: &Request) -> Led {
     let given: Vec<Vec<u8>> = node.words().collect();
     let is_error = |word: &Vec<u8>| {
         word.eq_ignore_ascii_case(b"gone")

@@ -6,10 +6,14 @@ use crate::apache::directories::Level;
 use crate::apache::dump::Node;
 use crate::apache::vhosts::Vhost;
 use crate::base::names::Thumbprint;
-use crate::check::answerer::{Handling, Taken};
+use crate::check::answerer::{Handling, VhostAnswer};
 
 /// `found`, or the account by whose thumbprint it answers.
-pub(super) fn or<'a>(found: Taken<'a>, vhost: &Vhost<'a>, levels: &[Level<'a>]) -> Taken<'a> {
+pub(super) fn or<'a>(
+    found: VhostAnswer<'a>,
+    vhost: &Vhost<'a>,
+    levels: &[Level<'a>],
+) -> VhostAnswer<'a> {
     if found.fate != Handling::Taken || found.by.is_none_or(|node| node.name != "rewriterule") {
         return found;
     }
@@ -20,7 +24,7 @@ pub(super) fn or<'a>(found: Taken<'a>, vhost: &Vhost<'a>, levels: &[Level<'a>]) 
         return found;
     };
     let target = Some(thumbprint.to_string());
-    Taken { fate: Handling::Account, by: Some(node), target, certain: found.certain }
+    VhostAnswer { fate: Handling::Account, by: Some(node), target, ..found }
 }
 
 fn answers_200(node: &Node) -> bool {
