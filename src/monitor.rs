@@ -15,9 +15,9 @@ pub mod metrics;
 pub mod round;
 pub mod told;
 
-use crate::base::command;
 use crate::base::files;
 use crate::base::lock;
+use crate::base::process;
 
 /// Why nothing was looked at, or nobody was told. It is for the log alone: whatever failed, the
 /// next run tries again.
@@ -31,7 +31,7 @@ pub enum Error {
     Lock(#[from] lock::Error),
     /// The program did not start.
     #[error(transparent)]
-    Command(#[from] command::Error),
+    Command(#[from] process::Error),
     /// This could not be done.
     #[error("{what}")]
     Failed {

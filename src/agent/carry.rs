@@ -17,6 +17,7 @@ use crate::base::clock::{self, Deadline};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::lock;
 use crate::base::names::Hostname;
+use crate::base::process;
 use crate::base::session;
 use crate::base::threads;
 use crate::ca::sight::{Question, Sight};
@@ -44,7 +45,7 @@ pub enum Error {
     NoCertbot,
     /// certbot did not start.
     #[error(transparent)]
-    Command(#[from] crate::base::command::Error),
+    Command(#[from] process::Error),
     /// Another renewal.
     #[error("{other} runs here and did not end in {} s; try later", waited.as_secs())]
     Busy {
@@ -77,7 +78,7 @@ pub enum Error {
     #[error(
         "nothing was begun, since who is logged in to ask for it could stop it half-way: this does not get out of the login session"
     )]
-    Session(#[from] session::Error),
+    Session(#[source] process::Error),
     /// The lock between orders of several coordinators.
     #[error(transparent)]
     Lock(#[from] lock::Error),
@@ -137,11 +138,11 @@ pub fn carry(settings: &Settings) -> Result<(), Error> {
             AgentAnswer::Inspected(Box::new(inspect(set, &order.names)))
         }),
         AgentOrder::Renew(renewal) => {
-            session::leave()?;
+            session::leave().map_err(Error::Session)?;
             Ok(AgentAnswer::Renewed(caller.renew(settings, &renewal)?))
         }
         AgentOrder::Plant(order) => {
-            session::leave()?;
+            session::leave().map_err(Error::Session)?;
             caller.plant(settings, &order.names)
         }
         AgentOrder::Probe(question) => Ok(AgentAnswer::Seen(caller.look(settings, question)?)),

@@ -18,7 +18,7 @@ use nix::libc;
 use crate::apache::by_hand::ByHand;
 use crate::apache::complaint::Complaint;
 use crate::base::clock::Deadline;
-use crate::base::command::{self, Program};
+use crate::base::command::Program;
 use crate::base::files;
 use crate::base::process::{self, PidFd, Process, Signal};
 use crate::base::sockets;
@@ -155,7 +155,7 @@ impl Inquirer {
         };
         if let Some(signal) = status.signal().filter(|signal| SENT.contains(signal)) {
             // No answer: a crash is one, and the configuration's.
-            return Err(command::Error::Ended { path: self.program.path.clone(), signal }.into());
+            return Err(process::Error::Ended { path: self.program.path.clone(), signal }.into());
         }
         match (status.success(), candidates.is_empty()) {
             (true, _) => Ok(()),

@@ -19,8 +19,7 @@ use std::time::Duration;
 use rustix::pipe::fcntl_setpipe_size;
 
 use crate::base::clock::{Deadline, ready};
-use crate::base::exit::{CarriesExit, Exit};
-use crate::base::files;
+use crate::base::process::Error;
 use crate::base::trust;
 use child::{Child, Group, Streams, nothing};
 
@@ -57,48 +56,6 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
-}
-
-/// Why a program could not be run to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The path is relative: whoever sets the working directory would choose the program.
-    #[error("{} is not an absolute path", .0.display())]
-    Relative(PathBuf),
-    /// Root must not run it, or what it would follow.
-    #[error(transparent)]
-    Unsafe(#[from] files::Error),
-    /// It could not be started.
-    #[error("cannot run {}", path.display())]
-    Start {
-        /// The program.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It did not end in time and was killed.
-    #[error("{} did not finish in time and was killed", .0.display())]
-    Slow(PathBuf),
-    /// Somebody ended it by a signal before it had said what it was asked.
-    #[error("{} was ended by signal {signal}", path.display())]
-    Ended {
-        /// The program.
-        path: PathBuf,
-        /// Which.
-        signal: i32,
-    },
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Unsafe(error) => error.exit(),
-            Self::Relative(_) | Self::Start { .. } | Self::Slow(_) | Self::Ended { .. } => {
-                Exit::Failed
-            }
-        }
-    }
 }
 
 impl Program {

@@ -46,7 +46,7 @@ impl fmt::Display for Process {
     }
 }
 
-/// Why a fact about a process is not to be had.
+/// Why a fact about a process is not to be had, or a program could not be run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It has ended, or its pid belongs to another process by now.
@@ -75,15 +75,54 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The path is relative: whoever sets the working directory would choose the program.
+    #[error("{} is not an absolute path", .0.display())]
+    Relative(PathBuf),
+    /// Root must not run it, or what it would follow.
+    #[error(transparent)]
+    Unsafe(#[from] files::Error),
+    /// It could not be started.
+    #[error("cannot run {}", path.display())]
+    Start {
+        /// The program.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It did not end in time and was killed.
+    #[error("{} did not finish in time and was killed", .0.display())]
+    Slow(PathBuf),
+    /// Somebody ended it by a signal before it had said what it was asked.
+    #[error("{} was ended by signal {signal}", path.display())]
+    Ended {
+        /// The program.
+        path: PathBuf,
+        /// Which.
+        signal: i32,
+    },
+    /// systemd said no.
+    #[error("systemd starts no scope for it: {0}")]
+    NoScope(String),
+    /// systemd said yes, and nothing happened.
+    #[error("systemd has not started a scope for it in {} s", .0.as_secs())]
+    SlowScope(Duration),
 }
 
 #[deny(clippy::wildcard_enum_match_arm)]
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::Gone(_) | Self::Refused { .. } | Self::Stat(_) | Self::Lock { .. } => {
-                Exit::Failed
-            }
+            Self::Unsafe(error) => error.exit(),
+            Self::Gone(_)
+            | Self::Refused { .. }
+            | Self::Stat(_)
+            | Self::Lock { .. }
+            | Self::Relative(_)
+            | Self::Start { .. }
+            | Self::Slow(_)
+            | Self::Ended { .. }
+            | Self::NoScope(_)
+            | Self::SlowScope(_) => Exit::Failed,
         }
     }
 }

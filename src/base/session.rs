@@ -10,39 +10,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::base::clock::{self, Deadline};
-use crate::base::command::{self, Program};
-use crate::base::exit::{CarriesExit, Exit};
+use crate::base::command::Program;
 use crate::base::files;
 use crate::base::harmless;
-use crate::base::process::{self, Process};
-
-/// Why this process is still where a user may signal it.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Where it is, is not to be had.
-    #[error(transparent)]
-    Process(#[from] process::Error),
-    /// systemd could not be asked.
-    #[error(transparent)]
-    Command(#[from] command::Error),
-    /// systemd said no.
-    #[error("systemd starts no scope for it: {0}")]
-    Refused(String),
-    /// systemd said yes, and nothing happened.
-    #[error("systemd has not started a scope for it in {} s", .0.as_secs())]
-    Slow(Duration),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Process(error) => error.exit(),
-            Self::Command(error) => error.exit(),
-            Self::Refused(_) | Self::Slow(_) => Exit::Failed,
-        }
-    }
-}
+use crate::base::process::{self, Error, Process};
 
 /// Puts this process into a scope of the system's, if it is in a session of another user than
 /// root. Its parent, its descriptors and its terminal stay what they are.
@@ -56,10 +27,10 @@ pub fn leave() -> Result<(), Error> {
     let output = request(own).run(&deadline)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::Refused(harmless::line(said.trim(), MOST)));
+        return Err(Error::NoScope(harmless::line(said.trim(), MOST)));
     }
     while is_in_anothers(own)? {
-        clock::pause(LOOK_AGAIN, &deadline).map_err(|_| Error::Slow(PATIENCE))?;
+        clock::pause(LOOK_AGAIN, &deadline).map_err(|_| Error::SlowScope(PATIENCE))?;
     }
     Ok(())
 }

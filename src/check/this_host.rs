@@ -10,12 +10,13 @@ use crate::apache::server::{self, Inquirer};
 use crate::base::cause::chain;
 use crate::base::certificate;
 use crate::base::clock::Deadline;
-use crate::base::command::{self, Program};
+use crate::base::command::Program;
 use crate::base::files;
 use crate::base::finding::Finding;
 use crate::base::host;
 use crate::base::lock;
 use crate::base::names::Hostname;
+use crate::base::process;
 use crate::certbot::halfway;
 use crate::certbot::installed;
 use crate::certbot::lineages::lineages;
@@ -149,7 +150,7 @@ pub fn number(printed: &str) -> Option<String> {
 }
 
 /// What `certbot --version` prints; it takes Python half a second.
-pub fn printed_version(program: &Path) -> Result<String, command::Error> {
+pub fn printed_version(program: &Path) -> Result<String, process::Error> {
     let mut run = run_of(program);
     run.arguments.push("--version".into());
     let output = run.run(&Deadline::after(VERSION_TIME))?;

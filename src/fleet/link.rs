@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::base::clock;
 use crate::base::command::dialogue::{Broken, Dialogue, Limits, Said};
-use crate::base::command::{self, Program, ssh};
+use crate::base::command::{Program, ssh};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::names::{Destination, HostLabel};
+use crate::base::process;
 use crate::config::context::Context;
 use crate::config::{Host, Settings};
 use crate::fleet::judged::judged;
@@ -58,7 +59,7 @@ pub enum Error {
     NoWay,
     /// ssh or certbaton did not start.
     #[error(transparent)]
-    Command(#[from] command::Error),
+    Command(#[from] process::Error),
     /// It went beyond what a conversation may take, or was called off.
     #[error(transparent)]
     Broken(#[from] Broken),

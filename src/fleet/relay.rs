@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crate::base::caller::Caller;
 use crate::base::cause::chain;
+use crate::base::command::Program;
 use crate::base::command::piped::{Next, Piped};
-use crate::base::command::{self, Program};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::process;
 use crate::fleet::protocol::{self, AgentAnswer, MAX_ANSWER};
@@ -19,10 +19,7 @@ use crate::fleet::protocol::{self, AgentAnswer, MAX_ANSWER};
 /// Why an order was not handed on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// sudo did not start.
-    #[error(transparent)]
-    Command(#[from] command::Error),
-    /// Our own program.
+    /// Our own program, or sudo.
     #[error(transparent)]
     Process(#[from] process::Error),
     /// A pipe.
@@ -37,7 +34,6 @@ pub enum Error {
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::Command(error) => error.exit(),
             Self::Process(error) => error.exit(),
             Self::Wire(error) => error.exit(),
             Self::Pipe(_) => Exit::Failed,

@@ -10,9 +10,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::base::command;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::harmless;
+use crate::base::process;
 
 /// The version of these words; both ends must have the same.
 pub const VERSION: u32 = 1;
@@ -215,7 +215,7 @@ pub enum Error {
     Deaf(Duration),
     /// What leads to the arbiter does not start.
     #[error(transparent)]
-    Command(#[from] command::Error),
+    Command(#[from] process::Error),
     /// The configuration has none.
     #[error("no arbiter is configured; set arbiter in [lease]")]
     NoArbiter,

@@ -16,11 +16,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::clock;
-use crate::base::command::{self, Program};
+use crate::base::command::Program;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::own_directories::RuntimeDirectory;
-use crate::base::process::Process;
+use crate::base::process::{self, Process};
 use crate::base::signals::Signals;
 use crate::config::context::Context;
 use crate::renewal::messages::{HookMessage, HookRequest, Reply};
@@ -33,7 +33,7 @@ const MAX_LINE: u64 = 1 << 20;
 pub enum Error {
     /// The keeper could not be started.
     #[error(transparent)]
-    Command(#[from] command::Error),
+    Command(#[from] process::Error),
     /// A socket.
     #[error("cannot {0} the keeper's socket")]
     Socket(&'static str, #[source] io::Error),

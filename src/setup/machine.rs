@@ -7,11 +7,12 @@ use std::time::Duration;
 use nix::unistd::{Group, User};
 
 use crate::base::clock::Deadline;
-use crate::base::command::{self, Program};
+use crate::base::command::Program;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::host;
 use crate::base::names::Hostname;
+use crate::base::process;
 use crate::base::sockets;
 use crate::ca::resolve::{Resolve, System};
 use crate::fleet::relay::SUDO;
@@ -23,7 +24,7 @@ pub use crate::check::door::{ACCOUNT, ACCOUNT_HOME};
 pub enum Error {
     /// It did not start, or did not end.
     #[error(transparent)]
-    Command(#[from] command::Error),
+    Command(#[from] process::Error),
     /// It said no.
     #[error("{command} failed: {said}")]
     Failed {

@@ -4,9 +4,10 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::base::clock::Deadline;
-use crate::base::command::{self, Output, Program};
+use crate::base::command::{Output, Program};
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
+use crate::base::process;
 use crate::config::notify::Command;
 use crate::config::web_server::WebServer;
 
@@ -38,7 +39,7 @@ pub enum Error {
     File(#[from] files::Error),
     /// It could not be run, or hung.
     #[error(transparent)]
-    Command(#[from] command::Error),
+    Command(#[from] process::Error),
 }
 
 #[deny(clippy::wildcard_enum_match_arm)]

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::apache::by_hand::ByHand;
 use crate::apache::complaint::Complaint;
-use crate::base::command;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::process;
@@ -123,13 +122,10 @@ pub enum Error {
         /// For how long it was waited.
         waited: Duration,
     },
-    /// A program could not be run.
-    #[error(transparent)]
-    Command(#[from] command::Error),
     /// A file could not be read.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// A process could not be looked at.
+    /// A process could not be looked at, or a program not run.
     #[error(transparent)]
     Process(#[from] process::Error),
     /// `/proc` could not be read.
@@ -148,7 +144,6 @@ impl Error {
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::Command(error) => error.exit(),
             Self::File(error) => error.exit(),
             Self::Process(error) | Self::Hidden { source: error, .. } => error.exit(),
             Self::NotRunning { .. }

@@ -11,9 +11,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::base::clock::{self, Deadline};
-use crate::base::command::{self, Program};
+use crate::base::command::Program;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
+use crate::base::process;
 use crate::renewal::guard::permit::{End, WorkerOutcome};
 use crate::renewal::guard::words::{Charge, Word};
 
@@ -28,7 +29,7 @@ pub enum Error {
     File(#[from] files::Error),
     /// It cannot be started.
     #[error(transparent)]
-    Command(#[from] command::Error),
+    Command(#[from] process::Error),
     /// It cannot become this process.
     #[error("cannot run {}", path.display())]
     Exec {
