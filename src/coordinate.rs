@@ -52,9 +52,6 @@ pub enum Error {
     /// A host that is not configured.
     #[error("no [[host]] is called {0}")]
     NoHost(HostLabel),
-    /// The lock.
-    #[error(transparent)]
-    Lock(#[from] lock::Error),
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
@@ -67,7 +64,6 @@ pub enum Error {
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::Lock(error) => error.exit(),
             Self::File(error) => error.exit(),
             Self::Busy => Exit::Busy,
             Self::NoHost(_) => Exit::Usage,

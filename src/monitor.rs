@@ -16,7 +16,6 @@ pub mod round;
 pub mod told;
 
 use crate::base::files;
-use crate::base::lock;
 use crate::base::process;
 
 /// Why nothing was looked at, or nobody was told. It is for the log alone: whatever failed, the
@@ -26,9 +25,6 @@ pub enum Error {
     /// A directory or file of ours, the program, a file with header lines.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// The lock of those that look.
-    #[error(transparent)]
-    Lock(#[from] lock::Error),
     /// The program did not start.
     #[error(transparent)]
     Command(#[from] process::Error),

@@ -15,7 +15,6 @@ use crate::base::caller::{Caller, Heard};
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
 use crate::base::exit::{CarriesExit, Exit};
-use crate::base::lock;
 use crate::base::names::Hostname;
 use crate::base::process;
 use crate::base::session;
@@ -79,9 +78,6 @@ pub enum Error {
         "nothing was begun, since who is logged in to ask for it could stop it half-way: this does not get out of the login session"
     )]
     Session(#[source] process::Error),
-    /// The lock between orders of several coordinators.
-    #[error(transparent)]
-    Lock(#[from] lock::Error),
     /// Where it would be.
     #[error(transparent)]
     File(#[from] crate::base::files::Error),
@@ -94,7 +90,6 @@ impl CarriesExit for Error {
             Self::Order(error) => error.exit(),
             Self::Command(error) => error.exit(),
             Self::Session(error) => error.exit(),
-            Self::Lock(error) => error.exit(),
             Self::File(error) => error.exit(),
             Self::Busy { .. } => Exit::Busy,
             Self::Caller(_)

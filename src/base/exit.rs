@@ -66,7 +66,6 @@ mod tests {
 
     use super::*;
     use crate::base::files;
-    use crate::base::lock;
     use crate::lease::holder::GiveUp;
     use crate::lease::wire;
     use crate::renewal::{hook, keep, recover, right};
@@ -77,8 +76,8 @@ mod tests {
         files::Error::Unsafe { path: "/x".into(), problem: "is anybody's".into() }
     }
 
-    fn held() -> lock::Error {
-        lock::Error::Busy { path: "/x".into(), waited: Duration::ZERO }
+    fn held() -> files::Error {
+        files::Error::Busy { path: "/x".into(), waited: Duration::ZERO }
     }
 
     /// What used to end as 1 by a default arm on its way up.

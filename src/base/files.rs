@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use nix::unistd::geteuid;
@@ -125,6 +126,14 @@ pub enum Error {
     /// Everything beside it is read.
     #[error("no place for a new file beside {}: all that is on its mount is included by Apache, and the state directory is on another one; include its files by a pattern such as *.conf", .0.display())]
     NoStaging(PathBuf),
+    /// Somebody else held the lock all the time.
+    #[error("lock {} is held by another certbaton; waited for {} s", path.display(), waited.as_secs())]
+    Busy {
+        /// The lock file.
+        path: PathBuf,
+        /// How long we waited.
+        waited: Duration,
+    },
     /// Somebody was quicker.
     #[error("{} was changed by somebody else just now; nothing of it was replaced", .0.display())]
     Raced(PathBuf),
@@ -145,12 +154,16 @@ impl CarriesExit for Error {
             | Self::Mounted(_)
             | Self::NoStaging(_)
             | Self::Raced(_) => Exit::Failed,
+            Self::Busy { .. } => Exit::Busy,
         }
     }
 }
 
 impl Error {
-    fn system(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+    pub(super) fn system(
+        verb: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::System { verb, path, source }
     }

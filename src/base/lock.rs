@@ -7,15 +7,14 @@
 use std::fs::File;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use nix::errno::Errno;
 
 use crate::base::clock::{Deadline, pause};
-use crate::base::exit::{CarriesExit, Exit};
-use crate::base::files;
+use crate::base::files::{self, Error};
 use crate::base::threads;
 
 /// A held lock; dropping it releases it.
@@ -46,37 +45,6 @@ pub struct Pending {
     result: Receiver<Result<Lock, Error>>,
 }
 
-/// Why a lock is not held.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Somebody else held it all the time.
-    #[error("lock {} is held by another certbaton; waited for {} s", path.display(), waited.as_secs())]
-    Busy {
-        /// The lock file.
-        path: PathBuf,
-        /// How long we waited.
-        waited: Duration,
-    },
-    /// The lock file is unusable.
-    #[error("cannot lock {}", path.display())]
-    File {
-        /// The lock file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Busy { .. } => Exit::Busy,
-            Self::File { .. } => Exit::Failed,
-        }
-    }
-}
-
 /// Takes the lock at `path` now, or tells that somebody holds it with `None`.
 pub fn attempt(path: &Path) -> Result<Option<Lock>, Error> {
     of_file(open(path)?, path)
@@ -89,7 +57,7 @@ pub fn of_file(file: File, path: &Path) -> Result<Option<Lock>, Error> {
             Ok(()) => return Ok(Some(Lock { file, along: None })),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(Error::File { path: path.to_owned(), source }),
+            Err(source) => return Err(Error::system("lock", path)(source)),
         }
     }
 }
@@ -104,7 +72,7 @@ fn wait_for_file(file: File, path: &Path) -> Result<Lock, Error> {
         match fs2::FileExt::lock_exclusive(&file) {
             Ok(()) => return Ok(Lock { file, along: None }),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(Error::File { path: path.to_owned(), source }),
+            Err(source) => return Err(Error::system("lock", path)(source)),
         }
     }
 }
@@ -121,7 +89,7 @@ pub fn insist(path: &Path, patience: Duration) -> Result<Insisted, Error> {
         let file = match files::open_lock(path).or_else(|_| files::open_lock_to_read(path)) {
             Ok(file) => file,
             Err(why) if is_nobodys(&why) => return Ok(Insisted::Nobodys(why)),
-            Err(source) => return Err(Error::File { path: path.to_owned(), source }),
+            Err(source) => return Err(Error::system("lock", path)(source)),
         };
         if !files::is_ours(&file) {
             return Ok(Insisted::Nobodys(io::Error::other("it belongs to another user")));
@@ -144,7 +112,7 @@ fn is_nobodys(why: &io::Error) -> bool {
 
 /// Opens, or creates, the lock file at `path`.
 pub fn open(path: &Path) -> Result<File, Error> {
-    files::open_lock(path).map_err(|source| Error::File { path: path.to_owned(), source })
+    files::open_lock(path).map_err(Error::system("lock", path))
 }
 
 /// The process that took the lock at `path`, as far as the kernel tells: not across pid namespaces.
@@ -181,7 +149,7 @@ impl Pending {
     ///
     /// If this is dropped first, the thread gets the lock some day and frees it at once.
     pub fn start(file: File, path: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::File { path: path.to_owned(), source };
+        let failed = |source| Error::system("lock", path)(source);
         let (woken, wake) = io::pipe().map_err(failed)?;
         let (done, result) = sync_channel(1);
         let wanted = path.to_owned();
@@ -201,7 +169,7 @@ impl Pending {
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => {
                 let source = io::Error::other("the thread that waited for it is gone");
-                Some(Err(Error::File { path: PathBuf::new(), source }))
+                Some(Err(Error::system("lock", Path::new(""))(source)))
             }
         }
     }

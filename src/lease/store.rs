@@ -48,9 +48,6 @@ pub enum Error {
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// A lock.
-    #[error(transparent)]
-    Lock(#[from] lock::Error),
     /// The queue.
     #[error("cannot {0} the queue of the lease")]
     Queue(&'static str, #[source] std::io::Error),
@@ -64,7 +61,6 @@ impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::File(error) => error.exit(),
-            Self::Lock(error) => error.exit(),
             Self::Queue(..) | Self::Json(_) => Exit::Failed,
         }
     }
@@ -152,7 +148,7 @@ impl Store {
             .map_err(|e| Error::Queue("join", e))?;
         new.write_all(&serde_json::to_vec(slip)?).map_err(|e| Error::Queue("join", e))?;
         let (file, unnamed) = new.into_parts();
-        let busy = || lock::Error::Busy { path: path.clone(), waited: Duration::ZERO };
+        let busy = || files::Error::Busy { path: path.clone(), waited: Duration::ZERO };
         let lock = lock::of_file(file, &path)?.ok_or_else(busy)?;
         unnamed.persist(&path).map_err(|e| Error::Queue("join", e.error))?;
         Ok(Ticket { path, number, _lock: lock })
@@ -271,9 +267,9 @@ fn brief(path: &Path) -> Result<Lock, Error> {
     }
     let wanted = path.to_owned();
     let failed = |unfinished| match unfinished {
-        Unfinished::Passed(_) => lock::Error::Busy { path: path.to_owned(), waited: BRIEF },
+        Unfinished::Passed(_) => files::Error::Busy { path: path.to_owned(), waited: BRIEF },
         Unfinished::Thread(_) => {
-            lock::Error::File { path: path.to_owned(), source: unfinished.into() }
+            files::Error::System { verb: "lock", path: path.to_owned(), source: unfinished.into() }
         }
     };
     let lock = within(&Deadline::after(BRIEF), move || lock::wait(&wanted)).map_err(failed)?;

@@ -9,7 +9,6 @@ use crate::base::cause::chain;
 use crate::base::clock::Deadline;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
-use crate::base::lock;
 use crate::base::process;
 use crate::certbot;
 use crate::config::Settings;
@@ -177,7 +176,7 @@ pub(super) fn after_death(settings: &Settings) -> Result<(), Error> {
         return give_back_under(settings, right);
     }
     let (path, waited) = (right::lease_lock(&settings.runtime_directory), DEATH_TIME);
-    Err(right::Error::from(lock::Error::Busy { path, waited }).into())
+    Err(right::Error::from(files::Error::Busy { path, waited }).into())
 }
 
 /// Gives everything back, for who has the right to.

@@ -28,9 +28,6 @@ use crate::switch::apply;
 /// Why the right cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The local lock.
-    #[error(transparent)]
-    Lock(#[from] lock::Error),
     /// The way to the arbiter.
     #[error(transparent)]
     Connection(#[from] wire::Error),
@@ -70,7 +67,6 @@ pub enum Error {
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::Lock(error) => error.exit(),
             Self::Connection(error) => error.exit(),
             Self::File(error) => error.exit(),
             Self::Refused(error) => error.exit(),
@@ -105,7 +101,10 @@ fn local(settings: &Settings) -> Result<Option<Lock>, Error> {
 
 /// The same for who only gives back, who goes on where a lock cannot be made or written: `None`
 /// while somebody holds one of them.
-pub fn to_give_back(settings: &Settings, patience: Duration) -> Result<Option<Right>, lock::Error> {
+pub fn to_give_back(
+    settings: &Settings,
+    patience: Duration,
+) -> Result<Option<Right>, files::Error> {
     let mut right = Right::default();
     for path in [Some(lease_lock(&settings.runtime_directory)), apaches_lock(settings)]
         .into_iter()

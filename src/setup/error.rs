@@ -7,7 +7,6 @@ use crate::apache::server;
 use crate::base::cause::chain;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
-use crate::base::lock;
 use crate::base::process;
 use crate::certbot::{lineages, scope};
 use crate::config;
@@ -217,9 +216,6 @@ pub enum Error {
     /// The machine, or ssh.
     #[error(transparent)]
     Machine(#[from] machine::Error),
-    /// Another set-up.
-    #[error(transparent)]
-    Lock(#[from] lock::Error),
     /// Files are in place, and something after them failed.
     #[error("{}; the files are in place: repair that and run this again, or take them back with certbaton uninstall", chain(.0.as_ref()))]
     Halfway(Box<Error>),
@@ -251,7 +247,6 @@ impl CarriesExit for Error {
             Self::Config(error) => error.exit(),
             Self::File(error) => error.exit(),
             Self::Machine(error) => error.exit(),
-            Self::Lock(error) => error.exit(),
             Self::KeptOut(_)
             | Self::Manifest { .. }
             | Self::NoCertbot

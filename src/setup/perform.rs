@@ -147,7 +147,7 @@ pub fn is_held(path: &Path) -> Result<bool, Error> {
     }
     match lock::acquire(path, MOMENT) {
         Ok(_) => Ok(false),
-        Err(lock::Error::Busy { .. }) => Ok(true),
+        Err(files::Error::Busy { .. }) => Ok(true),
         Err(error) => Err(error.into()),
     }
 }

@@ -47,7 +47,7 @@ pub fn hold_to_give_back(settings: &Settings) -> Result<Option<Lock>, Error> {
     let lock = match insist(settings, &path, patience)? {
         Insisted::Held(lock) => Some(lock),
         Insisted::Nobodys(_) => None,
-        Insisted::Busy => return Err(lock::Error::Busy { path, waited: patience }.into()),
+        Insisted::Busy => return Err(files::Error::Busy { path, waited: patience }.into()),
     };
     sweep_all(settings);
     Ok(lock)
@@ -58,7 +58,7 @@ pub fn insist(
     settings: &Settings,
     path: &Path,
     patience: Duration,
-) -> Result<Insisted, lock::Error> {
+) -> Result<Insisted, files::Error> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let made = files::own_directory(directory, 0o755);
     let found = lock::insist(path, patience)?;

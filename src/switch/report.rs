@@ -12,7 +12,6 @@ use crate::base::cause::chain;
 use crate::base::certificate;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
-use crate::base::lock;
 use crate::switch::challenge_proof;
 use crate::switch::foreign_reload;
 use crate::switch::order::LeftOutRoute;
@@ -212,9 +211,6 @@ pub enum Error {
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// The lock.
-    #[error(transparent)]
-    Lock(#[from] lock::Error),
     /// The proof.
     #[error(transparent)]
     Proof(#[from] challenge_proof::Error),
@@ -282,7 +278,6 @@ impl CarriesExit for Error {
             Self::Apache(error) => error.exit(),
             Self::Foreign(error) => error.exit(),
             Self::File(error) => error.exit(),
-            Self::Lock(error) => error.exit(),
             Self::Proof(error) => error.exit(),
             Self::Refused(_)
             | Self::CalledOff(_)

@@ -27,7 +27,7 @@ fn nobody_waits_for_who_would_read_what_is_in_the_place_of_a_journal() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("journal");
     mkfifo(&path, Mode::S_IRWXU).unwrap();
-    let deadline = crate::base::clock::Deadline::after(std::time::Duration::from_mins(1));
+    let deadline = crate::base::clock::Deadline::after(Duration::from_mins(1));
     let append = move || append_own(&path, b"{}\n");
     let refused = crate::base::clock::within(&deadline, append).unwrap().unwrap_err();
     assert!(crate::base::cause::chain(&refused).starts_with("cannot open "), "{refused}");
