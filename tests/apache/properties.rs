@@ -17,30 +17,25 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
-use std::thread;
+use std::thread::available_parallelism;
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
-use crate::fixture::{Backends, Fixture};
+use crate::fixture::{Backends, Fixture, each, in_parallel};
 use checks::{Broken, Rule, Verdict, checked, routes};
 use grammar::Configuration;
 use mutation::{Mutation, mutations};
-use support::apache::Network;
 use support::apache::layout::Layout;
-use support::{apache, say};
+use support::say;
 
 #[test]
 fn each_variant_written_in_other_ways_keeps_its_plan_and_all_rules() {
     let tally = Tally::default();
-    in_parallel(Fixture::all(), |fixture, backends, _| {
-        if let Some(module) = fixture.missing_module() {
-            say(&format!("skipped in part: {}: no {module}; see tests/packages", fixture.name));
-            return Ok(());
-        }
-        let base = varied(&fixture, backends, &[]).map_err(|e| format!("{}: {e}", fixture.name))?;
+    each(processors(), |fixture, backends, _| {
+        let base = varied(fixture, backends, &[]).map_err(|broken| broken.to_string())?;
         sampled(2, &mutations(10), |mutations| {
-            let verdict = varied(&fixture, backends, mutations)?;
+            let verdict = varied(fixture, backends, mutations)?;
             tally.count(&verdict);
             if base == Verdict::Invalid || verdict == Verdict::Invalid {
                 return Ok(());
@@ -48,7 +43,6 @@ fn each_variant_written_in_other_ways_keeps_its_plan_and_all_rules() {
             let differs = || format!("{base:?} became {verdict:?}");
             if base == verdict { Ok(()) } else { Err(Broken(Rule::SamePlan, differs())) }
         })
-        .map_err(|e| format!("{}: {e}", fixture.name))
     });
     tally.expect_enough();
 }
@@ -57,7 +51,7 @@ fn each_variant_written_in_other_ways_keeps_its_plan_and_all_rules() {
 fn generated_configurations_keep_all_rules() {
     let tally = Tally::default();
     let batches: Vec<u32> = (0..BATCHES).collect();
-    in_parallel(batches, |_, _, _| {
+    in_parallel(processors(), batches, |_, _, _| {
         let both = (grammar::configurations(), mutations(6));
         sampled(15, &both, |(configuration, mutations)| {
             let layout = laid_out(configuration);
@@ -73,7 +67,7 @@ fn generated_configurations_keep_all_rules() {
 #[test]
 fn generated_configurations_answer_from_the_webroot_and_otherwise_as_before() {
     let batches: Vec<u32> = (0..BATCHES).collect();
-    in_parallel(batches, |_, _, network| {
+    in_parallel(processors(), batches, |_, _, network| {
         sampled(6, &grammar::configurations(), |configuration| {
             let layout = laid_out(configuration);
             requests::answered(&layout, &wanted(&layout, configuration), network)
@@ -150,34 +144,8 @@ fn sampled<S: Strategy>(
     })
 }
 
-/// Runs `check` on all items, as many at a time as there are processors, and reports all failures.
-fn in_parallel<T: Send>(
-    items: Vec<T>,
-    check: impl Fn(T, &Backends, &Network) -> Result<(), String> + Sync,
-) {
-    if let Some(reason) = apache::unavailable() {
-        say(&format!("skipped: properties against Apache: {reason}"));
-        return;
-    }
-    let queue = Mutex::new(items.into_iter());
-    let failures = Mutex::new(Vec::new());
-    let work = |network: &Network| {
-        let backends = Backends::start(network);
-        loop {
-            let Some(item) = queue.lock().unwrap().next() else { return };
-            if let Err(failure) = check(item, &backends, network) {
-                failures.lock().unwrap().push(failure);
-            }
-        }
-    };
-    let workers = thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| apache::in_private_network(work));
-        }
-    });
-    let failures = failures.into_inner().unwrap();
-    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n\n"));
+fn processors() -> usize {
+    available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
 /// How the cases ended, so that a generator that makes nothing of use is seen.

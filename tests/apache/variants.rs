@@ -10,12 +10,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::Output;
-use std::sync::Mutex;
-use std::thread;
 
 use crate::fixture::stage::{Stage, expect_equal};
-use crate::fixture::{Answerer, Backends, Fixture, Insertion, Outcome, State};
-use support::apache::Network;
+use crate::fixture::{Answerer, Fixture, Insertion, Outcome, State, each};
 use support::apache::snapshot::{differing, taken, timeless};
 use support::{apache, ensure, say};
 
@@ -27,7 +24,7 @@ fn every_row_of_the_table_has_a_fixture() {
 
 #[test]
 fn before_each_variant_is_accepted_and_answered_as_its_fixture_says() {
-    each_fixture(|fixture, backends, network| {
+    each(WORKERS, |fixture, backends, network| {
         let mut stage = Stage::set(fixture, backends, network)?;
         let checked = apache::configtest(&stage.layout);
         let said = String::from_utf8_lossy(&checked.stderr).into_owned();
@@ -40,7 +37,7 @@ fn before_each_variant_is_accepted_and_answered_as_its_fixture_says() {
 
 #[test]
 fn by_hand_each_switched_variant_can_be_switched() {
-    each_fixture(|fixture, backends, network| {
+    each(WORKERS, |fixture, backends, network| {
         let expect = &fixture.expect;
         let (Some(by), true) = (expect.by, expect.by_hand) else { return Ok(()) };
         let mut stage = Stage::set(fixture, backends, network)?;
@@ -61,7 +58,7 @@ fn each_variant_is_switched_and_given_back_or_refused() {
         say("SKIPPED: switching of the variants: there is no certbaton binary yet");
         return;
     };
-    each_fixture(|fixture, backends, network| {
+    each(WORKERS, |fixture, backends, network| {
         let mut stage = Stage::set(fixture, backends, network)?;
         let before = stage.expect_before()?;
         let tree = taken(&stage.layout.server_root());
@@ -115,7 +112,7 @@ fn each_variant_is_switched_and_given_back_or_refused() {
 #[test]
 fn each_remedy_works_and_leaves_other_names_as_they_are() {
     let Some(program) = option_env!("CARGO_BIN_EXE_certbaton") else { return };
-    each_fixture(|fixture, backends, network| {
+    each(WORKERS, |fixture, backends, network| {
         let Some(remedy) = &fixture.expect.remedy else {
             let is_told = NO_REMEDY.iter().any(|(name, _)| *name == fixture.name);
             let refused = fixture.expect.outcome == Outcome::Refused;
@@ -156,7 +153,7 @@ const NO_REMEDY: [(&str, &str); 5] = [
 #[test]
 fn a_file_that_comes_while_a_route_is_local_keeps_no_lines_in() {
     let Some(program) = option_env!("CARGO_BIN_EXE_certbaton") else { return };
-    each_fixture(|fixture, backends, network| {
+    each(WORKERS, |fixture, backends, network| {
         if fixture.name != "91-nested-include-then-a-later-file" {
             return Ok(());
         }
@@ -187,7 +184,7 @@ fn a_file_that_comes_while_a_route_is_local_keeps_no_lines_in() {
 #[test]
 fn routes_are_given_back_while_apache_is_stopped() {
     let Some(program) = option_env!("CARGO_BIN_EXE_certbaton") else { return };
-    each_fixture(|fixture, backends, network| {
+    each(WORKERS, |fixture, backends, network| {
         if fixture.name != "80-both-names" {
             return Ok(());
         }
@@ -214,7 +211,7 @@ fn routes_are_given_back_while_apache_is_stopped() {
 #[test]
 fn a_file_that_cannot_be_written_into_costs_its_own_names_alone() {
     let Some(program) = option_env!("CARGO_BIN_EXE_certbaton") else { return };
-    each_fixture(|fixture, backends, network| {
+    each(WORKERS, |fixture, backends, network| {
         if fixture.name != "80-both-names" {
             return Ok(());
         }
@@ -292,40 +289,6 @@ fn told(run: &Output) -> String {
     let stdout = String::from_utf8_lossy(&run.stdout);
     let stderr = String::from_utf8_lossy(&run.stderr);
     format!("{}\nstdout: {stdout}\nstderr: {stderr}", run.status)
-}
-
-/// Runs `check` on every selected fixture, a few at a time, and reports all failures.
-fn each_fixture(check: impl Fn(&Fixture, &Backends, &Network) -> Result<(), String> + Sync) {
-    if let Some(reason) = apache::unavailable() {
-        say(&format!("SKIPPED: all variants: {reason}"));
-        return;
-    }
-    let part = std::env::var("CERTBATON_VARIANTS").unwrap_or_default();
-    let mut fixtures = Fixture::all();
-    fixtures.retain(|fixture| fixture.name.contains(&part));
-    let queue = Mutex::new(fixtures.into_iter());
-    let failures = Mutex::new(Vec::new());
-    let work = |network: &Network| {
-        let backends = Backends::start(network);
-        loop {
-            let Some(fixture) = queue.lock().unwrap().next() else { return };
-            let missing = fixture.missing_module();
-            if let Some(module) = missing {
-                say(&format!("SKIPPED: {}: no {module}; see tests/packages", fixture.name));
-            } else if let Err(failure) = check(&fixture, &backends, network) {
-                let title = &fixture.expect.title;
-                failures.lock().unwrap().push(format!("{} ({title}): {failure}", fixture.name));
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| apache::in_private_network(work));
-        }
-    });
-    let mut failures = failures.into_inner().unwrap();
-    failures.sort();
-    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
 const WORKERS: usize = 8;

@@ -32,13 +32,11 @@ fn on_a_bench(check: impl FnOnce(&mut Bench) -> Result<(), String> + Send) {
 
 /// The same for who starts Apache again.
 fn on_a_bench_in(check: impl FnOnce(&mut Bench, &Network) -> Result<(), String> + Send) {
-    if let Some(reason) = apache::unavailable() {
-        return say(&format!("skipped: crashes: {reason}"));
-    }
-    let work = |network: &Network| check(&mut Bench::set(network), network);
-    if let Err(broken) = apache::in_private_network(work) {
-        panic!("{broken}");
-    }
+    apache::on_a_network("crashes", |network| {
+        if let Err(broken) = check(&mut Bench::set(network), network) {
+            panic!("{broken}");
+        }
+    });
 }
 
 /// Why system calls cannot be meddled with here.

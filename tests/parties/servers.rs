@@ -10,7 +10,6 @@ mod prefix;
 mod stranger;
 mod tree;
 
-use std::io::Write;
 use std::process::Command;
 
 use support::apache;
@@ -22,9 +21,7 @@ fn alone(test: &str, work: fn(&Network)) {
         return apache::in_private_network(work);
     }
     if let Some(reason) = apache::unavailable() {
-        // Past the capture of the test runner.
-        let said = format!("skipped: {test}: {reason}\n");
-        return std::io::stderr().write_all(said.as_bytes()).unwrap();
+        return support::say(&format!("skipped: {test}: {reason}"));
     }
     let this = std::env::current_exe().unwrap();
     let mut inside = Command::new("/usr/bin/unshare");

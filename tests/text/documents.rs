@@ -12,9 +12,10 @@ mod readme;
 mod tree;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use regex::Regex;
+use support::source;
 
 /// What a reader comes to from the README, and that.
 pub(crate) const PAGES: [&str; 13] = [
@@ -32,11 +33,6 @@ pub(crate) const PAGES: [&str; 13] = [
     "doc/security.md",
     "doc/troubleshooting.md",
 ];
-
-/// A file of the source.
-pub(crate) fn source(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
 
 pub(crate) fn text(name: &str) -> String {
     let path = source(name);

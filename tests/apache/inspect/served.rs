@@ -14,7 +14,7 @@ use certbaton::config::Settings;
 use certbaton::fleet::protocol::LookOrder;
 
 use support::apache::layout::Layout;
-use support::apache::{self, Network, Server};
+use support::apache::{Network, Server, on_a_network};
 use support::lineage;
 
 /// An Apache with one name on both ports, which certbot renews.
@@ -116,7 +116,7 @@ impl Site {
 
 #[test]
 fn what_apache_serves_is_held_against_what_certbot_renews() {
-    on_a_network(|network| {
+    on_a_network("served certificates", |network| {
         let told = |from: &str, to: &str| Site::serving(from, to, network).told();
         let none = Vec::<String>::new();
         assert_eq!(told("", ""), none);
@@ -135,7 +135,7 @@ fn what_apache_serves_is_held_against_what_certbot_renews() {
 
 #[test]
 fn a_certificate_that_was_renewed_and_never_loaded_is_found() {
-    on_a_network(|network| {
+    on_a_network("served certificates", |network| {
         let site = Site::serving("", "", network);
         let archive = site.directory().join("archive/one.example.org");
         lineage::issue(&archive, 2, &["one.example.org".to_owned()]);
@@ -194,7 +194,7 @@ const DNSMASQ: &str = "/usr/sbin/dnsmasq";
 
 #[test]
 fn a_name_beside_those_of_the_lineage_is_found_once_it_leads_here() {
-    on_a_network(|network| {
+    on_a_network("served certificates", |network| {
         let tls = "Listen 443\n<VirtualHost *:443>\n    ServerName one.example.org";
         let more = format!("{tls}\n    ServerAlias extra.example.org");
         let site = Site::serving(tls, &more, network);
@@ -214,7 +214,7 @@ fn a_name_beside_those_of_the_lineage_is_found_once_it_leads_here() {
 
 #[test]
 fn copies_and_changes_and_closed_webroots_are_found() {
-    on_a_network(|network| {
+    on_a_network("served certificates", |network| {
         let site = Site::serving("", "", network);
         let root = site.layout.server_root();
         let enabled = root.join("sites-enabled/site.conf");
@@ -237,18 +237,11 @@ fn copies_and_changes_and_closed_webroots_are_found() {
 
 #[test]
 fn a_name_that_has_no_vhost_on_port_80_is_told_by_the_one_that_answers() {
-    on_a_network(|network| {
+    on_a_network("served certificates", |network| {
         let only = (
             "ServerName one.example.org\n    DocumentRoot @ROOT@/www\n</VirtualHost>\nListen",
             "ServerName other.example.org\n    DocumentRoot @ROOT@/other\n</VirtualHost>\nListen",
         );
         assert_eq!(Site::serving(only.0, only.1, network).told(), ["!no-vhost site.conf:1"]);
     });
-}
-
-fn on_a_network(check: impl FnOnce(&Network) + Send) {
-    match apache::unavailable() {
-        Some(reason) => support::say(&format!("skipped: served certificates: {reason}")),
-        None => apache::in_private_network(check),
-    }
 }

@@ -1,8 +1,6 @@
 //! flow: every variant is inspected while its Apache runs.
 
 use std::path::Path;
-use std::sync::Mutex;
-use std::thread;
 
 use certbaton::base::codes::Code;
 use certbaton::base::finding::Finding;
@@ -12,12 +10,11 @@ use certbaton::config::Settings;
 use certbaton::fleet::inspection::{Answerer, Directive, Inspection};
 
 use crate::fixture::stage::Stage;
-use crate::fixture::{Answerer as Before, Backends, Fixture, Outcome, State};
+use crate::fixture::{Answerer as Before, Fixture, Outcome, State, each};
 use crate::inspect::expected::ROWS;
 use support::apache::snapshot::taken;
-use support::apache::{self, Network};
+use support::ensure;
 use support::lineage;
-use support::{ensure, say};
 
 #[test]
 fn every_variant_is_expected_somehow() {
@@ -28,7 +25,7 @@ fn every_variant_is_expected_somehow() {
 
 #[test]
 fn each_variant_is_told_by_its_line() {
-    each(|fixture, backends, network| {
+    each(WORKERS, |fixture, backends, network| {
         let stage = Stage::set(fixture, backends, network)?;
         let tree = taken(&stage.layout.server_root());
         let found = inspect(&settings(fixture, &stage), &[]);
@@ -55,7 +52,7 @@ fn each_variant_is_told_by_its_line() {
 #[test]
 fn a_switched_route_is_the_webroots_and_other_lines_are_told_where_they_stand_now() {
     let Some(program) = option_env!("CARGO_BIN_EXE_certbaton") else { return };
-    each(|fixture, backends, network| {
+    each(WORKERS, |fixture, backends, network| {
         if fixture.expect.outcome != Outcome::Switched || !fixture.name.starts_with("80-") {
             return Ok(());
         }
@@ -170,36 +167,5 @@ fn expect_there(directive: &Directive) -> Result<(), String> {
 /// Of the timers of the machine that runs the tests: none of a variant's business.
 const NOT_OF_APACHE: [Code; 5] =
     [Code::TwoTimers, Code::TwoCertbots, Code::NobodyRenews, Code::Certonly, Code::CertbotMissing];
-
-/// Runs `check` on every fixture, a few at a time, and reports all failures.
-fn each(check: impl Fn(&Fixture, &Backends, &Network) -> Result<(), String> + Sync) {
-    if let Some(reason) = apache::unavailable() {
-        return say(&format!("skipped: inspections: {reason}"));
-    }
-    let part = std::env::var("CERTBATON_VARIANTS").unwrap_or_default();
-    let mut fixtures = Fixture::all();
-    fixtures.retain(|fixture| fixture.name.contains(&part));
-    let queue = Mutex::new(fixtures.into_iter());
-    let failures = Mutex::new(Vec::new());
-    let work = |network: &Network| {
-        let backends = Backends::start(network);
-        loop {
-            let Some(fixture) = queue.lock().unwrap().next() else { return };
-            if let Some(module) = fixture.missing_module() {
-                say(&format!("skipped: {}: no {module}; see tests/packages", fixture.name));
-            } else if let Err(failure) = check(&fixture, &backends, network) {
-                failures.lock().unwrap().push(format!("{}: {failure}", fixture.name));
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| apache::in_private_network(work));
-        }
-    });
-    let mut failures = failures.into_inner().unwrap();
-    failures.sort();
-    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
-}
 
 const WORKERS: usize = 4;

@@ -13,7 +13,7 @@ const DASHBOARD: &str = include_str!("../../../doc/monitoring/dashboard.json");
 
 /// Runs promtool in `doc/monitoring`; `false` if it is not there.
 fn promtool(arguments: &[&str], input: &str) -> bool {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("doc/monitoring");
+    let directory = support::source("doc/monitoring");
     let child = Command::new("promtool")
         .args(arguments)
         .current_dir(directory)

@@ -7,7 +7,8 @@ use std::path::Path;
 use certbaton::certbot::saved_hooks;
 use certbaton::setup::adopt::Adoption;
 
-use crate::adopt::place::{Place, on_a_network};
+use crate::adopt::place::Place;
+use support::apache::on_a_network;
 
 /// Ways to write it: as in the article, at the start of the line, without an anchor, with sed, for the challenge path alone.
 const OFF: [&str; 5] = [
@@ -26,7 +27,7 @@ const RESTART: &str = "systemctl restart apache2";
 fn however_often_it_ran_it_is_commented_out_and_what_it_left_is_told() {
     for (off, lines) in OFF.into_iter().zip([&ALL[..], &ALL, &ALL, &ALL, &ALL[..1]]) {
         for times in [1, 2] {
-            on_a_network(|network| {
+            on_a_network("adoption", |network| {
                 let mut place = Place::new(network);
                 let tree = place.tree();
                 assert!(place.is_proxied());
@@ -74,7 +75,7 @@ fn link(adoption: &Adoption) -> &str {
 
 #[test]
 fn a_copy_that_it_left_with_nothing_commented_out_is_told() {
-    on_a_network(|network| {
+    on_a_network("adoption", |network| {
         let place = Place::new(network);
         let tree = place.tree();
         place.save(&format!("renew_hook = \"{ON}\"\n"));
@@ -89,7 +90,7 @@ fn a_copy_that_it_left_with_nothing_commented_out_is_told() {
 
 #[test]
 fn its_scripts_stay_and_are_not_run_and_options_are_commented_out() {
-    on_a_network(|network| {
+    on_a_network("adoption", |network| {
         let place = Place::new(network);
         let off = place.certbot().join("renewal-hooks/pre/proxy-off");
         let on = place.certbot().join("renewal-hooks/post/proxy-on");
@@ -113,7 +114,7 @@ fn its_scripts_stay_and_are_not_run_and_options_are_commented_out() {
 
 #[test]
 fn a_script_that_is_named_is_looked_into_and_left_alone() {
-    on_a_network(|network| {
+    on_a_network("adoption", |network| {
         let place = Place::new(network);
         let script = place.layout.base().join("toggle");
         let text = format!("#!/bin/sh\ncase \"$1\" in\noff) {};;\non) {ON};;\nesac\n", OFF[0]);

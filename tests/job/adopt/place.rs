@@ -1,7 +1,6 @@
 //! system: a host with an old set-up: Apache, one site, certbot's directory, and hooks that are run.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -164,17 +163,5 @@ impl<'a> Place<'a> {
         self.server.is_some()
             && says("/.well-known/acme-challenge/token", "VPS")
             && says("/app", "APP")
-    }
-}
-
-/// Runs `check` where an Apache of its own can run; else says why not.
-pub(crate) fn on_a_network(check: impl FnOnce(&Network) + Send) {
-    match apache::unavailable() {
-        Some(reason) => {
-            // Past the capture of the test runner.
-            let mut stderr = std::io::stderr();
-            writeln!(stderr, "skipped: adoption: {reason}").unwrap();
-        }
-        None => apache::in_private_network(check),
     }
 }

@@ -11,7 +11,8 @@ use certbaton::setup::error::Error;
 use certbaton::switch::commit;
 use certbaton::switch::order::{Options, Order};
 
-use crate::adopt::place::{Place, on_a_network};
+use crate::adopt::place::Place;
+use support::apache::on_a_network;
 
 const OFF: &str = "perl -pi -e 's/^(\\s*)(ProxyPass)/$1#$2/' @ROOT@/sites-enabled/*.conf";
 
@@ -19,7 +20,7 @@ const ON: &str = "perl -pi -e 's/#ProxyPass/ProxyPass/' @ROOT@/sites-enabled/*.c
 
 #[test]
 fn without_an_old_hook_nothing_is_offered() {
-    on_a_network(|network| {
+    on_a_network("adoption", |network| {
         let place = Place::new(network);
         place.save("renew_hook = systemctl restart apache2\n");
         place.run(OFF);
@@ -29,7 +30,7 @@ fn without_an_old_hook_nothing_is_offered() {
 
 #[test]
 fn a_hook_that_does_more_is_told_by_its_line_and_others_are_named() {
-    on_a_network(|network| {
+    on_a_network("adoption", |network| {
         let place = Place::new(network);
         let script = place.certbot().join("renewal-hooks/deploy/install");
         place.script(&script, &format!("#!/bin/sh\n\n{ON}\ncp /etc/a /etc/b\n"));
@@ -48,7 +49,7 @@ fn a_hook_that_does_more_is_told_by_its_line_and_others_are_named() {
 
 #[test]
 fn where_a_copy_was_edited_both_files_are_named() {
-    on_a_network(|network| {
+    on_a_network("adoption", |network| {
         let place = Place::new(network);
         place.save(&format!("pre_hook = \"{OFF}\"\nrenew_hook = \"{ON}\"\n"));
         // Its way back took the owner's own # away as well.
@@ -65,7 +66,7 @@ fn where_a_copy_was_edited_both_files_are_named() {
 
 #[test]
 fn what_one_run_left_without_a_twin_is_told() {
-    on_a_network(|network| {
+    on_a_network("adoption", |network| {
         let place = Place::new(network);
         fs::remove_file(place.enabled()).unwrap();
         fs::rename(place.available(), place.enabled()).unwrap();
@@ -103,7 +104,7 @@ fn what_one_run_left_in_sites_available_is_told() {
         ("@ROOT@/sites-available/*", ways[2]),
         ("$(readlink -f @ROOT@/sites-enabled/*.conf)", ways[1]),
     ] {
-        on_a_network(|network| {
+        on_a_network("adoption", |network| {
             let place = Place::new(network);
             let off = format!("{edit} {files}");
             way(&place, &off);
@@ -123,7 +124,7 @@ fn what_one_run_left_in_sites_available_is_told() {
 
 #[test]
 fn while_certbot_runs_or_a_route_is_switched_nothing_is_offered() {
-    on_a_network(|network| {
+    on_a_network("adoption", |network| {
         let place = Place::new(network);
         place.save(&format!("pre_hook = \"{OFF}\"\n"));
         let refused = || {

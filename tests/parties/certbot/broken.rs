@@ -150,11 +150,7 @@ fn on_a_bench(days: Days, check: impl FnOnce(&Bench) + Send) {
     if !certbot_is_here() {
         return;
     }
-    if let Some(reason) = apache::unavailable() {
-        support::say(&format!("skipped: certbot on an Apache: {reason}"));
-        return;
-    }
-    apache::in_private_network(|network| check(&Bench::set(network, days)));
+    apache::on_a_network("certbot on an Apache", |network| check(&Bench::set(network, days)));
 }
 
 /// What certbot and its hooks said.

@@ -71,6 +71,14 @@ pub fn in_private_network<T: Send>(work: impl FnOnce(&Network) -> T + Send) -> T
     })
 }
 
+/// The same, where that is possible; else says why `what` is skipped.
+pub fn on_a_network(what: &str, work: impl FnOnce(&Network) + Send) {
+    match unavailable() {
+        Some(reason) => crate::say(&format!("skipped: {what}: {reason}")),
+        None => in_private_network(work),
+    }
+}
+
 /// A running Apache; stopped when dropped.
 pub struct Server {
     parent: Child,

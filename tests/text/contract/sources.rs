@@ -14,8 +14,8 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 pub(crate) fn sources() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let name = |file: &Path| file.strip_prefix(root).unwrap().display().to_string();
+    let root = support::source("");
+    let name = |file: &Path| file.strip_prefix(&root).unwrap().display().to_string();
     let files = files(&root.join("src"));
     files.iter().map(|file| (name(file), fs::read_to_string(file).unwrap())).collect()
 }
@@ -54,7 +54,7 @@ fn standard_output_is_written_in_one_place() {
 /// Whoever else asked it would have to wait for what is on its way, and not to rely on what it finds out by a pid.
 #[test]
 fn the_tests_read_the_machines_journal_in_one_place() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let root = support::source("tests");
     let asks = ["-q", "--sync"].map(|option| format!("journalctl {option}"));
     for file in files(&root).iter().filter(|file| !file.ends_with("two_hosts/host.rs")) {
         let text = fs::read_to_string(file).unwrap();

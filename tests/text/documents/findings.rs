@@ -6,7 +6,8 @@ use std::path::Path;
 use certbaton::base::codes::{Code, SaidBy};
 use regex::Regex;
 
-use crate::documents::{source, text};
+use crate::documents::text;
+use support::source;
 
 #[test]
 fn the_document_has_each_code_and_no_other() {

@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::documents::{source, text};
+use crate::documents::text;
+use support::source;
 
 const HOME: &str = "\
 2026-11-28T10:00:11.500000+0000 home certbaton[2]: lease granted to certbot, process 1

@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use regex::Regex;
 
 use crate::documents::commands::{COMMANDS, Run};
-use crate::documents::{PAGES, source, text};
+use crate::documents::{PAGES, text};
+use support::source;
 
 /// A block between fences.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-use crate::documents::{source, text};
+use crate::documents::text;
+use support::source;
 
 /// Each with the most lines that somebody reads of it.
 const PAGES: [(&str, usize); 3] =

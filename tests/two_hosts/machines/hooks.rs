@@ -183,12 +183,12 @@ fn two_at_once(lab: &Lab) {
 }
 
 fn load(lab: &Lab) {
-    let tool = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/load.py");
+    let tool = support::source("tests/lab/load.py").display().to_string();
     let root = format!("{}/ca/root.pem", crate::lab::state().display());
     let urls: Vec<String> =
         NAMES.iter().flat_map(|n| [format!("http://{n}/"), format!("https://{n}/")]).collect();
     let words: Vec<&str> =
-        [tool, "--cafile", &root].into_iter().chain(urls.iter().map(String::as_str)).collect();
+        [&tool, "--cafile", &root].into_iter().chain(urls.iter().map(String::as_str)).collect();
     let clients = lab.ca.start(&words);
     let since = lab.ca.mark();
     lab.renew().succeed();
