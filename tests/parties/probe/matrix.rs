@@ -17,8 +17,9 @@ use certbaton::ca::dns::Nameservers;
 use certbaton::ca::probe::validate;
 use certbaton::ca::redirect::Ports;
 use certbaton::ca::validation::Nonce;
-use nix::sched::{CloneFlags, unshare};
 use openssl::ssl::SslAcceptor;
+use support::apache::in_private_network;
+use support::say;
 
 use crate::probe::acme::{Account, Acme, Pebble};
 use crate::probe::certificate::{acceptor, self_signed};
@@ -140,8 +141,10 @@ fn our_validator_agrees_with_the_rules_and_pebble_where_it_should() {
     if let Some(absent) = [IP, NFT].into_iter().find(|program| !Path::new(program).exists()) {
         return println!("skipped: {absent} is not installed");
     }
-    // Of this thread, and of all that it starts.
-    unshare(CloneFlags::CLONE_NEWNET).unwrap();
+    in_private_network(|_| agrees());
+}
+
+fn agrees() {
     let account = Account::new();
     let place = |number: usize| Place {
         number: u8::try_from(number + 1).unwrap(),
@@ -152,7 +155,7 @@ fn our_validator_agrees_with_the_rules_and_pebble_where_it_should() {
     let records: Vec<String> = ROWS.iter().zip(&places).flat_map(|(r, p)| records(r, p)).collect();
     let Some(dns) = Dnsmasq::start(&records) else { return };
     let Some(_pebble) = Pebble::start(dns.address) else {
-        return println!("skipped: pebble is not installed");
+        return say("skipped: pebble is not installed");
     };
     let servers: Vec<Vec<Server>> =
         ROWS.iter().zip(&places).map(|(row, place)| (row.servers)(place)).collect();
@@ -207,7 +210,7 @@ fn disagreement(
 }
 
 fn lay_network(places: &[Place]) {
-    let mut ip = "link set lo up\n".to_owned();
+    let mut ip = String::new();
     let mut nft =
         "table inet hole { chain in { type filter hook input priority 0; }; }\n".to_owned();
     for (row, place) in ROWS.iter().zip(places) {
