@@ -136,11 +136,10 @@ pub fn dry_run(settings: &Settings, which: &Return) -> Result<(String, SwitchRep
 /// Looks at the journal and at its files, for who holds the lock; changes nothing.
 pub fn begin<'a>(settings: &'a Settings, which: &'a Return, load: &'a Reload) -> ReturnRun<'a> {
     let watch = Stopwatch::start();
-    let (journal, notes) = apply::read_journal(&settings.state_directory).unwrap_or_else(|error| {
-        let note = Note::journal(
-            &journal::path(&settings.state_directory).display().to_string(),
-            &chain(&error),
-        );
+    let state = &settings.state_directory;
+    let (journal, notes) = apply::read_journal(state).unwrap_or_else(|error| {
+        let path = journal::path(state).display().to_string();
+        let note = Note::journal(&path, &chain(&error));
         (Journal { pending: true, ..Journal::default() }, vec![note])
     });
     let (server, absence) = match server::find(settings.pid_file.as_deref()) {
@@ -168,7 +167,7 @@ pub fn begin<'a>(settings: &'a Settings, which: &'a Return, load: &'a Reload) ->
     };
     run.look_at(&listed);
     // Whoever proved there and was killed held the lock that is ours now.
-    let last = guess::last_routes(&settings.state_directory);
+    let last = guess::last_routes(state);
     let proven = run.journal.local.iter().chain(&last);
     let webroots: BTreeSet<_> = proven.map(|route| &route.webroot).collect();
     webroots.into_iter().for_each(webroot::sweep_left);
