@@ -141,11 +141,6 @@ pub fn is_paired(pem: &[u8]) -> bool {
 
 const TRUSTED: &[u8] = b"-----BEGIN TRUSTED CERTIFICATE-----";
 
-/// Whether the certificate of a handshake is the leaf of a PEM file.
-pub fn same_leaf(der: &[u8], pem: &[u8]) -> Result<bool, Error> {
-    Ok(leaf(pem)?.to_der().map_err(Error::Certificate)? == der)
-}
-
 /// The leaf of a PEM file.
 pub(crate) fn leaf(pem: &[u8]) -> Result<X509, Error> {
     X509::from_pem(pem).map_err(Error::Certificate)
@@ -319,14 +314,5 @@ mod tests {
         let trusted = String::from_utf8(leaf).unwrap().replace(" CERT", " TRUSTED CERT");
         assert!(all_readable(trusted.as_bytes()).is_ok());
         assert!(all_readable(&trusted.as_bytes()[..trusted.len() - 9]).is_err());
-    }
-
-    #[test]
-    fn only_the_same_bytes_are_the_same_leaf() {
-        let key = ec_key();
-        let (one, two) = (issue(&key, &["a.example"], 1), issue(&key, &["a.example"], 2));
-        let chain = [one.to_pem().unwrap(), two.to_pem().unwrap()].concat();
-        assert!(same_leaf(&one.to_der().unwrap(), &chain).unwrap());
-        assert!(!same_leaf(&two.to_der().unwrap(), &chain).unwrap());
     }
 }
