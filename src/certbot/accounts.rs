@@ -7,6 +7,12 @@ use crate::base::names::Thumbprint;
 use crate::certbot::account::{self, key_file};
 use crate::certbot::renewal_file::Lineage;
 
+/// The server that certbot asks unless it is told another one.
+pub const PRODUCTION: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+/// The one where it rehearses then.
+pub const STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
+
 /// Of the account that `lineage` is renewed with; `None` if it cannot be told.
 pub fn of_lineage(directory: &Path, lineage: &Lineage) -> Option<Thumbprint> {
     of_server(directory, lineage.server.as_deref()?, lineage.account.as_deref())

@@ -13,12 +13,13 @@ use crate::base::text::span;
 use crate::ca::caa::{Issuance, issuer, judge};
 use crate::ca::resolve::UNRESOLVED;
 use crate::ca::served;
+use crate::certbot::accounts::PRODUCTION;
 use crate::check::bounds::STRANGE;
 use crate::check::culprit::record;
 use crate::check::matrix::{AddressSeen, Gathered, HostSeen, Matrix, NameRow};
 use crate::check::schedule;
 use crate::check::unreachable;
-use crate::fleet::budget::{Budget, LETS_ENCRYPT};
+use crate::fleet::budget::Budget;
 use crate::fleet::host_report::LineageReport;
 use crate::fleet::judged;
 use crate::fleet::mismatch::{Comparison, mismatch};
@@ -204,7 +205,7 @@ pub fn caa(matrix: &Matrix<'_>, row: &NameRow<'_>) -> Option<Finding> {
 }
 
 fn server(lineage: &LineageReport) -> &str {
-    lineage.survey.server.as_deref().unwrap_or(LETS_ENCRYPT)
+    lineage.survey.server.as_deref().unwrap_or(PRODUCTION)
 }
 
 /// What the addresses present, against what their hosts have on disk.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::certbot::accounts::PRODUCTION;
 use crate::fleet::host_report::LineageReport;
 
 /// Certificates of the last 7 days and of this plan, by CA and exact names, over all hosts.
@@ -97,16 +98,13 @@ impl Budget {
 }
 
 fn server(lineage: &LineageReport) -> String {
-    lineage.survey.server.clone().unwrap_or_else(|| LETS_ENCRYPT.to_owned())
+    lineage.survey.server.clone().unwrap_or_else(|| PRODUCTION.to_owned())
 }
 
 /// Let's Encrypt's own limit; what it calls staging, and other CAs, have others or none.
 fn limit_of(server: &str) -> Option<u32> {
-    (server == LETS_ENCRYPT).then_some(5)
+    (server == PRODUCTION).then_some(5)
 }
-
-/// certbot's default.
-pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
 /// Of a certificate: then a limit that another host tells of has long passed.
 const LAST: SignedDuration = SignedDuration::from_hours(7 * 24);

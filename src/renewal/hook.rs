@@ -15,7 +15,7 @@ use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::names::{Hostname, Thumbprint, Webroot};
 use crate::base::process::{self, Process};
-use crate::certbot::accounts;
+use crate::certbot::accounts::{self, PRODUCTION, STAGING};
 use crate::certbot::arguments::Invocation;
 use crate::certbot::due;
 use crate::certbot::installed;
@@ -309,9 +309,3 @@ fn account(
     let id = lineage.filter(|_| saved == Some(server)).and_then(|l| l.account.as_deref());
     accounts::of_server(directory, server, id)
 }
-
-/// certbot's default.
-const PRODUCTION: &str = "https://acme-v02.api.letsencrypt.org/directory";
-
-/// Where it rehearses.
-const STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
