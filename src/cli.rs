@@ -34,8 +34,8 @@ use crate::config::context::Context;
 use crate::config::{self, Settings};
 use crate::fleet::witness::seen_elsewhere;
 use crate::history::record::By;
+use crate::renewal;
 use crate::renewal::guard::{handover as guards, voice};
-use crate::renewal::hook;
 use crate::renewal::keep;
 use crate::renewal::recover;
 use crate::switch::said;
@@ -265,7 +265,7 @@ fn recover(common: &Common) -> Result<Exit, Error> {
         if let Ok(context) = in_context(common, settings.clone()) {
             look(&context);
         }
-        done.map_err(hook::Error::from)
+        done
     });
     let Some(settings) =
         settings(common).or_else(|error| salvaged(common, &error).ok_or(error)).ok()
@@ -286,7 +286,7 @@ fn recover(common: &Common) -> Result<Exit, Error> {
 /// Has `give_back` done, also where the configuration is refused: with what can be made out of it.
 fn giving_back(
     common: &Common,
-    give_back: impl FnOnce(&Settings) -> Result<(), hook::Error>,
+    give_back: impl FnOnce(&Settings) -> Result<(), renewal::Error>,
 ) -> Result<Exit, Error> {
     let refused = match settings(common) {
         Ok(settings) => return Ok(give_back(&settings).map(|()| Exit::Done)?),

@@ -68,7 +68,7 @@ mod tests {
     use crate::base::files;
     use crate::lease::holder::GiveUp;
     use crate::lease::wire;
-    use crate::renewal::{hook, keep, recover, right};
+    use crate::renewal;
     use crate::setup;
     use crate::switch::report;
 
@@ -84,17 +84,12 @@ mod tests {
     #[test]
     fn a_failure_keeps_its_exit_code_through_everybody_above_it() {
         let of = |error: &dyn CarriesExit| error.exit();
-        assert_eq!(of(&keep::Error::from(others_may_change_it())), Exit::Unsafe);
-        assert_eq!(
-            of(&keep::Error::Keeper(others_may_change_it().into())),
-            Exit::Unsafe,
-            "the keeper's socket"
-        );
-        assert_eq!(of(&recover::Error::Lease(held().into())), Exit::Busy);
-        assert_eq!(of(&hook::Error::Certbot(others_may_change_it().into())), Exit::Unsafe);
-        assert_eq!(of(&right::Error::Connection(wire::Error::NoArbiter)), Exit::Config);
+        assert_eq!(of(&renewal::Error::from(others_may_change_it())), Exit::Unsafe);
+        assert_eq!(of(&renewal::Error::from(held())), Exit::Busy);
+        assert_eq!(of(&renewal::Error::Certbot(others_may_change_it().into())), Exit::Unsafe);
+        assert_eq!(of(&renewal::Error::Connection(wire::Error::NoArbiter)), Exit::Config);
         let grace = GiveUp::Grace { ours: Duration::from_secs(2), theirs: Duration::from_secs(1) };
-        assert_eq!(of(&recover::Error::Lease(right::Error::Refused(grace))), Exit::Config);
+        assert_eq!(of(&renewal::Error::NotGranted(grace)), Exit::Config);
         let undone = report::Error::Undone(Box::new(held().into()));
         assert_eq!(of(&setup::error::Error::Unswitchable(undone)), Exit::Busy);
         assert_eq!(of(&setup::error::Error::File(others_may_change_it())), Exit::Unsafe);

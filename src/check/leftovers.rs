@@ -8,7 +8,6 @@ use crate::base::codes::Code;
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::Route;
 use crate::check::directive::Texts;
-use crate::switch::foreign_reload;
 use crate::switch::oddity::Oddity;
 use crate::switch::report::Error;
 
@@ -109,7 +108,7 @@ pub fn abandoned(route: &Route, place: Option<String>) -> Finding {
 }
 
 /// The web server, which is not Apache, does not pass its own test.
-pub fn broken(error: &foreign_reload::Error) -> Finding {
+pub fn broken(error: &Error) -> Finding {
     Finding::new(
         Code::WebServerTest,
         None,

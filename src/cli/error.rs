@@ -16,10 +16,7 @@ use crate::certbot::scope;
 use crate::config;
 use crate::history::record::RunId;
 use crate::lease::wire;
-use crate::renewal::hook;
-use crate::renewal::keep;
-use crate::renewal::recover;
-use crate::renewal::right;
+use crate::renewal;
 use crate::switch::report;
 
 /// Why a program did not do what it was asked to.
@@ -76,23 +73,14 @@ pub enum Error {
     /// The switch.
     #[error(transparent)]
     Switch(#[from] report::Error),
-    /// A hook.
+    /// A renewal.
     #[error(transparent)]
-    Hook(#[from] hook::Error),
-    /// What no live run owns.
-    #[error(transparent)]
-    Recovery(#[from] recover::Error),
-    /// This host's own lease.
-    #[error(transparent)]
-    Right(#[from] right::Error),
+    Renewal(#[from] renewal::Error),
     /// Somebody renews.
     #[error(
         "a renewal is under way on this host, and its routes are not touched; wait for its end, or stop its certbot"
     )]
     UnderWay,
-    /// The keeper.
-    #[error(transparent)]
-    Keep(#[from] keep::Error),
     /// What a person asks the arbiter.
     #[error(transparent)]
     Question(#[from] wire::Error),
@@ -166,7 +154,7 @@ pub enum Error {
     #[error("{}; and besides, {}", chain(failed.as_ref()), chain(refused.as_ref()))]
     Besides {
         /// What failed.
-        failed: Box<hook::Error>,
+        failed: Box<renewal::Error>,
         /// What is wrong with the configuration.
         refused: Box<Error>,
     },
@@ -190,10 +178,7 @@ impl CarriesExit for Error {
             Self::Lineages(error) => error.exit(),
             Self::Scope(error) => error.exit(),
             Self::Switch(error) => error.exit(),
-            Self::Hook(error) => error.exit(),
-            Self::Recovery(error) => error.exit(),
-            Self::Right(error) => error.exit(),
-            Self::Keep(error) => error.exit(),
+            Self::Renewal(error) => error.exit(),
             Self::Question(error) => error.exit(),
             Self::Limited(error) => error.exit(),
             Self::Agent(error) => error.exit(),

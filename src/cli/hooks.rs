@@ -13,6 +13,7 @@ use crate::base::exit::Exit;
 use crate::base::names::{Hostname, Webroot};
 use crate::base::process::Process;
 use crate::config::context::Context;
+use crate::renewal;
 use crate::renewal::guard::ladder;
 use crate::renewal::guard::line::Line;
 use crate::renewal::guard::words::Word;
@@ -92,7 +93,7 @@ fn stop(certbot: Process) {
 impl HookWords {
     fn act<T>(
         &self,
-        act: impl FnOnce(&Context, &Call) -> Result<T, hook::Error>,
+        act: impl FnOnce(&Context, &Call) -> Result<T, renewal::Error>,
     ) -> Result<T, Error> {
         Ok(act(&context(&self.common)?, &self.call())?)
     }

@@ -19,16 +19,17 @@ use crate::certbot::accounts::{self, PRODUCTION, STAGING};
 use crate::certbot::arguments::Invocation;
 use crate::certbot::due;
 use crate::certbot::installed;
-use crate::certbot::invocation::{self, invocation};
-use crate::certbot::lineages::{self, lineages};
+use crate::certbot::invocation::invocation;
+use crate::certbot::lineages::lineages;
 use crate::certbot::renewal_file::Lineage;
 use crate::certbot::running;
-use crate::certbot::scope::{self, Known, NameSource, scope};
+use crate::certbot::scope::{Known, NameSource, scope};
 use crate::certbot::version::Version;
 use crate::config::Settings;
 use crate::config::context::Context;
 use crate::history::file::{Recorder, Start};
 use crate::history::record::Kind;
+use crate::renewal::Error;
 use crate::renewal::client::{Client, client};
 use crate::renewal::guard::line::Line;
 use crate::renewal::guard::voice;
@@ -41,7 +42,6 @@ use crate::renewal::messages::{
 use crate::renewal::recover;
 use crate::switch::commit;
 use crate::switch::order::Return;
-use crate::switch::report;
 
 /// What a hook was told.
 #[derive(Debug, Clone, Default)]
@@ -54,55 +54,6 @@ pub struct Call {
     pub lineage: Option<PathBuf>,
     /// `RENEWED_DOMAINS`.
     pub domains: Vec<Hostname>,
-}
-
-/// Why a hook failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A process.
-    #[error(transparent)]
-    Process(#[from] process::Error),
-    /// What certbot was told.
-    #[error(transparent)]
-    Certbot(#[from] invocation::Error),
-    /// It is not root's.
-    #[error(transparent)]
-    Stranger(#[from] running::Stranger),
-    /// certbot's files.
-    #[error(transparent)]
-    Lineages(#[from] lineages::Error),
-    /// The names.
-    #[error(transparent)]
-    Scope(#[from] scope::Error),
-    /// The keeper.
-    #[error(transparent)]
-    Keeper(#[from] keeper::Error),
-    /// The switch.
-    #[error(transparent)]
-    Switch(#[from] report::Error),
-    /// The keeper said no.
-    #[error("{}", .0.text)]
-    Refused(Reply),
-    /// What nobody owns did not go back.
-    #[error(transparent)]
-    Recovery(#[from] recover::Error),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Process(error) => error.exit(),
-            Self::Certbot(error) => error.exit(),
-            Self::Stranger(error) => error.exit(),
-            Self::Lineages(error) => error.exit(),
-            Self::Scope(error) => error.exit(),
-            Self::Keeper(error) => error.exit(),
-            Self::Switch(error) => error.exit(),
-            Self::Refused(reply) => Exit::from_code(reply.exit),
-            Self::Recovery(error) => error.exit(),
-        }
-    }
 }
 
 /// Before the first challenge: lease, routes, proof; `line` leads to the guard, which stops certbot
@@ -127,7 +78,7 @@ fn heard(
     keeper: &mut Channel,
     within: Duration,
     line: &Line,
-) -> Result<(Reply, Option<Held>), keeper::Error> {
+) -> Result<(Reply, Option<Held>), Error> {
     let reply: Reply = keeper.answer(within, Some(line.as_fd()))?;
     if reply.exit != 0 {
         return Ok((reply, None));
@@ -170,10 +121,10 @@ fn start(context: &Context, call: &Call, line: &Line) -> Result<Option<String>, 
     let task = Task { owner, stoppable, forced, dry_run, names, extent, left_out };
     let told = keeper.send(&task);
     let (reply, held) = match heard(&mut keeper, within, line) {
-        Err(keeper::Error::Closed) => {
+        Err(Error::Closed) => {
             // It was killed, perhaps in the middle of a switch, or after it.
             recover::after_death(settings)?;
-            return Err(told.err().unwrap_or(keeper::Error::Closed).into());
+            return Err(told.err().unwrap_or(Error::Closed));
         }
         heard => heard?,
     };
@@ -196,8 +147,7 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
         HookRequest::Deploy(deployed.clone()),
         keeper::work_time(settings.proof_time),
     )? {
-        KeeperAnswer::Answered(reply) if reply.exit == 0 => Ok(()),
-        KeeperAnswer::Answered(reply) => Err(Error::Refused(reply)),
+        KeeperAnswer::Answered(reply) => reply.outcome(),
         // No run of ours: nothing to give back, but the certificate wants loading.
         KeeperAnswer::Nobody | KeeperAnswer::Died => {
             let start = Start { by: recorder::named(owner), ..Start::default() };
@@ -218,21 +168,15 @@ pub fn deploy(settings: &Settings, call: &Call) -> Result<(), Error> {
 /// At the end of the run: everything goes back, the lease is free.
 pub fn post(settings: &Settings) -> Result<(), Error> {
     let within = keeper::work_time(settings.proof_time);
-    let asked = owner().and_then(|own| {
-        Ok(keeper::ask(&settings.runtime_directory, own, HookRequest::Finish, within)?)
-    });
+    let asked = owner()
+        .and_then(|own| keeper::ask(&settings.runtime_directory, own, HookRequest::Finish, within));
     match asked {
-        Ok(KeeperAnswer::Answered(reply)) if reply.exit == 0 => Ok(()),
-        Ok(KeeperAnswer::Answered(reply)) => Err(Error::Refused(reply)),
-        Ok(KeeperAnswer::Nobody) => match recover::right(settings, Duration::ZERO)? {
-            Some(right) => Ok(recover::give_back_under(settings, right)?),
-            None => Ok(()),
-        },
-        Ok(KeeperAnswer::Died) => Ok(recover::after_death(settings)?),
-        // Whom to ask is not known, or how; what no live run owns goes back all the same.
-        Err(error) => match recover::right(settings, Duration::ZERO)? {
-            Some(right) => Ok(recover::give_back_under(settings, right)?),
-            None => Err(error),
+        Ok(KeeperAnswer::Answered(reply)) => reply.outcome(),
+        Ok(KeeperAnswer::Died) => recover::after_death(settings),
+        // Also if whom to ask is not known, or how: what no live run owns goes back all the same.
+        Ok(KeeperAnswer::Nobody) | Err(_) => match recover::right(settings, Duration::ZERO)? {
+            Some(right) => recover::give_back_under(settings, right),
+            None => asked.map(drop),
         },
     }
 }

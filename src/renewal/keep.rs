@@ -15,20 +15,21 @@ use crate::base::cause::chain;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::names::Route;
-use crate::base::process::{self, PidFd};
+use crate::base::process::PidFd;
 use crate::base::signals::Signals;
 use crate::certbot::log::Log;
 use crate::config::Settings;
 use crate::config::context::Context;
 use crate::history::file::Recorder;
 use crate::history::record::Event;
+use crate::renewal::Error;
 use crate::renewal::certificates::Certificates;
 use crate::renewal::guard::ladder;
 use crate::renewal::guard::voice;
 use crate::renewal::keep::calls::HookCall;
 use crate::renewal::keeper::{self, Channel};
 use crate::renewal::messages::{Held, LeftOut, Names, RenewalRun, Reply, Task};
-use crate::renewal::right::{self, Grant};
+use crate::renewal::right::Grant;
 use crate::renewal::unfinished;
 use crate::switch::order;
 use crate::switch::report;
@@ -43,44 +44,6 @@ mod prove;
 pub mod recorder;
 mod unnamed;
 mod watch;
-
-/// Why a keeper ended other than by the end of its run.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A socket or signal.
-    #[error(transparent)]
-    Keeper(#[from] keeper::Error),
-    /// The owner's process.
-    #[error(transparent)]
-    Process(#[from] process::Error),
-    /// The lease.
-    #[error(transparent)]
-    Lease(#[from] right::Error),
-    /// A file.
-    #[error(transparent)]
-    File(#[from] files::Error),
-    /// The hook that started it is gone.
-    #[error("the pre-hook ended before it had the lease")]
-    Abandoned,
-    /// The routes could not be given back.
-    #[error("{}", still_local(.0))]
-    Stuck(report::Error),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Keeper(error) => error.exit(),
-            Self::Process(error) => error.exit(),
-            Self::Lease(error) => error.exit(),
-            Self::File(error) => error.exit(),
-            Self::Stuck(error) if error.is_given_back() => error.exit(),
-            Self::Stuck(_) => Exit::NotUndone,
-            Self::Abandoned => Exit::Failed,
-        }
-    }
-}
 
 /// Those of the routes that another host sees answered by somebody else than this one. The other
 /// hosts are no business of a renewal on this one: whoever starts the keeper knows them.
@@ -204,7 +167,7 @@ impl Keeper<'_> {
                     let held = self.hold(hook, &mut grant, &listener, without.as_ref());
                     held.or_else(|error| self.give_up(hook, error, Some(&listener)))
                 }
-                Err(error) => self.give_up(hook, error.into(), None),
+                Err(error) => self.give_up(hook, error, None),
             };
             if let Err(error) = files::remove_own(&keeper::socket(&self.settings.runtime_directory))
             {
@@ -224,7 +187,7 @@ impl Keeper<'_> {
         hook: &mut Channel,
         grant: &mut Grant,
         listener: &UnixListener,
-        without: Option<&right::Error>,
+        without: Option<&Error>,
     ) -> Result<(), Error> {
         let outcome = self.begin(hook.as_fd(), grant.bell(), listener, without.is_some())?;
         let lost = grant.lost();
@@ -350,37 +313,5 @@ impl Keeper<'_> {
     }
 }
 
-/// What a person has to know when the routes did not go back.
-pub fn still_local(error: &report::Error) -> String {
-    let why = chain(error);
-    if error.says_what_is_left() {
-        return why;
-    }
-    format!("{why}; the challenge path may still be local: certbaton recover tries again")
-}
-
 /// For the pre-hook that started it to take the next step, on a busy machine too.
 const READY: Duration = Duration::from_secs(30);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// An error that ends with the state that things are in has the last word of it.
-    #[test]
-    fn what_is_left_is_told_as_it_is() {
-        let why = || Box::new(report::Error::CalledOff("Apache does not answer".into()));
-        for error in [
-            report::Error::Owed(why()),
-            report::Error::Kept(why()),
-            report::Error::Lingers(why()),
-            report::Error::LeftBehind(Vec::new()),
-            report::Error::JournalRemains(why()),
-        ] {
-            let told = chain(&error);
-            assert_eq!(Error::Stuck(error).to_string(), told);
-        }
-        let told = Error::Stuck(*why()).to_string();
-        assert!(told.contains("may still be local: certbaton recover tries again"), "{told}");
-    }
-}

@@ -17,66 +17,16 @@ use serde::de::DeserializeOwned;
 
 use crate::base::clock;
 use crate::base::command::Program;
-use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::own_directories::RuntimeDirectory;
-use crate::base::process::{self, Process};
+use crate::base::process::Process;
 use crate::base::signals::Signals;
 use crate::config::context::Context;
+use crate::renewal::Error;
 use crate::renewal::messages::{HookMessage, HookRequest, Reply};
 
 /// Longest message, in bytes: some thousand names.
 const MAX_LINE: u64 = 1 << 20;
-
-/// Why a message did not arrive.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The keeper could not be started.
-    #[error(transparent)]
-    Command(#[from] process::Error),
-    /// A socket.
-    #[error("cannot {0} the keeper's socket")]
-    Socket(&'static str, #[source] io::Error),
-    /// The other side is there and says nothing.
-    #[error(
-        "the keeper of the renewal that is under way{} has not answered for {} s; if it is stopped, kill -CONT lets it go on",
-        .0.map(|pid| format!(", process {pid},")).unwrap_or_default(), .1.as_secs()
-    )]
-    Silent(Option<i32>, Duration),
-    /// Nobody waits for the answer any more.
-    #[error("the guard ended before the keeper answered")]
-    Unattended,
-    /// The other side closed, or died.
-    #[error("the keeper ended before it answered")]
-    Closed,
-    /// Not one of our messages.
-    #[error(
-        "a message between hook and keeper is not understood (is one of them an older version?)"
-    )]
-    Message(#[from] serde_json::Error),
-    /// The keeper cannot set itself up.
-    #[error("the keeper cannot {0}")]
-    Setup(&'static str, #[source] io::Error),
-    /// The socket file.
-    #[error(transparent)]
-    File(#[from] files::Error),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Command(error) => error.exit(),
-            Self::File(error) => error.exit(),
-            Self::Silent(..) => Exit::Busy,
-            Self::Socket(..)
-            | Self::Unattended
-            | Self::Closed
-            | Self::Message(_)
-            | Self::Setup(..) => Exit::Failed,
-        }
-    }
-}
 
 /// One end of a conversation.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::names::{Hostname, Route, Thumbprint, Webroot};
 use crate::base::process::Process;
 use crate::certbot::due::Need;
+use crate::renewal::Error;
 
 /// What the pre-hook asks of the keeper it starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -252,6 +253,11 @@ impl Reply {
     /// All is well.
     pub fn done() -> Self {
         Self { exit: 0, text: String::new() }
+    }
+
+    /// As it is for whoever asked.
+    pub fn outcome(self) -> Result<(), Error> {
+        if self.exit == 0 { Ok(()) } else { Err(Error::Refused(self)) }
     }
 }
 

@@ -15,9 +15,10 @@ use crate::config::Settings;
 use crate::history::file::{Recorder, Start};
 use crate::history::record::Kind;
 use crate::lease::times;
-use crate::renewal::keep::{recorder, still_local};
+use crate::renewal::Error;
+use crate::renewal::keep::recorder;
 use crate::renewal::keeper::{self, Called, KeeperAnswer};
-use crate::renewal::messages::{HookMessage, HookRequest, Reply};
+use crate::renewal::messages::{HookMessage, HookRequest};
 use crate::renewal::right::{self, Right};
 use crate::renewal::stopped::LockHolder;
 use crate::renewal::unfinished;
@@ -25,50 +26,7 @@ use crate::switch::apply;
 use crate::switch::commit;
 use crate::switch::give_back;
 use crate::switch::order::{Reload, Return};
-use crate::switch::report;
 use crate::switch::said;
-
-/// Why something is not given back.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A process.
-    #[error(transparent)]
-    Process(#[from] process::Error),
-    /// The keeper.
-    #[error(transparent)]
-    Keeper(#[from] keeper::Error),
-    /// The lease.
-    #[error(transparent)]
-    Lease(#[from] right::Error),
-    /// The return.
-    #[error(transparent)]
-    Switch(report::Error),
-    /// The keeper said no.
-    #[error("{}", .0.text)]
-    Refused(Reply),
-    /// The routes did not go back.
-    #[error("{}", still_local(.0))]
-    StillLocal(report::Error),
-    /// The keeper does nothing.
-    #[error(
-        "the keeper, process {0}, is stopped (state T), and the routes that it holds are still local; kill -CONT {0} lets it go on"
-    )]
-    Stopped(i32),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Process(error) => error.exit(),
-            Self::Keeper(error) => error.exit(),
-            Self::Lease(error) => error.exit(),
-            Self::Switch(error) => error.exit(),
-            Self::Refused(reply) => Exit::from_code(reply.exit),
-            Self::StillLocal(_) | Self::Stopped(_) => Exit::NotUndone,
-        }
-    }
-}
 
 /// Gives back what no live renewal owns, where somebody looks after what died: a keeper that is
 /// stopped is no live owner if `is_orphaned` says that its run has ended, or if the lease, which it
@@ -99,8 +57,7 @@ pub fn break_run(settings: &Settings) -> Result<bool, Error> {
         keeper::ask(&settings.runtime_directory, process::own()?, HookRequest::Break, within)?,
         holder,
     ) {
-        (KeeperAnswer::Answered(reply), _) if reply.exit == 0 => Ok(true),
-        (KeeperAnswer::Answered(reply), _) => Err(Error::Refused(reply)),
+        (KeeperAnswer::Answered(reply), _) => reply.outcome().map(|()| true),
         (KeeperAnswer::Nobody, Some(waiting)) if waiting.is_keeper() => {
             waiting.end()?;
             after_death(settings).map(|()| true)
@@ -117,8 +74,7 @@ fn give_back(settings: &Settings) -> Result<(), Error> {
         return give_back_under(settings, right);
     }
     match ask_to_return(settings)? {
-        KeeperAnswer::Answered(reply) if reply.exit == 0 => Ok(()),
-        KeeperAnswer::Answered(reply) => Err(Error::Refused(reply)),
+        KeeperAnswer::Answered(reply) => reply.outcome(),
         // A keeper that waits for the lease does it as soon as it has that.
         KeeperAnswer::Nobody if !is_local(settings) => Ok(()),
         // One that is dead, or goes on without the lease, holds the lock for a moment only.
@@ -141,7 +97,7 @@ fn ask_to_return(settings: &Settings) -> Result<KeeperAnswer, Error> {
         (process::own()?, Deadline::after(keeper::work_time(settings.proof_time)));
     let asked = keeper.send(&HookMessage { owner, request: HookRequest::Return });
     let mut answer = asked.and_then(|()| keeper.answer(LOOK_AGAIN, None));
-    while let Err(keeper::Error::Silent(Some(pid), _)) = answer
+    while let Err(Error::Silent(Some(pid), _)) = answer
         && deadline.remaining().is_some()
     {
         if process::is_stopped(pid).unwrap_or_default() && is_local(settings) {
@@ -149,7 +105,7 @@ fn ask_to_return(settings: &Settings) -> Result<KeeperAnswer, Error> {
         }
         answer = keeper.answer(LOOK_AGAIN, None);
     }
-    Ok(KeeperAnswer::of(answer)?)
+    KeeperAnswer::of(answer)
 }
 
 /// Whether routes are known to be local, or nothing is known.
@@ -160,13 +116,8 @@ fn is_local(settings: &Settings) -> bool {
 
 /// That no live run owns anything; `None` while one does.
 pub fn right(settings: &Settings, patience: Duration) -> Result<Option<Right>, Error> {
-    right::to_give_back(settings, patience).map_err(|error| {
-        if is_local(settings) {
-            Error::StillLocal(error.into())
-        } else {
-            right::Error::from(error).into()
-        }
-    })
+    right::to_give_back(settings, patience)
+        .map_err(|error| if is_local(settings) { Error::Stuck(error.into()) } else { error.into() })
 }
 
 /// Gives back what a keeper held that was killed: whoever waited for it does its work before it
@@ -176,7 +127,7 @@ pub(super) fn after_death(settings: &Settings) -> Result<(), Error> {
         return give_back_under(settings, right);
     }
     let (path, waited) = (right::lease_lock(&settings.runtime_directory), DEATH_TIME);
-    Err(right::Error::from(files::Error::Busy { path, waited }).into())
+    Err(files::Error::Busy { path, waited }.into())
 }
 
 /// Gives everything back, for who has the right to.
@@ -192,9 +143,7 @@ pub(super) fn give_back_under(settings: &Settings, _right: Right) -> Result<(), 
     let record = Recorder::hold_back(settings, Kind::Recovery, start);
     let outcome = give_back::give_back(settings, &Return::All, &Reload::Never);
     let switched = recorder::switched(&outcome);
-    let outcome = outcome.map_err(|error| {
-        if error.is_given_back() { Error::Switch(error) } else { Error::StillLocal(error) }
-    });
+    let outcome = outcome.map_err(Error::Stuck);
     // The same every few minutes would push all else out of the history.
     let failure = outcome.as_ref().err().map(|error| chain(error));
     let is_news = said::is_news(&settings.state_directory, "recovery", failure.as_deref());

@@ -4,7 +4,6 @@
 //! elsewhere renews the same names. With one, the lock still keeps `switch` and
 //! `recover` by hand away from a run.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +11,6 @@ use std::time::Duration;
 use crate::apache::server;
 use crate::base::clock;
 use crate::base::command::ssh;
-use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::fingerprint::fingerprint;
 use crate::base::lock::{self, Insisted, Lock};
@@ -22,59 +20,9 @@ use crate::config::context::Context;
 use crate::lease::connection::ArbiterWay;
 use crate::lease::heartbeat::{self, News, Session};
 use crate::lease::holder::GiveUp;
-use crate::lease::wire::{self, HolderStatus, Purpose, Token, Waiting};
+use crate::lease::wire::{HolderStatus, Purpose, Token, Waiting};
+use crate::renewal::Error;
 use crate::switch::apply;
-
-/// Why the right cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The way to the arbiter.
-    #[error(transparent)]
-    Connection(#[from] wire::Error),
-    /// A file.
-    #[error(transparent)]
-    File(#[from] files::Error),
-    /// The thread that holds it.
-    #[error("cannot start to ask for the lease")]
-    Start(#[source] io::Error),
-    /// Somebody else on this host renewed all the time.
-    #[error("another renewal holds the lease; waited for {} s; the next run of the timer tries again", .0.as_secs())]
-    Busy(Duration),
-    /// Another host did.
-    #[error("{by}; waited for {} s; the next run of the timer tries again; certbaton lease show tells more", waited.as_secs())]
-    BusyElsewhere {
-        /// Who, for how long, and what for.
-        by: String,
-        /// How long.
-        waited: Duration,
-    },
-    /// Nobody grants it.
-    #[error(
-        "the arbiter of the lease, {arbiter}, cannot be reached ({said}); without the lease the CA is not asked; the next run of the timer tries again"
-    )]
-    Unreachable {
-        /// Its name.
-        arbiter: String,
-        /// What ssh said.
-        said: String,
-    },
-    /// The arbiter does not want to.
-    #[error(transparent)]
-    Refused(GiveUp),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Connection(error) => error.exit(),
-            Self::File(error) => error.exit(),
-            Self::Refused(error) => error.exit(),
-            Self::Busy(_) | Self::BusyElsewhere { .. } | Self::Unreachable { .. } => Exit::Busy,
-            Self::Start(_) => Exit::Failed,
-        }
-    }
-}
 
 /// The lock of this host: whoever renews or gives back has it.
 pub fn lease_lock(runtime: &RuntimeDirectory) -> PathBuf {
@@ -189,7 +137,7 @@ impl<'a> Asking<'a> {
                 News::Waiting(reason) => self.waits(reason),
                 News::Granted(token) => return Ok(self.grant(Some(token))),
                 News::GaveUp(why, said) => return Err(self.gave_up(why, &said)),
-                News::Lost(why) => return Err(Error::Refused(GiveUp::Refused(why))),
+                News::Lost(why) => return Err(Error::NotGranted(GiveUp::Refused(why))),
             }
         }
         Ok(None)
@@ -238,7 +186,7 @@ impl<'a> Asking<'a> {
                 let said = if said.is_empty() { "no answer".into() } else { ssh::explained(said) };
                 Error::Unreachable { arbiter, said }
             }
-            other => Error::Refused(other),
+            other => Error::NotGranted(other),
         }
     }
 }

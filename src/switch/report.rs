@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
 use crate::apache::complaint::Complaint;
 use crate::apache::dump::Origin;
@@ -12,8 +13,8 @@ use crate::base::cause::chain;
 use crate::base::certificate;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
+use crate::base::process;
 use crate::switch::challenge_proof;
-use crate::switch::foreign_reload;
 use crate::switch::order::LeftOutRoute;
 
 /// Something a person should know although nothing failed.
@@ -205,9 +206,29 @@ pub enum Error {
     /// Apache.
     #[error(transparent)]
     Apache(#[from] server::Error),
-    /// A web server that is not Apache.
+    /// A web server that is not Apache does not pass its own test.
+    #[error("{command} ended with {status}, so nothing was reloaded: {said}")]
+    ForeignTest {
+        /// What was run.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it printed.
+        said: String,
+    },
+    /// It was not reloaded.
+    #[error("{command} ended with {status}, so the old certificate may still be served: {said}")]
+    ForeignReload {
+        /// What was run.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it printed.
+        said: String,
+    },
+    /// Its program could not be run, or hung.
     #[error(transparent)]
-    Foreign(#[from] foreign_reload::Error),
+    Command(#[from] process::Error),
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
@@ -276,7 +297,7 @@ impl CarriesExit for Error {
             Self::NoneLeft(left_out) => left_out.first().map_or(Exit::Failed, |left| left.exit),
             Self::Dump(error) => error.exit(),
             Self::Apache(error) => error.exit(),
-            Self::Foreign(error) => error.exit(),
+            Self::Command(error) => error.exit(),
             Self::File(error) => error.exit(),
             Self::Proof(error) => error.exit(),
             Self::Refused(_)
@@ -288,6 +309,8 @@ impl CarriesExit for Error {
             | Self::KeyMismatch { .. }
             | Self::Key { .. }
             | Self::Document { .. }
+            | Self::ForeignTest { .. }
+            | Self::ForeignReload { .. }
             | Self::Journal(_) => Exit::Failed,
         }
     }

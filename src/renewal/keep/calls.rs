@@ -4,9 +4,10 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use super::{End, Error, Keeper};
+use super::{End, Keeper};
 use crate::base::cause::chain;
 use crate::base::exit::Exit;
+use crate::renewal::Error;
 use crate::renewal::keeper::{self, Channel};
 use crate::renewal::messages::{HookMessage, HookRequest, Reply};
 use crate::renewal::right::Grant;

@@ -2,15 +2,16 @@
 
 use std::os::fd::AsFd;
 
-use super::{Error, Keeper};
+use super::Keeper;
 use crate::base::harmless;
 use crate::base::host;
 use crate::config::context::Context;
 use crate::lease::wire::Purpose;
+use crate::renewal::Error;
 use crate::renewal::certificates::Certificates;
 use crate::renewal::keeper::{self, Channel};
 use crate::renewal::messages::Names;
-use crate::renewal::right::{self, Asking, Grant};
+use crate::renewal::right::{Asking, Grant};
 
 impl Keeper<'_> {
     /// Waits for the lease; gives up when the hook or the owner is gone. Where it is done
@@ -19,27 +20,27 @@ impl Keeper<'_> {
         &self,
         hook: &Channel,
         context: &Context,
-    ) -> Result<(Grant, Option<right::Error>), Error> {
+    ) -> Result<(Grant, Option<Error>), Error> {
         let mut asking = Asking::begin(context, self.purpose())?;
         loop {
             match asking.look() {
                 Ok(Some(grant)) => return Ok((grant, None)),
                 Ok(None) => {}
-                Err(right::Error::Unreachable { arbiter, said }) => {
+                Err(Error::Unreachable { arbiter, said }) => {
                     let why =
                         format!("the arbiter of the lease, {arbiter}, cannot be reached ({said})");
-                    let error = right::Error::Unreachable { arbiter, said };
+                    let error = Error::Unreachable { arbiter, said };
                     let within = self.settings.break_glass;
                     let Some(end) = within.and_then(|time| self.before.expires_within(time)) else {
-                        return Err(error.into());
+                        return Err(error);
                     };
-                    let Some(grant) = asking.break_glass() else { return Err(error.into()) };
+                    let Some(grant) = asking.break_glass() else { return Err(error) };
                     tracing::warn!(
                         "{why}; a certificate expires at {end}: going on WITHOUT the lease (lease.break-glass)"
                     );
                     return Ok((grant, Some(error)));
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
             let own = [hook.as_fd(), self.owner.as_fd(), self.signals.as_fd()];
             let sources: Vec<_> = own.into_iter().chain(asking.source()).collect();

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::calls::HookCall;
-use super::{End, Error, Keeper, still_local};
+use super::{End, Keeper};
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
 use crate::base::exit::{CarriesExit, Exit};
@@ -21,6 +21,7 @@ use crate::renewal::keep::recorder;
 use crate::renewal::keeper::{self, Channel};
 use crate::renewal::messages::{HookRequest, Reply};
 use crate::renewal::right;
+use crate::renewal::{Error, still_local};
 use crate::switch::commit;
 use crate::switch::give_back::give_back;
 use crate::switch::journal;

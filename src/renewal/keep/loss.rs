@@ -4,10 +4,11 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 
 use super::calls::HOOK_PATIENCE;
-use super::{End, Error, Keeper, tell_breaker};
+use super::{End, Keeper, tell_breaker};
 use crate::base::cause::chain;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::history::record::Event;
+use crate::renewal::Error;
 use crate::renewal::keeper;
 use crate::renewal::messages::{HookMessage, HookRequest, Reply};
 

@@ -8,12 +8,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
+use super::Keeper;
 use super::calls::{AFTER_A_FAILURE, HookCall};
-use super::{Error, Keeper};
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
 use crate::base::process::{self, PidFd, Signal};
 use crate::base::threads;
+use crate::renewal::Error;
 use crate::renewal::keeper;
 use crate::renewal::messages::{HookRequest, Reply};
 use crate::switch::commit;
@@ -31,7 +32,7 @@ impl Keeper<'_> {
         bell: Option<BorrowedFd<'_>>,
         listener: &UnixListener,
     ) -> Result<Result<SwitchReport, report::Error>, Error> {
-        let setup = |error| Error::Keeper(keeper::Error::Setup("begin the switch", error));
+        let setup = |error| Error::Setup("begin the switch", error);
         let (done, end) = io::pipe().map_err(setup)?;
         let (settings, outset) = (self.settings.clone(), options.outset.clone());
         let work = move || {

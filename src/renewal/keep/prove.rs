@@ -8,14 +8,14 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixListener;
 
 use super::unnamed::unnamed;
-use super::{Error, Keeper, recorder};
+use super::{Keeper, recorder};
 use crate::base::cause::chain;
 use crate::base::clock::Stopwatch;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::names::{Hostname, Route, Webroot};
 use crate::history::record::{Event, Omission as LeftOutRecord};
+use crate::renewal::Error;
 use crate::renewal::messages::{Extent, LeftOut, Names, Needed, Reply};
-use crate::renewal::right;
 use crate::switch::commit;
 use crate::switch::order::{self, Options, Order, SwitchReport};
 use crate::switch::public;
@@ -126,7 +126,7 @@ impl Keeper<'_> {
     }
 
     /// What certbot is to be told: to go on, with what it will fail with named, or to stop.
-    pub(super) fn judged(&mut self, begun: &Begun, without: Option<&right::Error>) -> Reply {
+    pub(super) fn judged(&mut self, begun: &Begun, without: Option<&Error>) -> Reply {
         let had_any = !self.run.is_empty();
         let why = |needed: &Needed| {
             let of_route = |left: &&order::LeftOutRoute| needed.routes.contains(&left.route);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{End, Error, Keeper};
+use super::{End, Keeper};
 use crate::base::cause::chain;
 use crate::base::certificate;
 use crate::base::clock::Stopwatch;
@@ -15,6 +15,7 @@ use crate::certbot::log::Log;
 use crate::config::Settings;
 use crate::history::file::{Recorder, Start};
 use crate::history::record::{By, Deployed as DeployedRecord, Event, Kind, Switched};
+use crate::renewal::Error;
 use crate::renewal::certificates::Certificates;
 use crate::renewal::messages::{Deployment, Names, Reply, Task};
 use crate::renewal::right::Grant;

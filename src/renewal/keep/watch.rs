@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::Duration;
 
-use super::{Error, Keeper};
+use super::Keeper;
 use crate::base::threads;
+use crate::renewal::Error;
 use crate::renewal::keeper;
 
 impl Keeper<'_> {
@@ -18,7 +19,7 @@ impl Keeper<'_> {
         bell: Option<BorrowedFd<'_>>,
         work: impl FnOnce() -> T,
     ) -> Result<T, Error> {
-        let setup = |error| Error::Keeper(keeper::Error::Setup("watch its hook", error));
+        let setup = |error| Error::Setup("watch its hook", error);
         let (end, done) = io::pipe().map_err(setup)?;
         let end = end.as_fd();
         thread::scope(|scope| {
