@@ -8,9 +8,7 @@ use clap::Args;
 
 use super::output::width;
 use super::{Error, person, print, print_done};
-use crate::base::cause::chain;
 use crate::base::columns::Width;
-use crate::base::exit::{CarriesExit, Exit};
 use crate::base::lock::Lock;
 use crate::base::names::near::nearest;
 use crate::base::names::{Hostname, Route, Webroot};
@@ -87,10 +85,7 @@ impl Switch {
                 Wish::Peer(which) => give_back::give_back(settings, which, &Reload::Never),
             };
             record.record(keep::recorder::switched(&outcome));
-            match &outcome {
-                Ok(_) => record.end(Exit::Done.code(), ""),
-                Err(error) => record.end(error.exit().code(), &chain(error)),
-            }
+            record.end_as(&outcome);
             let report = outcome?;
             notes(&report);
             print_done(&summary(&report, &self.names, width()))?;

@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::base::cause::chain;
 use crate::base::clock;
+use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::host;
 use crate::base::lock;
@@ -113,6 +114,17 @@ impl Recorder {
         }
         self.flush();
         self.write(&[self.entry(Event::Ended { exit, text: text.to_owned() })], true);
+    }
+
+    /// The same of what was done, or why not.
+    pub fn end_as<T, E>(self, outcome: &Result<T, E>)
+    where
+        E: std::error::Error + CarriesExit + 'static,
+    {
+        match outcome {
+            Ok(_) => self.end(Exit::Done.code(), ""),
+            Err(error) => self.end(error.exit().code(), &chain(error)),
+        }
     }
 
     fn entry(&self, event: Event) -> LogEntry {

@@ -60,14 +60,12 @@ pub struct Call {
 /// unless this succeeds. What a person at a shell has to know comes back.
 pub fn pre(context: &Context, call: &Call, line: &Line) -> Result<Option<String>, Error> {
     let done = start(context, call, line);
-    if let Err(error) = &done
-        && !matches!(error, Error::Refused(_))
-    {
+    if !matches!(done, Ok(_) | Err(Error::Refused(_))) {
         // No keeper wrote it down.
         let by = process::parent(line.charge.hook.pid).ok().flatten();
         let start = Start { by: by.map(recorder::named).unwrap_or_default(), ..Start::default() };
         let record = Recorder::hold_back(&context.settings, Kind::Renewal, start);
-        record.end(error.exit().code(), &chain(error));
+        record.end_as(&done);
     }
     done
 }

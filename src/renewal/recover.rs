@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::base::cause::chain;
 use crate::base::clock::Deadline;
-use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::process;
 use crate::certbot;
@@ -147,16 +146,9 @@ pub(super) fn give_back_under(settings: &Settings, _right: Right) -> Result<(), 
     // The same every few minutes would push all else out of the history.
     let failure = outcome.as_ref().err().map(|error| chain(error));
     let is_news = said::is_news(&settings.state_directory, "recovery", failure.as_deref());
-    match &outcome {
-        Ok(_) => {
-            record.record(switched);
-            record.end(Exit::Done.code(), "");
-        }
-        Err(error) if is_news => {
-            record.record(switched);
-            record.end(error.exit().code(), &chain(error));
-        }
-        Err(_) => {}
+    if outcome.is_ok() || is_news {
+        record.record(switched);
+        record.end_as(&outcome);
     }
     let report = outcome?;
     commit::log(settings, &report);

@@ -109,14 +109,14 @@ impl Asked {
             .collect()
     }
 
-    /// Whether a certificate that Apache names was replaced since it loaded its configuration, and
-    /// it outlives loading that. certbot moves the links to what an interrupted run left when it
-    /// next reads the lineage (`ensure_deployed`, storage.py), and calls no hook for it.
+    /// Whether a certificate that Apache names was replaced since it loaded its configuration.
+    /// certbot moves the links to what an interrupted run left when it next reads the lineage
+    /// (`ensure_deployed`, storage.py), and calls no hook for it.
     pub fn has_newer_certificate(&self, server: &Server) -> bool {
         let Ok(dump) = &self.dump else { return false };
         let Ok(loaded) = server.loaded_at(Path::new(&dump.pid_file)) else { return false };
         let is_newer = |path: &PathBuf| files::changed_itself(path).is_ok_and(|at| at > loaded);
-        loadable::certificates(dump).iter().any(is_newer) && self.may_be_loaded(server).is_ok()
+        loadable::certificates(dump).iter().any(is_newer)
     }
 
     /// Whether Apache outlives loading it, as far as that can be seen.

@@ -7,7 +7,7 @@ use super::{End, Keeper};
 use crate::base::cause::chain;
 use crate::base::certificate;
 use crate::base::clock::Stopwatch;
-use crate::base::exit::{CarriesExit, Exit};
+use crate::base::exit::Exit;
 use crate::base::files;
 use crate::base::names::Hostname;
 use crate::base::process::{self, Process};
@@ -157,7 +157,7 @@ impl Keeper<'_> {
                 self.record.end(exit.code(), &lines.join("; "));
             }
             Ok(()) => self.record.end(self.told.exit, &self.told.text),
-            Err(error) => self.record.end(error.exit().code(), &chain(error)),
+            Err(_) => self.record.end_as(outcome),
         }
     }
 }

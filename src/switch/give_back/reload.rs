@@ -54,19 +54,25 @@ pub(super) fn reload(run: &mut ReturnRun<'_>) -> Result<(), Error> {
     let is_all = run.remaining().is_empty() && run.damage().is_empty();
     // Lines that somebody else took out: whether Apache knows, only a reload makes sure.
     let vanished = is_all && since.is_some();
+    let is_due = !run.replaced().is_empty() || *pending || vanished;
     let is_wanted = match run.load {
         Reload::Never => false,
         Reload::ForCertificates => asked.has_newer_certificate(server),
         Reload::Always(_) => true,
     };
-    if run.replaced().is_empty() && !pending && !vanished && !is_wanted {
+    if !is_due && !is_wanted {
+        return Ok(());
+    }
+    let may_be_loaded = asked.may_be_loaded(server);
+    // A certificate that Apache would not outlive is left to whoever mends it.
+    if !is_due && *run.load == Reload::ForCertificates && may_be_loaded.is_err() {
         return Ok(());
     }
     let unloaded = asked.unloaded(server, files).into_iter();
     run.notes.extend(unloaded.filter(|note| !run.notes.contains(note)).collect::<Vec<_>>());
     run.signalled = false;
     let signalled = &mut run.signalled;
-    let told = asked.may_be_loaded(server).and_then(|()| {
+    let told = may_be_loaded.and_then(|()| {
         apply::reload(server, run.settings.proof_time, || {
             asked.watched.still()?;
             *signalled = true;
