@@ -36,7 +36,6 @@ mod reload;
 pub struct ReturnRun<'a> {
     settings: &'a Settings,
     which: &'a Return,
-    /// When Apache loads its files although none changes.
     load: &'a Reload,
     /// The running Apache.
     server: Option<Server>,
