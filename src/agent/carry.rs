@@ -25,15 +25,23 @@ use crate::check::look::{CalledOff, look};
 use crate::check::own;
 use crate::check::own_report::report;
 use crate::config::Settings;
+use crate::fleet::link;
 use crate::fleet::plant::plant;
 use crate::fleet::protocol::{self, AgentAnswer, AgentOrder, MAX_ORDER};
+use crate::lease::conversation;
 
-/// Why an order was not carried out.
+/// Why a caller was not served, or its order not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No order came, or nobody hears the answer.
     #[error("no coordinator to talk to")]
     Caller(#[source] io::Error),
+    /// The lease.
+    #[error(transparent)]
+    Lease(#[from] conversation::Error),
+    /// The way to the agent.
+    #[error(transparent)]
+    Relay(#[from] link::Error),
     /// The order.
     #[error("the coordinator's order cannot be followed")]
     Order(#[from] protocol::Error),
@@ -87,9 +95,10 @@ pub enum Error {
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
+            Self::Lease(error) => error.exit(),
+            Self::Relay(error) => error.exit(),
             Self::Order(error) => error.exit(),
-            Self::Command(error) => error.exit(),
-            Self::Session(error) => error.exit(),
+            Self::Command(error) | Self::Session(error) => error.exit(),
             Self::File(error) => error.exit(),
             Self::Busy { .. } => Exit::Busy,
             Self::Caller(_)

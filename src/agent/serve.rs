@@ -1,32 +1,12 @@
 //! flow: `certbaton serve`: the lease for another host, or an order of it for the agent of this one.
 
-use crate::base::exit::{CarriesExit, Exit};
+use crate::agent::carry::Error;
+use crate::base::exit::Exit;
 use crate::base::names::HostLabel;
 use crate::config::Settings;
 use crate::fleet::protocol::{self, AgentAnswer};
 use crate::fleet::relay;
-use crate::lease::{conversation, greeting};
-
-/// Why a caller was not served to the end.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The lease.
-    #[error(transparent)]
-    Lease(#[from] conversation::Error),
-    /// The agent.
-    #[error(transparent)]
-    Relay(#[from] relay::Error),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Lease(error) => error.exit(),
-            Self::Relay(error) => error.exit(),
-        }
-    }
-}
+use crate::lease::greeting;
 
 /// Serves one caller. With `renew`, the first line may be a coordinator's order.
 pub fn serve(settings: &Settings, caller: &HostLabel, renew: bool) -> Result<(), Error> {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use super::output;
 use crate::agent::carry;
-use crate::agent::serve;
 use crate::base::cause::chain;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
@@ -96,7 +95,7 @@ pub enum Error {
     /// A limit of the caller's.
     #[error(transparent)]
     Limited(#[from] inherited::Limited),
-    /// The agent.
+    /// The agent, or who answers another host.
     #[error(transparent)]
     Agent(#[from] carry::Error),
     /// The coordinator.
@@ -108,9 +107,6 @@ pub enum Error {
     /// A run that is not remembered.
     #[error("unknown run {0}; certbaton status --history lists the runs of this host")]
     NoRun(RunId),
-    /// The arbiter.
-    #[error(transparent)]
-    Serve(#[from] serve::Error),
     /// Standard output.
     #[error(transparent)]
     Output(#[from] output::Error),
@@ -183,7 +179,6 @@ impl CarriesExit for Error {
             Self::Limited(error) => error.exit(),
             Self::Agent(error) => error.exit(),
             Self::Coordinate(error) => error.exit(),
-            Self::Serve(error) => error.exit(),
             Self::Output(error) => error.exit(),
             Self::Setup(error) => error.exit(),
             Self::NoNames

@@ -1,5 +1,6 @@
 //! flow: from the coordinator to the agent of one host: started here, or reached by ssh.
 
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -66,6 +67,9 @@ pub enum Error {
     /// A word.
     #[error("its answer cannot be used")]
     Wire(#[from] protocol::Error),
+    /// A pipe.
+    #[error("the way to the agent broke")]
+    Pipe(#[source] io::Error),
     /// The last word.
     #[error("another answer than to the question")]
     Another,
@@ -99,6 +103,7 @@ impl CarriesExit for Error {
             Self::Refused { exit, .. } => Exit::from_code(*exit),
             Self::NoWay
             | Self::Broken(_)
+            | Self::Pipe(_)
             | Self::Another
             | Self::NotServe
             | Self::Version(_)
@@ -310,7 +315,6 @@ mod tests {
     use super::*;
     use crate::base::command::dialogue::Broken;
     use crate::fleet::protocol::LookOrder;
-    use std::io;
     use std::os::fd::AsFd;
 
     fn way(script: &str) -> Way {

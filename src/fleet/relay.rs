@@ -3,7 +3,6 @@
 //! For `certbaton serve --renew`, which runs as an unprivileged user. One fixed
 //! command may become root (sudoers); the order is data on its standard input.
 
-use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,34 +11,10 @@ use crate::base::caller::Caller;
 use crate::base::cause::chain;
 use crate::base::command::Program;
 use crate::base::command::piped::{Next, Piped};
-use crate::base::exit::{CarriesExit, Exit};
+use crate::base::exit::Exit;
 use crate::base::process;
+use crate::fleet::link::Error;
 use crate::fleet::protocol::{self, AgentAnswer, MAX_ANSWER};
-
-/// Why an order was not handed on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Our own program, or sudo.
-    #[error(transparent)]
-    Process(#[from] process::Error),
-    /// A pipe.
-    #[error("the way to the agent broke")]
-    Pipe(#[source] io::Error),
-    /// A word.
-    #[error(transparent)]
-    Wire(#[from] protocol::Error),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Process(error) => error.exit(),
-            Self::Wire(error) => error.exit(),
-            Self::Pipe(_) => Exit::Failed,
-        }
-    }
-}
 
 /// Runs the agent with `order`, one line, and copies its answers until it ends.
 ///
@@ -121,6 +96,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 mod tests {
     use super::*;
     use std::fs::File;
+    use std::io;
     use std::io::{BufRead, BufReader};
     use std::os::fd::OwnedFd;
 
