@@ -1,13 +1,13 @@
 //! flow: `renew-coordinate`: all hosts of a name renew one after another, watched and verified.
 //!
 //! It orders; the lease excludes. On each host an agent does what it is asked;
-//! what to ask is decided in [`sequence`], for all hosts before any is asked.
+//! what to ask is decided in [`decision`], for all hosts before any is asked.
 
 pub mod coordination;
+pub mod decision;
 pub mod foretold;
 mod host_renewal;
 pub mod outcome;
-pub mod sequence;
 pub mod shared;
 pub mod verified;
 
@@ -32,8 +32,8 @@ use crate::check::own;
 use crate::config::Settings;
 use crate::config::context::Context;
 use crate::coordinate::coordination::{Coordination, Served};
+use crate::coordinate::decision::{Sequence, Surveyed, Wish};
 use crate::coordinate::host_renewal::Done;
-use crate::coordinate::sequence::{Sequence, Surveyed, Wish};
 use crate::coordinate::verified::{KnownHosts, Look};
 use crate::fleet::host_report::HostReport;
 use crate::fleet::hosts::{HostAnswer, Hosts};
@@ -139,9 +139,9 @@ impl Coordinator<'_> {
         let wish = self.wish;
         let mut surveyed = self.survey_all();
         let limit = self.settings.duplicates_per_week;
-        let mut plan = sequence::plan(&surveyed, wish, limit, clock::now());
+        let mut plan = decision::plan(&surveyed, wish, limit, clock::now());
         if plan.refused.is_none() && self.foretell(&plan, &mut surveyed) {
-            plan = sequence::plan(&surveyed, wish, limit, clock::now());
+            plan = decision::plan(&surveyed, wish, limit, clock::now());
         }
         // What is so until somebody changes it, certbot's version for one, is said once.
         let lasts: BTreeSet<String> = surveyed.iter().flat_map(lasting).collect();

@@ -3,7 +3,7 @@
 //! `renew-coordinate`, `check` and `status` ask all hosts the same way, the one
 //! that they run on included. Nothing here decides what to ask.
 
-pub mod budget;
+pub mod duplicates;
 pub mod host_report;
 pub mod hosts;
 pub mod inspection;

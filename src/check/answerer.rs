@@ -17,7 +17,7 @@ use crate::apache::vhosts::Vhost;
 use crate::base::names::{Hostname, Webroot};
 use crate::switch::plan::{Configuration, answering_vhosts};
 
-mod stateless;
+mod fileless;
 #[cfg(test)]
 mod tests;
 
@@ -115,7 +115,7 @@ fn first<'a>(
     let goes_on = is_here || found.fate == Handling::Passed;
     let mut later = walk.claims.iter().filter(|claim| is_here || goes_on && claim.is_for_any());
     let later = later.find_map(|claim| Some(answer(claim, takes_late(claim, request)?)));
-    Some(stateless::or(later.unwrap_or(found), vhost, &walk.levels))
+    Some(fileless::or(later.unwrap_or(found), vhost, &walk.levels))
 }
 
 /// What becomes of a request, and where it leads.

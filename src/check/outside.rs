@@ -19,7 +19,7 @@ use crate::check::culprit::record;
 use crate::check::matrix::{AddressSeen, Gathered, HostSeen, Matrix, NameRow};
 use crate::check::schedule;
 use crate::check::unreachable;
-use crate::fleet::budget::Budget;
+use crate::fleet::duplicates::Budget;
 use crate::fleet::host_report::LineageReport;
 use crate::fleet::judged;
 use crate::fleet::mismatch::{Comparison, mismatch};

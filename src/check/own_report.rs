@@ -31,7 +31,7 @@ use crate::fleet::host_report::{
 use crate::fleet::last_result;
 use crate::fleet::protocol::LookOrder;
 use crate::history::file;
-use crate::history::run::{self, Local, Run};
+use crate::history::runs::{self, Local, Run};
 
 /// Looks at this host, no further than `order` wants: a survey asks certbot itself, which takes
 /// Python half a second; a status reads the history and asks the arbiter and what is served here.
@@ -173,7 +173,7 @@ impl Look<'_> {
         }
         match file::read(&self.settings.state_directory) {
             Ok(history) => {
-                (run::runs(&history.entries, file::is_alive), run::local(&history.entries))
+                (runs::runs(&history.entries, file::is_alive), runs::local(&history.entries))
             }
             Err(error) => {
                 notes.push(chain(&error));

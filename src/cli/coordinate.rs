@@ -16,7 +16,7 @@ use crate::base::names::HostLabel;
 use crate::base::signals;
 use crate::base::terminal;
 use crate::coordinate::coordination::{CoordinatedLineage, Coordination, Served, ServedVerdict};
-use crate::coordinate::sequence::Wish;
+use crate::coordinate::decision::Wish;
 use crate::coordinate::{Notice, coordinate};
 use crate::fleet::protocol::LineageName;
 

@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::config::context::Context;
 use crate::history::file;
 use crate::history::record::RunId;
-use crate::history::run::runs;
+use crate::history::runs::runs;
 use crate::status::asking::gather;
 use crate::status::printed::{self, Colour};
 use crate::status::timeline::{OneRun, Runs, list};

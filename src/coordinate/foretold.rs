@@ -17,7 +17,7 @@ use crate::check::bounds::Bounds;
 use crate::check::gather::gather;
 use crate::check::matrix::{Gathered, Matrix};
 use crate::check::verdict::{Fate, verdict};
-use crate::coordinate::sequence::{Decision, Sequence, Surveyed};
+use crate::coordinate::decision::{Decision, Sequence, Surveyed};
 use crate::coordinate::shared;
 use crate::fleet::hosts::Hosts;
 
@@ -149,8 +149,8 @@ mod tests {
     use jiff::{SignedDuration, Timestamp};
 
     use super::*;
-    use crate::coordinate::sequence::tests::{lineage, report};
-    use crate::coordinate::sequence::{Wish, plan};
+    use crate::coordinate::decision::tests::{lineage, report};
+    use crate::coordinate::decision::{Wish, plan};
     use crate::fleet::protocol::LineageName;
 
     fn surveyed() -> Vec<Surveyed> {

@@ -13,10 +13,10 @@ use crate::base::exit::Exit;
 use crate::base::names::{HostLabel, Hostname};
 use crate::check::own_report;
 use crate::coordinate::coordination::{CoordinatedHost, CoordinatedLineage};
+use crate::coordinate::decision::{self, HostPlan, Surveyed};
 use crate::coordinate::outcome::{LineageOutcome, Tried, outcome};
-use crate::coordinate::sequence::{self, HostPlan, Surveyed};
 use crate::coordinate::shared;
-use crate::fleet::budget::Budget;
+use crate::fleet::duplicates::Budget;
 use crate::fleet::host_report::{HostReport, LineageReport};
 use crate::fleet::link;
 use crate::fleet::protocol::{LookOrder, Renewed};
@@ -155,7 +155,7 @@ impl Coordinator<'_> {
         };
         let (old, new) = (lineages_of(before), lineages_of(after));
         let budget =
-            Budget::new(sequence::known(after), self.settings.duplicates_per_week, clock::now());
+            Budget::new(decision::known(after), self.settings.duplicates_per_week, clock::now());
         let done = done.get(&host.name);
         let lineages = host.lineages.iter().map(|(name, decision)| {
             let of =

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::coordinate::sequence::Decision;
+use crate::coordinate::decision::Decision;
 
 /// What became of a lineage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

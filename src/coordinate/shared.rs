@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::base::names::{HostLabel, Hostname};
 use crate::base::text::few;
-use crate::coordinate::sequence::Surveyed;
+use crate::coordinate::decision::Surveyed;
 use crate::fleet::host_report::HostReport;
 
 /// How the routes of a host are after it was asked to renew.
@@ -72,7 +72,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::coordinate::sequence::tests::{lineage, local, report};
+    use crate::coordinate::decision::tests::{lineage, local, report};
 
     fn name(text: &str) -> Hostname {
         Hostname::parse(text).unwrap()

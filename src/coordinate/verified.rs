@@ -303,7 +303,7 @@ const ALL: Duration = Duration::from_mins(5);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coordinate::sequence::tests::{lineage, report};
+    use crate::coordinate::decision::tests::{lineage, report};
 
     fn known(hosts: &[(HostLabel, HostReport)]) -> KnownHosts {
         KnownHosts {

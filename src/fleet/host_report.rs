@@ -14,7 +14,7 @@ use crate::base::names::Hostname;
 use crate::base::text::span;
 pub use crate::certbot::due::Due;
 use crate::history::record::RunId;
-use crate::history::run::Run;
+use crate::history::runs::Run;
 
 /// The directories of certbot's `renewal-hooks`.
 pub const HOOKS: [&str; 3] = ["pre", "deploy", "post"];

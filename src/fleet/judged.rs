@@ -160,7 +160,7 @@ const YEARS: SignedDuration = SignedDuration::from_hours(40 * 366 * 24);
 mod tests {
     use super::*;
     use crate::base::names::Hostname;
-    use crate::coordinate::sequence::tests::{lineage, report};
+    use crate::coordinate::decision::tests::{lineage, report};
     use crate::fleet::host_report::Issued;
     use crate::status::sample;
 

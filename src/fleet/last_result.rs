@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::base::names::Hostname;
 use crate::fleet::host_report::{LastResult, LineageResult, LocalRoute};
 use crate::history::record::Kind;
-use crate::history::run::{Local, Outcome, Run};
+use crate::history::runs::{Local, Outcome, Run};
 
 /// The last run that was to renew something: `recover`, which comes after a death, does not hide it.
 pub fn last_run(runs: &[Run]) -> Option<&Run> {
@@ -104,7 +104,7 @@ pub fn routes(
 mod tests {
     use super::*;
     use crate::history::record::{Deployed, RunId};
-    use crate::history::run::NotRenewed;
+    use crate::history::runs::NotRenewed;
     use crate::status::sample;
     use jiff::SignedDuration;
 

@@ -105,7 +105,7 @@ impl LineageReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coordinate::sequence::tests::lineage;
+    use crate::coordinate::decision::tests::lineage;
 
     #[test]
     fn each_cause_has_its_words_and_a_certificate_without_the_name_is_always_a_problem() {

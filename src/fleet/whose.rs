@@ -48,7 +48,7 @@ pub const RECORD: &str = "let the record name an address that a host has now; wh
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coordinate::sequence::tests::{lineage, report};
+    use crate::coordinate::decision::tests::{lineage, report};
 
     #[test]
     fn an_address_is_an_interfaces_else_the_certificates_else_the_silent_hosts() {

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::fleet::host_report::{HostReport, LineageReport};
-use crate::history::run::Outcome;
+use crate::history::runs::Outcome;
 use crate::monitor::exposition::Exposition;
 use crate::status::overview::{HostStatus, Overview, Urgency};
 

@@ -13,7 +13,7 @@ use crate::check::schedule;
 use crate::config::Thresholds;
 use crate::fleet::host_report::{HostReport, LastResult, LineageReport, LineageResult};
 use crate::history::record::Kind;
-use crate::history::run::{Outcome, Run};
+use crate::history::runs::{Outcome, Run};
 use crate::status::overview::{HostStatus, Overview, Urgency, Wrong};
 
 /// Everything that is wrong, worst first.

@@ -7,7 +7,7 @@ use crate::base::harmless;
 use crate::base::text::{Table, span};
 use crate::config::Thresholds;
 use crate::fleet::host_report::{HostReport, LineageReport, LineageResult};
-use crate::history::run::Outcome;
+use crate::history::runs::Outcome;
 use crate::renewal::right::described;
 use crate::status::judgement::{age, minute};
 use crate::status::overview::{HostStatus, LeaseStatus, Overview, Urgency};

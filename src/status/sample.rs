@@ -8,7 +8,7 @@ use crate::fleet::host_report::{
     Versions,
 };
 use crate::history::record::{By, Kind, RunId};
-use crate::history::run::{Outcome, Run};
+use crate::history::runs::{Outcome, Run};
 use crate::status::overview::{HostStatus, LeaseStatus, Overview};
 
 /// The time of the status.

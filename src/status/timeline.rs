@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::base::columns::{Width, columns};
 use crate::base::harmless;
 use crate::history::record::{Deployed, Event, LogEntry, Switched};
-use crate::history::run::Run;
+use crate::history::runs::Run;
 
 /// What `certbaton status --history --json` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use crate::base::process::Process;
     use crate::history::record::{By, Kind, RunId, Step};
-    use crate::history::run::runs;
+    use crate::history::runs::runs;
 
     fn entries() -> Vec<LogEntry> {
         let at = |millis: i64| Timestamp::from_millisecond(1_700_000_000_000 + millis).unwrap();

@@ -18,7 +18,7 @@ use crate::certbot::running::LOCK_FILE;
 use crate::check::own_report;
 use crate::check::this_host::{self, serials};
 use crate::config::Settings;
-use crate::fleet::budget::Budget;
+use crate::fleet::duplicates::Budget;
 use crate::fleet::host_report::LineageReport;
 use crate::fleet::protocol::{self, AgentAnswer, MAX_TEXT, RenewalOrder, Renewed};
 

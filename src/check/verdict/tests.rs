@@ -13,7 +13,7 @@ use crate::ca::sight::{
 };
 use crate::check::health::{self, Vitals};
 use crate::check::matrix::{Gathered, HostSeen, Told};
-use crate::coordinate::sequence::tests::{lineage, local, report};
+use crate::coordinate::decision::tests::{lineage, local, report};
 use crate::fleet::host_report::Issued;
 use crate::fleet::inspection::{Answerer, Directive, InspectedName, Inspection};
 

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::history::record::Switched;
-use crate::history::run::{Outcome, runs};
+use crate::history::runs::{Outcome, runs};
 
 fn settings(directory: &Path) -> Settings {
     Settings {

@@ -2,7 +2,7 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::check::health::{self, Vitals};
-use crate::history::run::Outcome;
+use crate::history::runs::Outcome;
 use crate::status::sample::{healthy, lineage, local, now};
 
 fn judged(change: impl FnOnce(&mut Overview)) -> (u8, Vec<(String, Urgency)>) {

@@ -34,7 +34,7 @@ fn a_coordination_says_which_host_renewed_what() {
     let run = overview.hosts[1].found.as_mut().unwrap().last_run.as_mut().unwrap();
     run.kind = Some(crate::history::record::Kind::Coordination);
     run.switched.clear();
-    let renewed = |host: &str| crate::history::run::HostRun {
+    let renewed = |host: &str| crate::history::runs::HostRun {
         host: host.into(),
         renewed: vec!["git".into()],
         failure: None,

@@ -4,7 +4,7 @@ use crate::base::finding::Finding;
 use crate::check::matrix::Gathered;
 use crate::check::summary::summary;
 use crate::check::verdict::tests::healthy;
-use crate::coordinate::sequence::tests::lineage;
+use crate::coordinate::decision::tests::lineage;
 use jiff::Timestamp;
 
 fn text(gathered: &Gathered) -> String {

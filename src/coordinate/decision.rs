@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::base::names::{HostLabel, Hostname};
 use crate::base::text::span;
-use crate::fleet::budget::Budget;
+use crate::fleet::duplicates::Budget;
 use crate::fleet::host_report::{Due, HOOKS, HostReport, LineageReport};
 use crate::fleet::protocol::{LineageName, RenewalOrder};
 
