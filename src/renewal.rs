@@ -25,6 +25,7 @@ pub mod keeper;
 pub mod messages;
 pub mod recover;
 pub mod right;
+pub mod still_needed;
 mod stopped;
 mod unfinished;
 

@@ -15,6 +15,7 @@
 //! | [`machine`] | systemd, the user certbaton, sudo |
 //! | [`openssh`] | OpenSSH's programs |
 //! | [`discovered`] | what a set-up finds out by itself |
+//! | [`consent`] | whether what was shown is done |
 //! | [`perform`] | shown, agreed to, done |
 //! | [`install`] | what an installation needs beside its programs |
 //! | [`init`] | one of two hosts that share a lease |
@@ -25,6 +26,7 @@ pub mod adopt;
 pub mod apache_files;
 pub mod change;
 pub mod configuration;
+pub mod consent;
 pub mod discovered;
 pub mod error;
 pub mod init;

@@ -129,8 +129,23 @@ pub fn issuer(directory: &str) -> Option<&'static str> {
     known.into_iter().find(|(domain, _)| is_below(domain)).map(|(_, issuer)| issuer)
 }
 
+/// The CAA records that count for `name`: its own, else its nearest parent's (RFC 8659 §3), as `ask`
+/// tells them. An error on the way could hide some, and stops (`selectCAA`).
+pub fn relevant<E>(
+    name: &Hostname,
+    ask: impl Fn(&Hostname) -> Result<Vec<CaaRecord>, E>,
+) -> Result<Option<Relevant>, E> {
+    for at in climb(name) {
+        let records = ask(&at)?;
+        if !records.is_empty() {
+            return Ok(Some(Relevant { at, records }));
+        }
+    }
+    Ok(None)
+}
+
 /// `name` and its parents up to the top-level domain, in the order in which they count.
-pub fn climb(name: &Hostname) -> Vec<Hostname> {
+fn climb(name: &Hostname) -> Vec<Hostname> {
     let starts = name.as_str().match_indices('.').map(|(at, _)| at + 1);
     let texts = [0].into_iter().chain(starts).filter_map(|start| name.as_str().get(start..));
     texts.filter_map(|text| Hostname::parse(text).ok()).collect()

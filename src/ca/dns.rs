@@ -162,20 +162,13 @@ impl Nameservers {
         })
     }
 
-    /// The CAA records that count for `name`: its own, else its nearest parent's (RFC 8659 §3).
-    /// An error on the way could hide some, and stops (`selectCAA`).
+    /// The CAA records that count for `name`.
     pub fn relevant_caa(
         &self,
         name: &Hostname,
         deadline: &Deadline,
     ) -> Result<Option<Relevant>, Error> {
-        for at in caa::climb(name) {
-            let records = self.caa(&at, deadline)?.records();
-            if !records.is_empty() {
-                return Ok(Some(Relevant { at, records }));
-            }
-        }
-        Ok(None)
+        caa::relevant(name, |at| Ok(self.caa(at, deadline)?.records()))
     }
 
     fn both(&self, host: &Hostname, deadline: &Deadline) -> Result<Vec<IpAddr>, Error> {

@@ -17,10 +17,10 @@ use crate::check::matrix::Matrix;
 use crate::config::Settings;
 use crate::config::context::Context;
 use crate::render::description::Description;
-use crate::render::gateway::{MARK, Rendered, gateway};
 use crate::render::layout::Layout;
 use crate::render::layout_in_place::{self, Arrangement, Proof};
 use crate::render::strings::Credential;
+use crate::render::{MARK, Rendered, gateway};
 
 /// Prints the files unless `--to` is given. Only `--check` needs root and a network.
 #[derive(Debug, Args)]

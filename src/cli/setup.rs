@@ -14,12 +14,12 @@ use crate::base::exit::Exit;
 use crate::base::names::{Destination, HostLabel, Hostname};
 use crate::config::context::Context;
 use crate::config::{self, Settings};
+use crate::setup::consent::{Consent, Person};
 use crate::setup::error::Error as Refusal;
 use crate::setup::init::{self, HomeOptions, InitCall, NextStep};
 use crate::setup::install::install;
 use crate::setup::keys::{CallerKey, Fingerprint, SSH_PORT};
 use crate::setup::openssh::{Login, Terminal};
-use crate::setup::perform::{Consent, Person};
 use crate::setup::role::Role;
 use crate::setup::uninstall::uninstall;
 

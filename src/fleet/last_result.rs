@@ -1,13 +1,10 @@
-//! pure: what the history says of a host now: its last run, each lineage's last result, who switched what.
-
-use std::collections::BTreeMap;
+//! pure: what the history says of a host now: its last run, each lineage's last result.
 
 use jiff::Timestamp;
 
-use crate::base::names::Hostname;
-use crate::fleet::host_report::{LastResult, LineageResult, LocalRoute};
+use crate::fleet::host_report::{LastResult, LineageResult};
 use crate::history::record::Kind;
-use crate::history::runs::{Local, Outcome, Run};
+use crate::history::runs::{Outcome, Run};
 
 /// The last run that was to renew something: `recover`, which comes after a death, does not hide it.
 pub fn last_run(runs: &[Run]) -> Option<&Run> {
@@ -78,26 +75,6 @@ fn of_run(run: &Run, lineage: &str, renews_from: Option<Timestamp>) -> Option<La
         Outcome::Failed if !run.not_renewed.is_empty() => None,
         Outcome::Failed | Outcome::Died => Some(told(LineageResult::Failed, Some(run.words()))),
     }
-}
-
-/// The names that are local now, with since when and by whom; `since` where the history does not know.
-pub fn routes(
-    names: &[Hostname],
-    switched: &BTreeMap<String, Local>,
-    runs: &[Run],
-    since: Option<Timestamp>,
-) -> Vec<LocalRoute> {
-    let route = |name: &Hostname| {
-        let local = switched.get(name.as_str());
-        let run = local.and_then(|local| runs.iter().find(|run| run.id == local.run));
-        LocalRoute {
-            name: name.clone(),
-            since: local.map(|local| local.since).or(since),
-            run: local.map(|local| local.run.clone()),
-            by: run.filter(|run| run.kind.is_some()).map(|run| run.by.text()),
-        }
-    };
-    names.iter().map(route).collect()
 }
 
 #[cfg(test)]
@@ -204,19 +181,5 @@ mod tests {
         let ahead = Run { last: Timestamp::MAX, place: 3, ..sample::run() };
         let failed = Run { outcome: Outcome::Failed, place: 7, ..sample::run() };
         assert_eq!(last_run(&[ahead, failed.clone()]), Some(&failed));
-    }
-
-    #[test]
-    fn a_local_route_is_somebodys() {
-        let run = sample::run();
-        let name = Hostname::parse("a.example").unwrap();
-        let local = Local { since: run.began, run: run.id.clone() };
-        let switched = BTreeMap::from([("a.example".to_owned(), local)]);
-        let names = [name];
-        let known = routes(&names, &switched, std::slice::from_ref(&run), None);
-        assert_eq!(known[0].by.as_deref(), Some("certbot -q renew, process 41"));
-        assert_eq!(known[0].since, Some(run.began));
-        let unknown = routes(&names, &BTreeMap::new(), &[], Some(run.last));
-        assert_eq!((unknown[0].since, &unknown[0].by), (Some(run.last), &None));
     }
 }

@@ -7,12 +7,13 @@ use crate::base::files::displace;
 use crate::config::Settings;
 use crate::config::context::Context;
 use crate::lease::store;
+use crate::setup::consent::{Consent, Person};
 use crate::setup::error::Error;
 use crate::setup::ledger::Ledger;
 use crate::setup::machine;
 use crate::setup::manifest::Manifest;
 use crate::setup::payload::{PROGRAMS, Piece, ProgramDirectory, RECOVER, SUDOERS, pieces};
-use crate::setup::perform::{Consent, Person, SetupOutcome, UNITS, Work, is_timer, perform};
+use crate::setup::perform::{SetupOutcome, UNITS, Work, is_timer, perform};
 use crate::setup::wanted::{Correction, Text, Wanted};
 
 /// Puts hooks, units, sudoers, user and directories in place.

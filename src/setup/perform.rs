@@ -1,6 +1,5 @@
 //! flow: the changes of a set-up: shown, agreed to, made, and what follows from them.
 
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,48 +8,12 @@ use crate::base::files::displace;
 use crate::base::lock::{self, Lock};
 use crate::config::Settings;
 use crate::setup::change::{Change, PreparedChange, What};
+use crate::setup::consent::{Consent, Person};
 use crate::setup::error::Error;
 use crate::setup::ledger::Ledger;
 use crate::setup::payload::SUDOERS;
 use crate::setup::show::Detail;
 use crate::setup::{machine, show};
-
-/// Who is told, and asked.
-pub trait Person {
-    /// Says something; whole lines.
-    fn tell(&mut self, text: &str);
-    /// Asks a question that is answered by yes or no.
-    fn agrees(&mut self, question: &str) -> io::Result<bool>;
-}
-
-/// Whether changes are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consent {
-    /// The person is asked.
-    Ask,
-    /// `--yes`.
-    Given,
-    /// `--dry-run`: none is made.
-    Rehearsal,
-    /// Nobody can be asked.
-    Nobody,
-}
-
-impl Consent {
-    /// Whether what was shown is done now; a rehearsal ends here.
-    pub fn is_given(self, person: &mut dyn Person) -> Result<bool, Error> {
-        match self {
-            Self::Given => Ok(true),
-            Self::Nobody => Err(Error::Nobody),
-            Self::Ask if person.agrees("Do this?").map_err(Error::Answer)? => Ok(true),
-            Self::Ask => Err(Error::Declined),
-            Self::Rehearsal => {
-                person.tell("rehearsed only: nothing was changed\n");
-                Ok(false)
-            }
-        }
-    }
-}
 
 /// What is to be done on this host.
 #[derive(Debug, Default)]

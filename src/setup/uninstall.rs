@@ -12,15 +12,14 @@ use crate::coordinate;
 use crate::lease::question::question;
 use crate::lease::wire::{ArbiterAnswer, Ask};
 use crate::renewal::right;
+use crate::setup::consent::{Consent, Person};
 use crate::setup::error::Error;
 use crate::setup::install::is_packaged;
 use crate::setup::ledger::{Ledger, ORIGINALS};
 use crate::setup::manifest::Restoration;
 use crate::setup::own_hooks::{self, HookEdit, hook_edits};
 use crate::setup::payload::{PROGRAMS, RECOVER, RENEW_TIMER};
-use crate::setup::perform::{
-    Consent, MOMENT, Person, STAMPS, SetupOutcome, exclusive, is_held, is_timer,
-};
+use crate::setup::perform::{MOMENT, STAMPS, SetupOutcome, exclusive, is_held, is_timer};
 use crate::setup::{apache_files, machine};
 use crate::switch::commit;
 use crate::switch::give_back;
