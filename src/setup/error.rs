@@ -10,8 +10,8 @@ use crate::base::files;
 use crate::base::process;
 use crate::certbot::{lineages, scope};
 use crate::config;
+use crate::setup::keys;
 use crate::setup::role::{Doubt, Role};
-use crate::setup::{keys, machine};
 use crate::switch::report;
 
 /// Why not. Unless it says otherwise, nothing was changed.
@@ -159,7 +159,7 @@ pub enum Error {
     /// The rights of a script cannot be seen.
     #[error("cannot look at {}", .0.display())]
     Mode(PathBuf, #[source] io::Error),
-    /// Who holds certbot's lock cannot be seen.
+    /// A program did not start or did not end, or who holds certbot's lock cannot be seen.
     #[error(transparent)]
     Process(#[from] process::Error),
     /// certbot is not there.
@@ -213,9 +213,26 @@ pub enum Error {
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// The machine, or ssh.
-    #[error(transparent)]
-    Machine(#[from] machine::Error),
+    /// A program of the system's said no.
+    #[error("{command} failed: {said}")]
+    Failed {
+        /// The whole command.
+        command: String,
+        /// What it said.
+        said: String,
+    },
+    /// A person's login on another host, or what was to be done there.
+    #[error("ssh {destination} ({what}) ended with {status}{said}")]
+    Remote {
+        /// Where to.
+        destination: String,
+        /// What for.
+        what: &'static str,
+        /// How it ended.
+        status: String,
+        /// What it said last, after a colon.
+        said: String,
+    },
     /// Files are in place, and something after them failed.
     #[error("{}; the files are in place: repair that and run this again, or take them back with certbaton uninstall", chain(.0.as_ref()))]
     Halfway(Box<Error>),
@@ -246,8 +263,9 @@ impl CarriesExit for Error {
             Self::Apache(error) => error.exit(),
             Self::Config(error) => error.exit(),
             Self::File(error) => error.exit(),
-            Self::Machine(error) => error.exit(),
             Self::KeptOut(_)
+            | Self::Failed { .. }
+            | Self::Remote { .. }
             | Self::Manifest { .. }
             | Self::NoCertbot
             | Self::Switched(_)

@@ -8,54 +8,15 @@ use nix::unistd::{Group, User};
 
 use crate::base::clock::Deadline;
 use crate::base::command::Program;
-use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::host;
 use crate::base::names::Hostname;
-use crate::base::process;
 use crate::base::sockets;
 use crate::ca::resolve::{Resolve, System};
 use crate::fleet::relay::SUDO;
+use crate::setup::error::Error;
 
 pub use crate::check::door::{ACCOUNT, ACCOUNT_HOME};
-
-/// What did not work.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// It did not start, or did not end.
-    #[error(transparent)]
-    Command(#[from] process::Error),
-    /// It said no.
-    #[error("{command} failed: {said}")]
-    Failed {
-        /// The whole command.
-        command: String,
-        /// What it said.
-        said: String,
-    },
-    /// A person's login on another host, or what was to be done there.
-    #[error("ssh {destination} ({what}) ended with {status}{said}")]
-    Remote {
-        /// Where to.
-        destination: String,
-        /// What for.
-        what: &'static str,
-        /// How it ended.
-        status: String,
-        /// What it said last, after a colon.
-        said: String,
-    },
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Command(error) => error.exit(),
-            Self::Failed { .. } | Self::Remote { .. } => Exit::Failed,
-        }
-    }
-}
 
 /// The user certbaton.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +55,7 @@ pub fn enabled(unit: &str) -> String {
         Ok(said) => said.trim().to_owned(),
         // It says so and ends with 1.
         Err(Error::Failed { said, .. }) => said.lines().next().unwrap_or_default().to_owned(),
-        Err(Error::Command(_) | Error::Remote { .. }) => String::new(),
+        Err(_) => String::new(),
     }
 }
 

@@ -8,7 +8,8 @@ use crate::base::clock::Deadline;
 use crate::base::command::Program;
 use crate::base::command::ssh::CLIENT;
 use crate::base::names::{Destination, HostLabel};
-use crate::setup::machine::{self, Error};
+use crate::setup::error::Error;
+use crate::setup::machine;
 
 /// A login that works already: a person's own, with that person's ssh configuration.
 #[derive(Debug)]
