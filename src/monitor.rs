@@ -15,37 +15,18 @@ pub mod metrics;
 pub mod round;
 pub mod told;
 
-use crate::base::files;
-use crate::base::process;
-
 /// Why nothing was looked at, or nobody was told. It is for the log alone: whatever failed, the
 /// next run tries again.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// This could not be done.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A directory or file of ours, the program, a file with header lines.
-    #[error(transparent)]
-    File(#[from] files::Error),
-    /// The program did not start.
-    #[error(transparent)]
-    Command(#[from] process::Error),
-    /// This could not be done.
-    #[error("{what}")]
-    Failed {
-        /// What.
-        what: String,
-        /// Why.
-        source: Cause,
-    },
-    /// Somebody did not do this, or not in time.
-    #[error("{0}")]
-    Refused(String),
+#[error("{what}")]
+struct Failed {
+    what: String,
+    source: Error,
 }
 
-/// Why something could not be done.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
-
-impl Error {
-    fn because(what: String, source: impl Into<Cause>) -> Self {
-        Self::Failed { what, source: source.into() }
-    }
+fn failed(what: String, source: impl Into<Error>) -> Error {
+    Failed { what, source: source.into() }.into()
 }

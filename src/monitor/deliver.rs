@@ -14,7 +14,7 @@ use crate::base::command::Program;
 use crate::base::command::piped::Next;
 use crate::base::files;
 use crate::config::notify::{Command, Post};
-use crate::monitor::{Cause, Error};
+use crate::monitor::{self, Error};
 
 /// Gives `body` to the program on standard input, `variables` in its environment.
 pub fn run(
@@ -28,7 +28,7 @@ pub fn run(
     let arguments = command.arguments.iter().map(Into::into).collect();
     let mut program = Program::plain(path.clone(), arguments);
     program.environment.extend(variables.iter().map(|(key, value)| (key.into(), value.into())));
-    let failed = |source| Error::because(format!("cannot talk to {}", path.display()), source);
+    let failed = |source| monitor::failed(format!("cannot talk to {}", path.display()), source);
     let mut running = program.talk_with(body, MAX_LINE)?;
     let mut said = String::new();
     while let Some(left) = deadline.remaining() {
@@ -45,9 +45,7 @@ pub fn run(
             Err(slow(&path.display(), patience))
         }
         Some(status) if status.success() => Ok(()),
-        Some(status) => {
-            Err(Error::Refused(format!("{} ended with {status}: {said}", path.display())))
-        }
+        Some(status) => Err(format!("{} ended with {status}: {said}", path.display()).into()),
     }
 }
 
@@ -59,7 +57,7 @@ pub fn post(post: &Post, body: &[u8], patience: Duration) -> Result<(), Error> {
     let work = move || -> Result<(), Error> {
         let failed = |error: reqwest::Error| unposted(&to, error.without_url());
         let port = url.port_or_known_default().unwrap_or_default();
-        let unresolved = |source| Error::because(format!("cannot resolve {to}"), source);
+        let unresolved = |source| monitor::failed(format!("cannot resolve {to}"), source);
         let name = to.trim_matches(['[', ']']);
         let addresses: Vec<_> = (name, port).to_socket_addrs().map_err(unresolved)?.collect();
         let client = Client::builder()
@@ -74,7 +72,7 @@ pub fn post(post: &Post, body: &[u8], patience: Duration) -> Result<(), Error> {
             .map_err(failed)?;
         let answer = client.post(url).headers(headers).body(body).send().map_err(failed)?;
         let status = answer.status();
-        let refused = || Error::Refused(format!("{to} answered {status}"));
+        let refused = || format!("{to} answered {status}").into();
         status.is_success().then_some(()).ok_or_else(refused)
     };
     // The client's own timeout does not hold for the resolver.
@@ -88,12 +86,12 @@ pub fn post(post: &Post, body: &[u8], patience: Duration) -> Result<(), Error> {
 }
 
 fn slow(to: &impl fmt::Display, patience: Duration) -> Error {
-    Error::Refused(format!("{to} did not take it in {} s", patience.as_secs()))
+    format!("{to} did not take it in {} s", patience.as_secs()).into()
 }
 
 /// The host alone: the URL may itself be a secret.
-fn unposted(host: &str, source: impl Into<Cause>) -> Error {
-    Error::because(format!("cannot post to {host}"), source)
+fn unposted(host: &str, source: impl Into<Error>) -> Error {
+    monitor::failed(format!("cannot post to {host}"), source)
 }
 
 fn headers(post: &Post) -> Result<HeaderMap, Error> {
@@ -115,7 +113,7 @@ fn headers(post: &Post) -> Result<HeaderMap, Error> {
         };
         let wrong = || {
             let place = format!("{}:{}", path.display(), index + 1);
-            Error::Refused(format!("{place}: not a header line, such as `Authorization: Bearer …`"))
+            format!("{place}: not a header line, such as `Authorization: Bearer …`")
         };
         let (name, value) = header().ok_or_else(wrong)?;
         headers.insert(name, value);

@@ -16,11 +16,11 @@ use crate::base::lock::{self, Lock, Pending};
 use crate::base::own_directories::{RuntimeDirectory, StateDirectory};
 use crate::config::Settings;
 use crate::config::notify::Notify;
-use crate::monitor::Error;
 use crate::monitor::deliver;
 use crate::monitor::message::{Message, message};
 use crate::monitor::metrics::metrics;
 use crate::monitor::told::{AlarmLedger, Situation};
+use crate::monitor::{self, Error};
 use crate::status::overview::Overview;
 
 /// What each way of telling has said.
@@ -35,7 +35,7 @@ struct Told {
 pub fn look(settings: &Settings, status: impl FnOnce() -> Option<Overview>) {
     let wants_to_know = settings.textfile.is_some() || settings.notify != Notify::default();
     if wants_to_know && let Err(error) = look_and_tell(settings, status) {
-        tracing::error!("monitoring failed: {}; the next run tries again", chain(&error));
+        tracing::error!("monitoring failed: {}; the next run tries again", chain(error.as_ref()));
     }
 }
 
@@ -63,12 +63,9 @@ fn look_and_tell(
 fn lock(runtime: &RuntimeDirectory) -> Result<Lock, Error> {
     let path = runtime.join("monitor.lock");
     let pending = Pending::start(lock::open(&path)?, &path)?;
-    let unready = |source| Error::because("cannot wait for another certbaton".into(), source);
+    let unready = |source| monitor::failed("cannot wait for another certbaton".into(), source);
     clock::ready(&[pending.as_fd()], Some(PATIENCE)).map_err(unready)?;
-    let busy = || {
-        let text = format!("another certbaton has been at it for {} s", PATIENCE.as_secs());
-        Error::Refused(text)
-    };
+    let busy = || format!("another certbaton has been at it for {} s", PATIENCE.as_secs());
     Ok(pending.take().ok_or_else(busy)??)
 }
 
@@ -126,7 +123,7 @@ fn deliver_by(
         Ok(()) => ledger.delivered(),
         Err(error) => tracing::error!(
             "notification not delivered: {}; it is kept and sent later: {}",
-            chain(&error),
+            chain(error.as_ref()),
             message.text
         ),
     }
