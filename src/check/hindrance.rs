@@ -45,23 +45,10 @@ pub(super) fn no_hooks(host: &HostSeen) -> Finding {
 
 /// Why no switch is possible, each with its line; `None` if that is not the reason.
 pub(super) fn obstacles(host: &HostSeen, inspected: &InspectedName) -> Option<Vec<Finding>> {
-    let findings = inspected.obstacles.iter().map(|obstacle| {
-        let (place, what) = split_place(obstacle);
-        let (what, remedy) = what
-            .split_once("; ")
-            .unwrap_or((what, "change that line, or move the challenge path out of its reach"));
+    let findings = inspected.obstacles.iter().map(|Finding { place, what, remedy, .. }| {
         let what = format!("the route cannot be switched: {what}");
-        Finding::new(Code::CannotSwitch, place, what, remedy).on(&host.label)
+        Finding::new(Code::CannotSwitch, place.clone(), what, remedy).on(&host.label)
     });
     let findings: Vec<Finding> = findings.collect();
     (!findings.is_empty()).then_some(findings)
-}
-
-/// `FILE:LINE: TEXT` in two.
-fn split_place(text: &str) -> (Option<String>, &str) {
-    let split = text.split_once(": ").filter(|(place, _)| {
-        let line = place.rsplit_once(':').map(|(_, line)| line);
-        place.starts_with('/') && line.is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()))
-    });
-    split.map_or((None, text), |(place, rest)| (Some(place.to_owned()), rest))
 }

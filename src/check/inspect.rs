@@ -276,7 +276,7 @@ fn switchable(
                 let place = refusal.origin.map(|origin| texts.place(&origin));
                 let (what, remedy) = (refusal.reason, refusal.remedy);
                 let found = Finding::new(Code::CannotSwitch, place, what, remedy);
-                name.obstacles.push(found.to_string());
+                name.obstacles.push(found.clone());
                 if seen.fate == Handling::Passed {
                     findings.push(found.about(vec![name.name.clone()]));
                 }

@@ -35,8 +35,8 @@ pub struct InspectedName {
     /// Who answers for tokens that no file is there for, if another does.
     #[serde(default)]
     pub otherwise: Option<Answerer>,
-    /// Whether a switch could make the webroot answer; else why not (`FILE:LINE: …`).
-    pub obstacles: Vec<String>,
+    /// Why no switch could make the webroot answer; empty if one could.
+    pub obstacles: Vec<Finding>,
 }
 
 impl InspectedName {

@@ -35,6 +35,11 @@ fn directive(text: &str) -> Directive {
     Directive { place: Some("/etc/apache2/x.conf:7".into()), text: text.into(), target }
 }
 
+fn obstacle(what: &str) -> Finding {
+    let place = Some("/etc/apache2/y.conf:3".into());
+    Finding::new(Code::CannotSwitch, place, what, "write it out")
+}
+
 fn missed(kind: MissKind) -> Answer {
     Answer::Missed(Miss { kind, url: None, redirected: false, why: format!("{kind:?}") })
 }
@@ -262,10 +267,9 @@ fn the_vps_is_to_blame_for_what_it_does_with_what_home_passes_on() {
     for at in [V4, V6] {
         all_see(&mut g, VPS, at, &missed(MissKind::Status(404)));
     }
-    let obstacle = "/etc/apache2/y.conf:3: a macro".to_owned();
     let known = &mut g.hosts[VPS].inspection.as_mut().unwrap().names[0];
     known.answerer = Answerer::Elsewhere(directive("Alias / /srv"));
-    known.obstacles = vec![obstacle];
+    known.obstacles = vec![obstacle("a macro")];
     assert!(found(&g).iter().all(|f| f == "cannot-switch vps /etc/apache2/y.conf:3"));
     assert!(matches!(now(&g, VPS), Fate::Fails(_)));
     // Its own hooks would overrule that line.
@@ -289,8 +293,7 @@ fn a_route_that_was_left_switched_is_its_own_cause_unless_somebody_renews() {
 #[test]
 fn a_switch_needs_hooks_and_lines_that_can_be_overruled() {
     let mut g = healthy();
-    g.hosts[HOME].inspection.as_mut().unwrap().names[0].obstacles =
-        vec!["/etc/apache2/y.conf:3: in a macro; write it out".into()];
+    g.hosts[HOME].inspection.as_mut().unwrap().names[0].obstacles = vec![obstacle("in a macro")];
     assert_eq!(found(&g), ["cannot-switch home /etc/apache2/y.conf:3"]);
     let mut g = healthy();
     let certbot = g.hosts[HOME].report.as_mut().unwrap().survey.certbot.as_mut().unwrap();
