@@ -28,7 +28,7 @@ use crate::config::Settings;
 use crate::fleet::link;
 use crate::fleet::plant::plant;
 use crate::fleet::protocol::{self, AgentAnswer, AgentOrder, MAX_ORDER};
-use crate::lease::conversation;
+use crate::lease::wire;
 
 /// Why a caller was not served, or its order not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub enum Error {
     Caller(#[source] io::Error),
     /// The lease.
     #[error(transparent)]
-    Lease(#[from] conversation::Error),
+    Lease(#[from] wire::Error),
     /// The way to the agent.
     #[error(transparent)]
     Relay(#[from] link::Error),

@@ -5,73 +5,20 @@
 //! the `hold` of who holds. What it then does the arbiter decides, under the
 //! store's lock, so no lock but that one is needed for safety.
 
-use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use crate::base::cause::chain;
 use crate::base::clock;
-use crate::base::exit::{CarriesExit, Exit};
-use crate::base::files;
 use crate::base::names::HostLabel;
-use crate::base::process;
 use crate::lease::arbiter::{Arbiter, now};
 use crate::lease::holders;
 use crate::lease::lines::Lines;
 use crate::lease::memory::{GrantRecord, Millis, millis};
 use crate::lease::place::{HolderLock, HolderPlace, Standing, Waiter};
 use crate::lease::rules::{Claim, Ruling};
-use crate::lease::store::{self, Slip};
-use crate::lease::wire::{self, ArbiterAnswer, Ask, Purpose, RequestId, Token, Waiting};
-
-/// Why a conversation ended other than by the caller's will.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Standard input and output.
-    #[error("cannot use standard input and output")]
-    Standard(#[source] io::Error),
-    /// Waiting for the caller.
-    #[error("cannot wait for the caller")]
-    Wait(#[source] io::Error),
-    /// The words.
-    #[error(transparent)]
-    Lines(#[from] wire::Error),
-    /// The directories.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// The arbiter's directory.
-    #[error(transparent)]
-    File(#[from] files::Error),
-    /// The user who owns it.
-    #[error("cannot become the user that the arbiter's directory belongs to")]
-    Owner(#[source] io::Error),
-    /// Our own process.
-    #[error(transparent)]
-    Process(#[from] process::Error),
-    /// The caller says nothing any more.
-    #[error("the caller said nothing for {} s", .0.as_secs())]
-    Silent(Duration),
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Lines(error) => error.exit(),
-            Self::Store(error) => error.exit(),
-            Self::Process(error) => error.exit(),
-            Self::File(error) => error.exit(),
-            Self::Standard(_) | Self::Wait(_) | Self::Owner(_) | Self::Silent(_) => Exit::Failed,
-        }
-    }
-}
-
-impl Error {
-    /// The caller has gone, which is its right.
-    pub(super) fn is_farewell(&self) -> bool {
-        matches!(self, Self::Lines(wire::Error::Closed))
-    }
-}
+use crate::lease::store::Slip;
+use crate::lease::wire::{self, ArbiterAnswer, Ask, Error, Purpose, RequestId, Token, Waiting};
 
 /// One conversation.
 pub(super) struct Conversation<'a> {
@@ -100,7 +47,8 @@ impl<'a> Conversation<'a> {
             tracing::warn!(token = token.0, "lease: ended token={} (no release)", token.0);
         }
         match ended {
-            Err(error) if error.is_farewell() => Ok(()),
+            // The caller has gone, which is its right.
+            Err(Error::Closed) => Ok(()),
             ended => ended,
         }
     }
@@ -158,14 +106,14 @@ impl<'a> Conversation<'a> {
             Err(Error::Store(error)) => self.refused(&error),
             Err(error) => return Err(error),
         };
-        Ok(self.lines.say(&answer)?)
+        self.lines.say(&answer)
     }
 
-    fn not_understood(&mut self, error: wire::Error) -> Result<(), Error> {
+    fn not_understood(&mut self, error: Error) -> Result<(), Error> {
         let why = wire::clipped(&chain(&error));
         let why = format!("{why}; this arbiter speaks version {}", wire::VERSION);
         self.lines.say(&ArbiterAnswer::Refused { why })?;
-        Err(error.into())
+        Err(error)
     }
 
     /// A waiter that cannot be served leaves the queue.
@@ -241,7 +189,7 @@ impl<'a> Conversation<'a> {
             Err(Error::Store(error)) => self.refused(&error),
             Err(error) => return Err(error),
         };
-        Ok(self.lines.say(&answer)?)
+        self.lines.say(&answer)
     }
 
     fn step(&mut self) -> Result<Option<ArbiterAnswer>, Error> {

@@ -15,13 +15,13 @@ use crate::base::names::HostLabel;
 use crate::base::process;
 use crate::config::Settings;
 use crate::lease::arbiter::Arbiter;
-use crate::lease::conversation::{Conversation, Error};
+use crate::lease::conversation::Conversation;
 use crate::lease::lines::Lines;
 use crate::lease::memory::millis;
 use crate::lease::slots;
 use crate::lease::store::{self, Store};
 use crate::lease::times::{Periods, SILENCE};
-use crate::lease::wire::{self, ArbiterAnswer, Hello};
+use crate::lease::wire::{self, ArbiterAnswer, Error, Hello};
 
 /// A caller who was greeted.
 pub struct Greeted<'a> {
@@ -58,7 +58,7 @@ pub fn greet<'a>(
     };
     lines.say(&hello)?;
     let first = match hears.then(|| first_line(&mut lines)).transpose() {
-        Err(error) if error.is_farewell() => return Ok(None),
+        Err(Error::Closed) => return Ok(None),
         first => first?,
     };
     Ok(Some(Greeted { settings, caller, lines, first }))
@@ -93,7 +93,7 @@ impl Greeted<'_> {
         };
         let (_slot, refused) = slot(&directory, caller)?;
         if let Some(why) = refused {
-            return Ok(lines.say(&ArbiterAnswer::Refused { why })?);
+            return lines.say(&ArbiterAnswer::Refused { why });
         }
         let periods = Periods::of(settings.lease_grace);
         let arbiter = Arbiter { store, periods, me: process::own()? };

@@ -11,8 +11,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::base::exit::{CarriesExit, Exit};
+use crate::base::files;
 use crate::base::harmless;
 use crate::base::process;
+use crate::lease::store;
 
 /// The version of these words; both ends must have the same.
 pub const VERSION: u32 = 1;
@@ -213,15 +215,33 @@ pub enum Error {
     /// It takes nothing in.
     #[error("the other side takes nothing in for {} s", .0.as_secs())]
     Deaf(Duration),
-    /// What leads to the arbiter does not start.
+    /// What leads to the arbiter does not start, or our own process cannot be looked at.
     #[error(transparent)]
-    Command(#[from] process::Error),
+    Process(#[from] process::Error),
     /// The configuration has none.
     #[error("no arbiter is configured; set arbiter in [lease]")]
     NoArbiter,
     /// The sockets.
     #[error("cannot make the connection to the arbiter")]
     Socket(#[source] io::Error),
+    /// Standard input and output.
+    #[error("cannot use standard input and output")]
+    Standard(#[source] io::Error),
+    /// Waiting for the caller.
+    #[error("cannot wait for the caller")]
+    Wait(#[source] io::Error),
+    /// The caller says nothing any more.
+    #[error("the caller said nothing for {} s", .0.as_secs())]
+    Silent(Duration),
+    /// What the arbiter remembers.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The arbiter's directory.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The user who owns it.
+    #[error("cannot become the user that the arbiter's directory belongs to")]
+    Owner(#[source] io::Error),
     /// No answer.
     #[error("the arbiter of the lease cannot be reached: {said}")]
     Unreachable {
@@ -234,7 +254,9 @@ pub enum Error {
 impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::Command(error) => error.exit(),
+            Self::Process(error) => error.exit(),
+            Self::Store(error) => error.exit(),
+            Self::File(error) => error.exit(),
             Self::NoArbiter => Exit::Config,
             Self::Unreachable { .. } => Exit::Busy,
             Self::TooLong
@@ -244,7 +266,11 @@ impl CarriesExit for Error {
             | Self::Broken(_)
             | Self::Flood(_)
             | Self::Deaf(_)
-            | Self::Socket(_) => Exit::Failed,
+            | Self::Socket(_)
+            | Self::Standard(_)
+            | Self::Wait(_)
+            | Self::Silent(_)
+            | Self::Owner(_) => Exit::Failed,
         }
     }
 }
