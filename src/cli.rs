@@ -169,7 +169,7 @@ fn parsed<P: FromArgMatches>(
         Ok(cli) => return Ok(cli),
         Err(said) => said.format(&mut command),
     };
-    Err(concluded(program, output::explain(&said).map_err(Error::from)))
+    Err(concluded(program, output::explain(&said)))
 }
 
 /// Says what went wrong, and turns it into the exit code.

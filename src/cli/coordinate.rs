@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::{Command, CommandFactory, Parser};
 
 use super::look::look;
-use super::output::{print_within, width, write_until};
-use super::{Common, Error, concluded, context, is_logged, parsed, person, print_done, start};
+use super::output::{print_within, width, write, write_until};
+use super::{Common, Error, concluded, context, is_logged, parsed, person, start};
 use crate::base::clock::Stopwatch;
 use crate::base::columns::WIDTH;
 use crate::base::exit::Exit;
@@ -88,10 +88,12 @@ impl Coordinate {
             log(&summary);
             return Ok(exit);
         }
-        let told = print_done(&text);
+        let told = write(&text);
         log(&summary);
         look(&context);
-        told.map_err(|error| error.beside(exit))?;
+        // It is done, and how it went is more than that it cannot be told.
+        let unheard = if exit == Exit::Done { Exit::NotUndone } else { exit };
+        told.map_err(|source| Error::Output { exit: unheard, source })?;
         Ok(exit)
     }
 }

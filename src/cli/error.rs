@@ -3,7 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::output;
 use crate::agent::carry;
 use crate::base::cause::chain;
 use crate::base::exit::{CarriesExit, Exit};
@@ -107,9 +106,14 @@ pub enum Error {
     /// A run that is not remembered.
     #[error("unknown run {0}; certbaton status --history lists the runs of this host")]
     NoRun(RunId),
-    /// Standard output.
-    #[error(transparent)]
-    Output(#[from] output::Error),
+    /// Standard output is full, or nobody reads it any more.
+    #[error("{}standard output cannot be written", if *exit == Exit::NotUndone { "what was asked for is done, but " } else { "" })]
+    Output {
+        /// How the program ends by it.
+        exit: Exit,
+        /// Why.
+        source: io::Error,
+    },
     /// A set-up.
     #[error(transparent)]
     Setup(#[from] crate::setup::error::Error),
@@ -179,7 +183,7 @@ impl CarriesExit for Error {
             Self::Limited(error) => error.exit(),
             Self::Agent(error) => error.exit(),
             Self::Coordinate(error) => error.exit(),
-            Self::Output(error) => error.exit(),
+            Self::Output { exit, .. } => *exit,
             Self::Setup(error) => error.exit(),
             Self::NoNames
             | Self::NoSuchName { .. }
@@ -200,8 +204,8 @@ impl CarriesExit for Error {
 }
 
 impl Error {
-    /// Whoever read the output had enough.
+    /// Whoever read the output had enough (`| head`): its own choice, of which nobody needs to be told.
     pub(super) fn is_hung_up(&self) -> bool {
-        matches!(self, Self::Output(error) if error.is_hung_up())
+        matches!(self, Self::Output { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
     }
 }

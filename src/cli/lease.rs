@@ -54,7 +54,7 @@ impl LeaseVerb {
             Self::Show { json } => show(context, here.as_ref(), *json),
             Self::Break { token } => {
                 let done = take(context, here.as_ref(), *token)?;
-                Ok(print_done(&width().wrapped("", HANG, &done))?)
+                print_done(&width().wrapped("", HANG, &done))
             }
         }
     }
@@ -79,14 +79,14 @@ fn show(context: &Context, here: Option<&Hold>, json: bool) -> Result<(), Error>
     };
     if json {
         let shown = Shown { arbiter: arbiter.as_deref(), here, status: &status };
-        return Ok(print(&(serde_json::to_string(&shown).map_err(Error::LeaseJson)? + "\n"))?);
+        return print(&(serde_json::to_string(&shown).map_err(Error::LeaseJson)? + "\n"));
     }
     let granted = arbiter.map_or_else(
         || width().wrapped("", HANG, "no arbiter: each host has a lock of its own"),
         |arbiter| text(&arbiter, &status),
     );
     let here = here.map(|here| held_here(here, clock::now())).unwrap_or_default();
-    Ok(print(&(granted + &here))?)
+    print(&(granted + &here))
 }
 
 /// Who holds this host's lock, and how to end that.

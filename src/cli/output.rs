@@ -4,41 +4,12 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use super::error::Error;
 use crate::base::clock;
 use crate::base::columns::Width;
-use crate::base::exit::{CarriesExit, Exit};
+use crate::base::exit::Exit;
 use crate::base::harmless;
 use crate::base::terminal;
-
-/// Standard output is full, or nobody reads it any more.
-#[derive(Debug, thiserror::Error)]
-#[error("{}standard output cannot be written", if *.exit == Exit::NotUndone { "what was asked for is done, but " } else { "" })]
-pub struct Error {
-    exit: Exit,
-    source: io::Error,
-}
-
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        self.exit
-    }
-}
-
-impl Error {
-    pub(super) fn new(exit: Exit, source: io::Error) -> Self {
-        Self { exit, source }
-    }
-
-    /// The reader had enough (`| head`): its own choice, of which nobody needs to be told.
-    pub(super) fn is_hung_up(&self) -> bool {
-        self.source.kind() == io::ErrorKind::BrokenPipe
-    }
-
-    /// The same where the program ends as `exit` anyway.
-    pub(super) fn beside(self, exit: Exit) -> Self {
-        Self { exit: if exit == Exit::Done { self.exit } else { exit }, ..self }
-    }
-}
 
 /// How wide it is read.
 pub(super) fn width() -> Width {
@@ -47,12 +18,12 @@ pub(super) fn width() -> Width {
 
 /// Tells what was found; nothing was changed.
 pub(super) fn print(text: &str) -> Result<(), Error> {
-    write(text).map_err(|source| Error::new(Exit::Failed, source))
+    write(text).map_err(|source| Error::Output { exit: Exit::Failed, source })
 }
 
 /// Tells what was done: who reads the exit code learns that not everything is as before.
 pub(super) fn print_done(text: &str) -> Result<(), Error> {
-    write(text).map_err(|source| Error::new(Exit::NotUndone, source))
+    write(text).map_err(|source| Error::Output { exit: Exit::NotUndone, source })
 }
 
 /// Tells it to whoever is there to take it, and to nobody who takes nothing for `patience`.
@@ -101,6 +72,6 @@ pub(super) fn explain(said: &clap::Error) -> Result<Exit, Error> {
         // Nobody to tell if standard error is gone.
         (true, _) => Ok(Exit::Usage),
         (false, Ok(())) => Ok(Exit::Done),
-        (false, Err(source)) => Err(Error::new(Exit::Failed, source)),
+        (false, Err(source)) => Err(Error::Output { exit: Exit::Failed, source }),
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::check::Check;
-use super::output::{self, print, print_done, width, write};
+use super::output::{print, print_done, width, write};
 use super::{Error, host_label};
 use crate::base::exit::Exit;
 use crate::base::names::{Destination, HostLabel, Hostname};
@@ -258,7 +258,7 @@ impl Console {
         let exit = if consent == Consent::Rehearsal { Exit::Failed } else { Exit::NotUndone };
         match self.unheard {
             None => Ok(()),
-            Some(source) => Err(output::Error::new(exit, source).into()),
+            Some(source) => Err(Error::Output { exit, source }),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 
 use super::Error;
-use super::output::{self, print, width, write};
+use super::output::{print, width, write};
 use crate::base::exit::Exit;
 use crate::config::Settings;
 use crate::config::context::Context;
@@ -51,7 +51,7 @@ impl Status {
         } else {
             printed::status(&overview, settings.thresholds, colour(), width())
         };
-        write(&text).map_err(|source| output::Error::new(Exit::Found(UNKNOWN), source))?;
+        write(&text).map_err(|source| Error::Output { exit: Exit::Found(UNKNOWN), source })?;
         Ok(Exit::Found(overview.exit))
     }
 
