@@ -19,4 +19,5 @@ pub mod renewal_file;
 pub mod running;
 pub mod saved_hooks;
 pub mod scope;
+pub mod unusable;
 pub mod version;

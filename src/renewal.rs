@@ -7,10 +7,9 @@ use crate::base::cause::chain;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::process;
-use crate::certbot::invocation;
-use crate::certbot::lineages;
 use crate::certbot::running;
 use crate::certbot::scope;
+use crate::certbot::unusable;
 use crate::lease::holder::GiveUp;
 use crate::lease::wire;
 use crate::renewal::messages::Reply;
@@ -38,15 +37,12 @@ pub enum Error {
     /// A file, or a lock of this host.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// What certbot was told.
+    /// What certbot keeps, or was told.
     #[error(transparent)]
-    Certbot(#[from] invocation::Error),
+    Certbot(#[from] unusable::Error),
     /// It is not root's.
     #[error(transparent)]
     Stranger(#[from] running::Stranger),
-    /// certbot's files.
-    #[error(transparent)]
-    Lineages(#[from] lineages::Error),
     /// The names.
     #[error(transparent)]
     Scope(#[from] scope::Error),
@@ -130,7 +126,6 @@ impl CarriesExit for Error {
             Self::File(error) => error.exit(),
             Self::Certbot(error) => error.exit(),
             Self::Stranger(error) => error.exit(),
-            Self::Lineages(error) => error.exit(),
             Self::Scope(error) => error.exit(),
             Self::Switch(error) => error.exit(),
             Self::Connection(error) => error.exit(),

@@ -8,20 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::base::names::Thumbprint;
-
-/// Why a key has no thumbprint.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Not JSON, or members are missing.
-    #[error("not a private key as certbot writes it (JWK)")]
-    Syntax(#[from] serde_json::Error),
-    /// A kind of key that no ACME server takes.
-    #[error("a key of an unknown kind ({0})")]
-    Kind(String),
-    /// A member with characters that base64url has not: it would not be canonical.
-    #[error("its member {0} is not base64url")]
-    Member(&'static str),
-}
+use crate::certbot::unusable::Error;
 
 /// The members that count.
 #[derive(Deserialize)]
@@ -36,24 +23,24 @@ struct Jwk {
 
 /// The thumbprint of the key in `json`.
 pub fn thumbprint(json: &[u8]) -> Result<Thumbprint, Error> {
-    let Jwk { kty, e, n, crv, x, y } = serde_json::from_slice(json)?;
+    let Jwk { kty, e, n, crv, x, y } = serde_json::from_slice(json).map_err(Error::Key)?;
     // The required members in the order of their names (RFC 7638 §3.2; RFC 8037 §2 for OKP).
     let members = match kty.as_str() {
         "RSA" => vec![("e", e), ("kty", Some(kty)), ("n", n)],
         "EC" => vec![("crv", crv), ("kty", Some(kty)), ("x", x), ("y", y)],
         "OKP" => vec![("crv", crv), ("kty", Some(kty)), ("x", x)],
-        _ => return Err(Error::Kind(kty)),
+        _ => return Err(Error::KeyKind(kty)),
     };
     let mut parts = Vec::new();
     for (name, value) in members {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         let value = value.filter(|text| !text.is_empty() && text.bytes().all(plain));
-        parts.push(format!("\"{name}\":\"{}\"", value.ok_or(Error::Member(name))?));
+        parts.push(format!("\"{name}\":\"{}\"", value.ok_or(Error::KeyMember(name))?));
     }
     let canonical = format!("{{{}}}", parts.join(","));
     let hash = openssl::sha::sha256(canonical.as_bytes());
     let text = openssl::base64::encode_block(&hash).replace('+', "-").replace('/', "_");
-    Thumbprint::parse(text.trim_end_matches('=')).map_err(|_| Error::Member("kty"))
+    Thumbprint::parse(text.trim_end_matches('=')).map_err(|_| Error::KeyMember("kty"))
 }
 
 /// Where certbot keeps the key of the account `id` at `server`

@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::base::names::{self, Hostname, Webroot};
+use crate::base::names::{Hostname, Webroot};
 use crate::certbot::ini::Setting;
 use crate::certbot::options::{self as options, Opt};
+use crate::certbot::unusable::Error;
 
 /// What certbot was asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,23 +78,6 @@ impl Invocation {
     pub fn locked_directories(&self) -> [&Path; 3] {
         [&self.config_dir, &self.work_dir, &self.logs_dir]
     }
-}
-
-/// Why a command line cannot be followed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A webroot that must not be written into Apache's configuration.
-    #[error("certbot's {option} is refused; move the webroot or name it by a plainer path")]
-    Webroot {
-        /// Which option.
-        option: &'static str,
-        /// What is wrong with its value.
-        #[source]
-        source: names::Error,
-    },
-    /// `--webroot-map` is not an object of strings.
-    #[error("certbot's --webroot-map cannot be read")]
-    WebrootMap(#[source] serde_json::Error),
 }
 
 /// What follows the program, or the script of an interpreter: certbot's
@@ -233,7 +217,8 @@ impl Invocation {
 }
 
 fn webroot(option: &'static str, directory: &Path, text: &str) -> Result<Webroot, Error> {
-    Webroot::parse(&absolute(directory, text)).map_err(|source| Error::Webroot { option, source })
+    Webroot::parse(&absolute(directory, text))
+        .map_err(|source| Error::OptionWebroot { option, source })
 }
 
 fn base_name(path: &str) -> &str {

@@ -8,45 +8,14 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{User, geteuid};
 
-use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::process::{self, Process};
 use crate::certbot::arguments::{self, Invocation};
 use crate::certbot::ini::{self, Setting};
+use crate::certbot::unusable::Error;
 
 /// Where certbot looks first for defaults (`constants.py`).
 const SYSTEM_INI: &str = "/etc/letsencrypt/cli.ini";
-
-/// Why it is not understood.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A process that cannot be looked at.
-    #[error(transparent)]
-    Process(#[from] process::Error),
-    /// certbot's configuration cannot be read.
-    #[error("certbot's defaults cannot be read")]
-    Ini(#[from] files::Error),
-    /// Its command line cannot be followed.
-    #[error("the command line of certbot, process {pid}, cannot be followed")]
-    Arguments {
-        /// Its pid.
-        pid: i32,
-        /// What is wrong.
-        #[source]
-        source: arguments::Error,
-    },
-}
-
-#[deny(clippy::wildcard_enum_match_arm)]
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Process(error) => error.exit(),
-            Self::Ini(error) => error.exit(),
-            Self::Arguments { .. } => Exit::Failed,
-        }
-    }
-}
 
 /// What `certbot` was asked to do.
 pub fn invocation(certbot: Process) -> Result<Invocation, Error> {
@@ -59,10 +28,10 @@ pub fn invocation(certbot: Process) -> Result<Invocation, Error> {
     let paths = [SYSTEM_INI.into(), user_ini(&directory, &process::environment(pid)?)];
     let named = arguments::configuration_file(words, &directory);
     for path in paths.into_iter().chain(named) {
-        settings.extend(read_ini(&path)?);
+        settings.extend(read_ini(&path).map_err(Error::Defaults)?);
     }
     arguments::parse(words, &directory, &settings)
-        .map_err(|source| Error::Arguments { pid, source })
+        .map_err(|source| Error::Arguments { pid, source: source.into() })
 }
 
 fn read_ini(path: &Path) -> Result<Option<Vec<Setting>>, files::Error> {

@@ -9,9 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::certificate;
-use crate::base::exit::{CarriesExit, Exit};
+use crate::base::exit::CarriesExit;
 use crate::base::files;
 use crate::certbot::renewal_file::{self, Lineage, Refused};
+use crate::certbot::unusable::Error;
 
 /// What is in a configuration directory, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,33 +21,6 @@ pub struct Lineages {
     pub usable: Vec<Lineage>,
     /// Those that cannot; whether that matters depends on what certbot is about to do.
     pub refused: Vec<Refused>,
-}
-
-/// Why there is no list at all.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot list {path}", path = .path.display())]
-pub struct Error {
-    /// The directory.
-    path: PathBuf,
-    /// The kernel's answer.
-    source: io::Error,
-}
-
-impl CarriesExit for Error {
-    fn exit(&self) -> Exit {
-        Exit::Failed
-    }
-}
-
-/// Why one lineage cannot be used.
-#[derive(Debug, thiserror::Error)]
-enum Unusable {
-    #[error(transparent)]
-    File(#[from] files::Error),
-    #[error(transparent)]
-    Renewal(#[from] renewal_file::Error),
-    #[error("{path}: certbot's certificate cannot be read", path = .path.display())]
-    Certificate { path: PathBuf, source: certificate::Error },
 }
 
 /// Reads every `renewal/*.conf` of `config_dir`, in certbot's order, with the
@@ -65,7 +39,7 @@ pub fn lineages(config_dir: &Path) -> Result<Lineages, Error> {
 /// `storage.py:renewal_conf_files`: sorted; like glob(3), without hidden files.
 pub fn renewal_files(config_dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let directory = config_dir.join("renewal");
-    let failed = |source| Error { path: directory.clone(), source };
+    let failed = |source| Error::Unlisted { path: directory.clone(), source };
     let entries = match fs::read_dir(&directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(failed)?,
@@ -82,34 +56,25 @@ pub fn renewal_files(config_dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
-fn lineage(path: &Path) -> Result<Lineage, Unusable> {
+fn lineage(path: &Path) -> Result<Lineage, Error> {
     let mut lineage = renewal_file::parse(path, &files::read_trusted(path)?)?;
     let pem = files::read_trusted(&lineage.cert)?;
-    let unreadable = |source| Unusable::Certificate { path: lineage.cert.clone(), source };
+    let unreadable = |source| Error::Certificate { path: lineage.cert.clone(), source };
     let certificate = certificate::from_pem(&pem).map_err(unreadable)?;
     (lineage.names, lineage.addresses) = (certificate.names, certificate.addresses);
     Ok(lineage)
 }
 
-fn refused(path: &Path, error: &Unusable) -> Refused {
+fn refused(path: &Path, error: &Error) -> Refused {
     let mut reason = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         reason = format!("{reason}: {cause}");
         source = cause.source();
     }
-    let certbot_skips_it = match error {
-        Unusable::File(error) => error.is_missing(),
-        Unusable::Renewal(error) => error.certbot_skips_it(),
-        Unusable::Certificate { .. } => true,
-    };
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     // Text of somebody else's is no text: then it is where certbot puts it.
     let text = files::read_trusted(path).unwrap_or_default();
     let cert = renewal_file::certificate_of(path, &text);
-    let exit = match error {
-        Unusable::File(error) => error.exit(),
-        Unusable::Renewal(_) | Unusable::Certificate { .. } => Exit::Failed,
-    };
-    Refused { name, reason, certbot_skips_it, cert, exit }
+    Refused { name, reason, certbot_skips_it: error.certbot_skips_it(), cert, exit: error.exit() }
 }

@@ -9,8 +9,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::base::exit::Exit;
-use crate::base::names::{self, Hostname, Webroot};
-use crate::certbot::configobj::{self, Entry, Syntax, Value};
+use crate::base::names::{Hostname, Webroot};
+use crate::certbot::configobj::{self, Entry, Value};
+use crate::certbot::unusable::Error;
 
 /// One certificate that certbot renews.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,67 +82,6 @@ pub struct Refused {
     pub cert: PathBuf,
     /// How a program ends that can do nothing without it.
     pub exit: Exit,
-}
-
-/// Why a file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Not the syntax of `ConfigObj`.
-    #[error("{file}:{line}: certbot skips this lineage until the line is repaired", file = .file.display())]
-    Syntax {
-        /// The file.
-        file: PathBuf,
-        /// Its line, from 1.
-        line: usize,
-        /// What is wrong.
-        #[source]
-        source: Syntax,
-    },
-    /// A key without which certbot skips the lineage, too.
-    #[error("{file}: no {key}; certbot skips this lineage until it is there", file = .file.display())]
-    Missing {
-        /// The file.
-        file: PathBuf,
-        /// The key.
-        key: &'static str,
-    },
-    /// A list where one value belongs.
-    #[error("{file}:{line}: {key} is a list; write one value, in quotes if it has a comma", file = .file.display())]
-    List {
-        /// The file.
-        file: PathBuf,
-        /// Its line, from 1.
-        line: usize,
-        /// The key.
-        key: String,
-    },
-    /// A webroot that must not be written into Apache's configuration.
-    #[error("{file}:{line}: the webroot is refused; move it or name it by a plainer path", file = .file.display())]
-    Webroot {
-        /// The file.
-        file: PathBuf,
-        /// Its line, from 1.
-        line: usize,
-        /// What is wrong.
-        #[source]
-        source: names::Error,
-    },
-    /// A file name that is no `NAME.conf`.
-    #[error("{file}: not NAME.conf", file = .0.display())]
-    FileName(PathBuf),
-}
-
-impl Error {
-    /// Whether certbot refuses the same file and passes over its lineage, so
-    /// that no challenge will come of it.
-    pub fn certbot_skips_it(&self) -> bool {
-        match self {
-            Self::Syntax { .. } | Self::Missing { .. } => true,
-            // `add_time_interval` fails on a list before any hook is run.
-            Self::List { key, .. } => key == "renew_before_expiry",
-            Self::Webroot { .. } | Self::FileName(_) => false,
-        }
-    }
 }
 
 /// The section with the options of the renewal process.

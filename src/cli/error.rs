@@ -8,9 +8,8 @@ use crate::base::cause::chain;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::inherited;
-use crate::certbot::account;
-use crate::certbot::lineages;
 use crate::certbot::scope;
+use crate::certbot::unusable;
 use crate::config;
 use crate::history::record::RunId;
 use crate::lease::wire;
@@ -37,7 +36,7 @@ pub enum Error {
     NotText(PathBuf),
     /// certbot's files.
     #[error(transparent)]
-    Lineages(#[from] lineages::Error),
+    Certbot(#[from] unusable::Error),
     /// The names.
     #[error(transparent)]
     Scope(#[from] scope::Error),
@@ -134,7 +133,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: account::Error,
+        source: unusable::Error,
     },
     /// The tunnel's key.
     #[error("{} does not hold an update key: one word without quotes, backslashes and $", .0.display())]
@@ -175,7 +174,7 @@ impl CarriesExit for Error {
             Self::Besides { failed, .. } if failed.exit() == Exit::NotUndone => failed.exit(),
             Self::AllTheSame(refused) | Self::Besides { refused, .. } => refused.exit(),
             Self::File(error) => error.exit(),
-            Self::Lineages(error) => error.exit(),
+            Self::Certbot(error) => error.exit(),
             Self::Scope(error) => error.exit(),
             Self::Switch(error) => error.exit(),
             Self::Renewal(error) => error.exit(),

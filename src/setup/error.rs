@@ -8,7 +8,7 @@ use crate::base::cause::chain;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::process;
-use crate::certbot::{lineages, scope};
+use crate::certbot::{scope, unusable};
 use crate::config;
 use crate::setup::keys;
 use crate::setup::role::{Doubt, Role};
@@ -169,7 +169,7 @@ pub enum Error {
     NoCertbot,
     /// certbot's files.
     #[error(transparent)]
-    Lineages(#[from] lineages::Error),
+    Certbot(#[from] unusable::Error),
     /// certbot's names.
     #[error(transparent)]
     Scope(Box<scope::Error>),
@@ -258,7 +258,7 @@ impl CarriesExit for Error {
             Self::NoProgram { source, .. } => source.exit(),
             Self::Switch(error) | Self::Unswitchable(error) => error.exit(),
             Self::Process(error) => error.exit(),
-            Self::Lineages(error) => error.exit(),
+            Self::Certbot(error) => error.exit(),
             Self::Scope(error) => error.exit(),
             Self::Apache(error) => error.exit(),
             Self::Config(error) => error.exit(),

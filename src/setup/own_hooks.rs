@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use crate::base::files;
 use crate::certbot::configobj;
-use crate::certbot::lineages::{self, renewal_files};
+use crate::certbot::lineages::renewal_files;
 use crate::certbot::old_hook::is_ours;
 use crate::certbot::saved_hooks::{self, SavedHook};
+use crate::certbot::unusable;
 use crate::check::reading;
 
 /// What is done to a file of certbot's.
@@ -39,7 +40,7 @@ impl HookEdit {
 }
 
 /// What is to be done to which of certbot's files in `directory`; one that must not be read stays as it is.
-pub fn hook_edits(directory: &Path) -> Result<Vec<(HookEdit, PathBuf)>, lineages::Error> {
+pub fn hook_edits(directory: &Path) -> Result<Vec<(HookEdit, PathBuf)>, unusable::Error> {
     let renewals = renewal_files(directory)?;
     let ours = renewals.iter().map(|path| (HookEdit::TakeOut, path.clone()));
     let all = renewals.iter().cloned().chain(reading::options_files(directory));

@@ -169,7 +169,7 @@ fn the_file_of_the_command_line_is_found() {
 #[test]
 fn a_webroot_that_could_hurt_is_refused() {
     let refused = parse(&words("certonly -w /srv/$x -d a.example"), Path::new("/"), &[]);
-    assert!(matches!(refused, Err(Error::Webroot { option: "--webroot-path", .. })));
+    assert!(matches!(refused, Err(Error::OptionWebroot { option: "--webroot-path", .. })));
     let refused = parse(&words("certonly --webroot-map {a"), Path::new("/"), &[]);
     assert!(matches!(refused, Err(Error::WebrootMap(_))));
 }
