@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
+use crate::base::files;
 use crate::base::finding::{Finding, Severity};
 use crate::base::names::{HTTPS_PORT, HostLabel, Hostname};
 use crate::base::threads;
@@ -41,7 +42,8 @@ pub struct KnownHosts {
 pub fn disks(settings: &Settings) -> BTreeMap<String, ExpectedCertificate> {
     let known = lineages(&settings.certbot_directory).unwrap_or_default();
     let read = known.usable.into_iter().filter_map(|lineage| {
-        let disk = disk::read(&lineage.cert).ok()?;
+        let leaf = files::read_trusted(&lineage.cert).ok()?;
+        let disk = disk::read(&lineage.cert, &leaf).ok()?;
         Some((lineage.name, disk))
     });
     read.collect()

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::base::cause::chain;
 use crate::base::clock::{self, Deadline};
 use crate::base::codes::Code;
+use crate::base::files;
 use crate::base::names::Hostname;
 use crate::base::sockets;
 use crate::ca::disk;
@@ -44,7 +45,9 @@ pub fn prove(
     let mut disks = Vec::new();
     for door in doors {
         let TlsDoor { name, port, elsewhere, .. } = door;
-        let disk = disk::read(&door.certificate)?;
+        let unreadable = |source| Error::Certificate { file: door.certificate.clone(), source };
+        let leaf = files::read_trusted(&door.certificate)?;
+        let disk = disk::read(&door.certificate, &leaf).map_err(unreadable)?;
         for ip in addresses(door.address, *port, listeners, &interfaces, elsewhere) {
             let address = SocketAddr::new(ip, *port);
             match proof.one(name, name, address, &disk, &deadline) {

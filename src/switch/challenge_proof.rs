@@ -6,17 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::apache::dump::Dump;
 use crate::apache::vhosts::Vhost;
+use crate::base::certificate;
 use crate::base::clock::Deadline;
 use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::finding::Finding;
 use crate::base::names::{Hostname, Route, Webroot};
 use crate::base::sockets;
-use crate::ca::disk;
 use crate::ca::probe;
 use crate::ca::redirect::Ports;
 use crate::ca::resolve::{Pinned, System};
@@ -100,9 +101,14 @@ pub enum Error {
         /// How long was waited.
         waited: Duration,
     },
-    /// What is on disk cannot be read.
-    #[error(transparent)]
-    Disk(#[from] disk::Error),
+    /// A certificate on disk that cannot be read.
+    #[error("{}", file.display())]
+    Certificate {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: certificate::Error,
+    },
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
@@ -123,7 +129,6 @@ impl CarriesExit for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Webroot(error) => error.exit(),
-            Self::Disk(error) => error.exit(),
             Self::File(error) => error.exit(),
             Self::Addresses(_)
             | Self::NotInDns(_)
@@ -133,6 +138,7 @@ impl CarriesExit for Error {
             | Self::NoAddress { .. }
             | Self::NoHandshake(_)
             | Self::OldCertificate { .. }
+            | Self::Certificate { .. }
             | Self::NotReloaded { .. }
             | Self::StillLocal { .. } => Exit::Failed,
         }

@@ -13,7 +13,6 @@ use crate::base::clock::{Deadline, Stopwatch, pause};
 use crate::base::files;
 use crate::base::names::{HTTPS_PORT, Hostname};
 use crate::base::sockets;
-use crate::ca::disk;
 use crate::switch::certificate_proof::{self, Knowledge};
 use crate::switch::challenge_proof::Error;
 use crate::switch::plan::TlsDoor;
@@ -52,7 +51,7 @@ pub fn prove(directory: &Path, time: Duration) -> Result<Vec<String>, Error> {
 /// One look at every listener; an error if it serves another certificate for a name.
 pub fn look(directory: &Path, time: Duration) -> Result<Vec<String>, Error> {
     let file = directory.join("fullchain.pem");
-    let unreadable = |source| disk::Error::Certificate { file: file.clone(), source };
+    let unreadable = |source| Error::Certificate { file: file.clone(), source };
     let pem = files::read_trusted(&file)?;
     let names = certificate::name_set(&pem).map_err(unreadable)?;
     let listeners = sockets::all_listening().map_err(Error::Addresses)?;
