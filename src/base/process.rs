@@ -137,6 +137,12 @@ pub fn own() -> Result<Process, Error> {
     identify(i32::try_from(std::process::id()).map_err(|_| Error::Stat(0))?)
 }
 
+/// Since which boot start times count (random(4), `boot_id`).
+pub fn boot() -> Result<String, files::Error> {
+    let id = files::read_kernel("sys/kernel/random/boot_id")?;
+    Ok(String::from_utf8_lossy(&id).trim().to_owned())
+}
+
 /// Whether this process runs for root.
 pub fn is_own_root() -> bool {
     nix::unistd::geteuid().is_root()

@@ -71,7 +71,7 @@ impl Recorder {
         let process = process::own().unwrap_or(process::Process { pid, start_time: 0 });
         let Start { by, lineages, dry_run, forced } = start;
         let host = settings.name.as_ref().map_or_else(host::machine, ToString::to_string);
-        let boot = boot();
+        let boot = process::boot().unwrap_or_default();
         let began = Began { kind, host, by, process, boot, lineages, dry_run, forced };
         let first = LogEntry { at, run: run.clone(), event: Event::Began(began) };
         let recorder = Self {
@@ -173,12 +173,8 @@ pub fn read(state: &StateDirectory) -> Result<History, files::Error> {
 /// Whether the process that began a run is still there.
 pub fn is_alive(began: &Began) -> bool {
     let process = began.process;
-    began.boot == boot() && process::identify(process.pid).is_ok_and(|found| found == process)
-}
-
-fn boot() -> String {
-    let id = files::read_kernel("sys/kernel/random/boot_id").unwrap_or_default();
-    String::from_utf8_lossy(&id).trim().to_owned()
+    began.boot == process::boot().unwrap_or_default()
+        && process::identify(process.pid).is_ok_and(|found| found == process)
 }
 
 /// Where it is.

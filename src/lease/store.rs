@@ -20,6 +20,7 @@ use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::lock::{self, Lock};
 use crate::base::own_directories::{RuntimeDirectory, StateDirectory};
+use crate::base::process;
 use crate::lease::memory::{GrantRecord, Memory, Millis, Recorded};
 use crate::lease::wire::{Purpose, Token};
 
@@ -110,9 +111,7 @@ impl Store {
             files::own_directory(own, 0o700)?;
             files::trusted_directories(own)?;
         }
-        let boot = files::read_kernel("sys/kernel/random/boot_id")?;
-        let boot = String::from_utf8_lossy(&boot).trim().to_owned();
-        Ok(Self { directory, queue, tokens, boot })
+        Ok(Self { directory, queue, tokens, boot: process::boot()? })
     }
 
     /// Waits for the right to decide; whoever has it needs it for one write.
