@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`look`] | seeing |
 //! | [`resolver`] | a name's records as the CA finds them |
-//! | [`mod@gather`] | asking all hosts |
+//! | [`plant_and_ask`] | asking all hosts |
 //! | [`matrix`] | who answers whose nonce at which address, as far as others can tell |
 //! | [`mod@causes`] | one finding for each cause |
 //! | [`verdict`] | what would happen to a renewal, and who is to blame |
@@ -36,7 +36,6 @@ pub mod culprit;
 pub mod directive;
 pub mod door;
 pub mod faults;
-pub mod gather;
 pub mod health;
 mod hindrance;
 pub mod hooks;
@@ -48,6 +47,7 @@ pub mod matrix;
 pub mod outside;
 pub mod own;
 pub mod own_report;
+pub mod plant_and_ask;
 pub mod presented;
 pub mod reading;
 pub mod resolver;
@@ -63,8 +63,8 @@ pub mod vitals;
 
 use crate::base::clock;
 use crate::base::names::Hostname;
-use crate::check::gather::gather;
 use crate::check::matrix::Gathered;
+use crate::check::plant_and_ask::gather;
 use crate::check::summary::{Summary, summary};
 use crate::config::context::Context;
 use crate::fleet::hosts::Hosts;

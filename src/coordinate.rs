@@ -3,8 +3,8 @@
 //! It orders; the lease excludes. On each host an agent does what it is asked;
 //! what to ask is decided in [`decision`], for all hosts before any is asked.
 
-pub mod coordination;
 pub mod decision;
+pub mod final_report;
 pub mod foretold;
 mod host_renewal;
 pub mod outcome;
@@ -31,8 +31,8 @@ use crate::base::signals::Signals;
 use crate::check::own;
 use crate::config::Settings;
 use crate::config::context::Context;
-use crate::coordinate::coordination::{Coordination, Served};
 use crate::coordinate::decision::{Sequence, Surveyed, Wish};
+use crate::coordinate::final_report::{Coordination, Served};
 use crate::coordinate::host_renewal::Done;
 use crate::coordinate::verified::{KnownHosts, Look};
 use crate::fleet::host_report::HostReport;

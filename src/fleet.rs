@@ -10,7 +10,7 @@ pub mod inspection;
 pub mod judged;
 pub mod last_result;
 pub mod link;
-pub mod local_routes;
+pub mod local_since;
 pub mod mismatch;
 pub mod plant;
 pub mod protocol;

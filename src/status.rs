@@ -1,6 +1,6 @@
 //! `certbaton status`: all hosts as they are now, what is wrong with them, and what they did.
 //!
-//! `overview`, `judgement` and `printed` are pure; `asking` looks; `remembered` owns
+//! `overview`, `judgement`, `thresholds` and `printed` are pure; `asking` looks; `remembered` owns
 //! what a peer said last.
 
 pub mod asking;
@@ -11,4 +11,5 @@ pub mod printed;
 pub mod remembered;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod thresholds;
 pub mod timeline;

@@ -29,7 +29,7 @@ use crate::fleet::host_report::{
     LineageSurvey, Versions,
 };
 use crate::fleet::last_result;
-use crate::fleet::local_routes;
+use crate::fleet::local_since;
 use crate::fleet::protocol::LookOrder;
 use crate::history::file;
 use crate::history::runs::{self, Local, Run};
@@ -78,7 +78,7 @@ pub fn report(settings: &Settings, order: LookOrder) -> HostReport {
         hold,
         starts,
         findings,
-        local: local_routes::routes(&looked.local, &switched, &runs, looked.since),
+        local: local_since::routes(&looked.local, &switched, &runs, looked.since),
         damaged: looked.damaged,
         pending: looked.pending,
         lineages,
@@ -102,7 +102,7 @@ pub fn disks(settings: &Settings, before: &HostReport) -> HostReport {
         }
     }
     let Looked { local, damaged, pending, since, .. } = this_host::journalled(settings);
-    report.local = local_routes::routes(&local, &BTreeMap::new(), &[], since);
+    report.local = local_since::routes(&local, &BTreeMap::new(), &[], since);
     (report.damaged, report.pending) = (damaged, pending);
     report.under_way = under_way(settings);
     report

@@ -15,8 +15,8 @@ use crate::base::exit::Exit;
 use crate::base::names::HostLabel;
 use crate::base::signals;
 use crate::base::terminal;
-use crate::coordinate::coordination::{CoordinatedLineage, Coordination, Served, ServedVerdict};
 use crate::coordinate::decision::Wish;
+use crate::coordinate::final_report::{CoordinatedLineage, Coordination, Served, ServedVerdict};
 use crate::coordinate::{Notice, coordinate};
 use crate::fleet::protocol::LineageName;
 

@@ -20,7 +20,7 @@ use crate::ca::validation::Failure;
 use crate::certbot::lineages::lineages;
 use crate::check::bounds::{Bounds, MOST_ADDRESSES, STRANGE};
 use crate::config::Settings;
-use crate::coordinate::coordination::{Served, ServedVerdict};
+use crate::coordinate::final_report::{Served, ServedVerdict};
 use crate::fleet::host_report::{HostReport, LineageReport};
 use crate::fleet::mismatch::{Comparison, mismatch, not_served, unserved};
 use crate::fleet::whose;

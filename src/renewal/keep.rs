@@ -35,7 +35,6 @@ use crate::renewal::unfinished;
 use crate::switch::order;
 use crate::switch::report;
 
-mod abandoned;
 mod calls;
 mod claim;
 pub(super) mod deployment;
@@ -45,6 +44,7 @@ mod planning;
 mod prove;
 pub mod recorder;
 mod unnamed;
+mod waiting_hook;
 
 /// Those of the routes that another host sees answered by somebody else than this one. The other
 /// hosts are no business of a renewal on this one: whoever starts the keeper knows them.

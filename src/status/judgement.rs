@@ -11,10 +11,11 @@ use crate::base::text::span;
 use crate::check::health::is_of_arbiter;
 use crate::check::schedule;
 use crate::config::Thresholds;
-use crate::fleet::host_report::{HostReport, LastResult, LineageReport, LineageResult};
+use crate::fleet::host_report::{HostReport, LastResult, LineageResult};
 use crate::history::record::Kind;
 use crate::history::runs::{Outcome, Run};
 use crate::status::overview::{HostStatus, Overview, Urgency, Wrong};
+use crate::status::thresholds::age;
 
 /// Everything that is wrong, worst first.
 pub fn wrong(status: &Overview, thresholds: Thresholds) -> Vec<Wrong> {
@@ -90,36 +91,6 @@ pub fn exit(status: &Overview) -> u8 {
         None => 0,
         Some(Urgency::Warning) => 1,
         Some(Urgency::Critical) => 2,
-    }
-}
-
-/// How long before its end a certificate is a warning, and when critical.
-///
-/// Where nothing is said, in thirds of the time from when certbot renews it to
-/// its end: one third of that may pass until a person hears of it. That is
-/// 20 and 10 days for 90 days, 10 and 5 for 45, about two days and one for 6.
-pub fn limits(lineage: &LineageReport, thresholds: Thresholds) -> (SignedDuration, SignedDuration) {
-    let lifetime = lineage.not_after.duration_since(lineage.not_before);
-    let window = match lineage.renews_from {
-        Some(from) => lineage.not_after.duration_since(from),
-        None => lifetime / 3,
-    };
-    // An old certbot renews what lives for 6 days from its first day on.
-    let window = window.min(lifetime / 2).max(SignedDuration::ZERO);
-    let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
-    let warning = thresholds.warning_days.map_or(window / 3 * 2, days);
-    let critical = thresholds.critical_days.map_or(window / 3, days);
-    (warning.max(critical), critical)
-}
-
-/// How bad the age of a certificate is.
-pub fn age(lineage: &LineageReport, now: Timestamp, thresholds: Thresholds) -> Option<Urgency> {
-    let left = lineage.not_after.duration_since(now);
-    let (warning, critical) = limits(lineage, thresholds);
-    if left <= critical.max(SignedDuration::ZERO) {
-        Some(Urgency::Critical)
-    } else {
-        (left <= warning).then_some(Urgency::Warning)
     }
 }
 

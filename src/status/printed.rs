@@ -9,8 +9,9 @@ use crate::config::Thresholds;
 use crate::fleet::host_report::{HostReport, LineageReport, LineageResult};
 use crate::history::runs::Outcome;
 use crate::renewal::right::described;
-use crate::status::judgement::{age, minute};
+use crate::status::judgement::minute;
 use crate::status::overview::{HostStatus, LeaseStatus, Overview, Urgency};
+use crate::status::thresholds::age;
 
 /// Whether to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

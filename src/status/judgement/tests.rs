@@ -1,9 +1,7 @@
-use jiff::SignedDuration;
-
 use super::*;
 use crate::check::health::{self, Vitals};
 use crate::history::runs::Outcome;
-use crate::status::sample::{healthy, lineage, local, now};
+use crate::status::sample::{healthy, lineage, local};
 
 fn judged(change: impl FnOnce(&mut Overview)) -> (u8, Vec<(String, Urgency)>) {
     let mut status = healthy();
@@ -25,42 +23,6 @@ fn only(key: &str, severity: Urgency) -> (u8, Vec<(String, Urgency)>) {
 #[test]
 fn two_healthy_hosts_are_well() {
     assert_eq!(judged(|_| {}), (0, vec![]));
-}
-
-#[test]
-fn age_is_judged_by_the_lifetime() {
-    let severity =
-        |lifetime, left| age(&lineage("a", lifetime, left), now(), Thresholds::default());
-    let both = (Some(Urgency::Warning), Some(Urgency::Critical));
-    assert_eq!(severity(90, 21), None);
-    assert_eq!((severity(90, 20), severity(90, 10)), both);
-    assert_eq!(severity(45, 11), None);
-    assert_eq!((severity(45, 10), severity(45, 5)), both);
-    assert_eq!(severity(6, 2), None);
-    assert_eq!(severity(6, 1), Some(Urgency::Warning));
-    assert_eq!(severity(90, -1), Some(Urgency::Critical));
-}
-
-#[test]
-fn what_is_renewed_late_on_purpose_is_no_warning_before() {
-    let mut late = lineage("a", 90, 15);
-    late.renews_from = Some(late.not_after - SignedDuration::from_hours(7 * 24));
-    assert_eq!(age(&late, now(), Thresholds::default()), None);
-}
-
-#[test]
-fn a_certificate_shorter_than_certbots_30_days_is_not_always_a_warning() {
-    let mut short = lineage("a", 6, 6);
-    short.renews_from = Some(short.not_after - SignedDuration::from_hours(30 * 24));
-    assert_eq!(age(&short, now(), Thresholds::default()), None);
-}
-
-#[test]
-fn configured_days_win() {
-    let days = Thresholds { warning_days: Some(40), critical_days: Some(30) };
-    let severity = |left| age(&lineage("a", 90, left), now(), days);
-    assert_eq!(severity(41), None);
-    assert_eq!((severity(40), severity(30)), (Some(Urgency::Warning), Some(Urgency::Critical)));
 }
 
 #[test]
