@@ -1,6 +1,5 @@
 //! system: has a web server that is not Apache test its configuration, and reload it, as `[web-server]` says.
 
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::base::clock::Deadline;
@@ -12,25 +11,24 @@ use crate::switch::report::Error;
 
 /// Has it test its configuration.
 pub fn test(server: &WebServer) -> Result<(), Error> {
-    run(&server.test, |command, status, said| Error::ForeignTest { command, status, said })
+    run(&server.test, "nothing was reloaded")
 }
 
 /// Has it load its configuration anew.
 pub fn reload(server: &WebServer) -> Result<(), Error> {
-    run(&server.reload, |command, status, said| Error::ForeignReload { command, status, said })
+    run(&server.reload, "the old certificate may still be served")
 }
 
-fn run(
-    command: &Command,
-    failed: impl FnOnce(String, ExitStatus, String) -> Error,
-) -> Result<(), Error> {
+/// `outcome` is what comes of it if the program fails.
+fn run(command: &Command, outcome: &'static str) -> Result<(), Error> {
     let path = files::trusted_program(&command.program)?;
     let arguments = command.arguments.iter().map(Into::into).collect();
     let output = Program::plain(path, arguments).run(&Deadline::after(TIME))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(failed(command.to_string(), output.status, said(&output)))
+    let (command, status) = (command.to_string(), output.status);
+    Err(Error::Foreign { command, status, outcome, said: said(&output) })
 }
 
 /// On one line, of bounded length.

@@ -206,23 +206,15 @@ pub enum Error {
     /// Apache.
     #[error(transparent)]
     Apache(#[from] server::Error),
-    /// A web server that is not Apache does not pass its own test.
-    #[error("{command} ended with {status}, so nothing was reloaded: {said}")]
-    ForeignTest {
+    /// A web server that is not Apache does not pass its own test, or was not reloaded.
+    #[error("{command} ended with {status}, so {outcome}: {said}")]
+    Foreign {
         /// What was run.
         command: String,
         /// How it ended.
         status: ExitStatus,
-        /// What it printed.
-        said: String,
-    },
-    /// It was not reloaded.
-    #[error("{command} ended with {status}, so the old certificate may still be served: {said}")]
-    ForeignReload {
-        /// What was run.
-        command: String,
-        /// How it ended.
-        status: ExitStatus,
+        /// What comes of that.
+        outcome: &'static str,
         /// What it printed.
         said: String,
     },
@@ -309,8 +301,7 @@ impl CarriesExit for Error {
             | Self::KeyMismatch { .. }
             | Self::Key { .. }
             | Self::Document { .. }
-            | Self::ForeignTest { .. }
-            | Self::ForeignReload { .. }
+            | Self::Foreign { .. }
             | Self::Journal(_) => Exit::Failed,
         }
     }
