@@ -128,8 +128,7 @@ impl Holder {
         }
         let ours = self.patience.grace;
         if theirs.version != wire::VERSION {
-            let wrong = GiveUp::Version { ours: wire::VERSION, theirs: theirs.version };
-            return self.refuse(actions, wrong);
+            return self.refuse(actions, GiveUp::Version(theirs.version));
         }
         if theirs.grace < ours {
             return self.refuse(actions, GiveUp::Grace { ours, theirs: theirs.grace });

@@ -198,7 +198,7 @@ fn another_version_is_refused_at_once() {
     let place = place(Duration::from_secs(30));
     let hello = r#"printf '%s\n' '{"version":9,"host":"vps","caller":"home","grace-millis":30000}'; sleep 60"#;
     let mut session = start(&place, scripted(&[hello]));
-    assert!(matches!(news(&mut session), News::GaveUp(GiveUp::Version { theirs: 9, .. }, _)));
+    assert!(matches!(news(&mut session), News::GaveUp(GiveUp::Version(9), _)));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::exit::{CarriesExit, Exit};
 use crate::lease::token::day;
-use crate::lease::wire::{ArbiterAnswer, Token, Waiting};
+use crate::lease::wire::{ArbiterAnswer, Token, VERSION, Waiting};
 
 /// What the arbiter says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,14 +95,9 @@ pub enum GiveUp {
     Unreachable,
     /// The arbiter speaks otherwise.
     #[error(
-        "the arbiter speaks version {theirs} of the lease, this host version {ours}; install the same certbaton on both"
+        "the arbiter speaks version {0} of the lease, this host version {VERSION}; install the same certbaton on both"
     )]
-    Version {
-        /// `wire::VERSION`.
-        ours: u32,
-        /// The arbiter's.
-        theirs: u32,
-    },
+    Version(u32),
     /// The arbiter would grant anew before this host gives up.
     #[error(
         "lease.grace is {} s here and only {} s at the arbiter; it must not be longer here", ours.as_secs(), theirs.as_secs()
@@ -143,7 +138,7 @@ impl CarriesExit for GiveUp {
         match self {
             Self::Busy(_) | Self::Unreachable => Exit::Busy,
             Self::Grace { .. } => Exit::Config,
-            Self::Version { .. } | Self::Refused(_) | Self::Stale { .. } | Self::Ahead { .. } => {
+            Self::Version(_) | Self::Refused(_) | Self::Stale { .. } | Self::Ahead { .. } => {
                 Exit::Failed
             }
         }
