@@ -5,6 +5,7 @@ use crate::base::codes::Code;
 use crate::base::finding::Finding;
 use crate::ca::sight::{Planted, Planting};
 use crate::check::matrix::HostSeen;
+use crate::check::outside::parted;
 use crate::fleet::host_report::HOOKS;
 use crate::fleet::inspection::{Answerer, InspectedName};
 
@@ -18,7 +19,7 @@ pub(super) fn is_switchable(inspected: &InspectedName) -> bool {
 /// Nothing could be planted, so certbot cannot, either.
 pub(super) fn unplanted(host: &HostSeen, planting: &Planting) -> Vec<Finding> {
     let Planted::Failed(why) = &planting.planted else { return Vec::new() };
-    let (what, remedy) = why.split_once("; ").unwrap_or((why, "see to that directory"));
+    let (what, remedy) = parted(why, "see to that directory");
     vec![
         Finding::new(Code::Webroot, Some(planting.webroot.to_string()), what, remedy)
             .on(&host.label),

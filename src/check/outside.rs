@@ -169,9 +169,8 @@ fn records(matrix: &Matrix<'_>, row: &NameRow<'_>) -> Vec<Finding> {
 }
 
 /// `WHAT; REMEDY`, as errors are written here.
-fn parted<'a>(text: &'a str, otherwise: &'a str) -> (String, &'a str) {
-    text.split_once("; ")
-        .map_or((text.to_owned(), otherwise), |(what, do_it)| (what.to_owned(), do_it))
+pub(super) fn parted<'a>(text: &'a str, otherwise: &'a str) -> (&'a str, &'a str) {
+    text.split_once("; ").unwrap_or((text, otherwise))
 }
 
 /// Whether the CA of a lineage may issue for the name.
