@@ -6,6 +6,7 @@ pub mod certificate_proof;
 pub mod challenge_proof;
 pub mod commit;
 pub mod difference;
+pub mod edited_lines;
 pub mod foreign_reload;
 pub mod foreign_served;
 pub mod give_back;

@@ -22,11 +22,12 @@ use crate::switch::asked::{self, Asked};
 use crate::switch::certificate_proof::{self, Knowledge};
 use crate::switch::challenge_proof;
 use crate::switch::difference;
+use crate::switch::edited_lines::Damage;
 use crate::switch::guess;
 use crate::switch::journal::{self, Intent, Journal, Record};
 use crate::switch::order::{Reload, Return, SwitchReport};
 use crate::switch::plan;
-use crate::switch::report::{Damage, Error, Note};
+use crate::switch::report::{Error, Note};
 use crate::switch::taken::Taken;
 use crate::switch::unswitched;
 

@@ -17,11 +17,11 @@ use crate::base::cause::chain;
 use crate::base::files::{self, Snapshot};
 use crate::base::names::{Hostname, Route, Webroot};
 use crate::switch::apply::FileEdit;
-use crate::switch::difference;
+use crate::switch::edited_lines::{Damage, damage};
 use crate::switch::journal::Journal;
 use crate::switch::marked_lines::{self, Stripped};
 use crate::switch::oddity::{self, Oddity};
-use crate::switch::report::{Damage, Error};
+use crate::switch::report::Error;
 use crate::switch::watched::Watched;
 
 /// What was found.
@@ -174,19 +174,6 @@ impl Files {
 
 pub(crate) fn parsed(file: &str, bytes: Vec<u8>) -> Result<Document, Error> {
     Document::parse(bytes).map_err(|source| Error::Document { file: file.to_owned(), source })
-}
-
-pub(crate) fn damage(
-    snapshot: &Snapshot,
-    lines: &std::ops::Range<u32>,
-    document: &Document,
-) -> Damage {
-    let file = snapshot.path.display().to_string();
-    let rest = document.lines().iter().filter(|line| !lines.contains(&line.first));
-    let rest: Vec<u8> =
-        rest.flat_map(|line| document.bytes()[line.span.clone()].to_vec()).collect();
-    let diff = difference::unified(&file, document.bytes(), &rest);
-    Damage { file, lines: (lines.start, lines.end - 1), diff }
 }
 
 impl Observation {

@@ -15,6 +15,7 @@ use crate::base::exit::{CarriesExit, Exit};
 use crate::base::files;
 use crate::base::process;
 use crate::switch::challenge_proof;
+use crate::switch::edited_lines::{Damage, diffs, left};
 use crate::switch::order::LeftOutRoute;
 
 /// Something a person should know although nothing failed.
@@ -88,27 +89,6 @@ impl Note {
         Self::lasting(format!(
             "{file}: {why}; the marked lines in the configuration files are used instead"
         ))
-    }
-}
-
-/// Marked lines that somebody changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// The file.
-    pub file: String,
-    /// First and last physical line.
-    pub lines: (u32, u32),
-    /// What removing them would change.
-    pub diff: String,
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, lines: (first, last), .. } = self;
-        write!(
-            f,
-            "{file}:{first}: lines {first} to {last} were inserted by certbaton and changed since"
-        )
     }
 }
 
@@ -311,16 +291,6 @@ impl CarriesExit for Error {
 fn named(left_out: &[LeftOutRoute]) -> String {
     let line = |LeftOutRoute { route, why, .. }: &LeftOutRoute| format!("{}: {why}", route.name);
     left_out.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn left(damage: &[Damage]) -> String {
-    let lines: Vec<String> = damage.iter().map(ToString::to_string).collect();
-    lines.join("; ") + " and were left as they are"
-}
-
-fn diffs(damage: &[Damage]) -> String {
-    let diffs: Vec<&str> = damage.iter().map(|damage| damage.diff.trim_end()).collect();
-    diffs.join("\n")
 }
 
 fn lines(refusals: &[Refusal]) -> String {

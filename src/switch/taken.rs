@@ -8,10 +8,11 @@ use std::path::Path;
 use crate::base::files::{self, Replaced, Snapshot, Staging, Stamp};
 use crate::base::names::Route;
 use crate::config::Settings;
+use crate::switch::edited_lines::{Damage, damage};
 use crate::switch::marked_lines;
-use crate::switch::observe::{damage, parsed};
+use crate::switch::observe::parsed;
 use crate::switch::order::Return;
-use crate::switch::report::{Damage, Error};
+use crate::switch::report::Error;
 
 /// What goes out of one file, and what stays.
 #[derive(Debug)]
