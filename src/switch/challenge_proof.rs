@@ -112,16 +112,6 @@ pub enum Error {
     /// A file.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// The nonce came back although the route was given back.
-    #[error("{name} on {address} still answers from {webroot}")]
-    StillLocal {
-        /// The name.
-        name: Hostname,
-        /// The address asked.
-        address: IpAddr,
-        /// Where the file was.
-        webroot: Webroot,
-    },
 }
 
 #[deny(clippy::wildcard_enum_match_arm)]
@@ -139,8 +129,7 @@ impl CarriesExit for Error {
             | Self::NoHandshake(_)
             | Self::OldCertificate { .. }
             | Self::Certificate { .. }
-            | Self::NotReloaded { .. }
-            | Self::StillLocal { .. } => Exit::Failed,
+            | Self::NotReloaded { .. } => Exit::Failed,
         }
     }
 }
@@ -186,18 +175,6 @@ pub fn unprovable(doors: &[Door], listeners: &[SocketAddr]) -> Result<Vec<Unprov
     each(doors, listeners, |_, _, _| Ok(true))
 }
 
-/// Proves that no door answers from its webroot on this host any more.
-///
-/// Whoever answers instead, or does not in time, is the peer's business.
-pub fn peer(doors: &[Door], listeners: &[SocketAddr]) -> Result<(), Error> {
-    let (found, failed) = answering(doors, listeners)?;
-    if let Some((Door { route, .. }, address)) = found.into_iter().next() {
-        let (name, webroot) = (route.name, route.webroot);
-        return Err(Error::StillLocal { name, address, webroot });
-    }
-    failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
-}
-
 /// Where those who ask for `routes` arrive.
 pub fn doors<'a>(dump: &Dump, routes: impl Iterator<Item = &'a Route>) -> Vec<Door> {
     let of = |route: &Route| {
@@ -212,31 +189,20 @@ pub fn doors<'a>(dump: &Dump, routes: impl Iterator<Item = &'a Route>) -> Vec<Do
 }
 
 /// The names of `doors` that are answered from their webroot on this host.
+///
+/// Whoever answers instead, or does not in time, is the peer's business.
 pub fn still_local(doors: &[Door], listeners: &[SocketAddr]) -> Result<Vec<Hostname>, Error> {
-    let (found, _) = answering(doors, listeners)?;
-    let names: BTreeSet<_> = found.into_iter().map(|(door, _)| door.route.name).collect();
-    Ok(names.into_iter().collect())
-}
-
-/// A door that answers from its webroot, and on which address.
-type Answering = (Door, IpAddr);
-
-/// The doors that answer from their webroot, and the routes of which that is not known.
-fn answering(
-    doors: &[Door],
-    listeners: &[SocketAddr],
-) -> Result<(Vec<Answering>, Vec<Unproven>), Error> {
     let there = |door: &&Door| files::exists(door.route.webroot.as_path());
     let doors: Vec<Door> = doors.iter().filter(there).cloned().collect();
-    let mut found = Vec::new();
-    let failed = each(&doors, listeners, |door, address, planted| {
+    let mut names = BTreeSet::new();
+    each(&doors, listeners, |door, address, planted| {
         let deadline = Deadline::after(PEER_TIME);
         if ask(door, &doors, address, planted, &deadline).verdict.is_ok() {
-            found.push((door.clone(), address));
+            names.insert(door.route.name.clone());
         }
         Ok(true)
     })?;
-    Ok((found, failed))
+    Ok(names.into_iter().collect())
 }
 
 /// Plants one nonce per webroot and asks every address of every door; the routes where that
