@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use crate::apache::dump::Dump;
 use crate::apache::server::{self, Server};
 use crate::apache::vhosts::{self, vhosts};
-use crate::base::exit::CarriesExit;
 use crate::base::files;
 use crate::base::names::{HTTP_PORT, Hostname, Route};
 use crate::certbot::lineages::lineages;
@@ -36,8 +35,6 @@ pub struct Discovery {
     pub version: Option<String>,
     /// What it renews by a webroot.
     pub lineages: Vec<Lineage>,
-    /// What it may renew, but cannot be read.
-    pub refused: Vec<Refused>,
     /// What a renewal of all of it would switch, or why it could not.
     pub switch: Result<(String, SwitchReport), report::Error>,
     /// What old hooks left behind, and what is to become of it.
@@ -82,7 +79,7 @@ pub fn find(settings: &Settings) -> Result<Discovery, Error> {
     let certbot = this_host::program(settings).ok_or(Error::NoCertbot)?;
     let version = this_host::version(&certbot);
     let known = lineages(&settings.certbot_directory)?;
-    let mut refused: Vec<Refused> =
+    let refused: Vec<Refused> =
         known.refused.into_iter().filter(|refused| !refused.certbot_skips_it).collect();
     let all: Vec<Lineage> = known.usable.into_iter().filter(Lineage::is_webroot).collect();
     let scope = scope(&Known {
@@ -94,16 +91,6 @@ pub fn find(settings: &Settings) -> Result<Discovery, Error> {
         needs: &BTreeMap::new(),
     })
     .map_err(|error| Error::Scope(Box::new(error)))?;
-    for left in scope.left_out {
-        let Some(lineage) = all.iter().find(|lineage| lineage.name == left.name) else { continue };
-        refused.push(Refused {
-            name: left.name,
-            reason: left.why.to_string(),
-            certbot_skips_it: false,
-            cert: lineage.cert.clone(),
-            exit: left.why.exit(),
-        });
-    }
     let routes: Vec<Route> = scope.lineages.into_iter().flat_map(|l| l.routes).collect();
     let switch = match web_server {
         // Apache is asked where there is one, and something to ask for.
@@ -113,16 +100,7 @@ pub fn find(settings: &Settings) -> Result<Discovery, Error> {
         }
     };
     let unserved = if all.is_empty() { named } else { Vec::new() };
-    Ok(Discovery {
-        web_server,
-        certbot,
-        version,
-        lineages: all,
-        refused,
-        switch,
-        adoption,
-        unserved,
-    })
+    Ok(Discovery { web_server, certbot, version, lineages: all, switch, adoption, unserved })
 }
 
 /// The old set-up, and the names of Apache's vhosts.

@@ -39,11 +39,6 @@ impl ProgramDirectory {
     pub fn program(&self, name: &str) -> String {
         format!("{}/{name}", self.0)
     }
-
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 /// One file of an installation.
