@@ -54,10 +54,6 @@ pub struct Invocation {
     pub authenticator: Option<String>,
     /// Where `renewal/` and `live/` are.
     pub config_dir: PathBuf,
-    /// certbot's `--work-dir`.
-    pub work_dir: PathBuf,
-    /// certbot's `--logs-dir`.
-    pub logs_dir: PathBuf,
     /// `--server`.
     pub server: Option<String>,
     /// `--dry-run`.
@@ -72,11 +68,6 @@ impl Invocation {
     /// The webroot the command line gives `name`, as `plugins/webroot.py:_set_webroots` does.
     pub fn webroot_of(&self, name: &Hostname) -> Option<&Webroot> {
         self.webroot_map.get(name).or_else(|| self.webroot_paths.last())
-    }
-
-    /// The directories in which this certbot holds `.certbot.lock`.
-    pub fn locked_directories(&self) -> [&Path; 3] {
-        [&self.config_dir, &self.work_dir, &self.logs_dir]
     }
 }
 
@@ -135,8 +126,6 @@ impl Invocation {
             webroot_paths: Vec::new(),
             authenticator: None,
             config_dir: "/etc/letsencrypt".into(),
-            work_dir: "/var/lib/letsencrypt".into(),
-            logs_dir: "/var/log/letsencrypt".into(),
             server: None,
             dry_run: false,
             force_renewal: false,
@@ -146,16 +135,13 @@ impl Invocation {
 
     fn apply(&mut self, option: Opt, value: Option<&str>, directory: &Path) -> Result<(), Error> {
         let text = value.unwrap_or_default();
-        let path = || PathBuf::from(absolute(directory, text));
         match option.name {
             "domains" | "ip-address" => drop(self.add_domains(text)),
             "webroot-path" => self.add_webroot(directory, text)?,
             "webroot-map" => self.add_webroot_map(directory, text)?,
             "cert-name" => self.cert_name = Some(text.to_owned()),
             "server" => self.server = Some(text.to_owned()),
-            "config-dir" => self.config_dir = path(),
-            "work-dir" => self.work_dir = path(),
-            "logs-dir" => self.logs_dir = path(),
+            "config-dir" => self.config_dir = absolute(directory, text).into(),
             "dry-run" => self.dry_run = true,
             "force-renewal" => self.force_renewal = true,
             "no-directory-hooks" => self.directory_hooks = false,

@@ -126,9 +126,9 @@ fn every_authenticator_is_recognised() {
 #[test]
 fn directories_and_switches_are_read() {
     let run = read(
-        "renew --config-dir /c --work-dir w --logs-dir=/l/ --dry-run --force-ren --server https://ca.example/dir --no-directory-hooks",
+        "renew --config-dir w/ --dry-run --force-ren --server https://ca.example/dir --no-directory-hooks",
     );
-    assert_eq!(run.locked_directories(), [Path::new("/c"), Path::new("/root/w"), Path::new("/l")]);
+    assert_eq!(run.config_dir, Path::new("/root/w"));
     assert!(run.dry_run && run.force_renewal && !run.directory_hooks);
     assert_eq!(run.server.as_deref(), Some("https://ca.example/dir"));
     assert_eq!(read("renew").config_dir, Path::new("/etc/letsencrypt"));
@@ -136,13 +136,14 @@ fn directories_and_switches_are_read() {
 
 #[test]
 fn files_give_defaults_that_the_command_line_overrides() {
-    let etc = crate::certbot::ini::parse("config-dir = /etc-dir\nwork-dir = /w\nwebroot\n");
-    let home = crate::certbot::ini::parse("work-dir = /home-w\nlogs-dir = /l\ndry-run = false\n");
+    let etc = crate::certbot::ini::parse("config-dir = /etc-dir\nserver = https://w\nwebroot\n");
+    let home =
+        crate::certbot::ini::parse("server = https://home-w\ncert-name = l\ndry-run = false\n");
     let files = [etc, home];
     let run =
-        parse(&words("certonly --logs-dir /cli --config-d=/c"), Path::new("/"), &files).unwrap();
-    assert_eq!(run.work_dir, Path::new("/home-w"), "the later file wins");
-    assert_eq!(run.logs_dir, Path::new("/cli"));
+        parse(&words("certonly --cert-name cli --config-d=/c"), Path::new("/"), &files).unwrap();
+    assert_eq!(run.server.as_deref(), Some("https://home-w"), "the later file wins");
+    assert_eq!(run.cert_name.as_deref(), Some("cli"));
     assert_eq!(run.config_dir, Path::new("/c"), "an abbreviation comes last and wins, too");
     assert_eq!(run.authenticator.as_deref(), Some("webroot"));
     assert!(!run.dry_run);

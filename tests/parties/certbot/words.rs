@@ -23,7 +23,7 @@ for line in json.load(sys.stdin):
     answers.append(dict(
         verb=c.verb, domains=domains, webroots=c.webroot_map, paths=c.webroot_path,
         name=c.certname, authenticator=selection.cli_plugin_requests(c)[0], server=c.server,
-        dirs=[os.path.abspath(d) for d in (c.config_dir, c.work_dir, c.logs_dir)], dry_run=c.dry_run,
+        config_dir=os.path.abspath(c.config_dir), dry_run=c.dry_run,
         force=c.renew_by_default, hooks=c.directory_hooks))
 json.dump(answers, sys.stdout)
 ";
@@ -106,7 +106,7 @@ fn a_command_line_means_what_it_means_to_certbot() {
             "name": run.cert_name,
             "authenticator": run.authenticator,
             "server": theirs["server"],
-            "dirs": run.locked_directories(),
+            "config_dir": run.config_dir,
             "dry_run": run.dry_run,
             "force": run.force_renewal,
             "hooks": run.directory_hooks,
