@@ -95,11 +95,6 @@ impl Request {
         (!rest.contains('%')).then(|| out + rest)
     }
 
-    /// The file it is mapped to, if it is that far.
-    pub fn file(&self) -> Option<&str> {
-        self.file.as_deref()
-    }
-
     /// The URL path.
     pub fn path(&self) -> &str {
         &self.path

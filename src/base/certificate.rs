@@ -65,11 +65,6 @@ pub fn from_pem(pem: &[u8]) -> Result<Certificate, Error> {
     describe(&leaf(pem)?)
 }
 
-/// Reads a certificate as it came in a handshake.
-pub fn from_der(der: &[u8]) -> Result<Certificate, Error> {
-    describe(&X509::from_der(der).map_err(Error::Der)?)
-}
-
 /// Every name of the leaf of a PEM file, wildcards and addresses too: what a CA counts duplicates by.
 pub fn name_set(pem: &[u8]) -> Result<BTreeSet<String>, Error> {
     let names = leaf(pem)?.subject_alt_names();
@@ -252,7 +247,6 @@ mod tests {
         assert_eq!(read.not_after.to_string(), "2051-04-01T12:34:56Z");
         assert_eq!(read.serial, "0ABC");
         assert_eq!(read.issuer, "O=Test CA, CN=X1");
-        assert_eq!(from_der(&leaf_pem.to_der().unwrap()).unwrap(), read);
         let all = ["*.a.example", "192.0.2.1", "a.example", "b.example"].map(str::to_owned);
         assert_eq!(name_set(&fullchain).unwrap(), BTreeSet::from(all));
     }

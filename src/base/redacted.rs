@@ -25,11 +25,6 @@ pub fn command(words: &[impl AsRef<str>]) -> String {
     shown.join(" ")
 }
 
-/// A command that somebody wrote as one text, such as a hook's.
-pub fn text(command: &str) -> String {
-    plain(command)
-}
-
 /// Whether something of it is left out.
 pub fn holds_a_secret(words: &[impl AsRef<str>]) -> bool {
     command(words).contains('…')
@@ -128,7 +123,7 @@ mod tests {
             assert_eq!(command(&words), line);
             assert!(!holds_a_secret(&words));
         }
-        assert_eq!(text("systemctl reload postfix"), "systemctl …");
-        assert_eq!(text("/usr/local/bin/deploy"), "/usr/local/bin/deploy");
+        assert_eq!(plain("systemctl reload postfix"), "systemctl …");
+        assert_eq!(plain("/usr/local/bin/deploy"), "/usr/local/bin/deploy");
     }
 }

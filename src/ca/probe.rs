@@ -32,8 +32,6 @@ pub struct Hop {
 /// The result of one validation.
 #[derive(Debug, Clone)]
 pub struct Validation {
-    /// The name.
-    pub name: Hostname,
     /// The name's address that the verdict is about; `None` if it has none.
     pub address: Option<IpAddr>,
     /// Every request made, in order, the one over the first address included
@@ -118,7 +116,7 @@ impl<'a> Walk<'a> {
     }
 
     fn report(self, address: Option<IpAddr>, verdict: Result<(), Failure>) -> Validation {
-        Validation { name: self.name.clone(), address, hops: self.hops, verdict }
+        Validation { address, hops: self.hops, verdict }
     }
 
     fn attempt(&mut self, first: IpAddr) -> Result<(), Failure> {

@@ -116,7 +116,8 @@ pub(crate) fn view(layout: &Layout) -> Result<Option<View>, Broken> {
         documents.insert(file.clone(), user);
         current.insert(file.clone(), document);
     }
-    oracle::agrees(&dump, &texts(&current)).map_err(|e| failed(&e))?;
+    let elsewhere = oracle::disagreements(&dump, &texts(&current)).into_values().next();
+    elsewhere.map_or(Ok(()), |refusal| Err(failed(&refusal)))?;
     let user = oracle::without(dump.clone(), &blocks);
     let local = local.into_iter().collect();
     Ok(Some(View { output, dump, current, blocks, local, user, documents }))
