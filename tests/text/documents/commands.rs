@@ -51,7 +51,7 @@ pub(crate) const COMMANDS: &[(&str, Run)] = &[
         In("tests/two_hosts/machines/hooks.rs", "certonly_for_a_new_name_just_works_on_home"),
     ),
     (
-        "apt install ./certbaton_0.1.0-1_amd64.deb",
+        "apt install ./certbaton_0.2.0-1_amd64.deb",
         In("tests/quickstart/check", "Set up both hosts in ten minutes"),
     ),
     ("apt purge certbaton", In("tests/quickstart/check", "Take it all back")),
