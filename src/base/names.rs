@@ -38,6 +38,37 @@ pub enum Error {
     Thumbprint(String),
 }
 
+/// How a checked string is written, and read by serde and by clap: each reader checks it.
+macro_rules! as_text {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+            fn try_from(text: String) -> Result<Self, Error> {
+                Self::parse(&text)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = Error;
+            fn from_str(text: &str) -> Result<Self, Error> {
+                Self::parse(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(checked: $name) -> Self {
+                checked.0
+            }
+        }
+    };
+}
+
 /// A DNS host name, lower case, without a final dot.
 ///
 /// Letters, digits, `-` and `_` in labels of 1 to 63 bytes, 253 in all
@@ -77,31 +108,7 @@ impl Hostname {
     }
 }
 
-impl fmt::Display for Hostname {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for Hostname {
-    type Error = Error;
-    fn try_from(text: String) -> Result<Self, Error> {
-        Self::parse(&text)
-    }
-}
-
-impl std::str::FromStr for Hostname {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self, Error> {
-        Self::parse(text)
-    }
-}
-
-impl From<Hostname> for String {
-    fn from(name: Hostname) -> Self {
-        name.0
-    }
-}
+as_text!(Hostname);
 
 /// The directory that certbot's `--webroot-path` names.
 ///
@@ -146,31 +153,7 @@ impl Webroot {
     }
 }
 
-impl fmt::Display for Webroot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for Webroot {
-    type Error = Error;
-    fn try_from(text: String) -> Result<Self, Error> {
-        Self::parse(&text)
-    }
-}
-
-impl std::str::FromStr for Webroot {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self, Error> {
-        Self::parse(text)
-    }
-}
-
-impl From<Webroot> for String {
-    fn from(webroot: Webroot) -> Self {
-        webroot.0
-    }
-}
+as_text!(Webroot);
 
 /// A name whose challenges this host answers, and from where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -225,31 +208,7 @@ impl Thumbprint {
     }
 }
 
-impl fmt::Display for Thumbprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for Thumbprint {
-    type Error = Error;
-    fn try_from(text: String) -> Result<Self, Error> {
-        Self::parse(&text)
-    }
-}
-
-impl std::str::FromStr for Thumbprint {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self, Error> {
-        Self::parse(text)
-    }
-}
-
-impl From<Thumbprint> for String {
-    fn from(thumbprint: Thumbprint) -> Self {
-        thumbprint.0
-    }
-}
+as_text!(Thumbprint);
 
 /// A host as the configuration calls it: letters, digits, `-`, `_` and `.`, not first a `-` or `.`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
