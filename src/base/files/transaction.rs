@@ -32,8 +32,8 @@ enum Change {
 enum Way {
     /// Nothing: the file is as it was before.
     Done,
-    /// The file is as the change left it.
-    Open,
+    /// The file is as the change left it; as it was read for that, if its content is replaced again.
+    Open(Option<Box<Snapshot>>),
     /// Somebody else has changed it since.
     Changed,
 }
@@ -130,7 +130,7 @@ impl Transaction {
         while let Some(change) = self.changes.pop() {
             let undone = match change.way() {
                 Ok(Way::Done) => Ok(()),
-                Ok(Way::Open) => self.take_back(&change).map_err(E::from),
+                Ok(Way::Open(seen)) => self.take_back(&change, seen.as_deref()).map_err(E::from),
                 Ok(Way::Changed) => changed(change.path()),
                 Err(error) => Err(error.into()),
             };
@@ -139,10 +139,11 @@ impl Transaction {
         outcome
     }
 
-    fn take_back(&self, change: &Change) -> Result<(), Error> {
+    fn take_back(&self, change: &Change, seen: Option<&Snapshot>) -> Result<(), Error> {
         match change {
+            // What was compared is replaced, or nothing: somebody may save right between the two.
             Change::Replace { before, .. } => {
-                snapshot(&before.path)?.replace(&before.bytes, self.staging(&before.path)?)
+                seen.map_or(Ok(()), |seen| seen.replace(&before.bytes, self.staging(&before.path)?))
             }
             Change::Create { path, .. } => remove_own(path),
             Change::Mode { path, before, .. } => displace::set_mode(path, *before),
@@ -168,11 +169,11 @@ impl Change {
 
     /// How far it got, or what became of the file since.
     fn way(&self) -> Result<Way, Error> {
+        if let Self::Replace { before, after, .. } = self {
+            return way_of_content(before, after);
+        }
         let now = displace::state(self.path())?;
         let (is_before, is_after) = match (self, &now) {
-            (Self::Replace { before, after, .. }, State::File { bytes, .. }) => {
-                (*bytes == before.bytes, bytes == after)
-            }
             (Self::Create { bytes, .. }, State::File { bytes: now, .. }) => (false, bytes == now),
             (Self::Create { .. }, State::Absent) => (true, false),
             (Self::Mode { before, after, .. }, State::File { mode, .. }) => {
@@ -184,11 +185,29 @@ impl Change {
         Ok(if is_before {
             Way::Done
         } else if is_after {
-            Way::Open
+            Way::Open(None)
         } else {
             Way::Changed
         })
     }
+}
+
+fn way_of_content(before: &Snapshot, after: &[u8]) -> Result<Way, Error> {
+    let now = match snapshot(&before.path) {
+        Err(Error::NotRegular(_)) => return Ok(Way::Changed),
+        Err(error) if error.is_missing() => return Ok(Way::Changed),
+        now => now?,
+    };
+    Ok(if now.path != before.path {
+        // A link is in its place, to another file.
+        Way::Changed
+    } else if now.bytes == before.bytes {
+        Way::Done
+    } else if now.bytes == after {
+        Way::Open(Some(Box::new(now)))
+    } else {
+        Way::Changed
+    })
 }
 
 impl Drop for Transaction {
