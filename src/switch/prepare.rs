@@ -48,8 +48,6 @@ pub(super) struct Selection {
     pub(super) left_out: Vec<LeftOutRoute>,
     pub(super) plan: Plan,
     pub(super) changes: Vec<FileEdit>,
-    /// The names that have to go back before this can be done.
-    leaving: BTreeSet<Hostname>,
 }
 
 /// An order that was planned for what is here.
@@ -57,7 +55,8 @@ pub(super) struct Selection {
 pub(super) struct Planned<'a> {
     scene: Scene<'a>,
     guess: Option<Guess>,
-    /// What is local and not wanted. A return, which is never undone, is no part of a switch.
+    /// What has to go back first, whatever becomes of the rest: it is not wanted, or its lines can
+    /// stay no longer. A return, which is never undone, is no part of a switch.
     pub(super) leaving: BTreeSet<Hostname>,
     selection: Result<Selection, Error>,
 }
@@ -88,13 +87,14 @@ pub(super) fn plan<'a>(
     let (mut scene, guess) = look(settings, order, options)?;
     let watch = Stopwatch::start();
     let wanted = wanted(order, &scene.observed);
-    let unwanted = unwanted(&wanted, &scene.observed);
-    let selection = scene.observed.oddities(&scene.server).and_then(|oddities| {
-        scene.notes.extend(oddities.iter().filter_map(Oddity::note));
-        subset::select(&scene, wanted, Vec::new())
-    });
+    let (leaving, selection) = match scene.observed.oddities(&scene.server) {
+        Ok(oddities) => {
+            scene.notes.extend(oddities.iter().filter_map(Oddity::note));
+            subset::select(&scene, wanted, Vec::new())
+        }
+        Err(error) => (unwanted(&wanted, &scene.observed), Err(error)),
+    };
     scene.steps.push(("plan", watch.elapsed()));
-    let leaving = selection.as_ref().map_or(unwanted, |selection| selection.leaving.clone());
     Ok(Planned { scene, guess, leaving, selection })
 }
 

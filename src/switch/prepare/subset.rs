@@ -3,6 +3,7 @@
 //! Each route is left out by itself, with its reason. Without
 //! `Options::partly` the first reason refuses all.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Scene, Selection, unwanted};
@@ -10,7 +11,7 @@ use crate::apache::generated;
 use crate::apache::refusal::Refusal;
 use crate::base::cause::chain;
 use crate::base::exit::CarriesExit;
-use crate::base::names::Route;
+use crate::base::names::{Hostname, Route};
 use crate::config::Settings;
 use crate::switch::apply::FileEdit;
 use crate::switch::challenge_proof::{self, Unproven};
@@ -20,16 +21,18 @@ use crate::switch::order::{LeftOutRoute, Options, Reload, Return, SwitchReport};
 use crate::switch::plan::{self, Door, Plan, PlannedVhost, RefusedRoute};
 use crate::switch::report::{Error, Note};
 
-/// Plans what can be switched of `wanted`; the rest is left out, as `left_out` is already.
+/// Plans what can be switched of `wanted`; the rest is left out, as `left_out` is already. The names
+/// that have to go back before come besides, also where nothing can be switched.
 pub(super) fn select(
     scene: &Scene<'_>,
     wanted: Vec<Route>,
     mut left_out: Vec<LeftOutRoute>,
-) -> Result<Selection, Error> {
+) -> (BTreeSet<Hostname>, Result<Selection, Error>) {
     let (observed, options) = (&scene.observed, scene.options);
+    let mut leaving = unwanted(&wanted, observed);
     let adds = wanted.iter().any(|route| !observed.local.contains(route));
     if let Some(damage) = observed.damaged.first().filter(|_| adds && !options.partly) {
-        return Err(Error::Damaged(damage.clone()));
+        return (leaving, Err(Error::Damaged(damage.clone())));
     }
     let mut out: Vec<(Route, Error)> = Vec::new();
     let htaccess = observe::htaccess(&observed.user, wanted.iter().map(|route| &route.webroot));
@@ -63,19 +66,20 @@ pub(super) fn select(
             break (plan, changes);
         }
     };
+    // A file that keeps none of its lines: its names were refused since.
+    let emptied = changes.empty.iter().flat_map(|file| observed.names_in(file));
+    leaving.extend(emptied.cloned());
     left.extend(answering.iter().map(|door| door.route.clone()));
     left.sort();
     left.dedup();
     plan.doors.extend(answering);
     let is_enough = options.partly && !left.is_empty();
     if !out.is_empty() && !is_enough {
-        return Err(first(out));
+        return (leaving, Err(first(out)));
     }
     leave_out(&mut left_out, out);
-    let mut leaving = unwanted(&left, observed);
-    let emptied = changes.empty.iter().flat_map(|file| observed.names_in(file));
-    leaving.extend(emptied.cloned());
-    Ok(Selection { wanted: left, left_out, plan, changes: changes.insert, leaving })
+    leaving.extend(unwanted(&left, observed));
+    (leaving, Ok(Selection { wanted: left, left_out, plan, changes: changes.insert }))
 }
 
 /// Leaves out what cannot be proven afterwards, before anything is changed for it.
@@ -92,7 +96,7 @@ pub(super) fn provable(scene: &Scene<'_>, selection: Selection) -> Result<Select
         return none_left(scene.options, &left_out, unprovable).map_or(Ok(selection), Err);
     }
     leave_out(&mut left_out, unprovable);
-    select(scene, left, left_out)
+    select(scene, left, left_out).1
 }
 
 /// What a person is told where nothing is left: each route with its reason, also those left out before.
@@ -134,7 +138,7 @@ pub(super) fn accepted(
     scene: &Scene<'_>,
     selection: Selection,
 ) -> Result<Option<Selection>, Error> {
-    let Selection { mut wanted, mut left_out, plan, changes, .. } = selection;
+    let Selection { mut wanted, mut left_out, plan, changes } = selection;
     let mut out = Vec::new();
     for change in &changes {
         if let Err(error) = scene.accepts(std::slice::from_ref(change), None) {
@@ -147,7 +151,7 @@ pub(super) fn accepted(
         return Ok(None);
     }
     add(&mut left_out, out.into_iter());
-    select(scene, wanted, left_out).map(Some)
+    select(scene, wanted, left_out).1.map(Some)
 }
 
 /// Gives back what `report` made local and could not be proven; the rest stays as it is.

@@ -107,6 +107,26 @@ fn a_block_that_the_user_deleted_is_not_missed() {
 }
 
 #[test]
+fn a_local_route_that_is_refused_since_goes_back() {
+    on_a_bench(|bench| {
+        let [_, site] = SITES;
+        let users = text(bench, site);
+        bench.done(Goal::Local)?;
+        // No line of ours overrules it.
+        let redirect = "    <Location />\n        Redirect permanent https://x.example/\n    </Location>\n</VirtualHost>";
+        edit(bench, site, |text| text.replace("</VirtualHost>", redirect));
+        let refused = bench.run(Goal::Local);
+        let said = told(&refused);
+        ensure!(refused.status.code() == Some(1) && said.contains("Redirect"), "{said}");
+        let now = text(bench, site);
+        let wanted = users.replace("</VirtualHost>", redirect);
+        ensure!(now == wanted, "the lines of a refused route stayed: {now}");
+        fs::write(bench.file(site), users).unwrap();
+        bench.reset()
+    });
+}
+
+#[test]
 fn without_the_journal_the_files_tell() {
     on_a_bench(|bench| {
         for goal in [Goal::Peer, Goal::Recover] {
