@@ -1,6 +1,6 @@
 //! pure: hooks that are saved in certbot's renewal files and options, found and taken out, all other bytes kept.
 
-use crate::certbot::configobj::{Entry, Value};
+use crate::certbot::configobj::{self, Entry, Value};
 use crate::certbot::ini;
 
 /// When certbot runs a hook.
@@ -95,16 +95,34 @@ pub fn commented_out(bytes: &[u8], gone: &[SavedHook]) -> Vec<u8> {
 }
 
 /// `bytes` with the lines that [`commented_out`] took out as they were, if there are any.
+///
+/// certbot indents comments as it writes their section.
 pub fn put_back(bytes: &[u8]) -> Option<Vec<u8>> {
-    let is_note = |line: &[u8]| line.trim_ascii_end() == NOTE.as_bytes();
+    let is_note = |line: &[u8]| line.trim_ascii() == NOTE.as_bytes();
     let lines: Vec<&[u8]> = bytes.split_inclusive(|&b| b == b'\n').collect();
     let is_below = |at: usize| at > 0 && is_note(lines[at - 1]);
     let whole = lines.iter().enumerate().filter(|(_, line)| !is_note(line));
-    let kept = whole.map(|(at, line)| match line.strip_prefix(b"# ") {
+    let kept = whole.map(|(at, line)| match line.trim_ascii_start().strip_prefix(b"# ") {
         Some(hook) if is_below(at) => hook,
         _ => line,
     });
     lines.iter().any(|line| is_note(line)).then(|| kept.collect::<Vec<&[u8]>>().concat())
+}
+
+/// Whether a renewal file `after` is `before` with hooks more, and certbot still takes it.
+///
+/// certbot moves a comment to the section that it writes below it, and skips a lineage whose file has
+/// a key twice (`ConfigObj`, `DuplicateError`).
+pub fn is_only_more_hooks(before: &[u8], after: &[u8]) -> bool {
+    let parsed = |bytes| configobj::parse(bytes).ok();
+    let Some((before, after)) = parsed(before).zip(parsed(after)) else { return false };
+    let is_in = |entries: &[Entry], wanted: &Entry| {
+        let same = |entry: &&Entry| entry.key == wanted.key && entry.section == wanted.section;
+        entries.iter().find(same).is_some_and(|entry| entry.value == wanted.value)
+    };
+    let kept = before.iter().all(|entry| is_in(&after, entry));
+    let more: Vec<Entry> = after.into_iter().filter(|entry| !is_in(&before, entry)).collect();
+    kept && !more.is_empty() && in_renewal(&more).len() == more.len()
 }
 
 /// Above a line that was commented out, so that this can be undone by the file alone.
@@ -120,7 +138,6 @@ fn each_line(bytes: &[u8], chosen: &[SavedHook], change: impl Fn(&[u8]) -> Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certbot::configobj;
 
     const RENEWAL: &str = "# renew_before_expiry = 30 days\r
 version = 2.1.0\r
@@ -172,5 +189,23 @@ pre_hook = /srv/www";
         // certbot has written the file again since, with its own line ends.
         let again = String::from_utf8(out).unwrap().replace("\r\n", "\n");
         assert_eq!(put_back(again.as_bytes()), Some(RENEWAL.replace("\r\n", "\n").into_bytes()));
+    }
+
+    #[test]
+    fn a_hook_comes_back_only_where_certbot_takes_it() {
+        let head = "version = 2.1.0\n[renewalparams]\nserver = s\n";
+        let comment = format!("{NOTE}\n# pre_hook = perl x\n");
+        let is_good = |text: String| {
+            let after = put_back(text.as_bytes()).unwrap();
+            is_only_more_hooks(text.as_bytes(), &after)
+        };
+        assert!(is_good(format!("{head}{comment}[[webroot_map]]\na.example = /w\n")));
+        // certbot wrote it again, indented.
+        assert!(is_good(format!("{head}    {NOTE}\n    # pre_hook = perl x\n")));
+        // certbot saved another one since.
+        assert!(!is_good(format!("{head}{comment}pre_hook = mine\n")));
+        // certbot moved the comment into the section that it added.
+        assert!(!is_good(format!("{head}[acme_renewal_info]\n{comment}ari_retry_after = x\n")));
+        assert!(!is_good(format!("{head}[[webroot_map]]\na.example = /w\n{comment}")));
     }
 }

@@ -9,7 +9,7 @@ use crate::base::files;
 use crate::certbot::configobj;
 use crate::certbot::lineages::renewal_files;
 use crate::certbot::old_hook::is_ours;
-use crate::certbot::saved_hooks::{self, SavedHook};
+use crate::certbot::saved_hooks::{self, SavedHook, is_only_more_hooks};
 use crate::certbot::unusable;
 use crate::check::reading;
 
@@ -26,7 +26,7 @@ impl HookEdit {
     fn of(self, bytes: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::TakeOut => without_ours(bytes),
-            Self::PutBack => saved_hooks::put_back(bytes),
+            Self::PutBack => put_back(bytes),
         }
     }
 
@@ -46,9 +46,41 @@ pub fn hook_edits(directory: &Path) -> Result<Vec<(HookEdit, PathBuf)>, unusable
     let all = renewals.iter().cloned().chain(reading::options_files(directory));
     let edits = ours.chain(all.map(|path| (HookEdit::PutBack, path)));
     let is_due = |(edit, path): &(HookEdit, PathBuf)| {
-        files::read_trusted(path).is_ok_and(|bytes| edit.of(&bytes).is_some())
+        files::read_trusted(path).is_ok_and(|bytes| edit.of(&before(*edit, bytes)).is_some())
     };
     Ok(edits.filter(is_due).collect())
+}
+
+/// What `edit` will find: hooks of ours are gone by then.
+fn before(edit: HookEdit, bytes: Vec<u8>) -> Vec<u8> {
+    match edit {
+        HookEdit::TakeOut => bytes,
+        HookEdit::PutBack => without_ours(&bytes).unwrap_or(bytes),
+    }
+}
+
+fn put_back(bytes: &[u8]) -> Option<Vec<u8>> {
+    let is_renewal = bytes.split(|&b| b == b'\n').any(|line| line.trim_ascii() == RENEWALPARAMS);
+    // Options have no sections, and certbot takes one twice.
+    let is_taken = |after: &Vec<u8>| !is_renewal || is_only_more_hooks(bytes, after);
+    saved_hooks::put_back(bytes).filter(is_taken)
+}
+
+/// The section of a renewal file that hooks are in.
+const RENEWALPARAMS: &[u8] = b"[renewalparams]";
+
+/// Where a hook that `init` commented out stays so: certbot has changed the file since.
+pub fn commented_out(directory: &Path) -> Vec<String> {
+    let stays = |path: PathBuf| {
+        let bytes = before(HookEdit::PutBack, files::read_trusted(&path).ok()?);
+        (saved_hooks::put_back(&bytes).is_some() && put_back(&bytes).is_none()).then(|| {
+            format!(
+                "{}: a hook that init commented out; certbot has changed the file since and would not take it there",
+                path.display()
+            )
+        })
+    };
+    renewal_files(directory).unwrap_or_default().into_iter().filter_map(stays).collect()
 }
 
 /// Where else certbot is told to run ours, each with its line: among what a person wrote, or in options.

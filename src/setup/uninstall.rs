@@ -102,6 +102,7 @@ fn plan(settings: &Settings, ledger: &Ledger, program: &Path) -> Result<Plan, Er
     }
     plan.saved = hook_edits(&settings.certbot_directory)?;
     plan.stays.extend(own_hooks::others(&settings.certbot_directory));
+    plan.stays.extend(own_hooks::commented_out(&settings.certbot_directory));
     let directory = program.parent().unwrap_or(Path::new("/")).display();
     if is_packaged() {
         plan.stays.push("what the package installed: apt purge certbaton removes it".into());
