@@ -4,7 +4,7 @@
 //! certbot's is commented out, and a script in renewal-hooks loses its execute bits. Files that
 //! Apache reads are their owner's: what an old hook left in them is told by file and line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::apache::document::Document;
 use crate::base::codes::Code;
@@ -156,7 +156,9 @@ impl Adoption {
         let path = Path::new(file);
         // Where an editor changes a file in place, it puts a new one where the link was (`perlrun(1)`, -i).
         let is_copy = oddity::is_site(path) && files::is_plain_file(path);
-        let namesake = oddity::namesake(path).filter(|twin| is_copy && files::exists(twin));
+        // One that leads back here is no copy: the link that is advised would take its place.
+        let is_other = |twin: &PathBuf| files::is_same(path, twin).is_ok_and(|same| !same);
+        let namesake = oddity::namesake(path).filter(|twin| is_copy && is_other(twin));
         if let Some(twin) = namesake {
             self.findings.push(copied(path, text, &twin, &files::read_foreign(&twin)?));
         }

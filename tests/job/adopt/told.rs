@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -61,6 +62,20 @@ fn where_a_copy_was_edited_both_files_are_named() {
         let [one, other] = [place.available(), place.enabled()].map(|at| at.display().to_string());
         assert!(remedy.contains(&format!("(diff {one} {other})")), "{remedy}");
         assert_eq!(adoption.changes.len(), 1, "the hooks alone: {:?}", adoption.changes);
+    });
+}
+
+#[test]
+fn a_site_that_the_available_one_leads_to_is_no_copy() {
+    on_a_network("adoption", |network| {
+        let place = Place::new(network);
+        fs::remove_file(place.enabled()).unwrap();
+        fs::rename(place.available(), place.enabled()).unwrap();
+        symlink("../sites-enabled/site.conf", place.available()).unwrap();
+        place.save(&format!("pre_hook = \"{OFF}\"\n"));
+        let adoption = place.adoption();
+        // `ln -sfn` would make each lead to the other, and the site would be gone.
+        assert_eq!(place.told(&adoption), [] as [&str; 0]);
     });
 }
 
