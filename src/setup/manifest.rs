@@ -64,8 +64,10 @@ pub enum Trace {
     Link {
         /// Where it points.
         target: PathBuf,
-        /// Of the bytes that were read through it then: who edits the site later edits those.
-        sha256: String,
+        /// Of the bytes that were read through it then: who edits the site later edits those. The
+        /// first manifests had none, and then it stays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
     },
     /// Permission bits alone.
     Mode {
@@ -110,7 +112,7 @@ impl Trace {
                 *known == sha256(bytes) && mode.is_none_or(|mode| mode == *now)
             }
             (
-                Self::Link { target, sha256: read },
+                Self::Link { target, sha256: Some(read) },
                 State::Link { target: now, bytes: Some(bytes) },
             ) => target == now && *read == sha256(bytes),
             (Self::Mode { mode }, State::File { mode: now, .. }) => mode == now,

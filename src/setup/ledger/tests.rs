@@ -78,7 +78,7 @@ fn an_edit_below_a_link_of_ours_stays_what_is_read() {
         let mut ledger = scratch.ledger();
         ledger.manifest.files.push(ManifestEntry {
             path: enabled,
-            wrote: vec![Trace::Link { target: "available".into(), sha256: sha256(b"site") }],
+            wrote: vec![Trace::Link { target: "available".into(), sha256: Some(sha256(b"site")) }],
             before: Trace::File { sha256: sha256(b"#site"), mode: Some(0o640), copy: Some(kept) },
             repairs: false,
         });

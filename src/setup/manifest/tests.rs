@@ -112,6 +112,13 @@ fn no_copy_comes_back_over_a_link_whose_file_was_edited() {
     );
 }
 
+#[test]
+fn a_link_of_the_first_manifests_stays() {
+    let text = r#"{"version":1,"directories":[],"files":[{"path":"/enabled","wrote":[{"link":{"target":"../a"}}],"before":{"link":{"target":"../b"}}}],"units":[],"account":false}"#;
+    let manifest = Manifest::parse(text.as_bytes()).unwrap();
+    assert_eq!(fate(&manifest, &leading("../a", "site")), Restoration::Edited);
+}
+
 /// What an old hook did to a site never comes back.
 #[test]
 fn a_repair_is_not_taken_back() {
