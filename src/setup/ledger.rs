@@ -47,8 +47,11 @@ impl Ledger {
         }
         self.save()?;
         let mut transaction = Transaction::begin(&self.directory, Vec::new(), Replaced::let_go);
-        let mut made = changes.iter().try_for_each(|change| change.make(&mut transaction));
-        made = made.and_then(|()| transaction.release());
+        // Each old file is let go at once: `recover` sweeps what lies about, and does not know of this.
+        let made = changes.iter().try_for_each(|change| {
+            change.make(&mut transaction)?;
+            transaction.release()
+        });
         let Err(cause) = made else {
             transaction.settle();
             return Ok(());
