@@ -239,13 +239,18 @@ fn commands(script: &str) -> Option<Vec<Command<'_>>> {
             command.text = &script[start..part.end()];
             command.words.push(unquoted(part.as_str()));
             let runs_another = part.as_str().contains('`') || part.as_str().contains("$(");
-            let is_inert = part.as_str().starts_with('\'');
+            let is_inert = is_literal(part.as_str());
             command.is_opaque |= token.name("other").is_some() || runs_another && !is_inert;
         }
     }
     found.push(command);
     found.retain(|command| command.words.first().is_some_and(|name| !functions.contains(name)));
     Some(found)
+}
+
+/// Whether a word is one string that the shell takes as it is, within single quotes.
+fn is_literal(word: &str) -> bool {
+    word.strip_prefix('\'').and_then(|rest| rest.find('\'')) == Some(word.len().saturating_sub(2))
 }
 
 fn unquoted(word: &str) -> String {
