@@ -158,7 +158,11 @@ fn scripts(directory: &Path, hook_files: &[HookFile], renewals: &[RenewalFile]) 
 
 /// The hooks of a cli.ini.
 fn option_hooks(file: &Path, text: &str) -> Vec<Script> {
-    let saved = saved_hooks::in_options(text).into_iter().filter(|s| !is_ours(&s.command));
+    let all = saved_hooks::in_options(text);
+    // Of one that is there twice, certbot's parser takes the last.
+    let is_last = |at: usize, key: &str| all[at + 1..].iter().all(|later| later.key != key);
+    let used = all.iter().enumerate().filter(|(at, saved)| is_last(*at, &saved.key));
+    let saved = used.map(|(_, saved)| saved.clone()).filter(|saved| !is_ours(&saved.command));
     let script = |SavedHook { stage, command, .. }| {
         let line = Some(file.display().to_string());
         Script { stage, file: file.to_owned(), line, text: command }

@@ -107,9 +107,14 @@ pub fn cron_lines<'a>(file: &'a Path, text: &'a str) -> impl Iterator<Item = Cro
     })
 }
 
-/// The lines of a crontab, script or unit that comment ProxyPass lines out or in.
+/// The lines of a crontab, script or unit that comment ProxyPass lines out or in. Such a line runs
+/// several programs in any order (`grep -l ProxyPass … | xargs sed`).
 pub fn toggles<'a>(file: &'a Path, text: &'a str) -> impl Iterator<Item = CronLine> + 'a {
-    old_hook::lines(text).filter(|(_, line)| old_hook::toggles(line)).map(|(at, line)| CronLine {
+    let is_toggle = |line: &str| {
+        line.to_ascii_lowercase().contains("proxypass")
+            && ["perl", "sed"].iter().any(|editor| line.contains(editor))
+    };
+    old_hook::lines(text).filter(move |(_, line)| is_toggle(line)).map(|(at, line)| CronLine {
         place: format!("{}:{at}", file.display()),
         text: line.to_owned(),
     })
@@ -287,9 +292,9 @@ mod tests {
 
     #[test]
     fn a_line_that_toggles_is_found_wherever_it_is_started_from() {
-        let text = "# perl ProxyPass\nExecStartPre=/usr/bin/perl -pi -e s/ProxyPass/#ProxyPass/ /x\nExecStart=sed x\n";
+        let text = "# perl ProxyPass\nExecStartPre=/usr/bin/perl -pi -e s/ProxyPass/#ProxyPass/ /x\nExecStart=sed x\n* * * * * root grep -l ProxyPass /x | xargs sed -i s/#//\n* * * * * root awk '/ProxyPass/' /x | mail root\n";
         let found: Vec<_> = toggles(Path::new("/u"), text).map(|line| line.place).collect();
-        assert_eq!(found, ["/u:2"]);
+        assert_eq!(found, ["/u:2", "/u:4"]);
     }
 
     #[test]
