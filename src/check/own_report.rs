@@ -56,7 +56,11 @@ pub fn report(settings: &Settings, order: LookOrder) -> HostReport {
     let (runs, switched) = look.history(&mut notes);
     let lineages = look.lineages(&certbot, &looked, &runs, &mut notes);
     let survey = look.survey(&certbot, &lineages);
-    let under_way = was_under_way || under_way(settings);
+    let under_way = match order {
+        // Who coordinates asks whether anybody will still give back what is local.
+        LookOrder::Survey => under_way(settings),
+        LookOrder::Status => was_under_way || under_way(settings),
+    };
     let (hold, starts, mut findings) = health;
     if order == LookOrder::Status {
         findings.extend(looked.finding);
