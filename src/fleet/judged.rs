@@ -19,6 +19,10 @@ pub fn judged(mut answer: AgentAnswer, now: Timestamp) -> AgentAnswer {
         AgentAnswer::Inspected(inspection) => {
             let more = beyond("names that it looked at", &mut inspection.names, NAMES);
             beyond("findings", &mut inspection.findings, FINDINGS);
+            for name in &mut inspection.names {
+                name.lineages.truncate(LINEAGES);
+                name.obstacles.truncate(FEW);
+            }
             inspection.findings.extend(finding(more.as_slice()));
             if let Some(starts) = &mut inspection.starts {
                 starts.truncate(FEW);
@@ -38,6 +42,9 @@ pub fn judged(mut answer: AgentAnswer, now: Timestamp) -> AgentAnswer {
                 sight.validated.truncate(FEW);
                 sight.fetched.truncate(FEW);
                 sight.presented.truncate(FEW);
+                for leaf in sight.presented.iter_mut().filter_map(|seen| seen.leaf.as_mut()) {
+                    leaf.faults.truncate(FEW);
+                }
             }
         }
         AgentAnswer::Alive | AgentAnswer::Line { .. } | AgentAnswer::Failed { .. } => {}
@@ -159,9 +166,12 @@ const YEARS: SignedDuration = SignedDuration::from_hours(40 * 366 * 24);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::codes::Code;
+    use crate::base::finding::Finding;
     use crate::base::names::Hostname;
     use crate::coordinate::decision::tests::{lineage, report};
     use crate::fleet::host_report::Issued;
+    use crate::fleet::inspection::{Answerer, InspectedName, Inspection};
     use crate::status::sample;
 
     fn at(day: i64) -> Timestamp {
@@ -224,5 +234,31 @@ mod tests {
         for more in ["38000 more", "29980 more", "46999 more"] {
             assert!(said.contains(more), "{said}");
         }
+    }
+
+    #[test]
+    fn of_a_giant_inspection_what_a_host_can_have_is_read() {
+        let wrong = Finding::new(Code::CannotSwitch, None, "x", "y");
+        let name = InspectedName {
+            name: Hostname::parse("a.example").unwrap(),
+            lineages: vec!["a".into(); 30_000],
+            webroot: None,
+            vhost: None,
+            answerer: Answerer::Nobody,
+            otherwise: None,
+            obstacles: vec![wrong.clone(); 30_000],
+        };
+        let names = vec![name];
+        let said = Inspection { names, findings: vec![wrong; 30_000], ..Inspection::default() };
+        let AgentAnswer::Inspected(heard) =
+            judged(AgentAnswer::Inspected(Box::new(said)), Timestamp::UNIX_EPOCH)
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (heard.names[0].lineages.len(), heard.names[0].obstacles.len()),
+            (LINEAGES, FEW)
+        );
+        assert!(heard.findings.len() <= FINDINGS);
     }
 }
