@@ -28,13 +28,11 @@ enum Change {
     Directory { path: PathBuf },
 }
 
-/// What is to be done with a change that is taken back.
-enum Way {
-    /// Nothing: the file is as it was before.
+/// What came of taking a change back.
+enum TakenBack {
+    /// The file is as it was before.
     Done,
-    /// The file is as the change left it; as it was read for that, if its content is replaced again.
-    Open(Option<Box<Snapshot>>),
-    /// Somebody else has changed it since.
+    /// Somebody else has changed it since: it stays.
     Changed,
 }
 
@@ -128,10 +126,9 @@ impl Transaction {
         while self.release().is_err() {}
         let mut outcome = Ok(());
         while let Some(change) = self.changes.pop() {
-            let undone = match change.way() {
-                Ok(Way::Done) => Ok(()),
-                Ok(Way::Open(seen)) => self.take_back(&change, seen.as_deref()).map_err(E::from),
-                Ok(Way::Changed) => changed(change.path()),
+            let undone = match self.take_back(&change) {
+                Ok(TakenBack::Done) => Ok(()),
+                Ok(TakenBack::Changed) => changed(change.path()),
                 Err(error) => Err(error.into()),
             };
             outcome = outcome.and(undone);
@@ -139,16 +136,44 @@ impl Transaction {
         outcome
     }
 
-    fn take_back(&self, change: &Change, seen: Option<&Snapshot>) -> Result<(), Error> {
-        match change {
-            // What was compared is replaced, or nothing: somebody may save right between the two.
-            Change::Replace { before, .. } => {
-                seen.map_or(Ok(()), |seen| seen.replace(&before.bytes, self.staging(&before.path)?))
-            }
-            Change::Create { path, .. } => remove_own(path),
-            Change::Mode { path, before, .. } => displace::set_mode(path, *before),
-            Change::Directory { path } => displace::remove_empty(path).map(drop),
+    /// Takes one change back, as far as it was made.
+    fn take_back(&self, change: &Change) -> Result<TakenBack, Error> {
+        if let Change::Replace { before, after, .. } = change {
+            return self.put_back(before, after);
         }
+        match (change, displace::state(change.path())?) {
+            (Change::Create { .. } | Change::Directory { .. }, State::Absent) => {}
+            (Change::Create { path, bytes }, State::File { bytes: now, .. }) if now == *bytes => {
+                remove_own(path)?;
+            }
+            (Change::Mode { before, .. }, State::File { mode, .. }) if mode == *before => {}
+            (Change::Mode { path, before, after }, State::File { mode, .. }) if mode == *after => {
+                displace::set_mode(path, *before)?;
+            }
+            (Change::Directory { path }, State::Other) => drop(displace::remove_empty(path)?),
+            _ => return Ok(TakenBack::Changed),
+        }
+        Ok(TakenBack::Done)
+    }
+
+    /// Puts the content of `before` in the place of `after`. What is compared is what is replaced:
+    /// somebody may save the file at any moment.
+    fn put_back(&self, before: &Snapshot, after: &[u8]) -> Result<TakenBack, Error> {
+        let now = match snapshot(&before.path) {
+            Err(Error::NotRegular(_)) => return Ok(TakenBack::Changed),
+            Err(error) if error.is_missing() => return Ok(TakenBack::Changed),
+            now => now?,
+        };
+        // A link to another file may be in its place.
+        let is_same_file = now.path == before.path;
+        if is_same_file && now.bytes == before.bytes {
+            return Ok(TakenBack::Done);
+        }
+        if !is_same_file || now.bytes != after {
+            return Ok(TakenBack::Changed);
+        }
+        now.replace(&before.bytes, self.staging(&before.path)?)?;
+        Ok(TakenBack::Done)
     }
 
     /// Where the new file of `path` is made.
@@ -166,48 +191,6 @@ impl Change {
             Self::Create { path, .. } | Self::Mode { path, .. } | Self::Directory { path } => path,
         }
     }
-
-    /// How far it got, or what became of the file since.
-    fn way(&self) -> Result<Way, Error> {
-        if let Self::Replace { before, after, .. } = self {
-            return way_of_content(before, after);
-        }
-        let now = displace::state(self.path())?;
-        let (is_before, is_after) = match (self, &now) {
-            (Self::Create { bytes, .. }, State::File { bytes: now, .. }) => (false, bytes == now),
-            (Self::Create { .. }, State::Absent) => (true, false),
-            (Self::Mode { before, after, .. }, State::File { mode, .. }) => {
-                (mode == before, mode == after)
-            }
-            (Self::Directory { .. }, now) => (*now == State::Absent, *now == State::Other),
-            _ => (false, false),
-        };
-        Ok(if is_before {
-            Way::Done
-        } else if is_after {
-            Way::Open(None)
-        } else {
-            Way::Changed
-        })
-    }
-}
-
-fn way_of_content(before: &Snapshot, after: &[u8]) -> Result<Way, Error> {
-    let now = match snapshot(&before.path) {
-        Err(Error::NotRegular(_)) => return Ok(Way::Changed),
-        Err(error) if error.is_missing() => return Ok(Way::Changed),
-        now => now?,
-    };
-    Ok(if now.path != before.path {
-        // A link is in its place, to another file.
-        Way::Changed
-    } else if now.bytes == before.bytes {
-        Way::Done
-    } else if now.bytes == after {
-        Way::Open(Some(Box::new(now)))
-    } else {
-        Way::Changed
-    })
 }
 
 impl Drop for Transaction {
