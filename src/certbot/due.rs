@@ -153,7 +153,7 @@ mod tests {
     fn found(version: &str, line: &str, lineages: &[(&Lineage, i64)]) -> Vec<Option<Need>> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let run = crate::certbot::arguments::parse(&words, Path::new("/"), &[]).unwrap();
-        let version = Version::parse(&format!("certbot {version}"));
+        let version = Version::of(version);
         let read: Vec<_> = lineages.iter().map(|(l, age)| (*l, Some(aged(*age)))).collect();
         let needs = needs(Some(&run), &read, version, day(1000));
         lineages.iter().map(|(lineage, _)| needs.get(&lineage.name).copied()).collect()

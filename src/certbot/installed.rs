@@ -52,10 +52,9 @@ pub fn program(directory: &Path) -> Option<PathBuf> {
         return all.into_iter().next();
     }
     let versions: Vec<Option<Version>> =
-        all.iter().map(|path| Version::parse(&format!("certbot {}", version(path)?))).collect();
+        all.iter().map(|path| Version::of(&version(path)?)).collect();
     let known = lineages(directory).unwrap_or_default().usable.into_iter();
-    let wrote =
-        known.filter_map(|lineage| Version::parse(&format!("certbot {}", lineage.version?)));
+    let wrote = known.filter_map(|lineage| Version::of(&lineage.version?));
     all.into_iter().nth(choice(&versions, wrote.max()))
 }
 
@@ -74,7 +73,7 @@ pub fn of_process(certbot: Process) -> Option<Version> {
     let argv = process::argv(certbot.pid).ok()?;
     let argv: Vec<String> = argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let program = process::working_directory(certbot.pid).ok()?.join(arguments::program(&argv)?);
-    Version::parse(&format!("certbot {}", version(&program)?))
+    Version::of(&version(&program)?)
 }
 
 /// Where the packages of an interpreter are: those of a virtual environment, else Debian's.
@@ -119,7 +118,7 @@ mod tests {
 
     #[test]
     fn of_several_certbots_the_one_that_wrote_the_files_renews_them() {
-        let version = |text: &str| Version::parse(&format!("certbot {text}"));
+        let version = Version::of;
         let of = |all: &[&str], wrote: &str| {
             let all: Vec<_> = all.iter().map(|text| version(text)).collect();
             choice(&all, version(wrote))

@@ -29,11 +29,16 @@ pub struct Age<'a> {
     pub before_expiry: Option<&'a str>,
 }
 
+/// The number in what `certbot --version` prints, `certbot 2.1.0`.
+pub fn number(printed: &str) -> Option<&str> {
+    let mut numbers = printed.lines().filter_map(|line| line.strip_prefix("certbot "));
+    numbers.next_back()
+}
+
 impl Version {
-    /// Reads what `certbot --version` prints: `certbot 2.1.0`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut words = text.lines().filter_map(|line| line.strip_prefix("certbot "));
-        let mut numbers = words.next_back()?.trim().split('.');
+    /// Reads a number, `2.1.0`.
+    pub fn of(number: &str) -> Option<Self> {
+        let mut numbers = number.trim().split('.');
         let major = numbers.next()?.parse().ok()?;
         Some(Self { major, minor: numbers.next()?.parse().ok()? })
     }
@@ -121,7 +126,7 @@ mod tests {
     use super::*;
 
     fn version(text: &str) -> Version {
-        Version::parse(&format!("certbot {text}\n")).unwrap()
+        Version::of(number(&format!("certbot {text}\n")).unwrap()).unwrap()
     }
 
     /// On which day of its life a certificate is due.
@@ -155,7 +160,7 @@ mod tests {
     fn every_printed_version_is_read() {
         assert_eq!(version("2.1.0"), Version { major: 2, minor: 1 });
         assert_eq!(version("5.8.0.dev0").minor, 8);
-        assert_eq!(Version::parse("certbot"), None);
+        assert_eq!(number("certbot").and_then(Version::of), None);
         assert!(version("4.1.1").asks_the_ca() && !version("4.0.0").asks_the_ca());
     }
 

@@ -19,7 +19,7 @@ use crate::certbot::due::renews_from;
 use crate::certbot::halfway;
 use crate::certbot::lineages::{Lineages, lineages};
 use crate::certbot::renewal_file::Lineage;
-use crate::certbot::version::Version;
+use crate::certbot::version::{self, Version};
 use crate::check::this_host::{self, Looked, under_way};
 use crate::check::vitals::vitals;
 use crate::check::{health, presented, reading, traps};
@@ -157,12 +157,13 @@ impl Look<'_> {
         let Some(program) = this_host::program(self.settings) else { return Certbot::default() };
         if self.order == LookOrder::Status {
             let version = this_host::version(&program);
-            let parsed = version.as_ref().and_then(|v| Version::parse(&format!("certbot {v}")));
+            let parsed = version.as_deref().and_then(Version::of);
             return Certbot { version, parsed, ..Certbot::default() };
         }
         match this_host::printed_version(&program) {
             Ok(printed) => {
-                let (parsed, version) = (Version::parse(&printed), this_host::number(&printed));
+                let version = version::number(&printed).map(str::to_owned);
+                let parsed = version.as_deref().and_then(Version::of);
                 let odd =
                     || format!("{} --version prints no version: {printed:?}", program.display());
                 let notes = parsed.is_none().then(odd).into_iter().collect();

@@ -20,7 +20,7 @@ use crate::certbot::installed;
 use crate::certbot::lineages::{self, Lineages};
 use crate::certbot::old_hook::{self, is_ours, lines, program};
 use crate::certbot::saved_hooks::{self, SavedHook, Stage};
-use crate::certbot::version::Version;
+use crate::certbot::version::{Version, number};
 use crate::check::directive::Texts;
 use crate::check::hooks::{self, HookFile, Script};
 use crate::check::schedule::{self, CronLine, Schedule};
@@ -282,7 +282,7 @@ fn cron_texts() -> Vec<(PathBuf, String)> {
 }
 
 fn version(settings: &Settings) -> Option<Version> {
-    Version::parse(&this_host::printed_version(&this_host::program(settings)?).ok()?)
+    Version::of(number(&this_host::printed_version(&this_host::program(settings)?).ok()?)?)
 }
 
 /// The files of the lineages as Apache may name them.

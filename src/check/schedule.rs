@@ -254,7 +254,7 @@ mod tests {
     }
 
     fn codes(schedule: &Schedule) -> Vec<Code> {
-        let version = Version::parse("certbot 2.1.0");
+        let version = Version::of("2.1.0");
         schedule.findings(version).into_iter().map(|found| found.code).collect()
     }
 

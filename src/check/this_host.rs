@@ -21,6 +21,7 @@ use crate::certbot::halfway;
 use crate::certbot::installed;
 use crate::certbot::lineages::lineages;
 use crate::certbot::renewal_file;
+use crate::certbot::version::number;
 use crate::check::leftovers;
 use crate::check::reading;
 use crate::check::uncovered::Uncovered;
@@ -140,13 +141,8 @@ pub fn run_of(program: &Path) -> Program {
 
 /// The certbot's version, `2.1.0`, by its package; Python itself is only asked where that does not tell.
 pub fn version(program: &Path) -> Option<String> {
-    installed::version(program).or_else(|| number(&printed_version(program).ok()?))
-}
-
-/// The version in what `certbot --version` prints.
-pub fn number(printed: &str) -> Option<String> {
-    let mut versions = printed.lines().filter_map(|line| line.strip_prefix("certbot "));
-    versions.next_back().map(str::to_owned)
+    let printed = || Some(number(&printed_version(program).ok()?)?.to_owned());
+    installed::version(program).or_else(printed)
 }
 
 /// What `certbot --version` prints; it takes Python half a second.
