@@ -66,7 +66,7 @@ impl Ledger {
 
     /// Takes down a change, with a copy of what it replaces and the directories that it needs.
     fn take_down(&mut self, change: &Change, state: &State) -> Result<(), Error> {
-        for directory in missing(&change.path) {
+        for directory in displace::missing_directories(&change.path) {
             self.manifest.directory(directory);
         }
         let mut copy = PathBuf::new();
@@ -110,15 +110,6 @@ impl Ledger {
     fn staging(&self, path: &Path) -> Result<Staging, Error> {
         Ok(files::staging(path, &self.directory, &[path.to_owned()])?)
     }
-}
-
-/// The directories above `path` that are not there, the highest first.
-fn missing(path: &Path) -> Vec<PathBuf> {
-    let above = path.ancestors().skip(1);
-    let mut missing: Vec<PathBuf> =
-        above.take_while(|path| !files::exists(path)).map(Path::to_owned).collect();
-    missing.reverse();
-    missing
 }
 
 const FILE: &str = "installed.json";

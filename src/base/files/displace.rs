@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use super::read::{read_foreign, rest};
 use super::rights::copy_attributes;
-use super::{Error, STAGED, real_path, sync_directory, trusted, trusted_directories};
+use super::{Error, STAGED, exists, real_path, sync_directory, trusted, trusted_directories};
 
 /// What is at a path; a link is not followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +137,15 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<(), Error> {
     let rights = fs::Permissions::from_mode(mode);
     file.set_permissions(rights).map_err(Error::system("set the mode of", path))?;
     file.sync_all().map_err(Error::system("sync", path))
+}
+
+/// The directories above `path` that are not there, the highest first.
+pub fn missing_directories(path: &Path) -> Vec<PathBuf> {
+    let above = path.ancestors().skip(1);
+    let mut missing: Vec<PathBuf> =
+        above.take_while(|path| !exists(path)).map(Path::to_owned).collect();
+    missing.reverse();
+    missing
 }
 
 /// Makes the directory `path`, root's, if it is not there.

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::displace::{self, State};
-use super::{Error, Replaced, Snapshot, Staging, Stamp, exists, remove_own, snapshot, staging};
+use super::{Error, Replaced, Snapshot, Staging, Stamp, remove_own, snapshot, staging};
 
 /// Changes of files that can still be taken back.
 #[derive(Debug)]
@@ -84,10 +84,7 @@ impl Transaction {
 
     /// Makes the directories above `path` that are not there.
     fn make_directories(&mut self, path: &Path) -> Result<(), Error> {
-        let above = path.ancestors().skip(1);
-        let missing: Vec<PathBuf> =
-            above.take_while(|path| !exists(path)).map(Path::to_owned).collect();
-        for path in missing.into_iter().rev() {
+        for path in displace::missing_directories(path) {
             self.changes.push(Change::Directory { path: path.clone() });
             displace::make_directory(&path, 0o755)?;
         }
