@@ -27,7 +27,8 @@ impl Stage {
         }
     }
 
-    fn of(key: &str) -> Option<Self> {
+    /// The one of an option.
+    pub fn of(key: &str) -> Option<Self> {
         match key.replace('-', "_").as_str() {
             "pre_hook" => Some(Self::Pre),
             "renew_hook" | "deploy_hook" => Some(Self::Deploy),
@@ -94,26 +95,34 @@ pub fn commented_out(bytes: &[u8], gone: &[SavedHook]) -> Vec<u8> {
     })
 }
 
+/// A hook that was commented out stands where certbot would not take it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Misplaced;
+
 /// `bytes` with the lines that [`commented_out`] took out as they were, if there are any.
 ///
-/// certbot indents comments as it writes their section.
-pub fn put_back(bytes: &[u8]) -> Option<Vec<u8>> {
+/// certbot indents comments as it writes their section, and moves one to the section that it adds
+/// below it. It skips a lineage whose file has a key twice (`ConfigObj`, `DuplicateError`).
+pub fn put_back(bytes: &[u8]) -> Option<Result<Vec<u8>, Misplaced>> {
     let is_note = |line: &[u8]| line.trim_ascii() == NOTE.as_bytes();
     let lines: Vec<&[u8]> = bytes.split_inclusive(|&b| b == b'\n').collect();
+    if !lines.iter().any(|line| is_note(line)) {
+        return None;
+    }
     let is_below = |at: usize| at > 0 && is_note(lines[at - 1]);
     let whole = lines.iter().enumerate().filter(|(_, line)| !is_note(line));
     let kept = whole.map(|(at, line)| match line.trim_ascii_start().strip_prefix(b"# ") {
         Some(hook) if is_below(at) => hook,
         _ => line,
     });
-    lines.iter().any(|line| is_note(line)).then(|| kept.collect::<Vec<&[u8]>>().concat())
+    let after = kept.collect::<Vec<&[u8]>>().concat();
+    // Options have no sections, and certbot takes one twice.
+    let is_renewal = lines.iter().any(|line| line.trim_ascii() == b"[renewalparams]");
+    Some(if !is_renewal || is_only_more_hooks(bytes, &after) { Ok(after) } else { Err(Misplaced) })
 }
 
-/// Whether a renewal file `after` is `before` with hooks more, and certbot still takes it.
-///
-/// certbot moves a comment to the section that it writes below it, and skips a lineage whose file has
-/// a key twice (`ConfigObj`, `DuplicateError`).
-pub fn is_only_more_hooks(before: &[u8], after: &[u8]) -> bool {
+/// Whether a renewal file `after` is `before` with hooks more.
+fn is_only_more_hooks(before: &[u8], after: &[u8]) -> bool {
     let parsed = |bytes| configobj::parse(bytes).ok();
     let Some((before, after)) = parsed(before).zip(parsed(after)) else { return false };
     let is_in = |entries: &[Entry], wanted: &Entry| {
@@ -175,7 +184,7 @@ pre_hook = /srv/www";
             "# all\n{NOTE}\n# pre-hook = perl x\nrenew-hook: y\n; pre-hook = z\nkey-type = rsa\n{NOTE}\n# post_hook = z"
         );
         assert_eq!(left.unwrap(), expected);
-        assert_eq!(put_back(expected.as_bytes()), Some(text.as_bytes().to_vec()));
+        assert_eq!(put_back(expected.as_bytes()), Some(Ok(text.as_bytes().to_vec())));
         assert_eq!(put_back(text.as_bytes()), None);
     }
 
@@ -185,20 +194,20 @@ pre_hook = /srv/www";
         let out = commented_out(RENEWAL.as_bytes(), &found);
         let left = configobj::parse(&out).unwrap();
         assert_eq!(in_renewal(&left), []);
-        assert_eq!(put_back(&out), Some(RENEWAL.as_bytes().to_vec()));
+        assert_eq!(put_back(&out), Some(Ok(RENEWAL.as_bytes().to_vec())));
         // certbot has written the file again since, with its own line ends.
         let again = String::from_utf8(out).unwrap().replace("\r\n", "\n");
-        assert_eq!(put_back(again.as_bytes()), Some(RENEWAL.replace("\r\n", "\n").into_bytes()));
+        assert_eq!(
+            put_back(again.as_bytes()),
+            Some(Ok(RENEWAL.replace("\r\n", "\n").into_bytes()))
+        );
     }
 
     #[test]
     fn a_hook_comes_back_only_where_certbot_takes_it() {
         let head = "version = 2.1.0\n[renewalparams]\nserver = s\n";
         let comment = format!("{NOTE}\n# pre_hook = perl x\n");
-        let is_good = |text: String| {
-            let after = put_back(text.as_bytes()).unwrap();
-            is_only_more_hooks(text.as_bytes(), &after)
-        };
+        let is_good = |text: String| put_back(text.as_bytes()).unwrap().is_ok();
         assert!(is_good(format!("{head}{comment}[[webroot_map]]\na.example = /w\n")));
         // certbot wrote it again, indented.
         assert!(is_good(format!("{head}    {NOTE}\n    # pre_hook = perl x\n")));

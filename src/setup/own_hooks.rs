@@ -9,7 +9,7 @@ use crate::base::files;
 use crate::certbot::configobj;
 use crate::certbot::lineages::renewal_files;
 use crate::certbot::old_hook::is_ours;
-use crate::certbot::saved_hooks::{self, SavedHook, is_only_more_hooks};
+use crate::certbot::saved_hooks::{self, Misplaced, SavedHook};
 use crate::certbot::unusable;
 use crate::check::reading;
 
@@ -26,7 +26,7 @@ impl HookEdit {
     fn of(self, bytes: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::TakeOut => without_ours(bytes),
-            Self::PutBack => put_back(bytes),
+            Self::PutBack => saved_hooks::put_back(bytes)?.ok(),
         }
     }
 
@@ -59,21 +59,11 @@ fn before(edit: HookEdit, bytes: Vec<u8>) -> Vec<u8> {
     }
 }
 
-fn put_back(bytes: &[u8]) -> Option<Vec<u8>> {
-    let is_renewal = bytes.split(|&b| b == b'\n').any(|line| line.trim_ascii() == RENEWALPARAMS);
-    // Options have no sections, and certbot takes one twice.
-    let is_taken = |after: &Vec<u8>| !is_renewal || is_only_more_hooks(bytes, after);
-    saved_hooks::put_back(bytes).filter(is_taken)
-}
-
-/// The section of a renewal file that hooks are in.
-const RENEWALPARAMS: &[u8] = b"[renewalparams]";
-
 /// Where a hook that `init` commented out stays so: certbot has changed the file since.
 pub fn commented_out(directory: &Path) -> Vec<String> {
     let stays = |path: PathBuf| {
         let bytes = before(HookEdit::PutBack, files::read_trusted(&path).ok()?);
-        (saved_hooks::put_back(&bytes).is_some() && put_back(&bytes).is_none()).then(|| {
+        (saved_hooks::put_back(&bytes) == Some(Err(Misplaced))).then(|| {
             format!(
                 "{}: a hook that init commented out; certbot has changed the file since and would not take it there",
                 path.display()

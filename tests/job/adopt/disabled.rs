@@ -47,7 +47,7 @@ fn however_often_it_ran_it_is_commented_out_and_what_it_left_is_told() {
                     assert!(left.contains(&format!("\n# {hook} = ")), "{left}");
                     assert!(!left.contains(&format!("\n{hook}")), "{left}");
                 }
-                let back = saved_hooks::put_back(left.as_bytes()).unwrap();
+                let back = saved_hooks::put_back(left.as_bytes()).unwrap().unwrap();
                 assert_eq!(String::from_utf8(back).unwrap(), renewal);
                 assert_eq!(place.adoption(), Adoption::default());
                 // The other file needs nothing but the link.
