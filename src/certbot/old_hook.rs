@@ -73,6 +73,13 @@ pub fn toggles(line: &str) -> bool {
     TOGGLE.is_match(line)
 }
 
+/// Whether a line of cron or of a unit does: it runs its programs in any order
+/// (`grep -l ProxyPass … | xargs sed`), and what awk or python do there may be to read.
+pub fn toggles_from_a_timer(line: &str) -> bool {
+    line.to_ascii_lowercase().contains("proxypass")
+        && ["perl", "sed"].iter().any(|editor| line.contains(editor))
+}
+
 /// Whether a line switches a site or a ProxyPass on or off, by whatever means.
 pub fn switches(line: &str) -> bool {
     SWITCH.is_match(line)

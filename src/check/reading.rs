@@ -16,10 +16,11 @@ use crate::base::host;
 use crate::base::names::Hostname;
 use crate::base::process;
 use crate::certbot::configobj;
+use crate::certbot::ini::{self, Setting};
 use crate::certbot::installed;
 use crate::certbot::lineages::{self, Lineages};
 use crate::certbot::old_hook::{self, is_ours, lines, program};
-use crate::certbot::saved_hooks::{self, SavedHook, Stage};
+use crate::certbot::saved_hooks::{self, Stage};
 use crate::certbot::version::{Version, number};
 use crate::check::directive::Texts;
 use crate::check::hooks::{self, HookFile, Script};
@@ -158,16 +159,13 @@ fn scripts(directory: &Path, hook_files: &[HookFile], renewals: &[RenewalFile]) 
 
 /// The hooks of a cli.ini.
 fn option_hooks(file: &Path, text: &str) -> Vec<Script> {
-    let all = saved_hooks::in_options(text);
-    // Of one that is there twice, certbot's parser takes the last.
-    let is_last = |at: usize, key: &str| all[at + 1..].iter().all(|later| later.key != key);
-    let used = all.iter().enumerate().filter(|(at, saved)| is_last(*at, &saved.key));
-    let saved = used.map(|(_, saved)| saved.clone()).filter(|saved| !is_ours(&saved.command));
-    let script = |SavedHook { stage, command, .. }| {
-        let line = Some(file.display().to_string());
-        Script { stage, file: file.to_owned(), line, text: command }
+    // Of one that is there twice, certbot's parser takes the last, as this does.
+    let used = ini::parse(text).into_iter().filter(|option| !is_ours(&option.value));
+    let script = |option: Setting| {
+        let (stage, line) = (Stage::of(&option.key)?, Some(file.display().to_string()));
+        Some(Script { stage, file: file.to_owned(), line, text: option.value })
     };
-    saved.map(script).collect()
+    used.filter_map(script).collect()
 }
 
 /// Whether an old hook is here, in use or out of it: among the files of renewal-hooks, or named by one, or

@@ -107,14 +107,10 @@ pub fn cron_lines<'a>(file: &'a Path, text: &'a str) -> impl Iterator<Item = Cro
     })
 }
 
-/// The lines of a crontab, script or unit that comment ProxyPass lines out or in. Such a line runs
-/// several programs in any order (`grep -l ProxyPass … | xargs sed`).
+/// The lines of a crontab, script or unit that comment ProxyPass lines out or in.
 pub fn toggles<'a>(file: &'a Path, text: &'a str) -> impl Iterator<Item = CronLine> + 'a {
-    let is_toggle = |line: &str| {
-        line.to_ascii_lowercase().contains("proxypass")
-            && ["perl", "sed"].iter().any(|editor| line.contains(editor))
-    };
-    old_hook::lines(text).filter(move |(_, line)| is_toggle(line)).map(|(at, line)| CronLine {
+    let lines = old_hook::lines(text).filter(|(_, line)| old_hook::toggles_from_a_timer(line));
+    lines.map(|(at, line)| CronLine {
         place: format!("{}:{at}", file.display()),
         text: line.to_owned(),
     })
