@@ -17,17 +17,6 @@ use support::schema;
 
 const PLANT: &str = r#"{"version":2,"order":{"plant":{"names":["a.example","b.example"]}}}"#;
 
-fn agent(tree: &Tree, order: &str) -> Child {
-    let mut agent = Command::new(env!("CARGO_BIN_EXE_certbaton"))
-        .args(["--config".as_ref(), tree.config().as_os_str(), "agent".as_ref()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    writeln!(agent.stdin.as_mut().unwrap(), "{order}").unwrap();
-    agent
-}
-
 fn first_answer(agent: &mut Child) -> AgentAnswer {
     let mut line = Vec::new();
     let mut out = BufReader::new(agent.stdout.take().unwrap());
@@ -45,7 +34,7 @@ fn planted(tree: &Tree) -> Vec<PathBuf> {
 fn what_is_planted_is_there_until_the_caller_hangs_up_or_the_agent_is_ended() {
     let Some(tree) = Tree::plant("exit 1") else { return };
     for by_signal in [false, true] {
-        let mut agent = agent(&tree, PLANT);
+        let mut agent = tree.agent(PLANT);
         let AgentAnswer::Planted(plantings) = first_answer(&mut agent) else {
             panic!("not planted")
         };
@@ -171,7 +160,7 @@ fn an_agent_whose_words_nobody_takes_ends_by_itself() {
 #[test]
 fn an_order_of_the_future_is_refused_in_words() {
     let Some(tree) = Tree::plant("exit 1") else { return };
-    let mut agent = agent(&tree, r#"{"version":2,"order":{"conquer":{}}}"#);
+    let mut agent = tree.agent(r#"{"version":2,"order":{"conquer":{}}}"#);
     let AgentAnswer::Failed { why, .. } = first_answer(&mut agent) else { panic!("not refused") };
     assert!(why.contains("not understood"), "{why}");
     agent.wait().unwrap();
@@ -205,7 +194,7 @@ fn a_peer_has_nothing_looked_at_that_is_this_hosts_alone() {
     let order = format!(
         r#"{{"version":2,"order":{{"probe":{{"nonces":[{{"host":"home","content":"a.b"}}],"names":[{name}]}}}}}}"#
     );
-    let mut agent = agent(&tree, &order);
+    let mut agent = tree.agent(&order);
     let mut out = BufReader::new(agent.stdout.take().unwrap());
     let sights = loop {
         let mut line = Vec::new();

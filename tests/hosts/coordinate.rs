@@ -9,9 +9,9 @@ mod hostile;
 mod peer;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use crate::tree::{Tree, certificate};
 use certbaton::fleet::host_report::{Due, HostReport};
@@ -23,17 +23,6 @@ const RENEW: &str =
     r#"{"version":2,"order":{"renew":{"cert-names":["a"],"force":true,"dry-run":false}}}"#;
 
 impl Tree {
-    fn agent(&self, order: &str) -> Child {
-        let mut agent = Command::new(env!("CARGO_BIN_EXE_certbaton"))
-            .args(["--config".as_ref(), self.config().as_os_str(), "agent".as_ref()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        writeln!(agent.stdin.as_mut().unwrap(), "{order}").unwrap();
-        agent
-    }
-
     /// All that the agent says to one order.
     fn answers(&self, order: &str) -> Vec<AgentAnswer> {
         let mut agent = self.agent(order);

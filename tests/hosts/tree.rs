@@ -1,8 +1,10 @@
 //! system: a host of its own in a directory: a lineage `a`, a certbot that is a script, no Apache.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use openssl::asn1::{Asn1Integer, Asn1Time};
 use openssl::bn::BigNum;
@@ -42,6 +44,18 @@ pub(crate) fn certificate_from(days: u32, serial: u32, name: &str) -> Vec<u8> {
 }
 
 impl Tree {
+    /// An agent of this host that was given `order`.
+    pub(crate) fn agent(&self, order: &str) -> Child {
+        let mut agent = Command::new(env!("CARGO_BIN_EXE_certbaton"))
+            .args(["--config".as_ref(), self.config().as_os_str(), "agent".as_ref()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(agent.stdin.as_mut().unwrap(), "{order}").unwrap();
+        agent
+    }
+
     /// `None` where this cannot be tried.
     pub(crate) fn plant(certbot: &str) -> Option<Self> {
         if !nix::unistd::geteuid().is_root() {

@@ -58,14 +58,7 @@ impl Bench {
             pid_file: Some(layout.pid_file()),
             ..Settings::default()
         };
-        let config = base.join("certbaton.toml");
-        let text = format!(
-            "state-directory = \"{base}/state\"\nruntime-directory = \"{base}/runtime\"\n\
-             [apache]\npid-file = \"{}\"\n",
-            layout.pid_file().display(),
-            base = base.display(),
-        );
-        fs::write(&config, text).unwrap();
+        let config = layout.configure("");
         let vps = Backend::on("127.0.0.1:8001", "VPS", Protocol::Http, network);
         let app = Backend::on("127.0.0.1:8002", "APP", Protocol::Http, network);
         let server = Server::start(&layout, ADDRESS.parse().unwrap(), network).unwrap();

@@ -99,13 +99,7 @@ impl Bench {
         let tell = layout.base().join("tell");
         fs::write(&tell, format!("#!/bin/sh\ncat >> {base}/told\n")).unwrap();
         fs::set_permissions(&tell, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let config = format!(
-            "state-directory = \"{base}/state\"\nruntime-directory = \"{base}/runtime\"\n\
-             [notify]\ncommand = [\"{base}/tell\"]\n\
-             [apache]\npid-file = \"{}\"\n",
-            layout.pid_file().display()
-        );
-        fs::write(layout.base().join("certbaton.toml"), config).unwrap();
+        layout.configure(&format!("[notify]\ncommand = [\"{base}/tell\"]\n"));
         let server = Server::start(&layout, "127.0.0.1:80".parse().unwrap(), network).unwrap();
         Self { layout, certbot, ca, _server: server }
     }

@@ -45,13 +45,7 @@ fn apaches_test_below_a_careless_caller_has_clean_signals_and_descriptors() {
         layout.enable("sites", "a.conf");
         let _server = Server::start(&layout, "127.0.0.1:80".parse().unwrap(), network).unwrap();
         let base = layout.base().display().to_string();
-        let config = layout.base().join("certbaton.toml");
-        let text = format!(
-            "state-directory = \"{base}/state\"\nruntime-directory = \"{base}/runtime\"\n\
-             [apache]\npid-file = \"{}\"\n",
-            layout.pid_file().display()
-        );
-        fs::write(&config, text).unwrap();
+        let config = layout.configure("");
         // Apache opens it, waits for somebody who writes, and then takes no such file.
         let fifo = layout.server_root().join("sites-enabled/b.conf");
         nix::unistd::mkfifo(&fifo, Mode::from_bits_truncate(0o600)).unwrap();

@@ -154,17 +154,21 @@ fn keeper_killed(lab: &Lab) {
     lab.vps.sh("certbaton recover");
 }
 
+/// The holder goes on with the token that it had.
+fn until_resumed(lab: &Lab, cursor: &str, token: u64) {
+    until_within("the same token", DEADLINE, || {
+        lab.events(cursor)
+            .iter()
+            .any(|e| matches!(e, crate::checker::Event::Resumed { token: t, .. } if *t == token))
+    });
+}
+
 fn arbiter_killed(lab: &Lab) {
     let cursor = lab.vps.cursor();
     let holding = lab.hold(&lab.home);
     let waiting = lab.wait_for_lease(&lab.vps);
     kill_hard(lab.vps.arbiter_of("home"));
-    let token = holding.token;
-    until_within("the same token", DEADLINE, || {
-        lab.events(&cursor)
-            .iter()
-            .any(|e| matches!(e, crate::checker::Event::Resumed { token: t, .. } if *t == token))
-    });
+    until_resumed(lab, &cursor, holding.token);
     holding.succeed();
     let done = waiting.ended();
     assert_eq!(done.code(), 0, "{done:?}");
@@ -178,12 +182,7 @@ fn ssh_killed(lab: &Lab) {
     let ssh = lab.home.ssh();
     kill_hard(ssh);
     until_within("another ssh", DEADLINE, || lab.home.running("ssh").iter().any(|pid| *pid != ssh));
-    let token = holding.token;
-    until_within("the same token", DEADLINE, || {
-        lab.events(&cursor)
-            .iter()
-            .any(|e| matches!(e, crate::checker::Event::Resumed { token: t, .. } if *t == token))
-    });
+    until_resumed(lab, &cursor, holding.token);
     holding.succeed();
     lab.expect_free();
 }

@@ -66,6 +66,19 @@ impl Layout {
         self.base().join("run/apache2.pid")
     }
 
+    /// Writes a configuration of certbaton's for it, `more` before what names this Apache; where it is.
+    pub fn configure(&self, more: &str) -> PathBuf {
+        let path = self.base().join("certbaton.toml");
+        let text = format!(
+            "state-directory = \"{base}/state\"\nruntime-directory = \"{base}/runtime\"\n\
+             {more}[apache]\npid-file = \"{}\"\n",
+            self.pid_file().display(),
+            base = self.base().display(),
+        );
+        fs::write(&path, text).unwrap();
+        path
+    }
+
     /// Apache's `ErrorLog`.
     pub fn error_log(&self) -> PathBuf {
         self.base().join("logs/error.log")
